@@ -1,0 +1,2 @@
+//! pushes posts into followers feeds
+fn main() {}

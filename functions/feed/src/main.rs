@@ -1,0 +1,2 @@
+//! GET /v1/feed
+fn main() {}

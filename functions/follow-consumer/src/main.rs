@@ -1,0 +1,2 @@
+//! applies queued follows
+fn main() {}

@@ -1,0 +1,2 @@
+//! PUT and DELETE of a follow: queued
+fn main() {}

@@ -1,0 +1,2 @@
+//! applies queued likes
+fn main() {}

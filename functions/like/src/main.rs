@@ -1,0 +1,2 @@
+//! PUT and DELETE of a like: queued
+fn main() {}

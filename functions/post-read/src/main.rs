@@ -1,0 +1,2 @@
+//! GET of posts, by id and by user
+fn main() {}

@@ -1,0 +1,2 @@
+//! POST, PATCH and DELETE of posts
+fn main() {}

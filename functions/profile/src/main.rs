@@ -1,0 +1,2 @@
+//! GET of users, the caller, followers and following
+fn main() {}

@@ -1,0 +1,2 @@
+//! re-sends overdue fan-outs
+fn main() {}

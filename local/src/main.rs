@@ -1,0 +1,2 @@
+//! `purrline-local`.
+fn main() {}
