@@ -1,1 +1,23 @@
-//! Purrline.
+//! Purrline: the backend of a social feed for people who love cats.
+//!
+//! [`domain`] is the core, without I/O. Everything else is an adapter behind a feature of its name;
+//! a function enables what it needs.
+
+#[cfg(feature = "aws")]
+pub mod aws;
+#[cfg(feature = "cache")]
+pub mod cache;
+#[cfg(feature = "consumer")]
+pub mod consumer;
+pub mod domain;
+pub mod env;
+#[cfg(feature = "feed")]
+pub mod feed;
+#[cfg(feature = "http")]
+pub mod http;
+#[cfg(feature = "media")]
+pub mod media;
+#[cfg(feature = "queue")]
+pub mod queue;
+#[cfg(feature = "store")]
+pub mod store;

@@ -1,0 +1,128 @@
+//! Edges: who likes what, who follows whom.
+//!
+//! A word on an edge ("like", "unlike") is queued, and may be delivered late, twice or out of order.
+//! Each carries the version at which an endpoint accepted it; the latest wins. An undone edge stays
+//! as a tombstone, so that an older word delivered after it is known to be older.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::Version;
+
+/// The caller's word on one edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Whether the edge is to exist.
+    pub active: bool,
+    /// When an endpoint accepted it.
+    pub version: Version,
+}
+
+/// An edge as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// Whether it exists; a tombstone if not.
+    pub active: bool,
+    /// The version of the latest word on it.
+    pub version: Version,
+    /// When it last came to exist: lists of edges are ordered by this.
+    pub since: Version,
+}
+
+/// What a word does to an edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: the stored word is as late or later.
+    Stale,
+    /// The edge becomes this, and its counters move by the delta: -1, 0 or 1.
+    Becomes {
+        /// The edge to store.
+        edge: Edge,
+        /// What to add to each counter of it.
+        delta: i64,
+    },
+}
+
+impl Edge {
+    /// What a word does to an edge, stored or not.
+    pub fn after(stored: Option<Self>, change: Change) -> Outcome {
+        let Change { active, version } = change;
+        if stored.is_some_and(|edge| edge.version >= version) {
+            return Outcome::Stale;
+        }
+        let was_active = stored.is_some_and(|edge| edge.active);
+        let since = match stored {
+            Some(edge) if edge.active => edge.since,
+            _ => version,
+        };
+        Outcome::Becomes {
+            edge: Self { active, version, since },
+            delta: i64::from(active) - i64::from(was_active),
+        }
+    }
+}
+
+/// The latest word on each edge of a batch; of two with the same version the first.
+pub fn last_words<K: Eq + Hash>(words: impl IntoIterator<Item = (K, Change)>) -> HashMap<K, Change> {
+    let mut latest: HashMap<K, Change> = HashMap::new();
+    for (key, change) in words {
+        latest
+            .entry(key)
+            .and_modify(|known| {
+                if change.version > known.version {
+                    *known = change;
+                }
+            })
+            .or_insert(change);
+    }
+    latest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// However a history of words is shuffled and repeated, the last one holds, and the deltas
+        /// sum up to it.
+        #[test]
+        fn the_last_word_holds_in_any_order(
+            words in prop::collection::vec(any::<bool>(), 1..12),
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+        ) {
+            let word = |at: usize| Change {
+                active: words[at],
+                version: Version::from_micros(i64::try_from(at).unwrap()),
+            };
+            let deliveries = order.iter().map(|index| index.index(words.len())).chain(0..words.len());
+            let (mut stored, mut count) = (None, 0);
+            for at in deliveries {
+                if let Outcome::Becomes { edge, delta } = Edge::after(stored, word(at)) {
+                    stored = Some(edge);
+                    count += delta;
+                }
+            }
+            let last = words[words.len() - 1];
+            prop_assert_eq!(stored.map(|edge| edge.active), Some(last));
+            prop_assert_eq!(count, i64::from(last));
+        }
+
+        #[test]
+        fn a_batch_collapses_to_its_latest_words(words in prop::collection::vec((0..4_u8, any::<bool>(), 0..9_i64), 0..30)) {
+            let changes = words.iter().map(|&(key, active, at)| (key, Change { active, version: Version::from_micros(at) }));
+            for (key, change) in last_words(changes) {
+                let latest = words.iter().filter(|w| w.0 == key).map(|w| w.2).max();
+                prop_assert_eq!(Some(change.version.micros()), latest);
+            }
+        }
+    }
+
+    #[test]
+    fn saying_it_again_keeps_the_edges_place() {
+        let like = |at| Change { active: true, version: Version::from_micros(at) };
+        let Outcome::Becomes { edge, .. } = Edge::after(None, like(1)) else { panic!() };
+        let Outcome::Becomes { edge, delta } = Edge::after(Some(edge), like(2)) else { panic!() };
+        assert_eq!((edge.since.micros(), edge.version.micros(), delta), (1, 2, 0));
+    }
+}

@@ -1,0 +1,76 @@
+//! Idempotency keys: the same request sent again is answered again, not done again.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::Reason;
+
+/// An `Idempotency-Key`: 1 to 64 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Parses the header's value.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        if (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Reason::new("must be 1 to 64 visible ASCII characters"))
+        }
+    }
+
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a key stands for: a SHA-256 over method, path and body, as hexadecimal text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Of a request.
+    pub fn of(method: &str, path: &str, body: &[u8]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in [method.as_bytes(), path.as_bytes(), body] {
+            hasher.update(part.len().to_be_bytes());
+            hasher.update(part);
+        }
+        Self(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The hexadecimal text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_keep_their_limits() {
+        assert!(IdempotencyKey::parse("a").is_ok());
+        assert!(IdempotencyKey::parse(&"~".repeat(64)).is_ok());
+        for bad in ["", &"a".repeat(65), "a b", "é", "a\t"] {
+            assert!(IdempotencyKey::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fingerprints_tell_requests_apart() {
+        let one = Fingerprint::of("POST", "/v1/posts", b"{}");
+        assert_eq!(one, Fingerprint::of("POST", "/v1/posts", b"{}"));
+        assert_ne!(one, Fingerprint::of("POST", "/v1/posts", b"{ }"));
+        assert_ne!(one, Fingerprint::of("POST", "/v1/post", b"s{}"));
+    }
+}

@@ -1,0 +1,180 @@
+//! Images: what may be uploaded, and the keys uploads go by.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::{Reason, UserId};
+
+/// The largest upload: 10 MiB.
+pub const UPLOAD_MAX_BYTES: u64 = 10 * 1024 * 1024;
+
+/// The media types that may be uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentType {
+    /// `image/jpeg`
+    Jpeg,
+    /// `image/png`
+    Png,
+    /// `image/webp`
+    Webp,
+}
+
+impl ContentType {
+    const ALL: [Self; 3] = [Self::Jpeg, Self::Png, Self::Webp];
+
+    /// Parses a media type, exactly as api.md spells it.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        const BAD: Reason = Reason::new("must be image/jpeg, image/png or image/webp");
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(BAD)
+    }
+
+    /// The media type.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+        }
+    }
+
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+        }
+    }
+}
+
+/// An upload's size: 1 byte to 10 MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UploadSize(u64);
+
+impl UploadSize {
+    /// `None` above the limit or for nothing at all.
+    pub const fn new(bytes: u64) -> Option<Self> {
+        if bytes >= 1 && bytes <= UPLOAD_MAX_BYTES { Some(Self(bytes)) } else { None }
+    }
+
+    /// In bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+/// An upload's key, `uploads/<user>/<22 characters>.<jpg|png|webp>`: bound to its owner, and with 128
+/// random bits, so that nobody guesses it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageKey {
+    key: String,
+    owner: UserId,
+}
+
+impl ImageKey {
+    /// A new key for an upload of this user's.
+    pub fn mint(owner: &UserId, kind: ContentType) -> Self {
+        let name = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
+        let key = format!("uploads/{owner}/{name}.{}", kind.extension());
+        Self { key, owner: owner.clone() }
+    }
+
+    /// Parses a key that this service handed out.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        const BAD: Reason = Reason::new("not the key of an upload");
+        let (owner, file) = text.strip_prefix("uploads/").and_then(|rest| rest.split_once('/')).ok_or(BAD)?;
+        let (name, extension) = file.split_once('.').ok_or(BAD)?;
+        let owner = UserId::parse(owner).map_err(|_| BAD)?;
+        let random = URL_SAFE_NO_PAD.decode(name).map_err(|_| BAD)?;
+        if random.len() != 16 || !ContentType::ALL.iter().any(|kind| kind.extension() == extension) {
+            return Err(BAD);
+        }
+        Ok(Self { key: text.to_owned(), owner })
+    }
+
+    /// Whose upload it is.
+    pub const fn owner(&self) -> &UserId {
+        &self.owner
+    }
+
+    /// The key's text.
+    pub fn as_str(&self) -> &str {
+        &self.key
+    }
+}
+
+/// An image in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// Its key.
+    pub key: ImageKey,
+    /// Where it is served.
+    pub url: String,
+}
+
+/// Where images are served from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageHost(String);
+
+impl ImageHost {
+    /// From the base URL, with or without a slash at its end.
+    pub fn new(base: &str) -> Self {
+        Self(base.trim_end_matches('/').to_owned())
+    }
+
+    /// The image of that key.
+    pub fn image(&self, key: ImageKey) -> Image {
+        Image { url: format!("{}/{key}", self.0), key }
+    }
+}
+
+impl TryFrom<String> for ImageKey {
+    type Error = Reason;
+    fn try_from(text: String) -> Result<Self, Reason> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ImageKey> for String {
+    fn from(key: ImageKey) -> Self {
+        key.key
+    }
+}
+
+impl fmt::Display for ImageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_round_trip_and_name_their_owner() {
+        let owner = UserId::parse("nabi").unwrap();
+        let key = ImageKey::mint(&owner, ContentType::Webp);
+        assert_eq!(ImageKey::parse(key.as_str()), Ok(key.clone()));
+        assert_eq!(key.owner(), &owner);
+    }
+
+    #[test]
+    fn other_keys_are_refused() {
+        for bad in ["", "uploads/nabi", "uploads/nabi/x.jpg", "uploads/../AAAAAAAAAAAAAAAAAAAAAA.jpg",
+            "other/nabi/AAAAAAAAAAAAAAAAAAAAAA.jpg", "uploads/nabi/AAAAAAAAAAAAAAAAAAAAAA.gif"] {
+            assert!(ImageKey::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_keep_their_limits() {
+        assert!(UploadSize::new(0).is_none());
+        assert!(UploadSize::new(1).is_some());
+        assert!(UploadSize::new(UPLOAD_MAX_BYTES).is_some());
+        assert!(UploadSize::new(UPLOAD_MAX_BYTES + 1).is_none());
+    }
+}

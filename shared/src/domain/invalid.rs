@@ -1,0 +1,70 @@
+//! What is wrong with an input, field by field.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+
+/// Why one value was refused, in a sentence fit for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Reason(Cow<'static, str>);
+
+impl Reason {
+    /// A reason with a fixed text.
+    pub const fn new(text: &'static str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
+
+/// One bad field: where it is (a JSON pointer) and why it was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) into the request, `/text` or `/images/3`; a query parameter or a
+    /// header stands under its own name, `/limit`.
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+/// A request whose input was refused: every bad field at once.
+#[derive(Debug, Clone, PartialEq, Eq, Default, thiserror::Error)]
+pub struct Invalid {
+    /// The bad fields; never empty in an `Err`.
+    pub errors: Vec<FieldError>,
+}
+
+impl Invalid {
+    /// One bad field.
+    pub fn one(pointer: impl Into<String>, reason: impl fmt::Display) -> Self {
+        let mut invalid = Self::default();
+        invalid.push(pointer, reason);
+        invalid
+    }
+
+    /// Adds a bad field.
+    pub fn push(&mut self, pointer: impl Into<String>, reason: impl fmt::Display) {
+        self.errors.push(FieldError { pointer: pointer.into(), detail: reason.to_string() });
+    }
+
+    /// `Err` if any field was bad.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.errors.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("invalid input:")?;
+        for error in &self.errors {
+            write!(f, " {}: {};", error.pointer, error.detail)?;
+        }
+        Ok(())
+    }
+}

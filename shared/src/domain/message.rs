@@ -1,0 +1,135 @@
+//! What the queues carry: JSON with a version, `"v": 1`.
+//!
+//! Unknown fields are passed over, so that functions of two releases understand each other while
+//! one replaces the other; another version is refused.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::{Change, PostId, UserId, Version};
+
+/// The `"v": 1` of a message.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct V1;
+
+impl Serialize for V1 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(1)
+    }
+}
+
+impl<'de> Deserialize<'de> for V1 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u64::deserialize(deserializer)? {
+            1 => Ok(Self),
+            other => Err(de::Error::custom(format_args!("version {other} is not 1"))),
+        }
+    }
+}
+
+/// A like or its undoing, as accepted by the endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LikeMessage {
+    /// The format's version.
+    pub v: V1,
+    /// Who.
+    pub user: UserId,
+    /// What.
+    pub post: PostId,
+    /// Liked, or no longer.
+    pub like: bool,
+    /// When the endpoint accepted it, in microseconds since the epoch.
+    pub at: Version,
+}
+
+impl LikeMessage {
+    /// Accepted now.
+    pub fn new(user: UserId, post: PostId, like: bool) -> Self {
+        Self { v: V1, user, post, like, at: Version::now() }
+    }
+
+    /// The word on the edge.
+    pub const fn change(&self) -> Change {
+        Change { active: self.like, version: self.at }
+    }
+}
+
+/// A follow or its undoing, as accepted by the endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowMessage {
+    /// The format's version.
+    pub v: V1,
+    /// Who follows.
+    pub follower: UserId,
+    /// Whom.
+    pub followee: UserId,
+    /// Follows, or no longer.
+    pub follow: bool,
+    /// When the endpoint accepted it, in microseconds since the epoch.
+    pub at: Version,
+}
+
+impl FollowMessage {
+    /// Accepted now.
+    pub fn new(follower: UserId, followee: UserId, follow: bool) -> Self {
+        Self { v: V1, follower, followee, follow, at: Version::now() }
+    }
+
+    /// The word on the edge.
+    pub const fn change(&self) -> Change {
+        Change { active: self.follow, version: self.at }
+    }
+}
+
+/// A post to bring to its author's followers: the whole task, or one chunk of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FanOutMessage {
+    /// The format's version.
+    pub v: V1,
+    /// The post.
+    pub post: PostId,
+    /// Which followers; all of them where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk: Option<Followers>,
+}
+
+impl FanOutMessage {
+    /// The whole task.
+    pub const fn whole(post: PostId) -> Self {
+        Self { v: V1, post, chunk: None }
+    }
+
+    /// One chunk of it.
+    pub const fn chunk(post: PostId, chunk: Followers) -> Self {
+        Self { v: V1, post, chunk: Some(chunk) }
+    }
+}
+
+/// A range of an author's followers by id. It stays right while people follow and unfollow: whoever
+/// comes in belongs to exactly one range.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followers {
+    /// The chunk's name, unique among all that were ever cut for the post.
+    pub name: String,
+    /// The author.
+    pub author: UserId,
+    /// From the first after this one on.
+    pub after: Option<UserId>,
+    /// Up to and with this one; to the end where nothing is said.
+    pub upto: Option<UserId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_version_is_refused_and_a_new_field_is_not() {
+        let like = LikeMessage::new(UserId::parse("nabi").unwrap(), PostId::parse("0000000000001").unwrap(), true);
+        let text = serde_json::to_string(&like).unwrap();
+        assert_eq!(serde_json::from_str::<LikeMessage>(&text).unwrap(), like);
+        let newer = text.replacen('{', "{\"trace\":\"x\",", 1);
+        assert_eq!(serde_json::from_str::<LikeMessage>(&newer).unwrap(), like);
+        assert!(serde_json::from_str::<LikeMessage>(&text.replace("\"v\":1", "\"v\":2")).is_err());
+        assert!(serde_json::from_str::<LikeMessage>(&text.replace("\"v\":1,", "")).is_err());
+    }
+}

@@ -1,0 +1,34 @@
+//! The core: types and rules, no I/O, no async, no AWS.
+//!
+//! Everything from outside is parsed here, once, into types that can't be wrong; what works on them
+//! is total. The adapters (`store`, `cache`, `queue`, `media`, `http`) speak in these types only.
+
+mod cursor;
+mod edge;
+mod feed;
+mod id;
+mod idempotency;
+mod image;
+mod invalid;
+mod message;
+mod page;
+mod post;
+mod tag;
+mod text;
+mod time;
+mod user;
+
+pub use cursor::{BadCursor, Cursor};
+pub use edge::{Change, Edge, Outcome, last_words};
+pub use feed::{FEED_CAP, FeedWindow};
+pub use id::{Id, IdSource, PostId};
+pub use idempotency::{Fingerprint, IdempotencyKey};
+pub use image::{ContentType, Image, ImageHost, ImageKey, UPLOAD_MAX_BYTES, UploadSize};
+pub use invalid::{FieldError, Invalid, Reason};
+pub use message::{FanOutMessage, FollowMessage, Followers, LikeMessage, V1};
+pub use page::{Limit, Page};
+pub use post::{Author, CatId, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView};
+pub use tag::{MAX_TAGS, Tag, tags_of};
+pub use text::PostText;
+pub use time::{Timestamp, Version};
+pub use user::{Handle, Profile, UserId, UserView};

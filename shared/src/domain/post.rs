@@ -1,0 +1,214 @@
+//! Posts.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Handle, Image, ImageHost, ImageKey, Invalid, PostId, PostText, Profile, Reason, Tag, Timestamp, UserId, tags_of};
+
+/// How many images a post has at most.
+pub const MAX_IMAGES: usize = 10;
+/// How many cats a post shows at most.
+pub const MAX_CATS: usize = 10;
+
+/// A cat's id, `^[0-9A-Za-z_-]{1,40}$`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CatId(UserId);
+
+impl CatId {
+    /// Parses an id.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        UserId::parse(text).map(Self)
+    }
+}
+
+/// What an author writes: a text, which may be empty where there is an image, images and cats.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    text: PostText,
+    images: Vec<ImageKey>,
+    cats: Vec<CatId>,
+}
+
+impl Draft {
+    /// A post with neither text nor image says nothing; more than 10 images or cats are too many.
+    pub fn new(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Result<Self, Invalid> {
+        let mut invalid = Invalid::default();
+        if text.is_empty() && images.is_empty() {
+            invalid.push("/text", "must have at least 1 character where there is no image");
+        }
+        if images.len() > MAX_IMAGES {
+            invalid.push("/images", "must be at most 10");
+        }
+        if cats.len() > MAX_CATS {
+            invalid.push("/cats", "must be at most 10");
+        }
+        invalid.into_result()?;
+        Ok(Self { text, images, cats })
+    }
+
+    /// The text.
+    pub const fn text(&self) -> &PostText {
+        &self.text
+    }
+
+    /// The images, in order.
+    pub fn images(&self) -> &[ImageKey] {
+        &self.images
+    }
+
+    /// The cats shown, in order.
+    pub fn cats(&self) -> &[CatId] {
+        &self.cats
+    }
+}
+
+/// What a `PATCH` changes; nothing where nothing was said.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PostEdit {
+    /// The new text.
+    pub text: Option<PostText>,
+    /// The new images.
+    pub images: Option<Vec<ImageKey>>,
+    /// The new cats.
+    pub cats: Option<Vec<CatId>>,
+}
+
+impl PostEdit {
+    /// The draft after the edit.
+    pub fn apply(self, to: Draft) -> Result<Draft, Invalid> {
+        Draft::new(
+            self.text.unwrap_or(to.text),
+            self.images.unwrap_or(to.images),
+            self.cats.unwrap_or(to.cats),
+        )
+    }
+}
+
+/// A post as stored. Its tags follow from its text, its time of creation from its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Post {
+    /// Its id.
+    pub id: PostId,
+    /// Who wrote it.
+    pub author: UserId,
+    /// What was written.
+    pub draft: Draft,
+    /// When it was last edited.
+    pub edited_at: Option<Timestamp>,
+}
+
+impl Post {
+    /// The tags of the text.
+    pub fn tags(&self) -> Vec<Tag> {
+        tags_of(self.draft.text.as_str())
+    }
+
+    /// As a caller sees it; `liked`: by the caller.
+    pub fn view(self, author: Author, counts: PostCounts, liked: bool, images: &ImageHost) -> PostView {
+        PostView {
+            id: self.id,
+            author,
+            tags: self.tags(),
+            images: self.draft.images.into_iter().map(|key| images.image(key)).collect(),
+            text: self.draft.text,
+            cats: self.draft.cats,
+            created_at: self.id.created_at(),
+            edited_at: self.edited_at,
+            likes: counts.likes,
+            comments: counts.comments,
+            liked,
+        }
+    }
+}
+
+/// A post's exact counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PostCounts {
+    /// How many like it.
+    pub likes: u64,
+    /// How many comments it has.
+    pub comments: u64,
+}
+
+/// The author as shown with a post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// The user.
+    pub id: UserId,
+    /// The handle, chosen or generated.
+    pub handle: Handle,
+    /// The name; the handle where none was chosen.
+    pub name: String,
+    /// Where the avatar is served.
+    pub avatar_url: Option<String>,
+}
+
+impl Author {
+    /// An author, with or without a profile.
+    pub fn of(id: &UserId, profile: Option<&Profile>) -> Self {
+        let handle = profile.and_then(|p| p.handle.clone()).unwrap_or_else(|| Handle::generated(id));
+        let name = profile.and_then(|p| p.name.clone()).unwrap_or_else(|| handle.as_str().to_owned());
+        Self { id: id.clone(), handle, name, avatar_url: None }
+    }
+}
+
+/// A post in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PostView {
+    /// Its id.
+    pub id: PostId,
+    /// Who wrote it.
+    pub author: Author,
+    /// The text as written.
+    pub text: PostText,
+    /// Its tags, in order.
+    pub tags: Vec<Tag>,
+    /// Its images, in order.
+    pub images: Vec<Image>,
+    /// The cats shown.
+    pub cats: Vec<CatId>,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// When it was last edited.
+    pub edited_at: Option<Timestamp>,
+    /// How many like it.
+    pub likes: u64,
+    /// How many comments it has.
+    pub comments: u64,
+    /// Whether the caller likes it.
+    pub liked: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ContentType;
+
+    fn images(n: usize) -> Vec<ImageKey> {
+        let owner = UserId::parse("nabi").unwrap();
+        (0..n).map(|_| ImageKey::mint(&owner, ContentType::Png)).collect()
+    }
+
+    #[test]
+    fn an_empty_text_needs_an_image() {
+        let empty = PostText::default();
+        assert!(Draft::new(empty.clone(), vec![], vec![]).is_err());
+        assert!(Draft::new(empty, images(1), vec![]).is_ok());
+    }
+
+    #[test]
+    fn ten_images_and_cats_are_the_most() {
+        let text = PostText::parse("x").unwrap();
+        let cats = |n: usize| vec![CatId::parse("c").unwrap(); n];
+        assert!(Draft::new(text.clone(), images(10), cats(10)).is_ok());
+        let refused = Draft::new(text, images(11), cats(11)).unwrap_err();
+        assert_eq!(refused.errors.len(), 2);
+    }
+
+    #[test]
+    fn an_edit_may_not_empty_a_post() {
+        let draft = Draft::new(PostText::parse("x").unwrap(), vec![], vec![]).unwrap();
+        let edit = PostEdit { text: Some(PostText::default()), ..PostEdit::default() };
+        assert!(edit.apply(draft).is_err());
+    }
+}

@@ -1,0 +1,44 @@
+//! The text of a post.
+
+use serde::{Deserialize, Serialize};
+
+use super::Reason;
+
+const MAX_CHARS: usize = 2000;
+
+/// A post's text: at most 2,000 characters (Unicode scalar values), kept as it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PostText(String);
+
+impl PostText {
+    /// Parses a text; an empty one is a text too, see [`super::Draft`].
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        if text.chars().take(MAX_CHARS + 1).count() > MAX_CHARS {
+            return Err(Reason::new("must be at most 2000 characters"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_characters_not_bytes() {
+        assert!(PostText::parse(&"고".repeat(2000)).is_ok());
+        assert!(PostText::parse(&"고".repeat(2001)).is_err());
+        assert!(PostText::parse("").is_ok());
+    }
+}

@@ -1,0 +1,194 @@
+//! Users: their ids, handles, and what others see of them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Reason, Timestamp};
+
+/// A user's id: the token's `sub`, `^[0-9A-Za-z_-]{1,40}$`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct UserId(String);
+
+impl UserId {
+    /// Parses an id.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if (1..=40).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Reason::new("must be 1 to 40 of 0-9 A-Z a-z _ -"))
+        }
+    }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for UserId {
+    type Error = Reason;
+    fn try_from(text: String) -> Result<Self, Reason> {
+        Self::parse(&text)
+    }
+}
+
+impl From<UserId> for String {
+    fn from(id: UserId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A handle: 3 to 30 of `a-z 0-9 _ .`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Handle(String);
+
+impl Handle {
+    /// Parses a handle, without its `@`.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        let allowed =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.');
+        if (3..=30).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Reason::new("must be 3 to 30 of a-z 0-9 _ ."))
+        }
+    }
+
+    /// The handle a user without a profile is shown under: `cat_` and 12 hexadecimal digits of the
+    /// SHA-256 of the id, so that it is the same everywhere without being stored.
+    pub fn generated(id: &UserId) -> Self {
+        let hash = Sha256::digest(id.as_str().as_bytes());
+        let digits: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("cat_{digits}"))
+    }
+
+    /// The handle's text, without `@`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Handle {
+    type Error = Reason;
+    fn try_from(text: String) -> Result<Self, Reason> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Handle> for String {
+    fn from(handle: Handle) -> Self {
+        handle.0
+    }
+}
+
+/// What is known of a user: the profile, if there is one, and the exact counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// The user.
+    pub id: UserId,
+    /// The chosen handle.
+    pub handle: Option<Handle>,
+    /// The chosen name.
+    pub name: Option<String>,
+    /// The chosen self-description.
+    pub bio: Option<String>,
+    /// How many follow this user.
+    pub followers: u64,
+    /// How many this user follows.
+    pub following: u64,
+    /// How many posts this user has.
+    pub posts: u64,
+    /// When the user first left a trace here.
+    pub created_at: Timestamp,
+}
+
+impl Profile {
+    /// A user who has left no trace yet.
+    pub const fn new(id: UserId, created_at: Timestamp) -> Self {
+        Self { id, handle: None, name: None, bio: None, followers: 0, following: 0, posts: 0, created_at }
+    }
+
+    /// As the caller sees it; `followed`: by the caller.
+    pub fn view(self, followed: bool) -> UserView {
+        let handle = self.handle.unwrap_or_else(|| Handle::generated(&self.id));
+        UserView {
+            name: self.name.unwrap_or_else(|| handle.as_str().to_owned()),
+            handle,
+            id: self.id,
+            bio: self.bio,
+            avatar_url: None,
+            followers: self.followers,
+            following: self.following,
+            posts: self.posts,
+            followed,
+            created_at: self.created_at,
+        }
+    }
+}
+
+/// A user in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UserView {
+    /// The user's id.
+    pub id: UserId,
+    /// The handle, chosen or generated.
+    pub handle: Handle,
+    /// The name; the handle where none was chosen.
+    pub name: String,
+    /// The self-description.
+    pub bio: Option<String>,
+    /// Where the avatar is served.
+    pub avatar_url: Option<String>,
+    /// How many follow this user.
+    pub followers: u64,
+    /// How many this user follows.
+    pub following: u64,
+    /// How many posts this user has.
+    pub posts: u64,
+    /// Whether the caller follows this user.
+    pub followed: bool,
+    /// When the user first left a trace here.
+    pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_keep_to_their_alphabet_and_length() {
+        for good in ["a", "A-z_9", &"x".repeat(40)] {
+            assert!(UserId::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", &"x".repeat(41), "a b", "a#b", "나비", "a/b", "@a"] {
+            assert!(UserId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn handles_keep_to_their_alphabet_and_length() {
+        for good in ["abc", "a_.", &"x".repeat(30)] {
+            assert!(Handle::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["ab", &"x".repeat(31), "Abc", "a-b", "나비야"] {
+            assert!(Handle::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn generated_handles_are_handles() {
+        let handle = Handle::generated(&UserId::parse("nabi").unwrap());
+        assert!(Handle::parse(handle.as_str()).is_ok());
+    }
+}

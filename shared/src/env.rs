@@ -1,0 +1,24 @@
+//! A function's configuration: its environment.
+
+/// A setting is missing or unusable: the function must not start.
+#[derive(Debug, thiserror::Error)]
+#[error("environment variable {name} {problem}")]
+pub struct BadSetting {
+    name: String,
+    problem: String,
+}
+
+impl BadSetting {
+    /// A setting with a value that can't be used, and why.
+    pub fn new(name: &str, problem: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), problem: problem.into() }
+    }
+}
+
+/// The value of a variable that must be set and not empty.
+pub fn required(name: &str) -> Result<String, BadSetting> {
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(value),
+        _ => Err(BadSetting::new(name, "must be set")),
+    }
+}
