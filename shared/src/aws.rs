@@ -1,0 +1,42 @@
+//! What all AWS clients have in common: time limits and retries.
+//!
+//! Region and credentials come from the environment, as Lambda sets them; endpoints can be moved by
+//! `AWS_ENDPOINT_URL_DYNAMODB`, `_SQS` and `_S3`.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+
+const CONNECT: Duration = Duration::from_secs(1);
+const ATTEMPT: Duration = Duration::from_secs(2);
+/// All attempts together: shorter than any function's own limit, so that it can still answer.
+const OPERATION: Duration = Duration::from_secs(4);
+const ATTEMPTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
+
+/// The configuration every client is made from; read once, when a function starts. No call is made.
+///
+/// A call takes at most 4 seconds in three attempts with jitter between them: 1 second to connect,
+/// 2 seconds an attempt. Protection against stalled streams is off: no body of ours is large enough
+/// to stall, and it would cost a timer for each call.
+pub async fn config() -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(ATTEMPT)
+        .operation_timeout(OPERATION)
+        .build();
+    let retries = RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(FIRST_BACKOFF)
+        .with_max_backoff(LONGEST_BACKOFF);
+    aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts)
+        .retry_config(retries)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .load()
+        .await
+}

@@ -1,0 +1,204 @@
+//! What happens around every handler.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, ORIGIN, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures::FutureExt;
+use lambda_runtime::Context;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::routes::{self, Found};
+use super::settings::{Origins, Settings};
+use super::sign_in::SignIn;
+use super::{AlbEvent, AlbResponse, Problem};
+use crate::domain::Timestamp;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// How long a browser may keep the answer to a preflight.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(3600);
+/// What is left of a function's time for answering that it ran out.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(300);
+/// How long a request may take where no credible deadline is told.
+const DEFAULT_BUDGET: Duration = Duration::from_secs(10);
+/// A deadline this far back is none: `cargo lambda` tells such.
+const STALE_DEADLINE: Duration = Duration::from_secs(60);
+/// The largest answer: the load balancer takes 1 MB.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// The request's body, shared by all extractors that need it.
+#[derive(Debug, Clone)]
+pub(super) struct RawBody(pub(super) Bytes);
+
+/// A router and all that goes around it.
+pub struct Api {
+    router: Router,
+    cors: CorsLayer,
+    sign_in: Option<Arc<SignIn>>,
+    body_limit: usize,
+}
+
+impl Api {
+    /// The router as the load balancer's clients see it. Starts fetching the provider's keys.
+    pub fn new(router: Router, settings: Settings) -> Self {
+        let sign_in = settings.sign_in.map(|provider| Arc::new(SignIn::new(provider)));
+        if let Some(sign_in) = &sign_in {
+            sign_in.prefetch();
+        }
+        let router = router.fallback(misrouted).method_not_allowed_fallback(misrouted);
+        Self { router, cors: cors(settings.origins), sign_in, body_limit: settings.body_limit }
+    }
+
+    /// The answer to one event.
+    pub async fn answer(&self, event: AlbEvent, context: &Context) -> AlbResponse {
+        let started = Instant::now();
+        let multi_value = event.is_multi_value();
+        let (method, route, response) = match event.into_request() {
+            Ok(request) => {
+                let found = routes::find(request.method(), request.uri().path());
+                let route = match found {
+                    Found::Route(path) | Found::OtherMethods(path, _) => path,
+                    Found::Nothing => "none",
+                };
+                let method = request.method().clone();
+                (method, route, self.with_cors(request, found, budget(context.deadline)).await)
+            }
+            Err(error) => {
+                (Method::default(), "unreadable", Problem::bad_request(error.to_string()).into_response())
+            }
+        };
+        let answer = finish(response, &context.request_id, multi_value).await;
+        tracing::info!(
+            request_id = context.request_id,
+            method = method.as_str(),
+            route,
+            status = answer.status(),
+            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "request"
+        );
+        answer
+    }
+
+    async fn with_cors(&self, request: Request<Bytes>, found: Found, budget: Duration) -> Response {
+        // Without an origin, it is no preflight, but the question which methods there are.
+        if request.method() == Method::OPTIONS && !request.headers().contains_key(ORIGIN) {
+            return options(&found);
+        }
+        let dispatch = service_fn(|request| {
+            let found = found.clone();
+            async move { Ok::<_, Infallible>(self.dispatch(request, found, budget).await) }
+        });
+        match self.cors.layer(dispatch).oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    async fn dispatch(&self, request: Request<Bytes>, found: Found, budget: Duration) -> Response {
+        match found {
+            Found::Nothing => return Problem::not_found("There is nothing at this path.").into_response(),
+            Found::OtherMethods(_, allow) => return Problem::method_not_allowed(&allow).into_response(),
+            Found::Route(_) => {}
+        }
+        if request.body().len() > self.body_limit {
+            let detail = format!("The body is larger than {} bytes.", self.body_limit);
+            return Problem::too_large(detail).into_response();
+        }
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(RawBody(body));
+        if let Some(sign_in) = &self.sign_in {
+            parts.extensions.insert(Arc::clone(sign_in));
+        }
+        let request = Request::from_parts(parts, Body::empty());
+        let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
+        match tokio::time::timeout(budget, answer).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Ok(Err(never))) => match never {},
+            // The panic itself was logged where it happened.
+            Ok(Err(_panic)) => Problem::internal(&Panicked).into_response(),
+            Err(elapsed) => Problem::unavailable(&elapsed).into_response(),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the handler panicked")]
+struct Panicked;
+
+#[derive(Debug, thiserror::Error)]
+#[error("a rule of the load balancer sends this route to a function that doesn't serve it")]
+struct Misrouted;
+
+/// Only requests that the table knows come as far as a router.
+async fn misrouted() -> Problem {
+    Problem::internal(&Misrouted)
+}
+
+fn options(found: &Found) -> Response {
+    let allow = match found {
+        Found::Nothing => return Problem::not_found("There is nothing at this path.").into_response(),
+        Found::Route(_) => "OPTIONS".to_owned(),
+        Found::OtherMethods(_, allow) => format!("{allow}, OPTIONS"),
+    };
+    (StatusCode::NO_CONTENT, [(axum::http::header::ALLOW, allow)]).into_response()
+}
+
+fn cors(origins: Origins) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(match origins {
+            Origins::Any => AllowOrigin::any(),
+            Origins::These(origins) => AllowOrigin::list(origins),
+        })
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY])
+        .expose_headers([LOCATION, RETRY_AFTER, REQUEST_ID])
+        .max_age(PREFLIGHT_MAX_AGE)
+}
+
+/// How long a request may take, given the invocation's deadline in milliseconds since the epoch.
+fn budget(deadline: u64) -> Duration {
+    let now = Duration::from_millis(u64::try_from(Timestamp::now().millis()).unwrap_or(0));
+    let deadline = Duration::from_millis(deadline);
+    if deadline + STALE_DEADLINE < now {
+        return DEFAULT_BUDGET;
+    }
+    deadline.saturating_sub(now).saturating_sub(DEADLINE_MARGIN)
+}
+
+/// Adds the request's id, and turns whatever failed into a problem.
+async fn finish(response: Response, request_id: &str, multi_value: bool) -> AlbResponse {
+    let (mut parts, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, MAX_ANSWER).await;
+    let failed = parts.status.is_client_error() || parts.status.is_server_error();
+    let problem = match (parts.extensions.remove::<Problem>(), &body) {
+        (Some(problem), _) => Some(problem),
+        (None, Err(error)) => Some(Problem::internal(error)),
+        (None, Ok(text)) if failed => {
+            tracing::warn!(text = %String::from_utf8_lossy(text), "an error that is no problem");
+            Some(Problem::of(parts.status))
+        }
+        (None, Ok(_)) => None,
+    };
+    let body = match problem {
+        Some(problem) => {
+            let body = problem.body(request_id);
+            let head = problem.into_response();
+            parts.status = head.status();
+            parts.headers.extend(head.headers().clone());
+            body.into()
+        }
+        None => body.unwrap_or_default(),
+    };
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        parts.headers.insert(REQUEST_ID, id);
+    }
+    AlbResponse::new(parts.status, &parts.headers, &body, multi_value)
+}

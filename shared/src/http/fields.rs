@@ -1,0 +1,246 @@
+//! JSON bodies, field by field, so that one answer names every bad field.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::Problem;
+use super::api::RawBody;
+use crate::domain::Invalid;
+
+/// The fields of a request whose body is a JSON object.
+///
+/// Each call takes a field out and says `Bad` if it can't be used; [`Fields::finish`] gives what was
+/// found, or a 400 that names every bad field, and every field nobody asked for.
+///
+/// ```ignore
+/// let text = fields.required("text", PostText::parse);
+/// let images = fields.list("images", MAX_IMAGES, ImageKey::parse);
+/// let (text, images) = fields.finish((text, images))?;
+/// ```
+///
+/// As an extractor it answers 415 for another media type, and 400 for what is no JSON object.
+#[derive(Debug)]
+pub struct Fields {
+    values: BTreeMap<String, Value>,
+    invalid: Invalid,
+}
+
+/// A field that can't be used; [`Fields`] has noted which and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bad(());
+
+impl Fields {
+    /// A text that must be there.
+    pub fn required<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, Bad> {
+        match self.optional(name, parse)? {
+            Some(value) => Ok(value),
+            None => self.bad(pointer(name), "is missing"),
+        }
+    }
+
+    /// A text that may be left out.
+    pub fn optional<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Bad> {
+        let Some(value) = self.values.remove(name) else { return Ok(None) };
+        self.text(pointer(name), &value, parse).map(Some)
+    }
+
+    /// A text that may be left out, or be `null` to say that there is none any more.
+    pub fn nullable<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<Option<T>>, Bad> {
+        if self.values.get(name).is_some_and(Value::is_null) {
+            self.values.remove(name);
+            return Ok(Some(None));
+        }
+        Ok(self.optional(name, parse)?.map(Some))
+    }
+
+    /// A whole number from 0 that must be there; one too large for 64 bits is the largest of them.
+    pub fn number(&mut self, name: &str) -> Result<u64, Bad> {
+        match self.values.remove(name) {
+            None => self.bad(pointer(name), "is missing"),
+            Some(value) => match (value.as_u64(), value.as_f64()) {
+                (Some(number), _) => Ok(number),
+                // 2^64 as a float is exact, and larger floats are whole.
+                (None, Some(float)) if float >= 18_446_744_073_709_551_616.0 => Ok(u64::MAX),
+                _ => self.bad(pointer(name), "must be a whole number from 0"),
+            },
+        }
+    }
+
+    /// A list of at most `max` texts that may be left out.
+    pub fn list<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        max: usize,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<Vec<T>>, Bad> {
+        let items = match self.values.remove(name) {
+            None => return Ok(None),
+            Some(Value::Array(items)) if items.len() <= max => items,
+            Some(Value::Array(_)) => return self.bad(pointer(name), format_args!("must hold at most {max}")),
+            Some(_) => return self.bad(pointer(name), "must be a list"),
+        };
+        let list = pointer(name);
+        let parsed: Vec<_> = items
+            .iter()
+            .enumerate()
+            .map(|(at, item)| self.text(format!("{list}/{at}"), item, &parse))
+            .collect();
+        parsed.into_iter().collect::<Result<_, _>>().map(Some)
+    }
+
+    /// What was found, if no field was bad and none is left over; else 400.
+    pub fn finish<T: All>(mut self, found: T) -> Result<T::Found, Problem> {
+        for name in std::mem::take(&mut self.values).into_keys() {
+            self.invalid.push(pointer(&name), "is not known here");
+        }
+        self.invalid.into_result()?;
+        // Whoever made a `Bad` has noted why, so this is not reached with one.
+        found.all().map_err(|Bad(())| Problem::bad_request("Some of the input was refused."))
+    }
+
+    fn text<T, E: fmt::Display>(
+        &mut self,
+        pointer: String,
+        value: &Value,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, Bad> {
+        let Some(text) = value.as_str() else { return self.bad(pointer, "must be a string") };
+        parse(text).or_else(|reason| self.bad(pointer, reason))
+    }
+
+    fn bad<T>(&mut self, pointer: String, reason: impl fmt::Display) -> Result<T, Bad> {
+        self.invalid.push(pointer, reason);
+        Err(Bad(()))
+    }
+
+    /// Reads a body. A field given twice is noted as bad, not as an error.
+    fn read(body: &[u8]) -> Result<Self, Problem> {
+        let body = std::str::from_utf8(body).map_err(|_| Problem::bad_request("The body is not UTF-8."))?;
+        let mut fields = Self { values: BTreeMap::new(), invalid: Invalid::default() };
+        let mut json = serde_json::Deserializer::from_str(body);
+        (&mut fields).deserialize(&mut json).and_then(|()| json.end()).map_err(|error| {
+            if error.is_data() {
+                return Problem::bad_request("The body is not a JSON object.");
+            }
+            Problem::bad_request(format!(
+                "The body is not JSON: line {}, column {}.",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        Ok(fields)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Fields {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Fields {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if self.values.contains_key(&name) {
+                self.invalid.push(pointer(&name), "is given twice");
+            }
+            self.values.insert(name, value);
+        }
+        Ok(())
+    }
+}
+
+/// The JSON pointer to a field of the body.
+fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+impl<S: Sync> FromRequestParts<S> for Fields {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if !kind.is_some_and(is_json) {
+            return Err(Problem::unsupported_media_type("Send application/json in UTF-8."));
+        }
+        match parts.extensions.get() {
+            Some(RawBody(body)) => Self::read(body),
+            None => Self::read(&[]),
+        }
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mut pieces = content_type.split(';').map(str::trim);
+    let is_json = pieces.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    is_json && pieces.all(|parameter| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            ["utf-8", "utf8"].iter().any(|it| value.trim().trim_matches('"').eq_ignore_ascii_case(it))
+        }
+        _ => true,
+    })
+}
+
+/// Several fields together: a tuple of what [`Fields`]' calls gave.
+pub trait All {
+    /// The tuple of their values.
+    type Found;
+    /// All of them, or that one is bad.
+    fn all(self) -> Result<Self::Found, Bad>;
+}
+
+impl<A> All for Result<A, Bad> {
+    type Found = A;
+    fn all(self) -> Result<A, Bad> {
+        self
+    }
+}
+
+macro_rules! all {
+    ($($name:ident)+) => {
+        impl<$($name),+> All for ($(Result<$name, Bad>,)+) {
+            type Found = ($($name,)+);
+            #[allow(non_snake_case)]
+            fn all(self) -> Result<Self::Found, Bad> {
+                let ($($name,)+) = self;
+                Ok(($($name?,)+))
+            }
+        }
+    };
+}
+all!(A);
+all!(A B);
+all!(A B C);
+all!(A B C D);
+all!(A B C D E);
+all!(A B C D E F);
+
+#[cfg(test)]
+#[path = "tests/fields.rs"]
+mod tests;

@@ -1,0 +1,38 @@
+//! The `Idempotency-Key` header.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use super::Problem;
+use super::api::RawBody;
+use crate::domain::{Fingerprint, IdempotencyKey, Invalid};
+
+/// The request's idempotency key, if it has one, and what the key stands for: the request's method,
+/// path and body. Anything but one key of 1 to 64 visible ASCII characters is 400.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// The key.
+    pub key: Option<IdempotencyKey>,
+    /// Of this request.
+    pub fingerprint: Fingerprint,
+}
+
+impl<S: Sync> FromRequestParts<S> for Idempotency {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all("idempotency-key").iter();
+        let key = match (values.next(), values.next()) {
+            (None, _) => None,
+            (Some(value), None) => {
+                let text = std::str::from_utf8(value.as_bytes()).unwrap_or_default();
+                let key = IdempotencyKey::parse(text);
+                Some(key.map_err(|reason| Invalid::one("/Idempotency-Key", reason))?)
+            }
+            (Some(_), Some(_)) => return Err(Invalid::one("/Idempotency-Key", "is given twice").into()),
+        };
+        let body = parts.extensions.get().map(|RawBody(body)| body.as_ref()).unwrap_or_default();
+        let fingerprint = Fingerprint::of(parts.method.as_str(), parts.uri.path(), body);
+        Ok(Self { key, fingerprint })
+    }
+}

@@ -1,0 +1,61 @@
+//! HTTP, once for all functions: the load balancer's events in, answers out.
+//!
+//! A function is an [`axum::Router`] handed to [`run`]. Around it, for every request:
+//!
+//! - `x-request-id`, CORS, and one log line;
+//! - 404 and 405 from one table of [routes] that all functions share, so that `Allow` names the
+//!   methods another function serves, and a request routed to the wrong function still gets the
+//!   right answer;
+//! - 413 above the body limit, 500 for a panic, 503 with `Retry-After` shortly before the function's
+//!   deadline;
+//! - every error as `application/problem+json` with the request id as `instance`.
+//!
+//! A handler takes what it needs as arguments, in this order, because the first that fails answers:
+//! [`Caller`] (401), [`Path`] (404), [`Paging`], [`Idempotency`] and [`Fields`] (400, 415). It returns
+//! `Result<impl IntoResponse, Problem>`; errors of the domain and of the adapters turn into problems
+//! by `?`.
+//!
+//! The events are read by our own code rather than by `lambda_http`: that one builds a URL from the
+//! client's `Host` header and panics where it can't, which the load balancer answers with a bare 502.
+
+mod alb;
+mod api;
+mod fields;
+mod idempotency;
+mod paging;
+mod path;
+mod problem;
+pub mod routes;
+mod settings;
+mod sign_in;
+#[cfg(test)]
+mod tests;
+
+pub use alb::{AlbEvent, AlbResponse};
+pub use api::Api;
+pub use fields::{All, Bad, Fields};
+pub use idempotency::Idempotency;
+pub use paging::Paging;
+pub use path::{FromPath, Path, UserRef};
+pub use problem::Problem;
+pub use settings::Settings;
+pub use sign_in::Caller;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use lambda_runtime::{LambdaEvent, service_fn};
+
+/// Whatever keeps a function from starting or running on.
+pub type Error = lambda_runtime::Error;
+
+/// Answers the load balancer's events by the router until the process is told to end.
+pub async fn run(router: Router, settings: Settings) -> Result<(), Error> {
+    let api = Arc::new(Api::new(router, settings));
+    lambda_runtime::run(service_fn(|event: LambdaEvent<AlbEvent>| {
+        let api = Arc::clone(&api);
+        async move { Ok::<_, Infallible>(api.answer(event.payload, &event.context).await) }
+    }))
+    .await
+}

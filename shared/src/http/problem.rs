@@ -1,0 +1,179 @@
+//! Errors as clients see them: RFC 9457 problem details.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::domain::{FieldError, Invalid};
+
+/// How long a client is asked to wait before it tries again, in seconds.
+const RETRY_AFTER_SECONDS: u32 = 2;
+/// How many bad fields are named; a request that has more is no honest mistake.
+const MAX_ERRORS: usize = 100;
+
+/// A request that could not be fulfilled, and why, in words fit for the client. It holds nothing of
+/// the error beneath: that one is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    errors: Vec<FieldError>,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new() }
+    }
+
+    fn with_header(mut self, name: axum::http::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    fn with_errors(mut self, invalid: Invalid) -> Self {
+        self.errors = invalid.errors;
+        self.errors.truncate(MAX_ERRORS);
+        self
+    }
+
+    /// 400: the request can't be read.
+    pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 400: some fields are bad; all of them are named.
+    pub fn invalid(invalid: Invalid) -> Self {
+        Self::bad_request("Some of the input was refused, see `errors`.").with_errors(invalid)
+    }
+
+    /// 401: the caller is not known.
+    pub fn unauthorized(detail: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// 403: somebody else's.
+    pub fn forbidden(detail: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 404: there is nothing of this kind here.
+    pub fn not_found(detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 405: this path has other methods.
+    pub(super) fn method_not_allowed(allow: &str) -> Self {
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("This path has only {allow}."));
+        match HeaderValue::from_str(allow) {
+            Ok(allow) => problem.with_header(ALLOW, allow),
+            Err(_) => problem,
+        }
+    }
+
+    /// 409: it clashes with what is there.
+    pub fn conflict(detail: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// 413: too large.
+    pub fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// 415: a media type that isn't taken here.
+    pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// 422: well-formed, but it can't be done.
+    pub fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// 422: some fields, well-formed, name what can't be used; all of them are named.
+    pub fn unusable(invalid: Invalid) -> Self {
+        Self::unprocessable("Some of the input can't be used, see `errors`.").with_errors(invalid)
+    }
+
+    /// 429: too many requests by this caller.
+    pub fn too_many_requests(retry_after_seconds: u32) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests, please slow down.")
+            .with_header(RETRY_AFTER, retry_after_seconds.into())
+    }
+
+    /// 500, logging the error.
+    pub fn internal(error: &dyn Error) -> Self {
+        tracing::error!(error = crate::log::chain(error), "failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
+    }
+
+    /// 503 with `Retry-After`: what this request needs does not answer. The error is logged.
+    pub fn unavailable(error: &dyn Error) -> Self {
+        tracing::warn!(error = crate::log::chain(error), "unavailable");
+        Self::busy()
+    }
+
+    /// 503 with `Retry-After`, without an error to log.
+    pub fn busy() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Something this needs does not answer, please try again.")
+            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS.into())
+    }
+
+    /// An answer of a status that came without a problem.
+    pub(super) fn of(status: StatusCode) -> Self {
+        Self::new(status, status.canonical_reason().unwrap_or("The request failed."))
+    }
+
+    /// The answer's status.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The body: JSON that repeats the request's id.
+    pub(super) fn body(&self, instance: &str) -> Vec<u8> {
+        let body = Body {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            instance,
+            errors: &self.errors,
+        };
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        Self::invalid(invalid)
+    }
+}
+
+impl IntoResponse for Problem {
+    /// The head; the body follows where the request's id is known.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.headers_mut().extend(self.headers.clone());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.extensions_mut().insert(self);
+        response
+    }
+}

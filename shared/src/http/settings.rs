@@ -1,0 +1,75 @@
+//! What the HTTP side of a function is told by its environment.
+
+use axum::http::HeaderValue;
+use axum::http::Uri;
+
+use crate::env::{self, BadSetting};
+
+/// The largest body a function takes unless it says otherwise.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// Who may call, and from where.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub(super) origins: Origins,
+    pub(super) sign_in: Option<Provider>,
+    pub(super) body_limit: usize,
+}
+
+/// The web origins that may read answers.
+#[derive(Debug, Clone)]
+pub(super) enum Origins {
+    Any,
+    These(Vec<HeaderValue>),
+}
+
+/// The OpenID Connect provider whose tokens are taken.
+#[derive(Debug, Clone)]
+pub(super) struct Provider {
+    pub(super) issuer: String,
+    pub(super) audience: String,
+    pub(super) jwks_url: Uri,
+}
+
+impl Settings {
+    /// For routes that need a token: `AUTH_ISSUER`, `AUTH_AUDIENCE`, `AUTH_JWKS_URL`, and what
+    /// [`Settings::public_from_env`] reads.
+    pub fn from_env() -> Result<Self, BadSetting> {
+        let jwks_url = env::required("AUTH_JWKS_URL")?
+            .parse()
+            .map_err(|_| BadSetting::new("AUTH_JWKS_URL", "must be a URL"))?;
+        let provider = Provider {
+            issuer: env::required("AUTH_ISSUER")?,
+            audience: env::required("AUTH_AUDIENCE")?,
+            jwks_url,
+        };
+        Ok(Self { sign_in: Some(provider), ..Self::public_from_env()? })
+    }
+
+    /// For routes that anybody may call: `CORS_ORIGINS`, separated by commas, or `*`.
+    pub fn public_from_env() -> Result<Self, BadSetting> {
+        let origins = std::env::var("CORS_ORIGINS").unwrap_or_default();
+        Ok(Self { origins: Origins::parse(&origins)?, sign_in: None, body_limit: BODY_LIMIT })
+    }
+
+    /// Takes bodies of up to so many bytes instead of 64 KiB. The load balancer's own limit is 1 MB.
+    #[must_use]
+    pub const fn with_body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+}
+
+impl Origins {
+    pub(super) fn parse(list: &str) -> Result<Self, BadSetting> {
+        let origins = list.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let origins: Vec<&str> = origins.collect();
+        if origins == ["*"] {
+            return Ok(Self::Any);
+        }
+        let bad = |_| BadSetting::new("CORS_ORIGINS", "must be origins separated by commas, or *");
+        // A `*` among others would be taken for an origin's name.
+        let value = |origin: &&str| origin.trim_end_matches('/').parse::<HeaderValue>();
+        origins.iter().map(value).collect::<Result<_, _>>().map(Self::These).map_err(bad)
+    }
+}

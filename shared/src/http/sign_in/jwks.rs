@@ -1,0 +1,194 @@
+//! The provider's public keys: fetched when first needed, kept, and fetched again when a token names
+//! a key that is not among them, or after an hour. While the provider is down, the keys last seen
+//! stay good.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::http::Uri;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use rustls::crypto::aws_lc_rs;
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+/// How long the provider may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The largest set of keys taken, in bytes.
+const MAX_BYTES: usize = 256 * 1024;
+/// How often a token may make us ask the provider: anybody can send an unknown key id.
+const MIN_INTERVAL: Duration = Duration::from_secs(10);
+/// How soon a provider that failed is asked again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The age at which keys are fetched again, so that a withdrawn one does not stay good for ever.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// A key, and the one algorithm it may be used with.
+pub(super) struct Key {
+    pub(super) algorithm: Algorithm,
+    pub(super) decoding: DecodingKey,
+}
+
+type Keys = Arc<HashMap<String, Arc<Key>>>;
+
+/// The provider's keys can't be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unavailable {
+    #[error("the provider's keys can't be fetched")]
+    Connect(#[from] hyper_util::client::legacy::Error),
+    #[error("no TLS")]
+    Tls(#[from] rustls::Error),
+    #[error("the provider's keys can't be read")]
+    Read(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the provider's keys can't be parsed")]
+    Parse(#[from] serde_json::Error),
+    #[error("the provider answered {0}")]
+    Status(axum::http::StatusCode),
+    #[error("the provider took too long")]
+    TimedOut,
+    #[error("the provider failed a moment ago")]
+    JustFailed,
+}
+
+/// The keys and where they come from.
+pub(super) struct Jwks {
+    url: Uri,
+    keys: RwLock<Option<Fetched>>,
+    attempt: Mutex<Option<Attempt>>,
+}
+
+#[derive(Clone)]
+struct Fetched {
+    at: Instant,
+    keys: Keys,
+}
+
+#[derive(Clone, Copy)]
+struct Attempt {
+    ended: Instant,
+    failed: bool,
+}
+
+impl std::fmt::Debug for Jwks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jwks").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Jwks {
+    pub(super) fn new(url: Uri) -> Self {
+        Self { url, keys: RwLock::new(None), attempt: Mutex::new(None) }
+    }
+
+    /// The key of that id, if the provider has it. Fails if that can't be known.
+    pub(super) async fn key(this: &Arc<Self>, id: &str) -> Result<Option<Arc<Key>>, Unavailable> {
+        if let Some(fetched) = this.fetched() {
+            if fetched.at.elapsed() > MAX_AGE {
+                Self::refresh_in_background(this);
+            }
+            if let Some(key) = fetched.keys.get(id) {
+                return Ok(Some(Arc::clone(key)));
+            }
+        }
+        let keys = this.refresh(|fetched| fetched.keys.contains_key(id)).await?;
+        Ok(keys.get(id).map(Arc::clone))
+    }
+
+    /// Fetches the keys unless they are fresh.
+    pub(super) fn refresh_in_background(this: &Arc<Self>) {
+        let this = Arc::clone(this);
+        tokio::spawn(async move {
+            if let Err(error) = this.refresh(|fetched| fetched.at.elapsed() <= MAX_AGE).await {
+                tracing::warn!(error = crate::log::chain(&error), "no keys from the provider");
+            }
+        });
+    }
+
+    fn fetched(&self) -> Option<Fetched> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The keys, fetched again unless they are `good` already or were just fetched. Only one caller
+    /// fetches; the others wait and see what it brought.
+    async fn refresh(&self, good: impl Fn(&Fetched) -> bool) -> Result<Keys, Unavailable> {
+        let mut attempt = self.attempt.lock().await;
+        let fetched = self.fetched();
+        if let Some(fetched) = &fetched
+            && good(fetched)
+        {
+            return Ok(Arc::clone(&fetched.keys));
+        }
+        match (*attempt, fetched) {
+            (Some(last), _) if last.failed && last.ended.elapsed() < RETRY_INTERVAL => {
+                return Err(Unavailable::JustFailed);
+            }
+            (Some(last), Some(fetched)) if !last.failed && last.ended.elapsed() < MIN_INTERVAL => {
+                return Ok(fetched.keys);
+            }
+            _ => {}
+        }
+        let outcome = match tokio::time::timeout(TIMEOUT, self.fetch()).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Unavailable::TimedOut),
+        };
+        let ended = Instant::now();
+        *attempt = Some(Attempt { ended, failed: outcome.is_err() });
+        let keys = outcome?;
+        let fetched = Fetched { at: ended, keys: Arc::clone(&keys) };
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
+        Ok(keys)
+    }
+
+    async fn fetch(&self) -> Result<Keys, Unavailable> {
+        let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector()?);
+        let response = client.get(self.url.clone()).await?;
+        if !response.status().is_success() {
+            return Err(Unavailable::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(Unavailable::Read)?;
+        let set: Set = serde_json::from_slice(&body.to_bytes())?;
+        Ok(Arc::new(set.keys.into_iter().filter_map(usable).collect()))
+    }
+}
+
+/// One connection for one fetch, an hour apart: nothing is kept. The roots are compiled in, because
+/// loading the system's takes longer than all the rest of a function's start.
+fn connector() -> Result<HttpsConnector<HttpConnector>, rustls::Error> {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build())
+}
+
+/// A set in which keys of kinds we don't know are no error.
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<serde_json::Value>,
+}
+
+/// The key, if tokens may be signed with it: RSA or P-256, for signatures, with an id.
+fn usable(key: serde_json::Value) -> Option<(String, Arc<Key>)> {
+    let key: Jwk = serde_json::from_value(key).ok()?;
+    if !matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+        return None;
+    }
+    let algorithm = match (&key.algorithm, key.common.key_algorithm) {
+        (AlgorithmParameters::RSA(_), None | Some(KeyAlgorithm::RS256)) => Algorithm::RS256,
+        (AlgorithmParameters::EllipticCurve(ec), None | Some(KeyAlgorithm::ES256))
+            if ec.curve == EllipticCurve::P256 =>
+        {
+            Algorithm::ES256
+        }
+        _ => return None,
+    };
+    let decoding = DecodingKey::from_jwk(&key).ok()?;
+    Some((key.common.key_id?, Arc::new(Key { algorithm, decoding })))
+}

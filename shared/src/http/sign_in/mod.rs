@@ -1,0 +1,78 @@
+//! Sign-in: who calls, by the access token of an OpenID Connect provider.
+
+mod jwks;
+mod token;
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+
+use self::jwks::Jwks;
+use super::Problem;
+use super::settings::Provider;
+use crate::domain::UserId;
+
+/// The signed-in caller: the token's `sub`. Any fault of the token is 401; if the provider's keys
+/// can't be had, 503.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller(pub UserId);
+
+/// Checks tokens.
+#[derive(Debug)]
+pub(super) struct SignIn {
+    issuer: String,
+    audience: String,
+    jwks: Arc<Jwks>,
+}
+
+impl SignIn {
+    pub(super) fn new(provider: Provider) -> Self {
+        let Provider { issuer, audience, jwks_url } = provider;
+        Self { issuer, audience, jwks: Arc::new(Jwks::new(jwks_url)) }
+    }
+
+    /// Fetches the provider's keys in the background, so that the first request need not wait.
+    pub(super) fn prefetch(&self) {
+        Jwks::refresh_in_background(&self.jwks);
+    }
+
+    async fn caller(&self, token: &str) -> Result<UserId, Problem> {
+        let refused = |error: token::BadToken| {
+            tracing::debug!(error = crate::log::chain(&error), "token refused");
+            Problem::unauthorized(error.detail())
+        };
+        let kid = token::key_id(token).map_err(refused)?;
+        let key = Jwks::key(&self.jwks, &kid).await.map_err(|error| Problem::unavailable(&error))?;
+        let key = key.ok_or(token::BadToken::UnknownKey).map_err(refused)?;
+        token::check(token, &key, &self.issuer, &self.audience).map_err(refused)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the route needs a token, but the function was set up without sign-in")]
+struct NoSignIn;
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let sign_in: Arc<SignIn> =
+            parts.extensions.get().cloned().ok_or_else(|| Problem::internal(&NoSignIn))?;
+        let mut values = parts.headers.get_all(AUTHORIZATION).iter();
+        let token = match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok().and_then(bearer),
+            _ => None,
+        };
+        match token {
+            Some(token) => sign_in.caller(token).await.map(Self),
+            None => Err(Problem::unauthorized("Sign in: send `Authorization: Bearer` and an access token.")),
+        }
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

@@ -1,0 +1,84 @@
+//! What makes a token good.
+
+use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind};
+use serde::Deserialize;
+
+use super::jwks::Key;
+use crate::domain::UserId;
+
+/// No provider's access token is longer, in bytes.
+const MAX_LEN: usize = 8 * 1024;
+
+/// Why a token is refused. The reason is for the log, the client learns less.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadToken {
+    #[error("no token")]
+    Malformed,
+    #[error("no key of the provider's has its id")]
+    UnknownKey,
+    #[error("bad token")]
+    Invalid(#[from] jsonwebtoken::errors::Error),
+    #[error("for another audience")]
+    OtherAudience,
+}
+
+impl BadToken {
+    pub(super) fn detail(&self) -> &'static str {
+        match self {
+            Self::Invalid(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
+                "The access token has expired."
+            }
+            _ => "The access token is not valid here.",
+        }
+    }
+}
+
+/// The id of the key that the token says it was signed with.
+pub(super) fn key_id(token: &str) -> Result<String, BadToken> {
+    if token.len() > MAX_LEN {
+        return Err(BadToken::Malformed);
+    }
+    let header = decode_header(token)?;
+    // Extensions that must be understood are not.
+    if header.crit.is_some() {
+        return Err(BadToken::Malformed);
+    }
+    header.kid.ok_or(BadToken::UnknownKey)
+}
+
+/// Whose token it is, if it is good now. The key says by which algorithm, never the token.
+pub(super) fn check(token: &str, key: &Key, issuer: &str, audience: &str) -> Result<UserId, BadToken> {
+    let mut validation = Validation::new(key.algorithm);
+    validation.set_required_spec_claims(&["exp", "iss", "sub"]);
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[audience]);
+    validation.validate_nbf = true;
+    validation.leeway = 0;
+    // A token is over at the second of its `exp`, not after it.
+    validation.reject_tokens_expiring_in_less_than = 1;
+    let claims = decode::<Claims>(token, &key.decoding, &validation)?.claims;
+    let meant_for_us = match claims.aud {
+        Some(Audience::One(it)) => it == audience,
+        Some(Audience::Many(them)) => them.iter().any(|it| it == audience),
+        // Cognito's access tokens name the client instead.
+        None => claims.client_id.is_some_and(|it| it == audience),
+    };
+    if meant_for_us { Ok(claims.sub) } else { Err(BadToken::OtherAudience) }
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: UserId,
+    aud: Option<Audience>,
+    client_id: Option<String>,
+    // A list is no issuer, though the library would take one.
+    #[serde(rename = "iss")]
+    _iss: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}

@@ -1,0 +1,135 @@
+//! Uploads (S3): where clients put images, and where the world reads them.
+//!
+//! A client gets a presigned PUT for one object of a given type and size that doesn't exist yet. The
+//! object is tagged as unused, and the bucket's lifecycle removes it after two days unless a post
+//! used it, which takes the tag off.
+
+use std::time::{Duration, SystemTime};
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::presigning::PresigningConfig;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+use crate::domain::{ContentType, ImageKey, Timestamp, UploadSize};
+use crate::env::{self, BadSetting};
+
+/// How long a presigned PUT is good.
+const VALID_SECONDS: u32 = 15 * 60;
+/// The tag of an upload that no post uses; the bucket's lifecycle rule knows it by this.
+const UNUSED: &str = "state=unused";
+
+/// The bucket of uploads.
+#[derive(Debug, Clone)]
+pub struct Media {
+    client: Client,
+    bucket: String,
+}
+
+/// The bucket did not answer, or not in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the bucket did not answer")]
+pub struct Error(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl Error {
+    fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+/// The SHA-256 that an upload must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checksum([u8; 32]);
+
+impl Checksum {
+    /// From its 32 bytes.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// A request that puts one object into the bucket, signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PresignedPut {
+    /// Where to send it.
+    pub url: String,
+    /// Every header it must have. Browsers set `content-length` themselves; it must be this one.
+    pub headers: BTreeMap<String, String>,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+}
+
+impl Media {
+    /// The bucket that `MEDIA_BUCKET` names.
+    pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
+        // An endpoint of our own (a local stack) has no name for each bucket.
+        let moved = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || aws.endpoint_url().is_some();
+        let config = Builder::from(aws).force_path_style(moved).build();
+        Ok(Self { client: Client::from_conf(config), bucket: env::required("MEDIA_BUCKET")? })
+    }
+
+    /// A PUT of an object of this type, size and, where given, checksum; good for 15 minutes, and
+    /// only while the key has no object. Signed here, without a call.
+    pub async fn presign(
+        &self,
+        key: &ImageKey,
+        kind: ContentType,
+        size: UploadSize,
+        checksum: Option<Checksum>,
+    ) -> Result<PresignedPut, Error> {
+        // S3 counts from the second in which it was signed.
+        let start = Timestamp::from_millis(Timestamp::now().seconds().saturating_mul(1000));
+        let presigning = PresigningConfig::builder()
+            .start_time(SystemTime::UNIX_EPOCH + Duration::from_secs(start.seconds().unsigned_abs()))
+            .expires_in(Duration::from_secs(VALID_SECONDS.into()))
+            .build()
+            .map_err(Error::new)?;
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .content_type(kind.as_str())
+            .content_length(i64::try_from(size.bytes()).map_err(Error::new)?)
+            .set_checksum_sha256(checksum.map(|Checksum(bytes)| STANDARD.encode(bytes)))
+            .if_none_match("*")
+            .tagging(UNUSED)
+            .presigned(presigning)
+            .await
+            .map_err(Error::new)?;
+        let headers = put.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let expires_at = start.plus_seconds(VALID_SECONDS.into());
+        Ok(PresignedPut { url: put.uri().to_owned(), headers, expires_at })
+    }
+
+    /// Whether the key's object is there. The role needs `s3:ListBucket`: without it, S3 says
+    /// "forbidden" of what is missing.
+    pub async fn uploaded(&self, key: &ImageKey) -> Result<bool, Error> {
+        let head = self.client.head_object().bucket(&self.bucket).key(key.as_str()).send().await;
+        match head {
+            Ok(_) => Ok(true),
+            Err(error) if error.as_service_error().is_some_and(|it| it.is_not_found()) => Ok(false),
+            Err(error) => Err(Error::new(error)),
+        }
+    }
+
+    /// Takes the "unused" tag off, so that the object stays. Doing it twice is fine.
+    pub async fn keep(&self, key: &ImageKey) -> Result<(), Error> {
+        let call = self.client.delete_object_tagging().bucket(&self.bucket).key(key.as_str());
+        call.send().await.map(|_| ()).map_err(Error::new)
+    }
+}
+
+#[cfg(feature = "http")]
+impl From<Error> for crate::http::Problem {
+    fn from(error: Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests;
