@@ -75,7 +75,7 @@ impl Api {
                 (Method::default(), "unreadable", Problem::bad_request(error.to_string()).into_response())
             }
         };
-        let answer = finish(response, &context.request_id, multi_value).await;
+        let answer = finish(response, &context.request_id, method == Method::HEAD, multi_value).await;
         tracing::info!(
             request_id = context.request_id,
             method = method.as_str(),
@@ -174,7 +174,7 @@ fn budget(deadline: u64) -> Duration {
 }
 
 /// Adds the request's id, and turns whatever failed into a problem.
-async fn finish(response: Response, request_id: &str, multi_value: bool) -> AlbResponse {
+async fn finish(response: Response, request_id: &str, head: bool, multi_value: bool) -> AlbResponse {
     let (mut parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, MAX_ANSWER).await;
     let failed = parts.status.is_client_error() || parts.status.is_server_error();
@@ -190,10 +190,12 @@ async fn finish(response: Response, request_id: &str, multi_value: bool) -> AlbR
     let body = match problem {
         Some(problem) => {
             let body = problem.body(request_id);
-            let head = problem.into_response();
-            parts.status = head.status();
-            parts.headers.extend(head.headers().clone());
-            body.into()
+            let (problem, _) = problem.into_response().into_parts();
+            parts.status = problem.status;
+            for (name, value) in &problem.headers {
+                parts.headers.insert(name, value.clone());
+            }
+            if head { Bytes::new() } else { body.into() }
         }
         None => body.unwrap_or_default(),
     };

@@ -36,3 +36,43 @@ impl<S: Sync> FromRequestParts<S> for Idempotency {
         Ok(Self { key, fingerprint })
     }
 }
+
+#[cfg(feature = "store")]
+mod remembered {
+    use axum::http::StatusCode;
+    use axum::http::header::{CONTENT_TYPE, LOCATION};
+    use axum::response::{IntoResponse, Response};
+
+    use super::super::Problem;
+    use super::Idempotency;
+    use crate::domain::UserId;
+    use crate::store::{Answer, Known, Once};
+
+    impl Idempotency {
+        /// What the store knows this request by; nothing, if it has no key.
+        pub fn once(self, caller: &UserId) -> Option<Once> {
+            let Self { key, fingerprint } = self;
+            key.map(|key| Once { caller: caller.clone(), key, fingerprint })
+        }
+    }
+
+    impl Known {
+        /// The answer to give again; 422 if the key was used for another request.
+        pub fn again(self) -> Result<Answer, Problem> {
+            match self {
+                Self::Answered(answer) => Ok(answer),
+                Self::OtherRequest => {
+                    Err(Problem::unprocessable("This `Idempotency-Key` was used for another request."))
+                }
+            }
+        }
+    }
+
+    impl IntoResponse for Answer {
+        fn into_response(self) -> Response {
+            let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let location = self.location.map(|location| [(LOCATION, location)]);
+            (status, [(CONTENT_TYPE, "application/json")], location, self.body).into_response()
+        }
+    }
+}

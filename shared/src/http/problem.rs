@@ -177,3 +177,13 @@ impl IntoResponse for Problem {
         response
     }
 }
+
+#[cfg(feature = "store")]
+impl From<crate::store::Error> for Problem {
+    fn from(error: crate::store::Error) -> Self {
+        match &error {
+            crate::store::Error::Unavailable(_) => Self::unavailable(&error),
+            crate::store::Error::Broken(_) => Self::internal(&error),
+        }
+    }
+}

@@ -10,7 +10,7 @@ use axum::http::Method;
 pub struct Route {
     /// The path; `{name}` stands for one segment that is not empty.
     pub path: &'static str,
-    /// Its methods, sorted.
+    /// Its methods, sorted. Where there is GET, there is HEAD.
     pub methods: &'static [Method],
 }
 
@@ -50,11 +50,18 @@ pub fn find(method: &Method, path: &str) -> Found {
     let Some(route) = ROUTES.iter().find(|route| matches(route.path, path)) else {
         return Found::Nothing;
     };
-    if route.methods.contains(method) {
+    let methods = || route.methods.iter().flat_map(with_head);
+    if methods().any(|it| it == *method) {
         return Found::Route(route.path);
     }
-    let allow: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
+    let allow: Vec<String> = methods().map(|it| it.to_string()).collect();
     Found::OtherMethods(route.path, allow.join(", "))
+}
+
+/// What can be got can be asked for its head.
+fn with_head(method: &Method) -> impl Iterator<Item = Method> + use<> {
+    let head = (method == Method::GET).then_some(Method::HEAD);
+    std::iter::once(method.clone()).chain(head)
 }
 
 fn matches(route: &str, path: &str) -> bool {
@@ -75,6 +82,11 @@ mod tests {
         assert_eq!(
             find(&Method::PATCH, "/v1/posts/x/like"),
             Found::OtherMethods("/v1/posts/{id}/like", "DELETE, PUT".to_owned())
+        );
+        assert_eq!(find(&Method::HEAD, "/v1/feed"), Found::Route("/v1/feed"));
+        assert_eq!(
+            find(&Method::PUT, "/v1/posts/x"),
+            Found::OtherMethods("/v1/posts/{id}", "DELETE, GET, HEAD, PATCH".to_owned())
         );
         for nothing in ["", "/", "/v1", "/v1/posts/", "/v1/posts/x/", "/v1//x", "/v1/posts/x/like/y", "/v1/Posts/x"] {
             assert_eq!(find(&Method::GET, nothing), Found::Nothing, "{nothing}");
