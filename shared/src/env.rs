@@ -22,3 +22,14 @@ pub fn required(name: &str) -> Result<String, BadSetting> {
         _ => Err(BadSetting::new(name, "must be set")),
     }
 }
+
+/// A number of whole seconds, or what it is where the variable is not set.
+pub fn seconds(name: &str, unless_set: i64) -> Result<i64, BadSetting> {
+    match std::env::var(name) {
+        Err(_) => Ok(unless_set),
+        Ok(value) => match value.parse() {
+            Ok(seconds @ 1..) => Ok(seconds),
+            _ => Err(BadSetting::new(name, "must be a whole number of seconds from 1")),
+        },
+    }
+}

@@ -15,6 +15,7 @@ pub mod env;
 pub mod feed;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod log;
 #[cfg(feature = "media")]
 pub mod media;
 #[cfg(feature = "queue")]

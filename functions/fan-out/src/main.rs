@@ -1,2 +1,129 @@
-//! pushes posts into followers feeds
-fn main() {}
+//! The fan-out queue's consumer: pushes a post's id into its followers' feeds.
+//!
+//! Followers beyond one chunk are cut into ranges, each a message of its own, so that they are served
+//! in parallel and a crash repeats one chunk. The post's outbox mark is cleared when the last is done.
+
+use futures::future::join_all;
+use purrline::cache::{self, Cache};
+use purrline::consumer::{self, Consumer, Failed, Received};
+use purrline::domain::{FanOutMessage, Followers, PostId, UserId};
+use purrline::queue::Queue;
+use purrline::store::{self, OutboxMark, Store};
+use purrline::{aws, log};
+
+/// How many followers one message serves.
+const CHUNK: i32 = 1000;
+
+struct FanOut {
+    store: Store,
+    cache: Cache,
+    queue: Queue,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    log::init();
+    let config = aws::config().await;
+    let store = Store::from_env(&config)?;
+    let queue = Queue::from_env(&config, "FAN_OUT_QUEUE_URL")?;
+    consumer::run(FanOut { store, cache: Cache::from_env()?, queue }).await
+}
+
+/// Why a fan-out must be tried again.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    #[error("{0} chunks were not queued")]
+    NotQueued(usize),
+}
+
+impl Consumer for FanOut {
+    type Message = FanOutMessage;
+
+    async fn handle(&self, batch: Vec<Received<FanOutMessage>>) -> Vec<Failed> {
+        let outcomes = join_all(batch.iter().map(|received| self.serve(&received.message))).await;
+        let outcomes = batch.iter().zip(outcomes);
+        outcomes
+            .filter_map(|(received, outcome)| {
+                outcome.err().map(|error| Failed { id: received.id.clone(), why: error.to_string() })
+            })
+            .collect()
+    }
+}
+
+impl FanOut {
+    async fn serve(&self, message: &FanOutMessage) -> Result<(), Error> {
+        match &message.chunk {
+            None => self.whole(message.post, message.rev).await,
+            Some(chunk) => {
+                self.push_to(message.post, chunk).await?;
+                Ok(self.store.chunk_done(message.post, message.rev, &chunk.name).await?)
+            }
+        }
+    }
+
+    async fn whole(&self, post: PostId, rev: u32) -> Result<(), Error> {
+        // No mark: done before. Another revision: its own message takes care of it.
+        let Some(mark) = self.store.outbox_mark(post).await?.filter(|mark| mark.rev == rev) else {
+            return Ok(());
+        };
+        // Whoever changed the post may have died before the cache forgot it.
+        self.cache.forget_post(post).await?;
+        if mark.deleted || mark.fanned_out {
+            return Ok(self.store.clear(&mark).await?);
+        }
+        let everybody = Followers { name: String::new(), author: mark.author.clone(), after: None, upto: None };
+        let (mut feeds, next) = self.store.followers_in(&everybody, CHUNK).await?;
+        match next {
+            None => {
+                feeds.push(mark.author.clone());
+                self.cache.push(post, &feeds).await?;
+                Ok(self.store.clear(&mark).await?)
+            }
+            Some(first) => self.cut(&mark, first).await,
+        }
+    }
+
+    /// Cuts the followers into ranges of about a chunk each and queues them.
+    async fn cut(&self, mark: &OutboxMark, first: UserId) -> Result<(), Error> {
+        self.cache.push(mark.post, std::slice::from_ref(&mark.author)).await?;
+        // Chunks of an earlier cut are no longer waited for: their names differ.
+        let cut = format!("{}.{:016x}", mark.rev, rand::random::<u64>());
+        let mut chunks: Vec<Followers> = Vec::new();
+        let (mut after, mut upto) = (None, Some(first));
+        loop {
+            let name = format!("{cut}.{}", chunks.len());
+            let chunk = Followers { name, author: mark.author.clone(), after: after.take(), upto: upto.clone() };
+            chunks.push(chunk);
+            let Some(end) = upto else { break };
+            let rest = Followers { name: String::new(), author: mark.author.clone(), after: Some(end.clone()), upto: None };
+            (_, upto) = self.store.followers_in(&rest, CHUNK).await?;
+            after = Some(end);
+        }
+        let names = chunks.iter().map(|chunk| chunk.name.clone()).collect();
+        if !self.store.cut_into(mark, names).await? {
+            return Ok(());
+        }
+        let messages: Vec<FanOutMessage> =
+            chunks.into_iter().map(|chunk| FanOutMessage::chunk(mark.post, mark.rev, chunk)).collect();
+        match self.queue.send_batch(&messages).await.len() {
+            0 => Ok(()),
+            unsent => Err(Error::NotQueued(unsent)),
+        }
+    }
+
+    async fn push_to(&self, post: PostId, chunk: &Followers) -> Result<(), Error> {
+        let mut rest = chunk.clone();
+        loop {
+            let (feeds, next) = self.store.followers_in(&rest, CHUNK).await?;
+            self.cache.push(post, &feeds).await?;
+            match next {
+                Some(next) => rest.after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+}

@@ -1,2 +1,43 @@
-//! GET /v1/feed
-fn main() {}
+//! `GET /v1/feed`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use purrline::cache::Cache;
+use purrline::domain::{Cursor, Id, ImageHost, Page, PostId, PostView};
+use purrline::feed::{FeedPage, Feeds};
+use purrline::http::{self, Caller, Paging, Problem, Settings};
+use purrline::store::Store;
+use purrline::{aws, env, log};
+
+struct App {
+    feeds: Feeds,
+    cache: Cache,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), http::Error> {
+    log::init();
+    let store = Store::from_env(&aws::config().await)?;
+    let cache = Cache::from_env()?;
+    let images = ImageHost::new(&env::required("MEDIA_BASE_URL")?);
+    let app = App { feeds: Feeds::new(store, cache.clone(), images), cache };
+    let router = Router::new().route("/v1/feed", get(feed)).with_state(Arc::new(app));
+    http::run(router, Settings::from_env()?).await
+}
+
+async fn feed(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    paging: Paging,
+) -> Result<Json<Page<PostView>>, Problem> {
+    let list = format!("feed/{me}");
+    let position = |bytes: &[u8]| bytes.try_into().ok().and_then(Id::from_bytes).map(PostId);
+    let (limit, after) = paging.open(&list, position)?;
+    let trips = app.cache.trips();
+    let FeedPage { posts, next } = app.feeds.page(&me, after, limit.get()).await?;
+    tracing::info!(posts = posts.len(), cache_trips = app.cache.trips() - trips, "feed");
+    Ok(Json(Page { items: posts, next: next.map(|id| Cursor::issue(&list, &id.0.to_bytes())) }))
+}

@@ -1,2 +1,48 @@
-//! applies queued follows
-fn main() {}
+//! The follows queue's consumer: applies follows, keeps counts exact.
+//!
+//! A follower's cached feed is forgotten, and rebuilt from the store when its owner returns: with the
+//! earlier posts of who is followed now, without those of who is not. Forgetting commutes, so two
+//! consumers at work on one follower's words can't leave a feed that matches neither.
+
+use std::collections::HashSet;
+
+use purrline::cache::Cache;
+use purrline::consumer::{self, Consumer, Failed, Received};
+use purrline::domain::{FollowMessage, UserId};
+use purrline::store::{FollowEdge, Store};
+use purrline::{aws, log};
+
+struct Follows {
+    store: Store,
+    cache: Cache,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    log::init();
+    let store = Store::from_env(&aws::config().await)?;
+    consumer::run(Follows { store, cache: Cache::from_env()? }).await
+}
+
+impl Consumer for Follows {
+    type Message = FollowMessage;
+
+    async fn handle(&self, batch: Vec<Received<FollowMessage>>) -> Vec<Failed> {
+        // The endpoint refuses to follow oneself: such a message is somebody's mistake.
+        let batch: Vec<_> =
+            batch.into_iter().filter(|received| received.message.follower != received.message.followee).collect();
+        let failed = self.store.apply_follows(batch.iter().map(|received| (edge(&received.message), received.message.change()))).await;
+        // Also for follows that were applied before: whoever applied them may have died right after.
+        let followers: HashSet<UserId> = batch.iter().map(|received| received.message.follower.clone()).collect();
+        if let Err(error) = self.cache.forget_feeds(&followers).await {
+            return consumer::all_failed(&batch, &error);
+        }
+        consumer::failed(&batch, |message| {
+            failed.iter().find(|(failed, _)| *failed == edge(message)).map(|(_, error)| error.to_string())
+        })
+    }
+}
+
+fn edge(message: &FollowMessage) -> FollowEdge {
+    FollowEdge { follower: message.follower.clone(), followee: message.followee.clone() }
+}

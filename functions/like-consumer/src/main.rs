@@ -1,2 +1,50 @@
-//! applies queued likes
-fn main() {}
+//! The likes queue's consumer: applies likes, keeps counts exact.
+
+use std::collections::HashSet;
+
+use purrline::cache::Cache;
+use purrline::consumer::{self, Consumer, Failed, Received};
+use purrline::domain::{LikeMessage, PostId, UserId};
+use purrline::store::{LikeEdge, Store};
+use purrline::{aws, log};
+
+struct Likes {
+    store: Store,
+    cache: Cache,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    log::init();
+    let store = Store::from_env(&aws::config().await)?;
+    consumer::run(Likes { store, cache: Cache::from_env()? }).await
+}
+
+impl Consumer for Likes {
+    type Message = LikeMessage;
+
+    async fn handle(&self, batch: Vec<Received<LikeMessage>>) -> Vec<Failed> {
+        let posts: HashSet<PostId> = batch.iter().map(|received| received.message.post).collect();
+        let posts: Vec<PostId> = posts.into_iter().collect();
+        // A like of a post that is not there, or no longer, has nothing to count on.
+        let existing = match self.store.posts(&posts).await {
+            Ok(existing) => existing,
+            Err(error) => return consumer::all_failed(&batch, &error),
+        };
+        let batch: Vec<_> = batch.into_iter().filter(|received| existing.contains_key(&received.message.post)).collect();
+        let failed = self.store.apply_likes(batch.iter().map(|received| (edge(&received.message), received.message.change()))).await;
+        // Also for likes that were applied before: whoever applied them may have died right after.
+        let touched: HashSet<(UserId, PostId)> =
+            batch.iter().map(|received| (received.message.user.clone(), received.message.post)).collect();
+        if let Err(error) = self.cache.forget_likes(&touched.into_iter().collect::<Vec<_>>()).await {
+            return consumer::all_failed(&batch, &error);
+        }
+        consumer::failed(&batch, |message| {
+            failed.iter().find(|(failed, _)| *failed == edge(message)).map(|(_, error)| error.to_string())
+        })
+    }
+}
+
+fn edge(message: &LikeMessage) -> LikeEdge {
+    LikeEdge { user: message.user.clone(), post: message.post }
+}

@@ -1,2 +1,155 @@
-//! POST, PATCH and DELETE of posts
-fn main() {}
+//! `POST /v1/posts`, `PATCH /v1/posts/{id}`, `DELETE /v1/posts/{id}`.
+//!
+//! A post is stored, then handed over: its images are kept, its fan-out is queued. What the store has
+//! is answered, even if the hand-over fails: the post carries an outbox mark, and `sweep` hands it
+//! over again.
+
+mod checks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{patch, post};
+use purrline::cache::Cache;
+use purrline::domain::{Author, FanOutMessage, IdSource, ImageHost, ImageKey, Post, PostCounts, PostEdit, PostId, Timestamp};
+use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings};
+use purrline::media::Media;
+use purrline::queue::Queue;
+use purrline::store::{Answer, Created, PostError, Removed, Revised, Store};
+use purrline::{aws, env, log};
+
+struct App {
+    store: Store,
+    cache: Cache,
+    fan_out: Queue,
+    media: Media,
+    images: ImageHost,
+    ids: IdSource,
+    overdue_after: i64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), http::Error> {
+    log::init();
+    let config = aws::config().await;
+    let app = App {
+        store: Store::from_env(&config)?,
+        cache: Cache::from_env()?,
+        fan_out: Queue::from_env(&config, "FAN_OUT_QUEUE_URL")?,
+        media: Media::from_env(&config)?,
+        images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
+        ids: IdSource::new(),
+        overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
+    };
+    let router = Router::new()
+        .route("/v1/posts", post(create))
+        .route("/v1/posts/{id}", patch(edit).delete(delete))
+        .with_state(Arc::new(app));
+    http::run(router, Settings::from_env()?).await
+}
+
+impl App {
+    fn due(&self) -> Timestamp {
+        Timestamp::now().plus_seconds(self.overdue_after)
+    }
+
+    /// Keeps the images, then queues the fan-out. In that order: a queued fan-out means that the
+    /// images are kept.
+    async fn hand_over(&self, post: PostId, rev: u32, images: &[ImageKey]) {
+        let kept = futures::future::try_join_all(images.iter().map(|key| self.media.keep(key))).await;
+        if let Err(error) = kept {
+            tracing::warn!(error = purrline::log::chain(&error), "images not kept: left to sweep");
+            return;
+        }
+        if let Err(error) = self.fan_out.send(&FanOutMessage::whole(post, rev)).await {
+            tracing::warn!(error = purrline::log::chain(&error), "fan-out not queued: left to sweep");
+        }
+    }
+
+    /// After a change: what the cache has of the post must go before the change is answered.
+    async fn changed(&self, post: PostId, rev: u32, images: &[ImageKey]) -> Result<(), Problem> {
+        let (forgotten, ()) = futures::join!(self.cache.forget_post(post), self.hand_over(post, rev, images));
+        forgotten.map_err(|error| Problem::unavailable(&error))
+    }
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    idempotency: Idempotency,
+    fields: Fields,
+) -> Result<Answer, Problem> {
+    let content = checks::new_content(fields)?;
+    let once = idempotency.once(&me);
+    if let Some(once) = &once
+        && let Some(known) = app.store.known(once).await?
+    {
+        return known.again();
+    }
+    let usable = checks::usable(&app.media, &me, &content, &[]);
+    let (draft, profile) = futures::join!(usable, app.store.profile(&me));
+    let (draft, author) = (draft?.into_draft()?, Author::of(&me, profile?.as_ref()));
+    loop {
+        let post = Post { id: PostId(app.ids.mint()), author: me.clone(), draft: draft.clone(), edited_at: None };
+        let answer = created(&post, &author, &app.images)?;
+        match app.store.create_post(&post, app.due(), once.as_ref().map(|once| (once, &answer))).await? {
+            Created::Now => {
+                app.hand_over(post.id, 0, post.draft.images()).await;
+                return Ok(answer);
+            }
+            Created::Before(known) => return known.again(),
+            Created::IdTaken => {}
+        }
+    }
+}
+
+fn created(post: &Post, author: &Author, images: &ImageHost) -> Result<Answer, Problem> {
+    let view = post.clone().view(author.clone(), PostCounts::default(), false, images);
+    let body = serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?;
+    Ok(Answer { status: 201, location: Some(format!("/v1/posts/{}", post.id)), body })
+}
+
+async fn edit(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(id): Path<PostId>,
+    fields: Fields,
+) -> Result<impl IntoResponse, Problem> {
+    let content = checks::changed_content(fields)?;
+    let stored = app.store.post(id).await?.ok_or_else(Path::<PostId>::not_found)?;
+    if stored.author != me {
+        return Err(not_author());
+    }
+    let usable = checks::usable(&app.media, &me, &content, stored.draft.images()).await?;
+    let edit = PostEdit { text: usable.text, images: usable.images, cats: usable.cats };
+    let Revised { post, rev } = app.store.edit_post(id, &me, &edit, app.due()).await.map_err(refused)?;
+    app.changed(id, rev, post.draft.images()).await?;
+    let view = app.store.views(&me, vec![post], &app.images).await?.pop();
+    view.map(axum::Json).ok_or_else(Path::<PostId>::not_found)
+}
+
+async fn delete(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(id): Path<PostId>,
+) -> Result<StatusCode, Problem> {
+    let Removed { rev, .. } = app.store.delete_post(id, &me, app.due()).await.map_err(refused)?;
+    app.changed(id, rev, &[]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn not_author() -> Problem {
+    Problem::forbidden("Only its author may change a post.")
+}
+
+fn refused(error: PostError) -> Problem {
+    match error {
+        PostError::NotFound => Path::<PostId>::not_found(),
+        PostError::NotAuthor => not_author(),
+        PostError::Invalid(invalid) => invalid.into(),
+        PostError::Store(error) => error.into(),
+    }
+}

@@ -1,2 +1,83 @@
-//! re-sends overdue fan-outs
-fn main() {}
+//! The schedule's function: hands over again what a crash left undone.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::future::try_join_all;
+use purrline::domain::{FanOutMessage, PostId, Timestamp};
+use purrline::media::{self, Media};
+use purrline::queue::{self, Queue};
+use purrline::store::{self, Store};
+use purrline::{aws, consumer, env, log};
+
+/// How many posts of each shard are looked up at a time.
+const PAGE: i32 = 50;
+/// How many posts are handed over at a time.
+const AT_ONCE: usize = 16;
+
+struct Sweep {
+    store: Store,
+    media: Media,
+    fan_out: Queue,
+    overdue_after: i64,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Media(#[from] media::Error),
+    #[error(transparent)]
+    Queue(#[from] queue::Error),
+    #[error("{0} posts were not handed over")]
+    Incomplete(usize),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    log::init();
+    let config = aws::config().await;
+    let sweep = Sweep {
+        store: Store::from_env(&config)?,
+        media: Media::from_env(&config)?,
+        fan_out: Queue::from_env(&config, "FAN_OUT_QUEUE_URL")?,
+        overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
+    };
+    consumer::run_scheduled(|within| sweep.run(within)).await
+}
+
+impl Sweep {
+    /// Hands over what is overdue until nothing is, or time is out. A post that fails does not keep
+    /// the others waiting.
+    async fn run(&self, within: Duration) -> Result<(), Error> {
+        let start = Instant::now();
+        let mut seen: HashSet<PostId> = HashSet::new();
+        let mut failed = 0;
+        while start.elapsed() < within {
+            // The index lags: what was just handed over may still be in it.
+            let overdue = self.store.overdue(Timestamp::now(), PAGE).await?;
+            let fresh: Vec<PostId> = overdue.into_iter().filter(|post| seen.insert(*post)).collect();
+            if fresh.is_empty() {
+                break;
+            }
+            let outcomes: Vec<_> =
+                futures::stream::iter(&fresh).map(|post| self.hand_over(*post)).buffer_unordered(AT_ONCE).collect().await;
+            for error in outcomes.into_iter().filter_map(Result::err) {
+                failed += 1;
+                tracing::warn!(error = purrline::log::chain(&error), "a post was not handed over");
+            }
+        }
+        tracing::info!(found = seen.len(), failed, "sweep");
+        if failed == 0 { Ok(()) } else { Err(Error::Incomplete(failed)) }
+    }
+
+    async fn hand_over(&self, post: PostId) -> Result<(), Error> {
+        let now = Timestamp::now();
+        let Some(mark) = self.store.outbox_mark(post).await?.filter(|mark| mark.due <= now) else { return Ok(()) };
+        try_join_all(mark.images.iter().map(|key| self.media.keep(key))).await?;
+        self.fan_out.send(&FanOutMessage::whole(post, mark.rev)).await?;
+        Ok(self.store.postpone(&mark, now.plus_seconds(self.overdue_after)).await?)
+    }
+}

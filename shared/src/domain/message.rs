@@ -87,6 +87,8 @@ pub struct FanOutMessage {
     pub v: V1,
     /// The post.
     pub post: PostId,
+    /// The revision of the post that was handed over: an older one leaves the rest to the newer.
+    pub rev: u32,
     /// Which followers; all of them where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk: Option<Followers>,
@@ -94,13 +96,13 @@ pub struct FanOutMessage {
 
 impl FanOutMessage {
     /// The whole task.
-    pub const fn whole(post: PostId) -> Self {
-        Self { v: V1, post, chunk: None }
+    pub const fn whole(post: PostId, rev: u32) -> Self {
+        Self { v: V1, post, rev, chunk: None }
     }
 
     /// One chunk of it.
-    pub const fn chunk(post: PostId, chunk: Followers) -> Self {
-        Self { v: V1, post, chunk: Some(chunk) }
+    pub const fn chunk(post: PostId, rev: u32, chunk: Followers) -> Self {
+        Self { v: V1, post, rev, chunk: Some(chunk) }
     }
 }
 

@@ -19,6 +19,11 @@ impl CatId {
     pub fn parse(text: &str) -> Result<Self, Reason> {
         UserId::parse(text).map(Self)
     }
+
+    /// The id's text.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
 }
 
 /// What an author writes: a text, which may be empty where there is an image, images and cats.

@@ -1,0 +1,106 @@
+//! The cache: Redis 7 or Valkey 8, in cluster mode.
+//!
+//! | key | type | holds | slot |
+//! |---|---|---|---|
+//! | `feed:{<user>}` | list | ids of the feed's posts, 8 bytes each, unordered; while it is rebuilt a placeholder | user |
+//! | `following:{<user>}` | set | whom the user follows, and the user | user |
+//! | `liked:{<user>}` | hash | post id → `1` or `0`: what is known of the user's likes | user |
+//! | `post:{<post>}` | string | the post as stored, or nothing for one that is gone | post |
+//! | `counts:{<post>}` | string | the post's exact counts | post |
+//! | `author:{<user>}` | string | the author as shown | user |
+//!
+//! Nothing here is the truth: every key has a TTL, may vanish at any moment, and is filled again from
+//! the store. Two rules keep what is filled from being stale:
+//!
+//! * Who changes the store deletes the key afterwards ([`Cache::forget_post`] and its like), and
+//!   does not count the change as done before that.
+//! * Who fills a key takes a lease on it before reading the store: a placeholder with a random token
+//!   stands in the key, and the value replaces it only if it still stands there. A change in
+//!   between, or an emptied cache, takes the placeholder away, and the value is not kept. (Leases:
+//!   Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.)
+//!
+//! A feed's placeholder is a list too, so that a fan-out's `LPUSHX` lands on it while the feed is
+//! rebuilt, and is in the rebuilt feed.
+
+mod feeds;
+mod objects;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use redis::cluster::{ClusterClient, ClusterConfig};
+use redis::cluster_async::ClusterConnection;
+use redis::{Cmd, FromRedisValue};
+
+use crate::env::{self, BadSetting};
+
+pub use feeds::{Feed, Rebuild};
+pub use objects::{Known, Lease, Missing};
+
+/// The cache did not answer, or not in its language: carry on without it.
+#[derive(Debug, thiserror::Error)]
+#[error("the cache is unavailable: {0}")]
+pub struct Error(#[from] redis::RedisError);
+
+/// How long a connection may take, and one answer.
+const CONNECT: Duration = Duration::from_millis(500);
+const ANSWER: Duration = Duration::from_millis(500);
+/// How long one command may take with all its tries.
+const OVERALL: Duration = Duration::from_millis(1500);
+
+/// The cache. Cheap to clone; made once, during init, and connected in the background.
+#[derive(Clone)]
+pub struct Cache {
+    connection: ClusterConnection,
+    trips: Arc<AtomicU64>,
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("trips", &self.trips).finish_non_exhaustive()
+    }
+}
+
+impl Cache {
+    /// Opens the cache that `CACHE_URL` names: `redis://host:port`, or `rediss://` with TLS.
+    pub fn from_env() -> Result<Self, BadSetting> {
+        Self::new(&env::required("CACHE_URL")?).map_err(|error| BadSetting::new("CACHE_URL", error.to_string()))
+    }
+
+    /// Opens the cache at an address. Needs a running executor; does not wait for the connection.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let client = ClusterClient::builder([url])
+            .connection_timeout(CONNECT)
+            .response_timeout(ANSWER)
+            .overall_response_timeout(Some(OVERALL))
+            .retries(3)
+            .min_retry_wait(10)
+            .max_retry_wait(200)
+            .build()?;
+        let connection = client.get_pending_async_connection_with_config(ClusterConfig::new());
+        Ok(Self { connection, trips: Arc::default() })
+    }
+
+    /// How many round trips were made since it was opened: each is a wait for the server, however
+    /// many commands went out together.
+    pub fn trips(&self) -> u64 {
+        self.trips.load(Ordering::Relaxed)
+    }
+
+    fn count_trip(&self) {
+        self.trips.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One command, without counting a round trip: for commands that go out together.
+    async fn send<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Error> {
+        let mut connection = self.connection.clone();
+        Ok(command.query_async(&mut connection).await?)
+    }
+
+    /// Waits until the server answers, in any way.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.count_trip();
+        self.send::<redis::Value>(redis::cmd("PING")).await.map(|_| ())
+    }
+}

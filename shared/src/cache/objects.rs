@@ -1,0 +1,307 @@
+//! Posts, counts, authors and likes: what a page of posts is made of.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use futures::future::try_join_all;
+use redis::{Script, cmd};
+
+use super::{Cache, Error};
+use crate::domain::{Author, Post, PostCounts, PostId, UserId};
+
+/// How long an object stays: a day. A lease lasts as long as a request may.
+const TTL_SECONDS: u64 = 24 * 60 * 60;
+const LEASE_SECONDS: u64 = 15;
+/// How long what is known of a user's likes stays.
+const LIKED_TTL_SECONDS: u64 = 60 * 60;
+
+/// Takes a lease where nothing stands: answers whether it was taken.
+static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) and 1 or 0")
+});
+/// Replaces a lease by the value, if it still stands.
+static FILL: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GET', KEYS[1]) == ARGV[1] then \
+           redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) return 1 \
+         end return 0",
+    )
+});
+/// Takes leases on the fields of a hash where no value stands; fields have no TTL of their own, so a
+/// lease that was left behind gives way.
+static TAKE_FIELDS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "for i = 3, #ARGV do \
+           local known = redis.call('HGET', KEYS[1], ARGV[i]) \
+           if known ~= '0' and known ~= '1' then redis.call('HSET', KEYS[1], ARGV[i], ARGV[1]) end \
+         end \
+         redis.call('EXPIRE', KEYS[1], ARGV[2], 'NX') return 1",
+    )
+});
+/// Replaces leases on the fields of a hash by values, where they still stand.
+static FILL_FIELDS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "for i = 2, #ARGV, 2 do \
+           if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[1] then \
+             redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) \
+           end \
+         end return 1",
+    )
+});
+
+/// What an object's key holds: a value, in JSON; that there is none; or nothing known (a lease
+/// begins with `?`).
+enum Held<T> {
+    Known(Option<T>),
+    Nothing,
+}
+
+fn held<T: serde::de::DeserializeOwned>(bytes: Option<Vec<u8>>) -> Held<T> {
+    match bytes {
+        Some(bytes) => serde_json::from_slice(&bytes).map_or(Held::Nothing, Held::Known),
+        None => Held::Nothing,
+    }
+}
+
+/// A token that a placeholder is known by. It is no JSON, and neither `0` nor `1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease(String);
+
+impl Lease {
+    pub(super) fn new() -> Self {
+        Self(format!("?{:016x}", rand::random::<u64>()))
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a page of posts needs and the cache did not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Posts of which it is not known whether they exist.
+    pub posts: Vec<PostId>,
+    /// Posts whose counts are not known.
+    pub counts: Vec<PostId>,
+    /// Posts of which it is not known whether the caller likes them.
+    pub liked: Vec<PostId>,
+    /// Authors that are not known.
+    pub authors: Vec<UserId>,
+}
+
+impl Missing {
+    /// Whether nothing is missing.
+    pub fn is_empty(&self) -> bool {
+        self.posts.is_empty() && self.counts.is_empty() && self.liked.is_empty() && self.authors.is_empty()
+    }
+}
+
+/// What is known of some posts; those known to be gone are in `gone`.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The posts.
+    pub posts: HashMap<PostId, Post>,
+    /// Those that do not exist, or no longer.
+    pub gone: HashSet<PostId>,
+    /// Their counts.
+    pub counts: HashMap<PostId, PostCounts>,
+    /// Whether the caller likes them.
+    pub liked: HashMap<PostId, bool>,
+}
+
+fn post_key(post: PostId) -> String {
+    format!("post:{{{post}}}")
+}
+
+fn counts_key(post: PostId) -> String {
+    format!("counts:{{{post}}}")
+}
+
+fn liked_key(user: &UserId) -> String {
+    format!("liked:{{{user}}}")
+}
+
+fn author_key(user: &UserId) -> String {
+    format!("author:{{{user}}}")
+}
+
+fn field(post: PostId) -> Vec<u8> {
+    post.0.to_bytes().to_vec()
+}
+
+impl Cache {
+    /// What is known of these posts to this caller: one round trip.
+    pub async fn known_posts(&self, caller: &UserId, posts: &[PostId]) -> Result<Known, Error> {
+        let mut known = Known::default();
+        if posts.is_empty() {
+            return Ok(known);
+        }
+        self.count_trip();
+        let objects = try_join_all(posts.iter().map(|&post| async move {
+            let mut get = cmd("MGET");
+            get.arg(post_key(post)).arg(counts_key(post));
+            self.send::<(Option<Vec<u8>>, Option<Vec<u8>>)>(get).await
+        }));
+        let mut get = cmd("HMGET");
+        get.arg(liked_key(caller)).arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
+        let (objects, liked) = futures::try_join!(objects, self.send::<Vec<Option<Vec<u8>>>>(get))?;
+        for (&id, (post, counts)) in posts.iter().zip(objects) {
+            match held::<Post>(post) {
+                Held::Known(Some(post)) => {
+                    known.posts.insert(id, post);
+                }
+                Held::Known(None) => {
+                    known.gone.insert(id);
+                }
+                Held::Nothing => {}
+            }
+            if let Held::Known(counts) = held::<PostCounts>(counts) {
+                known.counts.insert(id, counts.unwrap_or_default());
+            }
+        }
+        for (&id, liked) in posts.iter().zip(liked) {
+            match liked.as_deref() {
+                Some(b"1") => known.liked.insert(id, true),
+                Some(b"0") => known.liked.insert(id, false),
+                _ => None,
+            };
+        }
+        Ok(known)
+    }
+
+    /// Those of these authors that are known, and those of them that the caller's feed shows (whom the
+    /// caller follows, and the caller); `None` where that is not known. One round trip.
+    pub async fn known_authors(
+        &self,
+        caller: &UserId,
+        authors: &[UserId],
+    ) -> Result<(HashMap<UserId, Author>, Option<HashSet<UserId>>), Error> {
+        if authors.is_empty() {
+            return Ok((HashMap::new(), Some(HashSet::new())));
+        }
+        self.count_trip();
+        let cards = try_join_all(authors.iter().map(|author| {
+            let mut get = cmd("GET");
+            get.arg(author_key(author));
+            self.send::<Option<Vec<u8>>>(get)
+        }));
+        let (cards, shown) = futures::try_join!(cards, self.shows(caller, authors))?;
+        let mut known = HashMap::new();
+        for (id, card) in authors.iter().zip(cards) {
+            if let Held::Known(Some(author)) = held::<Author>(card) {
+                known.insert(id.clone(), author);
+            }
+        }
+        Ok((known, shown))
+    }
+
+    /// Takes leases on what is missing, before the store is read for it: one round trip.
+    pub async fn lease(&self, caller: &UserId, missing: &Missing) -> Result<Lease, Error> {
+        self.count_trip();
+        let lease = Lease::new();
+        let keys = missing
+            .posts
+            .iter()
+            .map(|&post| post_key(post))
+            .chain(missing.counts.iter().map(|&post| counts_key(post)))
+            .chain(missing.authors.iter().map(author_key));
+        let takes = try_join_all(keys.map(|key| {
+            let lease = &lease;
+            async move {
+                let mut connection = self.connection.clone();
+                let mut take = TAKE.key(key);
+                take.arg(lease.token()).arg(LEASE_SECONDS);
+                take.invoke_async::<i64>(&mut connection).await
+            }
+        }));
+        let take_liked = async {
+            if missing.liked.is_empty() {
+                return Ok(0);
+            }
+            let mut connection = self.connection.clone();
+            let mut take = TAKE_FIELDS.key(liked_key(caller));
+            take.arg(lease.token()).arg(LIKED_TTL_SECONDS);
+            for &post in &missing.liked {
+                take.arg(field(post));
+            }
+            take.invoke_async::<i64>(&mut connection).await
+        };
+        futures::try_join!(takes, take_liked)?;
+        Ok(lease)
+    }
+
+    /// Fills in what was missing, where the leases still stand: one round trip. What is missing in
+    /// the answers of the store does not exist.
+    pub async fn fill(
+        &self,
+        caller: &UserId,
+        lease: &Lease,
+        missing: &Missing,
+        found: &Known,
+        authors: &HashMap<UserId, Author>,
+    ) -> Result<(), Error> {
+        self.count_trip();
+        let posts = missing.posts.iter().map(|&post| (post_key(post), json(&found.posts.get(&post))));
+        let counts = missing
+            .counts
+            .iter()
+            .map(|&post| (counts_key(post), json(&found.counts.get(&post).copied().unwrap_or_default())));
+        let cards = missing.authors.iter().map(|author| (author_key(author), json(&authors.get(author))));
+        let fills = try_join_all(posts.chain(counts).chain(cards).map(|(key, value)| async move {
+            let mut connection = self.connection.clone();
+            let mut fill = FILL.key(key);
+            fill.arg(lease.token()).arg(value).arg(TTL_SECONDS);
+            fill.invoke_async::<i64>(&mut connection).await
+        }));
+        let fill_liked = async {
+            if missing.liked.is_empty() {
+                return Ok(0);
+            }
+            let mut connection = self.connection.clone();
+            let mut fill = FILL_FIELDS.key(liked_key(caller));
+            fill.arg(lease.token());
+            for &post in &missing.liked {
+                let liked = found.liked.get(&post).copied().unwrap_or(false);
+                fill.arg(field(post)).arg(if liked { "1" } else { "0" });
+            }
+            fill.invoke_async::<i64>(&mut connection).await
+        };
+        futures::try_join!(fills, fill_liked)?;
+        Ok(())
+    }
+
+    /// Forgets a post, after it was changed or deleted in the store.
+    pub async fn forget_post(&self, post: PostId) -> Result<(), Error> {
+        self.count_trip();
+        let mut del = cmd("DEL");
+        del.arg(post_key(post));
+        self.send::<i64>(del).await.map(|_| ())
+    }
+
+    /// Forgets the counts of these posts and what is known of these likes, after they were changed in
+    /// the store.
+    pub async fn forget_likes(&self, likes: &[(UserId, PostId)]) -> Result<(), Error> {
+        self.count_trip();
+        let posts: HashSet<PostId> = likes.iter().map(|(_, post)| *post).collect();
+        let mut by_user: HashMap<&UserId, Vec<Vec<u8>>> = HashMap::new();
+        for (user, post) in likes {
+            by_user.entry(user).or_default().push(field(*post));
+        }
+        let counts = posts.into_iter().map(|post| {
+            let mut del = cmd("DEL");
+            del.arg(counts_key(post));
+            del
+        });
+        let fields = by_user.into_iter().map(|(user, posts)| {
+            let mut del = cmd("HDEL");
+            del.arg(liked_key(user)).arg(posts);
+            del
+        });
+        try_join_all(counts.chain(fields).map(|del| self.send::<i64>(del))).await.map(|_| ())
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}

@@ -1,0 +1,212 @@
+//! Edges with exact counters: the one mechanism behind likes and follows.
+//!
+//! A batch of words is collapsed to the last word on each edge, grouped by the item they would all
+//! move (the hub: a liked post, a followed user), and written in transactions of as many edges as
+//! fit: the edges, each on condition that it is still as it was read, and each counter once, with the
+//! sum of what the edges add. So a counter equals its edges at any moment, whatever is delivered
+//! twice or killed between, and ten thousand likes of one post are about a hundred writes.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use futures::StreamExt;
+
+use super::item::{Item, Read, n};
+use super::{CONFLICT_TRIES, Error, Store, Tables, back_off};
+use crate::domain::{Change, Edge, Outcome, Timestamp, Version, last_words};
+
+/// How many writes one transaction takes.
+const TRANSACTION: usize = 100;
+/// How many hubs are written at a time.
+const HUBS_AT_ONCE: usize = 8;
+/// How long the tombstone of an undone edge stays: longer than any message can rest in a queue and
+/// then in its dead-letter queue (14 days each at most).
+const TOMBSTONE_DAYS: i64 = 30;
+
+/// A row of a table.
+#[derive(Debug, Clone)]
+pub(super) struct Row<'a> {
+    pub(super) table: &'a str,
+    pub(super) key: Item,
+}
+
+/// A counter: an attribute of a row.
+#[derive(Debug, Clone)]
+pub(super) struct Counter<'a> {
+    pub(super) row: Row<'a>,
+    pub(super) name: &'static str,
+    /// Whether the row also remembers when it first came to be.
+    pub(super) dated: bool,
+}
+
+/// A kind of edge.
+pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
+    /// What edges written together have in common.
+    type Hub: Eq + Hash + Clone + Send;
+    /// How many writes an edge costs at most, the hub's counter aside.
+    const WRITES: usize;
+
+    fn hub(&self) -> Self::Hub;
+    /// The edge's rows, all alike; the first decides.
+    fn rows<'a>(&self, tables: &'a Tables) -> Vec<Row<'a>>;
+    /// The counters that count it, each with a name of its own to add it up under.
+    fn counters<'a>(&self, tables: &'a Tables) -> Vec<(String, Counter<'a>)>;
+    /// Which edge a row read from the table is.
+    fn of(row: &Item) -> Result<Self, Error>;
+}
+
+impl Store {
+    /// Applies the last word on each edge and keeps every counter equal to its edges. Answers the
+    /// edges that could not be written, with why; all others are as their last word says.
+    pub(super) async fn apply<K: EdgeKey>(&self, words: impl IntoIterator<Item = (K, Change)>) -> Vec<(K, Error)> {
+        let mut hubs: HashMap<K::Hub, Vec<(K, Change)>> = HashMap::new();
+        for (key, change) in last_words(words) {
+            hubs.entry(key.hub()).or_default().push((key, change));
+        }
+        futures::stream::iter(hubs.into_values())
+            .map(|edges| self.apply_to_hub(edges))
+            .buffer_unordered(HUBS_AT_ONCE)
+            .collect::<Vec<_>>()
+            .await
+            .concat_failures()
+    }
+
+    /// One transaction after the other: they share the hub's counter.
+    async fn apply_to_hub<K: EdgeKey>(&self, edges: Vec<(K, Change)>) -> Vec<(K, Error)> {
+        let fit = (TRANSACTION - 1) / K::WRITES.max(1);
+        let mut failures = Vec::new();
+        for chunk in edges.chunks(fit.max(1)) {
+            if let Err(error) = self.apply_chunk(chunk).await {
+                let why = error.to_string();
+                failures.extend(chunk.iter().map(|(key, _)| (key.clone(), Error::Unavailable(why.clone()))));
+            }
+        }
+        failures
+    }
+
+    async fn apply_chunk<K: EdgeKey>(&self, edges: &[(K, Change)]) -> Result<(), Error> {
+        for tries in 0..CONFLICT_TRIES {
+            let stored = self.stored_edges(edges.iter().map(|(key, _)| key)).await?;
+            let writes = self.writes(edges, &stored)?;
+            if writes.is_empty() {
+                return Ok(());
+            }
+            match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+                Ok(_) => return Ok(()),
+                Err(error) if met_another_write(&error) => back_off(tries).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Unavailable("others kept writing the same edges".to_owned()))
+    }
+
+    async fn stored_edges<'k, K: EdgeKey + 'k>(
+        &self,
+        keys: impl Iterator<Item = &'k K>,
+    ) -> Result<HashMap<K, Edge>, Error> {
+        let rows: Vec<Row> = keys.filter_map(|key| key.rows(&self.tables).into_iter().next()).collect();
+        let Some(table) = rows.first().map(|row| row.table) else { return Ok(HashMap::new()) };
+        let items = self.batch_get(table, rows.into_iter().map(|row| row.key).collect(), None).await?;
+        items.iter().map(|row| Ok((K::of(row)?, read_edge(row)?))).collect()
+    }
+
+    fn writes<K: EdgeKey>(
+        &self,
+        edges: &[(K, Change)],
+        stored: &HashMap<K, Edge>,
+    ) -> Result<Vec<TransactWriteItem>, Error> {
+        let mut writes = Vec::new();
+        let mut sums: HashMap<String, (Counter, i64, Version)> = HashMap::new();
+        for (key, change) in edges {
+            let known = stored.get(key).copied();
+            let Outcome::Becomes { edge, delta } = Edge::after(known, *change) else { continue };
+            for (at, row) in key.rows(&self.tables).into_iter().enumerate() {
+                writes.push(put_edge(row, edge, (at == 0).then_some(known))?);
+            }
+            for (name, counter) in key.counters(&self.tables) {
+                sums.entry(name).or_insert((counter, 0, edge.version)).1 += delta;
+            }
+        }
+        for (counter, sum, at) in sums.into_values().filter(|(_, sum, _)| *sum != 0) {
+            writes.push(add(counter, sum, at.timestamp())?);
+        }
+        Ok(writes)
+    }
+}
+
+trait ConcatFailures<K> {
+    fn concat_failures(self) -> Vec<(K, Error)>;
+}
+
+impl<K> ConcatFailures<K> for Vec<Vec<(K, Error)>> {
+    fn concat_failures(self) -> Vec<(K, Error)> {
+        self.into_iter().flatten().collect()
+    }
+}
+
+/// Whether the transaction failed only because others wrote the same items at the same time.
+pub(super) fn met_another_write<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+            let codes = || canceled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+            codes().all(|code| matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict"))
+        }
+        Some(TransactWriteItemsError::TransactionInProgressException(_)) => true,
+        _ => false,
+    }
+}
+
+pub(super) fn read_edge(row: &Item) -> Result<Edge, Error> {
+    let version = row.number("version")?;
+    Ok(Edge {
+        active: row.flag("active"),
+        version: Version::from_micros(version),
+        since: Version::from_micros(row.maybe_number("since")?.unwrap_or(version)),
+    })
+}
+
+/// A tombstone has no `since`, so that it is in no list.
+fn put_edge(row: Row, edge: Edge, was: Option<Option<Edge>>) -> Result<TransactWriteItem, Error> {
+    use aws_sdk_dynamodb::types::AttributeValue::Bool;
+    let mut attributes = row.key;
+    attributes.insert("active".to_owned(), Bool(edge.active));
+    attributes.insert("version".to_owned(), n(edge.version.micros()));
+    if edge.active {
+        attributes.insert("since".to_owned(), n(edge.since.micros()));
+    } else {
+        let expires = Timestamp::now().plus_seconds(TOMBSTONE_DAYS * 24 * 60 * 60);
+        attributes.insert("expires_at".to_owned(), n(expires.seconds()));
+    }
+    let put = Put::builder().table_name(row.table).set_item(Some(attributes));
+    let put = match was {
+        None => put,
+        Some(None) => put
+            .condition_expression("attribute_not_exists(#version)")
+            .expression_attribute_names("#version", "version"),
+        Some(Some(known)) => put
+            .condition_expression("#version = :known")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":known", n(known.version.micros())),
+    };
+    Ok(TransactWriteItem::builder().put(put.build().map_err(Error::broken)?).build())
+}
+
+/// Moves a counter, and dates the row if this is the first trace of it.
+pub(super) fn add(counter: Counter, sum: i64, first_seen: Timestamp) -> Result<TransactWriteItem, Error> {
+    let update = Update::builder()
+        .table_name(counter.row.table)
+        .set_key(Some(counter.row.key))
+        .expression_attribute_names("#counter", counter.name)
+        .expression_attribute_values(":sum", n(sum));
+    let update = if counter.dated {
+        update
+            .update_expression("SET created_at = if_not_exists(created_at, :seen) ADD #counter :sum")
+            .expression_attribute_values(":seen", n(first_seen.millis()))
+    } else {
+        update.update_expression("ADD #counter :sum")
+    };
+    Ok(TransactWriteItem::builder().update(update.build().map_err(Error::broken)?).build())
+}

@@ -1,0 +1,196 @@
+//! Follows.
+
+use std::collections::HashSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::edges::{Counter, EdgeKey, Row};
+use super::item::{Item, Read, item, n, s};
+use super::{Error, Store, Tables};
+use crate::domain::{Change, Followers, UserId, Version};
+
+/// A user's following of another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FollowEdge {
+    /// Who follows.
+    pub follower: UserId,
+    /// Whom.
+    pub followee: UserId,
+}
+
+/// One of a user's two lists of follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FollowList {
+    /// Who follows the user.
+    Followers,
+    /// Whom the user follows.
+    Following,
+}
+
+impl FollowList {
+    /// The list's name in paths and cursors.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Followers => "followers",
+            Self::Following => "following",
+        }
+    }
+
+    fn of(self, user: &UserId) -> String {
+        format!("{}#{user}", self.name())
+    }
+}
+
+fn key(list: FollowList, of: &UserId, user: &UserId) -> Item {
+    item([("list", s(list.of(of))), ("user", s(user))])
+}
+
+fn user(row: &Item) -> Result<UserId, Error> {
+    UserId::parse(row.text("user")?).map_err(Error::broken)
+}
+
+impl EdgeKey for FollowEdge {
+    type Hub = UserId;
+    const WRITES: usize = 3;
+
+    fn hub(&self) -> UserId {
+        self.followee.clone()
+    }
+
+    fn rows<'a>(&self, tables: &'a Tables) -> Vec<Row<'a>> {
+        let row = |list, of, user| Row { table: tables.follows.as_str(), key: key(list, of, user) };
+        vec![
+            row(FollowList::Followers, &self.followee, &self.follower),
+            row(FollowList::Following, &self.follower, &self.followee),
+        ]
+    }
+
+    fn counters<'a>(&self, tables: &'a Tables) -> Vec<(String, Counter<'a>)> {
+        let counter = |name, id: &UserId| {
+            let row = Row { table: tables.users.as_str(), key: item([("id", s(id))]) };
+            (format!("{name}#{id}"), Counter { row, name, dated: true })
+        };
+        vec![counter("followers", &self.followee), counter("following", &self.follower)]
+    }
+
+    fn of(row: &Item) -> Result<Self, Error> {
+        let list = row.text("list")?;
+        let followee = list.strip_prefix("followers#").ok_or_else(|| Error::broken(list))?;
+        Ok(Self { follower: user(row)?, followee: UserId::parse(followee).map_err(Error::broken)? })
+    }
+}
+
+impl Store {
+    /// Applies queued follows; answers those that could not be written.
+    pub async fn apply_follows(&self, words: impl IntoIterator<Item = (FollowEdge, Change)>) -> Vec<(FollowEdge, Error)> {
+        self.apply(words).await
+    }
+
+    /// Which of these users the user follows.
+    pub async fn followed(&self, by: &UserId, users: &[UserId]) -> Result<HashSet<UserId>, Error> {
+        let keys = users.iter().map(|other| key(FollowList::Following, by, other)).collect();
+        let rows = self.batch_get(&self.tables.follows, keys, None).await?;
+        rows.iter().filter(|row| row.flag("active")).map(user).collect()
+    }
+
+    /// Everybody the user follows, in the order of their ids.
+    pub async fn following(&self, by: &UserId) -> Result<Vec<UserId>, Error> {
+        let mut found = Vec::new();
+        let mut from = None;
+        loop {
+            let output = self
+                .client
+                .query()
+                .table_name(&self.tables.follows)
+                .key_condition_expression("list = :list")
+                .filter_expression("active = :yes")
+                .expression_attribute_values(":list", s(FollowList::Following.of(by)))
+                .expression_attribute_values(":yes", AttributeValue::Bool(true))
+                .consistent_read(true)
+                .set_exclusive_start_key(from)
+                .send()
+                .await?;
+            for row in output.items() {
+                found.push(user(row)?);
+            }
+            match output.last_evaluated_key {
+                Some(key) => from = Some(key),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// The followers of a range, and where to read on if there were more than `most` rows.
+    pub async fn followers_in(&self, range: &Followers, most: i32) -> Result<(Vec<UserId>, Option<UserId>), Error> {
+        let bounds = match (&range.after, &range.upto) {
+            (None, None) => "",
+            (Some(_), None) => " AND #user > :after",
+            (None, Some(_)) => " AND #user <= :upto",
+            // BETWEEN takes both ends in: the lower one is left out below.
+            (Some(_), Some(_)) => " AND #user BETWEEN :after AND :upto",
+        };
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.tables.follows)
+            .key_condition_expression(format!("list = :list{bounds}"))
+            .filter_expression("active = :yes")
+            .expression_attribute_names("#user", "user")
+            .projection_expression("#user")
+            .expression_attribute_values(":list", s(FollowList::Followers.of(&range.author)))
+            .expression_attribute_values(":yes", AttributeValue::Bool(true))
+            .consistent_read(true)
+            .limit(most);
+        if let Some(after) = &range.after {
+            query = query.expression_attribute_values(":after", s(after));
+        }
+        if let Some(upto) = &range.upto {
+            query = query.expression_attribute_values(":upto", s(upto));
+        }
+        let output = query.send().await?;
+        let mut followers = output.items().iter().map(user).collect::<Result<Vec<_>, _>>()?;
+        followers.retain(|follower| Some(follower) != range.after.as_ref());
+        let next = output.last_evaluated_key.as_ref().map(user).transpose()?;
+        Ok((followers, next))
+    }
+
+    /// A page of one of a user's lists of follows, latest first, from after a position on: each user
+    /// with the version that is the position after it.
+    pub async fn latest_follows(
+        &self,
+        list: FollowList,
+        of: &UserId,
+        after: Option<(Version, UserId)>,
+        most: usize,
+    ) -> Result<Vec<(UserId, Version)>, Error> {
+        let mut from = after.map(|(since, user)| {
+            let mut start = key(list, of, &user);
+            start.insert("since".to_owned(), n(since.micros()));
+            start
+        });
+        let mut found = Vec::new();
+        while found.len() < most {
+            let output = self
+                .client
+                .query()
+                .table_name(&self.tables.follows)
+                .index_name("latest")
+                .key_condition_expression("list = :list")
+                .expression_attribute_values(":list", s(list.of(of)))
+                .scan_index_forward(false)
+                .consistent_read(true)
+                .set_exclusive_start_key(from)
+                .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX))
+                .send()
+                .await?;
+            for row in output.items() {
+                found.push((user(row)?, Version::from_micros(row.number("since")?)));
+            }
+            match output.last_evaluated_key {
+                Some(key) => from = Some(key),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+}

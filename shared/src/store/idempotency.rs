@@ -1,0 +1,136 @@
+//! What was answered to an `Idempotency-Key`.
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::Put;
+
+use super::item::{Item, Read, item, n, s};
+use super::{Error, Store};
+use crate::domain::{Fingerprint, IdempotencyKey, Timestamp, UserId};
+
+/// How long an answer is remembered.
+const HOURS: i64 = 24;
+
+/// A request that is to be done once: who sends it, under which key, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Who sends it.
+    pub caller: UserId,
+    /// Under which key.
+    pub key: IdempotencyKey,
+    /// What it is.
+    pub fingerprint: Fingerprint,
+}
+
+/// An answer, to be given again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The `Location` header.
+    pub location: Option<String>,
+    /// The body.
+    pub body: String,
+}
+
+/// What is known of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// The same request was answered so.
+    Answered(Answer),
+    /// The key was used for another request.
+    OtherRequest,
+}
+
+impl Once {
+    fn item_key(&self) -> String {
+        format!("{}#{}", self.caller, self.key.as_str())
+    }
+
+    fn record(&self, answer: &Answer) -> Item {
+        let mut record = item([
+            ("key", s(self.item_key())),
+            ("fingerprint", s(&self.fingerprint)),
+            ("status", n(answer.status)),
+            ("body", s(&answer.body)),
+            ("expires_at", n(Timestamp::now().plus_seconds(HOURS * 60 * 60).seconds())),
+        ]);
+        if let Some(location) = &answer.location {
+            record.insert("location".to_owned(), s(location));
+        }
+        record
+    }
+
+    /// The write that remembers the answer, if nobody was faster: part of the transaction that does
+    /// what was asked for.
+    pub(super) fn put(&self, table: &str, answer: &Answer) -> Result<Put, Error> {
+        // DynamoDB deletes what has expired up to days later: until then it counts as gone.
+        Put::builder()
+            .table_name(table)
+            .set_item(Some(self.record(answer)))
+            .condition_expression("attribute_not_exists(#key) OR expires_at < :now")
+            .expression_attribute_names("#key", "key")
+            .expression_attribute_values(":now", n(Timestamp::now().seconds()))
+            .build()
+            .map_err(Error::broken)
+    }
+}
+
+impl Store {
+    /// What is known of the request's key; nothing, if it is new.
+    pub async fn known(&self, once: &Once) -> Result<Option<Known>, Error> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.tables.idempotency)
+            .key("key", s(once.item_key()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let Some(record) = output.item else { return Ok(None) };
+        if record.number("expires_at")? < Timestamp::now().seconds() {
+            return Ok(None);
+        }
+        if record.text("fingerprint")? != once.fingerprint.as_str() {
+            return Ok(Some(Known::OtherRequest));
+        }
+        Ok(Some(Known::Answered(Answer {
+            status: u16::try_from(record.number("status")?).map_err(Error::broken)?,
+            location: record.maybe_text("location").map(str::to_owned),
+            body: record.text("body")?.to_owned(),
+        })))
+    }
+
+    /// Remembers the answer to a request that changes nothing else here. Answers what was known
+    /// instead, if somebody was faster.
+    pub async fn remember(&self, once: &Once, answer: &Answer) -> Result<Option<Known>, Error> {
+        let put = once.put(&self.tables.idempotency, answer)?;
+        let sent = self
+            .client
+            .put_item()
+            .table_name(put.table_name)
+            .set_item(Some(put.item))
+            .set_condition_expression(put.condition_expression)
+            .set_expression_attribute_names(put.expression_attribute_names)
+            .set_expression_attribute_values(put.expression_attribute_values)
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(None),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => self.known(once).await,
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Replaces the answer that is remembered, where it has gone stale (a presigned URL that expired).
+    pub async fn replace(&self, once: &Once, answer: &Answer) -> Result<(), Error> {
+        self.client
+            .put_item()
+            .table_name(&self.tables.idempotency)
+            .set_item(Some(once.record(answer)))
+            .send()
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,124 @@
+//! The store: DynamoDB.
+//!
+//! | table | key | access pattern |
+//! |---|---|---|
+//! | Posts | `id` | a post by id; posts of a page by batch; tombstones of deleted posts (30 days) |
+//! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
+//! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
+//! | Users | `id` | profile and exact follower, following and post counts |
+//! | Follows | `list` = `followers#<user>`, `user` | an author's followers by id, in ranges, for fan-out |
+//! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
+//! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
+//! | Likes | `post`, `user` | who likes a post; whether the caller likes these |
+//! | Likes | `post`, `user` = `#count` | a post's exact count of likes |
+//! | Likes, index `latest` | `post`, `since` | who likes a post, latest first |
+//! | Idempotency | `key` = `<user>#<key>` | the answer given to a key (24 hours) |
+//!
+//! Every read that decides something is strongly consistent (both indexes named `latest` are local
+//! ones for that reason). No request scans. Whatever must hold together is one transaction.
+
+mod edges;
+mod follows;
+mod idempotency;
+mod item;
+mod likes;
+mod outbox;
+mod posts;
+mod users;
+mod views;
+
+use std::fmt;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use crate::env::{self, BadSetting};
+
+pub use follows::{FollowEdge, FollowList};
+pub use idempotency::{Answer, Known, Once};
+pub use likes::LikeEdge;
+pub use outbox::OutboxMark;
+pub use posts::{Created, PostError, Removed, Revised};
+
+/// Why the store did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It was out of reach, throttled, or too busy with the same items: try again later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// An item in it could not be understood: a bug, or a hand at work. Trying again won't help.
+    #[error("an item in the store is broken: {0}")]
+    Broken(String),
+}
+
+impl Error {
+    fn broken(what: impl fmt::Display) -> Self {
+        Self::Broken(what.to_string())
+    }
+}
+
+impl<E: ProvideErrorMetadata, R: fmt::Debug> From<SdkError<E, R>> for Error {
+    fn from(error: SdkError<E, R>) -> Self {
+        let what = match &error {
+            SdkError::ServiceError(service) => {
+                let meta = service.err().meta();
+                format!("{}: {}", meta.code().unwrap_or("?"), meta.message().unwrap_or(""))
+            }
+            SdkError::TimeoutError(_) => "timed out".to_owned(),
+            SdkError::DispatchFailure(failure) => format!("no connection: {failure:?}"),
+            _ => "no understandable response".to_owned(),
+        };
+        Self::Unavailable(what)
+    }
+}
+
+/// The tables' names.
+#[derive(Debug, Clone)]
+struct Tables {
+    posts: String,
+    post_lists: String,
+    users: String,
+    follows: String,
+    likes: String,
+    idempotency: String,
+}
+
+/// The store. Cheap to clone; made once, during init.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    tables: Tables,
+}
+
+impl Store {
+    /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
+    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `IDEMPOTENCY_TABLE`.
+    pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
+        Self::new(config, env::required)
+    }
+
+    /// Opens the store whose tables' names are looked up by those variables.
+    pub fn new<E>(config: &aws_config::SdkConfig, name: impl Fn(&str) -> Result<String, E>) -> Result<Self, E> {
+        Ok(Self {
+            client: Client::new(config),
+            tables: Tables {
+                posts: name("POSTS_TABLE")?,
+                post_lists: name("POST_LISTS_TABLE")?,
+                users: name("USERS_TABLE")?,
+                follows: name("FOLLOWS_TABLE")?,
+                likes: name("LIKES_TABLE")?,
+                idempotency: name("IDEMPOTENCY_TABLE")?,
+            },
+        })
+    }
+}
+
+/// How often a write is tried that met another on the same items.
+const CONFLICT_TRIES: u32 = 8;
+
+/// Waits before the next try of a write that met another: 5 ms, doubled each time, up to 320 ms,
+/// each with full jitter (Brooker, "Exponential Backoff And Jitter").
+async fn back_off(tries: u32) {
+    let most = 5_u64 << tries.min(6);
+    tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(1..=most))).await;
+}

@@ -1,0 +1,179 @@
+//! The outbox: marks on posts whose fan-out is not done.
+//!
+//! Storing a post and queueing its fan-out are two writes, and the function may die between them. So
+//! a post is stored with a mark, which is cleared only when every follower's feed has it; `sweep`
+//! sends again what is overdue. The marks stand in a sparse index, spread over a few shards.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use futures::future::try_join_all;
+
+use super::item::{Item, Read, n, s};
+use super::posts::{author, images, is_deleted, rev};
+use super::{Error, Store};
+use crate::domain::{ImageKey, PostId, Timestamp, UserId};
+
+/// Over how many partitions of the index the marks are spread: each takes 1,000 writes a second.
+const SHARDS: u8 = 8;
+
+pub(super) fn shard(post: PostId) -> u8 {
+    let [.., last] = post.0.to_bytes();
+    last % SHARDS
+}
+
+/// A post whose fan-out is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxMark {
+    /// The post.
+    pub post: PostId,
+    /// Who wrote it.
+    pub author: UserId,
+    /// The revision the mark is for: a later one has a mark of its own.
+    pub rev: u32,
+    /// Whether the post was deleted.
+    pub deleted: bool,
+    /// Whether every feed had it already when the mark was set again.
+    pub fanned_out: bool,
+    /// Its images.
+    pub images: Vec<ImageKey>,
+    /// When it counts as overdue.
+    pub due: Timestamp,
+}
+
+fn mark(row: &Item) -> Result<Option<OutboxMark>, Error> {
+    if !row.contains_key("outbox") {
+        return Ok(None);
+    }
+    Ok(Some(OutboxMark {
+        post: PostId::parse(row.text("id")?).map_err(Error::broken)?,
+        author: author(row)?,
+        rev: rev(row)?,
+        deleted: is_deleted(row),
+        fanned_out: row.flag("fanned_out"),
+        images: images(row)?,
+        due: Timestamp::from_millis(row.number("due_at")?),
+    }))
+}
+
+impl Store {
+    /// The mark of a post, unless its fan-out is done.
+    pub async fn outbox_mark(&self, post: PostId) -> Result<Option<OutboxMark>, Error> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.tables.posts)
+            .key("id", s(post))
+            .consistent_read(true)
+            .send()
+            .await?;
+        output.item.as_ref().map_or(Ok(None), mark)
+    }
+
+    /// Notes that the fan-out was cut into chunks of these names, in place of any cut before. Answers
+    /// whether the mark still is for that revision.
+    pub async fn cut_into(&self, mark: &OutboxMark, chunks: Vec<String>) -> Result<bool, Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.tables.posts)
+            .key("id", s(mark.post))
+            .update_expression("SET chunks = :chunks")
+            .condition_expression("rev = :rev AND attribute_exists(#outbox)")
+            .expression_attribute_names("#outbox", "outbox")
+            .expression_attribute_values(":chunks", AttributeValue::Ss(chunks))
+            .expression_attribute_values(":rev", n(mark.rev))
+            .send()
+            .await;
+        held(sent.map(|_| ()))
+    }
+
+    /// Notes that a chunk is done, and clears the mark if it was the last one.
+    pub async fn chunk_done(&self, post: PostId, of_rev: u32, chunk: &str) -> Result<(), Error> {
+        let output = self
+            .client
+            .update_item()
+            .table_name(&self.tables.posts)
+            .key("id", s(post))
+            .update_expression("DELETE chunks :chunk")
+            .condition_expression("attribute_exists(id)")
+            .expression_attribute_values(":chunk", AttributeValue::Ss(vec![chunk.to_owned()]))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await;
+        let row = match output {
+            Ok(output) => output.attributes.unwrap_or_default(),
+            Err(error) if lost(error.as_service_error()) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        match mark(&row)? {
+            Some(mark) if !row.contains_key("chunks") && mark.rev == of_rev => self.clear(&mark).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Clears the mark, unless a later revision has set it again.
+    pub async fn clear(&self, mark: &OutboxMark) -> Result<(), Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.tables.posts)
+            .key("id", s(mark.post))
+            .update_expression("SET fanned_out = :yes REMOVE #outbox, due_at, chunks")
+            .condition_expression("rev = :rev")
+            .expression_attribute_names("#outbox", "outbox")
+            .expression_attribute_values(":yes", AttributeValue::Bool(true))
+            .expression_attribute_values(":rev", n(mark.rev))
+            .send()
+            .await;
+        held(sent.map(|_| ())).map(|_| ())
+    }
+
+    /// Gives a fan-out that was sent again more time; nothing if somebody else did meanwhile.
+    pub async fn postpone(&self, mark: &OutboxMark, due: Timestamp) -> Result<(), Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.tables.posts)
+            .key("id", s(mark.post))
+            .update_expression("SET due_at = :due")
+            .condition_expression("due_at = :known")
+            .expression_attribute_values(":due", n(due.millis()))
+            .expression_attribute_values(":known", n(mark.due.millis()))
+            .send()
+            .await;
+        held(sent.map(|_| ())).map(|_| ())
+    }
+
+    /// Posts that were due by then: the longest overdue first, at most so many of each shard.
+    pub async fn overdue(&self, by: Timestamp, most: i32) -> Result<Vec<PostId>, Error> {
+        let shards = (0..SHARDS).map(|shard| async move {
+            self.client
+                .query()
+                .table_name(&self.tables.posts)
+                .index_name("outbox")
+                .key_condition_expression("#outbox = :shard AND due_at <= :by")
+                .expression_attribute_names("#outbox", "outbox")
+                .expression_attribute_values(":shard", s(shard))
+                .expression_attribute_values(":by", n(by.millis()))
+                .limit(most)
+                .send()
+                .await
+        });
+        let outputs = try_join_all(shards).await?;
+        let rows = outputs.iter().flat_map(|output| output.items());
+        rows.map(|row| PostId::parse(row.text("id")?).map_err(Error::broken)).collect()
+    }
+}
+
+fn lost(error: Option<&UpdateItemError>) -> bool {
+    matches!(error, Some(UpdateItemError::ConditionalCheckFailedException(_)))
+}
+
+/// Whether a conditional write's condition held.
+fn held<R: std::fmt::Debug>(sent: Result<(), aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>>) -> Result<bool, Error> {
+    match sent {
+        Ok(()) => Ok(true),
+        Err(error) if lost(error.as_service_error()) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,362 @@
+//! Posts, and the lists they stand in.
+//!
+//! A post is written in one transaction with its place in its author's list, its author's count, its
+//! outbox mark and the answer to its idempotency key: all of it or nothing. An edit or a deletion
+//! sets the mark again, so that whatever must follow (cache, images, feeds) is done even if the
+//! function dies right after.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+
+use super::edges::{Counter, Row, add, met_another_write};
+use super::idempotency::{Answer, Known, Once};
+use super::item::{Item, Read, item, list, n, s};
+use super::outbox::shard;
+use super::{CONFLICT_TRIES, Error, Store, back_off};
+use crate::domain::{CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Timestamp, UserId};
+
+/// How long the tombstone of a deleted post stays.
+const TOMBSTONE_DAYS: i64 = 30;
+
+/// What became of a new post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is stored.
+    Now,
+    /// Another post has that id: mint another.
+    IdTaken,
+    /// The request was sent before.
+    Before(Known),
+}
+
+/// Why a post was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    /// There is none with that id, or no longer.
+    #[error("no such post")]
+    NotFound,
+    /// It is somebody else's.
+    #[error("somebody else's post")]
+    NotAuthor,
+    /// The change would make it invalid.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// What a deletion found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removed {
+    /// The revision to hand over.
+    pub rev: u32,
+    /// Whether it had been deleted before, by a request that could not finish what must follow.
+    pub before: bool,
+}
+
+/// A post with the revision it was read at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revised {
+    /// The post.
+    pub post: Post,
+    /// How often it was changed.
+    pub rev: u32,
+}
+
+fn author_list(author: &UserId) -> String {
+    format!("author#{author}")
+}
+
+pub(super) fn rev(row: &Item) -> Result<u32, Error> {
+    u32::try_from(row.number("rev")?).map_err(Error::broken)
+}
+
+pub(super) fn author(row: &Item) -> Result<UserId, Error> {
+    UserId::parse(row.text("author")?).map_err(Error::broken)
+}
+
+pub(super) fn images(row: &Item) -> Result<Vec<ImageKey>, Error> {
+    row.texts("images")?.into_iter().map(|key| ImageKey::parse(key).map_err(Error::broken)).collect()
+}
+
+fn draft(row: &Item) -> Result<Draft, Error> {
+    let text = PostText::parse(row.text("text")?).map_err(Error::broken)?;
+    let cats = row.texts("cats")?.into_iter().map(CatId::parse).collect::<Result<_, _>>().map_err(Error::broken)?;
+    Draft::new(text, images(row)?, cats).map_err(Error::broken)
+}
+
+fn revised(row: &Item) -> Result<Revised, Error> {
+    Ok(Revised {
+        post: Post {
+            id: PostId::parse(row.text("id")?).map_err(Error::broken)?,
+            author: author(row)?,
+            draft: draft(row)?,
+            edited_at: row.maybe_number("edited_at")?.map(Timestamp::from_millis),
+        },
+        rev: rev(row)?,
+    })
+}
+
+pub(super) fn is_deleted(row: &Item) -> bool {
+    row.contains_key("deleted_at")
+}
+
+fn draft_attributes(draft: &Draft) -> [(&'static str, AttributeValue); 3] {
+    [
+        ("text", s(draft.text().as_str())),
+        ("images", list(draft.images())),
+        ("cats", list(draft.cats().iter().map(CatId::as_str))),
+    ]
+}
+
+impl Store {
+    /// Stores a new post, and remembers what was answered to its idempotency key. `due` is when its
+    /// fan-out counts as overdue.
+    pub async fn create_post(
+        &self,
+        post: &Post,
+        due: Timestamp,
+        once: Option<(&Once, &Answer)>,
+    ) -> Result<Created, Error> {
+        for tries in 0..CONFLICT_TRIES {
+            let mut writes = vec![
+                TransactWriteItem::builder().put(self.put_post(post, due)?).build(),
+                TransactWriteItem::builder().put(self.put_in_list(post)?).build(),
+                self.count_posts(&post.author, 1)?,
+            ];
+            if let Some((once, answer)) = once {
+                let put = once.put(&self.tables.idempotency, answer)?;
+                writes.push(TransactWriteItem::builder().put(put).build());
+            }
+            let sent = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
+            let Err(error) = sent else { return Ok(Created::Now) };
+            if failed_condition(&error, 0) {
+                return Ok(Created::IdTaken);
+            }
+            if failed_condition(&error, 3)
+                && let Some((once, _)) = once
+                && let Some(known) = self.known(once).await?
+            {
+                return Ok(Created::Before(known));
+            }
+            if !met_another_write(&error) {
+                return Err(error.into());
+            }
+            back_off(tries).await;
+        }
+        Err(Error::Unavailable("the author's other writes kept coming first".to_owned()))
+    }
+
+    fn put_post(&self, post: &Post, due: Timestamp) -> Result<Put, Error> {
+        let mut row = item([
+            ("id", s(post.id)),
+            ("author", s(&post.author)),
+            ("rev", n(0)),
+            ("outbox", s(shard(post.id))),
+            ("due_at", n(due.millis())),
+        ]);
+        row.extend(item(draft_attributes(&post.draft)));
+        Put::builder()
+            .table_name(&self.tables.posts)
+            .set_item(Some(row))
+            .condition_expression("attribute_not_exists(id)")
+            .build()
+            .map_err(Error::broken)
+    }
+
+    fn put_in_list(&self, post: &Post) -> Result<Put, Error> {
+        Put::builder()
+            .table_name(&self.tables.post_lists)
+            .set_item(Some(item([("list", s(author_list(&post.author))), ("post", s(post.id))])))
+            .build()
+            .map_err(Error::broken)
+    }
+
+    fn count_posts(&self, author: &UserId, sum: i64) -> Result<TransactWriteItem, Error> {
+        let row = Row { table: &self.tables.users, key: item([("id", s(author))]) };
+        add(Counter { row, name: "posts", dated: true }, sum, Timestamp::now())
+    }
+
+    /// Those of these posts that exist.
+    pub async fn posts(&self, ids: &[PostId]) -> Result<HashMap<PostId, Post>, Error> {
+        let keys = ids.iter().map(|id| item([("id", s(id))])).collect();
+        let rows = self.batch_get(&self.tables.posts, keys, None).await?;
+        rows.iter()
+            .filter(|row| !is_deleted(row))
+            .map(|row| revised(row).map(|found| (found.post.id, found.post)))
+            .collect()
+    }
+
+    /// A post, if it exists.
+    pub async fn post(&self, id: PostId) -> Result<Option<Post>, Error> {
+        Ok(self.posts(&[id]).await?.remove(&id))
+    }
+
+    /// The ids of an author's posts, newest first: those older than a position, at most so many.
+    pub async fn posts_by(&self, author: &UserId, before: Option<PostId>, most: usize) -> Result<Vec<PostId>, Error> {
+        let bound = if before.is_some() { " AND post < :before" } else { "" };
+        let mut found = Vec::new();
+        let mut from = None;
+        while found.len() < most {
+            let mut query = self
+                .client
+                .query()
+                .table_name(&self.tables.post_lists)
+                .key_condition_expression(format!("list = :list{bound}"))
+                .expression_attribute_values(":list", s(author_list(author)))
+                .scan_index_forward(false)
+                .consistent_read(true)
+                .set_exclusive_start_key(from)
+                .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX));
+            if let Some(before) = before {
+                query = query.expression_attribute_values(":before", s(before));
+            }
+            let output = query.send().await?;
+            for row in output.items() {
+                found.push(PostId::parse(row.text("post")?).map_err(Error::broken)?);
+            }
+            match output.last_evaluated_key {
+                Some(key) => from = Some(key),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+
+    async fn post_row(&self, id: PostId) -> Result<Option<Item>, Error> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.tables.posts)
+            .key("id", s(id))
+            .consistent_read(true)
+            .send()
+            .await?;
+        Ok(output.item)
+    }
+
+    /// Edits the caller's post.
+    pub async fn edit_post(
+        &self,
+        id: PostId,
+        caller: &UserId,
+        edit: &PostEdit,
+        due: Timestamp,
+    ) -> Result<Revised, PostError> {
+        for tries in 0..CONFLICT_TRIES {
+            let row = self.post_row(id).await?.filter(|row| !is_deleted(row)).ok_or(PostError::NotFound)?;
+            let Revised { mut post, rev } = revised(&row)?;
+            if post.author != *caller {
+                return Err(PostError::NotAuthor);
+            }
+            post.draft = edit.clone().apply(post.draft)?;
+            let edited_at = Timestamp::now();
+            let [text, images, cats] = draft_attributes(&post.draft).map(|(_, value)| value);
+            let sent = self
+                .client
+                .update_item()
+                .table_name(&self.tables.posts)
+                .key("id", s(id))
+                .update_expression(
+                    "SET #text = :text, images = :images, cats = :cats, edited_at = :now, rev = :next, \
+                     #outbox = :shard, due_at = :due",
+                )
+                .condition_expression("rev = :rev AND attribute_not_exists(deleted_at)")
+                .expression_attribute_names("#text", "text")
+                .expression_attribute_names("#outbox", "outbox")
+                .expression_attribute_values(":text", text)
+                .expression_attribute_values(":images", images)
+                .expression_attribute_values(":cats", cats)
+                .expression_attribute_values(":now", n(edited_at.millis()))
+                .expression_attribute_values(":rev", n(rev))
+                .expression_attribute_values(":next", n(rev.saturating_add(1)))
+                .expression_attribute_values(":shard", s(shard(id)))
+                .expression_attribute_values(":due", n(due.millis()))
+                .send()
+                .await;
+            match sent {
+                Ok(_) => {
+                    post.edited_at = Some(edited_at);
+                    return Ok(Revised { post, rev: rev.saturating_add(1) });
+                }
+                Err(error) => match error.as_service_error() {
+                    Some(UpdateItemError::ConditionalCheckFailedException(_) | UpdateItemError::TransactionConflictException(_)) => back_off(tries).await,
+                    _ => return Err(Error::from(error).into()),
+                },
+            }
+        }
+        Err(Error::Unavailable("others kept changing the same post".to_owned()).into())
+    }
+
+    /// Deletes the caller's post. One that was deleted before is not found, unless what must follow
+    /// is not done yet.
+    pub async fn delete_post(&self, id: PostId, caller: &UserId, due: Timestamp) -> Result<Removed, PostError> {
+        for tries in 0..CONFLICT_TRIES {
+            let row = self.post_row(id).await?.ok_or(PostError::NotFound)?;
+            let rev = rev(&row)?;
+            if is_deleted(&row) {
+                let unfinished = row.contains_key("outbox") && author(&row)? == *caller;
+                return if unfinished { Ok(Removed { rev, before: true }) } else { Err(PostError::NotFound) };
+            }
+            if author(&row)? != *caller {
+                return Err(PostError::NotAuthor);
+            }
+            let writes = self.deletion(id, caller, rev, due)?;
+            match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+                Ok(_) => return Ok(Removed { rev: rev.saturating_add(1), before: false }),
+                Err(error) if met_another_write(&error) => back_off(tries).await,
+                Err(error) => return Err(Error::from(error).into()),
+            }
+        }
+        Err(Error::Unavailable("others kept changing the same post".to_owned()).into())
+    }
+
+    fn deletion(&self, id: PostId, by: &UserId, rev: u32, due: Timestamp) -> Result<Vec<TransactWriteItem>, Error> {
+        let now = Timestamp::now();
+        let bury = Update::builder()
+            .table_name(&self.tables.posts)
+            .key("id", s(id))
+            .update_expression(
+                "SET deleted_at = :now, expires_at = :expires, rev = :next, #outbox = :shard, due_at = :due \
+                 REMOVE #text, images, cats, edited_at",
+            )
+            .condition_expression("rev = :rev AND attribute_not_exists(deleted_at)")
+            .expression_attribute_names("#text", "text")
+            .expression_attribute_names("#outbox", "outbox")
+            .expression_attribute_values(":now", n(now.millis()))
+            .expression_attribute_values(":expires", n(now.plus_seconds(TOMBSTONE_DAYS * 24 * 60 * 60).seconds()))
+            .expression_attribute_values(":rev", n(rev))
+            .expression_attribute_values(":next", n(rev.saturating_add(1)))
+            .expression_attribute_values(":shard", s(shard(id)))
+            .expression_attribute_values(":due", n(due.millis()))
+            .build()
+            .map_err(Error::broken)?;
+        let unlist = Delete::builder()
+            .table_name(&self.tables.post_lists)
+            .set_key(Some(item([("list", s(author_list(by))), ("post", s(id))])))
+            .build()
+            .map_err(Error::broken)?;
+        Ok(vec![
+            TransactWriteItem::builder().update(bury).build(),
+            TransactWriteItem::builder().delete(unlist).build(),
+            self.count_posts(by, -1)?,
+        ])
+    }
+}
+
+/// Whether the write at that place failed its own condition.
+fn failed_condition<R>(error: &SdkError<TransactWriteItemsError, R>, place: usize) -> bool {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled
+            .cancellation_reasons()
+            .get(place)
+            .and_then(|reason| reason.code())
+            .is_some_and(|code| code == "ConditionalCheckFailed"),
+        _ => false,
+    }
+}
