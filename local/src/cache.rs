@@ -1,0 +1,223 @@
+//! The cache: the system's Valkey or Redis as a child, one node in cluster mode, so that a command
+//! across slots fails here as it would on AWS. It keeps nothing on disk: the cache is disposable.
+//!
+//! Functions reach it through a proxy, which the node announces as its own address; see `cache_proxy`.
+//!
+//! A cluster node that starts as a master takes no writes for two seconds. This one starts as the
+//! replica of a master that isn't there, takes over, and forgets it: ready in a few milliseconds.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+use crate::children::{Guard, Guarded, signal};
+use crate::error::{Error, Result};
+
+/// Node ids: this node, and the master that it takes over from.
+const NODE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const GHOST: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// How long a start may take.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The distance of the cluster bus's port from the node's, in every version.
+const BUS_OFFSET: u16 = 10_000;
+
+/// The running cache.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    program: PathBuf,
+    folder: PathBuf,
+    /// The proxy's port, which the node announces.
+    announced: u16,
+    guard: Arc<Guard>,
+    node: Mutex<Option<Node>>,
+}
+
+#[derive(Debug)]
+struct Node {
+    child: Child,
+    pid: u32,
+    port: u16,
+    _guarded: Guarded,
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::part("cache", error)
+}
+
+/// Finds the server's program: Valkey, else Redis.
+pub(crate) fn find_server() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    ["valkey-server", "redis-server"]
+        .iter()
+        .flat_map(|name| std::env::split_paths(&path).map(move |folder| folder.join(name)))
+        .find(|program| program.is_file())
+        .ok_or(Error::NoCacheServer)
+}
+
+impl Cache {
+    /// Starts the node. Its files are in `folder`, clients reach it at port `announced`.
+    pub(crate) async fn start(folder: &Path, announced: u16, guard: Arc<Guard>) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(Error::io("can't make the cache's folder"))?;
+        let cache = Self { program: find_server()?, folder: folder.to_owned(), announced, guard, node: Mutex::new(None) };
+        cache.run().await?;
+        Ok(cache)
+    }
+
+    fn node(&self) -> std::sync::MutexGuard<'_, Option<Node>> {
+        self.node.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The node's own port, if it runs.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.node().as_ref().map(|node| node.port)
+    }
+
+    /// Starts the node, empty, unless it runs.
+    pub(crate) async fn run(&self) -> Result<()> {
+        if self.node().is_some() {
+            return Ok(());
+        }
+        // Another may take the port between looking and starting.
+        let mut last = failed("it didn't start");
+        for _ in 0..5 {
+            match self.try_run().await {
+                Ok(node) => {
+                    *self.node() = Some(node);
+                    return Ok(());
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn try_run(&self) -> Result<Node> {
+        let port = free_port().ok_or_else(|| failed("there is no free port"))?;
+        let bus = port.saturating_add(BUS_OFFSET);
+        let nodes = format!(
+            "{NODE} 127.0.0.1:{port}@{bus} myself,slave {GHOST} 0 0 1 connected\n\
+             {GHOST} 127.0.0.1:1@2 master - 0 0 1 connected 0-16383\n\
+             vars currentEpoch 1 lastVoteEpoch 0\n"
+        );
+        tokio::fs::write(self.folder.join("nodes.conf"), nodes).await.map_err(Error::io("can't write nodes.conf"))?;
+        let log = std::fs::File::create(self.folder.join("log")).map_err(Error::io("can't write the cache's log"))?;
+        let (port_text, announced) = (port.to_string(), self.announced.to_string());
+        let child = Command::new(&self.program)
+            .args(["--port", &port_text, "--bind", "127.0.0.1", "--protected-mode", "no"])
+            .args(["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"])
+            .args(["--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", &announced])
+            .args(["--save", "", "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "volatile-lru"])
+            .arg("--dir")
+            .arg(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(Error::io("can't write the cache's log"))?)
+            .stderr(log)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(Error::io(format!("can't start {}", self.program.display())))?;
+        let pid = child.id().unwrap_or_default();
+        let mut node = Node { child, pid, port, _guarded: self.guard.watch(pid) };
+        self.take_over(&mut node).await?;
+        Ok(node)
+    }
+
+    async fn take_over(&self, node: &mut Node) -> Result<()> {
+        let started = Instant::now();
+        let mut connection = loop {
+            if let Ok(connection) = TcpStream::connect(("127.0.0.1", node.port)).await {
+                break connection;
+            }
+            if let Ok(Some(status)) = node.child.try_wait() {
+                let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+                return Err(failed(format!("it ended with {status}: {}", log.lines().last().unwrap_or_default())));
+            }
+            if started.elapsed() > START_TIMEOUT {
+                return Err(failed("it took too long to start"));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        };
+        for (command, expected) in [
+            ("CLUSTER FAILOVER TAKEOVER".to_owned(), "+OK"),
+            (format!("CLUSTER FORGET {GHOST}"), "+OK"),
+            ("CLUSTER INFO".to_owned(), "cluster_state:ok"),
+        ] {
+            loop {
+                let answer = ask(&mut connection, &command).await?;
+                if answer.contains(expected) {
+                    break;
+                }
+                // While it still loads, or looks for the master that isn't there.
+                if started.elapsed() > START_TIMEOUT {
+                    return Err(failed(format!("{command}: {}", answer.trim())));
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills the node; what it held is gone.
+    pub(crate) async fn kill(&self) -> Result<()> {
+        let node = self.node().take();
+        if let Some(mut node) = node {
+            node.child.kill().await.map_err(Error::io("can't kill the cache"))?;
+        }
+        Ok(())
+    }
+
+    /// Kills the node without waiting for its end.
+    pub(crate) fn kill_now(&self) {
+        if let Some(mut node) = self.node().take() {
+            // It may have ended by itself.
+            let _ = node.child.start_kill();
+        }
+    }
+
+    /// Empties the node.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        let port = self.port().ok_or_else(|| failed("it isn't running"))?;
+        let mut connection = TcpStream::connect(("127.0.0.1", port)).await.map_err(Error::io("can't reach the cache"))?;
+        let answer = ask(&mut connection, "FLUSHALL SYNC").await?;
+        if answer.starts_with("+OK") { Ok(()) } else { Err(failed(answer)) }
+    }
+
+    /// Stops the node in its tracks: connections stay open and nothing is answered.
+    pub(crate) fn pause(&self) {
+        if let Some(node) = self.node().as_ref() {
+            signal(node.pid, Signal::STOP);
+        }
+    }
+
+    /// Lets it go on.
+    pub(crate) fn resume(&self) {
+        if let Some(node) = self.node().as_ref() {
+            signal(node.pid, Signal::CONT);
+        }
+    }
+}
+
+/// A port that is free together with its cluster bus's, outside the range that systems hand out.
+fn free_port() -> Option<u16> {
+    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    (0..200)
+        .map(|_| rand::random_range(11_000_u16..22_000))
+        .find(|port| is_free(*port) && is_free(port.saturating_add(BUS_OFFSET)))
+}
+
+/// Sends an inline command and reads what comes back first, which for these commands is all.
+async fn ask(connection: &mut TcpStream, command: &str) -> Result<String> {
+    let failed = || Error::io(format!("the cache didn't answer {command}"));
+    connection.write_all(format!("{command}\r\n").as_bytes()).await.map_err(failed())?;
+    let mut buffer = vec![0; 4096];
+    let length = connection.read(&mut buffer).await.map_err(failed())?;
+    Ok(String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned())
+}

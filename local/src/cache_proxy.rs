@@ -1,0 +1,161 @@
+//! Passes the functions' connections on to the cache, counts their round trips and lets chosen ones
+//! go wrong.
+//!
+//! A round trip is what a client sends before it hears anything: a pipeline of twenty commands is
+//! one. It is named after its first command. The caller is known by the process that holds the
+//! other end of the connection, which Linux tells; elsewhere callers of the cache have no name.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::cache::Cache;
+use crate::faults::{Call, FaultAction, Faults, Outage, Service};
+use crate::lambda::Lambda;
+
+/// How much is passed on at a time.
+const BUFFER: usize = 64 * 1024;
+
+/// What a connection needs.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) lambda: Arc<Lambda>,
+}
+
+/// Why a connection ends early.
+struct Ended;
+
+impl Proxy {
+    /// Passes connections on until the runtime ends.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
+        loop {
+            let Ok((client, peer)) = listener.accept().await else {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                continue;
+            };
+            let proxy = Arc::clone(&self);
+            tokio::spawn(async move {
+                let mut outage = proxy.faults.outage(Service::Cache).subscribe();
+                let closed = |outage: &Option<Outage>| matches!(outage, Some(Outage::Closed | Outage::Unavailable));
+                tokio::select! {
+                    _ = proxy.connection(client, peer) => {}
+                    _ = outage.wait_for(closed) => {}
+                }
+            });
+        }
+    }
+
+    async fn connection(&self, mut client: TcpStream, peer: SocketAddr) -> Result<(), Ended> {
+        let port = self.cache.port().ok_or(Ended)?;
+        let mut server = TcpStream::connect(("127.0.0.1", port)).await.map_err(|_| Ended)?;
+        // A lost delay only costs time.
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        let caller = self.caller(peer);
+        let (mut from_client, mut to_client) = client.split();
+        let (mut from_server, mut to_server) = server.split();
+        let (mut up, mut down) = (vec![0; BUFFER], vec![0; BUFFER]);
+        let (mut asking, mut after) = (false, None);
+        let mut outage = self.faults.outage(Service::Cache).subscribe();
+        loop {
+            tokio::select! {
+                read = from_client.read(&mut up) => {
+                    let sent = up.get(..length(read)?).ok_or(Ended)?;
+                    // A hanging cache takes what it is sent.
+                    let hang = |outage: &Option<Outage>| *outage != Some(Outage::Hang);
+                    outage.wait_for(hang).await.map_err(|_| Ended)?;
+                    if !asking {
+                        asking = true;
+                        let function = caller.rsplit_once('.').map_or("", |(function, _)| function).to_owned();
+                        let call = Call { function, service: Service::Cache, operation: first_command(sent) };
+                        let verdict = self.faults.called(call);
+                        after = verdict.after;
+                        if let Some(action) = verdict.before {
+                            self.act(action, &caller).await?;
+                        }
+                    }
+                    to_server.write_all(sent).await.map_err(|_| Ended)?;
+                }
+                read = from_server.read(&mut down) => {
+                    let answered = down.get(..length(read)?).ok_or(Ended)?;
+                    asking = false;
+                    if let Some(action) = after.take() {
+                        self.act(action, &caller).await?;
+                    }
+                    to_client.write_all(answered).await.map_err(|_| Ended)?;
+                }
+            }
+        }
+    }
+
+    async fn act(&self, action: FaultAction, caller: &str) -> Result<(), Ended> {
+        match action {
+            FaultAction::KillCaller => {
+                self.lambda.kill_instance(caller);
+                Err(Ended)
+            }
+            FaultAction::Status(_) | FaultAction::Disconnect => Err(Ended),
+            FaultAction::Hang => std::future::pending().await,
+            FaultAction::Delay(time) => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// The function's process that connected, such as `feed.3`.
+    fn caller(&self, peer: SocketAddr) -> String {
+        let find = || {
+            let inode = socket_inode(peer.port())?;
+            let held = format!("socket:[{inode}]");
+            self.lambda.processes().into_iter().find_map(|(pid, name)| {
+                let holds = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten().any(|entry| {
+                    std::fs::read_link(entry.path()).is_ok_and(|link| link.to_str() == Some(held.as_str()))
+                });
+                holds.then_some(name)
+            })
+        };
+        find().unwrap_or_default()
+    }
+}
+
+fn length(read: std::io::Result<usize>) -> Result<usize, Ended> {
+    match read {
+        Ok(length) if length > 0 => Ok(length),
+        _ => Err(Ended),
+    }
+}
+
+/// The inode of the socket that has this local port, from `/proc/net/tcp`.
+fn socket_inode(port: u16) -> Option<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+    let local = format!("0100007F:{port:04X}");
+    table.lines().find_map(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        (columns.nth(1)? == local).then(|| columns.nth(7).map(str::to_owned))?
+    })
+}
+
+/// The first command of what a client sent: `*2\r\n$3\r\nGET\r\n…`.
+fn first_command(sent: &[u8]) -> String {
+    let mut lines = sent.split(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    let name = if first.starts_with(b"*") { lines.nth(1).unwrap_or_default() } else { first };
+    let name = name.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+    String::from_utf8_lossy(name).to_ascii_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_command;
+
+    #[test]
+    fn round_trips_are_named_after_their_first_command() {
+        assert_eq!(first_command(b"*2\r\n$3\r\nget\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n"), "GET");
+        assert_eq!(first_command(b"PING hello\r\n"), "PING");
+        assert_eq!(first_command(b""), "");
+    }
+}

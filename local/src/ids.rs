@@ -1,0 +1,20 @@
+//! Random identifiers in AWS's shapes.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A version 4 UUID.
+pub(crate) fn uuid() -> String {
+    let bits = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{bits:032x}");
+    let (a, rest) = hex.split_at(8);
+    let (b, rest) = rest.split_at(4);
+    let (c, rest) = rest.split_at(4);
+    let (d, e) = rest.split_at(4);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+/// An X-Ray trace id with its root.
+pub(crate) fn trace() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    format!("Root=1-{seconds:08x}-{:024x}", rand::random::<u128>() >> 32)
+}

@@ -1,0 +1,357 @@
+//! One function: its waiting invocations, its processes, and who works on what.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+
+use super::measurements::{Measurements, peak_memory_kb};
+use super::{InvokeError, Outcome, Surroundings};
+use crate::ids;
+use crate::template;
+
+/// The most invocations that wait for a process.
+const MAX_WAITING: usize = 10_000;
+
+/// How long a process may take to ask for its first event, as on AWS.
+pub(super) const INIT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An invocation that waits for a process.
+struct Invocation {
+    id: String,
+    payload: Bytes,
+    trace: String,
+    answer: oneshot::Sender<Outcome>,
+}
+
+/// An invocation that a process works on.
+struct InFlight {
+    id: String,
+    answer: oneshot::Sender<Outcome>,
+    started: Instant,
+    timer: AbortHandle,
+}
+
+enum Phase {
+    Starting,
+    Idle,
+    Busy(InFlight),
+}
+
+/// One process.
+struct Instance {
+    phase: Phase,
+    pid: u32,
+    kill: Arc<Notify>,
+    /// Set when it is being killed: why.
+    doom: Option<InvokeError>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Invocation>,
+    instances: HashMap<u32, Instance>,
+    measured: Measurements,
+}
+
+/// What a process gets when it asks for the next event.
+pub(super) struct Assigned {
+    pub(super) id: String,
+    pub(super) payload: Bytes,
+    pub(super) deadline_ms: u128,
+    pub(super) trace: String,
+}
+
+/// A snapshot for the status page.
+pub(crate) struct FunctionStatus {
+    pub(crate) invocations: u64,
+    pub(crate) errors: u64,
+    pub(crate) percentiles: [f64; 4],
+    pub(crate) processes: usize,
+    pub(crate) running: usize,
+    pub(crate) peak_memory_kb: u64,
+}
+
+/// One function.
+pub(crate) struct Function {
+    pub(crate) spec: template::Function,
+    pub(super) binary: PathBuf,
+    limit: usize,
+    pub(super) surroundings: Surroundings,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Function").field("name", &self.spec.name).finish_non_exhaustive()
+    }
+}
+
+impl Function {
+    pub(super) fn new(spec: template::Function, binary: PathBuf, limit: usize, surroundings: Surroundings) -> Self {
+        let state = Mutex::new(State::default());
+        Self { spec, binary, limit, surroundings, state, wake: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn arn(&self) -> String {
+        let Surroundings { region, account, .. } = &self.surroundings;
+        format!("arn:aws:lambda:{region}:{account}:function:{}", self.spec.name)
+    }
+
+    /// The environment that the template and the stack give the function.
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        let mut environment = self.spec.environment.clone();
+        environment.extend(self.surroundings.endpoints.clone());
+        environment
+    }
+
+    /// Starts a process if there is none.
+    pub(super) fn warm_up(self: &Arc<Self>) {
+        if self.lock().instances.is_empty() {
+            self.start_process();
+        }
+    }
+
+    /// Puts an invocation in line and sees to it that there is a process for it.
+    pub(super) fn enqueue(
+        self: &Arc<Self>,
+        payload: Bytes,
+        trace: Option<String>,
+        answer: oneshot::Sender<Outcome>,
+    ) -> Result<(), InvokeError> {
+        {
+            let mut state = self.lock();
+            if state.waiting.len() >= MAX_WAITING {
+                return Err(InvokeError::Throttled);
+            }
+            let trace = trace.unwrap_or_else(ids::trace);
+            state.waiting.push_back(Invocation { id: ids::uuid(), payload, trace, answer });
+        }
+        self.wake.notify_one();
+        self.scale();
+        Ok(())
+    }
+
+    /// Starts processes while more invocations wait than processes are about to take one.
+    fn scale(self: &Arc<Self>) {
+        loop {
+            {
+                let state = self.lock();
+                let soon = state.instances.values().filter(|one| !matches!(one.phase, Phase::Busy(_))).count();
+                if state.waiting.len() <= soon || state.instances.len() >= self.limit {
+                    return;
+                }
+            }
+            if !self.start_process() {
+                return;
+            }
+        }
+    }
+
+    fn start_process(self: &Arc<Self>) -> bool {
+        let id = self.surroundings.instance();
+        match super::process::spawn(self, id) {
+            Ok(started) => {
+                let kill = Arc::clone(&started.kill);
+                let instance = Instance { phase: Phase::Starting, pid: started.pid, kill, doom: None };
+                self.lock().instances.insert(id, instance);
+                super::process::supervise(Arc::clone(self), id, started);
+                true
+            }
+            Err(error) => {
+                let problem = format!("can't start {}: {error}", self.binary.display());
+                self.surroundings.logs.push(&self.spec.name, &problem);
+                self.fail_oldest(InvokeError::Init(problem));
+                false
+            }
+        }
+    }
+
+    fn fail_oldest(&self, error: InvokeError) {
+        let oldest = {
+            let mut state = self.lock();
+            let oldest = state.waiting.pop_front();
+            if oldest.is_some() {
+                state.measured.finished(Duration::ZERO, true);
+            }
+            oldest
+        };
+        if let Some(invocation) = oldest {
+            // Whoever asked may be gone.
+            let _ = invocation.answer.send(Err(error));
+        }
+    }
+
+    /// Waits for an event for this process; `None` for a process that is to end.
+    pub(super) async fn next(self: &Arc<Self>, instance: u32) -> Option<Assigned> {
+        loop {
+            let mut woken = std::pin::pin!(self.wake.notified());
+            woken.as_mut().enable();
+            match self.assign(instance)? {
+                Some(assigned) => return Some(assigned),
+                None => woken.await,
+            }
+        }
+    }
+
+    fn assign(self: &Arc<Self>, id: u32) -> Option<Option<Assigned>> {
+        let mut state = self.lock();
+        let State { waiting, instances, .. } = &mut *state;
+        let instance = instances.get_mut(&id).filter(|instance| instance.doom.is_none())?;
+        let Some(invocation) = waiting.pop_front() else {
+            instance.phase = Phase::Idle;
+            return Some(None);
+        };
+        let deadline = SystemTime::now() + self.spec.timeout;
+        let (function, timed) = (Arc::clone(self), invocation.id.clone());
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(function.spec.timeout).await;
+            function.time_out(id, &timed);
+        })
+        .abort_handle();
+        instance.phase = Phase::Busy(InFlight {
+            id: invocation.id.clone(),
+            answer: invocation.answer,
+            started: Instant::now(),
+            timer,
+        });
+        Some(Some(Assigned {
+            id: invocation.id,
+            payload: invocation.payload,
+            deadline_ms: deadline.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis()),
+            trace: invocation.trace,
+        }))
+    }
+
+    fn time_out(&self, instance: u32, invocation: &str) {
+        let mut state = self.lock();
+        if let Some(instance) = state.instances.get_mut(&instance)
+            && matches!(&instance.phase, Phase::Busy(work) if work.id == invocation)
+        {
+            instance.doom = Some(InvokeError::TimedOut(self.spec.timeout));
+            instance.kill.notify_one();
+        }
+    }
+
+    /// Takes a process's answer; false if that process isn't working on this invocation.
+    pub(super) fn complete(&self, instance: u32, invocation: &str, outcome: Outcome) -> bool {
+        let work = {
+            let mut state = self.lock();
+            let Some(instance) = state.instances.get_mut(&instance) else { return false };
+            if !matches!(&instance.phase, Phase::Busy(work) if work.id == invocation) {
+                return false;
+            }
+            // It counts as idle from here, since it asks for the next event at once.
+            let Phase::Busy(work) = std::mem::replace(&mut instance.phase, Phase::Idle) else { return false };
+            state.measured.finished(work.started.elapsed(), outcome.is_err());
+            work
+        };
+        work.timer.abort();
+        // Whoever asked may be gone.
+        let _ = work.answer.send(outcome);
+        true
+    }
+
+    /// Kills one process, or all; what they work on fails.
+    pub(crate) fn kill(&self, only: Option<u32>, why: &str) -> usize {
+        let mut killed = 0_usize;
+        for (id, instance) in &mut self.lock().instances {
+            if only.is_none_or(|only| only == *id) {
+                instance.doom.get_or_insert_with(|| InvokeError::Crashed(why.to_owned()));
+                instance.kill.notify_one();
+                killed = killed.saturating_add(1);
+            }
+        }
+        killed
+    }
+
+    /// A process took too long to start.
+    pub(super) fn init_timed_out(&self, id: u32) {
+        let mut state = self.lock();
+        if let Some(instance) = state.instances.get_mut(&id)
+            && matches!(instance.phase, Phase::Starting)
+        {
+            instance.doom = Some(InvokeError::Init(format!("it took longer than {INIT_TIMEOUT:?}")));
+            instance.kill.notify_one();
+        }
+    }
+
+    /// A process couldn't start, and said why.
+    pub(super) fn init_failed(&self, id: u32, why: String) {
+        if let Some(instance) = self.lock().instances.get_mut(&id) {
+            instance.doom = Some(InvokeError::Init(why));
+        }
+    }
+
+    /// A process is gone.
+    pub(super) fn exited(self: &Arc<Self>, id: u32, status: &str) {
+        let Some(instance) = self.lock().instances.remove(&id) else { return };
+        let starting = matches!(instance.phase, Phase::Starting);
+        let error = instance.doom.unwrap_or_else(|| {
+            if starting { InvokeError::Init(status.to_owned()) } else { InvokeError::Crashed(status.to_owned()) }
+        });
+        match instance.phase {
+            Phase::Busy(work) => {
+                self.surroundings.logs.push(&self.spec.name, &format!("{error} (request {})", work.id));
+                work.timer.abort();
+                self.lock().measured.finished(work.started.elapsed(), true);
+                let _ = work.answer.send(Err(error));
+            }
+            // Each failed start costs one invocation, so that a function that never starts ends.
+            Phase::Starting => {
+                self.surroundings.logs.push(&self.spec.name, &error.to_string());
+                self.fail_oldest(error);
+            }
+            Phase::Idle => {}
+        }
+        self.scale();
+    }
+
+    /// Invocations that run or wait.
+    pub(super) fn running(&self) -> usize {
+        let state = self.lock();
+        let busy = state.instances.values().filter(|one| matches!(one.phase, Phase::Busy(_))).count();
+        state.waiting.len().saturating_add(busy)
+    }
+
+    pub(super) fn finished(&self) -> u64 {
+        self.lock().measured.invocations
+    }
+
+    /// Process ids and the names under which the processes make calls.
+    pub(super) fn processes(&self) -> Vec<(u32, String)> {
+        let state = self.lock();
+        state.instances.iter().map(|(id, one)| (one.pid, format!("{}.{id}", self.spec.name))).collect()
+    }
+
+    /// Reads the processes' peak memory; to be called now and then, since it is lost when they end.
+    pub(crate) fn measure_memory(&self) {
+        let pids: Vec<_> = self.lock().instances.values().map(|one| one.pid).collect();
+        for kb in pids.into_iter().filter_map(peak_memory_kb) {
+            self.lock().measured.memory(kb);
+        }
+    }
+
+    pub(crate) fn status(&self) -> FunctionStatus {
+        self.measure_memory();
+        let running = self.running();
+        let state = self.lock();
+        FunctionStatus {
+            invocations: state.measured.invocations,
+            errors: state.measured.errors,
+            percentiles: state.measured.percentiles(),
+            processes: state.instances.len(),
+            running,
+            peak_memory_kb: state.measured.peak_memory_kb,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! How often, how long and with how much memory a function ran.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How many durations the percentiles are of.
+const KEPT: usize = 4_096;
+
+/// Counts and durations of a function.
+#[derive(Debug, Default)]
+pub(crate) struct Measurements {
+    pub(crate) invocations: u64,
+    pub(crate) errors: u64,
+    pub(crate) peak_memory_kb: u64,
+    durations: VecDeque<Duration>,
+}
+
+impl Measurements {
+    /// Takes one finished invocation.
+    pub(crate) fn finished(&mut self, duration: Duration, failed: bool) {
+        self.invocations = self.invocations.saturating_add(1);
+        self.errors = self.errors.saturating_add(u64::from(failed));
+        if self.durations.len() == KEPT {
+            self.durations.pop_front();
+        }
+        self.durations.push_back(duration);
+    }
+
+    /// Takes a process's peak memory.
+    pub(crate) fn memory(&mut self, kb: u64) {
+        self.peak_memory_kb = self.peak_memory_kb.max(kb);
+    }
+
+    /// Durations in milliseconds: median, 90th and 99th percentile, longest.
+    pub(crate) fn percentiles(&self) -> [f64; 4] {
+        let mut sorted: Vec<_> = self.durations.iter().copied().collect();
+        sorted.sort_unstable();
+        let last = sorted.len().saturating_sub(1);
+        [50, 90, 99, 100].map(|percent| {
+            let at = last.saturating_mul(percent).div_ceil(100);
+            sorted.get(at).map_or(0.0, |duration| (duration.as_secs_f64() * 100_000.0).round() / 100.0)
+        })
+    }
+}
+
+/// A process's peak resident memory in kB; unknown where there is no /proc.
+pub(crate) fn peak_memory_kb(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim_end().parse().ok()
+}

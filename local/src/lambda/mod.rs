@@ -1,0 +1,154 @@
+//! Lambda, as far as a function can tell: processes that poll the runtime API for one event at a time.
+//!
+//! As many processes are started as load asks for, up to a limit; idle ones stay. An invocation is
+//! answered by the function, or as failed when its process exits or its time is over, which kills
+//! the process. A process that went away is started again when the next invocation needs it.
+
+mod function;
+mod measurements;
+mod process;
+mod runtime_api;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::children::Guard;
+use crate::error::{Error, Result};
+use crate::logs::Logs;
+use crate::template::Plan;
+
+pub(crate) use function::Function;
+pub(crate) use runtime_api::handle;
+
+/// Why an invocation failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvokeError {
+    /// The function answered with an error, or panicked and said so.
+    #[error("the function failed: {0}")]
+    Function(String),
+    /// The process ended before it answered.
+    #[error("the function's process ended: {0}")]
+    Crashed(String),
+    /// The function took longer than it may, and was killed.
+    #[error("the function timed out after {0:?}")]
+    TimedOut(Duration),
+    /// The process ended, or took too long, before it asked for its first event.
+    #[error("the function's process didn't start: {0}")]
+    Init(String),
+    /// The answer was larger than Lambda takes.
+    #[error("the function's answer is too large: {0} bytes")]
+    TooLarge(usize),
+    /// More invocations wait than the stack holds.
+    #[error("too many invocations wait for the function")]
+    Throttled,
+    /// There is no such function.
+    #[error("there is no function {0}")]
+    Unknown(String),
+}
+
+/// What an invocation came to.
+pub(crate) type Outcome = std::result::Result<Bytes, InvokeError>;
+
+/// All functions of the stack.
+#[derive(Debug)]
+pub(crate) struct Lambda {
+    functions: BTreeMap<String, Arc<Function>>,
+    aliases: BTreeMap<String, String>,
+}
+
+/// What processes are started with, the same for all functions.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    /// Host and port of the runtime API.
+    pub(crate) runtime_api: String,
+    pub(crate) region: String,
+    pub(crate) account: String,
+    /// Where AWS's services are, by the names the SDKs read.
+    pub(crate) endpoints: BTreeMap<String, String>,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) next_instance: Arc<AtomicU32>,
+}
+
+impl Lambda {
+    /// Takes the plan's functions. Processes start when they are needed.
+    pub(crate) fn new(plan: &Plan, binaries: &Path, workers: usize, surroundings: &Surroundings) -> Result<Self> {
+        let mut functions = BTreeMap::new();
+        let mut aliases = BTreeMap::new();
+        for (name, spec) in &plan.functions {
+            let path = binaries.join(&spec.binary);
+            if !path.is_file() {
+                return Err(Error::MissingBinary { function: name.clone(), path });
+            }
+            let limit = spec.reserved_concurrency.unwrap_or(workers).min(workers).max(1);
+            functions.insert(name.clone(), Arc::new(Function::new(spec.clone(), path, limit, surroundings.clone())));
+            aliases.insert(spec.logical_id.clone(), name.clone());
+        }
+        Ok(Self { functions, aliases })
+    }
+
+    /// A function by its name or logical id.
+    pub(crate) fn function(&self, name: &str) -> Result<&Arc<Function>> {
+        self.functions
+            .get(name)
+            .or_else(|| self.functions.get(self.aliases.get(name)?))
+            .ok_or_else(|| Error::UnknownFunction(name.to_owned()))
+    }
+
+    /// All functions, by name.
+    pub(crate) fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
+        self.functions.values()
+    }
+
+    /// Starts one process of each function, so that first requests don't wait for it.
+    pub(crate) fn warm_up(&self) {
+        for function in self.functions.values() {
+            function.warm_up();
+        }
+    }
+
+    /// Invokes a function. The invocation goes on when the caller goes away.
+    pub(crate) async fn invoke(&self, name: &str, payload: Bytes, trace: Option<String>) -> Outcome {
+        let function = self.function(name).map_err(|_| InvokeError::Unknown(name.to_owned()))?;
+        let (sender, answer) = oneshot::channel();
+        function.enqueue(payload, trace, sender)?;
+        answer.await.unwrap_or_else(|_| Err(InvokeError::Crashed("the stack stopped".to_owned())))
+    }
+
+    /// Invocations that run or wait.
+    pub(crate) fn running(&self) -> usize {
+        self.functions.values().map(|function| function.running()).sum()
+    }
+
+    /// Invocations so far, of all functions.
+    pub(crate) fn finished(&self) -> u64 {
+        self.functions.values().map(|function| function.finished()).sum()
+    }
+
+    /// The process of an instance such as `post-write.7`.
+    pub(crate) fn kill_instance(&self, caller: &str) {
+        if let Some((name, id)) = caller.rsplit_once('.')
+            && let (Some(function), Ok(id)) = (self.functions.get(name), id.parse())
+        {
+            function.kill(Some(id), "killed by a fault");
+        }
+    }
+
+    /// The instance that a process id belongs to.
+    pub(crate) fn processes(&self) -> Vec<(u32, String)> {
+        self.functions.values().flat_map(|function| function.processes()).collect()
+    }
+}
+
+impl Surroundings {
+    fn instance(&self) -> u32 {
+        self.next_instance.fetch_add(1, Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,107 @@
+//! Starts a function's process as Lambda would, and sees it through to its end.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::Notify;
+
+use super::function::{Function, INIT_TIMEOUT};
+use crate::children::Guarded;
+
+/// A process just started.
+pub(super) struct Started {
+    child: Child,
+    guarded: Guarded,
+    pub(super) pid: u32,
+    pub(super) kill: Arc<Notify>,
+}
+
+/// Starts a process of this function; `id` tells it apart from others.
+pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
+    let (spec, surroundings) = (&function.spec, &function.surroundings);
+    let name = &spec.name;
+    let mut child = Command::new(&function.binary)
+        .env_clear()
+        .envs([
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            ("LANG", "en_US.UTF-8"),
+            ("TZ", ":UTC"),
+            ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+            ("AWS_ACCESS_KEY_ID", crate::ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", crate::SECRET_KEY),
+            ("AWS_REGION", &surroundings.region),
+            ("AWS_DEFAULT_REGION", &surroundings.region),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_LAMBDA_FUNCTION_NAME", name),
+            ("_HANDLER", "bootstrap"),
+        ])
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", spec.memory_mb.to_string())
+        .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
+        .env("AWS_LAMBDA_LOG_STREAM_NAME", format!("local/[$LATEST]{id}"))
+        .env("LAMBDA_TASK_ROOT", function.binary.parent().unwrap_or(&function.binary))
+        .env("AWS_LAMBDA_RUNTIME_API", format!("{}/{name}/{id}", surroundings.runtime_api))
+        // Names the caller of every AWS call, in its User-Agent.
+        .env("AWS_SDK_UA_APP_ID", format!("{name}.{id}"))
+        .envs(&surroundings.endpoints)
+        .envs(&spec.environment)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let pid = child.id().unwrap_or_default();
+    let guarded = surroundings.guard.watch(pid);
+    follow(function, child.stdout.take());
+    follow(function, child.stderr.take());
+    Ok(Started { child, guarded, pid, kill: Arc::new(Notify::new()) })
+}
+
+/// Takes what a process prints, line by line.
+fn follow(function: &Function, pipe: Option<impl AsyncRead + Unpin + Send + 'static>) {
+    let Some(pipe) = pipe else { return };
+    let (name, logs) = (function.spec.name.clone(), Arc::clone(&function.surroundings.logs));
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(pipe).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            logs.push(&name, String::from_utf8_lossy(&line).trim_end());
+        }
+    });
+}
+
+/// Waits for the process to end, or ends it when asked to.
+pub(super) fn supervise(function: Arc<Function>, id: u32, started: Started) {
+    let Started { mut child, guarded, kill, .. } = started;
+    let starting = Arc::clone(&function);
+    let init = tokio::spawn(async move {
+        tokio::time::sleep(INIT_TIMEOUT).await;
+        starting.init_timed_out(id);
+    });
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            () = kill.notified() => {
+                // It may have ended by itself in the meantime.
+                let _ = child.start_kill();
+                child.wait().await
+            }
+        };
+        drop(guarded);
+        init.abort();
+        let status = ended.map_or_else(|error| error.to_string(), describe);
+        function.exited(id, &status);
+    });
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "unknown status".to_owned(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Turns a function's answer into the response, as the load balancer does: an answer that isn't one,
+//! is too large, or never came is a bare 502.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::Value;
+
+use crate::http_server::{Body, answer, full};
+
+/// The largest answer that the load balancer takes from a function, as JSON.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// The response for a function's answer.
+pub(crate) fn from_function(payload: &Bytes, multi_value: bool) -> Response<Body> {
+    read(payload, multi_value).unwrap_or_else(|| bare(StatusCode::BAD_GATEWAY))
+}
+
+fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
+    if payload.len() > MAX_ANSWER {
+        return None;
+    }
+    let payload: Value = serde_json::from_slice(payload).ok()?;
+    let status = match payload.get("statusCode")? {
+        Value::Number(number) => u16::try_from(number.as_u64()?).ok()?,
+        Value::String(text) => text.parse().ok()?,
+        _ => return None,
+    };
+    let status = StatusCode::from_u16(status).ok().filter(|status| (200..600).contains(&status.as_u16()))?;
+    let body = match payload.get("body") {
+        None | Some(Value::Null) => Bytes::new(),
+        Some(Value::String(text)) if payload["isBase64Encoded"] == true => STANDARD.decode(text).ok()?.into(),
+        Some(Value::String(text)) => Bytes::from(text.clone()),
+        Some(_) => return None,
+    };
+    let mut response = Response::new(full(body));
+    *response.status_mut() = status;
+    // With multi-value headers the load balancer reads only those.
+    let headers = payload.get(if multi_value { "multiValueHeaders" } else { "headers" });
+    for (name, value) in headers.and_then(Value::as_object).into_iter().flatten() {
+        let values = match value {
+            Value::Array(values) => values.iter().collect(),
+            value => vec![value],
+        };
+        let name = HeaderName::try_from(name.as_str()).ok()?;
+        // These are the connection's own.
+        if matches!(name.as_str(), "connection" | "content-length" | "transfer-encoding") {
+            continue;
+        }
+        for value in values {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            response.headers_mut().append(name.clone(), HeaderValue::try_from(text).ok()?);
+        }
+    }
+    Some(response)
+}
+
+/// The load balancer's own error page.
+pub(crate) fn bare(status: StatusCode) -> Response<Body> {
+    let page = format!(
+        "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n</body>\r\n</html>\r\n"
+    );
+    answer(status, "text/html", page)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use http_body_util::BodyExt as _;
+    use serde_json::json;
+
+    use super::*;
+
+    async fn answered(payload: Value, multi_value: bool) -> (u16, Vec<String>, Bytes) {
+        let response = from_function(&Bytes::from(payload.to_string()), multi_value);
+        let status = response.status().as_u16();
+        let headers = response.headers().iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        (status, headers, response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    #[tokio::test]
+    async fn headers_are_read_by_the_target_groups_mode() {
+        let payload = json!({
+            "statusCode": 201, "body": "hi",
+            "headers": { "x-one": "1" }, "multiValueHeaders": { "x-many": ["1", "2"] },
+        });
+        assert_eq!(answered(payload.clone(), false).await, (201, vec!["x-one: 1".to_owned()], "hi".into()));
+        let many = vec!["x-many: 1".to_owned(), "x-many: 2".to_owned()];
+        assert_eq!(answered(payload, true).await, (201, many, "hi".into()));
+    }
+
+    #[tokio::test]
+    async fn base64_bodies_are_decoded() {
+        let payload = json!({ "statusCode": 200, "body": "AWNhdA==", "isBase64Encoded": true });
+        assert_eq!(answered(payload, false).await.2, Bytes::from_static(b"\x01cat"));
+    }
+
+    #[tokio::test]
+    async fn whatever_is_no_answer_is_a_bad_gateway() {
+        for payload in [
+            json!(null),
+            json!("hello"),
+            json!({}),
+            json!({ "statusCode": 99 }),
+            json!({ "statusCode": 1000 }),
+            json!({ "statusCode": "two hundred" }),
+            json!({ "statusCode": 200, "body": { "a": 1 } }),
+            json!({ "statusCode": 200, "body": "*", "isBase64Encoded": true }),
+            json!({ "statusCode": 200, "headers": { "bad name": "1" } }),
+            json!({ "statusCode": 200, "body": "x".repeat(MAX_ANSWER) }),
+        ] {
+            let (status, headers, _) = answered(payload.clone(), false).await;
+            assert_eq!((status, headers), (502, vec!["content-type: text/html".to_owned()]), "{:.50}", payload.to_string());
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Builds the event that the load balancer sends to a function.
+//!
+//! Path and query come as they were sent, undecoded. Header names are lower case. With multi-value
+//! headers every value is there, else only the last. A body is text for `text/*`, JSON, JavaScript
+//! and XML without a content encoding, and base64 otherwise.
+
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use serde_json::{Map, Value, json};
+
+use crate::ids;
+
+/// The largest body that the load balancer passes to a function.
+pub(crate) const MAX_REQUEST: usize = 1024 * 1024;
+
+/// Where the request came in and where it goes.
+pub(crate) struct Hop<'a> {
+    pub(crate) client: SocketAddr,
+    pub(crate) port: u16,
+    pub(crate) target_group_arn: &'a str,
+    pub(crate) multi_value: bool,
+}
+
+/// The event, and the trace id that it carries.
+pub(crate) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, String) {
+    let mut headers = headers(&parts.headers);
+    let trace = match headers.iter().find(|(name, _)| name == "x-amzn-trace-id") {
+        Some((_, value)) => value.clone(),
+        None => ids::trace(),
+    };
+    let forwarded = headers.iter().filter(|(name, _)| name == "x-forwarded-for").map(|(_, value)| value.as_str());
+    let client = hop.client.ip().to_string();
+    let forwarded = forwarded.chain([client.as_str()]).collect::<Vec<_>>().join(", ");
+    headers.retain(|(name, _)| {
+        !matches!(name.as_str(), "x-amzn-trace-id" | "x-forwarded-for" | "x-forwarded-port" | "x-forwarded-proto")
+    });
+    headers.extend([
+        ("x-amzn-trace-id".to_owned(), trace.clone()),
+        ("x-forwarded-for".to_owned(), forwarded),
+        ("x-forwarded-port".to_owned(), hop.port.to_string()),
+        ("x-forwarded-proto".to_owned(), "http".to_owned()),
+    ]);
+    let query = query(parts.uri.query().unwrap_or_default());
+
+    let mut event = Map::new();
+    event.insert("requestContext".to_owned(), json!({ "elb": { "targetGroupArn": hop.target_group_arn } }));
+    event.insert("httpMethod".to_owned(), json!(parts.method.as_str()));
+    event.insert("path".to_owned(), json!(parts.uri.path()));
+    if hop.multi_value {
+        event.insert("multiValueQueryStringParameters".to_owned(), every(query));
+        event.insert("multiValueHeaders".to_owned(), every(headers));
+    } else {
+        event.insert("queryStringParameters".to_owned(), last(query));
+        event.insert("headers".to_owned(), last(headers));
+    }
+    let (text, encoded) = if is_text(&parts.headers) {
+        // JSON can't hold anything but text.
+        (String::from_utf8_lossy(body).into_owned(), false)
+    } else {
+        (STANDARD.encode(body), !body.is_empty())
+    };
+    event.insert("body".to_owned(), Value::from(text));
+    event.insert("isBase64Encoded".to_owned(), Value::from(encoded));
+    (Value::Object(event).to_string().into(), trace)
+}
+
+/// Header names in lower case, as they always are here, with values as text.
+fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}
+
+fn query(query: &str) -> Vec<(String, String)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+fn last(pairs: Vec<(String, String)>) -> Value {
+    Value::Object(pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect())
+}
+
+fn every(pairs: Vec<(String, String)>) -> Value {
+    let mut map = Map::new();
+    for (name, value) in pairs {
+        if let Value::Array(values) = map.entry(name).or_insert_with(|| json!([])) {
+            values.push(Value::from(value));
+        }
+    }
+    Value::Object(map)
+}
+
+fn is_text(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    !headers.contains_key(CONTENT_ENCODING)
+        && (kind.starts_with("text/")
+            || matches!(kind.as_str(), "application/json" | "application/javascript" | "application/xml"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use super::*;
+
+    fn event(request: http::Request<&'static [u8]>, multi_value: bool) -> Value {
+        let (parts, body) = request.into_parts();
+        let client = "192.0.2.1:4000".parse().unwrap();
+        let hop = Hop { client, port: 8080, target_group_arn: "arn:tg", multi_value };
+        serde_json::from_slice(&build(&parts, &Bytes::from_static(body), &hop).0).unwrap()
+    }
+
+    fn request() -> http::request::Builder {
+        http::Request::builder()
+            .method("POST")
+            .uri("/v1/a%20b?tag=%23a&tag=b&flag")
+            .header("Host", "example.org")
+            .header("X-Thing", "one")
+            .header("X-Thing", "two")
+            .header("X-Forwarded-For", "203.0.113.9")
+    }
+
+    #[test]
+    fn single_value_events_hold_the_last_value() {
+        let event = event(request().header("content-type", "application/json; charset=utf-8").body(b"{}").unwrap(), false);
+        assert_eq!(event["requestContext"]["elb"]["targetGroupArn"], "arn:tg");
+        assert_eq!(event["httpMethod"], "POST");
+        assert_eq!(event["path"], "/v1/a%20b");
+        assert_eq!(event["queryStringParameters"], json!({ "tag": "b", "flag": "" }));
+        assert_eq!(event["headers"]["x-thing"], "two");
+        assert_eq!(event["headers"]["host"], "example.org");
+        assert_eq!(event["headers"]["x-forwarded-for"], "203.0.113.9, 192.0.2.1");
+        assert_eq!(event["headers"]["x-forwarded-port"], "8080");
+        assert_eq!(event["headers"]["x-forwarded-proto"], "http");
+        assert!(event["headers"]["x-amzn-trace-id"].as_str().unwrap().starts_with("Root=1-"));
+        assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("{}"), &json!(false)));
+        assert!(event.get("multiValueHeaders").is_none());
+    }
+
+    #[test]
+    fn multi_value_events_hold_every_value() {
+        let event = event(request().body(b"").unwrap(), true);
+        assert_eq!(event["multiValueQueryStringParameters"], json!({ "tag": ["%23a", "b"], "flag": [""] }));
+        assert_eq!(event["multiValueHeaders"]["x-thing"], json!(["one", "two"]));
+        assert_eq!(event["multiValueHeaders"]["x-forwarded-for"], json!(["203.0.113.9, 192.0.2.1"]));
+        assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!(""), &json!(false)));
+        assert!(event.get("headers").is_none() && event.get("queryStringParameters").is_none());
+    }
+
+    #[test]
+    fn anything_but_plain_text_is_base64() {
+        for (kind, encoding, encoded) in [
+            (Some("image/jpeg"), None, true),
+            (None, None, true),
+            (Some("application/problem+json"), None, true),
+            (Some("application/json"), Some("gzip"), true),
+            (Some("TEXT/Plain"), None, false),
+            (Some("application/xml"), None, false),
+        ] {
+            let mut request = request();
+            for (name, value) in [("content-type", kind), ("content-encoding", encoding)] {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                }
+            }
+            let event = event(request.body(b"\x01cat").unwrap(), false);
+            assert_eq!(event["isBase64Encoded"], encoded, "{kind:?} {encoding:?}");
+            assert_eq!(event["body"], if encoded { "AWNhdA==" } else { "\u{1}cat" });
+        }
+    }
+
+    #[test]
+    fn a_trace_id_is_kept() {
+        let event = event(request().header("X-Amzn-Trace-Id", "Root=1-2-3").body(b"").unwrap(), false);
+        assert_eq!(event["headers"]["x-amzn-trace-id"], "Root=1-2-3");
+    }
+}

@@ -1,0 +1,76 @@
+//! What the functions print: kept for tests, and streamed to the terminal where asked for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
+
+use owo_colors::{AnsiColors, OwoColorize as _};
+
+/// How many lines of a function are kept.
+const KEPT: usize = 2_000;
+
+/// The colours that tell functions apart.
+const COLOURS: [AnsiColors; 6] = [
+    AnsiColors::Cyan,
+    AnsiColors::Green,
+    AnsiColors::Magenta,
+    AnsiColors::Yellow,
+    AnsiColors::Blue,
+    AnsiColors::BrightCyan,
+];
+
+/// Where the functions' lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Log {
+    /// Kept only.
+    #[default]
+    Quiet,
+    /// Kept, and printed to standard output with the function's name.
+    Stream,
+}
+
+/// The lines of all functions.
+#[derive(Debug)]
+pub(crate) struct Logs {
+    log: Log,
+    colour: bool,
+    lines: Mutex<BTreeMap<String, VecDeque<String>>>,
+}
+
+impl Logs {
+    pub(crate) fn new(log: Log) -> Self {
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { log, colour, lines: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Takes one line of a function.
+    pub(crate) fn push(&self, function: &str, line: &str) {
+        if self.log == Log::Stream {
+            self.print(function, line);
+        }
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = lines.entry(function.to_owned()).or_default();
+        if kept.len() == KEPT {
+            kept.pop_front();
+        }
+        kept.push_back(line.to_owned());
+    }
+
+    fn print(&self, function: &str, line: &str) {
+        let mut out = std::io::stdout().lock();
+        // Nobody to tell if the terminal is gone.
+        let _ = if self.colour {
+            let sum = function.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+            let colour = COLOURS.get(sum.checked_rem(COLOURS.len()).unwrap_or(0)).unwrap_or(&AnsiColors::White);
+            writeln!(out, "{} {line}", format_args!("{function:>16} |").color(*colour))
+        } else {
+            writeln!(out, "{function:>16} | {line}")
+        };
+    }
+
+    /// The last lines of a function, oldest first.
+    pub(crate) fn of(&self, function: &str) -> Vec<String> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.get(function).map(|kept| kept.iter().cloned().collect()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,93 @@
+//! The shape of a batch of messages, and what a function's answer to it means.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustack_sqs_model::types::Message;
+use serde_json::{Map, Value, json};
+
+/// One message as Lambda hands it to a function.
+pub(super) fn record(message: &Message, queue_arn: &str, region: &str) -> Value {
+    let mut attributes = Map::new();
+    for (name, attribute) in &message.message_attributes {
+        let mut value = json!({ "dataType": attribute.data_type, "stringListValues": [], "binaryListValues": [] });
+        if let Some(text) = &attribute.string_value {
+            value["stringValue"] = json!(text);
+        }
+        if let Some(bytes) = &attribute.binary_value {
+            value["binaryValue"] = json!(STANDARD.encode(bytes));
+        }
+        attributes.insert(name.clone(), value);
+    }
+    json!({
+        "messageId": message.message_id,
+        "receiptHandle": message.receipt_handle,
+        "body": message.body,
+        "attributes": message.attributes,
+        "messageAttributes": attributes,
+        "md5OfBody": message.md5_of_body,
+        "eventSource": "aws:sqs",
+        "eventSourceARN": queue_arn,
+        "awsRegion": region,
+    })
+}
+
+/// Which messages a function handled, by its answer.
+///
+/// Nothing, null, `{}` and an empty or null list mean all. A list names those that failed. Anything
+/// that Lambda can't read, or that names a message which wasn't in the batch, means none.
+pub(super) fn handled<'a>(answer: &[u8], ids: &[&'a str]) -> Vec<&'a str> {
+    failures(answer)
+        .filter(|failed| failed.iter().all(|id| ids.contains(&id.as_str())))
+        .map(|failed| ids.iter().copied().filter(|id| !failed.iter().any(|other| other == id)).collect())
+        .unwrap_or_default()
+}
+
+/// The ids that failed; `None` if the answer can't be read.
+fn failures(answer: &[u8]) -> Option<Vec<String>> {
+    if answer.is_empty() {
+        return Some(Vec::new());
+    }
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let list = match &answer {
+        Value::Null => return Some(Vec::new()),
+        // A text that is empty counts as nothing.
+        Value::String(text) if text.is_empty() => return Some(Vec::new()),
+        Value::Object(fields) => fields.get("batchItemFailures").unwrap_or(&Value::Null),
+        _ => return None,
+    };
+    match list {
+        Value::Null => Some(Vec::new()),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| item.get("itemIdentifier")?.as_str().filter(|id| !id.is_empty()).map(str::to_owned))
+            .collect(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::handled;
+
+    #[test]
+    fn answers_mean_what_they_mean_on_aws() {
+        let ids = ["a", "b", "c"];
+        for all in ["", "null", "\"\"", "{}", r#"{"batchItemFailures":null}"#, r#"{"batchItemFailures":[]}"#, r#"{"x":1}"#] {
+            assert_eq!(handled(all.as_bytes(), &ids), ids, "{all}");
+        }
+        let some = r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#;
+        assert_eq!(handled(some.as_bytes(), &ids), ["a", "c"]);
+        for none in [
+            "not json",
+            "[]",
+            "\"text\"",
+            r#"{"batchItemFailures":{}}"#,
+            r#"{"batchItemFailures":[{}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":"b"},{"itemIdentifier":"unknown"}]}"#,
+        ] {
+            assert!(handled(none.as_bytes(), &ids).is_empty(), "{none}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How a standard queue may deliver: twice, in any order, and, for tests that need it, not at all.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rustack_sqs_model::types::Message;
+
+type Drops = dyn Fn(&str) -> bool + Send + Sync;
+
+/// How a queue's messages are delivered. The default is once and in the order received.
+#[derive(Clone, Default)]
+pub struct Delivery {
+    duplicate: bool,
+    seed: Option<u64>,
+    drops: Option<Arc<Drops>>,
+}
+
+impl Delivery {
+    /// Every message is delivered twice, the second time in the same batch or a later one.
+    #[must_use]
+    pub fn duplicated(mut self) -> Self {
+        self.duplicate = true;
+        self
+    }
+
+    /// All messages that are there are taken together, shuffled by this seed, and cut into batches.
+    #[must_use]
+    pub fn shuffled(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Messages whose body this says yes to are taken off the queue and never delivered.
+    #[must_use]
+    pub fn dropping(mut self, drops: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.drops = Some(Arc::new(drops));
+        self
+    }
+
+    pub(super) fn shuffles(&self) -> bool {
+        self.seed.is_some()
+    }
+
+    /// Messages to drop, and batches to deliver.
+    pub(super) fn arrange(&self, messages: Vec<Message>, batch_size: usize) -> (Vec<Message>, Vec<Vec<Message>>) {
+        let (dropped, mut kept): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| {
+            self.drops.as_ref().is_some_and(|drops| drops(message.body.as_deref().unwrap_or_default()))
+        });
+        if self.duplicate {
+            kept.extend(kept.clone());
+        }
+        if let Some(seed) = self.seed {
+            kept.shuffle(&mut StdRng::seed_from_u64(seed));
+        }
+        (dropped, kept.chunks(batch_size.max(1)).map(<[Message]>::to_vec).collect())
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("duplicate", &self.duplicate)
+            .field("seed", &self.seed)
+            .field("drops", &self.drops.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,15 @@
+//! AWS's services behind their own wire protocols, each an existing part with one small front before
+//! it, which knows the caller by its User-Agent, counts its calls and lets chosen ones go wrong.
+
+mod bucket;
+mod bucket_store;
+mod bucket_tags;
+mod front;
+mod queues;
+mod tables;
+
+pub(crate) use bucket::BucketService;
+pub(crate) use front::{Front, Refusal};
+pub use queues::QueueCounts;
+pub(crate) use queues::QueueService;
+pub(crate) use tables::TableService;

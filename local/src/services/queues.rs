@@ -1,0 +1,181 @@
+//! SQS: rustack, in memory, created from the template's queues.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use rustack_sqs_core::config::SqsConfig;
+use rustack_sqs_core::handler::RustackSqsHandler;
+use rustack_sqs_core::provider::RustackSqs;
+use rustack_sqs_http::dispatch::SqsHandler as _;
+use rustack_sqs_http::response::error_to_response;
+use rustack_sqs_http::router::resolve_operation;
+use rustack_sqs_model::input::{
+    CreateQueueInput, DeleteMessageBatchInput, GetQueueAttributesInput, ReceiveMessageInput, SendMessageInput,
+};
+use rustack_sqs_model::types::{DeleteMessageBatchRequestEntry, Message};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use super::Front;
+use crate::error::{Error, Result};
+use crate::http_server::{self, Body, Closed};
+use crate::template::{LocalValues, Queue};
+
+/// The largest request that SQS takes, with room for its wrapping.
+const MAX_REQUEST: usize = 2 * 1024 * 1024;
+
+/// The most messages that one call takes.
+pub(crate) const MAX_RECEIVED: usize = 10;
+
+/// The running queues.
+#[derive(Clone)]
+pub(crate) struct QueueService {
+    provider: Arc<RustackSqs>,
+    /// Told whenever messages may have come in.
+    pub(crate) sent: Arc<Notify>,
+}
+
+/// How many messages a queue holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct QueueCounts {
+    /// Ready to be received, or delayed.
+    pub visible: u64,
+    /// Received and neither deleted nor visible again.
+    pub in_flight: u64,
+}
+
+impl std::fmt::Debug for QueueService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("QueueService")
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::part("queues", error)
+}
+
+impl QueueService {
+    /// Queues whose URLs have this port.
+    pub(crate) fn new(local: &LocalValues, port: u16) -> Self {
+        let provider = RustackSqs::new(SqsConfig {
+            skip_signature_validation: true,
+            default_region: local.region.clone(),
+            account_id: local.account.clone(),
+            host: "127.0.0.1".to_owned(),
+            port,
+        });
+        Self { provider: Arc::new(provider), sent: Arc::new(Notify::new()) }
+    }
+
+    /// Creates the queues, in order: a dead-letter queue comes before what sends to it.
+    pub(crate) async fn create(&self, queues: &[Queue]) -> Result<()> {
+        for queue in queues {
+            let mut attributes: HashMap<_, _> = queue.attributes.clone().into_iter().collect();
+            if let Some(redrive) = &queue.redrive {
+                let policy = json!({ "deadLetterTargetArn": redrive.target_arn, "maxReceiveCount": redrive.max_receive_count });
+                attributes.insert("RedrivePolicy".to_owned(), policy.to_string());
+            }
+            let input = CreateQueueInput { queue_name: queue.name.clone(), attributes, ..CreateQueueInput::default() };
+            self.provider.create_queue(input).await.map_err(|error| failed(format!("{}: {error}", queue.name)))?;
+        }
+        Ok(())
+    }
+
+    /// Serves calls.
+    pub(crate) fn serve(&self, listener: tokio::net::TcpListener, front: Front) {
+        let handler = Arc::new(RustackSqsHandler::new(Arc::clone(&self.provider)));
+        let (gate, sent) = (front.clone(), Arc::clone(&self.sent));
+        tokio::spawn(http_server::serve(listener, move || gate.is_open(), move |request, _| {
+            let (front, handler, sent) = (front.clone(), Arc::clone(&handler), Arc::clone(&sent));
+            async move {
+                let headers = request.headers().clone();
+                let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+                let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+                front.call(&headers, operation, answer(handler, request, sent)).await
+            }
+        }));
+    }
+
+    /// Receives what is there now, at most ten messages.
+    pub(crate) async fn receive(&self, queue: &Queue, most: usize) -> Result<Vec<Message>> {
+        let input = ReceiveMessageInput {
+            queue_url: queue.url.clone(),
+            max_number_of_messages: i32::try_from(most.min(MAX_RECEIVED)).ok(),
+            wait_time_seconds: Some(0),
+            attribute_names: vec!["All".to_owned()],
+            message_attribute_names: vec!["All".to_owned()],
+            ..ReceiveMessageInput::default()
+        };
+        self.provider.receive_message(input).await.map(|output| output.messages).map_err(failed)
+    }
+
+    /// Deletes messages by their receipts.
+    pub(crate) async fn delete(&self, queue: &Queue, receipts: &[String]) -> Result<()> {
+        for chunk in receipts.chunks(MAX_RECEIVED) {
+            let entries = chunk
+                .iter()
+                .enumerate()
+                .map(|(at, receipt)| DeleteMessageBatchRequestEntry { id: at.to_string(), receipt_handle: receipt.clone() })
+                .collect();
+            let input = DeleteMessageBatchInput { queue_url: queue.url.clone(), entries };
+            self.provider.delete_message_batch(input).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Moves every message of one queue to another.
+    pub(crate) async fn redrive(&self, from: &Queue, to: &Queue) -> Result<usize> {
+        let mut moved = 0_usize;
+        loop {
+            let messages = self.receive(from, MAX_RECEIVED).await?;
+            if messages.is_empty() {
+                self.sent.notify_waiters();
+                return Ok(moved);
+            }
+            for message in messages {
+                let input = SendMessageInput {
+                    queue_url: to.url.clone(),
+                    message_body: message.body.unwrap_or_default(),
+                    message_attributes: message.message_attributes,
+                    ..SendMessageInput::default()
+                };
+                self.provider.send_message(input).await.map_err(failed)?;
+                self.delete(from, message.receipt_handle.as_slice()).await?;
+                moved = moved.saturating_add(1);
+            }
+        }
+    }
+
+    /// How many messages a queue holds.
+    pub(crate) async fn counts(&self, queue: &Queue) -> Result<QueueCounts> {
+        let names = ["", "NotVisible", "Delayed"].map(|suffix| format!("ApproximateNumberOfMessages{suffix}"));
+        let input = GetQueueAttributesInput { queue_url: queue.url.clone(), attribute_names: names.to_vec() };
+        let output = self.provider.get_queue_attributes(input).await.map_err(failed)?;
+        let [visible, in_flight, delayed] =
+            names.map(|name| output.attributes.get(&name).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0));
+        Ok(QueueCounts { visible: visible.saturating_add(delayed), in_flight })
+    }
+}
+
+async fn answer(
+    handler: Arc<RustackSqsHandler>,
+    request: Request<Incoming>,
+    sent: Arc<Notify>,
+) -> Result<Response<Body>, Closed> {
+    let id = crate::ids::uuid();
+    let operation = match resolve_operation(request.headers()) {
+        Ok(operation) => operation,
+        Err(error) => return Ok(boxed(error_to_response(&error, &id))),
+    };
+    let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await.map_err(|_| Closed)?.to_bytes();
+    let response = handler.handle_operation(operation, body).await.unwrap_or_else(|error| error_to_response(&error, &id));
+    sent.notify_waiters();
+    Ok(boxed(response))
+}
+
+fn boxed(response: Response<rustack_sqs_http::body::SqsResponseBody>) -> Response<Body> {
+    response.map(|body| body.map_err(Into::into).boxed_unsync())
+}

@@ -1,0 +1,171 @@
+//! `DynamoDB`: dynoxide, on `SQLite`, created from the template's tables.
+//!
+//! dynoxide serves on a port of its own; the front passes calls on to it unchanged.
+
+use std::path::Path;
+use std::time::Duration;
+
+use dynoxide::Database;
+use dynoxide::actions::create_table::CreateTableRequest;
+use dynoxide::actions::describe_table::DescribeTableRequest;
+use dynoxide::actions::update_time_to_live::{TimeToLiveSpecification, UpdateTimeToLiveRequest};
+use http::{Request, Response, Uri};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+
+use super::Front;
+use crate::error::{Error, Result};
+use crate::http_server::{self, Body, Closed};
+use crate::template::{Index, Key, Table};
+
+/// How often expired items are removed. AWS takes up to two days; here nobody likes to wait.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// The running tables.
+#[derive(Clone)]
+pub(crate) struct TableService {
+    database: Database,
+}
+
+impl std::fmt::Debug for TableService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TableService")
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::part("tables", error)
+}
+
+impl TableService {
+    /// Opens the database, in memory without a folder.
+    pub(crate) fn open(folder: Option<&Path>) -> Result<Self> {
+        let database = match folder {
+            None => Database::memory(),
+            Some(folder) => Database::new(&folder.join("tables.sqlite").to_string_lossy()),
+        }
+        .map_err(failed)?;
+        // Leaves synchronous=NORMAL behind: a commit then isn't synced to disk on its own, which the
+        // database survives, unlike a power cut the last moments' writes.
+        database.enable_bulk_loading().map_err(failed)?;
+        database.disable_bulk_loading().map_err(failed)?;
+        Ok(Self { database })
+    }
+
+    /// Creates the tables that aren't there.
+    pub(crate) fn create(&self, tables: &[Table]) -> Result<()> {
+        for table in tables {
+            let name = &table.name;
+            let wanted = create_request(table);
+            let request = serde_json::from_value::<DescribeTableRequest>(json!({ "TableName": name })).map_err(failed)?;
+            if let Ok(existing) = self.database.describe_table(request) {
+                let existing = serde_json::to_value(existing).map_err(failed)?;
+                if shape(&existing["Table"]) != shape(&wanted) {
+                    return Err(failed(format!(
+                        "{name} was created with other keys or indexes than the template has now: remove the data folder, or choose another with --data-dir"
+                    )));
+                }
+                continue;
+            }
+            let request = serde_json::from_value::<CreateTableRequest>(wanted).map_err(failed)?;
+            self.database.create_table(request).map_err(|error| failed(format!("{name}: {error}")))?;
+            if let Some(attribute) = &table.ttl_attribute {
+                let specification = TimeToLiveSpecification { attribute_name: attribute.clone(), enabled: true };
+                let request =
+                    UpdateTimeToLiveRequest { table_name: name.clone(), time_to_live_specification: specification };
+                self.database.update_time_to_live(request).map_err(|error| failed(format!("{name}: {error}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes expired items.
+    pub(crate) async fn sweep(&self) -> Result<usize> {
+        let database = self.database.clone();
+        tokio::task::spawn_blocking(move || database.sweep_ttl()).await.map_err(failed)?.map_err(failed)
+    }
+
+    /// Serves calls, and removes expired items now and then.
+    pub(crate) async fn serve(self, listener: tokio::net::TcpListener, front: Front) -> Result<()> {
+        let (inner, address) = http_server::bind(0).await?;
+        tokio::spawn(dynoxide::server::serve_on(inner, self.database.clone()));
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP_EVERY).await;
+                // What isn't removed now is next time.
+                let _ = self.sweep().await;
+            }
+        });
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client: Client<_, Incoming> = Client::builder(TokioExecutor::new()).build(connector);
+        let gate = front.clone();
+        tokio::spawn(http_server::serve(listener, move || gate.is_open(), move |request, _| {
+            let (front, client) = (front.clone(), client.clone());
+            async move {
+                let headers = request.headers().clone();
+                let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+                let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+                front.call(&headers, operation, pass_on(client, request, address.port())).await
+            }
+        }));
+        Ok(())
+    }
+}
+
+async fn pass_on(
+    client: Client<HttpConnector, Incoming>,
+    mut request: Request<Incoming>,
+    port: u16,
+) -> Result<Response<Body>, Closed> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = format!("http://127.0.0.1:{port}{path}").parse::<Uri>().map_err(|_| Closed)?;
+    let response = client.request(request).await.map_err(|_| Closed)?;
+    Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+}
+
+fn key_schema(key: &Key) -> Value {
+    let mut schema = vec![json!({ "AttributeName": key.partition, "KeyType": "HASH" })];
+    schema.extend(key.sort.iter().map(|sort| json!({ "AttributeName": sort, "KeyType": "RANGE" })));
+    Value::Array(schema)
+}
+
+fn index(index: &Index) -> Value {
+    let mut projection = json!({ "ProjectionType": index.projection });
+    if !index.included.is_empty() {
+        projection["NonKeyAttributes"] = json!(index.included);
+    }
+    json!({ "IndexName": index.name, "KeySchema": key_schema(&index.key), "Projection": projection })
+}
+
+fn create_request(table: &Table) -> Value {
+    let mut request = json!({
+        "TableName": table.name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": key_schema(&table.key),
+        "AttributeDefinitions": table.attributes.iter()
+            .map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind }))
+            .collect::<Vec<_>>(),
+    });
+    for (field, indexes) in [("GlobalSecondaryIndexes", &table.global_indexes), ("LocalSecondaryIndexes", &table.local_indexes)] {
+        if !indexes.is_empty() {
+            request[field] = indexes.iter().map(index).collect();
+        }
+    }
+    request
+}
+
+/// What two descriptions of a table must share: its key, and its indexes with theirs.
+fn shape(table: &Value) -> (String, Vec<String>) {
+    let mut indexes: Vec<_> = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"]
+        .iter()
+        .flat_map(|field| table[field].as_array().into_iter().flatten())
+        .map(|index| format!("{} {} {}", index["IndexName"], index["KeySchema"], index["Projection"]["ProjectionType"]))
+        .collect();
+    indexes.sort();
+    (table["KeySchema"].to_string(), indexes)
+}

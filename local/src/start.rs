@@ -1,0 +1,244 @@
+//! Starts all parts in the order that they need each other.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use crate::cache::Cache;
+use crate::cache_proxy::Proxy;
+use crate::children::Guard;
+use crate::error::{Error, Result};
+use crate::faults::{Faults, Service};
+use crate::http_server::{bind, serve};
+use crate::lambda::{Lambda, Surroundings};
+use crate::logs::Logs;
+use crate::pollers::Poller;
+use crate::schedules;
+use crate::services::{BucketService, Front, QueueService, Refusal, TableService};
+use crate::sign_in::SignIn;
+use crate::stack::{Endpoints, Options, Parts};
+use crate::template::{LocalValues, Plan, Template};
+use crate::{lambda, load_balancer};
+
+/// The audience of the local sign-in's tokens.
+const AUDIENCE: &str = "purrline-local";
+
+/// The listeners, bound before anything is evaluated, since values hold their ports.
+struct Listeners {
+    load_balancer: TcpListener,
+    runtime_api: TcpListener,
+    tables: TcpListener,
+    queues: TcpListener,
+    bucket: TcpListener,
+    cache: TcpListener,
+}
+
+/// A folder that is removed in the end, or the one that was asked for, locked.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    /// Where the data stays, if it does.
+    kept: bool,
+    _temporary: Option<TempDir>,
+    _lock: Option<File>,
+}
+
+impl Folder {
+    fn open(kept: Option<&Path>) -> Result<Self> {
+        let Some(path) = kept else {
+            let temporary = tempfile::Builder::new().prefix("purrline-").tempdir().map_err(Error::io("can't make a folder"))?;
+            return Ok(Self { path: temporary.path().to_owned(), kept: false, _temporary: Some(temporary), _lock: None });
+        };
+        let doing = || Error::io(format!("can't use {}", path.display()));
+        std::fs::create_dir_all(path).map_err(doing())?;
+        let path = path.canonicalize().map_err(doing())?;
+        let lock = File::create(path.join("lock")).map_err(doing())?;
+        if lock.try_lock().is_err() {
+            let problem = format!("another stack uses {}: stop it, or choose another folder with --data-dir", path.display());
+            return Err(Error::part("data folder", problem));
+        }
+        Ok(Self { path, kept: true, _temporary: None, _lock: Some(lock) })
+    }
+
+    fn kept(&self) -> Option<&Path> {
+        self.kept.then_some(self.path.as_path())
+    }
+}
+
+/// Starts everything.
+pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
+    let text = std::fs::read_to_string(&options.template)
+        .map_err(Error::io(format!("can't read {}", options.template.display())))?;
+    let template = Template::parse(&text)?;
+
+    let (load_balancer, address) = bind(options.port.unwrap_or(0)).await?;
+    let (runtime_api, runtime_address) = bind(0).await?;
+    let (tables, tables_address) = bind(0).await?;
+    let (queues, queues_address) = bind(0).await?;
+    let (bucket, bucket_address) = bind(0).await?;
+    let (cache, cache_address) = bind(0).await?;
+    let listeners = Listeners { load_balancer, runtime_api, tables, queues, bucket, cache };
+
+    let url = format!("http://{address}");
+    let local = LocalValues {
+        queues_url: format!("http://{queues_address}"),
+        load_balancer: address.to_string(),
+        cache_port: cache_address.port(),
+        ..LocalValues::default()
+    };
+    let parameters = parameters(&template, options, &url);
+    let plan = template.plan(&parameters, &local)?;
+    let endpoints = Endpoints {
+        url: url.clone(),
+        tables: format!("http://{tables_address}"),
+        queues: format!("http://{queues_address}"),
+        bucket: format!("http://{bucket_address}"),
+        cache: plan.has_cache.then(|| format!("redis://{cache_address}")),
+        region: local.region.clone(),
+    };
+
+    let folder = Folder::open(options.data_dir.as_deref())?;
+    let guard = Guard::start()?;
+    let logs = Arc::new(Logs::new(options.log));
+    let environment = BTreeMap::from([
+        ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoints.tables.clone()),
+        ("AWS_ENDPOINT_URL_SQS".to_owned(), endpoints.queues.clone()),
+        ("AWS_ENDPOINT_URL_S3".to_owned(), endpoints.bucket.clone()),
+    ]);
+    let surroundings = Surroundings {
+        runtime_api: runtime_address.to_string(),
+        region: local.region.clone(),
+        account: local.account.clone(),
+        endpoints: environment,
+        guard: Arc::clone(&guard),
+        logs: Arc::clone(&logs),
+        next_instance: Arc::new(AtomicU32::new(1)),
+    };
+    let lambda = Arc::new(Lambda::new(&plan, &options.bin_dir, options.workers, &surroundings)?);
+    // The cache takes longest: everything else starts while it does.
+    let cache_folder = tempfile::Builder::new().prefix("purrline-cache-").tempdir().map_err(Error::io("can't make a folder"))?;
+    let starting_cache = async {
+        if plan.has_cache { Cache::start(cache_folder.path(), cache_address.port(), guard).await.map(Some) } else { Ok(None) }
+    };
+    let (cache, storage) = tokio::join!(starting_cache, open_storage(&plan, &folder, &local, queues_address.port()));
+    let (tables, queues, bucket) = storage?;
+
+    let issuer = parameters.get("AuthIssuer").cloned().unwrap_or_else(|| issuer(&url));
+    let audience = parameters.get("AuthAudience").map_or(AUDIENCE, String::as_str);
+    let parts = Arc::new(Parts {
+        sign_in: SignIn::new(&issuer, audience, folder.kept())?,
+        pollers: pollers(&plan),
+        load_balancer_port: address.port(),
+        plan,
+        local,
+        endpoints,
+        lambda,
+        tables,
+        queues,
+        bucket,
+        cache: cache?.map(Arc::new),
+        faults: Faults::new(),
+        logs,
+        requests: Arc::new(AtomicUsize::new(0)),
+        _cache_folder: cache_folder,
+    });
+    listen(&parts, listeners).await?;
+    for poller in &parts.pollers {
+        tokio::spawn(Arc::clone(poller).run(Arc::clone(&parts), options.workers));
+    }
+    if options.schedules {
+        for schedule in &parts.plan.schedules {
+            tokio::spawn(schedules::run(Arc::clone(&parts), schedule.clone()));
+        }
+    }
+    if options.warm {
+        parts.lambda.warm_up();
+    }
+    Ok((parts, folder))
+}
+
+fn issuer(url: &str) -> String {
+    format!("{url}/_local")
+}
+
+/// The parameters as given, else what the local stack stands in for.
+fn parameters(template: &Template, options: &Options, url: &str) -> BTreeMap<String, String> {
+    let mut parameters = options.parameters.clone();
+    let declared = template.parameters();
+    for (name, value) in [
+        ("AuthIssuer", issuer(url)),
+        ("AuthAudience", AUDIENCE.to_owned()),
+        ("AuthJwksUrl", format!("{url}/_local/jwks.json")),
+        ("MediaBaseUrl", format!("{url}/media")),
+        ("CacheScheme", "redis".to_owned()),
+        // No certificate: the local load balancer speaks plain HTTP.
+        ("CertificateArn", String::new()),
+    ] {
+        // Keys of another issuer aren't here.
+        let foreign = name == "AuthJwksUrl" && options.parameters.contains_key("AuthIssuer");
+        if declared.contains(&name) && !foreign {
+            parameters.entry(name.to_owned()).or_insert(value);
+        }
+    }
+    parameters
+}
+
+async fn open_storage(
+    plan: &Plan,
+    folder: &Folder,
+    local: &LocalValues,
+    queues_port: u16,
+) -> Result<(TableService, QueueService, Option<BucketService>)> {
+    let tables = TableService::open(folder.kept())?;
+    tables.create(&plan.tables)?;
+    let queues = QueueService::new(local, queues_port);
+    queues.create(&plan.queues).await?;
+    let bucket = match plan.buckets.as_slice() {
+        [] => None,
+        buckets => Some(BucketService::open(&folder.path.join("bucket"), buckets)?),
+    };
+    Ok((tables, queues, bucket))
+}
+
+fn pollers(plan: &Plan) -> Vec<Arc<Poller>> {
+    plan.mappings
+        .iter()
+        .filter_map(|mapping| {
+            let queue = plan.queues.iter().find(|queue| queue.arn == mapping.queue_arn)?;
+            Some(Arc::new(Poller::new(queue.clone(), mapping.clone())))
+        })
+        .collect()
+}
+
+async fn listen(parts: &Arc<Parts>, listeners: Listeners) -> Result<()> {
+    let lambda = &parts.lambda;
+    let front = |service, refusal| Front { service, refusal, faults: Arc::clone(&parts.faults), lambda: Arc::clone(lambda) };
+    parts.tables.clone().serve(listeners.tables, front(Service::Tables, Refusal::Json)).await?;
+    parts.queues.serve(listeners.queues, front(Service::Queues, Refusal::Json));
+    if let Some(bucket) = &parts.bucket {
+        bucket.serve(listeners.bucket, front(Service::Bucket, Refusal::Xml));
+    }
+    if let Some(cache) = &parts.cache {
+        let proxy = Proxy { cache: Arc::clone(cache), faults: Arc::clone(&parts.faults), lambda: Arc::clone(lambda) };
+        tokio::spawn(Arc::new(proxy).serve(listeners.cache));
+    }
+    let functions = Arc::clone(&parts.lambda);
+    tokio::spawn(serve(listeners.runtime_api, || true, move |request, _| lambda::handle(Arc::clone(&functions), request)));
+    let balancer = Arc::clone(parts);
+    tokio::spawn(serve(listeners.load_balancer, || true, move |request, client| {
+        load_balancer::handle(Arc::clone(&balancer), request, client)
+    }));
+    let measured = Arc::clone(&parts.lambda);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            measured.functions().for_each(|function| function.measure_memory());
+        }
+    });
+    Ok(())
+}
