@@ -66,10 +66,19 @@ pub struct PresignedPut {
 impl Media {
     /// The bucket that `MEDIA_BUCKET` names.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
+        Ok(Self::new(aws, env::required("MEDIA_BUCKET")?))
+    }
+
+    /// The bucket of that name.
+    pub fn new(aws: &SdkConfig, bucket: String) -> Self {
         // An endpoint of our own (a local stack) has no name for each bucket.
-        let moved = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || aws.endpoint_url().is_some();
+        let moved =
+            std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || aws.endpoint_url().is_some();
         let config = Builder::from(aws).force_path_style(moved).build();
-        Ok(Self { client: Client::from_conf(config), bucket: env::required("MEDIA_BUCKET")? })
+        Self {
+            client: Client::from_conf(config),
+            bucket,
+        }
     }
 
     /// A PUT of an object of this type, size and, where given, checksum; good for 15 minutes, and
@@ -84,7 +93,9 @@ impl Media {
         // S3 counts from the second in which it was signed.
         let start = Timestamp::from_millis(Timestamp::now().seconds().saturating_mul(1000));
         let presigning = PresigningConfig::builder()
-            .start_time(SystemTime::UNIX_EPOCH + Duration::from_secs(start.seconds().unsigned_abs()))
+            .start_time(
+                SystemTime::UNIX_EPOCH + Duration::from_secs(start.seconds().unsigned_abs()),
+            )
             .expires_in(Duration::from_secs(VALID_SECONDS.into()))
             .build()
             .map_err(Error::new)?;
@@ -101,15 +112,28 @@ impl Media {
             .presigned(presigning)
             .await
             .map_err(Error::new)?;
-        let headers = put.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let headers = put
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         let expires_at = start.plus_seconds(VALID_SECONDS.into());
-        Ok(PresignedPut { url: put.uri().to_owned(), headers, expires_at })
+        Ok(PresignedPut {
+            url: put.uri().to_owned(),
+            headers,
+            expires_at,
+        })
     }
 
     /// Whether the key's object is there. The role needs `s3:ListBucket`: without it, S3 says
     /// "forbidden" of what is missing.
     pub async fn uploaded(&self, key: &ImageKey) -> Result<bool, Error> {
-        let head = self.client.head_object().bucket(&self.bucket).key(key.as_str()).send().await;
+        let head = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .send()
+            .await;
         match head {
             Ok(_) => Ok(true),
             Err(error) if error.as_service_error().is_some_and(|it| it.is_not_found()) => Ok(false),
@@ -119,7 +143,11 @@ impl Media {
 
     /// Takes the "unused" tag off, so that the object stays. Doing it twice is fine.
     pub async fn keep(&self, key: &ImageKey) -> Result<(), Error> {
-        let call = self.client.delete_object_tagging().bucket(&self.bucket).key(key.as_str());
+        let call = self
+            .client
+            .delete_object_tagging()
+            .bucket(&self.bucket)
+            .key(key.as_str());
         call.send().await.map(|_| ()).map_err(Error::new)
     }
 }

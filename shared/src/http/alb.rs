@@ -65,12 +65,17 @@ impl AlbEvent {
             self.query_string_parameters.clone(),
             self.multi_value_query_string_parameters.clone(),
         );
-        let query: Vec<String> = query.map(|(name, value)| format!("{name}={value}")).collect();
+        let query: Vec<String> = query
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         let uri = match query.as_slice() {
             [] => self.path.clone(),
             query => format!("{}?{}", self.path, query.join("&")),
         };
-        Uri::builder().path_and_query(uri).build().map_err(|_| NoRequest)
+        Uri::builder()
+            .path_and_query(uri)
+            .build()
+            .map_err(|_| NoRequest)
     }
 }
 
@@ -80,9 +85,10 @@ fn flatten(
     multi: Option<BTreeMap<String, Vec<String>>>,
 ) -> impl Iterator<Item = (String, String)> {
     let single = if multi.is_some() { None } else { single };
-    let multi = multi.into_iter().flatten().flat_map(|(name, values)| {
-        values.into_iter().map(move |value| (name.clone(), value))
-    });
+    let multi = multi
+        .into_iter()
+        .flatten()
+        .flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)));
     multi.chain(single.into_iter().flatten())
 }
 
@@ -103,7 +109,12 @@ pub struct AlbResponse {
 impl AlbResponse {
     /// An answer with its headers in the shape the target group is set to. A header that has several
     /// values becomes one, joined by commas, where only one can be told.
-    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: &[u8], multi_value: bool) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        multi_value: bool,
+    ) -> Self {
         let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, value) in headers {
             // These describe a connection that only the load balancer has.
@@ -111,9 +122,17 @@ impl AlbResponse {
                 continue;
             }
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            lists.entry(name.as_str().to_owned()).or_default().push(value);
+            lists
+                .entry(name.as_str().to_owned())
+                .or_default()
+                .push(value);
         }
-        let single = || lists.iter().map(|(name, values)| (name.clone(), values.join(", "))).collect();
+        let single = || {
+            lists
+                .iter()
+                .map(|(name, values)| (name.clone(), values.join(", ")))
+                .collect()
+        };
         let (body, is_base64_encoded) = match std::str::from_utf8(body) {
             Ok(text) => (text.to_owned(), false),
             Err(_) => (STANDARD.encode(body), true),

@@ -49,12 +49,21 @@ pub struct Api {
 impl Api {
     /// The router as the load balancer's clients see it. Starts fetching the provider's keys.
     pub fn new(router: Router, settings: Settings) -> Self {
-        let sign_in = settings.sign_in.map(|provider| Arc::new(SignIn::new(provider)));
+        let sign_in = settings
+            .sign_in
+            .map(|provider| Arc::new(SignIn::new(provider)));
         if let Some(sign_in) = &sign_in {
             sign_in.prefetch();
         }
-        let router = router.fallback(misrouted).method_not_allowed_fallback(misrouted);
-        Self { router, cors: cors(settings.origins), sign_in, body_limit: settings.body_limit }
+        let router = router
+            .fallback(misrouted)
+            .method_not_allowed_fallback(misrouted);
+        Self {
+            router,
+            cors: cors(settings.origins),
+            sign_in,
+            body_limit: settings.body_limit,
+        }
     }
 
     /// The answer to one event.
@@ -69,13 +78,26 @@ impl Api {
                     Found::Nothing => "none",
                 };
                 let method = request.method().clone();
-                (method, route, self.with_cors(request, found, budget(context.deadline)).await)
+                (
+                    method,
+                    route,
+                    self.with_cors(request, found, budget(context.deadline))
+                        .await,
+                )
             }
-            Err(error) => {
-                (Method::default(), "unreadable", Problem::bad_request(error.to_string()).into_response())
-            }
+            Err(error) => (
+                Method::default(),
+                "unreadable",
+                Problem::bad_request(error.to_string()).into_response(),
+            ),
         };
-        let answer = finish(response, &context.request_id, method == Method::HEAD, multi_value).await;
+        let answer = finish(
+            response,
+            &context.request_id,
+            method == Method::HEAD,
+            multi_value,
+        )
+        .await;
         tracing::info!(
             request_id = context.request_id,
             method = method.as_str(),
@@ -104,8 +126,12 @@ impl Api {
 
     async fn dispatch(&self, request: Request<Bytes>, found: Found, budget: Duration) -> Response {
         match found {
-            Found::Nothing => return Problem::not_found("There is nothing at this path.").into_response(),
-            Found::OtherMethods(_, allow) => return Problem::method_not_allowed(&allow).into_response(),
+            Found::Nothing => {
+                return Problem::not_found("There is nothing at this path.").into_response();
+            }
+            Found::OtherMethods(_, allow) => {
+                return Problem::method_not_allowed(&allow).into_response();
+            }
             Found::Route(_) => {}
         }
         if request.body().len() > self.body_limit {
@@ -144,7 +170,9 @@ async fn misrouted() -> Problem {
 
 fn options(found: &Found) -> Response {
     let allow = match found {
-        Found::Nothing => return Problem::not_found("There is nothing at this path.").into_response(),
+        Found::Nothing => {
+            return Problem::not_found("There is nothing at this path.").into_response();
+        }
         Found::Route(_) => "OPTIONS".to_owned(),
         Found::OtherMethods(_, allow) => format!("{allow}, OPTIONS"),
     };
@@ -157,7 +185,13 @@ fn cors(origins: Origins) -> CorsLayer {
             Origins::Any => AllowOrigin::any(),
             Origins::These(origins) => AllowOrigin::list(origins),
         })
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY])
         .expose_headers([LOCATION, RETRY_AFTER, REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)
@@ -174,7 +208,12 @@ fn budget(deadline: u64) -> Duration {
 }
 
 /// Adds the request's id, and turns whatever failed into a problem.
-async fn finish(response: Response, request_id: &str, head: bool, multi_value: bool) -> AlbResponse {
+async fn finish(
+    response: Response,
+    request_id: &str,
+    head: bool,
+    multi_value: bool,
+) -> AlbResponse {
     let (mut parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, MAX_ANSWER).await;
     let failed = parts.status.is_client_error() || parts.status.is_server_error();

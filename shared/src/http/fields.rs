@@ -54,7 +54,9 @@ impl Fields {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<T>, Bad> {
-        let Some(value) = self.values.remove(name) else { return Ok(None) };
+        let Some(value) = self.values.remove(name) else {
+            return Ok(None);
+        };
         self.text(pointer(name), &value, parse).map(Some)
     }
 
@@ -94,7 +96,9 @@ impl Fields {
         let items = match self.values.remove(name) {
             None => return Ok(None),
             Some(Value::Array(items)) if items.len() <= max => items,
-            Some(Value::Array(_)) => return self.bad(pointer(name), format_args!("must hold at most {max}")),
+            Some(Value::Array(_)) => {
+                return self.bad(pointer(name), format_args!("must hold at most {max}"));
+            }
             Some(_) => return self.bad(pointer(name), "must be a list"),
         };
         let list = pointer(name);
@@ -113,7 +117,9 @@ impl Fields {
         }
         self.invalid.into_result()?;
         // Whoever made a `Bad` has noted why, so this is not reached with one.
-        found.all().map_err(|Bad(())| Problem::bad_request("Some of the input was refused."))
+        found
+            .all()
+            .map_err(|Bad(())| Problem::bad_request("Some of the input was refused."))
     }
 
     fn text<T, E: fmt::Display>(
@@ -122,7 +128,9 @@ impl Fields {
         value: &Value,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<T, Bad> {
-        let Some(text) = value.as_str() else { return self.bad(pointer, "must be a string") };
+        let Some(text) = value.as_str() else {
+            return self.bad(pointer, "must be a string");
+        };
         parse(text).or_else(|reason| self.bad(pointer, reason))
     }
 
@@ -133,19 +141,26 @@ impl Fields {
 
     /// Reads a body. A field given twice is noted as bad, not as an error.
     fn read(body: &[u8]) -> Result<Self, Problem> {
-        let body = std::str::from_utf8(body).map_err(|_| Problem::bad_request("The body is not UTF-8."))?;
-        let mut fields = Self { values: BTreeMap::new(), invalid: Invalid::default() };
+        let body = std::str::from_utf8(body)
+            .map_err(|_| Problem::bad_request("The body is not UTF-8."))?;
+        let mut fields = Self {
+            values: BTreeMap::new(),
+            invalid: Invalid::default(),
+        };
         let mut json = serde_json::Deserializer::from_str(body);
-        (&mut fields).deserialize(&mut json).and_then(|()| json.end()).map_err(|error| {
-            if error.is_data() {
-                return Problem::bad_request("The body is not a JSON object.");
-            }
-            Problem::bad_request(format!(
-                "The body is not JSON: line {}, column {}.",
-                error.line(),
-                error.column()
-            ))
-        })?;
+        (&mut fields)
+            .deserialize(&mut json)
+            .and_then(|()| json.end())
+            .map_err(|error| {
+                if error.is_data() {
+                    return Problem::bad_request("The body is not a JSON object.");
+                }
+                Problem::bad_request(format!(
+                    "The body is not JSON: line {}, column {}.",
+                    error.line(),
+                    error.column()
+                ))
+            })?;
         Ok(fields)
     }
 }
@@ -185,9 +200,14 @@ impl<S: Sync> FromRequestParts<S> for Fields {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = parts
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         if !kind.is_some_and(is_json) {
-            return Err(Problem::unsupported_media_type("Send application/json in UTF-8."));
+            return Err(Problem::unsupported_media_type(
+                "Send application/json in UTF-8.",
+            ));
         }
         match parts.extensions.get() {
             Some(RawBody(body)) => Self::read(body),
@@ -198,13 +218,16 @@ impl<S: Sync> FromRequestParts<S> for Fields {
 
 fn is_json(content_type: &str) -> bool {
     let mut pieces = content_type.split(';').map(str::trim);
-    let is_json = pieces.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
-    is_json && pieces.all(|parameter| match parameter.split_once('=') {
-        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-            ["utf-8", "utf8"].iter().any(|it| value.trim().trim_matches('"').eq_ignore_ascii_case(it))
-        }
-        _ => true,
-    })
+    let is_json = pieces
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    is_json
+        && pieces.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => ["utf-8", "utf8"]
+                .iter()
+                .any(|it| value.trim().trim_matches('"').eq_ignore_ascii_case(it)),
+            _ => true,
+        })
 }
 
 /// Several fields together: a tuple of what [`Fields`]' calls gave.
@@ -213,6 +236,14 @@ pub trait All {
     type Found;
     /// All of them, or that one is bad.
     fn all(self) -> Result<Self::Found, Bad>;
+}
+
+/// A body that has no fields.
+impl All for () {
+    type Found = ();
+    fn all(self) -> Result<(), Bad> {
+        Ok(())
+    }
 }
 
 impl<A> All for Result<A, Bad> {

@@ -29,9 +29,15 @@ impl<S: Sync> FromRequestParts<S> for Idempotency {
                 let key = IdempotencyKey::parse(text);
                 Some(key.map_err(|reason| Invalid::one("/Idempotency-Key", reason))?)
             }
-            (Some(_), Some(_)) => return Err(Invalid::one("/Idempotency-Key", "is given twice").into()),
+            (Some(_), Some(_)) => {
+                return Err(Invalid::one("/Idempotency-Key", "is given twice").into());
+            }
         };
-        let body = parts.extensions.get().map(|RawBody(body)| body.as_ref()).unwrap_or_default();
+        let body = parts
+            .extensions
+            .get()
+            .map(|RawBody(body)| body.as_ref())
+            .unwrap_or_default();
         let fingerprint = Fingerprint::of(parts.method.as_str(), parts.uri.path(), body);
         Ok(Self { key, fingerprint })
     }
@@ -52,7 +58,11 @@ mod remembered {
         /// What the store knows this request by; nothing, if it has no key.
         pub fn once(self, caller: &UserId) -> Option<Once> {
             let Self { key, fingerprint } = self;
-            key.map(|key| Once { caller: caller.clone(), key, fingerprint })
+            key.map(|key| Once {
+                caller: caller.clone(),
+                key,
+                fingerprint,
+            })
         }
     }
 
@@ -61,18 +71,25 @@ mod remembered {
         pub fn again(self) -> Result<Answer, Problem> {
             match self {
                 Self::Answered(answer) => Ok(answer),
-                Self::OtherRequest => {
-                    Err(Problem::unprocessable("This `Idempotency-Key` was used for another request."))
-                }
+                Self::OtherRequest => Err(Problem::unprocessable(
+                    "This `Idempotency-Key` was used for another request.",
+                )),
             }
         }
     }
 
     impl IntoResponse for Answer {
         fn into_response(self) -> Response {
-            let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let status =
+                StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let location = self.location.map(|location| [(LOCATION, location)]);
-            (status, [(CONTENT_TYPE, "application/json")], location, self.body).into_response()
+            (
+                status,
+                [(CONTENT_TYPE, "application/json")],
+                location,
+                self.body,
+            )
+                .into_response()
         }
     }
 }

@@ -23,7 +23,10 @@ impl Paging {
         list: &str,
         decode: impl FnOnce(&[u8]) -> Option<P>,
     ) -> Result<(Limit, Option<P>), Problem> {
-        let limit = self.limit.as_deref().map_or_else(|| Ok(Limit::default()), Limit::parse);
+        let limit = self
+            .limit
+            .as_deref()
+            .map_or_else(|| Ok(Limit::default()), Limit::parse);
         let position = self.cursor.as_deref().map(|cursor| {
             let position = Cursor::open(cursor, list)?;
             decode(&position).ok_or(BadCursor)

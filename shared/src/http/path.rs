@@ -66,8 +66,13 @@ impl<S: Send + Sync, T: FromPath> FromRequestParts<S> for Path<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         // Parameters that aren't UTF-8 are rejected here.
-        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Self::not_found())?;
-        let value = params.iter().next().and_then(|(_, text)| T::from_path(text));
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Self::not_found())?;
+        let value = params
+            .iter()
+            .next()
+            .and_then(|(_, text)| T::from_path(text));
         value.map(Self).ok_or_else(Self::not_found)
     }
 }

@@ -27,7 +27,12 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), errors: Vec::new(), headers: HeaderMap::new() }
+        Self {
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            headers: HeaderMap::new(),
+        }
     }
 
     fn with_header(mut self, name: axum::http::HeaderName, value: HeaderValue) -> Self {
@@ -69,7 +74,10 @@ impl Problem {
 
     /// 405: this path has other methods.
     pub(super) fn method_not_allowed(allow: &str) -> Self {
-        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("This path has only {allow}."));
+        let problem = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("This path has only {allow}."),
+        );
         match HeaderValue::from_str(allow) {
             Ok(allow) => problem.with_header(ALLOW, allow),
             Err(_) => problem,
@@ -103,14 +111,20 @@ impl Problem {
 
     /// 429: too many requests by this caller.
     pub fn too_many_requests(retry_after_seconds: u32) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests, please slow down.")
-            .with_header(RETRY_AFTER, retry_after_seconds.into())
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many requests, please slow down.",
+        )
+        .with_header(RETRY_AFTER, retry_after_seconds.into())
     }
 
     /// 500, logging the error.
     pub fn internal(error: &dyn Error) -> Self {
         tracing::error!(error = crate::log::chain(error), "failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Something went wrong on our side.",
+        )
     }
 
     /// 503 with `Retry-After`: what this request needs does not answer. The error is logged.
@@ -121,13 +135,19 @@ impl Problem {
 
     /// 503 with `Retry-After`, without an error to log.
     pub fn busy() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Something this needs does not answer, please try again.")
-            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS.into())
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Something this needs does not answer, please try again.",
+        )
+        .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS.into())
     }
 
     /// An answer of a status that came without a problem.
     pub(super) fn of(status: StatusCode) -> Self {
-        Self::new(status, status.canonical_reason().unwrap_or("The request failed."))
+        Self::new(
+            status,
+            status.canonical_reason().unwrap_or("The request failed."),
+        )
     }
 
     /// The answer's status.
@@ -172,7 +192,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.headers_mut().extend(self.headers.clone());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         response.extensions_mut().insert(self);
         response
     }

@@ -24,7 +24,10 @@ pub const ROUTES: &[Route] = &[
     route("/v1/health", &[Method::GET]),
     route("/v1/me", &[Method::GET]),
     route("/v1/posts", &[Method::POST]),
-    route("/v1/posts/{id}", &[Method::DELETE, Method::GET, Method::PATCH]),
+    route(
+        "/v1/posts/{id}",
+        &[Method::DELETE, Method::GET, Method::PATCH],
+    ),
     route("/v1/posts/{id}/like", &[Method::DELETE, Method::PUT]),
     route("/v1/uploads", &[Method::POST]),
     route("/v1/users/{id}", &[Method::GET]),
@@ -78,7 +81,10 @@ mod tests {
 
     #[test]
     fn finds_routes_and_names_the_methods_there_are() {
-        assert_eq!(find(&Method::GET, "/v1/posts/x"), Found::Route("/v1/posts/{id}"));
+        assert_eq!(
+            find(&Method::GET, "/v1/posts/x"),
+            Found::Route("/v1/posts/{id}")
+        );
         assert_eq!(
             find(&Method::PATCH, "/v1/posts/x/like"),
             Found::OtherMethods("/v1/posts/{id}/like", "DELETE, PUT".to_owned())
@@ -88,7 +94,16 @@ mod tests {
             find(&Method::PUT, "/v1/posts/x"),
             Found::OtherMethods("/v1/posts/{id}", "DELETE, GET, HEAD, PATCH".to_owned())
         );
-        for nothing in ["", "/", "/v1", "/v1/posts/", "/v1/posts/x/", "/v1//x", "/v1/posts/x/like/y", "/v1/Posts/x"] {
+        for nothing in [
+            "",
+            "/",
+            "/v1",
+            "/v1/posts/",
+            "/v1/posts/x/",
+            "/v1//x",
+            "/v1/posts/x/like/y",
+            "/v1/Posts/x",
+        ] {
             assert_eq!(find(&Method::GET, nothing), Found::Nothing, "{nothing}");
         }
     }

@@ -1,8 +1,8 @@
 //! What the HTTP side of a function is told by its environment.
 
-use axum::http::HeaderValue;
-use axum::http::Uri;
+use axum::http::{HeaderValue, Uri};
 
+use super::sign_in::Pace;
 use crate::env::{self, BadSetting};
 
 /// The largest body a function takes unless it says otherwise.
@@ -29,6 +29,7 @@ pub(super) struct Provider {
     pub(super) issuer: String,
     pub(super) audience: String,
     pub(super) jwks_url: Uri,
+    pub(super) pace: Pace,
 }
 
 impl Settings {
@@ -42,14 +43,22 @@ impl Settings {
             issuer: env::required("AUTH_ISSUER")?,
             audience: env::required("AUTH_AUDIENCE")?,
             jwks_url,
+            pace: Pace::DEFAULT,
         };
-        Ok(Self { sign_in: Some(provider), ..Self::public_from_env()? })
+        Ok(Self {
+            sign_in: Some(provider),
+            ..Self::public_from_env()?
+        })
     }
 
     /// For routes that anybody may call: `CORS_ORIGINS`, separated by commas, or `*`.
     pub fn public_from_env() -> Result<Self, BadSetting> {
         let origins = std::env::var("CORS_ORIGINS").unwrap_or_default();
-        Ok(Self { origins: Origins::parse(&origins)?, sign_in: None, body_limit: BODY_LIMIT })
+        Ok(Self {
+            origins: Origins::parse(&origins)?,
+            sign_in: None,
+            body_limit: BODY_LIMIT,
+        })
     }
 
     /// Takes bodies of up to so many bytes instead of 64 KiB. The load balancer's own limit is 1 MB.
@@ -62,7 +71,10 @@ impl Settings {
 
 impl Origins {
     pub(super) fn parse(list: &str) -> Result<Self, BadSetting> {
-        let origins = list.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let origins = list
+            .split(',')
+            .map(str::trim)
+            .filter(|origin| !origin.is_empty());
         let origins: Vec<&str> = origins.collect();
         if origins == ["*"] {
             return Ok(Self::Any);
@@ -70,6 +82,11 @@ impl Origins {
         let bad = |_| BadSetting::new("CORS_ORIGINS", "must be origins separated by commas, or *");
         // A `*` among others would be taken for an origin's name.
         let value = |origin: &&str| origin.trim_end_matches('/').parse::<HeaderValue>();
-        origins.iter().map(value).collect::<Result<_, _>>().map(Self::These).map_err(bad)
+        origins
+            .iter()
+            .map(value)
+            .collect::<Result<_, _>>()
+            .map(Self::These)
+            .map_err(bad)
     }
 }

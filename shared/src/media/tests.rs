@@ -1,0 +1,84 @@
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+
+use super::*;
+use crate::domain::UserId;
+
+fn media() -> Media {
+    let credentials = Credentials::new(
+        "AKIDEXAMPLE",
+        "secret",
+        Some("session".to_owned()),
+        None,
+        "test",
+    );
+    let aws = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("eu-west-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    Media::new(&aws, "photos".to_owned())
+}
+
+async fn presign(checksum: Option<Checksum>) -> (String, PresignedPut) {
+    let key = ImageKey::mint(&UserId::parse("nabi").unwrap(), ContentType::Jpeg);
+    let size = UploadSize::new(123_456).unwrap();
+    let put = media()
+        .presign(&key, ContentType::Jpeg, size, checksum)
+        .await
+        .unwrap();
+    (key.as_str().to_owned(), put)
+}
+
+fn signed_headers(put: &PresignedPut) -> Vec<String> {
+    let (_, rest) = put.url.split_once("X-Amz-SignedHeaders=").unwrap();
+    let list = rest.split('&').next().unwrap().replace("%3B", ";");
+    list.split(';').map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_presigned_put_is_for_one_new_object_of_a_type_size_and_checksum() {
+    let before = Timestamp::now();
+    let (key, put) = presign(Some(Checksum::new([7; 32]))).await;
+    assert!(
+        put.url
+            .starts_with(&format!("https://photos.s3.eu-west-1.amazonaws.com/{key}?")),
+        "{}",
+        put.url
+    );
+    assert!(put.url.contains("X-Amz-Expires=900"), "{}", put.url);
+    let headers: Vec<(&str, &str)> = put
+        .headers
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.as_str()))
+        .collect();
+    let checksum = STANDARD.encode([7; 32]);
+    assert_eq!(
+        headers,
+        [
+            ("content-length", "123456"),
+            ("content-type", "image/jpeg"),
+            ("if-none-match", "*"),
+            ("x-amz-checksum-sha256", checksum.as_str()),
+            ("x-amz-tagging", "state=unused"),
+        ]
+    );
+    // Each of them is covered by the signature, and nothing else has to be sent.
+    let mut expected: Vec<String> = put.headers.keys().cloned().collect();
+    expected.push("host".to_owned());
+    expected.sort();
+    assert_eq!(signed_headers(&put), expected);
+    let earliest = before.plus_seconds(i64::from(VALID_SECONDS) - 1);
+    assert!(
+        put.expires_at >= earliest
+            && put.expires_at <= before.plus_seconds(i64::from(VALID_SECONDS) + 60)
+    );
+}
+
+#[tokio::test]
+async fn without_a_checksum_none_is_asked_for() {
+    let (_, put) = presign(None).await;
+    assert_eq!(put.headers.len(), 4);
+    assert!(!put.url.to_lowercase().contains("checksum"), "{}", put.url);
+    assert!(!put.url.to_lowercase().contains("crc32"), "{}", put.url);
+}

@@ -22,12 +22,25 @@ use tokio::sync::Mutex;
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest set of keys taken, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
-/// How often a token may make us ask the provider: anybody can send an unknown key id.
-const MIN_INTERVAL: Duration = Duration::from_secs(10);
-/// How soon a provider that failed is asked again.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// The age at which keys are fetched again, so that a withdrawn one does not stay good for ever.
-const MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// How often the provider is asked.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct Pace {
+    /// At most once in this time, whatever tokens say: anybody can send an unknown key id.
+    pub(in crate::http) unknown_key: Duration,
+    /// How soon a provider that failed is asked again.
+    pub(in crate::http) failed: Duration,
+    /// The age at which keys are fetched again, so that a withdrawn one does not stay good for ever.
+    pub(in crate::http) max_age: Duration,
+}
+
+impl Pace {
+    pub(in crate::http) const DEFAULT: Self = Self {
+        unknown_key: Duration::from_secs(10),
+        failed: Duration::from_secs(1),
+        max_age: Duration::from_secs(3600),
+    };
+}
 
 /// A key, and the one algorithm it may be used with.
 pub(super) struct Key {
@@ -59,6 +72,7 @@ pub(super) enum Unavailable {
 /// The keys and where they come from.
 pub(super) struct Jwks {
     url: Uri,
+    pace: Pace,
     keys: RwLock<Option<Fetched>>,
     attempt: Mutex<Option<Attempt>>,
 }
@@ -77,26 +91,35 @@ struct Attempt {
 
 impl std::fmt::Debug for Jwks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Jwks").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Jwks")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
 impl Jwks {
-    pub(super) fn new(url: Uri) -> Self {
-        Self { url, keys: RwLock::new(None), attempt: Mutex::new(None) }
+    pub(super) fn new(url: Uri, pace: Pace) -> Self {
+        Self {
+            url,
+            pace,
+            keys: RwLock::new(None),
+            attempt: Mutex::new(None),
+        }
     }
 
     /// The key of that id, if the provider has it. Fails if that can't be known.
     pub(super) async fn key(this: &Arc<Self>, id: &str) -> Result<Option<Arc<Key>>, Unavailable> {
         if let Some(fetched) = this.fetched() {
-            if fetched.at.elapsed() > MAX_AGE {
+            if fetched.at.elapsed() > this.pace.max_age {
                 Self::refresh_in_background(this);
             }
             if let Some(key) = fetched.keys.get(id) {
                 return Ok(Some(Arc::clone(key)));
             }
         }
-        let keys = this.refresh(|fetched| fetched.keys.contains_key(id)).await?;
+        let keys = this
+            .refresh(|fetched| fetched.keys.contains_key(id))
+            .await?;
         Ok(keys.get(id).map(Arc::clone))
     }
 
@@ -104,14 +127,24 @@ impl Jwks {
     pub(super) fn refresh_in_background(this: &Arc<Self>) {
         let this = Arc::clone(this);
         tokio::spawn(async move {
-            if let Err(error) = this.refresh(|fetched| fetched.at.elapsed() <= MAX_AGE).await {
-                tracing::warn!(error = crate::log::chain(&error), "no keys from the provider");
+            let max_age = this.pace.max_age;
+            if let Err(error) = this
+                .refresh(|fetched| fetched.at.elapsed() <= max_age)
+                .await
+            {
+                tracing::warn!(
+                    error = crate::log::chain(&error),
+                    "no keys from the provider"
+                );
             }
         });
     }
 
     fn fetched(&self) -> Option<Fetched> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.keys
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The keys, fetched again unless they are `good` already or were just fetched. Only one caller
@@ -125,10 +158,12 @@ impl Jwks {
             return Ok(Arc::clone(&fetched.keys));
         }
         match (*attempt, fetched) {
-            (Some(last), _) if last.failed && last.ended.elapsed() < RETRY_INTERVAL => {
+            (Some(last), _) if last.failed && last.ended.elapsed() < self.pace.failed => {
                 return Err(Unavailable::JustFailed);
             }
-            (Some(last), Some(fetched)) if !last.failed && last.ended.elapsed() < MIN_INTERVAL => {
+            (Some(last), Some(fetched))
+                if !last.failed && last.ended.elapsed() < self.pace.unknown_key =>
+            {
                 return Ok(fetched.keys);
             }
             _ => {}
@@ -138,20 +173,30 @@ impl Jwks {
             Err(_) => Err(Unavailable::TimedOut),
         };
         let ended = Instant::now();
-        *attempt = Some(Attempt { ended, failed: outcome.is_err() });
+        *attempt = Some(Attempt {
+            ended,
+            failed: outcome.is_err(),
+        });
         let keys = outcome?;
-        let fetched = Fetched { at: ended, keys: Arc::clone(&keys) };
+        let fetched = Fetched {
+            at: ended,
+            keys: Arc::clone(&keys),
+        };
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
         Ok(keys)
     }
 
     async fn fetch(&self) -> Result<Keys, Unavailable> {
-        let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector()?);
+        let client: Client<_, Empty<Bytes>> =
+            Client::builder(TokioExecutor::new()).build(connector()?);
         let response = client.get(self.url.clone()).await?;
         if !response.status().is_success() {
             return Err(Unavailable::Status(response.status()));
         }
-        let body = Limited::new(response.into_body(), MAX_BYTES).collect().await.map_err(Unavailable::Read)?;
+        let body = Limited::new(response.into_body(), MAX_BYTES)
+            .collect()
+            .await
+            .map_err(Unavailable::Read)?;
         let set: Set = serde_json::from_slice(&body.to_bytes())?;
         Ok(Arc::new(set.keys.into_iter().filter_map(usable).collect()))
     }
@@ -160,12 +205,18 @@ impl Jwks {
 /// One connection for one fetch, an hour apart: nothing is kept. The roots are compiled in, because
 /// loading the system's takes longer than all the rest of a function's start.
 fn connector() -> Result<HttpsConnector<HttpConnector>, rustls::Error> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build())
+    Ok(HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .build())
 }
 
 /// A set in which keys of kinds we don't know are no error.
@@ -177,7 +228,10 @@ struct Set {
 /// The key, if tokens may be signed with it: RSA or P-256, for signatures, with an id.
 fn usable(key: serde_json::Value) -> Option<(String, Arc<Key>)> {
     let key: Jwk = serde_json::from_value(key).ok()?;
-    if !matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+    if !matches!(
+        key.common.public_key_use,
+        None | Some(PublicKeyUse::Signature)
+    ) {
         return None;
     }
     let algorithm = match (&key.algorithm, key.common.key_algorithm) {
@@ -190,5 +244,11 @@ fn usable(key: serde_json::Value) -> Option<(String, Arc<Key>)> {
         _ => return None,
     };
     let decoding = DecodingKey::from_jwk(&key).ok()?;
-    Some((key.common.key_id?, Arc::new(Key { algorithm, decoding })))
+    Some((
+        key.common.key_id?,
+        Arc::new(Key {
+            algorithm,
+            decoding,
+        }),
+    ))
 }

@@ -10,6 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use self::jwks::Jwks;
+pub(super) use self::jwks::Pace;
 use super::Problem;
 use super::settings::Provider;
 use crate::domain::UserId;
@@ -29,8 +30,17 @@ pub(super) struct SignIn {
 
 impl SignIn {
     pub(super) fn new(provider: Provider) -> Self {
-        let Provider { issuer, audience, jwks_url } = provider;
-        Self { issuer, audience, jwks: Arc::new(Jwks::new(jwks_url)) }
+        let Provider {
+            issuer,
+            audience,
+            jwks_url,
+            pace,
+        } = provider;
+        Self {
+            issuer,
+            audience,
+            jwks: Arc::new(Jwks::new(jwks_url, pace)),
+        }
     }
 
     /// Fetches the provider's keys in the background, so that the first request need not wait.
@@ -44,7 +54,9 @@ impl SignIn {
             Problem::unauthorized(error.detail())
         };
         let kid = token::key_id(token).map_err(refused)?;
-        let key = Jwks::key(&self.jwks, &kid).await.map_err(|error| Problem::unavailable(&error))?;
+        let key = Jwks::key(&self.jwks, &kid)
+            .await
+            .map_err(|error| Problem::unavailable(&error))?;
         let key = key.ok_or(token::BadToken::UnknownKey).map_err(refused)?;
         token::check(token, &key, &self.issuer, &self.audience).map_err(refused)
     }
@@ -58,8 +70,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let sign_in: Arc<SignIn> =
-            parts.extensions.get().cloned().ok_or_else(|| Problem::internal(&NoSignIn))?;
+        let sign_in: Arc<SignIn> = parts
+            .extensions
+            .get()
+            .cloned()
+            .ok_or_else(|| Problem::internal(&NoSignIn))?;
         let mut values = parts.headers.get_all(AUTHORIZATION).iter();
         let token = match (values.next(), values.next()) {
             (Some(value), None) => value.to_str().ok().and_then(bearer),
@@ -67,7 +82,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         };
         match token {
             Some(token) => sign_in.caller(token).await.map(Self),
-            None => Err(Problem::unauthorized("Sign in: send `Authorization: Bearer` and an access token.")),
+            None => Err(Problem::unauthorized(
+                "Sign in: send `Authorization: Bearer` and an access token.",
+            )),
         }
     }
 }

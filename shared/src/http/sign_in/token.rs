@@ -47,7 +47,12 @@ pub(super) fn key_id(token: &str) -> Result<String, BadToken> {
 }
 
 /// Whose token it is, if it is good now. The key says by which algorithm, never the token.
-pub(super) fn check(token: &str, key: &Key, issuer: &str, audience: &str) -> Result<UserId, BadToken> {
+pub(super) fn check(
+    token: &str,
+    key: &Key,
+    issuer: &str,
+    audience: &str,
+) -> Result<UserId, BadToken> {
     let mut validation = Validation::new(key.algorithm);
     validation.set_required_spec_claims(&["exp", "iss", "sub"]);
     validation.set_issuer(&[issuer]);
@@ -63,7 +68,11 @@ pub(super) fn check(token: &str, key: &Key, issuer: &str, audience: &str) -> Res
         // Cognito's access tokens name the client instead.
         None => claims.client_id.is_some_and(|it| it == audience),
     };
-    if meant_for_us { Ok(claims.sub) } else { Err(BadToken::OtherAudience) }
+    if meant_for_us {
+        Ok(claims.sub)
+    } else {
+        Err(BadToken::OtherAudience)
+    }
 }
 
 #[derive(Deserialize)]

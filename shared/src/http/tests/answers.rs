@@ -1,0 +1,259 @@
+//! What goes around every handler.
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::{get, post, put};
+
+use super::{ORIGIN, api, call};
+use crate::http::Api;
+
+fn hello() -> Api {
+    let router = Router::new()
+        .route("/v1/health", get(async || "hello"))
+        .route(
+            "/v1/posts",
+            post(async |body: crate::http::Fields| body.finish(()).map(|()| "posted")),
+        )
+        .route("/v1/posts/{id}/like", put(async || "liked"));
+    api(router)
+}
+
+#[tokio::test]
+async fn answers_in_the_shape_that_was_asked_in() {
+    for request in [
+        call("GET", "/v1/health"),
+        call("GET", "/v1/health").single_value(),
+    ] {
+        let got = request.to(&hello()).await;
+        assert_eq!((got.status(), got.text()), (200, "hello"));
+        assert_eq!(got.answer["statusDescription"], "200 OK");
+        assert_eq!(got.answer["isBase64Encoded"], false);
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_no_text_are_base64() {
+    let api = api(Router::new().route("/v1/health", get(async || vec![0xff_u8, 0xd8])));
+    let got = call("GET", "/v1/health").to(&api).await;
+    assert_eq!(
+        (got.text(), &got.answer["isBase64Encoded"]),
+        ("/9g=", &true.into())
+    );
+}
+
+#[tokio::test]
+async fn unknown_paths_are_404() {
+    for path in [
+        "/",
+        "/v1",
+        "/v2/health",
+        "/v1/health/",
+        "/v1/posts/",
+        "/v1//like",
+        "/V1/health",
+        "/v1/health%2F",
+        "",
+    ] {
+        assert_eq!(call("GET", path).to(&hello()).await.status(), 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn other_methods_are_405_and_name_all_there_are_whoever_serves_them() {
+    for (method, path, allow) in [
+        ("POST", "/v1/health", "GET, HEAD"),
+        ("PATCH", "/v1/posts/x/like", "DELETE, PUT"),
+        ("PUT", "/v1/posts/x", "DELETE, GET, HEAD, PATCH"),
+        ("GET", "/v1/uploads", "POST"),
+        ("FETCH", "/v1/uploads", "POST"),
+    ] {
+        let got = call(method, path).to(&hello()).await;
+        assert_eq!(
+            (got.status(), got.header("allow")),
+            (405, Some(allow)),
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_head_has_no_body() {
+    let got = call("HEAD", "/v1/health").to(&hello()).await;
+    assert_eq!((got.status(), got.text()), (200, ""));
+    let got = call("HEAD", "/v1/nothing").to(&hello()).await;
+    assert_eq!((got.status(), got.text()), (404, ""));
+}
+
+#[tokio::test]
+async fn a_route_sent_to_the_wrong_function_is_our_fault() {
+    assert_eq!(
+        call("DELETE", "/v1/posts/x/like")
+            .to(&hello())
+            .await
+            .status(),
+        500
+    );
+    assert_eq!(call("GET", "/v1/feed").to(&hello()).await.status(), 500);
+}
+
+#[tokio::test]
+async fn requests_that_are_none_are_400() {
+    for request in [
+        call("GET", "/v1/hea lth"),
+        call("G ET", "/v1/health"),
+        call("POST", "/v1/posts").body("*").base64(),
+    ] {
+        assert_eq!(request.to(&hello()).await.status(), 400);
+    }
+}
+
+#[tokio::test]
+async fn an_odd_host_or_header_harms_nobody() {
+    let odd = [
+        ("host", "["),
+        ("host", "x/v1/posts?"),
+        ("x y", "z"),
+        ("x", "\u{0}"),
+        ("x", "고양이"),
+        ("", ""),
+    ];
+    for (name, value) in odd {
+        let got = call("GET", "/v1/health")
+            .header(name, value)
+            .to(&hello())
+            .await;
+        assert_eq!(got.status(), 200, "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_up_to_the_limit() {
+    let body = |len: usize| format!("{{{}}}", " ".repeat(len - 2));
+    for (len, status) in [(1024, 200), (1025, 413)] {
+        let got = call("POST", "/v1/posts").json(body(len)).to(&hello()).await;
+        assert_eq!(got.status(), status, "{len}");
+    }
+    let encoded = call("POST", "/v1/posts")
+        .json("e30=")
+        .base64()
+        .to(&hello())
+        .await;
+    assert_eq!((encoded.status(), encoded.text()), (200, "posted"));
+}
+
+#[tokio::test]
+async fn a_panic_is_500_and_the_next_request_is_fine() {
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let calls = std::sync::Arc::new(calls);
+    let handler = async move || {
+        assert_ne!(
+            calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+            0,
+            "the first one fails"
+        );
+        "fine"
+    };
+    let api = api(Router::new().route("/v1/health", get(handler)));
+    let got = call("GET", "/v1/health")
+        .header("origin", ORIGIN)
+        .to(&api)
+        .await;
+    assert_eq!(got.status(), 500);
+    assert!(!got.text().contains("first"), "{}", got.text());
+    assert_eq!(got.header("access-control-allow-origin"), Some(ORIGIN));
+    assert_eq!(call("GET", "/v1/health").to(&api).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_handler_that_runs_out_of_time_is_503() {
+    let api = api(Router::new().route("/v1/health", get(std::future::pending::<String>)));
+    for left in [-1000, 0, 310] {
+        let got = call("GET", "/v1/health")
+            .milliseconds_left(left)
+            .to(&api)
+            .await;
+        assert_eq!((got.status(), got.header("retry-after")), (503, Some("2")));
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_nobody_can_mean_is_none() {
+    let got = call("GET", "/v1/health")
+        .milliseconds_left(-600_000)
+        .to(&hello())
+        .await;
+    assert_eq!(got.status(), 200);
+}
+
+#[tokio::test]
+async fn errors_that_are_no_problems_become_some_and_say_nothing() {
+    let handler = get(async || (StatusCode::CONFLICT, "table Posts-1F3X is at fault"));
+    let got = call("GET", "/v1/health")
+        .to(&api(Router::new().route("/v1/health", handler)))
+        .await;
+    assert_eq!(got.status(), 409);
+    assert!(!got.text().contains("Posts"), "{}", got.text());
+}
+
+#[tokio::test]
+async fn preflights_are_answered_for_the_configured_origins() {
+    for path in ["/v1/posts", "/v1/nothing"] {
+        let preflight = || call("OPTIONS", path).header("access-control-request-method", "POST");
+        let got = preflight().header("origin", ORIGIN).to(&hello()).await;
+        assert_eq!(got.status(), 200);
+        assert_eq!(got.header("access-control-allow-origin"), Some(ORIGIN));
+        assert_eq!(
+            got.header("access-control-allow-headers"),
+            Some("authorization,content-type,idempotency-key")
+        );
+        assert_eq!(
+            got.header("access-control-allow-methods"),
+            Some("GET,POST,PUT,PATCH,DELETE")
+        );
+        assert_eq!(got.header("access-control-max-age"), Some("3600"));
+        assert_eq!(got.header("vary"), Some("origin"));
+        let got = preflight()
+            .header("origin", "https://dogs.example")
+            .to(&hello())
+            .await;
+        assert_eq!(got.header("access-control-allow-origin"), None);
+    }
+}
+
+#[tokio::test]
+async fn answers_may_be_read_from_the_configured_origins() {
+    for (path, status) in [("/v1/health", 200), ("/v1/nothing", 404)] {
+        for origin in [ORIGIN, "https://b.example"] {
+            let got = call("GET", path)
+                .header("origin", origin)
+                .to(&hello())
+                .await;
+            assert_eq!(got.status(), status);
+            assert_eq!(got.header("access-control-allow-origin"), Some(origin));
+            assert_eq!(
+                got.header("access-control-expose-headers"),
+                Some("location,retry-after,x-request-id")
+            );
+            assert_eq!(got.header("vary"), Some("origin"));
+        }
+        let got = call("GET", path)
+            .header("origin", "https://dogs.example")
+            .to(&hello())
+            .await;
+        assert_eq!(got.header("access-control-allow-origin"), None);
+        assert_eq!(got.header("vary"), Some("origin"));
+    }
+}
+
+#[tokio::test]
+async fn options_without_an_origin_names_the_methods() {
+    let got = call("OPTIONS", "/v1/posts").to(&hello()).await;
+    assert_eq!(
+        (got.status(), got.header("allow")),
+        (204, Some("POST, OPTIONS"))
+    );
+    assert_eq!(
+        call("OPTIONS", "/v1/nothing").to(&hello()).await.status(),
+        404
+    );
+}
