@@ -43,7 +43,10 @@ pub trait Consumer: Sync {
     type Message: DeserializeOwned + Clone + Send;
 
     /// Handles a batch; answers the messages that were not handled.
-    fn handle(&self, batch: Vec<Received<Self::Message>>) -> impl Future<Output = Vec<Failed>> + Send;
+    fn handle(
+        &self,
+        batch: Vec<Received<Self::Message>>,
+    ) -> impl Future<Output = Vec<Failed>> + Send;
 }
 
 /// All of a batch, for one reason.
@@ -54,7 +57,10 @@ pub fn all_failed<M>(batch: &[Received<M>], why: &impl std::fmt::Display) -> Vec
 /// Those messages of a batch for which there is a reason.
 pub fn failed<M>(batch: &[Received<M>], why: impl Fn(&M) -> Option<String>) -> Vec<Failed> {
     let failure = |received: &Received<M>| {
-        why(&received.message).map(|why| Failed { id: received.id.clone(), why })
+        why(&received.message).map(|why| Failed {
+            id: received.id.clone(),
+            why,
+        })
     };
     batch.iter().filter_map(failure).collect()
 }
@@ -78,12 +84,14 @@ where
     E: std::error::Error + Send + Sync + 'static,
 {
     let task = &task;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<serde_json::Value>| async move {
-        task(time_left(&event.context)).await.map_err(|error| {
-            tracing::error!(%error, "the scheduled task failed");
-            lambda_runtime::Error::from(error)
-        })
-    }))
+    lambda_runtime::run(service_fn(
+        move |event: LambdaEvent<serde_json::Value>| async move {
+            task(time_left(&event.context)).await.map_err(|error| {
+                tracing::error!(%error, "the scheduled task failed");
+                lambda_runtime::Error::from(error)
+            })
+        },
+    ))
     .await
 }
 
@@ -94,8 +102,12 @@ fn item_failure(failed: Failed) -> BatchItemFailure {
 }
 
 fn time_left(context: &Context) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Duration::from_millis(context.deadline).saturating_sub(now).saturating_sub(MARGIN)
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Duration::from_millis(context.deadline)
+        .saturating_sub(now)
+        .saturating_sub(MARGIN)
 }
 
 /// Handles one event; answers what must come again.
@@ -105,7 +117,10 @@ async fn consume<C: Consumer>(consumer: &C, event: SqsEvent, within: Duration) -
     let everything: Vec<String> = batch.iter().map(|message| message.id.clone()).collect();
     match tokio::time::timeout(within, handle(consumer, batch)).await {
         Ok(failures) => failed.extend(failures),
-        Err(_) => failed.extend(everything.into_iter().map(|id| Failed { id, why: "out of time".to_owned() })),
+        Err(_) => failed.extend(everything.into_iter().map(|id| Failed {
+            id,
+            why: "out of time".to_owned(),
+        })),
     }
     for Failed { id, why } in &failed {
         tracing::warn!(message_id = id, why, "a message was not handled");
@@ -121,12 +136,18 @@ fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>
         let id = record.message_id.unwrap_or_default();
         let body = record.body.unwrap_or_default();
         if body.len() > MAX_BODY {
-            failed.push(Failed { id, why: format!("{} bytes are too many", body.len()) });
+            failed.push(Failed {
+                id,
+                why: format!("{} bytes are too many", body.len()),
+            });
             continue;
         }
         match serde_json::from_str(&body) {
             Ok(message) => batch.push(Received { id, message }),
-            Err(error) => failed.push(Failed { id, why: error.to_string() }),
+            Err(error) => failed.push(Failed {
+                id,
+                why: error.to_string(),
+            }),
         }
     }
     (batch, failed)
@@ -137,7 +158,9 @@ async fn handle<C: Consumer>(consumer: &C, batch: Vec<Received<C::Message>>) -> 
     if batch.is_empty() {
         return Vec::new();
     }
-    let whole = AssertUnwindSafe(consumer.handle(batch.clone())).catch_unwind().await;
+    let whole = AssertUnwindSafe(consumer.handle(batch.clone()))
+        .catch_unwind()
+        .await;
     if let Ok(failed) = whole {
         return failed;
     }
@@ -145,9 +168,15 @@ async fn handle<C: Consumer>(consumer: &C, batch: Vec<Received<C::Message>>) -> 
     let mut failed = Vec::new();
     for received in batch {
         let id = received.id.clone();
-        match AssertUnwindSafe(consumer.handle(vec![received])).catch_unwind().await {
+        match AssertUnwindSafe(consumer.handle(vec![received]))
+            .catch_unwind()
+            .await
+        {
             Ok(failures) => failed.extend(failures),
-            Err(_) => failed.push(Failed { id, why: "handling it panicked".to_owned() }),
+            Err(_) => failed.push(Failed {
+                id,
+                why: "handling it panicked".to_owned(),
+            }),
         }
     }
     failed
@@ -165,13 +194,27 @@ mod tests {
         type Message = i64;
 
         async fn handle(&self, batch: Vec<Received<i64>>) -> Vec<Failed> {
-            assert!(!batch.iter().any(|received| received.message == 13), "unlucky");
+            assert!(
+                !batch.iter().any(|received| received.message == 13),
+                "unlucky"
+            );
             if batch.iter().any(|received| received.message == 99) {
                 std::future::pending::<()>().await;
             }
             let refused = |received: &&Received<i64>| received.message < 0;
-            *self.0.lock().unwrap() += batch.iter().filter(|r| !refused(r)).map(|r| r.message).sum::<i64>();
-            batch.iter().filter(refused).map(|r| Failed { id: r.id.clone(), why: "below 0".to_owned() }).collect()
+            *self.0.lock().unwrap() += batch
+                .iter()
+                .filter(|r| !refused(r))
+                .map(|r| r.message)
+                .sum::<i64>();
+            batch
+                .iter()
+                .filter(refused)
+                .map(|r| Failed {
+                    id: r.id.clone(),
+                    why: "below 0".to_owned(),
+                })
+                .collect()
         }
     }
 
@@ -193,7 +236,10 @@ mod tests {
     async fn reports_exactly_what_failed() {
         let consumer = Summing::default();
         let huge = format!("{}1", " ".repeat(MAX_BODY));
-        assert_eq!(failed(&consumer, &["1", "not json", "-2", "3", &huge]).await, ["1", "4", "2"]);
+        assert_eq!(
+            failed(&consumer, &["1", "not json", "-2", "3", &huge]).await,
+            ["1", "4", "2"]
+        );
         assert_eq!(*consumer.0.lock().unwrap(), 4);
     }
 

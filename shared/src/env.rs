@@ -11,7 +11,10 @@ pub struct BadSetting {
 impl BadSetting {
     /// A setting with a value that can't be used, and why.
     pub fn new(name: &str, problem: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), problem: problem.into() }
+        Self {
+            name: name.to_owned(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -29,7 +32,10 @@ pub fn seconds(name: &str, unless_set: i64) -> Result<i64, BadSetting> {
         Err(_) => Ok(unless_set),
         Ok(value) => match value.parse() {
             Ok(seconds @ 1..) => Ok(seconds),
-            _ => Err(BadSetting::new(name, "must be a whole number of seconds from 1")),
+            _ => Err(BadSetting::new(
+                name,
+                "must be a whole number of seconds from 1",
+            )),
         },
     }
 }

@@ -5,12 +5,15 @@
 //! feed that was rebuilt between two pages.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 
 use crate::cache::{self, Cache, Feed, Known, Missing, Rebuild};
-use crate::domain::{Author, FEED_CAP, FeedWindow, ImageHost, Post, PostId, PostView, UserId};
+use crate::domain::{
+    Author, FEED_CAP, FeedWindow, ImageHost, Post, PostId, PostView, Timestamp, UserId,
+};
 use crate::store::{self, Store};
 
 /// How many authors' lists are read at a time.
@@ -21,12 +24,17 @@ const REBUILD_TRIES: u32 = 3;
 const REBUILD_WAITS: u32 = 60;
 const REBUILD_WAIT: Duration = Duration::from_millis(20);
 
+/// How long the cache is left alone after it did not answer.
+const CACHE_PAUSE_MILLIS: i64 = 1000;
+
 /// Reads feeds.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Feeds {
     store: Store,
     cache: Cache,
     images: ImageHost,
+    /// Until when the cache is left alone, in milliseconds since the epoch.
+    paused_until: AtomicI64,
 }
 
 /// A page of a feed.
@@ -41,33 +49,70 @@ pub struct FeedPage {
 impl Feeds {
     /// From its parts.
     pub const fn new(store: Store, cache: Cache, images: ImageHost) -> Self {
-        Self { store, cache, images }
+        Self {
+            store,
+            cache,
+            images,
+            paused_until: AtomicI64::new(0),
+        }
     }
 
     /// A page of the caller's feed: the newest `size` posts older than a position, which is full while
     /// there are more.
-    pub async fn page(&self, caller: &UserId, after: Option<PostId>, size: usize) -> Result<FeedPage, store::Error> {
-        let mut source = Source { feeds: self, caller, window: self.window(caller).await?, authors: None };
+    pub async fn page(
+        &self,
+        caller: &UserId,
+        after: Option<PostId>,
+        size: usize,
+    ) -> Result<FeedPage, store::Error> {
+        let mut source = Source {
+            feeds: self,
+            caller,
+            window: self.window(caller).await?,
+            authors: None,
+        };
         let mut posts = Vec::new();
         let mut position = after;
         // One more than is asked for tells whether there is a next page.
         while posts.len() <= size {
             let ids = source.older_than(position, size + 1 - posts.len()).await?;
-            let Some(last) = ids.last().copied() else { break };
+            let Some(last) = ids.last().copied() else {
+                break;
+            };
             position = Some(last);
             posts.extend(self.visible(caller, &ids).await?);
         }
         let more = posts.len() > size;
         posts.truncate(size);
-        Ok(FeedPage { next: posts.last().map(|post: &PostView| post.id).filter(|_| more), posts })
+        Ok(FeedPage {
+            next: posts.last().map(|post: &PostView| post.id).filter(|_| more),
+            posts,
+        })
+    }
+
+    fn cache_is_paused(&self) -> bool {
+        Timestamp::now().millis() < self.paused_until.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the cache alone for a while: waiting for it again and again would cost more than it saves.
+    fn without_cache(&self, error: &cache::Error) -> Option<FeedWindow> {
+        tracing::warn!(%error, "reading feeds without the cache");
+        self.paused_until.store(
+            Timestamp::now().plus_millis(CACHE_PAUSE_MILLIS).millis(),
+            Ordering::Relaxed,
+        );
+        None
     }
 
     /// The cached part of the feed, rebuilt if need be; `None` where the cache can't be used.
     async fn window(&self, caller: &UserId) -> Result<Option<FeedWindow>, store::Error> {
+        if self.cache_is_paused() {
+            return Ok(None);
+        }
         match self.cache.feed(caller).await {
             Ok(Feed::Here(window)) => Ok(Some(window)),
             Ok(Feed::Gone) => self.rebuild(caller).await,
-            Err(error) => Ok(without_cache(&error)),
+            Err(error) => Ok(self.without_cache(&error)),
         }
     }
 
@@ -78,16 +123,22 @@ impl Feeds {
                 Ok(Rebuild::Done | Rebuild::Others) => match self.wait_for_rebuild(caller).await {
                     Ok(Some(window)) => return Ok(Some(window)),
                     Ok(None) => continue,
-                    Err(error) => return Ok(without_cache(&error)),
+                    Err(error) => return Ok(self.without_cache(&error)),
                 },
-                Err(error) => return Ok(without_cache(&error)),
+                Err(error) => return Ok(self.without_cache(&error)),
             };
             let following = self.store.following(caller).await?;
-            let posts = self.newest_of(&authors(caller, &following), None, FEED_CAP).await?;
-            match self.cache.finish_rebuild(caller, &lease, &posts, &following).await {
+            let posts = self
+                .newest_of(&authors(caller, &following), None, FEED_CAP)
+                .await?;
+            match self
+                .cache
+                .finish_rebuild(caller, &lease, &posts, &following)
+                .await
+            {
                 Ok(true) => return Ok(Some(FeedWindow::new(posts))),
                 Ok(false) => tracing::info!("a feed changed while it was rebuilt"),
-                Err(error) => return Ok(without_cache(&error)),
+                Err(error) => return Ok(self.without_cache(&error)),
             }
         }
         Ok(None)
@@ -122,26 +173,52 @@ impl Feeds {
     }
 
     /// Those of these posts that the caller's feed shows: not deleted, not of an author unfollowed.
-    async fn visible(&self, caller: &UserId, ids: &[PostId]) -> Result<Vec<PostView>, store::Error> {
-        match self.visible_by_cache(caller, ids).await {
-            Ok(views) => Ok(views),
-            Err(Failure::Store(error)) => Err(error),
-            Err(Failure::Cache(error)) => {
-                without_cache(&error);
-                let mut posts = self.store.posts(ids).await?;
-                let posts: Vec<Post> = ids.iter().filter_map(|id| posts.remove(id)).collect();
-                let wrote: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
-                let wrote: Vec<UserId> = wrote.into_iter().collect();
-                let shown = self.store.followed(caller, &wrote).await?;
-                let shows = |post: &Post| post.author == *caller || shown.contains(&post.author);
-                self.store.views(caller, posts.into_iter().filter(shows).collect(), &self.images).await
-            }
+    async fn visible(
+        &self,
+        caller: &UserId,
+        ids: &[PostId],
+    ) -> Result<Vec<PostView>, store::Error> {
+        if !self.cache_is_paused() {
+            match self.visible_by_cache(caller, ids).await {
+                Ok(views) => return Ok(views),
+                Err(Failure::Store(error)) => return Err(error),
+                Err(Failure::Cache(error)) => self.without_cache(&error),
+            };
         }
+        self.visible_by_store(caller, ids).await
     }
 
-    async fn visible_by_cache(&self, caller: &UserId, ids: &[PostId]) -> Result<Vec<PostView>, Failure> {
+    async fn visible_by_store(
+        &self,
+        caller: &UserId,
+        ids: &[PostId],
+    ) -> Result<Vec<PostView>, store::Error> {
+        let mut posts = self.store.posts(ids).await?;
+        let posts: Vec<Post> = ids.iter().filter_map(|id| posts.remove(id)).collect();
+        let wrote: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
+        let wrote: Vec<UserId> = wrote.into_iter().collect();
+        let shown = self.store.followed(caller, &wrote).await?;
+        let shows = |post: &Post| post.author == *caller || shown.contains(&post.author);
+        self.store
+            .views(
+                caller,
+                posts.into_iter().filter(shows).collect(),
+                &self.images,
+            )
+            .await
+    }
+
+    async fn visible_by_cache(
+        &self,
+        caller: &UserId,
+        ids: &[PostId],
+    ) -> Result<Vec<PostView>, Failure> {
         let known = self.known_posts(caller, ids).await?;
-        let wrote: HashSet<UserId> = known.posts.values().map(|post| post.author.clone()).collect();
+        let wrote: HashSet<UserId> = known
+            .posts
+            .values()
+            .map(|post| post.author.clone())
+            .collect();
         let wrote: Vec<UserId> = wrote.into_iter().collect();
         let (cards, shown) = self.known_authors(caller, &wrote).await?;
         let view = |id: &PostId| {
@@ -149,7 +226,10 @@ impl Feeds {
             if !shown.contains(&post.author) && post.author != *caller {
                 return None;
             }
-            let author = cards.get(&post.author).cloned().unwrap_or_else(|| Author::of(&post.author, None));
+            let author = cards
+                .get(&post.author)
+                .cloned()
+                .unwrap_or_else(|| Author::of(&post.author, None));
             let counts = known.counts.get(id).copied().unwrap_or_default();
             let liked = known.liked.get(id).copied().unwrap_or(false);
             Some(post.view(author, counts, liked, &self.images))
@@ -163,8 +243,18 @@ impl Feeds {
         let alive = |id: &&PostId| !known.gone.contains(*id);
         let missing = Missing {
             posts: ids.iter().filter(|id| unknown(id)).copied().collect(),
-            counts: ids.iter().filter(alive).filter(|id| !known.counts.contains_key(id)).copied().collect(),
-            liked: ids.iter().filter(alive).filter(|id| !known.liked.contains_key(id)).copied().collect(),
+            counts: ids
+                .iter()
+                .filter(alive)
+                .filter(|id| !known.counts.contains_key(id))
+                .copied()
+                .collect(),
+            liked: ids
+                .iter()
+                .filter(alive)
+                .filter(|id| !known.liked.contains_key(id))
+                .copied()
+                .collect(),
             authors: Vec::new(),
         };
         if missing.is_empty() {
@@ -176,9 +266,20 @@ impl Feeds {
             self.store.post_counts(&missing.counts),
             self.store.liked(caller, &missing.liked),
         )?;
-        let liked = missing.liked.iter().map(|id| (*id, liked.contains(id))).collect();
-        let found = Known { posts, gone: HashSet::new(), counts, liked };
-        self.cache.fill(caller, &lease, &missing, &found, &HashMap::new()).await?;
+        let liked = missing
+            .liked
+            .iter()
+            .map(|id| (*id, liked.contains(id)))
+            .collect();
+        let found = Known {
+            posts,
+            gone: HashSet::new(),
+            counts,
+            liked,
+        };
+        self.cache
+            .fill(caller, &lease, &missing, &found, &HashMap::new())
+            .await?;
         known.posts.extend(found.posts);
         known.counts.extend(found.counts);
         known.liked.extend(found.liked);
@@ -195,14 +296,23 @@ impl Feeds {
             Some(shown) => shown,
             None => self.store.followed(caller, authors).await?,
         };
-        let unknown = authors.iter().filter(|author| !cards.contains_key(*author)).cloned().collect();
-        let missing = Missing { authors: unknown, ..Missing::default() };
+        let unknown = authors
+            .iter()
+            .filter(|author| !cards.contains_key(*author))
+            .cloned()
+            .collect();
+        let missing = Missing {
+            authors: unknown,
+            ..Missing::default()
+        };
         if !missing.is_empty() {
             let lease = self.cache.lease(caller, &missing).await?;
             let profiles = self.store.profiles(&missing.authors).await?;
             let card = |id: &UserId| (id.clone(), Author::of(id, profiles.get(id)));
             let found: HashMap<UserId, Author> = missing.authors.iter().map(card).collect();
-            self.cache.fill(caller, &lease, &missing, &Known::default(), &found).await?;
+            self.cache
+                .fill(caller, &lease, &missing, &Known::default(), &found)
+                .await?;
             cards.extend(found);
         }
         Ok((cards, shown))
@@ -218,7 +328,11 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    async fn older_than(&mut self, position: Option<PostId>, most: usize) -> Result<Vec<PostId>, store::Error> {
+    async fn older_than(
+        &mut self,
+        position: Option<PostId>,
+        most: usize,
+    ) -> Result<Vec<PostId>, store::Error> {
         if let Some(window) = &self.window {
             let ids: Vec<PostId> = window.after(position).iter().copied().take(most).collect();
             if !ids.is_empty() || window.is_whole() {
@@ -226,7 +340,10 @@ impl Source<'_> {
             }
         }
         if self.authors.is_none() {
-            self.authors = Some(authors(self.caller, &self.feeds.store.following(self.caller).await?));
+            self.authors = Some(authors(
+                self.caller,
+                &self.feeds.store.following(self.caller).await?,
+            ));
         }
         let authors = self.authors.as_deref().unwrap_or_default();
         self.feeds.newest_of(authors, position, most).await
@@ -253,9 +370,4 @@ impl From<store::Error> for Failure {
     fn from(error: store::Error) -> Self {
         Self::Store(error)
     }
-}
-
-fn without_cache(error: &cache::Error) -> Option<FeedWindow> {
-    tracing::warn!(%error, "reading a feed without the cache");
-    None
 }

@@ -42,13 +42,20 @@ impl Queue {
 
     /// The queue of that URL.
     pub fn new(aws: &SdkConfig, url: String) -> Self {
-        Self { client: Client::new(aws), url }
+        Self {
+            client: Client::new(aws),
+            url,
+        }
     }
 
     /// Sends a message. When this returns, the queue has it.
     pub async fn send(&self, message: &impl Serialize) -> Result<(), Error> {
         let body = serde_json::to_string(message)?;
-        let call = self.client.send_message().queue_url(&self.url).message_body(body);
+        let call = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(body);
         call.send().await.map(|_| ()).map_err(Error::unavailable)
     }
 
@@ -82,10 +89,19 @@ impl Queue {
         }
         let answer = call.send().await.map_err(Error::unavailable)?;
         for failed in answer.failed() {
-            tracing::warn!(code = failed.code(), message = failed.message(), "a message was not sent");
+            tracing::warn!(
+                code = failed.code(),
+                message = failed.message(),
+                "a message was not sent"
+            );
         }
         // Whatever is not named as sent was not.
-        let sent = |at: &usize| answer.successful().iter().any(|entry| entry.id() == at.to_string());
+        let sent = |at: &usize| {
+            answer
+                .successful()
+                .iter()
+                .any(|entry| entry.id() == at.to_string())
+        };
         Ok((0..messages.len()).filter(|at| !sent(at)).collect())
     }
 }

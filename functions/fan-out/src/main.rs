@@ -26,7 +26,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::config().await;
     let store = Store::from_env(&config)?;
     let queue = Queue::from_env(&config, "FAN_OUT_QUEUE_URL")?;
-    consumer::run(FanOut { store, cache: Cache::from_env()?, queue }).await
+    consumer::run(FanOut {
+        store,
+        cache: Cache::from_env()?,
+        queue,
+    })
+    .await
 }
 
 /// Why a fan-out must be tried again.
@@ -48,7 +53,10 @@ impl Consumer for FanOut {
         let outcomes = batch.iter().zip(outcomes);
         outcomes
             .filter_map(|(received, outcome)| {
-                outcome.err().map(|error| Failed { id: received.id.clone(), why: error.to_string() })
+                outcome.err().map(|error| Failed {
+                    id: received.id.clone(),
+                    why: error.to_string(),
+                })
             })
             .collect()
     }
@@ -60,14 +68,22 @@ impl FanOut {
             None => self.whole(message.post, message.rev).await,
             Some(chunk) => {
                 self.push_to(message.post, chunk).await?;
-                Ok(self.store.chunk_done(message.post, message.rev, &chunk.name).await?)
+                Ok(self
+                    .store
+                    .chunk_done(message.post, message.rev, &chunk.name)
+                    .await?)
             }
         }
     }
 
     async fn whole(&self, post: PostId, rev: u32) -> Result<(), Error> {
         // No mark: done before. Another revision: its own message takes care of it.
-        let Some(mark) = self.store.outbox_mark(post).await?.filter(|mark| mark.rev == rev) else {
+        let Some(mark) = self
+            .store
+            .outbox_mark(post)
+            .await?
+            .filter(|mark| mark.rev == rev)
+        else {
             return Ok(());
         };
         // Whoever changed the post may have died before the cache forgot it.
@@ -75,7 +91,12 @@ impl FanOut {
         if mark.deleted || mark.fanned_out {
             return Ok(self.store.clear(&mark).await?);
         }
-        let everybody = Followers { name: String::new(), author: mark.author.clone(), after: None, upto: None };
+        let everybody = Followers {
+            name: String::new(),
+            author: mark.author.clone(),
+            after: None,
+            upto: None,
+        };
         let (mut feeds, next) = self.store.followers_in(&everybody, CHUNK).await?;
         match next {
             None => {
@@ -89,17 +110,29 @@ impl FanOut {
 
     /// Cuts the followers into ranges of about a chunk each and queues them.
     async fn cut(&self, mark: &OutboxMark, first: UserId) -> Result<(), Error> {
-        self.cache.push(mark.post, std::slice::from_ref(&mark.author)).await?;
+        self.cache
+            .push(mark.post, std::slice::from_ref(&mark.author))
+            .await?;
         // Chunks of an earlier cut are no longer waited for: their names differ.
         let cut = format!("{}.{:016x}", mark.rev, rand::random::<u64>());
         let mut chunks: Vec<Followers> = Vec::new();
         let (mut after, mut upto) = (None, Some(first));
         loop {
             let name = format!("{cut}.{}", chunks.len());
-            let chunk = Followers { name, author: mark.author.clone(), after: after.take(), upto: upto.clone() };
+            let chunk = Followers {
+                name,
+                author: mark.author.clone(),
+                after: after.take(),
+                upto: upto.clone(),
+            };
             chunks.push(chunk);
             let Some(end) = upto else { break };
-            let rest = Followers { name: String::new(), author: mark.author.clone(), after: Some(end.clone()), upto: None };
+            let rest = Followers {
+                name: String::new(),
+                author: mark.author.clone(),
+                after: Some(end.clone()),
+                upto: None,
+            };
             (_, upto) = self.store.followers_in(&rest, CHUNK).await?;
             after = Some(end);
         }
@@ -107,8 +140,10 @@ impl FanOut {
         if !self.store.cut_into(mark, names).await? {
             return Ok(());
         }
-        let messages: Vec<FanOutMessage> =
-            chunks.into_iter().map(|chunk| FanOutMessage::chunk(mark.post, mark.rev, chunk)).collect();
+        let messages: Vec<FanOutMessage> = chunks
+            .into_iter()
+            .map(|chunk| FanOutMessage::chunk(mark.post, mark.rev, chunk))
+            .collect();
         match self.queue.send_batch(&messages).await.len() {
             0 => Ok(()),
             unsent => Err(Error::NotQueued(unsent)),

@@ -23,8 +23,13 @@ async fn main() -> Result<(), http::Error> {
     let store = Store::from_env(&aws::config().await)?;
     let cache = Cache::from_env()?;
     let images = ImageHost::new(&env::required("MEDIA_BASE_URL")?);
-    let app = App { feeds: Feeds::new(store, cache.clone(), images), cache };
-    let router = Router::new().route("/v1/feed", get(feed)).with_state(Arc::new(app));
+    let app = App {
+        feeds: Feeds::new(store, cache.clone(), images),
+        cache,
+    };
+    let router = Router::new()
+        .route("/v1/feed", get(feed))
+        .with_state(Arc::new(app));
     http::run(router, Settings::from_env()?).await
 }
 
@@ -38,6 +43,13 @@ async fn feed(
     let (limit, after) = paging.open(&list, position)?;
     let trips = app.cache.trips();
     let FeedPage { posts, next } = app.feeds.page(&me, after, limit.get()).await?;
-    tracing::info!(posts = posts.len(), cache_trips = app.cache.trips() - trips, "feed");
-    Ok(Json(Page { items: posts, next: next.map(|id| Cursor::issue(&list, &id.0.to_bytes())) }))
+    tracing::info!(
+        posts = posts.len(),
+        cache_trips = app.cache.trips() - trips,
+        "feed"
+    );
+    Ok(Json(Page {
+        items: posts,
+        next: next.map(|id| Cursor::issue(&list, &id.0.to_bytes())),
+    }))
 }

@@ -21,7 +21,11 @@ struct Follows {
 async fn main() -> Result<(), lambda_runtime::Error> {
     log::init();
     let store = Store::from_env(&aws::config().await)?;
-    consumer::run(Follows { store, cache: Cache::from_env()? }).await
+    consumer::run(Follows {
+        store,
+        cache: Cache::from_env()?,
+    })
+    .await
 }
 
 impl Consumer for Follows {
@@ -29,20 +33,38 @@ impl Consumer for Follows {
 
     async fn handle(&self, batch: Vec<Received<FollowMessage>>) -> Vec<Failed> {
         // The endpoint refuses to follow oneself: such a message is somebody's mistake.
-        let batch: Vec<_> =
-            batch.into_iter().filter(|received| received.message.follower != received.message.followee).collect();
-        let failed = self.store.apply_follows(batch.iter().map(|received| (edge(&received.message), received.message.change()))).await;
+        let batch: Vec<_> = batch
+            .into_iter()
+            .filter(|received| received.message.follower != received.message.followee)
+            .collect();
+        let failed = self
+            .store
+            .apply_follows(
+                batch
+                    .iter()
+                    .map(|received| (edge(&received.message), received.message.change())),
+            )
+            .await;
         // Also for follows that were applied before: whoever applied them may have died right after.
-        let followers: HashSet<UserId> = batch.iter().map(|received| received.message.follower.clone()).collect();
+        let followers: HashSet<UserId> = batch
+            .iter()
+            .map(|received| received.message.follower.clone())
+            .collect();
         if let Err(error) = self.cache.forget_feeds(&followers).await {
             return consumer::all_failed(&batch, &error);
         }
         consumer::failed(&batch, |message| {
-            failed.iter().find(|(failed, _)| *failed == edge(message)).map(|(_, error)| error.to_string())
+            failed
+                .iter()
+                .find(|(failed, _)| *failed == edge(message))
+                .map(|(_, error)| error.to_string())
         })
     }
 }
 
 fn edge(message: &FollowMessage) -> FollowEdge {
-    FollowEdge { follower: message.follower.clone(), followee: message.followee.clone() }
+    FollowEdge {
+        follower: message.follower.clone(),
+        followee: message.followee.clone(),
+    }
 }

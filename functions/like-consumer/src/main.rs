@@ -17,7 +17,11 @@ struct Likes {
 async fn main() -> Result<(), lambda_runtime::Error> {
     log::init();
     let store = Store::from_env(&aws::config().await)?;
-    consumer::run(Likes { store, cache: Cache::from_env()? }).await
+    consumer::run(Likes {
+        store,
+        cache: Cache::from_env()?,
+    })
+    .await
 }
 
 impl Consumer for Likes {
@@ -31,20 +35,42 @@ impl Consumer for Likes {
             Ok(existing) => existing,
             Err(error) => return consumer::all_failed(&batch, &error),
         };
-        let batch: Vec<_> = batch.into_iter().filter(|received| existing.contains_key(&received.message.post)).collect();
-        let failed = self.store.apply_likes(batch.iter().map(|received| (edge(&received.message), received.message.change()))).await;
+        let batch: Vec<_> = batch
+            .into_iter()
+            .filter(|received| existing.contains_key(&received.message.post))
+            .collect();
+        let failed = self
+            .store
+            .apply_likes(
+                batch
+                    .iter()
+                    .map(|received| (edge(&received.message), received.message.change())),
+            )
+            .await;
         // Also for likes that were applied before: whoever applied them may have died right after.
-        let touched: HashSet<(UserId, PostId)> =
-            batch.iter().map(|received| (received.message.user.clone(), received.message.post)).collect();
-        if let Err(error) = self.cache.forget_likes(&touched.into_iter().collect::<Vec<_>>()).await {
+        let touched: HashSet<(UserId, PostId)> = batch
+            .iter()
+            .map(|received| (received.message.user.clone(), received.message.post))
+            .collect();
+        if let Err(error) = self
+            .cache
+            .forget_likes(&touched.into_iter().collect::<Vec<_>>())
+            .await
+        {
             return consumer::all_failed(&batch, &error);
         }
         consumer::failed(&batch, |message| {
-            failed.iter().find(|(failed, _)| *failed == edge(message)).map(|(_, error)| error.to_string())
+            failed
+                .iter()
+                .find(|(failed, _)| *failed == edge(message))
+                .map(|(_, error)| error.to_string())
         })
     }
 }
 
 fn edge(message: &LikeMessage) -> LikeEdge {
-    LikeEdge { user: message.user.clone(), post: message.post }
+    LikeEdge {
+        user: message.user.clone(),
+        post: message.post,
+    }
 }

@@ -34,7 +34,11 @@ async fn by_id(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<Json<PostView>, Problem> {
-    let post = app.store.post(id).await?.ok_or_else(Path::<PostId>::not_found)?;
+    let post = app
+        .store
+        .post(id)
+        .await?
+        .ok_or_else(Path::<PostId>::not_found)?;
     let view = app.store.views(&me, vec![post], &app.images).await?.pop();
     view.map(Json).ok_or_else(Path::<PostId>::not_found)
 }
@@ -46,18 +50,31 @@ async fn by_user(
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
     // Nobody has chosen a handle yet, so nobody is found by one.
-    let UserRef::Id(user) = user else { return Err(Path::<UserRef>::not_found()) };
+    let UserRef::Id(user) = user else {
+        return Err(Path::<UserRef>::not_found());
+    };
     let list = format!("posts/{user}");
     let position = |bytes: &[u8]| bytes.try_into().ok().and_then(Id::from_bytes).map(PostId);
     let (limit, after) = paging.open(&list, position)?;
     let (posts, more) = app.page(&user, after, limit.get()).await?;
-    let next = posts.last().filter(|_| more).map(|post| Cursor::issue(&list, &post.id.0.to_bytes()));
-    Ok(Json(Page { items: app.store.views(&me, posts, &app.images).await?, next }))
+    let next = posts
+        .last()
+        .filter(|_| more)
+        .map(|post| Cursor::issue(&list, &post.id.0.to_bytes()));
+    Ok(Json(Page {
+        items: app.store.views(&me, posts, &app.images).await?,
+        next,
+    }))
 }
 
 impl App {
     /// A full page while there are more, and whether there are.
-    async fn page(&self, user: &UserId, after: Option<PostId>, size: usize) -> Result<(Vec<Post>, bool), store::Error> {
+    async fn page(
+        &self,
+        user: &UserId,
+        after: Option<PostId>,
+        size: usize,
+    ) -> Result<(Vec<Post>, bool), store::Error> {
         let mut posts = Vec::new();
         let mut position = after;
         while posts.len() <= size {

@@ -1,7 +1,9 @@
 //! What a post may be made of: 400 for what is malformed, 422 for what isn't the caller's to use.
 
 use futures::future::try_join_all;
-use purrline::domain::{CatId, Draft, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, PostText, Reason, UserId};
+use purrline::domain::{
+    CatId, Draft, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, PostText, Reason, UserId,
+};
 use purrline::http::{Fields, Problem};
 use purrline::media::Media;
 
@@ -23,15 +25,25 @@ pub(crate) struct Usable {
 impl Usable {
     pub(crate) fn into_draft(self) -> Result<Draft, Invalid> {
         let Self { text, images, cats } = self;
-        Draft::new(text.unwrap_or_default(), images.unwrap_or_default(), cats.unwrap_or_default())
+        Draft::new(
+            text.unwrap_or_default(),
+            images.unwrap_or_default(),
+            cats.unwrap_or_default(),
+        )
     }
 }
 
 /// The body of a `POST`.
 pub(crate) fn new_content(fields: Fields) -> Result<Content, Problem> {
     let content = changed_content(fields)?;
-    if content.text.as_ref().is_none_or(PostText::is_empty) && content.images.as_ref().is_none_or(Vec::is_empty) {
-        return Err(Invalid::one("/text", "must have at least 1 character where there is no image").into());
+    if content.text.as_ref().is_none_or(PostText::is_empty)
+        && content.images.as_ref().is_none_or(Vec::is_empty)
+    {
+        return Err(Invalid::one(
+            "/text",
+            "must have at least 1 character where there is no image",
+        )
+        .into());
     }
     Ok(content)
 }
@@ -55,9 +67,15 @@ pub(crate) async fn usable(
     kept: &[ImageKey],
 ) -> Result<Usable, Problem> {
     let mut unusable = Invalid::default();
-    let keys = content.images.iter().flatten().map(|text| ImageKey::parse(text).ok());
+    let keys = content
+        .images
+        .iter()
+        .flatten()
+        .map(|text| ImageKey::parse(text).ok());
     let found = try_join_all(keys.map(|key| async move {
-        let Some(key) = key.filter(|key| key.owner() == caller) else { return Ok(None) };
+        let Some(key) = key.filter(|key| key.owner() == caller) else {
+            return Ok(None);
+        };
         let there = kept.contains(&key) || media.uploaded(&key).await?;
         Ok::<_, purrline::media::Error>(there.then_some(key))
     }));
@@ -73,7 +91,10 @@ pub(crate) async fn usable(
     }
     Ok(Usable {
         text: content.text.clone(),
-        images: content.images.as_ref().map(|_| found.into_iter().flatten().collect()),
+        images: content
+            .images
+            .as_ref()
+            .map(|_| found.into_iter().flatten().collect()),
         cats: content.cats.clone(),
     })
 }

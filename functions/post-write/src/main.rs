@@ -14,7 +14,10 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{patch, post};
 use purrline::cache::Cache;
-use purrline::domain::{Author, FanOutMessage, IdSource, ImageHost, ImageKey, Post, PostCounts, PostEdit, PostId, Timestamp};
+use purrline::domain::{
+    Author, FanOutMessage, IdSource, ImageHost, ImageKey, Post, PostCounts, PostEdit, PostId,
+    Timestamp,
+};
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings};
 use purrline::media::Media;
 use purrline::queue::Queue;
@@ -59,19 +62,29 @@ impl App {
     /// Keeps the images, then queues the fan-out. In that order: a queued fan-out means that the
     /// images are kept.
     async fn hand_over(&self, post: PostId, rev: u32, images: &[ImageKey]) {
-        let kept = futures::future::try_join_all(images.iter().map(|key| self.media.keep(key))).await;
+        let kept =
+            futures::future::try_join_all(images.iter().map(|key| self.media.keep(key))).await;
         if let Err(error) = kept {
-            tracing::warn!(error = purrline::log::chain(&error), "images not kept: left to sweep");
+            tracing::warn!(
+                error = purrline::log::chain(&error),
+                "images not kept: left to sweep"
+            );
             return;
         }
         if let Err(error) = self.fan_out.send(&FanOutMessage::whole(post, rev)).await {
-            tracing::warn!(error = purrline::log::chain(&error), "fan-out not queued: left to sweep");
+            tracing::warn!(
+                error = purrline::log::chain(&error),
+                "fan-out not queued: left to sweep"
+            );
         }
     }
 
     /// After a change: what the cache has of the post must go before the change is answered.
     async fn changed(&self, post: PostId, rev: u32, images: &[ImageKey]) -> Result<(), Problem> {
-        let (forgotten, ()) = futures::join!(self.cache.forget_post(post), self.hand_over(post, rev, images));
+        let (forgotten, ()) = futures::join!(
+            self.cache.forget_post(post),
+            self.hand_over(post, rev, images)
+        );
         forgotten.map_err(|error| Problem::unavailable(&error))
     }
 }
@@ -93,9 +106,18 @@ async fn create(
     let (draft, profile) = futures::join!(usable, app.store.profile(&me));
     let (draft, author) = (draft?.into_draft()?, Author::of(&me, profile?.as_ref()));
     loop {
-        let post = Post { id: PostId(app.ids.mint()), author: me.clone(), draft: draft.clone(), edited_at: None };
+        let post = Post {
+            id: PostId(app.ids.mint()),
+            author: me.clone(),
+            draft: draft.clone(),
+            edited_at: None,
+        };
         let answer = created(&post, &author, &app.images)?;
-        match app.store.create_post(&post, app.due(), once.as_ref().map(|once| (once, &answer))).await? {
+        match app
+            .store
+            .create_post(&post, app.due(), once.as_ref().map(|once| (once, &answer)))
+            .await?
+        {
             Created::Now => {
                 app.hand_over(post.id, 0, post.draft.images()).await;
                 return Ok(answer);
@@ -107,9 +129,15 @@ async fn create(
 }
 
 fn created(post: &Post, author: &Author, images: &ImageHost) -> Result<Answer, Problem> {
-    let view = post.clone().view(author.clone(), PostCounts::default(), false, images);
+    let view = post
+        .clone()
+        .view(author.clone(), PostCounts::default(), false, images);
     let body = serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?;
-    Ok(Answer { status: 201, location: Some(format!("/v1/posts/{}", post.id)), body })
+    Ok(Answer {
+        status: 201,
+        location: Some(format!("/v1/posts/{}", post.id)),
+        body,
+    })
 }
 
 async fn edit(
@@ -119,13 +147,25 @@ async fn edit(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let content = checks::changed_content(fields)?;
-    let stored = app.store.post(id).await?.ok_or_else(Path::<PostId>::not_found)?;
+    let stored = app
+        .store
+        .post(id)
+        .await?
+        .ok_or_else(Path::<PostId>::not_found)?;
     if stored.author != me {
         return Err(not_author());
     }
     let usable = checks::usable(&app.media, &me, &content, stored.draft.images()).await?;
-    let edit = PostEdit { text: usable.text, images: usable.images, cats: usable.cats };
-    let Revised { post, rev } = app.store.edit_post(id, &me, &edit, app.due()).await.map_err(refused)?;
+    let edit = PostEdit {
+        text: usable.text,
+        images: usable.images,
+        cats: usable.cats,
+    };
+    let Revised { post, rev } = app
+        .store
+        .edit_post(id, &me, &edit, app.due())
+        .await
+        .map_err(refused)?;
     app.changed(id, rev, post.draft.images()).await?;
     let view = app.store.views(&me, vec![post], &app.images).await?.pop();
     view.map(axum::Json).ok_or_else(Path::<PostId>::not_found)
@@ -136,7 +176,11 @@ async fn delete(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
-    let Removed { rev, .. } = app.store.delete_post(id, &me, app.due()).await.map_err(refused)?;
+    let Removed { rev, .. } = app
+        .store
+        .delete_post(id, &me, app.due())
+        .await
+        .map_err(refused)?;
     app.changed(id, rev, &[]).await?;
     Ok(StatusCode::NO_CONTENT)
 }

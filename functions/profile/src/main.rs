@@ -38,16 +38,29 @@ async fn user(
     if id == me {
         return Ok(Json(store.sign_in(&me).await?.view(false)));
     }
-    let (profile, followed) = futures::try_join!(store.profile(&id), store.followed(&me, std::slice::from_ref(&id)))?;
+    let (profile, followed) = futures::try_join!(
+        store.profile(&id),
+        store.followed(&me, std::slice::from_ref(&id))
+    )?;
     let profile = profile.ok_or_else(Path::<UserRef>::not_found)?;
     Ok(Json(profile.view(followed.contains(&id))))
 }
 
-async fn followers(store: State<App>, caller: Caller, path: Path<UserRef>, paging: Paging) -> Answer {
+async fn followers(
+    store: State<App>,
+    caller: Caller,
+    path: Path<UserRef>,
+    paging: Paging,
+) -> Answer {
     follows(FollowList::Followers, store, caller, path, paging).await
 }
 
-async fn following(store: State<App>, caller: Caller, path: Path<UserRef>, paging: Paging) -> Answer {
+async fn following(
+    store: State<App>,
+    caller: Caller,
+    path: Path<UserRef>,
+    paging: Paging,
+) -> Answer {
     follows(FollowList::Following, store, caller, path, paging).await
 }
 
@@ -64,17 +77,28 @@ async fn follows(
     let list = format!("{}/{of}", which.name());
     let (limit, after) = paging.open(&list, position)?;
     // One more than is asked for tells whether there is a next page.
-    let mut found = store.latest_follows(which, &of, after, limit.get() + 1).await?;
+    let mut found = store
+        .latest_follows(which, &of, after, limit.get() + 1)
+        .await?;
     let more = found.len() > limit.get();
     found.truncate(limit.get());
     let ids: Vec<UserId> = found.iter().map(|(id, _)| id.clone()).collect();
-    let (mut profiles, followed) = futures::try_join!(store.profiles(&ids), store.followed(&me, &ids))?;
-    let next = found.last().filter(|_| more).map(|(id, since)| Cursor::issue(&list, &at(id, *since)));
+    let (mut profiles, followed) =
+        futures::try_join!(store.profiles(&ids), store.followed(&me, &ids))?;
+    let next = found
+        .last()
+        .filter(|_| more)
+        .map(|(id, since)| Cursor::issue(&list, &at(id, *since)));
     let view = |(id, since): (UserId, Version)| {
-        let profile = profiles.remove(&id).unwrap_or_else(|| Profile::new(id.clone(), since.timestamp()));
+        let profile = profiles
+            .remove(&id)
+            .unwrap_or_else(|| Profile::new(id.clone(), since.timestamp()));
         profile.view(followed.contains(&id))
     };
-    Ok(Json(Page { items: found.into_iter().map(view).collect(), next }))
+    Ok(Json(Page {
+        items: found.into_iter().map(view).collect(),
+        next,
+    }))
 }
 
 /// Nobody has chosen a handle yet, so nobody is found by one.

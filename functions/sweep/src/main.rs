@@ -58,26 +58,51 @@ impl Sweep {
         while start.elapsed() < within {
             // The index lags: what was just handed over may still be in it.
             let overdue = self.store.overdue(Timestamp::now(), PAGE).await?;
-            let fresh: Vec<PostId> = overdue.into_iter().filter(|post| seen.insert(*post)).collect();
+            let fresh: Vec<PostId> = overdue
+                .into_iter()
+                .filter(|post| seen.insert(*post))
+                .collect();
             if fresh.is_empty() {
                 break;
             }
-            let outcomes: Vec<_> =
-                futures::stream::iter(&fresh).map(|post| self.hand_over(*post)).buffer_unordered(AT_ONCE).collect().await;
+            let outcomes: Vec<_> = futures::stream::iter(&fresh)
+                .map(|post| self.hand_over(*post))
+                .buffer_unordered(AT_ONCE)
+                .collect()
+                .await;
             for error in outcomes.into_iter().filter_map(Result::err) {
                 failed += 1;
-                tracing::warn!(error = purrline::log::chain(&error), "a post was not handed over");
+                tracing::warn!(
+                    error = purrline::log::chain(&error),
+                    "a post was not handed over"
+                );
             }
         }
         tracing::info!(found = seen.len(), failed, "sweep");
-        if failed == 0 { Ok(()) } else { Err(Error::Incomplete(failed)) }
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(Error::Incomplete(failed))
+        }
     }
 
     async fn hand_over(&self, post: PostId) -> Result<(), Error> {
         let now = Timestamp::now();
-        let Some(mark) = self.store.outbox_mark(post).await?.filter(|mark| mark.due <= now) else { return Ok(()) };
+        let Some(mark) = self
+            .store
+            .outbox_mark(post)
+            .await?
+            .filter(|mark| mark.due <= now)
+        else {
+            return Ok(());
+        };
         try_join_all(mark.images.iter().map(|key| self.media.keep(key))).await?;
-        self.fan_out.send(&FanOutMessage::whole(post, mark.rev)).await?;
-        Ok(self.store.postpone(&mark, now.plus_seconds(self.overdue_after)).await?)
+        self.fan_out
+            .send(&FanOutMessage::whole(post, mark.rev))
+            .await?;
+        Ok(self
+            .store
+            .postpone(&mark, now.plus_seconds(self.overdue_after))
+            .await?)
     }
 }

@@ -132,7 +132,10 @@ impl Cache {
                 let length: usize = self.send(push).await?;
                 if length >= TRIM_AT {
                     let mut connection = self.connection.clone();
-                    TRIM.key(key).arg(FEED_CAP).invoke_async::<i64>(&mut connection).await?;
+                    TRIM.key(key)
+                        .arg(FEED_CAP)
+                        .invoke_async::<i64>(&mut connection)
+                        .await?;
                 }
                 Ok(())
             })
@@ -149,18 +152,34 @@ impl Cache {
         if list.is_empty() {
             return Ok(Feed::Gone);
         }
-        let id = |raw: &Vec<u8>| raw.as_slice().try_into().ok().and_then(Id::from_bytes).map(PostId);
-        Ok(Feed::Here(FeedWindow::new(list.iter().filter_map(id).collect())))
+        let id = |raw: &Vec<u8>| {
+            raw.as_slice()
+                .try_into()
+                .ok()
+                .and_then(Id::from_bytes)
+                .map(PostId)
+        };
+        Ok(Feed::Here(FeedWindow::new(
+            list.iter().filter_map(id).collect(),
+        )))
     }
 
     /// Which of these authors the user's feed shows: whom the user follows, and the user. `None`
     /// where that is not known. No round trip counted: it goes out with others.
-    pub(super) async fn shows(&self, user: &UserId, authors: &[UserId]) -> Result<Option<HashSet<UserId>>, Error> {
+    pub(super) async fn shows(
+        &self,
+        user: &UserId,
+        authors: &[UserId],
+    ) -> Result<Option<HashSet<UserId>>, Error> {
         let mut ask = cmd("SMISMEMBER");
         // The user is a member of every set, so that none is empty and an absent one is known.
-        ask.arg(following_key(user)).arg(user.as_str()).arg(authors.iter().map(UserId::as_str).collect::<Vec<_>>());
+        ask.arg(following_key(user))
+            .arg(user.as_str())
+            .arg(authors.iter().map(UserId::as_str).collect::<Vec<_>>());
         let answers: Vec<bool> = self.send(ask).await?;
-        let Some((true, answers)) = answers.split_first() else { return Ok(None) };
+        let Some((true, answers)) = answers.split_first() else {
+            return Ok(None);
+        };
         let shown = authors.iter().zip(answers).filter(|(_, shown)| **shown);
         Ok(Some(shown.map(|(author, _)| author.clone()).collect()))
     }
@@ -207,7 +226,12 @@ impl Cache {
         self.count_trip();
         let mut connection = self.connection.clone();
         let mut commit = COMMIT.key(feed_key(user));
-        commit.key(following_key(user)).arg(lease.token()).arg(FEED_CAP).arg(TTL_SECONDS).arg(posts.len());
+        commit
+            .key(following_key(user))
+            .arg(lease.token())
+            .arg(FEED_CAP)
+            .arg(TTL_SECONDS)
+            .arg(posts.len());
         for post in posts {
             commit.arg(&post.0.to_bytes()[..]);
         }

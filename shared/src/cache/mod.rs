@@ -58,14 +58,17 @@ pub struct Cache {
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache").field("trips", &self.trips).finish_non_exhaustive()
+        f.debug_struct("Cache")
+            .field("trips", &self.trips)
+            .finish_non_exhaustive()
     }
 }
 
 impl Cache {
     /// Opens the cache that `CACHE_URL` names: `redis://host:port`, or `rediss://` with TLS.
     pub fn from_env() -> Result<Self, BadSetting> {
-        Self::new(&env::required("CACHE_URL")?).map_err(|error| BadSetting::new("CACHE_URL", error.to_string()))
+        Self::new(&env::required("CACHE_URL")?)
+            .map_err(|error| BadSetting::new("CACHE_URL", error.to_string()))
     }
 
     /// Opens the cache at an address. Needs a running executor; does not wait for the connection.
@@ -79,7 +82,10 @@ impl Cache {
             .max_retry_wait(200)
             .build()?;
         let connection = client.get_pending_async_connection_with_config(ClusterConfig::new());
-        Ok(Self { connection, trips: Arc::default() })
+        Ok(Self {
+            connection,
+            trips: Arc::default(),
+        })
     }
 
     /// How many round trips were made since it was opened: each is a wait for the server, however
@@ -101,6 +107,8 @@ impl Cache {
     /// Waits until the server answers, in any way.
     pub async fn ping(&self) -> Result<(), Error> {
         self.count_trip();
-        self.send::<redis::Value>(redis::cmd("PING")).await.map(|_| ())
+        self.send::<redis::Value>(redis::cmd("PING"))
+            .await
+            .map(|_| ())
     }
 }

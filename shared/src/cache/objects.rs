@@ -93,7 +93,10 @@ pub struct Missing {
 impl Missing {
     /// Whether nothing is missing.
     pub fn is_empty(&self) -> bool {
-        self.posts.is_empty() && self.counts.is_empty() && self.liked.is_empty() && self.authors.is_empty()
+        self.posts.is_empty()
+            && self.counts.is_empty()
+            && self.liked.is_empty()
+            && self.authors.is_empty()
     }
 }
 
@@ -144,7 +147,8 @@ impl Cache {
             self.send::<(Option<Vec<u8>>, Option<Vec<u8>>)>(get).await
         }));
         let mut get = cmd("HMGET");
-        get.arg(liked_key(caller)).arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
+        get.arg(liked_key(caller))
+            .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
         let (objects, liked) = futures::try_join!(objects, self.send::<Vec<Option<Vec<u8>>>>(get))?;
         for (&id, (post, counts)) in posts.iter().zip(objects) {
             match held::<Post>(post) {
@@ -242,18 +246,31 @@ impl Cache {
         authors: &HashMap<UserId, Author>,
     ) -> Result<(), Error> {
         self.count_trip();
-        let posts = missing.posts.iter().map(|&post| (post_key(post), json(&found.posts.get(&post))));
-        let counts = missing
-            .counts
+        let posts = missing
+            .posts
             .iter()
-            .map(|&post| (counts_key(post), json(&found.counts.get(&post).copied().unwrap_or_default())));
-        let cards = missing.authors.iter().map(|author| (author_key(author), json(&authors.get(author))));
-        let fills = try_join_all(posts.chain(counts).chain(cards).map(|(key, value)| async move {
-            let mut connection = self.connection.clone();
-            let mut fill = FILL.key(key);
-            fill.arg(lease.token()).arg(value).arg(TTL_SECONDS);
-            fill.invoke_async::<i64>(&mut connection).await
-        }));
+            .map(|&post| (post_key(post), json(&found.posts.get(&post))));
+        let counts = missing.counts.iter().map(|&post| {
+            (
+                counts_key(post),
+                json(&found.counts.get(&post).copied().unwrap_or_default()),
+            )
+        });
+        let cards = missing
+            .authors
+            .iter()
+            .map(|author| (author_key(author), json(&authors.get(author))));
+        let fills = try_join_all(
+            posts
+                .chain(counts)
+                .chain(cards)
+                .map(|(key, value)| async move {
+                    let mut connection = self.connection.clone();
+                    let mut fill = FILL.key(key);
+                    fill.arg(lease.token()).arg(value).arg(TTL_SECONDS);
+                    fill.invoke_async::<i64>(&mut connection).await
+                }),
+        );
         let fill_liked = async {
             if missing.liked.is_empty() {
                 return Ok(0);
@@ -298,7 +315,9 @@ impl Cache {
             del.arg(liked_key(user)).arg(posts);
             del
         });
-        try_join_all(counts.chain(fields).map(|del| self.send::<i64>(del))).await.map(|_| ())
+        try_join_all(counts.chain(fields).map(|del| self.send::<i64>(del)))
+            .await
+            .map(|_| ())
     }
 }
 

@@ -34,7 +34,11 @@ impl Cursor {
     pub fn open(text: &str, list: &str) -> Result<Vec<u8>, BadCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
         let (mark, position) = bytes.split_at_checked(DIGEST_LEN).ok_or(BadCursor)?;
-        if mark == digest(list, position) { Ok(position.to_vec()) } else { Err(BadCursor) }
+        if mark == digest(list, position) {
+            Ok(position.to_vec())
+        } else {
+            Err(BadCursor)
+        }
     }
 
     /// The text clients send back.
@@ -50,7 +54,9 @@ fn digest(list: &str, position: &[u8]) -> [u8; DIGEST_LEN] {
     hasher.update(position);
     let hash = hasher.finalize();
     let mut mark = [0; DIGEST_LEN];
-    mark.iter_mut().zip(hash.iter()).for_each(|(to, from)| *to = *from);
+    mark.iter_mut()
+        .zip(hash.iter())
+        .for_each(|(to, from)| *to = *from);
     mark
 }
 

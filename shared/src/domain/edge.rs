@@ -56,14 +56,20 @@ impl Edge {
             _ => version,
         };
         Outcome::Becomes {
-            edge: Self { active, version, since },
+            edge: Self {
+                active,
+                version,
+                since,
+            },
             delta: i64::from(active) - i64::from(was_active),
         }
     }
 }
 
 /// The latest word on each edge of a batch; of two with the same version the first.
-pub fn last_words<K: Eq + Hash>(words: impl IntoIterator<Item = (K, Change)>) -> HashMap<K, Change> {
+pub fn last_words<K: Eq + Hash>(
+    words: impl IntoIterator<Item = (K, Change)>,
+) -> HashMap<K, Change> {
     let mut latest: HashMap<K, Change> = HashMap::new();
     for (key, change) in words {
         latest
@@ -120,9 +126,19 @@ mod tests {
 
     #[test]
     fn saying_it_again_keeps_the_edges_place() {
-        let like = |at| Change { active: true, version: Version::from_micros(at) };
-        let Outcome::Becomes { edge, .. } = Edge::after(None, like(1)) else { panic!() };
-        let Outcome::Becomes { edge, delta } = Edge::after(Some(edge), like(2)) else { panic!() };
-        assert_eq!((edge.since.micros(), edge.version.micros(), delta), (1, 2, 0));
+        let like = |at| Change {
+            active: true,
+            version: Version::from_micros(at),
+        };
+        let Outcome::Becomes { edge, .. } = Edge::after(None, like(1)) else {
+            panic!()
+        };
+        let Outcome::Becomes { edge, delta } = Edge::after(Some(edge), like(2)) else {
+            panic!()
+        };
+        assert_eq!(
+            (edge.since.micros(), edge.version.micros(), delta),
+            (1, 2, 0)
+        );
     }
 }

@@ -38,7 +38,11 @@ impl Id {
 
     /// From a number; `None` if the top bit is set.
     pub const fn from_u64(bits: u64) -> Option<Self> {
-        if bits >> 63 == 0 { Some(Self(bits)) } else { None }
+        if bits >> 63 == 0 {
+            Some(Self(bits))
+        } else {
+            None
+        }
     }
 
     /// When it was minted, to the millisecond.
@@ -97,8 +101,18 @@ impl IdSource {
         let millisecond = Id::first_of(Timestamp::now()).0;
         // The top random bit stays clear, so that counting up has room for two million.
         let fresh = millisecond | u64::from(rand::random::<u32>() >> (32 - RANDOM_BITS + 1));
-        let next = |last: u64| if last >= millisecond { last.saturating_add(1) } else { fresh };
-        let last = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        let next = |last: u64| {
+            if last >= millisecond {
+                last.saturating_add(1)
+            } else {
+                fresh
+            }
+        };
+        let last = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+                Some(next(last))
+            });
         Id(next(last.unwrap_or_default()) & (u64::MAX >> 1))
     }
 }

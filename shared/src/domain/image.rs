@@ -28,7 +28,10 @@ impl ContentType {
     /// Parses a media type, exactly as api.md spells it.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         const BAD: Reason = Reason::new("must be image/jpeg, image/png or image/webp");
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(BAD)
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or(BAD)
     }
 
     /// The media type.
@@ -56,7 +59,11 @@ pub struct UploadSize(u64);
 impl UploadSize {
     /// `None` above the limit or for nothing at all.
     pub const fn new(bytes: u64) -> Option<Self> {
-        if bytes >= 1 && bytes <= UPLOAD_MAX_BYTES { Some(Self(bytes)) } else { None }
+        if bytes >= 1 && bytes <= UPLOAD_MAX_BYTES {
+            Some(Self(bytes))
+        } else {
+            None
+        }
     }
 
     /// In bytes.
@@ -79,20 +86,33 @@ impl ImageKey {
     pub fn mint(owner: &UserId, kind: ContentType) -> Self {
         let name = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
         let key = format!("uploads/{owner}/{name}.{}", kind.extension());
-        Self { key, owner: owner.clone() }
+        Self {
+            key,
+            owner: owner.clone(),
+        }
     }
 
     /// Parses a key that this service handed out.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         const BAD: Reason = Reason::new("not the key of an upload");
-        let (owner, file) = text.strip_prefix("uploads/").and_then(|rest| rest.split_once('/')).ok_or(BAD)?;
+        let (owner, file) = text
+            .strip_prefix("uploads/")
+            .and_then(|rest| rest.split_once('/'))
+            .ok_or(BAD)?;
         let (name, extension) = file.split_once('.').ok_or(BAD)?;
         let owner = UserId::parse(owner).map_err(|_| BAD)?;
         let random = URL_SAFE_NO_PAD.decode(name).map_err(|_| BAD)?;
-        if random.len() != 16 || !ContentType::ALL.iter().any(|kind| kind.extension() == extension) {
+        if random.len() != 16
+            || !ContentType::ALL
+                .iter()
+                .any(|kind| kind.extension() == extension)
+        {
             return Err(BAD);
         }
-        Ok(Self { key: text.to_owned(), owner })
+        Ok(Self {
+            key: text.to_owned(),
+            owner,
+        })
     }
 
     /// Whose upload it is.
@@ -127,7 +147,10 @@ impl ImageHost {
 
     /// The image of that key.
     pub fn image(&self, key: ImageKey) -> Image {
-        Image { url: format!("{}/{key}", self.0), key }
+        Image {
+            url: format!("{}/{key}", self.0),
+            key,
+        }
     }
 }
 
@@ -164,8 +187,14 @@ mod tests {
 
     #[test]
     fn other_keys_are_refused() {
-        for bad in ["", "uploads/nabi", "uploads/nabi/x.jpg", "uploads/../AAAAAAAAAAAAAAAAAAAAAA.jpg",
-            "other/nabi/AAAAAAAAAAAAAAAAAAAAAA.jpg", "uploads/nabi/AAAAAAAAAAAAAAAAAAAAAA.gif"] {
+        for bad in [
+            "",
+            "uploads/nabi",
+            "uploads/nabi/x.jpg",
+            "uploads/../AAAAAAAAAAAAAAAAAAAAAA.jpg",
+            "other/nabi/AAAAAAAAAAAAAAAAAAAAAA.jpg",
+            "uploads/nabi/AAAAAAAAAAAAAAAAAAAAAA.gif",
+        ] {
             assert!(ImageKey::parse(bad).is_err(), "{bad}");
         }
     }

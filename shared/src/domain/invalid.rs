@@ -50,12 +50,19 @@ impl Invalid {
 
     /// Adds a bad field.
     pub fn push(&mut self, pointer: impl Into<String>, reason: impl fmt::Display) {
-        self.errors.push(FieldError { pointer: pointer.into(), detail: reason.to_string() });
+        self.errors.push(FieldError {
+            pointer: pointer.into(),
+            detail: reason.to_string(),
+        });
     }
 
     /// `Err` if any field was bad.
     pub fn into_result(self) -> Result<(), Self> {
-        if self.errors.is_empty() { Ok(()) } else { Err(self) }
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(self)
+        }
     }
 }
 

@@ -44,12 +44,21 @@ pub struct LikeMessage {
 impl LikeMessage {
     /// Accepted now.
     pub fn new(user: UserId, post: PostId, like: bool) -> Self {
-        Self { v: V1, user, post, like, at: Version::now() }
+        Self {
+            v: V1,
+            user,
+            post,
+            like,
+            at: Version::now(),
+        }
     }
 
     /// The word on the edge.
     pub const fn change(&self) -> Change {
-        Change { active: self.like, version: self.at }
+        Change {
+            active: self.like,
+            version: self.at,
+        }
     }
 }
 
@@ -71,12 +80,21 @@ pub struct FollowMessage {
 impl FollowMessage {
     /// Accepted now.
     pub fn new(follower: UserId, followee: UserId, follow: bool) -> Self {
-        Self { v: V1, follower, followee, follow, at: Version::now() }
+        Self {
+            v: V1,
+            follower,
+            followee,
+            follow,
+            at: Version::now(),
+        }
     }
 
     /// The word on the edge.
     pub const fn change(&self) -> Change {
-        Change { active: self.follow, version: self.at }
+        Change {
+            active: self.follow,
+            version: self.at,
+        }
     }
 }
 
@@ -97,12 +115,22 @@ pub struct FanOutMessage {
 impl FanOutMessage {
     /// The whole task.
     pub const fn whole(post: PostId, rev: u32) -> Self {
-        Self { v: V1, post, rev, chunk: None }
+        Self {
+            v: V1,
+            post,
+            rev,
+            chunk: None,
+        }
     }
 
     /// One chunk of it.
     pub const fn chunk(post: PostId, rev: u32, chunk: Followers) -> Self {
-        Self { v: V1, post, rev, chunk: Some(chunk) }
+        Self {
+            v: V1,
+            post,
+            rev,
+            chunk: Some(chunk),
+        }
     }
 }
 
@@ -126,7 +154,11 @@ mod tests {
 
     #[test]
     fn another_version_is_refused_and_a_new_field_is_not() {
-        let like = LikeMessage::new(UserId::parse("nabi").unwrap(), PostId::parse("0000000000001").unwrap(), true);
+        let like = LikeMessage::new(
+            UserId::parse("nabi").unwrap(),
+            PostId::parse("0000000000001").unwrap(),
+            true,
+        );
         let text = serde_json::to_string(&like).unwrap();
         assert_eq!(serde_json::from_str::<LikeMessage>(&text).unwrap(), like);
         let newer = text.replacen('{', "{\"trace\":\"x\",", 1);

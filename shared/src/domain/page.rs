@@ -47,7 +47,16 @@ mod tests {
         for good in ["1", "20", "100", "007"] {
             assert!(Limit::parse(good).is_ok(), "{good}");
         }
-        for bad in ["0", "101", "", "-1", "+1", "1.5", "x", "99999999999999999999"] {
+        for bad in [
+            "0",
+            "101",
+            "",
+            "-1",
+            "+1",
+            "1.5",
+            "x",
+            "99999999999999999999",
+        ] {
             assert!(Limit::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(Limit::default().get(), 20);

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Handle, Image, ImageHost, ImageKey, Invalid, PostId, PostText, Profile, Reason, Tag, Timestamp, UserId, tags_of};
+use super::{
+    Handle, Image, ImageHost, ImageKey, Invalid, PostId, PostText, Profile, Reason, Tag, Timestamp,
+    UserId, tags_of,
+};
 
 /// How many images a post has at most.
 pub const MAX_IMAGES: usize = 10;
@@ -39,7 +42,10 @@ impl Draft {
     pub fn new(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         if text.is_empty() && images.is_empty() {
-            invalid.push("/text", "must have at least 1 character where there is no image");
+            invalid.push(
+                "/text",
+                "must have at least 1 character where there is no image",
+            );
         }
         if images.len() > MAX_IMAGES {
             invalid.push("/images", "must be at most 10");
@@ -109,12 +115,23 @@ impl Post {
     }
 
     /// As a caller sees it; `liked`: by the caller.
-    pub fn view(self, author: Author, counts: PostCounts, liked: bool, images: &ImageHost) -> PostView {
+    pub fn view(
+        self,
+        author: Author,
+        counts: PostCounts,
+        liked: bool,
+        images: &ImageHost,
+    ) -> PostView {
         PostView {
             id: self.id,
             author,
             tags: self.tags(),
-            images: self.draft.images.into_iter().map(|key| images.image(key)).collect(),
+            images: self
+                .draft
+                .images
+                .into_iter()
+                .map(|key| images.image(key))
+                .collect(),
             text: self.draft.text,
             cats: self.draft.cats,
             created_at: self.id.created_at(),
@@ -151,9 +168,18 @@ pub struct Author {
 impl Author {
     /// An author, with or without a profile.
     pub fn of(id: &UserId, profile: Option<&Profile>) -> Self {
-        let handle = profile.and_then(|p| p.handle.clone()).unwrap_or_else(|| Handle::generated(id));
-        let name = profile.and_then(|p| p.name.clone()).unwrap_or_else(|| handle.as_str().to_owned());
-        Self { id: id.clone(), handle, name, avatar_url: None }
+        let handle = profile
+            .and_then(|p| p.handle.clone())
+            .unwrap_or_else(|| Handle::generated(id));
+        let name = profile
+            .and_then(|p| p.name.clone())
+            .unwrap_or_else(|| handle.as_str().to_owned());
+        Self {
+            id: id.clone(),
+            handle,
+            name,
+            avatar_url: None,
+        }
     }
 }
 
@@ -191,7 +217,9 @@ mod tests {
 
     fn images(n: usize) -> Vec<ImageKey> {
         let owner = UserId::parse("nabi").unwrap();
-        (0..n).map(|_| ImageKey::mint(&owner, ContentType::Png)).collect()
+        (0..n)
+            .map(|_| ImageKey::mint(&owner, ContentType::Png))
+            .collect()
     }
 
     #[test]
@@ -213,7 +241,10 @@ mod tests {
     #[test]
     fn an_edit_may_not_empty_a_post() {
         let draft = Draft::new(PostText::parse("x").unwrap(), vec![], vec![]).unwrap();
-        let edit = PostEdit { text: Some(PostText::default()), ..PostEdit::default() };
+        let edit = PostEdit {
+            text: Some(PostText::default()),
+            ..PostEdit::default()
+        };
         assert!(edit.apply(draft).is_err());
     }
 }

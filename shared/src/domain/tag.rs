@@ -26,7 +26,8 @@ pub struct Tag(String);
 impl Tag {
     /// Parses a tag, without its `#`, in any spelling of it.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        const BAD: Reason = Reason::new("must be 1 to 50 letters, digits, marks or _, not digits alone");
+        const BAD: Reason =
+            Reason::new("must be 1 to 50 letters, digits, marks or _, not digits alone");
         let normal: String = text.nfc().default_case_fold().nfc().collect();
         let lengthy = normal.chars().take(MAX_CHARS + 1).count() > MAX_CHARS;
         if !lengthy && normal.chars().all(continues) && normal.chars().any(names) {
@@ -69,7 +70,9 @@ pub fn tags_of(text: &str) -> Vec<Tag> {
         if tags.len() == MAX_TAGS {
             break;
         }
-        let run = piece.find(|c| !continues(c)).map_or(piece, |end| piece.split_at(end).0);
+        let run = piece
+            .find(|c| !continues(c))
+            .map_or(piece, |end| piece.split_at(end).0);
         if let Ok(tag) = Tag::parse(run)
             && !tags.contains(&tag)
         {
@@ -82,7 +85,10 @@ pub fn tags_of(text: &str) -> Vec<Tag> {
 fn continues(c: char) -> bool {
     use GeneralCategoryGroup::{Letter, Mark};
     matches!(c.general_category_group(), Letter | Mark)
-        || matches!(c.general_category(), GeneralCategory::DecimalNumber | GeneralCategory::LetterNumber)
+        || matches!(
+            c.general_category(),
+            GeneralCategory::DecimalNumber | GeneralCategory::LetterNumber
+        )
         || c == '_'
 }
 
@@ -103,7 +109,10 @@ mod tests {
 
     #[test]
     fn finds_tags_of_any_script_in_order_once() {
-        assert_eq!(tags("오늘의 #고양이, #CATS! #cats #ねこ"), ["고양이", "cats", "ねこ"]);
+        assert_eq!(
+            tags("오늘의 #고양이, #CATS! #cats #ねこ"),
+            ["고양이", "cats", "ねこ"]
+        );
         assert_eq!(tags("#a#b ##c x#d"), ["a", "b", "c", "d"]);
         assert_eq!(tags("#_ #a_1 ＃full"), ["_", "a_1", "full"]);
         assert_eq!(tags("#हिन्दी"), ["हिन्दी"]);

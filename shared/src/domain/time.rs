@@ -46,7 +46,9 @@ impl Timestamp {
 impl std::fmt::Display for Timestamp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let instant = jiff::Timestamp::from_millisecond(self.0).map_err(|_| std::fmt::Error)?;
-        let text = DateTimePrinter::new().precision(Some(3)).timestamp_to_string(&instant);
+        let text = DateTimePrinter::new()
+            .precision(Some(3))
+            .timestamp_to_string(&instant);
         f.write_str(&text)
     }
 }
@@ -94,7 +96,9 @@ impl Version {
 }
 
 fn since_epoch() -> std::time::Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -105,6 +109,9 @@ mod tests {
     fn prints_rfc_3339_with_milliseconds() {
         let at = Timestamp::from_millis(1_795_249_800_123);
         assert_eq!(at.to_string(), "2026-11-21T08:30:00.123Z");
-        assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(
+            Timestamp::from_millis(0).to_string(),
+            "1970-01-01T00:00:00.000Z"
+        );
     }
 }

@@ -56,8 +56,9 @@ pub struct Handle(String);
 impl Handle {
     /// Parses a handle, without its `@`.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        let allowed =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.');
+        let allowed = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.')
+        };
         if (3..=30).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
@@ -69,7 +70,11 @@ impl Handle {
     /// SHA-256 of the id, so that it is the same everywhere without being stored.
     pub fn generated(id: &UserId) -> Self {
         let hash = Sha256::digest(id.as_str().as_bytes());
-        let digits: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        let digits: String = hash
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Self(format!("cat_{digits}"))
     }
 
@@ -116,7 +121,16 @@ pub struct Profile {
 impl Profile {
     /// A user who has left no trace yet.
     pub const fn new(id: UserId, created_at: Timestamp) -> Self {
-        Self { id, handle: None, name: None, bio: None, followers: 0, following: 0, posts: 0, created_at }
+        Self {
+            id,
+            handle: None,
+            name: None,
+            bio: None,
+            followers: 0,
+            following: 0,
+            posts: 0,
+            created_at,
+        }
     }
 
     /// As the caller sees it; `followed`: by the caller.

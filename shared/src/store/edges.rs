@@ -1,18 +1,17 @@
 //! Edges with exact counters: the one mechanism behind likes and follows.
 //!
-//! A batch of words is collapsed to the last word on each edge, grouped by the item they would all
-//! move (the hub: a liked post, a followed user), and written in transactions of as many edges as
-//! fit: the edges, each on condition that it is still as it was read, and each counter once, with the
-//! sum of what the edges add. So a counter equals its edges at any moment, whatever is delivered
-//! twice or killed between, and ten thousand likes of one post are about a hundred writes.
+//! A batch of words is collapsed to the last word on each edge, and written in transactions of as many
+//! edges as fit: the edges, each on condition that it is still as it was read, and each counter once,
+//! with the sum of what the edges add. So a counter equals its edges at any moment, whatever is
+//! delivered twice or killed between, and ten thousand likes of one post are about a hundred writes.
+//! The transactions of a batch follow each other, because they may share counters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
-use futures::StreamExt;
 
 use super::item::{Item, Read, n};
 use super::{CONFLICT_TRIES, Error, Store, Tables, back_off};
@@ -20,8 +19,6 @@ use crate::domain::{Change, Edge, Outcome, Timestamp, Version, last_words};
 
 /// How many writes one transaction takes.
 const TRANSACTION: usize = 100;
-/// How many hubs are written at a time.
-const HUBS_AT_ONCE: usize = 8;
 /// How long the tombstone of an undone edge stays: longer than any message can rest in a queue and
 /// then in its dead-letter queue (14 days each at most).
 const TOMBSTONE_DAYS: i64 = 30;
@@ -44,10 +41,8 @@ pub(super) struct Counter<'a> {
 
 /// A kind of edge.
 pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
-    /// What edges written together have in common.
-    type Hub: Eq + Hash + Clone + Send;
-    /// How many writes an edge costs at most, the hub's counter aside.
-    const WRITES: usize;
+    /// What many edges have in common: written together, they move its counter once.
+    type Hub: Ord;
 
     fn hub(&self) -> Self::Hub;
     /// The edge's rows, all alike; the first decides.
@@ -61,30 +56,62 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
 impl Store {
     /// Applies the last word on each edge and keeps every counter equal to its edges. Answers the
     /// edges that could not be written, with why; all others are as their last word says.
-    pub(super) async fn apply<K: EdgeKey>(&self, words: impl IntoIterator<Item = (K, Change)>) -> Vec<(K, Error)> {
-        let mut hubs: HashMap<K::Hub, Vec<(K, Change)>> = HashMap::new();
-        for (key, change) in last_words(words) {
-            hubs.entry(key.hub()).or_default().push((key, change));
-        }
-        futures::stream::iter(hubs.into_values())
-            .map(|edges| self.apply_to_hub(edges))
-            .buffer_unordered(HUBS_AT_ONCE)
-            .collect::<Vec<_>>()
-            .await
-            .concat_failures()
-    }
-
-    /// One transaction after the other: they share the hub's counter.
-    async fn apply_to_hub<K: EdgeKey>(&self, edges: Vec<(K, Change)>) -> Vec<(K, Error)> {
-        let fit = (TRANSACTION - 1) / K::WRITES.max(1);
+    pub(super) async fn apply<K: EdgeKey>(
+        &self,
+        words: impl IntoIterator<Item = (K, Change)>,
+    ) -> Vec<(K, Error)> {
+        let mut edges: Vec<(K, Change)> = last_words(words).into_iter().collect();
+        edges.sort_by_key(|(key, _)| key.hub());
         let mut failures = Vec::new();
-        for chunk in edges.chunks(fit.max(1)) {
-            if let Err(error) = self.apply_chunk(chunk).await {
-                let why = error.to_string();
-                failures.extend(chunk.iter().map(|(key, _)| (key.clone(), Error::Unavailable(why.clone()))));
+        for chunk in self.fit_transactions(edges) {
+            match self.apply_chunk(&chunk).await {
+                Ok(()) => {}
+                // One broken edge must not hold up the others.
+                Err(Error::Broken(_)) if chunk.len() > 1 => {
+                    for edge in chunk {
+                        if let Err(error) = self.apply_chunk(std::slice::from_ref(&edge)).await {
+                            failures.push((edge.0, error));
+                        }
+                    }
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    failures.extend(
+                        chunk
+                            .into_iter()
+                            .map(|(key, _)| (key, Error::Unavailable(why.clone()))),
+                    );
+                }
             }
         }
         failures
+    }
+
+    /// Runs of edges that fit a transaction each, with their rows and the counters they share.
+    fn fit_transactions<K: EdgeKey>(&self, edges: Vec<(K, Change)>) -> Vec<Vec<(K, Change)>> {
+        let mut chunks = Vec::new();
+        let (mut chunk, mut rows, mut counters) = (Vec::new(), 0, HashSet::new());
+        for (key, change) in edges {
+            let more_rows = key.rows(&self.tables).len();
+            let names: Vec<String> = key
+                .counters(&self.tables)
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect();
+            let new_names = names
+                .iter()
+                .filter(|name| !counters.contains(*name))
+                .count();
+            if rows + more_rows + counters.len() + new_names > TRANSACTION {
+                chunks.push(std::mem::take(&mut chunk));
+                (rows, counters) = (0, HashSet::new());
+            }
+            rows += more_rows;
+            counters.extend(names);
+            chunk.push((key, change));
+        }
+        chunks.push(chunk);
+        chunks
     }
 
     async fn apply_chunk<K: EdgeKey>(&self, edges: &[(K, Change)]) -> Result<(), Error> {
@@ -94,23 +121,40 @@ impl Store {
             if writes.is_empty() {
                 return Ok(());
             }
-            match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
+            match self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes))
+                .send()
+                .await
+            {
                 Ok(_) => return Ok(()),
                 Err(error) if met_another_write(&error) => back_off(tries).await,
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Unavailable("others kept writing the same edges".to_owned()))
+        Err(Error::Unavailable(
+            "others kept writing the same edges".to_owned(),
+        ))
     }
 
     async fn stored_edges<'k, K: EdgeKey + 'k>(
         &self,
         keys: impl Iterator<Item = &'k K>,
     ) -> Result<HashMap<K, Edge>, Error> {
-        let rows: Vec<Row> = keys.filter_map(|key| key.rows(&self.tables).into_iter().next()).collect();
-        let Some(table) = rows.first().map(|row| row.table) else { return Ok(HashMap::new()) };
-        let items = self.batch_get(table, rows.into_iter().map(|row| row.key).collect(), None).await?;
-        items.iter().map(|row| Ok((K::of(row)?, read_edge(row)?))).collect()
+        let rows: Vec<Row> = keys
+            .filter_map(|key| key.rows(&self.tables).into_iter().next())
+            .collect();
+        let Some(table) = rows.first().map(|row| row.table) else {
+            return Ok(HashMap::new());
+        };
+        let items = self
+            .batch_get(table, rows.into_iter().map(|row| row.key).collect(), None)
+            .await?;
+        items
+            .iter()
+            .map(|row| Ok((K::of(row)?, read_edge(row)?)))
+            .collect()
     }
 
     fn writes<K: EdgeKey>(
@@ -122,7 +166,9 @@ impl Store {
         let mut sums: HashMap<String, (Counter, i64, Version)> = HashMap::new();
         for (key, change) in edges {
             let known = stored.get(key).copied();
-            let Outcome::Becomes { edge, delta } = Edge::after(known, *change) else { continue };
+            let Outcome::Becomes { edge, delta } = Edge::after(known, *change) else {
+                continue;
+            };
             for (at, row) in key.rows(&self.tables).into_iter().enumerate() {
                 writes.push(put_edge(row, edge, (at == 0).then_some(known))?);
             }
@@ -137,22 +183,22 @@ impl Store {
     }
 }
 
-trait ConcatFailures<K> {
-    fn concat_failures(self) -> Vec<(K, Error)>;
-}
-
-impl<K> ConcatFailures<K> for Vec<Vec<(K, Error)>> {
-    fn concat_failures(self) -> Vec<(K, Error)> {
-        self.into_iter().flatten().collect()
-    }
-}
-
 /// Whether the transaction failed only because others wrote the same items at the same time.
 pub(super) fn met_another_write<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-            let codes = || canceled.cancellation_reasons().iter().filter_map(|reason| reason.code());
-            codes().all(|code| matches!(code, "None" | "ConditionalCheckFailed" | "TransactionConflict"))
+            let codes = || {
+                canceled
+                    .cancellation_reasons()
+                    .iter()
+                    .filter_map(|reason| reason.code())
+            };
+            codes().all(|code| {
+                matches!(
+                    code,
+                    "None" | "ConditionalCheckFailed" | "TransactionConflict"
+                )
+            })
         }
         Some(TransactWriteItemsError::TransactionInProgressException(_)) => true,
         _ => false,
@@ -180,7 +226,9 @@ fn put_edge(row: Row, edge: Edge, was: Option<Option<Edge>>) -> Result<TransactW
         let expires = Timestamp::now().plus_seconds(TOMBSTONE_DAYS * 24 * 60 * 60);
         attributes.insert("expires_at".to_owned(), n(expires.seconds()));
     }
-    let put = Put::builder().table_name(row.table).set_item(Some(attributes));
+    let put = Put::builder()
+        .table_name(row.table)
+        .set_item(Some(attributes));
     let put = match was {
         None => put,
         Some(None) => put
@@ -191,11 +239,17 @@ fn put_edge(row: Row, edge: Edge, was: Option<Option<Edge>>) -> Result<TransactW
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":known", n(known.version.micros())),
     };
-    Ok(TransactWriteItem::builder().put(put.build().map_err(Error::broken)?).build())
+    Ok(TransactWriteItem::builder()
+        .put(put.build().map_err(Error::broken)?)
+        .build())
 }
 
 /// Moves a counter, and dates the row if this is the first trace of it.
-pub(super) fn add(counter: Counter, sum: i64, first_seen: Timestamp) -> Result<TransactWriteItem, Error> {
+pub(super) fn add(
+    counter: Counter,
+    sum: i64,
+    first_seen: Timestamp,
+) -> Result<TransactWriteItem, Error> {
     let update = Update::builder()
         .table_name(counter.row.table)
         .set_key(Some(counter.row.key))
@@ -203,10 +257,14 @@ pub(super) fn add(counter: Counter, sum: i64, first_seen: Timestamp) -> Result<T
         .expression_attribute_values(":sum", n(sum));
     let update = if counter.dated {
         update
-            .update_expression("SET created_at = if_not_exists(created_at, :seen) ADD #counter :sum")
+            .update_expression(
+                "SET created_at = if_not_exists(created_at, :seen) ADD #counter :sum",
+            )
             .expression_attribute_values(":seen", n(first_seen.millis()))
     } else {
         update.update_expression("ADD #counter :sum")
     };
-    Ok(TransactWriteItem::builder().update(update.build().map_err(Error::broken)?).build())
+    Ok(TransactWriteItem::builder()
+        .update(update.build().map_err(Error::broken)?)
+        .build())
 }

@@ -51,14 +51,16 @@ fn user(row: &Item) -> Result<UserId, Error> {
 
 impl EdgeKey for FollowEdge {
     type Hub = UserId;
-    const WRITES: usize = 3;
 
     fn hub(&self) -> UserId {
         self.followee.clone()
     }
 
     fn rows<'a>(&self, tables: &'a Tables) -> Vec<Row<'a>> {
-        let row = |list, of, user| Row { table: tables.follows.as_str(), key: key(list, of, user) };
+        let row = |list, of, user| Row {
+            table: tables.follows.as_str(),
+            key: key(list, of, user),
+        };
         vec![
             row(FollowList::Followers, &self.followee, &self.follower),
             row(FollowList::Following, &self.follower, &self.followee),
@@ -67,30 +69,57 @@ impl EdgeKey for FollowEdge {
 
     fn counters<'a>(&self, tables: &'a Tables) -> Vec<(String, Counter<'a>)> {
         let counter = |name, id: &UserId| {
-            let row = Row { table: tables.users.as_str(), key: item([("id", s(id))]) };
-            (format!("{name}#{id}"), Counter { row, name, dated: true })
+            let row = Row {
+                table: tables.users.as_str(),
+                key: item([("id", s(id))]),
+            };
+            (
+                format!("{name}#{id}"),
+                Counter {
+                    row,
+                    name,
+                    dated: true,
+                },
+            )
         };
-        vec![counter("followers", &self.followee), counter("following", &self.follower)]
+        vec![
+            counter("followers", &self.followee),
+            counter("following", &self.follower),
+        ]
     }
 
     fn of(row: &Item) -> Result<Self, Error> {
         let list = row.text("list")?;
-        let followee = list.strip_prefix("followers#").ok_or_else(|| Error::broken(list))?;
-        Ok(Self { follower: user(row)?, followee: UserId::parse(followee).map_err(Error::broken)? })
+        let followee = list
+            .strip_prefix("followers#")
+            .ok_or_else(|| Error::broken(list))?;
+        Ok(Self {
+            follower: user(row)?,
+            followee: UserId::parse(followee).map_err(Error::broken)?,
+        })
     }
 }
 
 impl Store {
     /// Applies queued follows; answers those that could not be written.
-    pub async fn apply_follows(&self, words: impl IntoIterator<Item = (FollowEdge, Change)>) -> Vec<(FollowEdge, Error)> {
+    pub async fn apply_follows(
+        &self,
+        words: impl IntoIterator<Item = (FollowEdge, Change)>,
+    ) -> Vec<(FollowEdge, Error)> {
         self.apply(words).await
     }
 
     /// Which of these users the user follows.
     pub async fn followed(&self, by: &UserId, users: &[UserId]) -> Result<HashSet<UserId>, Error> {
-        let keys = users.iter().map(|other| key(FollowList::Following, by, other)).collect();
+        let keys = users
+            .iter()
+            .map(|other| key(FollowList::Following, by, other))
+            .collect();
         let rows = self.batch_get(&self.tables.follows, keys, None).await?;
-        rows.iter().filter(|row| row.flag("active")).map(user).collect()
+        rows.iter()
+            .filter(|row| row.flag("active"))
+            .map(user)
+            .collect()
     }
 
     /// Everybody the user follows, in the order of their ids.
@@ -121,7 +150,11 @@ impl Store {
     }
 
     /// The followers of a range, and where to read on if there were more than `most` rows.
-    pub async fn followers_in(&self, range: &Followers, most: i32) -> Result<(Vec<UserId>, Option<UserId>), Error> {
+    pub async fn followers_in(
+        &self,
+        range: &Followers,
+        most: i32,
+    ) -> Result<(Vec<UserId>, Option<UserId>), Error> {
         let bounds = match (&range.after, &range.upto) {
             (None, None) => "",
             (Some(_), None) => " AND #user > :after",
@@ -148,7 +181,11 @@ impl Store {
             query = query.expression_attribute_values(":upto", s(upto));
         }
         let output = query.send().await?;
-        let mut followers = output.items().iter().map(user).collect::<Result<Vec<_>, _>>()?;
+        let mut followers = output
+            .items()
+            .iter()
+            .map(user)
+            .collect::<Result<Vec<_>, _>>()?;
         followers.retain(|follower| Some(follower) != range.after.as_ref());
         let next = output.last_evaluated_key.as_ref().map(user).transpose()?;
         Ok((followers, next))

@@ -52,7 +52,10 @@ impl Once {
             ("fingerprint", s(&self.fingerprint)),
             ("status", n(answer.status)),
             ("body", s(&answer.body)),
-            ("expires_at", n(Timestamp::now().plus_seconds(HOURS * 60 * 60).seconds())),
+            (
+                "expires_at",
+                n(Timestamp::now().plus_seconds(HOURS * 60 * 60).seconds()),
+            ),
         ]);
         if let Some(location) = &answer.location {
             record.insert("location".to_owned(), s(location));
@@ -86,7 +89,9 @@ impl Store {
             .consistent_read(true)
             .send()
             .await?;
-        let Some(record) = output.item else { return Ok(None) };
+        let Some(record) = output.item else {
+            return Ok(None);
+        };
         if record.number("expires_at")? < Timestamp::now().seconds() {
             return Ok(None);
         }

@@ -27,7 +27,10 @@ pub(super) fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> Attribut
 
 /// An item, or a key, of these attributes.
 pub(super) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
-    attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    attributes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// Reads attributes out of an item.
@@ -39,52 +42,85 @@ pub(super) trait Read {
     fn texts(&self, name: &str) -> Result<Vec<&str>, Error>;
 
     fn number(&self, name: &str) -> Result<i64, Error> {
-        self.maybe_number(name)?.ok_or_else(|| Error::broken(format_args!("no {name}")))
+        self.maybe_number(name)?
+            .ok_or_else(|| Error::broken(format_args!("no {name}")))
     }
 
     /// A counter: 0 where it was never moved.
     fn count(&self, name: &str) -> Result<u64, Error> {
-        u64::try_from(self.maybe_number(name)?.unwrap_or(0)).map_err(|_| Error::broken(format_args!("{name} below 0")))
+        u64::try_from(self.maybe_number(name)?.unwrap_or(0))
+            .map_err(|_| Error::broken(format_args!("{name} below 0")))
     }
 }
 
 impl Read for Item {
     fn text(&self, name: &str) -> Result<&str, Error> {
-        self.maybe_text(name).ok_or_else(|| Error::broken(format_args!("no {name}")))
+        self.maybe_text(name)
+            .ok_or_else(|| Error::broken(format_args!("no {name}")))
     }
 
     fn maybe_text(&self, name: &str) -> Option<&str> {
-        self.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
+        self.get(name)
+            .and_then(|value| value.as_s().ok())
+            .map(String::as_str)
     }
 
     fn maybe_number(&self, name: &str) -> Result<Option<i64>, Error> {
-        let Some(value) = self.get(name) else { return Ok(None) };
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
         let number = value.as_n().ok().and_then(|text| text.parse().ok());
-        number.map(Some).ok_or_else(|| Error::broken(format_args!("{name} is not a number")))
+        number
+            .map(Some)
+            .ok_or_else(|| Error::broken(format_args!("{name} is not a number")))
     }
 
     fn flag(&self, name: &str) -> bool {
-        self.get(name).and_then(|value| value.as_bool().ok()).copied().unwrap_or(false)
+        self.get(name)
+            .and_then(|value| value.as_bool().ok())
+            .copied()
+            .unwrap_or(false)
     }
 
     fn texts(&self, name: &str) -> Result<Vec<&str>, Error> {
-        let Some(value) = self.get(name) else { return Ok(Vec::new()) };
-        let values = value.as_l().map_err(|_| Error::broken(format_args!("{name} is not a list")))?;
+        let Some(value) = self.get(name) else {
+            return Ok(Vec::new());
+        };
+        let values = value
+            .as_l()
+            .map_err(|_| Error::broken(format_args!("{name} is not a list")))?;
         values
             .iter()
-            .map(|value| value.as_s().map(String::as_str).map_err(|_| Error::broken(format_args!("{name} holds no text"))))
+            .map(|value| {
+                value
+                    .as_s()
+                    .map(String::as_str)
+                    .map_err(|_| Error::broken(format_args!("{name} holds no text")))
+            })
             .collect()
     }
 }
 
 impl Store {
     /// The items of these keys that exist, read consistently, in any order; at most `fields` of each.
-    pub(super) async fn batch_get(&self, table: &str, keys: Vec<Item>, fields: Option<&str>) -> Result<Vec<Item>, Error> {
-        let batches = keys.chunks(BATCH_GET).map(|keys| self.batch_get_once(table, keys.to_vec(), fields));
+    pub(super) async fn batch_get(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        fields: Option<&str>,
+    ) -> Result<Vec<Item>, Error> {
+        let batches = keys
+            .chunks(BATCH_GET)
+            .map(|keys| self.batch_get_once(table, keys.to_vec(), fields));
         Ok(try_join_all(batches).await?.into_iter().flatten().collect())
     }
 
-    async fn batch_get_once(&self, table: &str, keys: Vec<Item>, fields: Option<&str>) -> Result<Vec<Item>, Error> {
+    async fn batch_get_once(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        fields: Option<&str>,
+    ) -> Result<Vec<Item>, Error> {
         let wanted = KeysAndAttributes::builder()
             .set_keys(Some(keys))
             .consistent_read(true)
@@ -94,7 +130,12 @@ impl Store {
         let mut wanted = HashMap::from([(table.to_owned(), wanted)]);
         let mut items = Vec::new();
         for tries in 0..UNPROCESSED_TRIES {
-            let output = self.client.batch_get_item().set_request_items(Some(wanted)).send().await?;
+            let output = self
+                .client
+                .batch_get_item()
+                .set_request_items(Some(wanted))
+                .send()
+                .await?;
             items.extend(output.responses.unwrap_or_default().into_values().flatten());
             wanted = output.unprocessed_keys.unwrap_or_default();
             if wanted.is_empty() {
@@ -102,6 +143,8 @@ impl Store {
             }
             back_off(tries).await;
         }
-        Err(Error::Unavailable("throttled: keys left unprocessed".to_owned()))
+        Err(Error::Unavailable(
+            "throttled: keys left unprocessed".to_owned(),
+        ))
     }
 }

@@ -25,23 +25,38 @@ fn key(post: PostId, user: &str) -> Item {
 
 impl EdgeKey for LikeEdge {
     type Hub = PostId;
-    const WRITES: usize = 1;
 
     fn hub(&self) -> PostId {
         self.post
     }
 
     fn rows<'a>(&self, tables: &'a Tables) -> Vec<Row<'a>> {
-        vec![Row { table: &tables.likes, key: key(self.post, self.user.as_str()) }]
+        vec![Row {
+            table: &tables.likes,
+            key: key(self.post, self.user.as_str()),
+        }]
     }
 
     fn counters<'a>(&self, tables: &'a Tables) -> Vec<(String, Counter<'a>)> {
-        let row = Row { table: &tables.likes, key: key(self.post, COUNT) };
-        vec![(self.post.to_string(), Counter { row, name: "likes", dated: false })]
+        let row = Row {
+            table: &tables.likes,
+            key: key(self.post, COUNT),
+        };
+        vec![(
+            self.post.to_string(),
+            Counter {
+                row,
+                name: "likes",
+                dated: false,
+            },
+        )]
     }
 
     fn of(row: &Item) -> Result<Self, Error> {
-        Ok(Self { user: user(row)?, post: post(row)? })
+        Ok(Self {
+            user: user(row)?,
+            post: post(row)?,
+        })
     }
 }
 
@@ -55,21 +70,40 @@ fn post(row: &Item) -> Result<PostId, Error> {
 
 impl Store {
     /// Applies queued likes; answers those that could not be written.
-    pub async fn apply_likes(&self, words: impl IntoIterator<Item = (LikeEdge, Change)>) -> Vec<(LikeEdge, Error)> {
+    pub async fn apply_likes(
+        &self,
+        words: impl IntoIterator<Item = (LikeEdge, Change)>,
+    ) -> Vec<(LikeEdge, Error)> {
         self.apply(words).await
     }
 
     /// The exact counts of these posts; those never liked are absent.
-    pub async fn post_counts(&self, posts: &[PostId]) -> Result<HashMap<PostId, PostCounts>, Error> {
+    pub async fn post_counts(
+        &self,
+        posts: &[PostId],
+    ) -> Result<HashMap<PostId, PostCounts>, Error> {
         let keys = posts.iter().map(|&post| key(post, COUNT)).collect();
         let rows = self.batch_get(&self.tables.likes, keys, None).await?;
-        rows.iter().map(|row| Ok((post(row)?, PostCounts { likes: row.count("likes")?, comments: 0 }))).collect()
+        rows.iter()
+            .map(|row| {
+                Ok((
+                    post(row)?,
+                    PostCounts {
+                        likes: row.count("likes")?,
+                        comments: 0,
+                    },
+                ))
+            })
+            .collect()
     }
 
     /// Which of these posts the user likes.
     pub async fn liked(&self, by: &UserId, posts: &[PostId]) -> Result<HashSet<PostId>, Error> {
         let keys = posts.iter().map(|&post| key(post, by.as_str())).collect();
         let rows = self.batch_get(&self.tables.likes, keys, None).await?;
-        rows.iter().filter(|row| row.flag("active")).map(post).collect()
+        rows.iter()
+            .filter(|row| row.flag("active"))
+            .map(post)
+            .collect()
     }
 }

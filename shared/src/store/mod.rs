@@ -62,7 +62,11 @@ impl<E: ProvideErrorMetadata, R: fmt::Debug> From<SdkError<E, R>> for Error {
         let what = match &error {
             SdkError::ServiceError(service) => {
                 let meta = service.err().meta();
-                format!("{}: {}", meta.code().unwrap_or("?"), meta.message().unwrap_or(""))
+                format!(
+                    "{}: {}",
+                    meta.code().unwrap_or("?"),
+                    meta.message().unwrap_or("")
+                )
             }
             SdkError::TimeoutError(_) => "timed out".to_owned(),
             SdkError::DispatchFailure(failure) => format!("no connection: {failure:?}"),
@@ -98,7 +102,10 @@ impl Store {
     }
 
     /// Opens the store whose tables' names are looked up by those variables.
-    pub fn new<E>(config: &aws_config::SdkConfig, name: impl Fn(&str) -> Result<String, E>) -> Result<Self, E> {
+    pub fn new<E>(
+        config: &aws_config::SdkConfig,
+        name: impl Fn(&str) -> Result<String, E>,
+    ) -> Result<Self, E> {
         Ok(Self {
             client: Client::new(config),
             tables: Tables {
@@ -120,5 +127,8 @@ const CONFLICT_TRIES: u32 = 8;
 /// each with full jitter (Brooker, "Exponential Backoff And Jitter").
 async fn back_off(tries: u32) {
     let most = 5_u64 << tries.min(6);
-    tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(1..=most))).await;
+    tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(
+        1..=most,
+    )))
+    .await;
 }

@@ -106,7 +106,9 @@ impl Store {
             Err(error) => return Err(error.into()),
         };
         match mark(&row)? {
-            Some(mark) if !row.contains_key("chunks") && mark.rev == of_rev => self.clear(&mark).await,
+            Some(mark) if !row.contains_key("chunks") && mark.rev == of_rev => {
+                self.clear(&mark).await
+            }
             _ => Ok(()),
         }
     }
@@ -161,16 +163,22 @@ impl Store {
         });
         let outputs = try_join_all(shards).await?;
         let rows = outputs.iter().flat_map(|output| output.items());
-        rows.map(|row| PostId::parse(row.text("id")?).map_err(Error::broken)).collect()
+        rows.map(|row| PostId::parse(row.text("id")?).map_err(Error::broken))
+            .collect()
     }
 }
 
 fn lost(error: Option<&UpdateItemError>) -> bool {
-    matches!(error, Some(UpdateItemError::ConditionalCheckFailedException(_)))
+    matches!(
+        error,
+        Some(UpdateItemError::ConditionalCheckFailedException(_))
+    )
 }
 
 /// Whether a conditional write's condition held.
-fn held<R: std::fmt::Debug>(sent: Result<(), aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>>) -> Result<bool, Error> {
+fn held<R: std::fmt::Debug>(
+    sent: Result<(), aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>>,
+) -> Result<bool, Error> {
     match sent {
         Ok(()) => Ok(true),
         Err(error) if lost(error.as_service_error()) => Ok(false),

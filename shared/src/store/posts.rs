@@ -17,7 +17,9 @@ use super::idempotency::{Answer, Known, Once};
 use super::item::{Item, Read, item, list, n, s};
 use super::outbox::shard;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
-use crate::domain::{CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Timestamp, UserId};
+use crate::domain::{
+    CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Timestamp, UserId,
+};
 
 /// How long the tombstone of a deleted post stays.
 const TOMBSTONE_DAYS: i64 = 30;
@@ -81,12 +83,20 @@ pub(super) fn author(row: &Item) -> Result<UserId, Error> {
 }
 
 pub(super) fn images(row: &Item) -> Result<Vec<ImageKey>, Error> {
-    row.texts("images")?.into_iter().map(|key| ImageKey::parse(key).map_err(Error::broken)).collect()
+    row.texts("images")?
+        .into_iter()
+        .map(|key| ImageKey::parse(key).map_err(Error::broken))
+        .collect()
 }
 
 fn draft(row: &Item) -> Result<Draft, Error> {
     let text = PostText::parse(row.text("text")?).map_err(Error::broken)?;
-    let cats = row.texts("cats")?.into_iter().map(CatId::parse).collect::<Result<_, _>>().map_err(Error::broken)?;
+    let cats = row
+        .texts("cats")?
+        .into_iter()
+        .map(CatId::parse)
+        .collect::<Result<_, _>>()
+        .map_err(Error::broken)?;
     Draft::new(text, images(row)?, cats).map_err(Error::broken)
 }
 
@@ -125,18 +135,34 @@ impl Store {
     ) -> Result<Created, Error> {
         for tries in 0..CONFLICT_TRIES {
             let mut writes = vec![
-                TransactWriteItem::builder().put(self.put_post(post, due)?).build(),
-                TransactWriteItem::builder().put(self.put_in_list(post)?).build(),
+                TransactWriteItem::builder()
+                    .put(self.put_post(post, due)?)
+                    .build(),
+                TransactWriteItem::builder()
+                    .put(self.put_in_list(post)?)
+                    .build(),
                 self.count_posts(&post.author, 1)?,
             ];
             if let Some((once, answer)) = once {
                 let put = once.put(&self.tables.idempotency, answer)?;
                 writes.push(TransactWriteItem::builder().put(put).build());
             }
-            let sent = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
-            let Err(error) = sent else { return Ok(Created::Now) };
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes))
+                .send()
+                .await;
+            let Err(error) = sent else {
+                return Ok(Created::Now);
+            };
             if failed_condition(&error, 0) {
-                return Ok(Created::IdTaken);
+                // Ours, if an earlier try was written and only its answer was lost.
+                let ours = self
+                    .post(post.id)
+                    .await?
+                    .is_some_and(|stored| stored == *post);
+                return Ok(if ours { Created::Now } else { Created::IdTaken });
             }
             if failed_condition(&error, 3)
                 && let Some((once, _)) = once
@@ -149,7 +175,9 @@ impl Store {
             }
             back_off(tries).await;
         }
-        Err(Error::Unavailable("the author's other writes kept coming first".to_owned()))
+        Err(Error::Unavailable(
+            "the author's other writes kept coming first".to_owned(),
+        ))
     }
 
     fn put_post(&self, post: &Post, due: Timestamp) -> Result<Put, Error> {
@@ -172,14 +200,28 @@ impl Store {
     fn put_in_list(&self, post: &Post) -> Result<Put, Error> {
         Put::builder()
             .table_name(&self.tables.post_lists)
-            .set_item(Some(item([("list", s(author_list(&post.author))), ("post", s(post.id))])))
+            .set_item(Some(item([
+                ("list", s(author_list(&post.author))),
+                ("post", s(post.id)),
+            ])))
             .build()
             .map_err(Error::broken)
     }
 
     fn count_posts(&self, author: &UserId, sum: i64) -> Result<TransactWriteItem, Error> {
-        let row = Row { table: &self.tables.users, key: item([("id", s(author))]) };
-        add(Counter { row, name: "posts", dated: true }, sum, Timestamp::now())
+        let row = Row {
+            table: &self.tables.users,
+            key: item([("id", s(author))]),
+        };
+        add(
+            Counter {
+                row,
+                name: "posts",
+                dated: true,
+            },
+            sum,
+            Timestamp::now(),
+        )
     }
 
     /// Those of these posts that exist.
@@ -198,8 +240,17 @@ impl Store {
     }
 
     /// The ids of an author's posts, newest first: those older than a position, at most so many.
-    pub async fn posts_by(&self, author: &UserId, before: Option<PostId>, most: usize) -> Result<Vec<PostId>, Error> {
-        let bound = if before.is_some() { " AND post < :before" } else { "" };
+    pub async fn posts_by(
+        &self,
+        author: &UserId,
+        before: Option<PostId>,
+        most: usize,
+    ) -> Result<Vec<PostId>, Error> {
+        let bound = if before.is_some() {
+            " AND post < :before"
+        } else {
+            ""
+        };
         let mut found = Vec::new();
         let mut from = None;
         while found.len() < most {
@@ -249,7 +300,11 @@ impl Store {
         due: Timestamp,
     ) -> Result<Revised, PostError> {
         for tries in 0..CONFLICT_TRIES {
-            let row = self.post_row(id).await?.filter(|row| !is_deleted(row)).ok_or(PostError::NotFound)?;
+            let row = self
+                .post_row(id)
+                .await?
+                .filter(|row| !is_deleted(row))
+                .ok_or(PostError::NotFound)?;
             let Revised { mut post, rev } = revised(&row)?;
             if post.author != *caller {
                 return Err(PostError::NotAuthor);
@@ -282,10 +337,16 @@ impl Store {
             match sent {
                 Ok(_) => {
                     post.edited_at = Some(edited_at);
-                    return Ok(Revised { post, rev: rev.saturating_add(1) });
+                    return Ok(Revised {
+                        post,
+                        rev: rev.saturating_add(1),
+                    });
                 }
                 Err(error) => match error.as_service_error() {
-                    Some(UpdateItemError::ConditionalCheckFailedException(_) | UpdateItemError::TransactionConflictException(_)) => back_off(tries).await,
+                    Some(
+                        UpdateItemError::ConditionalCheckFailedException(_)
+                        | UpdateItemError::TransactionConflictException(_),
+                    ) => back_off(tries).await,
                     _ => return Err(Error::from(error).into()),
                 },
             }
@@ -295,20 +356,40 @@ impl Store {
 
     /// Deletes the caller's post. One that was deleted before is not found, unless what must follow
     /// is not done yet.
-    pub async fn delete_post(&self, id: PostId, caller: &UserId, due: Timestamp) -> Result<Removed, PostError> {
+    pub async fn delete_post(
+        &self,
+        id: PostId,
+        caller: &UserId,
+        due: Timestamp,
+    ) -> Result<Removed, PostError> {
         for tries in 0..CONFLICT_TRIES {
             let row = self.post_row(id).await?.ok_or(PostError::NotFound)?;
             let rev = rev(&row)?;
             if is_deleted(&row) {
                 let unfinished = row.contains_key("outbox") && author(&row)? == *caller;
-                return if unfinished { Ok(Removed { rev, before: true }) } else { Err(PostError::NotFound) };
+                return if unfinished {
+                    Ok(Removed { rev, before: true })
+                } else {
+                    Err(PostError::NotFound)
+                };
             }
             if author(&row)? != *caller {
                 return Err(PostError::NotAuthor);
             }
             let writes = self.deletion(id, caller, rev, due)?;
-            match self.client.transact_write_items().set_transact_items(Some(writes)).send().await {
-                Ok(_) => return Ok(Removed { rev: rev.saturating_add(1), before: false }),
+            match self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes))
+                .send()
+                .await
+            {
+                Ok(_) => {
+                    return Ok(Removed {
+                        rev: rev.saturating_add(1),
+                        before: false,
+                    });
+                }
                 Err(error) if met_another_write(&error) => back_off(tries).await,
                 Err(error) => return Err(Error::from(error).into()),
             }
@@ -316,7 +397,13 @@ impl Store {
         Err(Error::Unavailable("others kept changing the same post".to_owned()).into())
     }
 
-    fn deletion(&self, id: PostId, by: &UserId, rev: u32, due: Timestamp) -> Result<Vec<TransactWriteItem>, Error> {
+    fn deletion(
+        &self,
+        id: PostId,
+        by: &UserId,
+        rev: u32,
+        due: Timestamp,
+    ) -> Result<Vec<TransactWriteItem>, Error> {
         let now = Timestamp::now();
         let bury = Update::builder()
             .table_name(&self.tables.posts)

@@ -4,14 +4,18 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::ReturnValue;
 
-use super::item::{Item, Read, item, s, n};
+use super::item::{Item, Read, item, n, s};
 use super::{Error, Store};
 use crate::domain::{Handle, Profile, Timestamp, UserId};
 
 fn profile(row: &Item) -> Result<Profile, Error> {
     Ok(Profile {
         id: UserId::parse(row.text("id")?).map_err(Error::broken)?,
-        handle: row.maybe_text("handle").map(Handle::parse).transpose().map_err(Error::broken)?,
+        handle: row
+            .maybe_text("handle")
+            .map(Handle::parse)
+            .transpose()
+            .map_err(Error::broken)?,
         name: row.maybe_text("name").map(str::to_owned),
         bio: row.maybe_text("bio").map(str::to_owned),
         followers: row.count("followers")?,
@@ -31,7 +35,9 @@ impl Store {
     pub async fn profiles(&self, ids: &[UserId]) -> Result<HashMap<UserId, Profile>, Error> {
         let keys = ids.iter().map(|id| item([("id", s(id))])).collect();
         let rows = self.batch_get(&self.tables.users, keys, None).await?;
-        rows.iter().map(|row| profile(row).map(|profile| (profile.id.clone(), profile))).collect()
+        rows.iter()
+            .map(|row| profile(row).map(|profile| (profile.id.clone(), profile)))
+            .collect()
     }
 
     /// The user, who is thereby known from now on.
