@@ -1,1 +1,15 @@
-//! The suites.
+//! Drives the real binaries on the local stack, as clients, queues and the schedule do.
+
+// Tests say what they expect by failing loudly, and their helpers are tests too.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    missing_docs
+)]
+
+mod contract;
+mod replay;
+mod support;

@@ -1,0 +1,3 @@
+//! What `api.md` promises, status by status, header by header, limit by limit.
+
+mod health;

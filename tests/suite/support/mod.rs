@@ -1,0 +1,14 @@
+//! What all tests share: a stack, users who call it, and waiting for what must come true.
+
+// Each suite uses its own part of this.
+#![allow(dead_code, unused_imports)]
+
+mod poll;
+mod reply;
+mod user;
+mod world;
+
+pub(crate) use poll::{eventually, eventually_within};
+pub(crate) use reply::Reply;
+pub(crate) use user::User;
+pub(crate) use world::World;

@@ -1,0 +1,203 @@
+//! Somebody who calls the API.
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::Reply;
+
+/// Somebody who calls the API: with a token, or anonymous.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    /// The token's `sub`; empty for nobody.
+    pub(crate) id: String,
+    pub(crate) token: Option<String>,
+    url: String,
+    http: Client,
+}
+
+impl User {
+    pub(crate) fn new(id: &str, token: Option<String>, url: &str, http: Client) -> Self {
+        Self { id: id.to_owned(), token, url: url.to_owned(), http }
+    }
+
+    /// The same caller with another token, or with none.
+    pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
+        Self { token: token.map(str::to_owned), ..self.clone() }
+    }
+
+    /// A request to a path, with the token, to be sent by [`User::send`].
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request. Fails if no answer comes.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Reply {
+        match self.try_send(request).await {
+            Ok(reply) => reply,
+            Err(error) => panic!("no answer: {error:?}"),
+        }
+    }
+
+    /// Sends a request that may be left without an answer.
+    pub(crate) async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Reply> {
+        let request = request.build()?;
+        let name = format!("{} {}", request.method(), request.url());
+        Reply::read(name, self.http.execute(request).await?).await
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str) -> Reply {
+        self.send(self.request(method, path)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.call(Method::GET, path).await
+    }
+
+    pub(crate) async fn put(&self, path: &str) -> Reply {
+        self.call(Method::PUT, path).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
+        self.call(Method::DELETE, path).await
+    }
+
+    /// `POST` with a JSON body.
+    pub(crate) async fn create(&self, path: &str, body: &Value) -> Reply {
+        self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// `POST` with a JSON body and an `Idempotency-Key`.
+    pub(crate) async fn create_once(&self, path: &str, key: &str, body: &Value) -> Reply {
+        self.send(self.request(Method::POST, path).header("idempotency-key", key).json(body)).await
+    }
+
+    /// `PATCH` with a JSON body.
+    pub(crate) async fn change(&self, path: &str, body: &Value) -> Reply {
+        self.send(self.request(Method::PATCH, path).json(body)).await
+    }
+
+    // ---- What people do; each fails unless it is answered as api.md says ----
+
+    /// Posts a text and returns the post.
+    pub(crate) async fn post(&self, text: &str) -> Value {
+        self.create("/v1/posts", &json!({ "text": text })).await.expect(201).json()
+    }
+
+    /// Posts a text and returns the post's id.
+    pub(crate) async fn post_id(&self, text: &str) -> String {
+        id_of(&self.post(text).await)
+    }
+
+    pub(crate) async fn read_post(&self, post: &str) -> Value {
+        self.get(&format!("/v1/posts/{post}")).await.expect(200).json()
+    }
+
+    pub(crate) async fn delete_post(&self, post: &str) {
+        self.delete(&format!("/v1/posts/{post}")).await.expect(204);
+    }
+
+    pub(crate) async fn follow(&self, other: &Self) {
+        self.put(&format!("/v1/users/{}/follow", other.id)).await.expect(202);
+    }
+
+    pub(crate) async fn unfollow(&self, other: &Self) {
+        self.delete(&format!("/v1/users/{}/follow", other.id)).await.expect(202);
+    }
+
+    pub(crate) async fn like(&self, post: &str) {
+        self.put(&format!("/v1/posts/{post}/like")).await.expect(202);
+    }
+
+    pub(crate) async fn unlike(&self, post: &str) {
+        self.delete(&format!("/v1/posts/{post}/like")).await.expect(202);
+    }
+
+    /// `GET /v1/users/{id}`: somebody as this caller sees them.
+    pub(crate) async fn see(&self, other: &Self) -> Value {
+        self.get(&format!("/v1/users/{}", other.id)).await.expect(200).json()
+    }
+
+    /// `GET /v1/me`.
+    pub(crate) async fn me(&self) -> Value {
+        self.get("/v1/me").await.expect(200).json()
+    }
+
+    /// The newest posts of the caller's feed, one page.
+    pub(crate) async fn feed(&self, limit: usize) -> Vec<Value> {
+        self.page(&format!("/v1/feed?limit={limit}")).await.0
+    }
+
+    /// The ids of the newest posts of the caller's feed, one page.
+    pub(crate) async fn feed_ids(&self, limit: usize) -> Vec<String> {
+        self.feed(limit).await.iter().map(id_of).collect()
+    }
+
+    /// One page of a list, and the cursor of the next.
+    pub(crate) async fn page(&self, path: &str) -> (Vec<Value>, Option<String>) {
+        let reply = self.get(path).await.expect(200);
+        let page = reply.json();
+        let object = page.as_object().unwrap();
+        assert_eq!(object.keys().collect::<Vec<_>>(), ["items", "next"], "{}", reply.request);
+        let next = match &page["next"] {
+            Value::Null => None,
+            next => Some(next.as_str().unwrap().to_owned()),
+        };
+        (page["items"].as_array().unwrap().clone(), next)
+    }
+
+    /// All items of a list (`/v1/feed`), by pages of this size, each full but the last.
+    pub(crate) async fn walk(&self, list: &str, size: usize) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let (page, next) = self.page(&format!("{list}?limit={size}{cursor}")).await;
+            assert!(page.len() <= size, "{list}: {} items by a limit of {size}", page.len());
+            assert!(next.is_none() || page.len() == size, "{list}: a page that isn't full, and more to come");
+            items.extend(page);
+            match next {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return items,
+            }
+        }
+    }
+
+    /// The ids of all items of a list.
+    pub(crate) async fn walk_ids(&self, list: &str, size: usize) -> Vec<String> {
+        self.walk(list, size).await.iter().map(id_of).collect()
+    }
+
+    /// Uploads these bytes as an image of this type, and returns the key.
+    pub(crate) async fn upload(&self, content_type: &str, bytes: &[u8]) -> String {
+        let wanted = json!({ "content_type": content_type, "size": bytes.len() });
+        let upload = self.create("/v1/uploads", &wanted).await.expect(201).json();
+        self.put_bytes(&upload, bytes).await.expect(200);
+        upload["key"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends an upload's bytes as `POST /v1/uploads` said.
+    pub(crate) async fn put_bytes(&self, upload: &Value, bytes: &[u8]) -> Reply {
+        let method = upload["method"].as_str().unwrap().parse().unwrap();
+        let mut request = self.http.request(method, upload["url"].as_str().unwrap()).body(bytes.to_vec());
+        for (name, value) in upload["headers"].as_object().unwrap() {
+            // reqwest writes the length itself, and twice if told.
+            if name != "content-length" {
+                request = request.header(name, value.as_str().unwrap());
+            }
+        }
+        self.send(request).await
+    }
+
+    /// An HTTP client, for addresses outside the API.
+    pub(crate) fn http(&self) -> &Client {
+        &self.http
+    }
+}
+
+/// The id of a post, of a user, of anything.
+pub(crate) fn id_of(item: &Value) -> String {
+    item["id"].as_str().unwrap_or_else(|| panic!("no id: {item}")).to_owned()
+}

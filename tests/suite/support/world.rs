@@ -1,0 +1,106 @@
+//! A stack with users on it.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use purrline_local::{Options, Stack};
+use reqwest::Client;
+use tokio::sync::OnceCell;
+
+use super::User;
+
+/// How long a request may take: longer than any function may.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long queues may take to empty.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// The stack of all tests that change nothing of it.
+static SHARED: OnceCell<Arc<Stack>> = OnceCell::const_new();
+
+/// A stack, and users who call it. All of [`Stack`]'s methods are here too.
+#[derive(Debug, Clone)]
+pub(crate) struct World {
+    stack: Arc<Stack>,
+    http: Client,
+}
+
+impl Deref for World {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+impl World {
+    /// The stack that tests share which inject no faults, change no settings, and count no calls.
+    pub(crate) async fn shared() -> Self {
+        let stack = SHARED.get_or_init(|| async { start(Self::options()).await }).await;
+        Self::on(Arc::clone(stack))
+    }
+
+    /// A stack of the test's own.
+    pub(crate) async fn own() -> Self {
+        Self::with(Self::options()).await
+    }
+
+    /// A stack of the test's own, started with these options; see [`World::options`].
+    pub(crate) async fn with(options: Options) -> Self {
+        Self::on(start(options).await)
+    }
+
+    fn on(stack: Arc<Stack>) -> Self {
+        // Connections belong to the runtime of one test, so each test has a client of its own.
+        let http = Client::builder().timeout(TIMEOUT).no_proxy().build().unwrap();
+        Self { stack, http }
+    }
+
+    /// The deployed template with the binaries of this build, keeping no data.
+    pub(crate) fn options() -> Options {
+        Options::new(repository().join("template.yaml"), binaries())
+    }
+
+    /// A user of this name whom no other test knows.
+    pub(crate) fn user(&self, name: &str) -> User {
+        static USERS: AtomicUsize = AtomicUsize::new(0);
+        self.user_called(&format!("{name}-{}", USERS.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The user of this very id.
+    pub(crate) fn user_called(&self, id: &str) -> User {
+        User::new(id, Some(self.token(id).unwrap()), self.url(), self.http.clone())
+    }
+
+    /// Somebody without a token.
+    pub(crate) fn anonymous(&self) -> User {
+        User::new("", None, self.url(), self.http.clone())
+    }
+
+    /// Waits until every queue is empty and nothing runs. On a shared stack other tests' requests
+    /// count too: wait for what is expected there, with [`super::eventually`], where that says enough.
+    pub(crate) async fn drained(&self) {
+        assert!(self.drain(DRAIN).await, "not drained: {:#?}", self.status().await);
+    }
+}
+
+async fn start(options: Options) -> Arc<Stack> {
+    match Stack::start(options).await {
+        Ok(stack) => Arc::new(stack),
+        Err(error) => panic!("the stack doesn't start: {error}"),
+    }
+}
+
+/// The repository's root.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// The folder of the functions' binaries: `target/<profile>`, above the `deps` that this test is in.
+fn binaries() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    test.parent().and_then(Path::parent).unwrap().to_owned()
+}
