@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use purrline_local::{Options, Stack};
+use purrline_local::{Log, Options, Stack};
 use reqwest::Client;
 use tokio::sync::OnceCell;
 
@@ -59,9 +59,14 @@ impl World {
         Self { stack, http }
     }
 
-    /// The deployed template with the binaries of this build, keeping no data.
+    /// The deployed template with the binaries of this build, keeping no data. With `TEST_LOG` set,
+    /// the functions' lines are printed.
     pub(crate) fn options() -> Options {
-        Options::new(repository().join("template.yaml"), binaries())
+        let mut options = Options::new(repository().join("template.yaml"), binaries());
+        if std::env::var_os("TEST_LOG").is_some() {
+            options.log = Log::Stream;
+        }
+        options
     }
 
     /// A user of this name whom no other test knows.
