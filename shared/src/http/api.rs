@@ -19,7 +19,7 @@ use super::routes::{self, Found};
 use super::settings::{Origins, Settings};
 use super::sign_in::SignIn;
 use super::{AlbEvent, AlbResponse, Problem};
-use crate::domain::Timestamp;
+use crate::deadline::time_left;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -27,10 +27,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(3600);
 /// What is left of a function's time for answering that it ran out.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(300);
-/// How long a request may take where no credible deadline is told.
-const DEFAULT_BUDGET: Duration = Duration::from_secs(10);
-/// A deadline this far back is none: `cargo lambda` tells such.
-const STALE_DEADLINE: Duration = Duration::from_secs(60);
 /// The largest answer: the load balancer takes 1 MB.
 const MAX_ANSWER: usize = 1024 * 1024;
 
@@ -81,7 +77,7 @@ impl Api {
                 (
                     method,
                     route,
-                    self.with_cors(request, found, budget(context.deadline))
+                    self.with_cors(request, found, time_left(context, DEADLINE_MARGIN))
                         .await,
                 )
             }
@@ -195,16 +191,6 @@ fn cors(origins: Origins) -> CorsLayer {
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY])
         .expose_headers([LOCATION, RETRY_AFTER, REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)
-}
-
-/// How long a request may take, given the invocation's deadline in milliseconds since the epoch.
-fn budget(deadline: u64) -> Duration {
-    let now = Duration::from_millis(u64::try_from(Timestamp::now().millis()).unwrap_or(0));
-    let deadline = Duration::from_millis(deadline);
-    if deadline + STALE_DEADLINE < now {
-        return DEFAULT_BUDGET;
-    }
-    deadline.saturating_sub(now).saturating_sub(DEADLINE_MARGIN)
 }
 
 /// Adds the request's id, and turns whatever failed into a problem.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use axum::extract::FromRequestParts;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -208,6 +209,10 @@ impl<S: Sync> FromRequestParts<S> for Fields {
             return Err(Problem::unsupported_media_type(
                 "Send application/json in UTF-8.",
             ));
+        }
+        let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+        if !parts.headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+            return Err(Problem::unsupported_media_type("Send the body as it is, without encoding."));
         }
         match parts.extensions.get() {
             Some(RawBody(body)) => Self::read(body),
