@@ -258,7 +258,8 @@ impl Store {
                 .client
                 .query()
                 .table_name(&self.tables.post_lists)
-                .key_condition_expression(format!("list = :list{bound}"))
+                .key_condition_expression(format!("#list = :list{bound}"))
+                .expression_attribute_names("#list", "list")
                 .expression_attribute_values(":list", s(author_list(author)))
                 .scan_index_forward(false)
                 .consistent_read(true)
