@@ -116,8 +116,12 @@ impl Function {
 
     /// Starts a process if there is none.
     pub(super) fn warm_up(self: &Arc<Self>) {
-        if self.lock().instances.is_empty() {
-            self.start_process();
+        let reserved = {
+            let mut state = self.lock();
+            state.instances.is_empty().then(|| self.reserve(&mut state))
+        };
+        if let Some((id, kill)) = reserved {
+            self.start_process(id, kill);
         }
     }
 
@@ -144,30 +148,39 @@ impl Function {
     /// Starts processes while more invocations wait than processes are about to take one.
     fn scale(self: &Arc<Self>) {
         loop {
-            {
-                let state = self.lock();
+            let (id, kill) = {
+                let mut state = self.lock();
                 let soon = state.instances.values().filter(|one| !matches!(one.phase, Phase::Busy(_))).count();
                 if state.waiting.len() <= soon || state.instances.len() >= self.limit {
                     return;
                 }
-            }
-            if !self.start_process() {
+                self.reserve(&mut state)
+            };
+            if !self.start_process(id, kill) {
                 return;
             }
         }
     }
 
-    fn start_process(self: &Arc<Self>) -> bool {
-        let id = self.surroundings.instance();
+    /// Makes room for a process before it is started, so that there are never more than the limit.
+    fn reserve(&self, state: &mut State) -> (u32, Arc<Notify>) {
+        let (id, kill) = (self.surroundings.instance(), Arc::new(Notify::new()));
+        let instance = Instance { phase: Phase::Starting, pid: 0, kill: Arc::clone(&kill), doom: None };
+        state.instances.insert(id, instance);
+        (id, kill)
+    }
+
+    fn start_process(self: &Arc<Self>, id: u32, kill: Arc<Notify>) -> bool {
         match super::process::spawn(self, id) {
             Ok(started) => {
-                let kill = Arc::clone(&started.kill);
-                let instance = Instance { phase: Phase::Starting, pid: started.pid, kill, doom: None };
-                self.lock().instances.insert(id, instance);
-                super::process::supervise(Arc::clone(self), id, started);
+                if let Some(instance) = self.lock().instances.get_mut(&id) {
+                    instance.pid = started.pid;
+                }
+                super::process::supervise(Arc::clone(self), id, started, kill);
                 true
             }
             Err(error) => {
+                self.lock().instances.remove(&id);
                 let problem = format!("can't start {}: {error}", self.binary.display());
                 self.surroundings.logs.push(&self.spec.name, &problem);
                 self.fail_oldest(InvokeError::Init(problem));
@@ -330,13 +343,13 @@ impl Function {
     /// Process ids and the names under which the processes make calls.
     pub(super) fn processes(&self) -> Vec<(u32, String)> {
         let state = self.lock();
-        state.instances.iter().map(|(id, one)| (one.pid, format!("{}.{id}", self.spec.name))).collect()
+        let started = state.instances.iter().filter(|(_, one)| one.pid != 0);
+        started.map(|(id, one)| (one.pid, format!("{}.{id}", self.spec.name))).collect()
     }
 
     /// Reads the processes' peak memory; to be called now and then, since it is lost when they end.
     pub(crate) fn measure_memory(&self) {
-        let pids: Vec<_> = self.lock().instances.values().map(|one| one.pid).collect();
-        for kb in pids.into_iter().filter_map(peak_memory_kb) {
+        for kb in self.processes().into_iter().map(|(pid, _)| pid).filter_map(peak_memory_kb) {
             self.lock().measured.memory(kb);
         }
     }

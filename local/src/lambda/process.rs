@@ -16,7 +16,6 @@ pub(super) struct Started {
     child: Child,
     guarded: Guarded,
     pub(super) pid: u32,
-    pub(super) kill: Arc<Notify>,
 }
 
 /// Starts a process of this function; `id` tells it apart from others.
@@ -44,7 +43,8 @@ pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
         .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
         .env("AWS_LAMBDA_LOG_STREAM_NAME", format!("local/[$LATEST]{id}"))
         .env("LAMBDA_TASK_ROOT", function.binary.parent().unwrap_or(&function.binary))
-        .env("AWS_LAMBDA_RUNTIME_API", format!("{}/{name}/{id}", surroundings.runtime_api))
+        // With a path it needs a scheme, or it isn't a URI.
+        .env("AWS_LAMBDA_RUNTIME_API", format!("http://{}/{name}/{id}", surroundings.runtime_api))
         // Names the caller of every AWS call, in its User-Agent.
         .env("AWS_SDK_UA_APP_ID", format!("{name}.{id}"))
         .envs(&surroundings.endpoints)
@@ -59,7 +59,7 @@ pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
     let guarded = surroundings.guard.watch(pid);
     follow(function, child.stdout.take());
     follow(function, child.stderr.take());
-    Ok(Started { child, guarded, pid, kill: Arc::new(Notify::new()) })
+    Ok(Started { child, guarded, pid })
 }
 
 /// Takes what a process prints, line by line.
@@ -75,8 +75,8 @@ fn follow(function: &Function, pipe: Option<impl AsyncRead + Unpin + Send + 'sta
 }
 
 /// Waits for the process to end, or ends it when asked to.
-pub(super) fn supervise(function: Arc<Function>, id: u32, started: Started) {
-    let Started { mut child, guarded, kill, .. } = started;
+pub(super) fn supervise(function: Arc<Function>, id: u32, started: Started, kill: Arc<Notify>) {
+    let Started { mut child, guarded, .. } = started;
     let starting = Arc::clone(&function);
     let init = tokio::spawn(async move {
         tokio::time::sleep(INIT_TIMEOUT).await;

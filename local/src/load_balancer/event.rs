@@ -115,7 +115,7 @@ mod tests {
 
     use super::*;
 
-    fn event(request: http::Request<&'static [u8]>, multi_value: bool) -> Value {
+    fn event<const N: usize>(request: http::Request<&'static [u8; N]>, multi_value: bool) -> Value {
         let (parts, body) = request.into_parts();
         let client = "192.0.2.1:4000".parse().unwrap();
         let hop = Hop { client, port: 8080, target_group_arn: "arn:tg", multi_value };

@@ -31,13 +31,14 @@ impl Node {
             TemplateError::new(error.marker().line(), "not YAML", error.info().to_owned())
         })?;
         match documents.as_slice() {
-            [document] => Self::from_yaml(document),
+            [document] => Self::from_yaml(document, 1),
             _ => Err(TemplateError::new(1, "the file", "must be one YAML document")),
         }
     }
 
-    fn from_yaml(yaml: &MarkedYamlOwned) -> Result<Self, TemplateError> {
-        let line = yaml.span.start.line();
+    /// Not every node has a line of its own: what has none stands in `line`.
+    fn from_yaml(yaml: &MarkedYamlOwned, line: usize) -> Result<Self, TemplateError> {
+        let line = yaml.span.start.line().max(line);
         let wrong = |problem: &str| TemplateError::new(line, "YAML", problem);
         let kind = match &yaml.data {
             YamlDataOwned::Value(ScalarOwned::Null) => Kind::Null,
@@ -45,22 +46,22 @@ impl Node {
             YamlDataOwned::Value(ScalarOwned::Integer(value)) => Kind::Integer(*value),
             YamlDataOwned::Value(ScalarOwned::FloatingPoint(value)) => Kind::Float(value.into_inner()),
             YamlDataOwned::Value(ScalarOwned::String(value)) => Kind::Text(value.clone()),
-            YamlDataOwned::Sequence(items) => Kind::List(items.iter().map(Self::from_yaml).collect::<Result<_, _>>()?),
+            YamlDataOwned::Sequence(items) => Kind::List(items.iter().map(|item| Self::from_yaml(item, line)).collect::<Result<_, _>>()?),
             YamlDataOwned::Mapping(entries) => {
                 let mut map = Vec::with_capacity(entries.len());
                 for (key, value) in entries {
-                    let name = match Self::from_yaml(key)?.kind {
+                    let name = match Self::from_yaml(key, line)?.kind {
                         Kind::Text(name) => name,
                         Kind::Integer(name) => name.to_string(),
                         Kind::Bool(name) => name.to_string(),
                         _ => return Err(wrong("a mapping's key must be text")),
                     };
-                    map.push((name, Self::from_yaml(value)?));
+                    map.push((name, Self::from_yaml(value, line)?));
                 }
                 Self::long_form(map)
             }
             YamlDataOwned::Tagged(tag, inner) if tag.handle == "!" => {
-                let argument = Self::from_yaml(inner)?;
+                let argument = Self::from_yaml(inner, line)?;
                 let name = match tag.suffix.as_str() {
                     "Ref" | "Condition" => tag.suffix.clone(),
                     other => format!("Fn::{other}"),

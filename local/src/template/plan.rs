@@ -254,9 +254,16 @@ impl Plan {
             }
         }
         for mapping in &self.mappings {
-            if !arns.contains(&mapping.queue_arn) {
-                let place = format!("the queue of function {}", mapping.function);
-                return Err(TemplateError::new(0, place, format!("{} is no queue here", mapping.queue_arn)));
+            let place = || format!("the queue of function {}", mapping.function);
+            let Some(queue) = self.queues.iter().find(|queue| queue.arn == mapping.queue_arn) else {
+                return Err(TemplateError::new(0, place(), format!("{} is no queue here", mapping.queue_arn)));
+            };
+            // Lambda refuses this too: messages would come again while they are worked on.
+            let visible = queue.attributes.get("VisibilityTimeout").and_then(|text| text.parse().ok()).unwrap_or(30);
+            let timeout = self.functions.get(&mapping.function).map(|function| function.timeout);
+            if timeout.is_some_and(|timeout| timeout > Duration::from_secs(visible)) {
+                let problem = format!("{} is visible again before the function times out", queue.logical_id);
+                return Err(TemplateError::new(0, place(), problem));
             }
         }
         self.queues.sort_by_key(|queue| queue.redrive.is_some());

@@ -42,16 +42,6 @@ impl Reader {
         Self::new(value.clone(), self.line, format!("{}.{name}", self.place))
     }
 
-    /// Refuses every field but these.
-    pub(crate) fn only(&self, names: &[&str]) -> Result<()> {
-        for name in self.value.as_object().into_iter().flatten().map(|(name, _)| name) {
-            if !names.contains(&name.as_str()) {
-                return Err(self.wrong(format!("{name} isn't supported by the local stack")));
-            }
-        }
-        Ok(())
-    }
-
     /// The items of a list, or the value itself as the only one.
     pub(crate) fn items(&self) -> Vec<Self> {
         match &self.value {

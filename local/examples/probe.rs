@@ -1,0 +1,83 @@
+//! A function that behaves as its event says, for the local stack's own tests.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use serde_json::{Value, json};
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    if std::env::var("PROBE_START").as_deref() == Ok("fail") {
+        return Err("told to fail".into());
+    }
+    let config = aws_config::load_from_env().await;
+    let tables = aws_sdk_dynamodb::Client::new(&config);
+    let tables = &tables;
+    run(service_fn(move |event: LambdaEvent<Value>| async move {
+        if let Some(records) = event.payload.get("Records").and_then(Value::as_array) {
+            return batch(records).await;
+        }
+        let path = event.payload.get("path").and_then(Value::as_str).unwrap_or_default();
+        behave(path.rsplit('/').next().unwrap_or_default(), &event, tables).await
+    }))
+    .await
+}
+
+async fn behave(how: &str, event: &LambdaEvent<Value>, tables: &aws_sdk_dynamodb::Client) -> Result<Value, Error> {
+    match how {
+        "crash" => std::process::exit(3),
+        "panic" => panic!("told to panic"),
+        "hang" => std::future::pending().await,
+        "fail" => Err("told to fail".into()),
+        "nothing" => Ok(Value::Null),
+        "big" => Ok(json!({ "statusCode": 200, "body": "x".repeat(2 << 20) })),
+        "slow" => {
+            println!("slow begins");
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            println!("slow is done");
+            Ok(json!({ "statusCode": 200 }))
+        }
+        "binary" => Ok(json!({ "statusCode": 200, "isBase64Encoded": true, "body": "AWNhdA==",
+            "multiValueHeaders": { "content-type": ["image/jpeg"], "x-many": ["1", "2"] } })),
+        "environment" => {
+            let environment: std::collections::BTreeMap<_, _> = std::env::vars().collect();
+            Ok(json!({ "statusCode": 200, "body": json!(environment).to_string() }))
+        }
+        "put" => {
+            for id in ["one", "two"] {
+                let item = tables.put_item().table_name(std::env::var("TABLE")?).item("id", AttributeValue::S(id.to_owned()));
+                if let Err(error) = item.send().await {
+                    return Ok(json!({ "statusCode": 503, "body": format!("{error:?}") }));
+                }
+            }
+            Ok(json!({ "statusCode": 200 }))
+        }
+        _ => {
+            let now = std::time::SystemTime::now();
+            let left = event.context.deadline().duration_since(now).unwrap_or_default();
+            let context = json!({
+                "deadline_in_ms": u64::try_from(left.as_millis()).unwrap_or(0),
+                "trace": event.context.xray_trace_id,
+                "arn": event.context.invoked_function_arn,
+            });
+            let body = json!({ "event": event.payload, "context": context }).to_string();
+            Ok(json!({ "statusCode": 200, "body": body, "multiValueHeaders": { "content-type": ["application/json"] } }))
+        }
+    }
+}
+
+/// Messages whose body starts with `fail` fail alone, one that starts with `crash` takes all along.
+async fn batch(records: &[Value]) -> Result<Value, Error> {
+    println!("batch of {}", records.len());
+    let mut failed = Vec::new();
+    for record in records {
+        let (id, body) = (&record["messageId"], record["body"].as_str().unwrap_or_default());
+        match body.split(' ').next().unwrap_or_default() {
+            "fail" => failed.push(json!({ "itemIdentifier": id })),
+            "crash" => std::process::exit(3),
+            "hang" => std::future::pending().await,
+            "unknown" => failed.push(json!({ "itemIdentifier": "unknown" })),
+            _ => println!("handled {body}"),
+        }
+    }
+    Ok(json!({ "batchItemFailures": failed }))
+}

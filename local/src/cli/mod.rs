@@ -1,0 +1,76 @@
+//! The command line.
+
+mod invoke;
+mod terminal;
+mod up;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use purrline_local::Options;
+
+/// Runs Purrline on this machine: the same functions, template and wire protocols as on AWS.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything that the template deploys, and stream the functions' logs until Ctrl-C.
+    Up(up::Up),
+    /// Send one event to a function and print its answer.
+    Invoke(invoke::Invoke),
+}
+
+/// What every command that starts a stack takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The template to run.
+    #[arg(long, default_value = "template.yaml", value_name = "FILE")]
+    template: PathBuf,
+    /// Where the functions' binaries are [default: where this program is].
+    #[arg(long, value_name = "FOLDER")]
+    bin_dir: Option<PathBuf>,
+    /// The most processes of one function, and the most batches of one queue at a time.
+    #[arg(long, default_value_t = 8, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    workers: u16,
+    /// A parameter of the template; may be given several times.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+}
+
+impl Common {
+    fn options(&self) -> Options {
+        let own_folder = || std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned));
+        let bin_dir = self.bin_dir.clone().or_else(own_folder).unwrap_or_default();
+        Options {
+            workers: self.workers.into(),
+            parameters: self.parameters.iter().cloned().collect(),
+            ..Options::new(&self.template, bin_dir)
+        }
+    }
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Runs the command; problems go to standard error.
+pub(crate) async fn run(arguments: Arguments) -> ExitCode {
+    let done = match arguments.command {
+        Command::Up(up) => up.run().await,
+        Command::Invoke(invoke) => invoke.run().await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::problem(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `purrline-local up`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use purrline_local::{Error, Log, Options, Result, Stack};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Common;
+use super::terminal::{faint, say, showing, strong};
+
+/// How long a stop waits for the queues, whose messages are in memory only.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// The users of the examples.
+const USER: &str = "nabi";
+const OTHER: &str = "mango";
+
+#[derive(Debug, Args)]
+pub(super) struct Up {
+    #[command(flatten)]
+    common: Common,
+    /// The load balancer's port; 0 for a free one.
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    port: u16,
+    /// Where the data stays.
+    #[arg(long, default_value = ".local/data", value_name = "FOLDER", conflicts_with = "ephemeral")]
+    data_dir: PathBuf,
+    /// Keep no data.
+    #[arg(long)]
+    ephemeral: bool,
+}
+
+impl Up {
+    pub(super) async fn run(self) -> Result<()> {
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        let mut terminate = listen(SignalKind::terminate())?;
+        let options = Options {
+            data_dir: (!self.ephemeral).then(|| self.data_dir.clone()),
+            port: Some(self.port),
+            log: Log::Stream,
+            warm: true,
+            schedules: true,
+            ..self.common.options()
+        };
+        let stack = tokio::select! {
+            started = showing("starting", Stack::start(options)) => started?,
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+        };
+        self.greet(&stack)?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        self.stop(stack, &mut interrupt, &mut terminate).await;
+        Ok(())
+    }
+
+    fn greet(&self, stack: &Stack) -> Result<()> {
+        let url = stack.url();
+        let data = if self.ephemeral { "nothing is kept".to_owned() } else { format!("data is in {}", self.data_dir.display()) };
+        say(&format!("{} {}", strong(&format!("Purrline is up at {url}")), faint(&format!("({data}; Ctrl-C stops it)"))));
+        say("");
+        say(&format!("A token of {USER}, good for a day (others: curl {url}/_local/token/<user>):"));
+        say(&format!("  TOKEN={}", stack.token(USER)?));
+        say("Post, follow, read the feed:");
+        say(&format!(
+            "  curl -H \"Authorization: Bearer $TOKEN\" --json '{{\"text\": \"오늘의 #고양이\"}}' {url}/v1/posts"
+        ));
+        say(&format!("  curl -H \"Authorization: Bearer $TOKEN\" -X PUT {url}/v1/users/{OTHER}/follow"));
+        say(&format!("  curl -H \"Authorization: Bearer $TOKEN\" {url}/v1/feed"));
+        say(&faint(&format!("What it is doing: curl {url}/_local/status")));
+        say("");
+        Ok(())
+    }
+
+    async fn stop(&self, stack: Stack, interrupt: &mut Signal, terminate: &mut Signal) {
+        say("");
+        if !self.ephemeral && !stack.drain(Duration::ZERO).await {
+            say(&format!("Stopping once the queues are empty, at most {} s (Ctrl-C again: at once)", DRAIN.as_secs()));
+            tokio::select! {
+                drained = stack.drain(DRAIN) => if !drained {
+                    say("The queues aren't empty: what they hold is lost, except what sweep sends again.");
+                },
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        stack.stop().await;
+        say("Stopped.");
+    }
+}
+
+fn listen(kind: SignalKind) -> Result<Signal> {
+    signal(kind).map_err(|source| Error::Io { doing: "can't listen for signals".to_owned(), source })
+}
