@@ -9,6 +9,8 @@ pub mod aws;
 pub mod cache;
 #[cfg(feature = "consumer")]
 pub mod consumer;
+#[cfg(any(feature = "http", feature = "consumer"))]
+mod deadline;
 pub mod domain;
 pub mod env;
 #[cfg(feature = "feed")]

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -136,7 +137,13 @@ impl Media {
             .await;
         match head {
             Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(|it| it.is_not_found()) => Ok(false),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(HeadObjectError::is_not_found) =>
+            {
+                Ok(false)
+            }
             Err(error) => Err(Error::new(error)),
         }
     }

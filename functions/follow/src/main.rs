@@ -14,17 +14,27 @@ use serde_json::{Value, json};
 async fn main() -> Result<(), http::Error> {
     log::init();
     let follows = Queue::from_env(&aws::config().await, "FOLLOWS_QUEUE_URL")?;
-    let routes = Router::new().route("/v1/users/{id}/follow", put(follow).delete(unfollow)).with_state(follows);
+    let routes = Router::new()
+        .route("/v1/users/{id}/follow", put(follow).delete(unfollow))
+        .with_state(follows);
     http::run(routes, Settings::from_env()?).await
 }
 
 type Queued = Result<(StatusCode, Json<Value>), Problem>;
 
-async fn follow(State(follows): State<Queue>, Caller(caller): Caller, Path(user): Path<UserId>) -> Queued {
+async fn follow(
+    State(follows): State<Queue>,
+    Caller(caller): Caller,
+    Path(user): Path<UserId>,
+) -> Queued {
     queue(&follows, FollowMessage::new(caller, user, true)).await
 }
 
-async fn unfollow(State(follows): State<Queue>, Caller(caller): Caller, Path(user): Path<UserId>) -> Queued {
+async fn unfollow(
+    State(follows): State<Queue>,
+    Caller(caller): Caller,
+    Path(user): Path<UserId>,
+) -> Queued {
     queue(&follows, FollowMessage::new(caller, user, false)).await
 }
 

@@ -15,17 +15,27 @@ use serde_json::{Value, json};
 async fn main() -> Result<(), http::Error> {
     log::init();
     let likes = Queue::from_env(&aws::config().await, "LIKES_QUEUE_URL")?;
-    let routes = Router::new().route("/v1/posts/{id}/like", put(like).delete(unlike)).with_state(likes);
+    let routes = Router::new()
+        .route("/v1/posts/{id}/like", put(like).delete(unlike))
+        .with_state(likes);
     http::run(routes, Settings::from_env()?).await
 }
 
 type Queued = Result<(StatusCode, Json<Value>), Problem>;
 
-async fn like(State(likes): State<Queue>, Caller(user): Caller, Path(post): Path<PostId>) -> Queued {
+async fn like(
+    State(likes): State<Queue>,
+    Caller(user): Caller,
+    Path(post): Path<PostId>,
+) -> Queued {
     queue(&likes, LikeMessage::new(user, post, true)).await
 }
 
-async fn unlike(State(likes): State<Queue>, Caller(user): Caller, Path(post): Path<PostId>) -> Queued {
+async fn unlike(
+    State(likes): State<Queue>,
+    Caller(user): Caller,
+    Path(post): Path<PostId>,
+) -> Queued {
     queue(&likes, LikeMessage::new(user, post, false)).await
 }
 

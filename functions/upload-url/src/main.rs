@@ -8,10 +8,12 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use purrline::domain::{ContentType, ImageKey, Reason, Timestamp, UPLOAD_MAX_BYTES, UploadSize, UserId};
+use purrline::domain::{
+    ContentType, ImageKey, Reason, Timestamp, UPLOAD_MAX_BYTES, UploadSize, UserId,
+};
 use purrline::http::{self, Caller, Fields, Idempotency, Problem, Settings};
 use purrline::media::{Checksum, Media};
-use purrline::store::{Answer, Store};
+use purrline::store::{Answer, Once, Store};
 use purrline::{aws, log};
 use serde::{Deserialize, Serialize};
 
@@ -22,8 +24,13 @@ const USEFUL_SECONDS: i64 = 60;
 async fn main() -> Result<(), http::Error> {
     log::init();
     let aws = aws::config().await;
-    let parts = Parts { media: Media::from_env(&aws)?, store: Store::from_env(&aws)? };
-    let routes = Router::new().route("/v1/uploads", post(upload)).with_state(parts);
+    let parts = Parts {
+        media: Media::from_env(&aws)?,
+        store: Store::from_env(&aws)?,
+    };
+    let routes = Router::new()
+        .route("/v1/uploads", post(upload))
+        .with_state(parts);
     http::run(routes, Settings::from_env()?).await
 }
 
@@ -60,18 +67,12 @@ async fn upload(
     let Some(once) = idempotency.once(&caller) else {
         return parts.mint(&caller, &wanted).await;
     };
-    let known = match parts.store.known(&once).await? {
-        Some(known) => known,
-        None => {
-            let answer = parts.mint(&caller, &wanted).await?;
-            match parts.store.remember(&once, &answer).await? {
-                None => return Ok(answer),
-                Some(faster) => faster,
-            }
-        }
+    let answer = match parts.store.known(&once).await? {
+        Some(known) => known.again()?,
+        None => parts.mint_once(&caller, &wanted, &once).await?,
     };
-    let answer = known.again()?;
-    let upload: Upload = serde_json::from_str(&answer.body).map_err(|error| Problem::internal(&error))?;
+    let upload: Upload =
+        serde_json::from_str(&answer.body).map_err(|error| Problem::internal(&error))?;
     if upload.expires_at > Timestamp::now().plus_seconds(USEFUL_SECONDS).to_string() {
         return Ok(answer);
     }
@@ -82,11 +83,29 @@ async fn upload(
 
 impl Parts {
     async fn mint(&self, caller: &UserId, wanted: &Wanted) -> Result<Answer, Problem> {
-        self.presign(ImageKey::mint(caller, wanted.kind), wanted).await
+        self.presign(ImageKey::mint(caller, wanted.kind), wanted)
+            .await
+    }
+
+    /// The answer that is remembered: this one, or that of a request that was faster.
+    async fn mint_once(
+        &self,
+        caller: &UserId,
+        wanted: &Wanted,
+        once: &Once,
+    ) -> Result<Answer, Problem> {
+        let answer = self.mint(caller, wanted).await?;
+        match self.store.remember(once, &answer).await? {
+            None => Ok(answer),
+            Some(faster) => faster.again(),
+        }
     }
 
     async fn presign(&self, key: ImageKey, wanted: &Wanted) -> Result<Answer, Problem> {
-        let put = self.media.presign(&key, wanted.kind, wanted.size, wanted.checksum).await?;
+        let put = self
+            .media
+            .presign(&key, wanted.kind, wanted.size, wanted.checksum)
+            .await?;
         let upload = Upload {
             key,
             method: "PUT".to_owned(),
@@ -95,7 +114,11 @@ impl Parts {
             expires_at: put.expires_at.to_string(),
         };
         let body = serde_json::to_string(&upload).map_err(|error| Problem::internal(&error))?;
-        Ok(Answer { status: StatusCode::CREATED.as_u16(), location: None, body })
+        Ok(Answer {
+            status: StatusCode::CREATED.as_u16(),
+            location: None,
+            body,
+        })
     }
 }
 
@@ -105,15 +128,26 @@ impl Wanted {
         let size = fields.number("size");
         let checksum = fields.optional("sha256", checksum);
         let (kind, size, checksum) = fields.finish((kind, size, checksum))?;
-        let kind = ContentType::parse(&kind)
-            .map_err(|reason| Problem::unsupported_media_type(format!("The upload's type {reason}.")))?;
-        let size = UploadSize::new(size)
-            .ok_or_else(|| Problem::too_large(format!("An upload is 1 to {UPLOAD_MAX_BYTES} bytes.")))?;
-        Ok(Self { kind, size, checksum })
+        let kind = ContentType::parse(&kind).map_err(|reason| {
+            Problem::unsupported_media_type(format!("The upload's type {reason}."))
+        })?;
+        let size = UploadSize::new(size).ok_or_else(|| {
+            Problem::too_large(format!("An upload is 1 to {UPLOAD_MAX_BYTES} bytes."))
+        })?;
+        Ok(Self {
+            kind,
+            size,
+            checksum,
+        })
     }
 }
 
 fn checksum(text: &str) -> Result<Checksum, Reason> {
-    let bytes = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes.map(Checksum::new).ok_or(Reason::new("must be a SHA-256 in base64, 44 characters"))
+    let bytes = STANDARD
+        .decode(text)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok());
+    bytes
+        .map(Checksum::new)
+        .ok_or(Reason::new("must be a SHA-256 in base64, 44 characters"))
 }

@@ -24,7 +24,7 @@ use crate::deadline::time_left;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// How long a browser may keep the answer to a preflight.
-const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(3600);
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(1);
 /// What is left of a function's time for answering that it ran out.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(300);
 /// The largest answer: the load balancer takes 1 MB.

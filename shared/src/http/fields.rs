@@ -212,7 +212,9 @@ impl<S: Sync> FromRequestParts<S> for Fields {
         }
         let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
         if !parts.headers.get_all(CONTENT_ENCODING).iter().all(plain) {
-            return Err(Problem::unsupported_media_type("Send the body as it is, without encoding."));
+            return Err(Problem::unsupported_media_type(
+                "Send the body as it is, without encoding.",
+            ));
         }
         match parts.extensions.get() {
             Some(RawBody(body)) => Self::read(body),

@@ -38,7 +38,7 @@ impl Pace {
     pub(in crate::http) const DEFAULT: Self = Self {
         unknown_key: Duration::from_secs(10),
         failed: Duration::from_secs(1),
-        max_age: Duration::from_secs(3600),
+        max_age: Duration::from_hours(1),
     };
 }
 

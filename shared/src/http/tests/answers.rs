@@ -140,7 +140,10 @@ async fn bodies_up_to_the_limit() {
         .await;
     assert_eq!((encoded.status(), encoded.text()), (200, "posted"));
     for (encoding, status) in [("identity", 200), ("gzip", 415)] {
-        let request = call("POST", "/v1/posts").header("content-encoding", encoding).json("e30=").base64();
+        let request = call("POST", "/v1/posts")
+            .header("content-encoding", encoding)
+            .json("e30=")
+            .base64();
         assert_eq!(request.to(&hello()).await.status(), status, "{encoding}");
     }
 }
