@@ -82,3 +82,11 @@ async fn without_a_checksum_none_is_asked_for() {
     assert!(!put.url.to_lowercase().contains("checksum"), "{}", put.url);
     assert!(!put.url.to_lowercase().contains("crc32"), "{}", put.url);
 }
+
+#[test]
+fn headers_that_the_signature_does_not_cover_are_left_out() {
+    let url =
+        "https://x/y?X-Amz-Expires=900&X-Amz-SignedHeaders=content-type%3Bhost&X-Amz-Signature=0";
+    assert!(is_signed("content-type", url) && is_signed("host", url));
+    assert!(!is_signed("x-amzn-trace-id", url) && !is_signed("content", url));
+}
