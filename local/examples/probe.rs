@@ -16,13 +16,21 @@ async fn main() -> Result<(), Error> {
         if let Some(records) = event.payload.get("Records").and_then(Value::as_array) {
             return batch(records).await;
         }
-        let path = event.payload.get("path").and_then(Value::as_str).unwrap_or_default();
+        let path = event
+            .payload
+            .get("path")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         behave(path.rsplit('/').next().unwrap_or_default(), &event, tables).await
     }))
     .await
 }
 
-async fn behave(how: &str, event: &LambdaEvent<Value>, tables: &aws_sdk_dynamodb::Client) -> Result<Value, Error> {
+async fn behave(
+    how: &str,
+    event: &LambdaEvent<Value>,
+    tables: &aws_sdk_dynamodb::Client,
+) -> Result<Value, Error> {
     match how {
         "crash" => std::process::exit(3),
         "panic" => panic!("told to panic"),
@@ -36,15 +44,20 @@ async fn behave(how: &str, event: &LambdaEvent<Value>, tables: &aws_sdk_dynamodb
             println!("slow is done");
             Ok(json!({ "statusCode": 200 }))
         }
-        "binary" => Ok(json!({ "statusCode": 200, "isBase64Encoded": true, "body": "AWNhdA==",
-            "multiValueHeaders": { "content-type": ["image/jpeg"], "x-many": ["1", "2"] } })),
+        "binary" => Ok(
+            json!({ "statusCode": 200, "isBase64Encoded": true, "body": "AWNhdA==",
+            "multiValueHeaders": { "content-type": ["image/jpeg"], "x-many": ["1", "2"] } }),
+        ),
         "environment" => {
             let environment: std::collections::BTreeMap<_, _> = std::env::vars().collect();
             Ok(json!({ "statusCode": 200, "body": json!(environment).to_string() }))
         }
         "put" => {
             for id in ["one", "two"] {
-                let item = tables.put_item().table_name(std::env::var("TABLE")?).item("id", AttributeValue::S(id.to_owned()));
+                let item = tables
+                    .put_item()
+                    .table_name(std::env::var("TABLE")?)
+                    .item("id", AttributeValue::S(id.to_owned()));
                 if let Err(error) = item.send().await {
                     return Ok(json!({ "statusCode": 503, "body": format!("{error:?}") }));
                 }
@@ -53,14 +66,20 @@ async fn behave(how: &str, event: &LambdaEvent<Value>, tables: &aws_sdk_dynamodb
         }
         _ => {
             let now = std::time::SystemTime::now();
-            let left = event.context.deadline().duration_since(now).unwrap_or_default();
+            let left = event
+                .context
+                .deadline()
+                .duration_since(now)
+                .unwrap_or_default();
             let context = json!({
                 "deadline_in_ms": u64::try_from(left.as_millis()).unwrap_or(0),
                 "trace": event.context.xray_trace_id,
                 "arn": event.context.invoked_function_arn,
             });
             let body = json!({ "event": event.payload, "context": context }).to_string();
-            Ok(json!({ "statusCode": 200, "body": body, "multiValueHeaders": { "content-type": ["application/json"] } }))
+            Ok(
+                json!({ "statusCode": 200, "body": body, "multiValueHeaders": { "content-type": ["application/json"] } }),
+            )
         }
     }
 }
@@ -70,7 +89,10 @@ async fn batch(records: &[Value]) -> Result<Value, Error> {
     println!("batch of {}", records.len());
     let mut failed = Vec::new();
     for record in records {
-        let (id, body) = (&record["messageId"], record["body"].as_str().unwrap_or_default());
+        let (id, body) = (
+            &record["messageId"],
+            record["body"].as_str().unwrap_or_default(),
+        );
         match body.split(' ').next().unwrap_or_default() {
             "fail" => failed.push(json!({ "itemIdentifier": id })),
             "crash" => std::process::exit(3),

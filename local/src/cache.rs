@@ -66,7 +66,13 @@ impl Cache {
     /// Starts the node. Its files are in `folder`, clients reach it at port `announced`.
     pub(crate) async fn start(folder: &Path, announced: u16, guard: Arc<Guard>) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::io("can't make the cache's folder"))?;
-        let cache = Self { program: find_server()?, folder: folder.to_owned(), announced, guard, node: Mutex::new(None) };
+        let cache = Self {
+            program: find_server()?,
+            folder: folder.to_owned(),
+            announced,
+            guard,
+            node: Mutex::new(None),
+        };
         cache.run().await?;
         Ok(cache)
     }
@@ -107,25 +113,62 @@ impl Cache {
              {GHOST} 127.0.0.1:1@2 master - 0 0 1 connected 0-16383\n\
              vars currentEpoch 1 lastVoteEpoch 0\n"
         );
-        tokio::fs::write(self.folder.join("nodes.conf"), nodes).await.map_err(Error::io("can't write nodes.conf"))?;
-        let log = std::fs::File::create(self.folder.join("log")).map_err(Error::io("can't write the cache's log"))?;
+        tokio::fs::write(self.folder.join("nodes.conf"), nodes)
+            .await
+            .map_err(Error::io("can't write nodes.conf"))?;
+        let log = std::fs::File::create(self.folder.join("log"))
+            .map_err(Error::io("can't write the cache's log"))?;
         let (port_text, announced) = (port.to_string(), self.announced.to_string());
         let child = Command::new(&self.program)
-            .args(["--port", &port_text, "--bind", "127.0.0.1", "--protected-mode", "no"])
-            .args(["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"])
-            .args(["--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", &announced])
-            .args(["--save", "", "--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "volatile-lru"])
+            .args([
+                "--port",
+                &port_text,
+                "--bind",
+                "127.0.0.1",
+                "--protected-mode",
+                "no",
+            ])
+            .args([
+                "--cluster-enabled",
+                "yes",
+                "--cluster-config-file",
+                "nodes.conf",
+            ])
+            .args([
+                "--cluster-announce-ip",
+                "127.0.0.1",
+                "--cluster-announce-port",
+                &announced,
+            ])
+            .args([
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+                "--maxmemory",
+                "256mb",
+                "--maxmemory-policy",
+                "volatile-lru",
+            ])
             .arg("--dir")
             .arg(&self.folder)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(Error::io("can't write the cache's log"))?)
+            .stdout(
+                log.try_clone()
+                    .map_err(Error::io("can't write the cache's log"))?,
+            )
             .stderr(log)
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(Error::io(format!("can't start {}", self.program.display())))?;
         let pid = child.id().unwrap_or_default();
-        let mut node = Node { child, pid, port, _guarded: self.guard.watch(pid) };
+        let mut node = Node {
+            child,
+            pid,
+            port,
+            _guarded: self.guard.watch(pid),
+        };
         self.take_over(&mut node).await?;
         Ok(node)
     }
@@ -138,7 +181,10 @@ impl Cache {
             }
             if let Ok(Some(status)) = node.child.try_wait() {
                 let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-                return Err(failed(format!("it ended with {status}: {}", log.lines().last().unwrap_or_default())));
+                return Err(failed(format!(
+                    "it ended with {status}: {}",
+                    log.lines().last().unwrap_or_default()
+                )));
             }
             if started.elapsed() > START_TIMEOUT {
                 return Err(failed("it took too long to start"));
@@ -169,7 +215,10 @@ impl Cache {
     pub(crate) async fn kill(&self) -> Result<()> {
         let node = self.node().take();
         if let Some(mut node) = node {
-            node.child.kill().await.map_err(Error::io("can't kill the cache"))?;
+            node.child
+                .kill()
+                .await
+                .map_err(Error::io("can't kill the cache"))?;
         }
         Ok(())
     }
@@ -185,9 +234,15 @@ impl Cache {
     /// Empties the node.
     pub(crate) async fn flush(&self) -> Result<()> {
         let port = self.port().ok_or_else(|| failed("it isn't running"))?;
-        let mut connection = TcpStream::connect(("127.0.0.1", port)).await.map_err(Error::io("can't reach the cache"))?;
+        let mut connection = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .map_err(Error::io("can't reach the cache"))?;
         let answer = ask(&mut connection, "FLUSHALL SYNC").await?;
-        if answer.starts_with("+OK") { Ok(()) } else { Err(failed(answer)) }
+        if answer.starts_with("+OK") {
+            Ok(())
+        } else {
+            Err(failed(answer))
+        }
     }
 
     /// Stops the node in its tracks: connections stay open and nothing is answered.
@@ -216,7 +271,10 @@ fn free_port() -> Option<u16> {
 /// Sends an inline command and reads what comes back first, which for these commands is all.
 async fn ask(connection: &mut TcpStream, command: &str) -> Result<String> {
     let failed = || Error::io(format!("the cache didn't answer {command}"));
-    connection.write_all(format!("{command}\r\n").as_bytes()).await.map_err(failed())?;
+    connection
+        .write_all(format!("{command}\r\n").as_bytes())
+        .await
+        .map_err(failed())?;
     let mut buffer = vec![0; 4096];
     let length = connection.read(&mut buffer).await.map_err(failed())?;
     Ok(String::from_utf8_lossy(buffer.get(..length).unwrap_or_default()).into_owned())

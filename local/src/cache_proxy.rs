@@ -40,7 +40,9 @@ impl Proxy {
             let proxy = Arc::clone(&self);
             tokio::spawn(async move {
                 let mut outage = proxy.faults.outage(Service::Cache).subscribe();
-                let closed = |outage: &Option<Outage>| matches!(outage, Some(Outage::Closed | Outage::Unavailable));
+                let closed = |outage: &Option<Outage>| {
+                    matches!(outage, Some(Outage::Closed | Outage::Unavailable))
+                };
                 tokio::select! {
                     _ = proxy.connection(client, peer) => {}
                     _ = outage.wait_for(closed) => {}
@@ -51,7 +53,9 @@ impl Proxy {
 
     async fn connection(&self, mut client: TcpStream, peer: SocketAddr) -> Result<(), Ended> {
         let port = self.cache.port().ok_or(Ended)?;
-        let mut server = TcpStream::connect(("127.0.0.1", port)).await.map_err(|_| Ended)?;
+        let mut server = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .map_err(|_| Ended)?;
         // A lost delay only costs time.
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let caller = self.caller(peer);
@@ -112,9 +116,13 @@ impl Proxy {
             let inode = socket_inode(peer.port())?;
             let held = format!("socket:[{inode}]");
             self.lambda.processes().into_iter().find_map(|(pid, name)| {
-                let holds = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten().any(|entry| {
-                    std::fs::read_link(entry.path()).is_ok_and(|link| link.to_str() == Some(held.as_str()))
-                });
+                let holds = std::fs::read_dir(format!("/proc/{pid}/fd"))
+                    .ok()?
+                    .flatten()
+                    .any(|entry| {
+                        std::fs::read_link(entry.path())
+                            .is_ok_and(|link| link.to_str() == Some(held.as_str()))
+                    });
                 holds.then_some(name)
             })
         };
@@ -143,8 +151,15 @@ fn socket_inode(port: u16) -> Option<String> {
 fn first_command(sent: &[u8]) -> String {
     let mut lines = sent.split(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
-    let name = if first.starts_with(b"*") { lines.nth(1).unwrap_or_default() } else { first };
-    let name = name.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+    let name = if first.starts_with(b"*") {
+        lines.nth(1).unwrap_or_default()
+    } else {
+        first
+    };
+    let name = name
+        .split(|byte| byte.is_ascii_whitespace())
+        .next()
+        .unwrap_or_default();
     String::from_utf8_lossy(name).to_ascii_uppercase()
 }
 
@@ -154,7 +169,10 @@ mod tests {
 
     #[test]
     fn round_trips_are_named_after_their_first_command() {
-        assert_eq!(first_command(b"*2\r\n$3\r\nget\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n"), "GET");
+        assert_eq!(
+            first_command(b"*2\r\n$3\r\nget\r\n$1\r\na\r\n*1\r\n$4\r\nPING\r\n"),
+            "GET"
+        );
         assert_eq!(first_command(b"PING hello\r\n"), "PING");
         assert_eq!(first_command(b""), "");
     }

@@ -2,11 +2,12 @@
 //!
 //! Each child is killed when its handle is dropped, which covers returns and panics. For a stack
 //! that is itself killed there is one more process: a shell that is told each child's id through a
-//! pipe, and kills those still there when the pipe closes. (`PR_SET_PDEATHSIG` would need `unsafe`,
+//! pipe, kills those still there when the pipe closes, and removes the temporary folders. (`PR_SET_PDEATHSIG` would need `unsafe`,
 //! and is bound to the thread that started the child.)
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +25,7 @@ while read -r op pid; do
   esac
 done
 for pid in $pids; do kill -9 "$pid"; done
+rm -rf -- "$@"
 "#;
 
 /// The shell that survives a killed stack just long enough to kill its children.
@@ -41,10 +43,11 @@ pub(crate) struct Guarded {
 }
 
 impl Guard {
-    /// Starts the shell.
-    pub(crate) fn start() -> Result<Arc<Self>> {
+    /// Starts the shell, which removes these folders in the end.
+    pub(crate) fn start(temporary: &[&Path]) -> Result<Arc<Self>> {
         let mut shell = Command::new("/bin/sh")
-            .args(["-c", SCRIPT])
+            .args(["-c", SCRIPT, "purrline-guard"])
+            .args(temporary)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -52,13 +55,19 @@ impl Guard {
             .spawn()
             .map_err(Error::io("can't start /bin/sh"))?;
         let pipe = Mutex::new(shell.stdin.take());
-        Ok(Arc::new(Self { pipe, shell: Mutex::new(shell) }))
+        Ok(Arc::new(Self {
+            pipe,
+            shell: Mutex::new(shell),
+        }))
     }
 
     /// Watches over a child until the answer is dropped.
     pub(crate) fn watch(self: &Arc<Self>, pid: u32) -> Guarded {
         self.tell('+', pid);
-        Guarded { guard: Arc::clone(self), pid }
+        Guarded {
+            guard: Arc::clone(self),
+            pid,
+        }
     }
 
     fn tell(&self, op: char, pid: u32) {
@@ -72,9 +81,18 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        drop(self.pipe.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.pipe
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
         // It ends by itself once the pipe is closed.
-        let _ = self.shell.lock().unwrap_or_else(PoisonError::into_inner).wait();
+        let _ = self
+            .shell
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .wait();
     }
 }
 

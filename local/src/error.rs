@@ -27,7 +27,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// Neither Redis nor Valkey is installed.
-    #[error("neither valkey-server nor redis-server is installed: run ./dev up, which installs one or says how")]
+    #[error(
+        "neither valkey-server nor redis-server is installed: run ./dev up, which installs one or says how"
+    )]
     NoCacheServer,
     /// A part of the stack failed.
     #[error("{part}: {problem}")]
@@ -56,7 +58,10 @@ pub enum Error {
 impl Error {
     /// An error of one part of the stack.
     pub(crate) fn part(part: &'static str, problem: impl std::fmt::Display) -> Self {
-        Self::Part { part, problem: problem.to_string() }
+        Self::Part {
+            part,
+            problem: problem.to_string(),
+        }
     }
 
     /// Says what was being done when `source` came up.

@@ -69,12 +69,22 @@ pub struct FaultRule {
 impl FaultRule {
     /// The first call of any kind goes wrong, once.
     pub fn new(when: When, action: FaultAction) -> Self {
-        Self { function: None, service: None, operation: None, nth: 1, times: 1, when, action }
+        Self {
+            function: None,
+            service: None,
+            operation: None,
+            nth: 1,
+            times: 1,
+            when,
+            action,
+        }
     }
 
     /// Kills the process of `function` at its `nth` call to any service.
     pub fn kill(function: &str, nth: u64, when: When) -> Self {
-        Self::new(when, FaultAction::KillCaller).function(function).nth(nth)
+        Self::new(when, FaultAction::KillCaller)
+            .function(function)
+            .nth(nth)
     }
 
     /// Only calls of this function.
@@ -162,7 +172,10 @@ impl Fault {
 
     /// Takes it away.
     pub fn clear(&self) {
-        self.all.lock().rules.retain(|armed| !Arc::ptr_eq(armed, &self.armed));
+        self.all
+            .lock()
+            .rules
+            .retain(|armed| !Arc::ptr_eq(armed, &self.armed));
     }
 }
 
@@ -200,7 +213,10 @@ pub(crate) struct Verdict {
 
 impl Faults {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), outages: std::array::from_fn(|_| watch::Sender::new(None)) })
+        Arc::new(Self {
+            state: Mutex::default(),
+            outages: std::array::from_fn(|_| watch::Sender::new(None)),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -208,9 +224,17 @@ impl Faults {
     }
 
     pub(crate) fn set(self: &Arc<Self>, rule: FaultRule) -> Fault {
-        let armed = Arc::new(Armed { rule, seen: AtomicU64::new(0), fired: AtomicU64::new(0), struck: Notify::new() });
+        let armed = Arc::new(Armed {
+            rule,
+            seen: AtomicU64::new(0),
+            fired: AtomicU64::new(0),
+            struck: Notify::new(),
+        });
         self.lock().rules.push(Arc::clone(&armed));
-        Fault { armed, all: Arc::clone(self) }
+        Fault {
+            armed,
+            all: Arc::clone(self),
+        }
     }
 
     pub(crate) fn clear(&self) {
@@ -233,9 +257,15 @@ impl Faults {
         let mut state = self.lock();
         for armed in &state.rules {
             let rule = &armed.rule;
-            if rule.function.as_ref().is_some_and(|name| *name != call.function)
+            if rule
+                .function
+                .as_ref()
+                .is_some_and(|name| *name != call.function)
                 || rule.service.is_some_and(|service| service != call.service)
-                || rule.operation.as_ref().is_some_and(|operation| *operation != call.operation)
+                || rule
+                    .operation
+                    .as_ref()
+                    .is_some_and(|operation| *operation != call.operation)
             {
                 continue;
             }

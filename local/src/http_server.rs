@@ -30,14 +30,23 @@ pub(crate) struct Closed;
 
 /// A body of these bytes.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
+    Full::new(bytes.into())
+        .map_err(|never: Infallible| match never {})
+        .boxed_unsync()
 }
 
 /// An answer of this status, content type and body.
-pub(crate) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn answer(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
     let mut response = Response::new(full(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static(content_type),
+    );
     response
 }
 
@@ -48,11 +57,15 @@ pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Bo
 
 /// Listens on this machine only, on the given port or a free one.
 pub(crate) async fn bind(port: u16) -> Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => Error::PortTaken { port },
-        _ => Error::io(format!("can't listen on port {port}"))(error),
-    })?;
-    let address = listener.local_addr().map_err(Error::io("can't read the own address"))?;
+    let listener = TcpListener::bind(("127.0.0.1", port))
+        .await
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::AddrInUse => Error::PortTaken { port },
+            _ => Error::io(format!("can't listen on port {port}"))(error),
+        })?;
+    let address = listener
+        .local_addr()
+        .map_err(Error::io("can't read the own address"))?;
     Ok((listener, address))
 }
 

@@ -15,6 +15,8 @@ pub(crate) fn uuid() -> String {
 
 /// An X-Ray trace id with its root.
 pub(crate) fn trace() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs());
     format!("Root=1-{seconds:08x}-{:024x}", rand::random::<u128>() >> 32)
 }

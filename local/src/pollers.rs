@@ -78,11 +78,18 @@ impl Poller {
 
     /// Polls until the runtime ends.
     pub(crate) async fn run(self: Arc<Self>, parts: Arc<Parts>, workers: usize) {
-        let limit = self.mapping.maximum_concurrency.unwrap_or(workers).min(workers).max(1);
+        let limit = self
+            .mapping
+            .maximum_concurrency
+            .unwrap_or(workers)
+            .min(workers)
+            .max(1);
         let slots = Arc::new(Semaphore::new(limit));
         let mut paused = self.paused.subscribe();
         loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
             if paused.wait_for(|paused| !paused).await.is_err() {
                 return;
             }
@@ -115,17 +122,24 @@ impl Poller {
         if messages.is_empty() {
             return messages;
         }
-        let full_at = if self.delivery.borrow().shuffles() { usize::MAX } else { self.mapping.batch_size };
+        let full_at = if self.delivery.borrow().shuffles() {
+            usize::MAX
+        } else {
+            self.mapping.batch_size
+        };
         let end = Instant::now() + self.mapping.window;
         let mut bytes: usize = messages.iter().map(size).sum();
         while messages.len() < full_at && bytes < MAX_BATCH_BYTES && !*self.paused.borrow() {
-            let more = self.receive(parts, full_at.saturating_sub(messages.len())).await;
+            let more = self
+                .receive(parts, full_at.saturating_sub(messages.len()))
+                .await;
             if more.is_empty() {
                 let left = end.saturating_duration_since(Instant::now());
                 if left.is_zero() {
                     break;
                 }
-                let _ = tokio::time::timeout(left.min(LOOK_EVERY), parts.queues.sent.notified()).await;
+                let _ =
+                    tokio::time::timeout(left.min(LOOK_EVERY), parts.queues.sent.notified()).await;
             }
             bytes = bytes.saturating_add(more.iter().map(size).sum());
             messages.extend(more);
@@ -138,14 +152,21 @@ impl Poller {
             return Vec::new();
         }
         // Only a queue that is gone fails, and then the stack is stopping.
-        parts.queues.receive(&self.queue, most).await.unwrap_or_default()
+        parts
+            .queues
+            .receive(&self.queue, most)
+            .await
+            .unwrap_or_default()
     }
 
     /// Delivers messages in one batch, or however a test wants them.
     async fn deliver_batches(&self, parts: &Arc<Parts>, messages: Vec<Message>) {
         let delivery = self.delivery.borrow().clone();
         let (dropped, batches) = delivery.arrange(messages, self.mapping.batch_size);
-        let receipts: Vec<_> = dropped.into_iter().filter_map(|message| message.receipt_handle).collect();
+        let receipts: Vec<_> = dropped
+            .into_iter()
+            .filter_map(|message| message.receipt_handle)
+            .collect();
         let _ = parts.queues.delete(&self.queue, &receipts).await;
         for batch in batches {
             self.deliver_batch(parts, batch).await;
@@ -153,11 +174,19 @@ impl Poller {
     }
 
     async fn deliver_batch(&self, parts: &Arc<Parts>, messages: Vec<Message>) {
-        let records: Vec<_> =
-            messages.iter().map(|message| batch::record(message, &self.queue.arn, &parts.local.region)).collect();
+        let records: Vec<_> = messages
+            .iter()
+            .map(|message| batch::record(message, &self.queue.arn, &parts.local.region))
+            .collect();
         let payload = Bytes::from(json!({ "Records": records }).to_string());
-        let outcome = parts.lambda.invoke(&self.mapping.function, payload, None).await;
-        let ids: Vec<_> = messages.iter().filter_map(|message| message.message_id.as_deref()).collect();
+        let outcome = parts
+            .lambda
+            .invoke(&self.mapping.function, payload, None)
+            .await;
+        let ids: Vec<_> = messages
+            .iter()
+            .filter_map(|message| message.message_id.as_deref())
+            .collect();
         let handled = match &outcome {
             Ok(_) if !self.mapping.reports_failures => ids.clone(),
             Ok(answer) => batch::handled(answer, &ids),
@@ -165,7 +194,12 @@ impl Poller {
         };
         let receipts: Vec<_> = messages
             .iter()
-            .filter(|message| message.message_id.as_deref().is_some_and(|id| handled.contains(&id)))
+            .filter(|message| {
+                message
+                    .message_id
+                    .as_deref()
+                    .is_some_and(|id| handled.contains(&id))
+            })
             .filter_map(|message| message.receipt_handle.clone())
             .collect();
         // A receipt that is too old is no error; the message comes again.

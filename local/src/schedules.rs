@@ -14,11 +14,20 @@ pub(crate) fn event(schedule: &Schedule, local: &LocalValues) -> Value {
     if let Some(input) = &schedule.input {
         return serde_json::from_str(input).unwrap_or_else(|_| Value::from(input.as_str()));
     }
-    let LocalValues { region, account, .. } = local;
+    let LocalValues {
+        region, account, ..
+    } = local;
     let (source, resource, detail) = match schedule.kind {
-        ScheduleKind::Rule => ("aws.events", format!("arn:aws:events:{region}:{account}:rule/{}", schedule.name), json!({})),
+        ScheduleKind::Rule => (
+            "aws.events",
+            format!("arn:aws:events:{region}:{account}:rule/{}", schedule.name),
+            json!({}),
+        ),
         ScheduleKind::Scheduler => {
-            let resource = format!("arn:aws:scheduler:{region}:{account}:schedule/default/{}", schedule.name);
+            let resource = format!(
+                "arn:aws:scheduler:{region}:{account}:schedule/default/{}",
+                schedule.name
+            );
             ("aws.scheduler", resource, json!("{}"))
         }
     };

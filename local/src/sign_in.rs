@@ -29,7 +29,9 @@ pub struct SignIn {
 
 impl std::fmt::Debug for SignIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SignIn").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("SignIn")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -60,11 +62,19 @@ impl SignIn {
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         jwk.common.key_algorithm = Some(KeyAlgorithm::ES256);
         let jwks = json!({ "keys": [jwk] });
-        Ok(Self { issuer: issuer.to_owned(), audience: audience.to_owned(), key_id, key, jwks })
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            audience: audience.to_owned(),
+            key_id,
+            key,
+            jwks,
+        })
     }
 
     fn new_key() -> Result<Vec<u8>> {
-        let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).map_err(failed)?;
+        let key =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                .map_err(failed)?;
         Ok(key.as_ref().to_vec())
     }
 
@@ -78,7 +88,9 @@ impl SignIn {
 
     /// The claims of a valid token of this user, to change as a test likes.
     pub fn claims(&self, user: &str) -> Value {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs());
         json!({
             "iss": self.issuer,
             "aud": self.audience,
@@ -113,7 +125,8 @@ impl SignIn {
     pub fn sign_with_header(&self, header: &Value, claims: &Value) -> Result<String> {
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", encode(header), encode(claims));
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, Algorithm::ES256).map_err(failed)?;
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, Algorithm::ES256)
+            .map_err(failed)?;
         Ok(format!("{message}.{signature}"))
     }
 

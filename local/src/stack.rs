@@ -121,7 +121,12 @@ impl Parts {
         if busy() {
             return false;
         }
-        for queue in self.plan.queues.iter().filter(|queue| !self.plan.is_dead_letter_queue(queue)) {
+        for queue in self
+            .plan
+            .queues
+            .iter()
+            .filter(|queue| !self.plan.is_dead_letter_queue(queue))
+        {
             let counts = self.queues.counts(queue).await.unwrap_or_default();
             if counts != QueueCounts::default() {
                 return false;
@@ -163,14 +168,27 @@ impl Parts {
             functions.insert(function.spec.name.clone(), status);
         }
         let mut queues = BTreeMap::new();
-        for queue in self.plan.queues.iter().filter(|queue| !self.plan.is_dead_letter_queue(queue)) {
-            let QueueCounts { visible, in_flight } = self.queues.counts(queue).await.unwrap_or_default();
+        for queue in self
+            .plan
+            .queues
+            .iter()
+            .filter(|queue| !self.plan.is_dead_letter_queue(queue))
+        {
+            let QueueCounts { visible, in_flight } =
+                self.queues.counts(queue).await.unwrap_or_default();
             let mut dead_letters = 0;
             if let Some(dead) = self.dead_letter_queue(queue) {
                 let counts = self.queues.counts(dead).await.unwrap_or_default();
                 dead_letters = counts.visible.saturating_add(counts.in_flight);
             }
-            queues.insert(queue.name.clone(), QueueStatus { visible, in_flight, dead_letters });
+            queues.insert(
+                queue.name.clone(),
+                QueueStatus {
+                    visible,
+                    in_flight,
+                    dead_letters,
+                },
+            );
         }
         Status { functions, queues }
     }
@@ -181,7 +199,9 @@ impl Parts {
     }
 
     fn queue(&self, name: &str) -> Result<&Queue> {
-        self.plan.queue(name).ok_or_else(|| Error::UnknownQueue(name.to_owned()))
+        self.plan
+            .queue(name)
+            .ok_or_else(|| Error::UnknownQueue(name.to_owned()))
     }
 
     fn poller(&self, queue: &str) -> Result<&Arc<Poller>> {
@@ -189,11 +209,18 @@ impl Parts {
         self.pollers
             .iter()
             .find(|poller| poller.queue.arn == queue.arn)
-            .ok_or_else(|| Error::part("queues", format!("no function takes messages from {}", queue.name)))
+            .ok_or_else(|| {
+                Error::part(
+                    "queues",
+                    format!("no function takes messages from {}", queue.name),
+                )
+            })
     }
 
     fn cache(&self) -> Result<&Arc<Cache>> {
-        self.cache.as_ref().ok_or_else(|| Error::part("cache", "the template has none"))
+        self.cache
+            .as_ref()
+            .ok_or_else(|| Error::part("cache", "the template has none"))
     }
 }
 
@@ -218,9 +245,18 @@ impl Stack {
             .enable_all()
             .build()
             .map_err(Error::io("can't start threads"))?;
-        let started = runtime.spawn(async move { start::start(&options).await }).await;
-        match started.map_err(|error| Error::part("start", error)).flatten() {
-            Ok((parts, folder)) => Ok(Self { parts, runtime: Some(runtime), _folder: folder }),
+        let started = runtime
+            .spawn(async move { start::start(&options).await })
+            .await;
+        match started
+            .map_err(|error| Error::part("start", error))
+            .flatten()
+        {
+            Ok((parts, folder)) => Ok(Self {
+                parts,
+                runtime: Some(runtime),
+                _folder: folder,
+            }),
             Err(error) => {
                 runtime.shutdown_background();
                 Err(error)
@@ -234,8 +270,13 @@ impl Stack {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
-        let Some(runtime) = &self.runtime else { return Err(Error::part("stack", "it has stopped")) };
-        runtime.spawn(work).await.map_err(|error| Error::part("stack", error))
+        let Some(runtime) = &self.runtime else {
+            return Err(Error::part("stack", "it has stopped"));
+        };
+        runtime
+            .spawn(work)
+            .await
+            .map_err(|error| Error::part("stack", error))
     }
 
     /// The load balancer's address, without a slash at the end.
@@ -271,13 +312,18 @@ impl Stack {
     /// # Errors
     /// There is no such function.
     pub fn environment(&self, function: &str) -> Result<BTreeMap<String, String>> {
-        self.parts.lambda.function(function).map(|function| function.environment())
+        self.parts
+            .lambda
+            .function(function)
+            .map(|function| function.environment())
     }
 
     /// A table's name by its logical id.
     pub fn table_name(&self, logical_id: &str) -> Option<&str> {
         let mut tables = self.parts.plan.tables.iter();
-        tables.find(|table| table.logical_id == logical_id).map(|table| table.name.as_str())
+        tables
+            .find(|table| table.logical_id == logical_id)
+            .map(|table| table.name.as_str())
     }
 
     /// A queue's URL.
@@ -291,7 +337,9 @@ impl Stack {
     /// A bucket's name by its logical id.
     pub fn bucket_name(&self, logical_id: &str) -> Option<&str> {
         let mut buckets = self.parts.plan.buckets.iter();
-        buckets.find(|bucket| bucket.logical_id == logical_id).map(|bucket| bucket.name.as_str())
+        buckets
+            .find(|bucket| bucket.logical_id == logical_id)
+            .map(|bucket| bucket.name.as_str())
     }
 
     /// Invokes a function with an event and returns its answer. Nothing is retried.
@@ -299,7 +347,11 @@ impl Stack {
     /// # Errors
     /// As [`InvokeError`] says.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Bytes, InvokeError> {
-        let (parts, function, payload) = (Arc::clone(&self.parts), function.to_owned(), Bytes::from(event.to_string()));
+        let (parts, function, payload) = (
+            Arc::clone(&self.parts),
+            function.to_owned(),
+            Bytes::from(event.to_string()),
+        );
         self.on(async move { parts.lambda.invoke(&function, payload, None).await })
             .await
             .map_err(|error| InvokeError::Crashed(error.to_string()))?
@@ -311,9 +363,23 @@ impl Stack {
     /// As [`InvokeError`] says.
     pub async fn run_schedule(&self, function: &str) -> Result<(), InvokeError> {
         let unknown = |_| InvokeError::Unknown(function.to_owned());
-        let name = self.parts.lambda.function(function).map_err(unknown)?.spec.name.clone();
-        for schedule in self.parts.plan.schedules.iter().filter(|schedule| schedule.function == name) {
-            self.invoke(&name, &schedules::event(schedule, &self.parts.local)).await?;
+        let name = self
+            .parts
+            .lambda
+            .function(function)
+            .map_err(unknown)?
+            .spec
+            .name
+            .clone();
+        for schedule in self
+            .parts
+            .plan
+            .schedules
+            .iter()
+            .filter(|schedule| schedule.function == name)
+        {
+            self.invoke(&name, &schedules::event(schedule, &self.parts.local))
+                .await?;
         }
         Ok(())
     }
@@ -322,7 +388,9 @@ impl Stack {
     /// Dead letters don't count.
     pub async fn drain(&self, timeout: Duration) -> bool {
         let parts = Arc::clone(&self.parts);
-        self.on(async move { parts.drain(timeout).await }).await.unwrap_or(false)
+        self.on(async move { parts.drain(timeout).await })
+            .await
+            .unwrap_or(false)
     }
 
     /// What the stack is doing.
@@ -339,7 +407,10 @@ impl Stack {
     /// # Errors
     /// There is no such function.
     pub fn logs(&self, function: &str) -> Result<Vec<String>> {
-        self.parts.lambda.function(function).map(|function| self.parts.logs.of(&function.spec.name))
+        self.parts
+            .lambda
+            .function(function)
+            .map(|function| self.parts.logs.of(&function.spec.name))
     }
 
     // ---- Faults ----
@@ -380,7 +451,11 @@ impl Stack {
     /// # Errors
     /// There is no such function.
     pub fn kill_function(&self, function: &str) -> Result<usize> {
-        Ok(self.parts.lambda.function(function)?.kill(None, "killed by a test"))
+        Ok(self
+            .parts
+            .lambda
+            .function(function)?
+            .kill(None, "killed by a test"))
     }
 
     /// Takes a service down. While queues are down, functions get no messages either.
@@ -401,7 +476,9 @@ impl Stack {
     /// There is no such queue, or the stack has stopped.
     pub async fn queue_counts(&self, queue: &str) -> Result<QueueCounts> {
         let (queues, queue) = (self.parts.queues.clone(), self.parts.queue(queue)?.clone());
-        self.on(async move { queues.counts(&queue).await }).await.flatten()
+        self.on(async move { queues.counts(&queue).await })
+            .await
+            .flatten()
     }
 
     /// Stops handing a queue's messages to its function, once those handed out are done with.
@@ -426,7 +503,9 @@ impl Stack {
     /// # Errors
     /// There is no such queue, or no function takes its messages.
     pub fn deliver(&self, queue: &str, delivery: Delivery) -> Result<()> {
-        self.parts.poller(queue).map(|poller| poller.deliver(delivery))
+        self.parts
+            .poller(queue)
+            .map(|poller| poller.deliver(delivery))
     }
 
     /// Moves all dead letters of a queue back to it, as a redrive does. Returns how many.
@@ -436,9 +515,13 @@ impl Stack {
     pub async fn redrive(&self, queue: &str) -> Result<usize> {
         let queue = self.parts.queue(queue)?.clone();
         let dead = self.parts.dead_letter_queue(&queue).cloned();
-        let dead = dead.ok_or_else(|| Error::part("queues", format!("{} has no dead-letter queue", queue.name)))?;
+        let dead = dead.ok_or_else(|| {
+            Error::part("queues", format!("{} has no dead-letter queue", queue.name))
+        })?;
         let queues = self.parts.queues.clone();
-        self.on(async move { queues.redrive(&dead, &queue).await }).await.flatten()
+        self.on(async move { queues.redrive(&dead, &queue).await })
+            .await
+            .flatten()
     }
 
     // ---- Cache ----
@@ -502,8 +585,12 @@ impl Stack {
     /// # Errors
     /// The bucket doesn't take it.
     pub async fn expire_objects(&self, ahead: Duration) -> Result<usize> {
-        let Some(bucket) = self.parts.bucket.clone() else { return Ok(0) };
-        self.on(async move { bucket.expire(ahead).await }).await.flatten()
+        let Some(bucket) = self.parts.bucket.clone() else {
+            return Ok(0);
+        };
+        self.on(async move { bucket.expire(ahead).await })
+            .await
+            .flatten()
     }
 
     /// Stops everything, without waiting for queues: messages are only in memory, so call
@@ -522,7 +609,10 @@ impl Stack {
             .await;
         if let Some(runtime) = self.runtime.take() {
             // Waits for threads, which an async caller must not.
-            let _ = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(5))).await;
+            let _ = tokio::task::spawn_blocking(move || {
+                runtime.shutdown_timeout(Duration::from_secs(5))
+            })
+            .await;
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -44,25 +44,41 @@ pub(crate) struct Folder {
     pub(crate) path: PathBuf,
     /// Where the data stays, if it does.
     kept: bool,
-    _temporary: Option<TempDir>,
+    temporary: Option<TempDir>,
     _lock: Option<File>,
 }
 
 impl Folder {
     fn open(kept: Option<&Path>) -> Result<Self> {
         let Some(path) = kept else {
-            let temporary = tempfile::Builder::new().prefix("purrline-").tempdir().map_err(Error::io("can't make a folder"))?;
-            return Ok(Self { path: temporary.path().to_owned(), kept: false, _temporary: Some(temporary), _lock: None });
+            let temporary = tempfile::Builder::new()
+                .prefix("purrline-")
+                .tempdir()
+                .map_err(Error::io("can't make a folder"))?;
+            return Ok(Self {
+                path: temporary.path().to_owned(),
+                kept: false,
+                temporary: Some(temporary),
+                _lock: None,
+            });
         };
         let doing = || Error::io(format!("can't use {}", path.display()));
         std::fs::create_dir_all(path).map_err(doing())?;
         let path = path.canonicalize().map_err(doing())?;
         let lock = File::create(path.join("lock")).map_err(doing())?;
         if lock.try_lock().is_err() {
-            let problem = format!("another stack uses {}: stop it, or choose another folder with --data-dir", path.display());
+            let problem = format!(
+                "another stack uses {}: stop it, or choose another folder with --data-dir",
+                path.display()
+            );
             return Err(Error::part("data folder", problem));
         }
-        Ok(Self { path, kept: true, _temporary: None, _lock: Some(lock) })
+        Ok(Self {
+            path,
+            kept: true,
+            temporary: None,
+            _lock: Some(lock),
+        })
     }
 
     fn kept(&self) -> Option<&Path> {
@@ -72,8 +88,10 @@ impl Folder {
 
 /// Starts everything.
 pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
-    let text = std::fs::read_to_string(&options.template)
-        .map_err(Error::io(format!("can't read {}", options.template.display())))?;
+    let text = std::fs::read_to_string(&options.template).map_err(Error::io(format!(
+        "can't read {}",
+        options.template.display()
+    )))?;
     let template = Template::parse(&text)?;
 
     let (load_balancer, address) = bind(options.port.unwrap_or(0)).await?;
@@ -82,7 +100,14 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     let (queues, queues_address) = bind(0).await?;
     let (bucket, bucket_address) = bind(0).await?;
     let (cache, cache_address) = bind(0).await?;
-    let listeners = Listeners { load_balancer, runtime_api, tables, queues, bucket, cache };
+    let listeners = Listeners {
+        load_balancer,
+        runtime_api,
+        tables,
+        queues,
+        bucket,
+        cache,
+    };
 
     let url = format!("http://{address}");
     let local = LocalValues {
@@ -103,10 +128,19 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     };
 
     let folder = Folder::open(options.data_dir.as_deref())?;
-    let guard = Guard::start()?;
+    let cache_folder = tempfile::Builder::new()
+        .prefix("purrline-cache-")
+        .tempdir()
+        .map_err(Error::io("can't make a folder"))?;
+    let mut temporary = vec![cache_folder.path()];
+    temporary.extend(folder.temporary.as_ref().map(TempDir::path));
+    let guard = Guard::start(&temporary)?;
     let logs = Arc::new(Logs::new(options.log));
     let environment = BTreeMap::from([
-        ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), endpoints.tables.clone()),
+        (
+            "AWS_ENDPOINT_URL_DYNAMODB".to_owned(),
+            endpoints.tables.clone(),
+        ),
         ("AWS_ENDPOINT_URL_SQS".to_owned(), endpoints.queues.clone()),
         ("AWS_ENDPOINT_URL_S3".to_owned(), endpoints.bucket.clone()),
     ]);
@@ -119,17 +153,35 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         logs: Arc::clone(&logs),
         next_instance: Arc::new(AtomicU32::new(1)),
     };
-    let lambda = Arc::new(Lambda::new(&plan, &options.bin_dir, options.workers, &surroundings)?);
+    let lambda = Arc::new(Lambda::new(
+        &plan,
+        &options.bin_dir,
+        options.workers,
+        &surroundings,
+    )?);
     // The cache takes longest: everything else starts while it does.
-    let cache_folder = tempfile::Builder::new().prefix("purrline-cache-").tempdir().map_err(Error::io("can't make a folder"))?;
     let starting_cache = async {
-        if plan.has_cache { Cache::start(cache_folder.path(), cache_address.port(), guard).await.map(Some) } else { Ok(None) }
+        if plan.has_cache {
+            Cache::start(cache_folder.path(), cache_address.port(), guard)
+                .await
+                .map(Some)
+        } else {
+            Ok(None)
+        }
     };
-    let (cache, storage) = tokio::join!(starting_cache, open_storage(&plan, &folder, &local, queues_address.port()));
+    let (cache, storage) = tokio::join!(
+        starting_cache,
+        open_storage(&plan, &folder, &local, queues_address.port())
+    );
     let (tables, queues, bucket) = storage?;
 
-    let issuer = parameters.get("AuthIssuer").cloned().unwrap_or_else(|| issuer(&url));
-    let audience = parameters.get("AuthAudience").map_or(AUDIENCE, String::as_str);
+    let issuer = parameters
+        .get("AuthIssuer")
+        .cloned()
+        .unwrap_or_else(|| issuer(&url));
+    let audience = parameters
+        .get("AuthAudience")
+        .map_or(AUDIENCE, String::as_str);
     let parts = Arc::new(Parts {
         sign_in: SignIn::new(&issuer, audience, folder.kept())?,
         pollers: pollers(&plan),
@@ -209,7 +261,10 @@ fn pollers(plan: &Plan) -> Vec<Arc<Poller>> {
     plan.mappings
         .iter()
         .filter_map(|mapping| {
-            let queue = plan.queues.iter().find(|queue| queue.arn == mapping.queue_arn)?;
+            let queue = plan
+                .queues
+                .iter()
+                .find(|queue| queue.arn == mapping.queue_arn)?;
             Some(Arc::new(Poller::new(queue.clone(), mapping.clone())))
         })
         .collect()
@@ -217,27 +272,50 @@ fn pollers(plan: &Plan) -> Vec<Arc<Poller>> {
 
 async fn listen(parts: &Arc<Parts>, listeners: Listeners) -> Result<()> {
     let lambda = &parts.lambda;
-    let front = |service, refusal| Front { service, refusal, faults: Arc::clone(&parts.faults), lambda: Arc::clone(lambda) };
-    parts.tables.clone().serve(listeners.tables, front(Service::Tables, Refusal::Json)).await?;
-    parts.queues.serve(listeners.queues, front(Service::Queues, Refusal::Json));
+    let front = |service, refusal| Front {
+        service,
+        refusal,
+        faults: Arc::clone(&parts.faults),
+        lambda: Arc::clone(lambda),
+    };
+    parts
+        .tables
+        .clone()
+        .serve(listeners.tables, front(Service::Tables, Refusal::Json))
+        .await?;
+    parts
+        .queues
+        .serve(listeners.queues, front(Service::Queues, Refusal::Json));
     if let Some(bucket) = &parts.bucket {
         bucket.serve(listeners.bucket, front(Service::Bucket, Refusal::Xml));
     }
     if let Some(cache) = &parts.cache {
-        let proxy = Proxy { cache: Arc::clone(cache), faults: Arc::clone(&parts.faults), lambda: Arc::clone(lambda) };
+        let proxy = Proxy {
+            cache: Arc::clone(cache),
+            faults: Arc::clone(&parts.faults),
+            lambda: Arc::clone(lambda),
+        };
         tokio::spawn(Arc::new(proxy).serve(listeners.cache));
     }
     let functions = Arc::clone(&parts.lambda);
-    tokio::spawn(serve(listeners.runtime_api, || true, move |request, _| lambda::handle(Arc::clone(&functions), request)));
+    tokio::spawn(serve(
+        listeners.runtime_api,
+        || true,
+        move |request, _| lambda::handle(Arc::clone(&functions), request),
+    ));
     let balancer = Arc::clone(parts);
-    tokio::spawn(serve(listeners.load_balancer, || true, move |request, client| {
-        load_balancer::handle(Arc::clone(&balancer), request, client)
-    }));
+    tokio::spawn(serve(
+        listeners.load_balancer,
+        || true,
+        move |request, client| load_balancer::handle(Arc::clone(&balancer), request, client),
+    ));
     let measured = Arc::clone(&parts.lambda);
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            measured.functions().for_each(|function| function.measure_memory());
+            measured
+                .functions()
+                .for_each(|function| function.measure_memory());
         }
     });
     Ok(())

@@ -27,7 +27,13 @@ impl Invoke {
     pub(super) async fn run(self) -> Result<()> {
         let event = read(&self.event)?;
         let answer = match &self.url {
-            Some(url) => showing("waiting for the answer", invoke_running(url, &self.function, &event)).await?,
+            Some(url) => {
+                showing(
+                    "waiting for the answer",
+                    invoke_running(url, &self.function, &event),
+                )
+                .await?
+            }
             None => self.invoke_fresh(&event).await?,
         };
         let pretty = serde_json::from_slice::<Value>(&answer)
@@ -40,18 +46,27 @@ impl Invoke {
     async fn invoke_fresh(&self, event: &Value) -> Result<Vec<u8>> {
         let options: Options = self.common.options();
         let stack = showing("starting", Stack::start(options)).await?;
-        let answer = showing("waiting for the answer", stack.invoke(&self.function, event)).await;
+        let answer = showing(
+            "waiting for the answer",
+            stack.invoke(&self.function, event),
+        )
+        .await;
         // What the function said; a name that isn't there has said nothing.
         for line in stack.logs(&self.function).unwrap_or_default() {
             eprintln!("{line}");
         }
         stack.stop().await;
-        answer.map(|answer| answer.to_vec()).map_err(|error| failed(&error))
+        answer
+            .map(|answer| answer.to_vec())
+            .map_err(|error| failed(&error))
     }
 }
 
 fn failed(problem: &dyn std::fmt::Display) -> Error {
-    Error::Part { part: "invoke", problem: problem.to_string() }
+    Error::Part {
+        part: "invoke",
+        problem: problem.to_string(),
+    }
 }
 
 fn read(file: &Path) -> Result<Value> {
@@ -61,14 +76,23 @@ fn read(file: &Path) -> Result<Value> {
     } else {
         std::fs::read_to_string(file).map(|read| text = read)
     };
-    done.map_err(|source| Error::Io { doing: format!("can't read {}", file.display()), source })?;
-    serde_json::from_str(&text).map_err(|error| failed(&format!("{} isn't JSON: {error}", file.display())))
+    done.map_err(|source| Error::Io {
+        doing: format!("can't read {}", file.display()),
+        source,
+    })?;
+    serde_json::from_str(&text)
+        .map_err(|error| failed(&format!("{} isn't JSON: {error}", file.display())))
 }
 
 async fn invoke_running(url: &str, function: &str, event: &Value) -> Result<Vec<u8>> {
-    let request = reqwest::Client::new().post(format!("{}/_local/invoke/{function}", url.trim_end_matches('/')));
+    let request = reqwest::Client::new().post(format!(
+        "{}/_local/invoke/{function}",
+        url.trim_end_matches('/')
+    ));
     let answer = request.json(event).send().await.map_err(|error| {
-        failed(&format!("can't reach {url} ({error}): is it up? Without --url a fresh stack is started"))
+        failed(&format!(
+            "can't reach {url} ({error}): is it up? Without --url a fresh stack is started"
+        ))
     })?;
     let status = answer.status();
     let body = answer.bytes().await.map_err(|error| failed(&error))?;
@@ -76,5 +100,9 @@ async fn invoke_running(url: &str, function: &str, event: &Value) -> Result<Vec<
         return Ok(body.to_vec());
     }
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-    Err(failed(&problem["error"].as_str().unwrap_or("it isn't a local stack")))
+    Err(failed(
+        &problem["error"]
+            .as_str()
+            .unwrap_or("it isn't a local stack"),
+    ))
 }

@@ -45,7 +45,11 @@ pub(crate) struct Common {
 
 impl Common {
     fn options(&self) -> Options {
-        let own_folder = || std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned));
+        let own_folder = || {
+            std::env::current_exe()
+                .ok()
+                .and_then(|program| program.parent().map(Path::to_owned))
+        };
         let bin_dir = self.bin_dir.clone().or_else(own_folder).unwrap_or_default();
         Options {
             workers: self.workers.into(),

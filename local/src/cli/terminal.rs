@@ -21,17 +21,29 @@ pub(crate) fn say(line: &str) {
 
 /// Text that stands out, where standard output has colours.
 pub(crate) fn strong(text: &str) -> String {
-    if has_colours(&std::io::stdout()) { text.bold().to_string() } else { text.to_owned() }
+    if has_colours(&std::io::stdout()) {
+        text.bold().to_string()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Text that steps back, where standard output has colours.
 pub(crate) fn faint(text: &str) -> String {
-    if has_colours(&std::io::stdout()) { text.dimmed().to_string() } else { text.to_owned() }
+    if has_colours(&std::io::stdout()) {
+        text.dimmed().to_string()
+    } else {
+        text.to_owned()
+    }
 }
 
 /// Prints what went wrong to standard error.
 pub(crate) fn problem(text: &str) {
-    let label = if has_colours(&std::io::stderr()) { "error:".red().bold().to_string() } else { "error:".to_owned() };
+    let label = if has_colours(&std::io::stderr()) {
+        "error:".red().bold().to_string()
+    } else {
+        "error:".to_owned()
+    };
     let _ = writeln!(std::io::stderr(), "{label} {text}");
 }
 
@@ -42,8 +54,12 @@ pub(crate) async fn showing<T>(what: &str, work: impl Future<Output = T>) -> T {
         return done;
     }
     let spinner = if std::io::stderr().is_terminal() {
-        let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})").unwrap_or(ProgressStyle::default_spinner());
-        let spinner = ProgressBar::new_spinner().with_style(style).with_message(what.to_owned()).with_elapsed(PATIENCE);
+        let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})")
+            .unwrap_or(ProgressStyle::default_spinner());
+        let spinner = ProgressBar::new_spinner()
+            .with_style(style)
+            .with_message(what.to_owned())
+            .with_elapsed(PATIENCE);
         spinner.enable_steady_tick(Duration::from_millis(100));
         spinner
     } else {

@@ -25,7 +25,12 @@ pub(super) struct Up {
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     port: u16,
     /// Where the data stays.
-    #[arg(long, default_value = ".local/data", value_name = "FOLDER", conflicts_with = "ephemeral")]
+    #[arg(
+        long,
+        default_value = ".local/data",
+        value_name = "FOLDER",
+        conflicts_with = "ephemeral"
+    )]
     data_dir: PathBuf,
     /// Keep no data.
     #[arg(long)]
@@ -60,18 +65,31 @@ impl Up {
 
     fn greet(&self, stack: &Stack) -> Result<()> {
         let url = stack.url();
-        let data = if self.ephemeral { "nothing is kept".to_owned() } else { format!("data is in {}", self.data_dir.display()) };
-        say(&format!("{} {}", strong(&format!("Purrline is up at {url}")), faint(&format!("({data}; Ctrl-C stops it)"))));
+        let data = if self.ephemeral {
+            "nothing is kept".to_owned()
+        } else {
+            format!("data is in {}", self.data_dir.display())
+        };
+        say(&format!(
+            "{} {}",
+            strong(&format!("Purrline is up at {url}")),
+            faint(&format!("({data}; Ctrl-C stops it)"))
+        ));
         say("");
-        say(&format!("A token of {USER}, good for a day (others: curl {url}/_local/token/<user>):"));
+        say(&format!(
+            "A token of {USER}, good for a day (others: curl {url}/_local/token/<user>):"
+        ));
         say(&format!("  TOKEN={}", stack.token(USER)?));
         say("Post, follow, read the feed:");
+        let curl = "  curl -H \"Authorization: Bearer $TOKEN\"";
         say(&format!(
-            "  curl -H \"Authorization: Bearer $TOKEN\" --json '{{\"text\": \"오늘의 #고양이\"}}' {url}/v1/posts"
+            "{curl} -H 'content-type: application/json' -d '{{\"text\": \"오늘의 #고양이\"}}' {url}/v1/posts"
         ));
-        say(&format!("  curl -H \"Authorization: Bearer $TOKEN\" -X PUT {url}/v1/users/{OTHER}/follow"));
-        say(&format!("  curl -H \"Authorization: Bearer $TOKEN\" {url}/v1/feed"));
-        say(&faint(&format!("What it is doing: curl {url}/_local/status")));
+        say(&format!("{curl} -X PUT {url}/v1/users/{OTHER}/follow"));
+        say(&format!("{curl} {url}/v1/feed"));
+        say(&faint(&format!(
+            "What it is doing: curl {url}/_local/status"
+        )));
         say("");
         Ok(())
     }
@@ -79,7 +97,10 @@ impl Up {
     async fn stop(&self, stack: Stack, interrupt: &mut Signal, terminate: &mut Signal) {
         say("");
         if !self.ephemeral && !stack.drain(Duration::ZERO).await {
-            say(&format!("Stopping once the queues are empty, at most {} s (Ctrl-C again: at once)", DRAIN.as_secs()));
+            say(&format!(
+                "Stopping once the queues are empty, at most {} s (Ctrl-C again: at once)",
+                DRAIN.as_secs()
+            ));
             tokio::select! {
                 drained = stack.drain(DRAIN) => if !drained {
                     say("The queues aren't empty: what they hold is lost, except what sweep sends again.");
@@ -94,5 +115,8 @@ impl Up {
 }
 
 fn listen(kind: SignalKind) -> Result<Signal> {
-    signal(kind).map_err(|source| Error::Io { doing: "can't listen for signals".to_owned(), source })
+    signal(kind).map_err(|source| Error::Io {
+        doing: "can't listen for signals".to_owned(),
+        source,
+    })
 }

@@ -88,14 +88,28 @@ pub(crate) struct Function {
 
 impl std::fmt::Debug for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Function").field("name", &self.spec.name).finish_non_exhaustive()
+        f.debug_struct("Function")
+            .field("name", &self.spec.name)
+            .finish_non_exhaustive()
     }
 }
 
 impl Function {
-    pub(super) fn new(spec: template::Function, binary: PathBuf, limit: usize, surroundings: Surroundings) -> Self {
+    pub(super) fn new(
+        spec: template::Function,
+        binary: PathBuf,
+        limit: usize,
+        surroundings: Surroundings,
+    ) -> Self {
         let state = Mutex::new(State::default());
-        Self { spec, binary, limit, surroundings, state, wake: Notify::new() }
+        Self {
+            spec,
+            binary,
+            limit,
+            surroundings,
+            state,
+            wake: Notify::new(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -103,8 +117,13 @@ impl Function {
     }
 
     pub(crate) fn arn(&self) -> String {
-        let Surroundings { region, account, .. } = &self.surroundings;
-        format!("arn:aws:lambda:{region}:{account}:function:{}", self.spec.name)
+        let Surroundings {
+            region, account, ..
+        } = &self.surroundings;
+        format!(
+            "arn:aws:lambda:{region}:{account}:function:{}",
+            self.spec.name
+        )
     }
 
     /// The environment that the template and the stack give the function.
@@ -138,7 +157,12 @@ impl Function {
                 return Err(InvokeError::Throttled);
             }
             let trace = trace.unwrap_or_else(ids::trace);
-            state.waiting.push_back(Invocation { id: ids::uuid(), payload, trace, answer });
+            state.waiting.push_back(Invocation {
+                id: ids::uuid(),
+                payload,
+                trace,
+                answer,
+            });
         }
         self.wake.notify_one();
         self.scale();
@@ -150,7 +174,11 @@ impl Function {
         loop {
             let (id, kill) = {
                 let mut state = self.lock();
-                let soon = state.instances.values().filter(|one| !matches!(one.phase, Phase::Busy(_))).count();
+                let soon = state
+                    .instances
+                    .values()
+                    .filter(|one| !matches!(one.phase, Phase::Busy(_)))
+                    .count();
                 if state.waiting.len() <= soon || state.instances.len() >= self.limit {
                     return;
                 }
@@ -165,7 +193,12 @@ impl Function {
     /// Makes room for a process before it is started, so that there are never more than the limit.
     fn reserve(&self, state: &mut State) -> (u32, Arc<Notify>) {
         let (id, kill) = (self.surroundings.instance(), Arc::new(Notify::new()));
-        let instance = Instance { phase: Phase::Starting, pid: 0, kill: Arc::clone(&kill), doom: None };
+        let instance = Instance {
+            phase: Phase::Starting,
+            pid: 0,
+            kill: Arc::clone(&kill),
+            doom: None,
+        };
         state.instances.insert(id, instance);
         (id, kill)
     }
@@ -218,8 +251,12 @@ impl Function {
 
     fn assign(self: &Arc<Self>, id: u32) -> Option<Option<Assigned>> {
         let mut state = self.lock();
-        let State { waiting, instances, .. } = &mut *state;
-        let instance = instances.get_mut(&id).filter(|instance| instance.doom.is_none())?;
+        let State {
+            waiting, instances, ..
+        } = &mut *state;
+        let instance = instances
+            .get_mut(&id)
+            .filter(|instance| instance.doom.is_none())?;
         let Some(invocation) = waiting.pop_front() else {
             instance.phase = Phase::Idle;
             return Some(None);
@@ -240,7 +277,9 @@ impl Function {
         Some(Some(Assigned {
             id: invocation.id,
             payload: invocation.payload,
-            deadline_ms: deadline.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis()),
+            deadline_ms: deadline
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |time| time.as_millis()),
             trace: invocation.trace,
         }))
     }
@@ -259,13 +298,19 @@ impl Function {
     pub(super) fn complete(&self, instance: u32, invocation: &str, outcome: Outcome) -> bool {
         let work = {
             let mut state = self.lock();
-            let Some(instance) = state.instances.get_mut(&instance) else { return false };
+            let Some(instance) = state.instances.get_mut(&instance) else {
+                return false;
+            };
             if !matches!(&instance.phase, Phase::Busy(work) if work.id == invocation) {
                 return false;
             }
             // It counts as idle from here, since it asks for the next event at once.
-            let Phase::Busy(work) = std::mem::replace(&mut instance.phase, Phase::Idle) else { return false };
-            state.measured.finished(work.started.elapsed(), outcome.is_err());
+            let Phase::Busy(work) = std::mem::replace(&mut instance.phase, Phase::Idle) else {
+                return false;
+            };
+            state
+                .measured
+                .finished(work.started.elapsed(), outcome.is_err());
             work
         };
         work.timer.abort();
@@ -279,7 +324,9 @@ impl Function {
         let mut killed = 0_usize;
         for (id, instance) in &mut self.lock().instances {
             if only.is_none_or(|only| only == *id) {
-                instance.doom.get_or_insert_with(|| InvokeError::Crashed(why.to_owned()));
+                instance
+                    .doom
+                    .get_or_insert_with(|| InvokeError::Crashed(why.to_owned()));
                 instance.kill.notify_one();
                 killed = killed.saturating_add(1);
             }
@@ -293,7 +340,9 @@ impl Function {
         if let Some(instance) = state.instances.get_mut(&id)
             && matches!(instance.phase, Phase::Starting)
         {
-            instance.doom = Some(InvokeError::Init(format!("it took longer than {INIT_TIMEOUT:?}")));
+            instance.doom = Some(InvokeError::Init(format!(
+                "it took longer than {INIT_TIMEOUT:?}"
+            )));
             instance.kill.notify_one();
         }
     }
@@ -307,21 +356,31 @@ impl Function {
 
     /// A process is gone.
     pub(super) fn exited(self: &Arc<Self>, id: u32, status: &str) {
-        let Some(instance) = self.lock().instances.remove(&id) else { return };
+        let Some(instance) = self.lock().instances.remove(&id) else {
+            return;
+        };
         let starting = matches!(instance.phase, Phase::Starting);
         let error = instance.doom.unwrap_or_else(|| {
-            if starting { InvokeError::Init(status.to_owned()) } else { InvokeError::Crashed(status.to_owned()) }
+            if starting {
+                InvokeError::Init(status.to_owned())
+            } else {
+                InvokeError::Crashed(status.to_owned())
+            }
         });
         match instance.phase {
             Phase::Busy(work) => {
-                self.surroundings.logs.push(&self.spec.name, &format!("{error} (request {})", work.id));
+                self.surroundings
+                    .logs
+                    .push(&self.spec.name, &format!("{error} (request {})", work.id));
                 work.timer.abort();
                 self.lock().measured.finished(work.started.elapsed(), true);
                 let _ = work.answer.send(Err(error));
             }
             // Each failed start costs one invocation, so that a function that never starts ends.
             Phase::Starting => {
-                self.surroundings.logs.push(&self.spec.name, &error.to_string());
+                self.surroundings
+                    .logs
+                    .push(&self.spec.name, &error.to_string());
                 self.fail_oldest(error);
             }
             Phase::Idle => {}
@@ -332,7 +391,11 @@ impl Function {
     /// Invocations that run or wait.
     pub(super) fn running(&self) -> usize {
         let state = self.lock();
-        let busy = state.instances.values().filter(|one| matches!(one.phase, Phase::Busy(_))).count();
+        let busy = state
+            .instances
+            .values()
+            .filter(|one| matches!(one.phase, Phase::Busy(_)))
+            .count();
         state.waiting.len().saturating_add(busy)
     }
 
@@ -344,12 +407,19 @@ impl Function {
     pub(super) fn processes(&self) -> Vec<(u32, String)> {
         let state = self.lock();
         let started = state.instances.iter().filter(|(_, one)| one.pid != 0);
-        started.map(|(id, one)| (one.pid, format!("{}.{id}", self.spec.name))).collect()
+        started
+            .map(|(id, one)| (one.pid, format!("{}.{id}", self.spec.name)))
+            .collect()
     }
 
     /// Reads the processes' peak memory; to be called now and then, since it is lost when they end.
     pub(crate) fn measure_memory(&self) {
-        for kb in self.processes().into_iter().map(|(pid, _)| pid).filter_map(peak_memory_kb) {
+        for kb in self
+            .processes()
+            .into_iter()
+            .map(|(pid, _)| pid)
+            .filter_map(peak_memory_kb)
+        {
             self.lock().measured.memory(kb);
         }
     }

@@ -38,7 +38,9 @@ impl Measurements {
         let last = sorted.len().saturating_sub(1);
         [50, 90, 99, 100].map(|percent| {
             let at = last.saturating_mul(percent).div_ceil(100);
-            sorted.get(at).map_or(0.0, |duration| (duration.as_secs_f64() * 100_000.0).round() / 100.0)
+            sorted.get(at).map_or(0.0, |duration| {
+                (duration.as_secs_f64() * 100_000.0).round() / 100.0
+            })
         })
     }
 }
@@ -46,6 +48,8 @@ impl Measurements {
 /// A process's peak resident memory in kB; unknown where there is no /proc.
 pub(crate) fn peak_memory_kb(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches("kB").trim_end().parse().ok()
 }

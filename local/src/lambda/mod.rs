@@ -79,16 +79,36 @@ pub(crate) struct Surroundings {
 
 impl Lambda {
     /// Takes the plan's functions. Processes start when they are needed.
-    pub(crate) fn new(plan: &Plan, binaries: &Path, workers: usize, surroundings: &Surroundings) -> Result<Self> {
+    pub(crate) fn new(
+        plan: &Plan,
+        binaries: &Path,
+        workers: usize,
+        surroundings: &Surroundings,
+    ) -> Result<Self> {
         let mut functions = BTreeMap::new();
         let mut aliases = BTreeMap::new();
         for (name, spec) in &plan.functions {
             let path = binaries.join(&spec.binary);
             if !path.is_file() {
-                return Err(Error::MissingBinary { function: name.clone(), path });
+                return Err(Error::MissingBinary {
+                    function: name.clone(),
+                    path,
+                });
             }
-            let limit = spec.reserved_concurrency.unwrap_or(workers).min(workers).max(1);
-            functions.insert(name.clone(), Arc::new(Function::new(spec.clone(), path, limit, surroundings.clone())));
+            let limit = spec
+                .reserved_concurrency
+                .unwrap_or(workers)
+                .min(workers)
+                .max(1);
+            functions.insert(
+                name.clone(),
+                Arc::new(Function::new(
+                    spec.clone(),
+                    path,
+                    limit,
+                    surroundings.clone(),
+                )),
+            );
             aliases.insert(spec.logical_id.clone(), name.clone());
         }
         Ok(Self { functions, aliases })
@@ -115,21 +135,36 @@ impl Lambda {
     }
 
     /// Invokes a function. The invocation goes on when the caller goes away.
-    pub(crate) async fn invoke(&self, name: &str, payload: Bytes, trace: Option<String>) -> Outcome {
-        let function = self.function(name).map_err(|_| InvokeError::Unknown(name.to_owned()))?;
+    pub(crate) async fn invoke(
+        &self,
+        name: &str,
+        payload: Bytes,
+        trace: Option<String>,
+    ) -> Outcome {
+        let function = self
+            .function(name)
+            .map_err(|_| InvokeError::Unknown(name.to_owned()))?;
         let (sender, answer) = oneshot::channel();
         function.enqueue(payload, trace, sender)?;
-        answer.await.unwrap_or_else(|_| Err(InvokeError::Crashed("the stack stopped".to_owned())))
+        answer
+            .await
+            .unwrap_or_else(|_| Err(InvokeError::Crashed("the stack stopped".to_owned())))
     }
 
     /// Invocations that run or wait.
     pub(crate) fn running(&self) -> usize {
-        self.functions.values().map(|function| function.running()).sum()
+        self.functions
+            .values()
+            .map(|function| function.running())
+            .sum()
     }
 
     /// Invocations so far, of all functions.
     pub(crate) fn finished(&self) -> u64 {
-        self.functions.values().map(|function| function.finished()).sum()
+        self.functions
+            .values()
+            .map(|function| function.finished())
+            .sum()
     }
 
     /// The process of an instance such as `post-write.7`.
@@ -143,7 +178,10 @@ impl Lambda {
 
     /// The instance that a process id belongs to.
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
-        self.functions.values().flat_map(|function| function.processes()).collect()
+        self.functions
+            .values()
+            .flat_map(|function| function.processes())
+            .collect()
     }
 }
 

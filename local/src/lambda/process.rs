@@ -59,13 +59,20 @@ pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
     let guarded = surroundings.guard.watch(pid);
     follow(function, child.stdout.take());
     follow(function, child.stderr.take());
-    Ok(Started { child, guarded, pid })
+    Ok(Started {
+        child,
+        guarded,
+        pid,
+    })
 }
 
 /// Takes what a process prints, line by line.
 fn follow(function: &Function, pipe: Option<impl AsyncRead + Unpin + Send + 'static>) {
     let Some(pipe) = pipe else { return };
-    let (name, logs) = (function.spec.name.clone(), Arc::clone(&function.surroundings.logs));
+    let (name, logs) = (
+        function.spec.name.clone(),
+        Arc::clone(&function.surroundings.logs),
+    );
     tokio::spawn(async move {
         let mut lines = BufReader::new(pipe).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
@@ -76,7 +83,9 @@ fn follow(function: &Function, pipe: Option<impl AsyncRead + Unpin + Send + 'sta
 
 /// Waits for the process to end, or ends it when asked to.
 pub(super) fn supervise(function: Arc<Function>, id: u32, started: Started, kill: Arc<Notify>) {
-    let Started { mut child, guarded, .. } = started;
+    let Started {
+        mut child, guarded, ..
+    } = started;
     let starting = Arc::clone(&function);
     let init = tokio::spawn(async move {
         tokio::time::sleep(INIT_TIMEOUT).await;

@@ -16,11 +16,19 @@ use crate::http_server::{self, Body, Closed, full};
 const MAX_ANSWER: usize = 6 * 1024 * 1024;
 
 /// Answers one call of a function's process.
-pub(crate) async fn handle(lambda: Arc<Lambda>, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+pub(crate) async fn handle(
+    lambda: Arc<Lambda>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Closed> {
     let path = request.uri().path().to_owned();
     let mut parts = path.trim_start_matches('/').splitn(5, '/');
-    let (name, instance) = (parts.next().unwrap_or_default(), parts.next().and_then(|id| id.parse().ok()));
-    let (Some(instance), Some("2018-06-01"), Some("runtime")) = (instance, parts.next(), parts.next()) else {
+    let (name, instance) = (
+        parts.next().unwrap_or_default(),
+        parts.next().and_then(|id| id.parse().ok()),
+    );
+    let (Some(instance), Some("2018-06-01"), Some("runtime")) =
+        (instance, parts.next(), parts.next())
+    else {
         return Ok(refuse(StatusCode::NOT_FOUND, "unknown path"));
     };
     let Ok(function) = lambda.function(name).map(Arc::clone) else {
@@ -39,7 +47,11 @@ pub(crate) async fn handle(lambda: Arc<Lambda>, request: Request<Incoming>) -> R
         (&Method::POST, ["invocation", id, "error"]) => {
             let (id, body) = ((*id).to_owned(), body(request).await?);
             let text = body.map_or_else(|error| error.to_string(), |bytes| message(&bytes));
-            Ok(accepted(function.complete(instance, &id, Err(InvokeError::Function(text)))))
+            Ok(accepted(function.complete(
+                instance,
+                &id,
+                Err(InvokeError::Function(text)),
+            )))
         }
         (&Method::POST, ["init", "error"]) => {
             let body = body(request).await?;
@@ -55,7 +67,10 @@ fn event(function: &Function, assigned: Assigned) -> Result<Response<Body>, Clos
     Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", assigned.id)
-        .header("lambda-runtime-deadline-ms", assigned.deadline_ms.to_string())
+        .header(
+            "lambda-runtime-deadline-ms",
+            assigned.deadline_ms.to_string(),
+        )
         .header("lambda-runtime-invoked-function-arn", function.arn())
         .header("lambda-runtime-trace-id", assigned.trace)
         .body(full(assigned.payload))
@@ -64,7 +79,10 @@ fn event(function: &Function, assigned: Assigned) -> Result<Response<Body>, Clos
 
 /// A function's answer, or that it is too large. A connection that breaks off is no answer.
 async fn body(request: Request<Incoming>) -> Result<Result<Bytes, InvokeError>, Closed> {
-    match Limited::new(request.into_body(), MAX_ANSWER).collect().await {
+    match Limited::new(request.into_body(), MAX_ANSWER)
+        .collect()
+        .await
+    {
         Ok(body) => Ok(Ok(body.to_bytes())),
         Err(error) if error.is::<LengthLimitError>() => Ok(Err(InvokeError::TooLarge(MAX_ANSWER))),
         Err(_) => Err(Closed),
@@ -84,10 +102,16 @@ fn accepted(known: bool) -> Response<Body> {
     if known {
         http_server::json(StatusCode::ACCEPTED, &json!({ "status": "OK" }))
     } else {
-        refuse(StatusCode::BAD_REQUEST, "this process doesn't work on that request")
+        refuse(
+            StatusCode::BAD_REQUEST,
+            "this process doesn't work on that request",
+        )
     }
 }
 
 fn refuse(status: StatusCode, message: &str) -> Response<Body> {
-    http_server::json(status, &json!({ "errorType": "InvalidRequest", "errorMessage": message }))
+    http_server::json(
+        status,
+        &json!({ "errorType": "InvalidRequest", "errorMessage": message }),
+    )
 }

@@ -27,17 +27,25 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
         Value::String(text) => text.parse().ok()?,
         _ => return None,
     };
-    let status = StatusCode::from_u16(status).ok().filter(|status| (200..600).contains(&status.as_u16()))?;
+    let status = StatusCode::from_u16(status)
+        .ok()
+        .filter(|status| (200..600).contains(&status.as_u16()))?;
     let body = match payload.get("body") {
         None | Some(Value::Null) => Bytes::new(),
-        Some(Value::String(text)) if payload["isBase64Encoded"] == true => STANDARD.decode(text).ok()?.into(),
+        Some(Value::String(text)) if payload["isBase64Encoded"] == true => {
+            STANDARD.decode(text).ok()?.into()
+        }
         Some(Value::String(text)) => Bytes::from(text.clone()),
         Some(_) => return None,
     };
     let mut response = Response::new(full(body));
     *response.status_mut() = status;
     // With multi-value headers the load balancer reads only those.
-    let headers = payload.get(if multi_value { "multiValueHeaders" } else { "headers" });
+    let headers = payload.get(if multi_value {
+        "multiValueHeaders"
+    } else {
+        "headers"
+    });
     for (name, value) in headers.and_then(Value::as_object).into_iter().flatten() {
         let values = match value {
             Value::Array(values) => values.iter().collect(),
@@ -45,12 +53,19 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
         };
         let name = HeaderName::try_from(name.as_str()).ok()?;
         // These are the connection's own.
-        if matches!(name.as_str(), "connection" | "content-length" | "transfer-encoding") {
+        if matches!(
+            name.as_str(),
+            "connection" | "content-length" | "transfer-encoding"
+        ) {
             continue;
         }
         for value in values {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            response.headers_mut().append(name.clone(), HeaderValue::try_from(text).ok()?);
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            response
+                .headers_mut()
+                .append(name.clone(), HeaderValue::try_from(text).ok()?);
         }
     }
     Some(response)
@@ -76,8 +91,16 @@ mod tests {
     async fn answered(payload: Value, multi_value: bool) -> (u16, Vec<String>, Bytes) {
         let response = from_function(&Bytes::from(payload.to_string()), multi_value);
         let status = response.status().as_u16();
-        let headers = response.headers().iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
-        (status, headers, response.into_body().collect().await.unwrap().to_bytes())
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+            .collect();
+        (
+            status,
+            headers,
+            response.into_body().collect().await.unwrap().to_bytes(),
+        )
     }
 
     #[tokio::test]
@@ -86,7 +109,10 @@ mod tests {
             "statusCode": 201, "body": "hi",
             "headers": { "x-one": "1" }, "multiValueHeaders": { "x-many": ["1", "2"] },
         });
-        assert_eq!(answered(payload.clone(), false).await, (201, vec!["x-one: 1".to_owned()], "hi".into()));
+        assert_eq!(
+            answered(payload.clone(), false).await,
+            (201, vec!["x-one: 1".to_owned()], "hi".into())
+        );
         let many = vec!["x-many: 1".to_owned(), "x-many: 2".to_owned()];
         assert_eq!(answered(payload, true).await, (201, many, "hi".into()));
     }
@@ -94,7 +120,10 @@ mod tests {
     #[tokio::test]
     async fn base64_bodies_are_decoded() {
         let payload = json!({ "statusCode": 200, "body": "AWNhdA==", "isBase64Encoded": true });
-        assert_eq!(answered(payload, false).await.2, Bytes::from_static(b"\x01cat"));
+        assert_eq!(
+            answered(payload, false).await.2,
+            Bytes::from_static(b"\x01cat")
+        );
     }
 
     #[tokio::test]
@@ -112,7 +141,12 @@ mod tests {
             json!({ "statusCode": 200, "body": "x".repeat(MAX_ANSWER) }),
         ] {
             let (status, headers, _) = answered(payload.clone(), false).await;
-            assert_eq!((status, headers), (502, vec!["content-type: text/html".to_owned()]), "{:.50}", payload.to_string());
+            assert_eq!(
+                (status, headers),
+                (502, vec!["content-type: text/html".to_owned()]),
+                "{:.50}",
+                payload.to_string()
+            );
         }
     }
 }

@@ -34,11 +34,20 @@ pub(crate) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, Strin
         Some((_, value)) => value.clone(),
         None => ids::trace(),
     };
-    let forwarded = headers.iter().filter(|(name, _)| name == "x-forwarded-for").map(|(_, value)| value.as_str());
+    let forwarded = headers
+        .iter()
+        .filter(|(name, _)| name == "x-forwarded-for")
+        .map(|(_, value)| value.as_str());
     let client = hop.client.ip().to_string();
-    let forwarded = forwarded.chain([client.as_str()]).collect::<Vec<_>>().join(", ");
+    let forwarded = forwarded
+        .chain([client.as_str()])
+        .collect::<Vec<_>>()
+        .join(", ");
     headers.retain(|(name, _)| {
-        !matches!(name.as_str(), "x-amzn-trace-id" | "x-forwarded-for" | "x-forwarded-port" | "x-forwarded-proto")
+        !matches!(
+            name.as_str(),
+            "x-amzn-trace-id" | "x-forwarded-for" | "x-forwarded-port" | "x-forwarded-proto"
+        )
     });
     headers.extend([
         ("x-amzn-trace-id".to_owned(), trace.clone()),
@@ -49,7 +58,10 @@ pub(crate) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, Strin
     let query = query(parts.uri.query().unwrap_or_default());
 
     let mut event = Map::new();
-    event.insert("requestContext".to_owned(), json!({ "elb": { "targetGroupArn": hop.target_group_arn } }));
+    event.insert(
+        "requestContext".to_owned(),
+        json!({ "elb": { "targetGroupArn": hop.target_group_arn } }),
+    );
     event.insert("httpMethod".to_owned(), json!(parts.method.as_str()));
     event.insert("path".to_owned(), json!(parts.uri.path()));
     if hop.multi_value {
@@ -74,7 +86,12 @@ pub(crate) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, Strin
 fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| {
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
         .collect()
 }
 
@@ -88,7 +105,12 @@ fn query(query: &str) -> Vec<(String, String)> {
 }
 
 fn last(pairs: Vec<(String, String)>) -> Value {
-    Value::Object(pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect())
+    Value::Object(
+        pairs
+            .into_iter()
+            .map(|(name, value)| (name, Value::from(value)))
+            .collect(),
+    )
 }
 
 fn every(pairs: Vec<(String, String)>) -> Value {
@@ -102,11 +124,24 @@ fn every(pairs: Vec<(String, String)>) -> Value {
 }
 
 fn is_text(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let Some(kind) = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     !headers.contains_key(CONTENT_ENCODING)
         && (kind.starts_with("text/")
-            || matches!(kind.as_str(), "application/json" | "application/javascript" | "application/xml"))
+            || matches!(
+                kind.as_str(),
+                "application/json" | "application/javascript" | "application/xml"
+            ))
 }
 
 #[cfg(test)]
@@ -118,7 +153,12 @@ mod tests {
     fn event<const N: usize>(request: http::Request<&'static [u8; N]>, multi_value: bool) -> Value {
         let (parts, body) = request.into_parts();
         let client = "192.0.2.1:4000".parse().unwrap();
-        let hop = Hop { client, port: 8080, target_group_arn: "arn:tg", multi_value };
+        let hop = Hop {
+            client,
+            port: 8080,
+            target_group_arn: "arn:tg",
+            multi_value,
+        };
         serde_json::from_slice(&build(&parts, &Bytes::from_static(body), &hop).0).unwrap()
     }
 
@@ -134,28 +174,57 @@ mod tests {
 
     #[test]
     fn single_value_events_hold_the_last_value() {
-        let event = event(request().header("content-type", "application/json; charset=utf-8").body(b"{}").unwrap(), false);
+        let event = event(
+            request()
+                .header("content-type", "application/json; charset=utf-8")
+                .body(b"{}")
+                .unwrap(),
+            false,
+        );
         assert_eq!(event["requestContext"]["elb"]["targetGroupArn"], "arn:tg");
         assert_eq!(event["httpMethod"], "POST");
         assert_eq!(event["path"], "/v1/a%20b");
-        assert_eq!(event["queryStringParameters"], json!({ "tag": "b", "flag": "" }));
+        assert_eq!(
+            event["queryStringParameters"],
+            json!({ "tag": "b", "flag": "" })
+        );
         assert_eq!(event["headers"]["x-thing"], "two");
         assert_eq!(event["headers"]["host"], "example.org");
-        assert_eq!(event["headers"]["x-forwarded-for"], "203.0.113.9, 192.0.2.1");
+        assert_eq!(
+            event["headers"]["x-forwarded-for"],
+            "203.0.113.9, 192.0.2.1"
+        );
         assert_eq!(event["headers"]["x-forwarded-port"], "8080");
         assert_eq!(event["headers"]["x-forwarded-proto"], "http");
-        assert!(event["headers"]["x-amzn-trace-id"].as_str().unwrap().starts_with("Root=1-"));
-        assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("{}"), &json!(false)));
+        assert!(
+            event["headers"]["x-amzn-trace-id"]
+                .as_str()
+                .unwrap()
+                .starts_with("Root=1-")
+        );
+        assert_eq!(
+            (&event["body"], &event["isBase64Encoded"]),
+            (&json!("{}"), &json!(false))
+        );
         assert!(event.get("multiValueHeaders").is_none());
     }
 
     #[test]
     fn multi_value_events_hold_every_value() {
         let event = event(request().body(b"").unwrap(), true);
-        assert_eq!(event["multiValueQueryStringParameters"], json!({ "tag": ["%23a", "b"], "flag": [""] }));
+        assert_eq!(
+            event["multiValueQueryStringParameters"],
+            json!({ "tag": ["%23a", "b"], "flag": [""] })
+        );
         assert_eq!(event["multiValueHeaders"]["x-thing"], json!(["one", "two"]));
-        assert_eq!(event["multiValueHeaders"]["x-forwarded-for"], json!(["203.0.113.9, 192.0.2.1"]));
-        assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!(""), &json!(false)));
+        assert_eq!(
+            event["multiValueHeaders"]["x-forwarded-for"],
+            json!(["203.0.113.9, 192.0.2.1"])
+        );
+        assert_eq!(
+            (&event["body"], &event["isBase64Encoded"]),
+            (&json!(""), &json!(false))
+        );
         assert!(event.get("headers").is_none() && event.get("queryStringParameters").is_none());
     }
 
@@ -183,7 +252,13 @@ mod tests {
 
     #[test]
     fn a_trace_id_is_kept() {
-        let event = event(request().header("X-Amzn-Trace-Id", "Root=1-2-3").body(b"").unwrap(), false);
+        let event = event(
+            request()
+                .header("X-Amzn-Trace-Id", "Root=1-2-3")
+                .body(b"")
+                .unwrap(),
+            false,
+        );
         assert_eq!(event["headers"]["x-amzn-trace-id"], "Root=1-2-3");
     }
 }

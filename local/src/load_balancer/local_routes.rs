@@ -19,16 +19,30 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_EVENT: usize = 6 * 1024 * 1024;
 
 /// Answers `/_local/<path>`.
-pub(super) async fn handle(parts: &Arc<Parts>, request: Request<Incoming>, path: &str) -> Response<Body> {
-    let not_found = || json_answer(StatusCode::NOT_FOUND, &json!({ "error": "there is no such local route" }));
+pub(super) async fn handle(
+    parts: &Arc<Parts>,
+    request: Request<Incoming>,
+    path: &str,
+) -> Response<Body> {
+    let not_found = || {
+        json_answer(
+            StatusCode::NOT_FOUND,
+            &json!({ "error": "there is no such local route" }),
+        )
+    };
     match (request.method(), path.split_once('/').unwrap_or((path, ""))) {
-        (&Method::GET, ("token", user)) if !user.is_empty() && !user.contains('/') => match parts.sign_in.token(user) {
-            Ok(token) => json_answer(
-                StatusCode::OK,
-                &json!({ "access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFETIME.as_secs() }),
-            ),
-            Err(error) => json_answer(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": error.to_string() })),
-        },
+        (&Method::GET, ("token", user)) if !user.is_empty() && !user.contains('/') => {
+            match parts.sign_in.token(user) {
+                Ok(token) => json_answer(
+                    StatusCode::OK,
+                    &json!({ "access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFETIME.as_secs() }),
+                ),
+                Err(error) => json_answer(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    &json!({ "error": error.to_string() }),
+                ),
+            }
+        }
         (&Method::GET, ("jwks.json", "")) => json_answer(StatusCode::OK, parts.sign_in.jwks()),
         (&Method::GET, ("status", "")) => {
             let status = serde_json::to_value(parts.status().await).unwrap_or_default();
@@ -43,9 +57,20 @@ pub(super) async fn handle(parts: &Arc<Parts>, request: Request<Incoming>, path:
 async fn drain(parts: &Arc<Parts>, uri: &Uri) -> Response<Body> {
     let mut timeout = DRAIN_TIMEOUT;
     for (name, value) in url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-        match (name.as_ref(), value.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())) {
+        match (
+            name.as_ref(),
+            value
+                .parse::<f64>()
+                .ok()
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        ) {
             ("timeout", Some(given)) => timeout = given,
-            _ => return json_answer(StatusCode::BAD_REQUEST, &json!({ "error": "timeout=<seconds> is all it takes" })),
+            _ => {
+                return json_answer(
+                    StatusCode::BAD_REQUEST,
+                    &json!({ "error": "timeout=<seconds> is all it takes" }),
+                );
+            }
         }
     }
     if parts.drain(timeout).await {
@@ -56,33 +81,62 @@ async fn drain(parts: &Arc<Parts>, uri: &Uri) -> Response<Body> {
 }
 
 /// Invokes a function with the request's body as its event.
-async fn invoke(parts: &Arc<Parts>, function: String, request: Request<Incoming>) -> Response<Body> {
+async fn invoke(
+    parts: &Arc<Parts>,
+    function: String,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let Ok(event) = Limited::new(request.into_body(), MAX_EVENT).collect().await else {
-        return json_answer(StatusCode::PAYLOAD_TOO_LARGE, &json!({ "error": "the event is too large" }));
+        return json_answer(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &json!({ "error": "the event is too large" }),
+        );
     };
     let event = event.to_bytes();
     if serde_json::from_slice::<Value>(&event).is_err() {
-        return json_answer(StatusCode::BAD_REQUEST, &json!({ "error": "the event isn't JSON" }));
+        return json_answer(
+            StatusCode::BAD_REQUEST,
+            &json!({ "error": "the event isn't JSON" }),
+        );
     }
     if parts.lambda.function(&function).is_err() {
-        return json_answer(StatusCode::NOT_FOUND, &json!({ "error": format!("there is no function {function}") }));
+        return json_answer(
+            StatusCode::NOT_FOUND,
+            &json!({ "error": format!("there is no function {function}") }),
+        );
     }
     let invoked = Arc::clone(parts);
-    let outcome = tokio::spawn(async move { invoked.lambda.invoke(&function, event, None).await }).await;
+    let outcome =
+        tokio::spawn(async move { invoked.lambda.invoke(&function, event, None).await }).await;
     match outcome {
         Ok(Ok(payload)) => answer(StatusCode::OK, "application/json", payload),
-        Ok(Err(error)) => json_answer(StatusCode::BAD_GATEWAY, &json!({ "error": error.to_string() })),
-        Err(error) => json_answer(StatusCode::BAD_GATEWAY, &json!({ "error": error.to_string() })),
+        Ok(Err(error)) => json_answer(
+            StatusCode::BAD_GATEWAY,
+            &json!({ "error": error.to_string() }),
+        ),
+        Err(error) => json_answer(
+            StatusCode::BAD_GATEWAY,
+            &json!({ "error": error.to_string() }),
+        ),
     }
 }
 
 /// Reads the bucket, as the content delivery network does.
-pub(super) async fn media(parts: &Parts, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+pub(super) async fn media(
+    parts: &Parts,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Closed> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(json_answer(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": "images are only read here" })));
+        return Ok(json_answer(
+            StatusCode::METHOD_NOT_ALLOWED,
+            &json!({ "error": "images are only read here" }),
+        ));
     }
     match (&parts.plan.media_bucket, &parts.bucket) {
         (Some(bucket), Some(service)) => service.read(bucket, request).await,
-        _ => Ok(json_answer(StatusCode::NOT_FOUND, &json!({ "error": "the template has no bucket of images" }))),
+        _ => Ok(json_answer(
+            StatusCode::NOT_FOUND,
+            &json!({ "error": "the template has no bucket of images" }),
+        )),
     }
 }

@@ -38,16 +38,38 @@ pub(crate) async fn handle(
     if path.starts_with("/media/") {
         return local_routes::media(&parts, request).await;
     }
-    let action = parts.plan.listener.as_ref().map(|listener| rules::route(listener, request.method(), path));
+    let action = parts
+        .plan
+        .listener
+        .as_ref()
+        .map(|listener| rules::route(listener, request.method(), path));
     match action.cloned() {
-        Some(Action::Forward { function, target_group_arn, multi_value }) => {
-            forward(parts, request, client, function, target_group_arn, multi_value).await
+        Some(Action::Forward {
+            function,
+            target_group_arn,
+            multi_value,
+        }) => {
+            forward(
+                parts,
+                request,
+                client,
+                function,
+                target_group_arn,
+                multi_value,
+            )
+            .await
         }
-        Some(Action::Fixed { status, content_type, body }) => {
+        Some(Action::Fixed {
+            status,
+            content_type,
+            body,
+        }) => {
             let mut response = Response::new(full(body));
             *response.status_mut() = StatusCode::from_u16(status).map_err(|_| Closed)?;
             if let Some(kind) = content_type.and_then(|kind| kind.parse().ok()) {
-                response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+                response
+                    .headers_mut()
+                    .insert(http::header::CONTENT_TYPE, kind);
             }
             Ok(response)
         }
@@ -73,7 +95,12 @@ async fn forward(
         Err(error) if error.is::<LengthLimitError>() => return too_large(),
         Err(_) => return Err(Closed),
     };
-    let hop = Hop { client, port: parts.load_balancer_port, target_group_arn: &target_group_arn, multi_value };
+    let hop = Hop {
+        client,
+        port: parts.load_balancer_port,
+        target_group_arn: &target_group_arn,
+        multi_value,
+    };
     let (payload, trace) = event::build(&head, &body, &hop);
     let busy = Busy::new(&parts.requests);
     // In a task of its own: a client that goes away doesn't end what it started.

@@ -11,8 +11,13 @@ pub(crate) fn route<'a>(listener: &'a Listener, method: &Method, path: &str) -> 
         .rules
         .iter()
         .find(|rule| {
-            (rule.methods.is_empty() || rule.methods.iter().any(|allowed| allowed == method.as_str()))
-                && (rule.paths.is_empty() || rule.paths.iter().any(|pattern| matches(pattern, path)))
+            (rule.methods.is_empty()
+                || rule
+                    .methods
+                    .iter()
+                    .any(|allowed| allowed == method.as_str()))
+                && (rule.paths.is_empty()
+                    || rule.paths.iter().any(|pattern| matches(pattern, path)))
         })
         .map_or(&listener.default, |rule| &rule.action)
 }
@@ -43,7 +48,9 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
             },
         }
     }
-    pattern.get(p..).is_none_or(|rest| rest.iter().all(|byte| *byte == b'*'))
+    pattern
+        .get(p..)
+        .is_none_or(|rest| rest.iter().all(|byte| *byte == b'*'))
 }
 
 #[cfg(test)]

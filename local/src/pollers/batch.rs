@@ -38,7 +38,12 @@ pub(super) fn record(message: &Message, queue_arn: &str, region: &str) -> Value 
 pub(super) fn handled<'a>(answer: &[u8], ids: &[&'a str]) -> Vec<&'a str> {
     failures(answer)
         .filter(|failed| failed.iter().all(|id| ids.contains(&id.as_str())))
-        .map(|failed| ids.iter().copied().filter(|id| !failed.iter().any(|other| other == id)).collect())
+        .map(|failed| {
+            ids.iter()
+                .copied()
+                .filter(|id| !failed.iter().any(|other| other == id))
+                .collect()
+        })
         .unwrap_or_default()
 }
 
@@ -59,7 +64,12 @@ fn failures(answer: &[u8]) -> Option<Vec<String>> {
         Value::Null => Some(Vec::new()),
         Value::Array(items) => items
             .iter()
-            .map(|item| item.get("itemIdentifier")?.as_str().filter(|id| !id.is_empty()).map(str::to_owned))
+            .map(|item| {
+                item.get("itemIdentifier")?
+                    .as_str()
+                    .filter(|id| !id.is_empty())
+                    .map(str::to_owned)
+            })
             .collect(),
         _ => None,
     }
@@ -72,7 +82,15 @@ mod tests {
     #[test]
     fn answers_mean_what_they_mean_on_aws() {
         let ids = ["a", "b", "c"];
-        for all in ["", "null", "\"\"", "{}", r#"{"batchItemFailures":null}"#, r#"{"batchItemFailures":[]}"#, r#"{"x":1}"#] {
+        for all in [
+            "",
+            "null",
+            "\"\"",
+            "{}",
+            r#"{"batchItemFailures":null}"#,
+            r#"{"batchItemFailures":[]}"#,
+            r#"{"x":1}"#,
+        ] {
             assert_eq!(handled(all.as_bytes(), &ids), ids, "{all}");
         }
         let some = r#"{"batchItemFailures":[{"itemIdentifier":"b"}]}"#;

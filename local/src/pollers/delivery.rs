@@ -45,9 +45,15 @@ impl Delivery {
     }
 
     /// Messages to drop, and batches to deliver.
-    pub(super) fn arrange(&self, messages: Vec<Message>, batch_size: usize) -> (Vec<Message>, Vec<Vec<Message>>) {
+    pub(super) fn arrange(
+        &self,
+        messages: Vec<Message>,
+        batch_size: usize,
+    ) -> (Vec<Message>, Vec<Vec<Message>>) {
         let (dropped, mut kept): (Vec<_>, Vec<_>) = messages.into_iter().partition(|message| {
-            self.drops.as_ref().is_some_and(|drops| drops(message.body.as_deref().unwrap_or_default()))
+            self.drops
+                .as_ref()
+                .is_some_and(|drops| drops(message.body.as_deref().unwrap_or_default()))
         });
         if self.duplicate {
             kept.extend(kept.clone());
@@ -55,7 +61,12 @@ impl Delivery {
         if let Some(seed) = self.seed {
             kept.shuffle(&mut StdRng::seed_from_u64(seed));
         }
-        (dropped, kept.chunks(batch_size.max(1)).map(<[Message]>::to_vec).collect())
+        (
+            dropped,
+            kept.chunks(batch_size.max(1))
+                .map(<[Message]>::to_vec)
+                .collect(),
+        )
     }
 }
 

@@ -18,7 +18,7 @@ use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, Expos
 use super::Front;
 use super::bucket_store::{Shared, Store};
 use crate::error::{Error, Result};
-use crate::http_server::{self, BoxError, Body, Closed};
+use crate::http_server::{self, Body, BoxError, Closed};
 use crate::load_balancer::matches;
 use crate::template::{Bucket, Cors};
 
@@ -45,9 +45,17 @@ impl BucketService {
     pub(crate) fn open(folder: &Path, buckets: &[Bucket]) -> Result<Self> {
         let store = Arc::new(Store::open(folder, buckets)?);
         let mut signed = S3ServiceBuilder::new(Shared(Arc::clone(&store)));
-        signed.set_auth(SimpleAuth::from_single(crate::ACCESS_KEY, crate::SECRET_KEY));
+        signed.set_auth(SimpleAuth::from_single(
+            crate::ACCESS_KEY,
+            crate::SECRET_KEY,
+        ));
         let public = S3ServiceBuilder::new(Shared(Arc::clone(&store))).build();
-        Ok(Self { store, signed: signed.build(), public, buckets: Arc::new(buckets.to_vec()) })
+        Ok(Self {
+            store,
+            signed: signed.build(),
+            public,
+            buckets: Arc::new(buckets.to_vec()),
+        })
     }
 
     /// Serves calls, and applies lifecycle rules now and then.
@@ -61,24 +69,48 @@ impl BucketService {
             }
         });
         let (service, gate) = (self.clone(), front.clone());
-        tokio::spawn(http_server::serve(listener, move || gate.is_open(), move |request, _| {
-            let (front, service) = (front.clone(), service.clone());
-            async move {
-                let headers = request.headers().clone();
-                let operation = operation(&request).to_owned();
-                front.call(&headers, operation, service.answer(request)).await
-            }
-        }));
+        tokio::spawn(http_server::serve(
+            listener,
+            move || gate.is_open(),
+            move |request, _| {
+                let (front, service) = (front.clone(), service.clone());
+                async move {
+                    let headers = request.headers().clone();
+                    let operation = operation(&request).to_owned();
+                    front
+                        .call(&headers, operation, service.answer(request))
+                        .await
+                }
+            },
+        ));
     }
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
-        let name = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
-        let origin = request.headers().get(http::header::ORIGIN).and_then(|value| value.to_str().ok());
-        let rule = self.buckets.iter().find(|bucket| bucket.name == name).and_then(|bucket| {
-            bucket.cors.iter().find(|rule| rule.origins.iter().any(|allowed| matches(allowed, origin.unwrap_or_default())))
-        });
+        let name = request
+            .uri()
+            .path()
+            .trim_start_matches('/')
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let origin = request
+            .headers()
+            .get(http::header::ORIGIN)
+            .and_then(|value| value.to_str().ok());
+        let rule = self
+            .buckets
+            .iter()
+            .find(|bucket| bucket.name == name)
+            .and_then(|bucket| {
+                bucket.cors.iter().find(|rule| {
+                    rule.origins
+                        .iter()
+                        .any(|allowed| matches(allowed, origin.unwrap_or_default()))
+                })
+            });
         let signed = self.signed.clone();
-        let inner = tower::service_fn(move |request: Request<Incoming>| call(signed.clone(), request));
+        let inner =
+            tower::service_fn(move |request: Request<Incoming>| call(signed.clone(), request));
         match rule.filter(|_| origin.is_some()) {
             None => inner.oneshot(request).await,
             Some(rule) => cors(rule).layer(inner).oneshot(request).await,
@@ -86,15 +118,31 @@ impl BucketService {
     }
 
     /// Reads an object for anyone, by a path that ends in `/media/<key>`.
-    pub(crate) async fn read(&self, bucket: &str, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
-        let key = request.uri().path().strip_prefix("/media/").unwrap_or_default();
-        let mut read = Request::builder().method(request.method()).uri(format!("/{bucket}/{key}"));
+    pub(crate) async fn read(
+        &self,
+        bucket: &str,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Closed> {
+        let key = request
+            .uri()
+            .path()
+            .strip_prefix("/media/")
+            .unwrap_or_default();
+        let mut read = Request::builder()
+            .method(request.method())
+            .uri(format!("/{bucket}/{key}"));
         for (name, value) in request.headers() {
-            if matches!(name.as_str(), "range" | "if-match" | "if-none-match" | "if-modified-since") {
+            if matches!(
+                name.as_str(),
+                "range" | "if-match" | "if-none-match" | "if-modified-since"
+            ) {
                 read = read.header(name, value);
             }
         }
-        let read = read.header("host", "127.0.0.1").body(s3s::Body::empty()).map_err(|_| Closed)?;
+        let read = read
+            .header("host", "127.0.0.1")
+            .body(s3s::Body::empty())
+            .map_err(|_| Closed)?;
         let response = self.public.call(read).await.map_err(|_| Closed)?;
         Ok(response.map(|body| body.map_err(|error| -> BoxError { error }).boxed_unsync()))
     }
@@ -105,8 +153,16 @@ impl BucketService {
         let mut removed = 0_usize;
         for bucket in self.buckets.iter() {
             for rule in &bucket.expiry {
-                for key in self.store.expired(&bucket.name, rule, ahead).await.map_err(failed)? {
-                    self.store.remove(&bucket.name, &key).await.map_err(failed)?;
+                for key in self
+                    .store
+                    .expired(&bucket.name, rule, ahead)
+                    .await
+                    .map_err(failed)?
+                {
+                    self.store
+                        .remove(&bucket.name, &key)
+                        .await
+                        .map_err(failed)?;
                     removed = removed.saturating_add(1);
                 }
             }
@@ -116,14 +172,26 @@ impl BucketService {
 }
 
 async fn call(service: S3Service, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
-    let response = service.call(request.map(s3s::Body::from)).await.map_err(|_| Closed)?;
+    let response = service
+        .call(request.map(s3s::Body::from))
+        .await
+        .map_err(|_| Closed)?;
     Ok(response.map(|body| body.map_err(|error| -> BoxError { error }).boxed_unsync()))
 }
 
 /// Browsers' rules, from the template's. Headers are only allowed by name or all together.
 fn cors(rule: &Cors) -> CorsLayer {
-    let methods: Vec<Method> = rule.methods.iter().filter_map(|name| name.parse().ok()).collect();
-    let named = |names: &[String]| names.iter().filter_map(|name| name.parse().ok()).collect::<Vec<HeaderName>>();
+    let methods: Vec<Method> = rule
+        .methods
+        .iter()
+        .filter_map(|name| name.parse().ok())
+        .collect();
+    let named = |names: &[String]| {
+        names
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect::<Vec<HeaderName>>()
+    };
     let headers = if rule.headers.iter().any(|name| name == "*") {
         AllowHeaders::mirror_request()
     } else {
@@ -134,7 +202,9 @@ fn cors(rule: &Cors) -> CorsLayer {
         AllowOrigin::any()
     } else {
         AllowOrigin::predicate(move |origin, _| {
-            origin.to_str().is_ok_and(|origin| origins.iter().any(|allowed| matches(allowed, origin)))
+            origin
+                .to_str()
+                .is_ok_and(|origin| origins.iter().any(|allowed| matches(allowed, origin)))
         })
     };
     let layer = CorsLayer::new()
@@ -151,7 +221,11 @@ fn cors(rule: &Cors) -> CorsLayer {
 /// The name of the operation that a request asks for.
 fn operation(request: &Request<Incoming>) -> &'static str {
     let query = request.uri().query().unwrap_or_default();
-    let has = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    let has = |name: &str| {
+        query
+            .split('&')
+            .any(|pair| pair.split('=').next() == Some(name))
+    };
     let is_object = request.uri().path().trim_matches('/').contains('/');
     match (request.method(), is_object) {
         (&Method::PUT, true) if has("tagging") => "PutObjectTagging",

@@ -6,10 +6,11 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use s3s::dto::{
-    CopyObjectInput, CopyObjectOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectTaggingInput,
-    DeleteObjectTaggingOutput, DeleteObjectsInput, DeleteObjectsOutput, GetObjectInput, GetObjectOutput,
-    GetObjectTaggingInput, GetObjectTaggingOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput,
-    HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, PutObjectInput, PutObjectOutput, PutObjectTaggingInput,
+    CopyObjectInput, CopyObjectOutput, DeleteObjectInput, DeleteObjectOutput,
+    DeleteObjectTaggingInput, DeleteObjectTaggingOutput, DeleteObjectsInput, DeleteObjectsOutput,
+    GetObjectInput, GetObjectOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
+    HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
+    ListObjectsV2Output, PutObjectInput, PutObjectOutput, PutObjectTaggingInput,
     PutObjectTaggingOutput, Tag,
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
@@ -47,7 +48,10 @@ fn check_key(key: &str) -> S3Result<()> {
         return Err(s3_error!(KeyTooLongError));
     }
     if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err(s3_error!(InvalidArgument, "the local bucket has no such keys"));
+        return Err(s3_error!(
+            InvalidArgument,
+            "the local bucket has no such keys"
+        ));
     }
     Ok(())
 }
@@ -55,12 +59,17 @@ fn check_key(key: &str) -> S3Result<()> {
 impl Store {
     pub(super) fn open(folder: &Path, buckets: &[Bucket]) -> Result<Self> {
         let (root, replaced) = (folder.join("objects"), folder.join("replaced"));
-        for path in [root.clone(), replaced.clone()].into_iter().chain(buckets.iter().map(|bucket| root.join(&bucket.name))) {
+        for path in [root.clone(), replaced.clone()]
+            .into_iter()
+            .chain(buckets.iter().map(|bucket| root.join(&bucket.name)))
+        {
             std::fs::create_dir_all(path).map_err(Error::io("can't make the bucket's folder"))?;
         }
         Ok(Self {
-            objects: FileSystem::new(&root).map_err(|error| Error::part("bucket", format!("{error:?}")))?,
-            tags: TagFiles::new(folder.join("tags")).map_err(Error::io("can't make the folder of tags"))?,
+            objects: FileSystem::new(&root)
+                .map_err(|error| Error::part("bucket", format!("{error:?}")))?,
+            tags: TagFiles::new(folder.join("tags"))
+                .map_err(Error::io("can't make the folder of tags"))?,
             root,
             replaced,
             writing: std::sync::Mutex::default(),
@@ -87,11 +96,20 @@ impl Store {
 
     fn check_exists(&self, bucket: &str, key: &str) -> S3Result<()> {
         check_key(key)?;
-        if self.path(bucket, key).is_file() { Ok(()) } else { Err(s3_error!(NoSuchKey)) }
+        if self.path(bucket, key).is_file() {
+            Ok(())
+        } else {
+            Err(s3_error!(NoSuchKey))
+        }
     }
 
     /// The keys that a lifecycle rule removes, as if it were later by `ahead`.
-    pub(super) async fn expired(&self, bucket: &str, rule: &Expiry, ahead: Duration) -> S3Result<Vec<String>> {
+    pub(super) async fn expired(
+        &self,
+        bucket: &str,
+        rule: &Expiry,
+        ahead: Duration,
+    ) -> S3Result<Vec<String>> {
         let mut keys = Vec::new();
         let mut after = None;
         loop {
@@ -105,7 +123,11 @@ impl Store {
             let objects = page.contents.unwrap_or_default();
             after = objects.last().and_then(|object| object.key.clone());
             for key in objects.into_iter().filter_map(|object| object.key) {
-                if self.is_expired(bucket, &key, rule, ahead).await.map_err(internal)? {
+                if self
+                    .is_expired(bucket, &key, rule, ahead)
+                    .await
+                    .map_err(internal)?
+                {
                     keys.push(key);
                 }
             }
@@ -115,31 +137,58 @@ impl Store {
         }
     }
 
-    async fn is_expired(&self, bucket: &str, key: &str, rule: &Expiry, ahead: Duration) -> std::io::Result<bool> {
-        let Ok(about) = tokio::fs::metadata(self.path(bucket, key)).await else { return Ok(false) };
-        let age = SystemTime::now().duration_since(about.modified()?).unwrap_or_default().saturating_add(ahead);
+    async fn is_expired(
+        &self,
+        bucket: &str,
+        key: &str,
+        rule: &Expiry,
+        ahead: Duration,
+    ) -> std::io::Result<bool> {
+        let Ok(about) = tokio::fs::metadata(self.path(bucket, key)).await else {
+            return Ok(false);
+        };
+        let age = SystemTime::now()
+            .duration_since(about.modified()?)
+            .unwrap_or_default()
+            .saturating_add(ahead);
         if age < rule.after {
             return Ok(false);
         }
         let tags = self.tags.get(bucket, key).await?;
-        Ok(rule.tags.iter().all(|(name, value)| tags.get(name) == Some(value)))
+        Ok(rule
+            .tags
+            .iter()
+            .all(|(name, value)| tags.get(name) == Some(value)))
     }
 
     pub(super) async fn remove(&self, bucket: &str, key: &str) -> S3Result<()> {
-        let input = DeleteObjectInput { bucket: bucket.to_owned(), key: key.to_owned(), ..DeleteObjectInput::default() };
+        let input = DeleteObjectInput {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            ..DeleteObjectInput::default()
+        };
         self.delete(request(input)).await.map(drop)
     }
 
-    async fn delete(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
         check_key(&request.input.key)?;
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
         let _writing = self.write(&bucket, &key).await;
         let response = self.objects.delete_object(request).await?;
-        self.tags.set(&bucket, &key, Tags::new()).await.map_err(internal)?;
+        self.tags
+            .set(&bucket, &key, Tags::new())
+            .await
+            .map_err(internal)?;
         Ok(response)
     }
 
-    async fn put(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
         check_key(&request.input.key)?;
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
         let tags = match &request.input.tagging {
@@ -148,7 +197,10 @@ impl Store {
         };
         let _writing = self.write(&bucket, &key).await;
         // s3s-fs checks the checksum when the object is already in place: keep what was there.
-        let (path, kept) = (self.path(&bucket, &key), self.replaced.join(crate::ids::uuid()));
+        let (path, kept) = (
+            self.path(&bucket, &key),
+            self.replaced.join(crate::ids::uuid()),
+        );
         let existed = tokio::fs::hard_link(&path, &kept).await.is_ok();
         let response = self.objects.put_object(request).await;
         let tidied = match (&response, existed) {
@@ -183,43 +235,76 @@ fn request<T>(input: T) -> S3Request<T> {
 
 #[async_trait::async_trait]
 impl S3 for Shared {
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
         self.0.put(request).await
     }
 
-    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        self.0.check_exists(&request.input.bucket, &request.input.key)?;
+    async fn get_object(
+        &self,
+        request: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        self.0
+            .check_exists(&request.input.bucket, &request.input.key)?;
         self.0.objects.get_object(request).await
     }
 
-    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        self.0.check_exists(&request.input.bucket, &request.input.key)?;
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        self.0
+            .check_exists(&request.input.bucket, &request.input.key)?;
         self.0.objects.head_object(request).await
     }
 
-    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
         check_key(&request.input.key)?;
-        let _writing = self.0.write(&request.input.bucket, &request.input.key).await;
+        let _writing = self
+            .0
+            .write(&request.input.bucket, &request.input.key)
+            .await;
         self.0.objects.copy_object(request).await
     }
 
-    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
         self.0.delete(request).await
     }
 
-    async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         for object in &request.input.delete.objects {
             check_key(&object.key)?;
-            self.0.tags.set(&request.input.bucket, &object.key, Tags::new()).await.map_err(internal)?;
+            self.0
+                .tags
+                .set(&request.input.bucket, &object.key, Tags::new())
+                .await
+                .map_err(internal)?;
         }
         self.0.objects.delete_objects(request).await
     }
 
-    async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
         self.0.objects.list_objects_v2(request).await
     }
 
-    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+    async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
         self.0.objects.head_bucket(request).await
     }
 
@@ -230,26 +315,49 @@ impl S3 for Shared {
         let GetObjectTaggingInput { bucket, key, .. } = &request.input;
         self.0.check_exists(bucket, key)?;
         let tags = self.0.tags.get(bucket, key).await.map_err(internal)?;
-        let tag_set = tags.into_iter().map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect();
-        Ok(S3Response::new(GetObjectTaggingOutput { tag_set, ..GetObjectTaggingOutput::default() }))
+        let tag_set = tags
+            .into_iter()
+            .map(|(key, value)| Tag {
+                key: Some(key),
+                value: Some(value),
+            })
+            .collect();
+        Ok(S3Response::new(GetObjectTaggingOutput {
+            tag_set,
+            ..GetObjectTaggingOutput::default()
+        }))
     }
 
     async fn put_object_tagging(
         &self,
         request: S3Request<PutObjectTaggingInput>,
     ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
-        let PutObjectTaggingInput { bucket, key, tagging, .. } = request.input;
+        let PutObjectTaggingInput {
+            bucket,
+            key,
+            tagging,
+            ..
+        } = request.input;
         self.0.check_exists(&bucket, &key)?;
         let count = tagging.tag_set.len();
         let tags: Tags = tagging
             .tag_set
             .into_iter()
-            .filter_map(|tag| Some((tag.key.filter(|key| !key.is_empty())?, tag.value.unwrap_or_default())))
+            .filter_map(|tag| {
+                Some((
+                    tag.key.filter(|key| !key.is_empty())?,
+                    tag.value.unwrap_or_default(),
+                ))
+            })
             .collect();
         if tags.len() != count || count > 10 {
             return Err(s3_error!(InvalidTag));
         }
-        self.0.tags.set(&bucket, &key, tags).await.map_err(internal)?;
+        self.0
+            .tags
+            .set(&bucket, &key, tags)
+            .await
+            .map_err(internal)?;
         Ok(S3Response::new(PutObjectTaggingOutput::default()))
     }
 
@@ -259,7 +367,11 @@ impl S3 for Shared {
     ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
         let DeleteObjectTaggingInput { bucket, key, .. } = &request.input;
         self.0.check_exists(bucket, key)?;
-        self.0.tags.set(bucket, key, Tags::new()).await.map_err(internal)?;
+        self.0
+            .tags
+            .set(bucket, key, Tags::new())
+            .await
+            .map_err(internal)?;
         Ok(S3Response::new(DeleteObjectTaggingOutput::default()))
     }
 }

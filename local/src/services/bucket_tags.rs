@@ -54,7 +54,11 @@ impl TagFiles {
                 _ => Ok(()),
             };
         }
-        let text = serde_json::to_vec(&Tagged { bucket: bucket.to_owned(), key: key.to_owned(), tags })?;
+        let text = serde_json::to_vec(&Tagged {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            tags,
+        })?;
         // Renamed into place, so that a crash leaves the old tags or the new ones.
         let new = path.with_extension(format!("{}.new", crate::ids::uuid()));
         tokio::fs::write(&new, text).await?;
@@ -64,8 +68,14 @@ impl TagFiles {
 
 /// Reads the tags of an `x-amz-tagging` header, as S3 takes them: at most ten.
 pub(super) fn parse_header(header: &str) -> Option<Tags> {
-    let pairs: Vec<_> = url::form_urlencoded::parse(header.as_bytes()).into_owned().collect();
+    let pairs: Vec<_> = url::form_urlencoded::parse(header.as_bytes())
+        .into_owned()
+        .collect();
     let tags: Tags = pairs.iter().cloned().collect();
     let valid = pairs.len() == tags.len() && pairs.len() <= 10;
-    (valid && tags.iter().all(|(key, value)| !key.is_empty() && key.len() <= 128 && value.len() <= 256)).then_some(tags)
+    (valid
+        && tags
+            .iter()
+            .all(|(key, value)| !key.is_empty() && key.len() <= 128 && value.len() <= 256))
+    .then_some(tags)
 }

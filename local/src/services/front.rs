@@ -34,13 +34,25 @@ impl Front {
     }
 
     /// Lets a call through to `serve`, or lets it go wrong.
-    pub(crate) async fn call<F>(&self, headers: &HeaderMap, operation: String, serve: F) -> Result<Response<Body>, Closed>
+    pub(crate) async fn call<F>(
+        &self,
+        headers: &HeaderMap,
+        operation: String,
+        serve: F,
+    ) -> Result<Response<Body>, Closed>
     where
         F: Future<Output = Result<Response<Body>, Closed>> + Send + 'static,
     {
         let caller = caller(headers);
-        let function = caller.rsplit_once('.').map_or("", |(function, _)| function).to_owned();
-        let verdict = self.faults.called(Call { function, service: self.service, operation });
+        let function = caller
+            .rsplit_once('.')
+            .map_or("", |(function, _)| function)
+            .to_owned();
+        let verdict = self.faults.called(Call {
+            function,
+            service: self.service,
+            operation,
+        });
         let outage = *self.faults.outage(self.service).borrow();
         match outage {
             None => {}
@@ -63,7 +75,11 @@ impl Front {
         Ok(response)
     }
 
-    async fn act(&self, action: FaultAction, caller: &str) -> Result<Option<Response<Body>>, Closed> {
+    async fn act(
+        &self,
+        action: FaultAction,
+        caller: &str,
+    ) -> Result<Option<Response<Body>>, Closed> {
         match action {
             FaultAction::KillCaller => {
                 if caller.contains('.') {
@@ -73,9 +89,9 @@ impl Front {
                 }
                 Err(Closed)
             }
-            FaultAction::Status(status) => {
-                Ok(Some(self.refuse(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))))
-            }
+            FaultAction::Status(status) => Ok(Some(self.refuse(
+                StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            ))),
             FaultAction::Disconnect => Err(Closed),
             FaultAction::Hang => std::future::pending().await,
             FaultAction::Delay(time) => {

@@ -13,7 +13,8 @@ use rustack_sqs_http::dispatch::SqsHandler as _;
 use rustack_sqs_http::response::error_to_response;
 use rustack_sqs_http::router::resolve_operation;
 use rustack_sqs_model::input::{
-    CreateQueueInput, DeleteMessageBatchInput, GetQueueAttributesInput, ReceiveMessageInput, SendMessageInput,
+    CreateQueueInput, DeleteMessageBatchInput, GetQueueAttributesInput, ReceiveMessageInput,
+    SendMessageInput,
 };
 use rustack_sqs_model::types::{DeleteMessageBatchRequestEntry, Message};
 use serde_json::json;
@@ -67,7 +68,10 @@ impl QueueService {
             host: "127.0.0.1".to_owned(),
             port,
         });
-        Self { provider: Arc::new(provider), sent: Arc::new(Notify::new()) }
+        Self {
+            provider: Arc::new(provider),
+            sent: Arc::new(Notify::new()),
+        }
     }
 
     /// Creates the queues, in order: a dead-letter queue comes before what sends to it.
@@ -78,8 +82,15 @@ impl QueueService {
                 let policy = json!({ "deadLetterTargetArn": redrive.target_arn, "maxReceiveCount": redrive.max_receive_count });
                 attributes.insert("RedrivePolicy".to_owned(), policy.to_string());
             }
-            let input = CreateQueueInput { queue_name: queue.name.clone(), attributes, ..CreateQueueInput::default() };
-            self.provider.create_queue(input).await.map_err(|error| failed(format!("{}: {error}", queue.name)))?;
+            let input = CreateQueueInput {
+                queue_name: queue.name.clone(),
+                attributes,
+                ..CreateQueueInput::default()
+            };
+            self.provider
+                .create_queue(input)
+                .await
+                .map_err(|error| failed(format!("{}: {error}", queue.name)))?;
         }
         Ok(())
     }
@@ -88,15 +99,25 @@ impl QueueService {
     pub(crate) fn serve(&self, listener: tokio::net::TcpListener, front: Front) {
         let handler = Arc::new(RustackSqsHandler::new(Arc::clone(&self.provider)));
         let (gate, sent) = (front.clone(), Arc::clone(&self.sent));
-        tokio::spawn(http_server::serve(listener, move || gate.is_open(), move |request, _| {
-            let (front, handler, sent) = (front.clone(), Arc::clone(&handler), Arc::clone(&sent));
-            async move {
-                let headers = request.headers().clone();
-                let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-                let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-                front.call(&headers, operation, answer(handler, request, sent)).await
-            }
-        }));
+        tokio::spawn(http_server::serve(
+            listener,
+            move || gate.is_open(),
+            move |request, _| {
+                let (front, handler, sent) =
+                    (front.clone(), Arc::clone(&handler), Arc::clone(&sent));
+                async move {
+                    let headers = request.headers().clone();
+                    let target = headers
+                        .get("x-amz-target")
+                        .and_then(|value| value.to_str().ok())
+                        .unwrap_or_default();
+                    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+                    front
+                        .call(&headers, operation, answer(handler, request, sent))
+                        .await
+                }
+            },
+        ));
     }
 
     /// Receives what is there now, at most ten messages.
@@ -109,7 +130,11 @@ impl QueueService {
             message_attribute_names: vec!["All".to_owned()],
             ..ReceiveMessageInput::default()
         };
-        self.provider.receive_message(input).await.map(|output| output.messages).map_err(failed)
+        self.provider
+            .receive_message(input)
+            .await
+            .map(|output| output.messages)
+            .map_err(failed)
     }
 
     /// Deletes messages by their receipts.
@@ -118,10 +143,19 @@ impl QueueService {
             let entries = chunk
                 .iter()
                 .enumerate()
-                .map(|(at, receipt)| DeleteMessageBatchRequestEntry { id: at.to_string(), receipt_handle: receipt.clone() })
+                .map(|(at, receipt)| DeleteMessageBatchRequestEntry {
+                    id: at.to_string(),
+                    receipt_handle: receipt.clone(),
+                })
                 .collect();
-            let input = DeleteMessageBatchInput { queue_url: queue.url.clone(), entries };
-            self.provider.delete_message_batch(input).await.map_err(failed)?;
+            let input = DeleteMessageBatchInput {
+                queue_url: queue.url.clone(),
+                entries,
+            };
+            self.provider
+                .delete_message_batch(input)
+                .await
+                .map_err(failed)?;
         }
         Ok(())
     }
@@ -151,12 +185,28 @@ impl QueueService {
 
     /// How many messages a queue holds.
     pub(crate) async fn counts(&self, queue: &Queue) -> Result<QueueCounts> {
-        let names = ["", "NotVisible", "Delayed"].map(|suffix| format!("ApproximateNumberOfMessages{suffix}"));
-        let input = GetQueueAttributesInput { queue_url: queue.url.clone(), attribute_names: names.to_vec() };
-        let output = self.provider.get_queue_attributes(input).await.map_err(failed)?;
-        let [visible, in_flight, delayed] =
-            names.map(|name| output.attributes.get(&name).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0));
-        Ok(QueueCounts { visible: visible.saturating_add(delayed), in_flight })
+        let names = ["", "NotVisible", "Delayed"]
+            .map(|suffix| format!("ApproximateNumberOfMessages{suffix}"));
+        let input = GetQueueAttributesInput {
+            queue_url: queue.url.clone(),
+            attribute_names: names.to_vec(),
+        };
+        let output = self
+            .provider
+            .get_queue_attributes(input)
+            .await
+            .map_err(failed)?;
+        let [visible, in_flight, delayed] = names.map(|name| {
+            output
+                .attributes
+                .get(&name)
+                .and_then(|value| value.parse::<u64>().ok())
+                .unwrap_or(0)
+        });
+        Ok(QueueCounts {
+            visible: visible.saturating_add(delayed),
+            in_flight,
+        })
     }
 }
 
@@ -170,8 +220,15 @@ async fn answer(
         Ok(operation) => operation,
         Err(error) => return Ok(boxed(error_to_response(&error, &id))),
     };
-    let body = Limited::new(request.into_body(), MAX_REQUEST).collect().await.map_err(|_| Closed)?.to_bytes();
-    let response = handler.handle_operation(operation, body).await.unwrap_or_else(|error| error_to_response(&error, &id));
+    let body = Limited::new(request.into_body(), MAX_REQUEST)
+        .collect()
+        .await
+        .map_err(|_| Closed)?
+        .to_bytes();
+    let response = handler
+        .handle_operation(operation, body)
+        .await
+        .unwrap_or_else(|error| error_to_response(&error, &id));
     sent.notify_waiters();
     Ok(boxed(response))
 }

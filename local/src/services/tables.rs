@@ -61,7 +61,9 @@ impl TableService {
         for table in tables {
             let name = &table.name;
             let wanted = create_request(table);
-            let request = serde_json::from_value::<DescribeTableRequest>(json!({ "TableName": name })).map_err(failed)?;
+            let request =
+                serde_json::from_value::<DescribeTableRequest>(json!({ "TableName": name }))
+                    .map_err(failed)?;
             if let Ok(existing) = self.database.describe_table(request) {
                 let existing = serde_json::to_value(existing).map_err(failed)?;
                 if shape(&existing["Table"]) != shape(&wanted) {
@@ -72,12 +74,21 @@ impl TableService {
                 continue;
             }
             let request = serde_json::from_value::<CreateTableRequest>(wanted).map_err(failed)?;
-            self.database.create_table(request).map_err(|error| failed(format!("{name}: {error}")))?;
+            self.database
+                .create_table(request)
+                .map_err(|error| failed(format!("{name}: {error}")))?;
             if let Some(attribute) = &table.ttl_attribute {
-                let specification = TimeToLiveSpecification { attribute_name: attribute.clone(), enabled: true };
-                let request =
-                    UpdateTimeToLiveRequest { table_name: name.clone(), time_to_live_specification: specification };
-                self.database.update_time_to_live(request).map_err(|error| failed(format!("{name}: {error}")))?;
+                let specification = TimeToLiveSpecification {
+                    attribute_name: attribute.clone(),
+                    enabled: true,
+                };
+                let request = UpdateTimeToLiveRequest {
+                    table_name: name.clone(),
+                    time_to_live_specification: specification,
+                };
+                self.database
+                    .update_time_to_live(request)
+                    .map_err(|error| failed(format!("{name}: {error}")))?;
             }
         }
         Ok(())
@@ -86,7 +97,10 @@ impl TableService {
     /// Removes expired items.
     pub(crate) async fn sweep(&self) -> Result<usize> {
         let database = self.database.clone();
-        tokio::task::spawn_blocking(move || database.sweep_ttl()).await.map_err(failed)?.map_err(failed)
+        tokio::task::spawn_blocking(move || database.sweep_ttl())
+            .await
+            .map_err(failed)?
+            .map_err(failed)
     }
 
     /// Serves calls, and removes expired items now and then.
@@ -104,15 +118,28 @@ impl TableService {
         connector.set_nodelay(true);
         let client: Client<_, Incoming> = Client::builder(TokioExecutor::new()).build(connector);
         let gate = front.clone();
-        tokio::spawn(http_server::serve(listener, move || gate.is_open(), move |request, _| {
-            let (front, client) = (front.clone(), client.clone());
-            async move {
-                let headers = request.headers().clone();
-                let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-                let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-                front.call(&headers, operation, pass_on(client, request, address.port())).await
-            }
-        }));
+        tokio::spawn(http_server::serve(
+            listener,
+            move || gate.is_open(),
+            move |request, _| {
+                let (front, client) = (front.clone(), client.clone());
+                async move {
+                    let headers = request.headers().clone();
+                    let target = headers
+                        .get("x-amz-target")
+                        .and_then(|value| value.to_str().ok())
+                        .unwrap_or_default();
+                    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+                    front
+                        .call(
+                            &headers,
+                            operation,
+                            pass_on(client, request, address.port()),
+                        )
+                        .await
+                }
+            },
+        ));
         Ok(())
     }
 }
@@ -122,15 +149,24 @@ async fn pass_on(
     mut request: Request<Incoming>,
     port: u16,
 ) -> Result<Response<Body>, Closed> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    *request.uri_mut() = format!("http://127.0.0.1:{port}{path}").parse::<Uri>().map_err(|_| Closed)?;
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    *request.uri_mut() = format!("http://127.0.0.1:{port}{path}")
+        .parse::<Uri>()
+        .map_err(|_| Closed)?;
     let response = client.request(request).await.map_err(|_| Closed)?;
     Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
 }
 
 fn key_schema(key: &Key) -> Value {
     let mut schema = vec![json!({ "AttributeName": key.partition, "KeyType": "HASH" })];
-    schema.extend(key.sort.iter().map(|sort| json!({ "AttributeName": sort, "KeyType": "RANGE" })));
+    schema.extend(
+        key.sort
+            .iter()
+            .map(|sort| json!({ "AttributeName": sort, "KeyType": "RANGE" })),
+    );
     Value::Array(schema)
 }
 
@@ -151,7 +187,10 @@ fn create_request(table: &Table) -> Value {
             .map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind }))
             .collect::<Vec<_>>(),
     });
-    for (field, indexes) in [("GlobalSecondaryIndexes", &table.global_indexes), ("LocalSecondaryIndexes", &table.local_indexes)] {
+    for (field, indexes) in [
+        ("GlobalSecondaryIndexes", &table.global_indexes),
+        ("LocalSecondaryIndexes", &table.local_indexes),
+    ] {
         if !indexes.is_empty() {
             request[field] = indexes.iter().map(index).collect();
         }
@@ -164,7 +203,12 @@ fn shape(table: &Value) -> (String, Vec<String>) {
     let mut indexes: Vec<_> = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"]
         .iter()
         .flat_map(|field| table[field].as_array().into_iter().flatten())
-        .map(|index| format!("{} {} {}", index["IndexName"], index["KeySchema"], index["Projection"]["ProjectionType"]))
+        .map(|index| {
+            format!(
+                "{} {} {}",
+                index["IndexName"], index["KeySchema"], index["Projection"]["ProjectionType"]
+            )
+        })
         .collect();
     indexes.sort();
     (table["KeySchema"].to_string(), indexes)

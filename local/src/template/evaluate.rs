@@ -59,15 +59,32 @@ struct Place {
 
 impl Place {
     fn at(&self, name: impl std::fmt::Display) -> Self {
-        Self { path: format!("{}.{name}", self.path), depth: self.depth }
+        Self {
+            path: format!("{}.{name}", self.path),
+            depth: self.depth,
+        }
     }
 }
 
 impl<'a> Evaluator<'a> {
-    pub(crate) fn new(root: &'a Node, given: &BTreeMap<String, String>, local: &'a LocalValues) -> Result<Self> {
-        let declared = root.get("Parameters").and_then(Node::entries).unwrap_or_default();
-        if let Some(unknown) = given.keys().find(|name| !declared.iter().any(|(other, _)| other == *name)) {
-            return Err(TemplateError::new(0, "Parameters", format!("there is no parameter {unknown}")));
+    pub(crate) fn new(
+        root: &'a Node,
+        given: &BTreeMap<String, String>,
+        local: &'a LocalValues,
+    ) -> Result<Self> {
+        let declared = root
+            .get("Parameters")
+            .and_then(Node::entries)
+            .unwrap_or_default();
+        if let Some(unknown) = given
+            .keys()
+            .find(|name| !declared.iter().any(|(other, _)| other == *name))
+        {
+            return Err(TemplateError::new(
+                0,
+                "Parameters",
+                format!("there is no parameter {unknown}"),
+            ));
         }
         let mut parameters = BTreeMap::new();
         for (name, node) in declared {
@@ -85,17 +102,29 @@ impl<'a> Evaluator<'a> {
                 && !allowed.contains(&text)
             {
                 let problem = format!("{text} isn't one of {}", allowed.join(", "));
-                return Err(TemplateError::new(node.line, format!("Parameters.{name}"), problem));
+                return Err(TemplateError::new(
+                    node.line,
+                    format!("Parameters.{name}"),
+                    problem,
+                ));
             }
             let kind = node.get("Type").and_then(Node::text).unwrap_or_default();
             let value = if kind == "CommaDelimitedList" || kind.starts_with("List<") {
-                Value::Array(text.split(',').map(|item| Value::from(item.trim())).collect())
+                Value::Array(
+                    text.split(',')
+                        .map(|item| Value::from(item.trim()))
+                        .collect(),
+                )
             } else {
                 Value::from(text)
             };
             parameters.insert(name.clone(), value);
         }
-        Ok(Self { root, parameters, local })
+        Ok(Self {
+            root,
+            parameters,
+            local,
+        })
     }
 
     pub(crate) fn local(&self) -> &LocalValues {
@@ -105,8 +134,15 @@ impl<'a> Evaluator<'a> {
     /// The resources of a type whose condition holds: logical id and resource.
     pub(crate) fn resources(&self, kind: &str) -> Result<Vec<(&'a str, &'a Node)>> {
         let mut found = Vec::new();
-        for (id, node) in self.root.get("Resources").and_then(Node::entries).unwrap_or_default() {
-            if node.get("Type").and_then(Node::text).as_deref() == Some(kind) && self.exists(id, node)? {
+        for (id, node) in self
+            .root
+            .get("Resources")
+            .and_then(Node::entries)
+            .unwrap_or_default()
+        {
+            if node.get("Type").and_then(Node::text).as_deref() == Some(kind)
+                && self.exists(id, node)?
+            {
                 found.push((id.as_str(), node));
             }
         }
@@ -117,8 +153,13 @@ impl<'a> Evaluator<'a> {
         match node.get("Condition") {
             None => Ok(true),
             Some(name) => {
-                let place = Place { path: format!("Resources.{id}.Condition"), depth: 0 };
-                let text = name.text().ok_or_else(|| wrong(name, &place, "must be a condition's name"))?;
+                let place = Place {
+                    path: format!("Resources.{id}.Condition"),
+                    depth: 0,
+                };
+                let text = name
+                    .text()
+                    .ok_or_else(|| wrong(name, &place, "must be a condition's name"))?;
                 self.condition(&text, name, &place)
             }
         }
@@ -149,7 +190,14 @@ impl<'a> Evaluator<'a> {
 
     /// Any part of the template, evaluated.
     pub(crate) fn value_at(&self, node: &Node, path: &str) -> Result<Value> {
-        self.value(node, &Place { path: path.to_owned(), depth: 0 }).map(Option::unwrap_or_default)
+        self.value(
+            node,
+            &Place {
+                path: path.to_owned(),
+                depth: 0,
+            },
+        )
+        .map(Option::unwrap_or_default)
     }
 
     /// `None` is `AWS::NoValue`: as if it weren't there.
@@ -185,39 +233,67 @@ impl<'a> Evaluator<'a> {
         match name {
             "Ref" => {
                 let target = self.text(argument, place)?;
-                if target == "AWS::NoValue" { Ok(None) } else { self.reference(&target, argument, place).map(Some) }
+                if target == "AWS::NoValue" {
+                    Ok(None)
+                } else {
+                    self.reference(&target, argument, place).map(Some)
+                }
             }
             "Fn::GetAtt" => {
                 let target = match self.value(argument, place)? {
                     Some(Value::String(text)) => text,
-                    Some(Value::Array(parts)) => parts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("."),
-                    _ => return Err(wrong(argument, place, "GetAtt takes a resource and an attribute")),
+                    Some(Value::Array(parts)) => parts
+                        .iter()
+                        .filter_map(Value::as_str)
+                        .collect::<Vec<_>>()
+                        .join("."),
+                    _ => {
+                        return Err(wrong(
+                            argument,
+                            place,
+                            "GetAtt takes a resource and an attribute",
+                        ));
+                    }
                 };
-                let (id, attribute) =
-                    target.split_once('.').ok_or_else(|| wrong(argument, place, "GetAtt takes a resource and an attribute"))?;
+                let (id, attribute) = target.split_once('.').ok_or_else(|| {
+                    wrong(argument, place, "GetAtt takes a resource and an attribute")
+                })?;
                 one(self.attribute(id, attribute, argument, place)?)
             }
             "Fn::Sub" => one(self.substitute(argument, place)?),
             "Fn::If" => {
                 let [condition, yes, no] = arguments(name, argument, place)?;
-                let chosen = if self.condition(&self.text(condition, place)?, condition, place)? { yes } else { no };
+                let chosen = if self.condition(&self.text(condition, place)?, condition, place)? {
+                    yes
+                } else {
+                    no
+                };
                 self.value(chosen, place)
             }
             "Fn::Join" => {
                 let [separator, items] = arguments(name, argument, place)?;
-                one(self.texts(items, place)?.join(&self.text(separator, place)?))
+                one(self
+                    .texts(items, place)?
+                    .join(&self.text(separator, place)?))
             }
             "Fn::Split" => {
                 let [separator, text] = arguments(name, argument, place)?;
                 let (separator, text) = (self.text(separator, place)?, self.text(text, place)?);
-                Ok(Some(Value::Array(text.split(&separator).map(Value::from).collect())))
+                Ok(Some(Value::Array(
+                    text.split(&separator).map(Value::from).collect(),
+                )))
             }
             "Fn::Select" => {
                 let [index, items] = arguments(name, argument, place)?;
-                let index = self.text(index, place)?.parse::<usize>().map_err(|_| wrong(index, place, "must be a number"))?;
+                let index = self
+                    .text(index, place)?
+                    .parse::<usize>()
+                    .map_err(|_| wrong(index, place, "must be a number"))?;
                 let items = self.texts(items, place)?;
                 let item = items.into_iter().nth(index);
-                one(item.ok_or_else(|| wrong(argument, place, &format!("the list has no item {index}")))?)
+                one(item.ok_or_else(|| {
+                    wrong(argument, place, &format!("the list has no item {index}"))
+                })?)
             }
             "Fn::FindInMap" => {
                 let [map, top, second] = arguments(name, argument, place)?;
@@ -226,19 +302,27 @@ impl<'a> Evaluator<'a> {
                     let part = self.text(part, place)?;
                     found = found.and_then(|node| node.get(&part));
                 }
-                let found = found.ok_or_else(|| wrong(argument, place, "there is no such mapping"))?;
+                let found =
+                    found.ok_or_else(|| wrong(argument, place, "there is no such mapping"))?;
                 self.value(found, place)
             }
-            "Condition" | "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" => {
-                self.holds(name, argument, place).map(|holds| Some(Value::from(holds)))
-            }
-            other => Err(wrong(argument, place, &format!("the local stack doesn't know {other}"))),
+            "Condition" | "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" => self
+                .holds(name, argument, place)
+                .map(|holds| Some(Value::from(holds))),
+            other => Err(wrong(
+                argument,
+                place,
+                &format!("the local stack doesn't know {other}"),
+            )),
         }
     }
 
     fn holds(&self, name: &str, argument: &Node, place: &Place) -> Result<bool> {
         let all = || match &argument.kind {
-            Kind::List(items) => items.iter().map(|item| self.truth(item, place)).collect::<Result<Vec<_>>>(),
+            Kind::List(items) => items
+                .iter()
+                .map(|item| self.truth(item, place))
+                .collect::<Result<Vec<_>>>(),
             _ => Err(wrong(argument, place, "must be a list of conditions")),
         };
         match name {
@@ -270,8 +354,12 @@ impl<'a> Evaluator<'a> {
     }
 
     fn condition(&self, name: &str, at: &Node, place: &Place) -> Result<bool> {
-        let node = self.root.get("Conditions").and_then(|conditions| conditions.get(name));
-        let node = node.ok_or_else(|| wrong(at, place, &format!("there is no condition {name}")))?;
+        let node = self
+            .root
+            .get("Conditions")
+            .and_then(|conditions| conditions.get(name));
+        let node =
+            node.ok_or_else(|| wrong(at, place, &format!("there is no condition {name}")))?;
         let place = self.deeper(&format!("Conditions.{name}"), at, place)?;
         self.truth(node, &place)
     }
@@ -280,7 +368,10 @@ impl<'a> Evaluator<'a> {
         if place.depth >= MAX_DEPTH {
             return Err(wrong(at, place, "refers to itself"));
         }
-        Ok(Place { path: path.to_owned(), depth: place.depth + 1 })
+        Ok(Place {
+            path: path.to_owned(),
+            depth: place.depth + 1,
+        })
     }
 
     fn text(&self, node: &Node, place: &Place) -> Result<String> {
@@ -296,7 +387,10 @@ impl<'a> Evaluator<'a> {
         match self.value(node, place)? {
             Some(Value::Array(items)) => Ok(items
                 .iter()
-                .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
+                .map(|item| {
+                    item.as_str()
+                        .map_or_else(|| item.to_string(), str::to_owned)
+                })
                 .collect()),
             _ => Err(wrong(node, place, "must be a list")),
         }
@@ -314,7 +408,9 @@ impl<'a> Evaluator<'a> {
         let mut text = String::new();
         let mut rest = pattern.as_str();
         while let Some((before, after)) = rest.split_once("${") {
-            let (name, after) = after.split_once('}').ok_or_else(|| wrong(argument, place, "${ without }"))?;
+            let (name, after) = after
+                .split_once('}')
+                .ok_or_else(|| wrong(argument, place, "${ without }"))?;
             text.push_str(before);
             rest = after;
             if let Some(literal) = name.strip_prefix('!') {
@@ -354,24 +450,50 @@ impl<'a> Evaluator<'a> {
     }
 
     fn resource(&self, id: &str, at: &Node, place: &Place) -> Result<(&'a Node, String)> {
-        let node = self.root.get("Resources").and_then(|resources| resources.get(id));
-        let node = node.ok_or_else(|| wrong(at, place, &format!("there is no parameter or resource {id}")))?;
-        let kind = node.get("Type").and_then(Node::text).ok_or_else(|| wrong(node, place, &format!("{id} has no Type")))?;
+        let node = self
+            .root
+            .get("Resources")
+            .and_then(|resources| resources.get(id));
+        let node = node.ok_or_else(|| {
+            wrong(
+                at,
+                place,
+                &format!("there is no parameter or resource {id}"),
+            )
+        })?;
+        let kind = node
+            .get("Type")
+            .and_then(Node::text)
+            .ok_or_else(|| wrong(node, place, &format!("{id} has no Type")))?;
         Ok((node, kind))
     }
 
     /// The name a resource has by a property, else by its logical id.
     pub(crate) fn physical_name(&self, id: &str, property: &str) -> Result<String> {
-        let place = Place { path: format!("Resources.{id}"), depth: 0 };
-        self.name_by(id, property, self.root, &place).map(|name| name.unwrap_or_else(|| id.to_owned()))
+        let place = Place {
+            path: format!("Resources.{id}"),
+            depth: 0,
+        };
+        self.name_by(id, property, self.root, &place)
+            .map(|name| name.unwrap_or_else(|| id.to_owned()))
     }
 
-    fn name_by(&self, id: &str, property: &str, at: &Node, place: &Place) -> Result<Option<String>> {
+    fn name_by(
+        &self,
+        id: &str,
+        property: &str,
+        at: &Node,
+        place: &Place,
+    ) -> Result<Option<String>> {
         let (node, _) = self.resource(id, at, place)?;
-        match node.get("Properties").and_then(|properties| properties.get(property)) {
+        match node
+            .get("Properties")
+            .and_then(|properties| properties.get(property))
+        {
             None => Ok(None),
             Some(name) => {
-                let place = self.deeper(&format!("Resources.{id}.Properties.{property}"), at, place)?;
+                let place =
+                    self.deeper(&format!("Resources.{id}.Properties.{property}"), at, place)?;
                 Ok(match self.value(name, &place)? {
                     Some(Value::String(name)) => Some(name),
                     _ => None,
@@ -386,30 +508,54 @@ impl<'a> Evaluator<'a> {
         let (id, suffix) = name.split_once('.').unwrap_or((name, ""));
         let (_, kind) = self.resource(id, at, place)?;
         let named = |property: &str| {
-            Ok::<_, TemplateError>(self.name_by(id, property, at, place)?.unwrap_or_else(|| id.to_owned()))
+            Ok::<_, TemplateError>(
+                self.name_by(id, property, at, place)?
+                    .unwrap_or_else(|| id.to_owned()),
+            )
         };
         let local = self.local;
         match kind.as_str() {
-            "AWS::SQS::Queue" => Ok(format!("{}/{}/{}", local.queues_url, local.account, named("QueueName")?)),
+            "AWS::SQS::Queue" => Ok(format!(
+                "{}/{}/{}",
+                local.queues_url,
+                local.account,
+                named("QueueName")?
+            )),
             "AWS::DynamoDB::Table" => named("TableName"),
             // A bucket's name may hold no capitals.
             "AWS::S3::Bucket" => Ok(named("BucketName")?.to_lowercase()),
             "AWS::Serverless::Function" if suffix.is_empty() => self.function_name(id, at, place),
             "AWS::Serverless::Function" => self.attribute(id, "Arn", at, place),
-            "AWS::ElasticLoadBalancingV2::TargetGroup" => Ok(self.balancer_arn(&format!("targetgroup/{id}/0000000000000000"))),
-            "AWS::ElasticLoadBalancingV2::LoadBalancer" => Ok(self.balancer_arn(&format!("loadbalancer/app/{id}/0000000000000000"))),
-            "AWS::ElasticLoadBalancingV2::Listener" => Ok(self.balancer_arn(&format!("listener/app/local/0/{id}"))),
+            "AWS::ElasticLoadBalancingV2::TargetGroup" => {
+                Ok(self.balancer_arn(&format!("targetgroup/{id}/0000000000000000")))
+            }
+            "AWS::ElasticLoadBalancingV2::LoadBalancer" => {
+                Ok(self.balancer_arn(&format!("loadbalancer/app/{id}/0000000000000000")))
+            }
+            "AWS::ElasticLoadBalancingV2::Listener" => {
+                Ok(self.balancer_arn(&format!("listener/app/local/0/{id}")))
+            }
             _ => Ok(format!("local-{id}")),
         }
     }
 
     fn balancer_arn(&self, resource: &str) -> String {
-        format!("arn:aws:elasticloadbalancing:{}:{}:{resource}", self.local.region, self.local.account)
+        format!(
+            "arn:aws:elasticloadbalancing:{}:{}:{resource}",
+            self.local.region, self.local.account
+        )
     }
 
     /// A function's name: `FunctionName`, else its binary's.
     pub(crate) fn function_name_of(&self, id: &str) -> Result<String> {
-        self.function_name(id, self.root, &Place { path: format!("Resources.{id}"), depth: 0 })
+        self.function_name(
+            id,
+            self.root,
+            &Place {
+                path: format!("Resources.{id}"),
+                depth: 0,
+            },
+        )
     }
 
     fn function_name(&self, id: &str, at: &Node, place: &Place) -> Result<String> {
@@ -421,19 +567,33 @@ impl<'a> Evaluator<'a> {
 
     /// The file name of a function's binary: `Metadata`'s, else the last part of `CodeUri`.
     pub(crate) fn binary_name_of(&self, id: &str) -> Result<String> {
-        self.binary_name(id, self.root, &Place { path: format!("Resources.{id}"), depth: 0 })
+        self.binary_name(
+            id,
+            self.root,
+            &Place {
+                path: format!("Resources.{id}"),
+                depth: 0,
+            },
+        )
     }
 
     fn binary_name(&self, id: &str, at: &Node, place: &Place) -> Result<String> {
         let (node, _) = self.resource(id, at, place)?;
-        let metadata = node.get("Metadata").and_then(|node| node.get("BuildProperties")).and_then(|node| node.get("Binary"));
+        let metadata = node
+            .get("Metadata")
+            .and_then(|node| node.get("BuildProperties"))
+            .and_then(|node| node.get("Binary"));
         if let Some(name) = metadata.and_then(Node::text) {
             return Ok(name);
         }
         let uri = self.name_by(id, "CodeUri", at, place)?.unwrap_or_default();
         match uri.trim_end_matches('/').rsplit('/').next() {
             Some(name) if !name.is_empty() && name != "." => Ok(name.to_owned()),
-            _ => Err(wrong(node, place, "neither Metadata.BuildProperties.Binary nor CodeUri names the binary")),
+            _ => Err(wrong(
+                node,
+                place,
+                "neither Metadata.BuildProperties.Binary nor CodeUri names the binary",
+            )),
         }
     }
 
@@ -442,26 +602,56 @@ impl<'a> Evaluator<'a> {
         let (_, kind) = self.resource(id, at, place)?;
         let local = self.local;
         let name = || self.resource_name(id, at, place);
-        let arn = |service: &str, rest: String| format!("arn:aws:{service}:{}:{}:{rest}", local.region, local.account);
-        let queue = || Ok::<_, TemplateError>(self.name_by(id, "QueueName", at, place)?.unwrap_or_else(|| id.to_owned()));
+        let arn = |service: &str, rest: String| {
+            format!(
+                "arn:aws:{service}:{}:{}:{rest}",
+                local.region, local.account
+            )
+        };
+        let queue = || {
+            Ok::<_, TemplateError>(
+                self.name_by(id, "QueueName", at, place)?
+                    .unwrap_or_else(|| id.to_owned()),
+            )
+        };
         match (kind.as_str(), attribute) {
             ("AWS::SQS::Queue", "Arn") => Ok(arn("sqs", queue()?)),
             ("AWS::SQS::Queue", "QueueName") => queue(),
             ("AWS::SQS::Queue", "QueueUrl") => name(),
             ("AWS::DynamoDB::Table", "Arn") => Ok(arn("dynamodb", format!("table/{}", name()?))),
-            ("AWS::Serverless::Function", "Arn") => Ok(arn("lambda", format!("function:{}", name()?))),
+            ("AWS::Serverless::Function", "Arn") => {
+                Ok(arn("lambda", format!("function:{}", name()?)))
+            }
             ("AWS::S3::Bucket", "Arn") => Ok(format!("arn:aws:s3:::{}", name()?)),
-            ("AWS::S3::Bucket", "DomainName" | "RegionalDomainName") => Ok(bucket_domain(&name()?, &local.region)),
-            ("AWS::ElasticLoadBalancingV2::LoadBalancer", "DNSName") => Ok(local.load_balancer.clone()),
-            (kind, attribute) if kind.starts_with("AWS::ElastiCache::") && attribute.ends_with("ndpoint.Address") => {
+            ("AWS::S3::Bucket", "DomainName" | "RegionalDomainName") => {
+                Ok(bucket_domain(&name()?, &local.region))
+            }
+            ("AWS::ElasticLoadBalancingV2::LoadBalancer", "DNSName") => {
+                Ok(local.load_balancer.clone())
+            }
+            (kind, attribute)
+                if kind.starts_with("AWS::ElastiCache::")
+                    && attribute.ends_with("ndpoint.Address") =>
+            {
                 Ok(local.cache_host.clone())
             }
-            (kind, attribute) if kind.starts_with("AWS::ElastiCache::") && attribute.ends_with("ndpoint.Port") => {
+            (kind, attribute)
+                if kind.starts_with("AWS::ElastiCache::")
+                    && attribute.ends_with("ndpoint.Port") =>
+            {
                 Ok(local.cache_port.to_string())
             }
-            ("AWS::SQS::Queue" | "AWS::DynamoDB::Table" | "AWS::Serverless::Function" | "AWS::S3::Bucket", _) => {
-                Err(wrong(at, place, &format!("the local stack doesn't know {attribute} of {kind}")))
-            }
+            (
+                "AWS::SQS::Queue"
+                | "AWS::DynamoDB::Table"
+                | "AWS::Serverless::Function"
+                | "AWS::S3::Bucket",
+                _,
+            ) => Err(wrong(
+                at,
+                place,
+                &format!("the local stack doesn't know {attribute} of {kind}"),
+            )),
             // Parts that don't exist locally: a name that is easily recognised.
             _ => Ok(format!("local-{id}-{attribute}")),
         }
@@ -477,7 +667,11 @@ fn wrong(node: &Node, place: &Place, problem: &str) -> TemplateError {
     TemplateError::new(node.line, place.path.clone(), problem)
 }
 
-fn arguments<'n, const N: usize>(name: &str, node: &'n Node, place: &Place) -> Result<[&'n Node; N]> {
+fn arguments<'n, const N: usize>(
+    name: &str,
+    node: &'n Node,
+    place: &Place,
+) -> Result<[&'n Node; N]> {
     match &node.kind {
         Kind::List(items) => items.iter().collect::<Vec<_>>().try_into().ok(),
         _ => None,

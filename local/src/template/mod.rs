@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 
 pub use evaluate::LocalValues;
 pub use plan::{
-    Action, Bucket, Cors, Expiry, Function, Index, Key, Listener, Mapping, Plan, Queue, Redrive, Rule, Schedule,
-    ScheduleKind, Table,
+    Action, Bucket, Cors, Expiry, Function, Index, Key, Listener, Mapping, Plan, Queue, Redrive,
+    Rule, Schedule, ScheduleKind, Table,
 };
 
 use evaluate::Evaluator;
@@ -38,7 +38,11 @@ pub struct TemplateError {
 
 impl TemplateError {
     pub(crate) fn new(line: usize, place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { line, place: place.into(), problem: problem.into() }
+        Self {
+            line,
+            place: place.into(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -55,7 +59,10 @@ impl Template {
     /// The text isn't YAML, or isn't one document with a `Resources` mapping.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let root = Node::parse(text)?;
-        if root.get("Resources").is_none_or(|node| node.entries().is_none()) {
+        if root
+            .get("Resources")
+            .is_none_or(|node| node.entries().is_none())
+        {
             return Err(TemplateError::new(1, "Resources", "there are none"));
         }
         Ok(Self { root })
@@ -75,7 +82,11 @@ impl Template {
     /// # Errors
     /// An intrinsic, a property or a value that the local stack doesn't know, a name that isn't
     /// there, or a parameter in `parameters` that the template doesn't declare.
-    pub fn plan(&self, parameters: &BTreeMap<String, String>, local: &LocalValues) -> Result<Plan, TemplateError> {
+    pub fn plan(
+        &self,
+        parameters: &BTreeMap<String, String>,
+        local: &LocalValues,
+    ) -> Result<Plan, TemplateError> {
         let evaluator = Evaluator::new(&self.root, parameters, local)?;
         let mut plan = Plan::default();
         read_functions::read(&evaluator, &mut plan)?;

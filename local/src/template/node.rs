@@ -32,7 +32,11 @@ impl Node {
         })?;
         match documents.as_slice() {
             [document] => Self::from_yaml(document, 1),
-            _ => Err(TemplateError::new(1, "the file", "must be one YAML document")),
+            _ => Err(TemplateError::new(
+                1,
+                "the file",
+                "must be one YAML document",
+            )),
         }
     }
 
@@ -44,9 +48,16 @@ impl Node {
             YamlDataOwned::Value(ScalarOwned::Null) => Kind::Null,
             YamlDataOwned::Value(ScalarOwned::Boolean(value)) => Kind::Bool(*value),
             YamlDataOwned::Value(ScalarOwned::Integer(value)) => Kind::Integer(*value),
-            YamlDataOwned::Value(ScalarOwned::FloatingPoint(value)) => Kind::Float(value.into_inner()),
+            YamlDataOwned::Value(ScalarOwned::FloatingPoint(value)) => {
+                Kind::Float(value.into_inner())
+            }
             YamlDataOwned::Value(ScalarOwned::String(value)) => Kind::Text(value.clone()),
-            YamlDataOwned::Sequence(items) => Kind::List(items.iter().map(|item| Self::from_yaml(item, line)).collect::<Result<_, _>>()?),
+            YamlDataOwned::Sequence(items) => Kind::List(
+                items
+                    .iter()
+                    .map(|item| Self::from_yaml(item, line))
+                    .collect::<Result<_, _>>()?,
+            ),
             YamlDataOwned::Mapping(entries) => {
                 let mut map = Vec::with_capacity(entries.len());
                 for (key, value) in entries {
@@ -68,9 +79,13 @@ impl Node {
                 };
                 Kind::Call(name, Box::new(argument))
             }
-            YamlDataOwned::Tagged(tag, _) => return Err(wrong(&format!("unknown tag {}{}", tag.handle, tag.suffix))),
+            YamlDataOwned::Tagged(tag, _) => {
+                return Err(wrong(&format!("unknown tag {}{}", tag.handle, tag.suffix)));
+            }
             YamlDataOwned::Alias(_) => return Err(wrong("aliases aren't supported")),
-            YamlDataOwned::Representation(..) | YamlDataOwned::BadValue => return Err(wrong("not a value")),
+            YamlDataOwned::Representation(..) | YamlDataOwned::BadValue => {
+                return Err(wrong("not a value"));
+            }
         };
         Ok(Self { line, kind })
     }
@@ -88,7 +103,10 @@ impl Node {
 
     /// A mapping's value by its name.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
-        self.entries()?.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.entries()?
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 
     /// A mapping's entries, in order.

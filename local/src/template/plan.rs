@@ -250,19 +250,41 @@ impl Plan {
                 && !arns.contains(&redrive.target_arn)
             {
                 let place = format!("Resources.{}.Properties.RedrivePolicy", queue.logical_id);
-                return Err(TemplateError::new(0, place, format!("{} is no queue here", redrive.target_arn)));
+                return Err(TemplateError::new(
+                    0,
+                    place,
+                    format!("{} is no queue here", redrive.target_arn),
+                ));
             }
         }
         for mapping in &self.mappings {
             let place = || format!("the queue of function {}", mapping.function);
-            let Some(queue) = self.queues.iter().find(|queue| queue.arn == mapping.queue_arn) else {
-                return Err(TemplateError::new(0, place(), format!("{} is no queue here", mapping.queue_arn)));
+            let Some(queue) = self
+                .queues
+                .iter()
+                .find(|queue| queue.arn == mapping.queue_arn)
+            else {
+                return Err(TemplateError::new(
+                    0,
+                    place(),
+                    format!("{} is no queue here", mapping.queue_arn),
+                ));
             };
             // Lambda refuses this too: messages would come again while they are worked on.
-            let visible = queue.attributes.get("VisibilityTimeout").and_then(|text| text.parse().ok()).unwrap_or(30);
-            let timeout = self.functions.get(&mapping.function).map(|function| function.timeout);
+            let visible = queue
+                .attributes
+                .get("VisibilityTimeout")
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(30);
+            let timeout = self
+                .functions
+                .get(&mapping.function)
+                .map(|function| function.timeout);
             if timeout.is_some_and(|timeout| timeout > Duration::from_secs(visible)) {
-                let problem = format!("{} is visible again before the function times out", queue.logical_id);
+                let problem = format!(
+                    "{} is visible again before the function times out",
+                    queue.logical_id
+                );
                 return Err(TemplateError::new(0, place(), problem));
             }
         }
@@ -272,20 +294,27 @@ impl Plan {
 
     /// The function of this name or logical id.
     pub fn function(&self, name: &str) -> Option<&Function> {
-        self.functions
-            .get(name)
-            .or_else(|| self.functions.values().find(|function| function.logical_id == name))
+        self.functions.get(name).or_else(|| {
+            self.functions
+                .values()
+                .find(|function| function.logical_id == name)
+        })
     }
 
     /// The queue of this name or logical id.
     pub fn queue(&self, name: &str) -> Option<&Queue> {
-        self.queues.iter().find(|queue| queue.name == name || queue.logical_id == name)
+        self.queues
+            .iter()
+            .find(|queue| queue.name == name || queue.logical_id == name)
     }
 
     /// Whether some queue's failed messages go to this one.
     pub fn is_dead_letter_queue(&self, queue: &Queue) -> bool {
-        self.queues
-            .iter()
-            .any(|other| other.redrive.as_ref().is_some_and(|redrive| redrive.target_arn == queue.arn))
+        self.queues.iter().any(|other| {
+            other
+                .redrive
+                .as_ref()
+                .is_some_and(|redrive| redrive.target_arn == queue.arn)
+        })
     }
 }

@@ -18,7 +18,11 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &mut Plan) -> Result<()> {
     for (id, node) in evaluator.resources("AWS::Lambda::EventSourceMapping")? {
         let properties = evaluator.properties(id, node)?;
         let function = function_of(&properties.field("FunctionName")?)?;
-        plan.mappings.push(mapping(&properties, &properties.field("EventSourceArn")?.text()?, &function)?);
+        plan.mappings.push(mapping(
+            &properties,
+            &properties.field("EventSourceArn")?.text()?,
+            &function,
+        )?);
     }
     Ok(())
 }
@@ -26,17 +30,29 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &mut Plan) -> Result<()> {
 /// A function's name from its name or ARN.
 fn function_of(reader: &Reader) -> Result<String> {
     let text = reader.text()?;
-    Ok(text.split(':').nth(6).map_or_else(|| text.clone(), str::to_owned))
+    Ok(text
+        .split(':')
+        .nth(6)
+        .map_or_else(|| text.clone(), str::to_owned))
 }
 
-fn read_function(evaluator: &Evaluator<'_>, globals: &Reader, id: &str, node: &Node, plan: &mut Plan) -> Result<()> {
+fn read_function(
+    evaluator: &Evaluator<'_>,
+    globals: &Reader,
+    id: &str,
+    node: &Node,
+    plan: &mut Plan,
+) -> Result<()> {
     let properties = evaluator.properties(id, node)?;
     let name = evaluator.function_name_of(id)?;
     let own_or_global = |field: &str| properties.maybe(field).or_else(|| globals.maybe(field));
 
     let mut environment = BTreeMap::new();
     for source in [globals, &properties] {
-        if let Some(variables) = source.maybe("Environment").and_then(|environment| environment.maybe("Variables")) {
+        if let Some(variables) = source
+            .maybe("Environment")
+            .and_then(|environment| environment.maybe("Variables"))
+        {
             for (name, value) in variables.entries()? {
                 environment.insert(name, value.text()?);
             }
@@ -51,25 +67,42 @@ fn read_function(evaluator: &Evaluator<'_>, globals: &Reader, id: &str, node: &N
         binary: evaluator.binary_name_of(id)?,
         // Lambda's own defaults.
         memory_mb: own_or_global("MemorySize").map_or(Ok(128), |field| field.integer())?,
-        timeout: own_or_global("Timeout").map_or(Ok(Duration::from_secs(3)), |field| field.seconds())?,
+        timeout: own_or_global("Timeout")
+            .map_or(Ok(Duration::from_secs(3)), |field| field.seconds())?,
         environment,
-        reserved_concurrency: own_or_global("ReservedConcurrentExecutions").map(|field| field.count()).transpose()?,
+        reserved_concurrency: own_or_global("ReservedConcurrentExecutions")
+            .map(|field| field.count())
+            .transpose()?,
         name: name.clone(),
     };
     if plan.functions.insert(name.clone(), function).is_some() {
         return Err(properties.wrong(format!("there are two functions named {name}")));
     }
-    let events = properties.maybe("Events").map(|events| events.entries()).transpose()?.unwrap_or_default();
+    let events = properties
+        .maybe("Events")
+        .map(|events| events.entries())
+        .transpose()?
+        .unwrap_or_default();
     for (event, reader) in events {
         read_event(&event, &reader, id, &name, plan)?;
     }
     Ok(())
 }
 
-fn read_event(event: &str, reader: &Reader, id: &str, function: &str, plan: &mut Plan) -> Result<()> {
+fn read_event(
+    event: &str,
+    reader: &Reader,
+    id: &str,
+    function: &str,
+    plan: &mut Plan,
+) -> Result<()> {
     let properties = reader.field("Properties")?;
-    let enabled = properties.maybe("Enabled").map_or(Ok(true), |field| field.boolean())?
-        && properties.maybe("State").is_none_or(|field| field.value() != "DISABLED");
+    let enabled = properties
+        .maybe("Enabled")
+        .map_or(Ok(true), |field| field.boolean())?
+        && properties
+            .maybe("State")
+            .is_none_or(|field| field.value() != "DISABLED");
     match reader.field("Type")?.text()?.as_str() {
         "SQS" if enabled => {
             let queue = properties.field("Queue")?.text()?;
@@ -79,18 +112,30 @@ fn read_event(event: &str, reader: &Reader, id: &str, function: &str, plan: &mut
             let (kind, expression) = if kind == "Schedule" {
                 (ScheduleKind::Rule, properties.field("Schedule")?)
             } else {
-                (ScheduleKind::Scheduler, properties.field("ScheduleExpression")?)
+                (
+                    ScheduleKind::Scheduler,
+                    properties.field("ScheduleExpression")?,
+                )
             };
             plan.schedules.push(Schedule {
-                name: properties.maybe("Name").map_or(Ok(format!("{id}{event}")), |field| field.text())?,
+                name: properties
+                    .maybe("Name")
+                    .map_or(Ok(format!("{id}{event}")), |field| field.text())?,
                 function: function.to_owned(),
                 every: rate(&expression)?,
                 kind,
-                input: properties.maybe("Input").map(|field| field.text()).transpose()?,
+                input: properties
+                    .maybe("Input")
+                    .map(|field| field.text())
+                    .transpose()?,
             });
         }
         "SQS" | "Schedule" | "ScheduleV2" => {}
-        other => return Err(reader.wrong(format!("events of type {other} aren't supported by the local stack"))),
+        other => {
+            return Err(reader.wrong(format!(
+                "events of type {other} aren't supported by the local stack"
+            )));
+        }
     }
     Ok(())
 }
@@ -99,12 +144,15 @@ fn mapping(properties: &Reader, queue_arn: &str, function: &str) -> Result<Mappi
     if let Some(filter) = properties.maybe("FilterCriteria") {
         return Err(filter.wrong("isn't supported by the local stack"));
     }
-    let batch_size = properties.maybe("BatchSize").map_or(Ok(10), |field| field.count())?;
+    let batch_size = properties
+        .maybe("BatchSize")
+        .map_or(Ok(10), |field| field.count())?;
     let window = properties
         .maybe("MaximumBatchingWindowInSeconds")
         .map_or(Ok(Duration::ZERO), |field| field.seconds())?;
     if batch_size > 10 && window.is_zero() {
-        return Err(properties.wrong("a BatchSize above 10 needs MaximumBatchingWindowInSeconds of at least 1"));
+        return Err(properties
+            .wrong("a BatchSize above 10 needs MaximumBatchingWindowInSeconds of at least 1"));
     }
     if !(1..=10_000).contains(&batch_size) {
         return Err(properties.wrong("BatchSize must be 1 to 10,000"));
@@ -131,8 +179,15 @@ fn mapping(properties: &Reader, queue_arn: &str, function: &str) -> Result<Mappi
 /// `rate(5 minutes)`.
 fn rate(expression: &Reader) -> Result<Duration> {
     let text = expression.text()?;
-    let unsupported = || expression.wrong(format!("{text}: the local stack knows rate(<number> <unit>) only"));
-    let inner = text.strip_prefix("rate(").and_then(|text| text.strip_suffix(')')).ok_or_else(unsupported)?;
+    let unsupported = || {
+        expression.wrong(format!(
+            "{text}: the local stack knows rate(<number> <unit>) only"
+        ))
+    };
+    let inner = text
+        .strip_prefix("rate(")
+        .and_then(|text| text.strip_suffix(')'))
+        .ok_or_else(unsupported)?;
     let (number, unit) = inner.split_once(' ').ok_or_else(unsupported)?;
     let number: u64 = number.parse().map_err(|_| unsupported())?;
     let seconds = match unit.trim_end_matches('s') {
@@ -141,5 +196,9 @@ fn rate(expression: &Reader) -> Result<Duration> {
         "day" => 86_400,
         _ => return Err(unsupported()),
     };
-    number.checked_mul(seconds).filter(|total| *total > 0).map(Duration::from_secs).ok_or_else(unsupported)
+    number
+        .checked_mul(seconds)
+        .filter(|total| *total > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(unsupported)
 }

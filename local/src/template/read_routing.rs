@@ -29,7 +29,9 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &Plan) -> Result<Option<List
         }
     }
     let mut listeners = evaluator.resources("AWS::ElasticLoadBalancingV2::Listener")?;
-    let Some((id, node)) = listeners.pop() else { return Ok(None) };
+    let Some((id, node)) = listeners.pop() else {
+        return Ok(None);
+    };
     let properties = evaluator.properties(id, node)?;
     if !listeners.is_empty() {
         return Err(properties.wrong("the local stack knows one listener only"));
@@ -46,19 +48,32 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &Plan) -> Result<Option<List
             && first.priority == second.priority
         {
             let place = format!("Resources.{}.Properties.Priority", second.logical_id);
-            return Err(TemplateError::new(0, place, format!("{} has the same", first.logical_id)));
+            return Err(TemplateError::new(
+                0,
+                place,
+                format!("{} has the same", first.logical_id),
+            ));
         }
     }
     Ok(Some(Listener { rules, default }))
 }
 
 fn reference(id: &str, line: usize) -> super::Node {
-    let name = super::Node { line, kind: super::node::Kind::Text(id.to_owned()) };
-    super::Node { line, kind: super::node::Kind::Call("Ref".to_owned(), Box::new(name)) }
+    let name = super::Node {
+        line,
+        kind: super::node::Kind::Text(id.to_owned()),
+    };
+    super::Node {
+        line,
+        kind: super::node::Kind::Call("Ref".to_owned(), Box::new(name)),
+    }
 }
 
 fn group(properties: &Reader, plan: &Plan) -> Result<Option<Group>> {
-    if properties.maybe("TargetType").is_none_or(|field| field.value() != "lambda") {
+    if properties
+        .maybe("TargetType")
+        .is_none_or(|field| field.value() != "lambda")
+    {
         return Ok(None);
     }
     let targets = properties.field("Targets")?.items();
@@ -76,7 +91,10 @@ fn group(properties: &Reader, plan: &Plan) -> Result<Option<Group>> {
             multi_value = attribute.field("Value")?.boolean()?;
         }
     }
-    Ok(Some(Group { function, multi_value }))
+    Ok(Some(Group {
+        function,
+        multi_value,
+    }))
 }
 
 fn rule(id: &str, properties: &Reader, groups: &BTreeMap<String, Group>) -> Result<Rule> {
@@ -84,17 +102,35 @@ fn rule(id: &str, properties: &Reader, groups: &BTreeMap<String, Group>) -> Resu
     for condition in properties.field("Conditions")?.items() {
         match condition.field("Field")?.text()?.as_str() {
             "path-pattern" => {
-                let config = condition.maybe("PathPatternConfig").unwrap_or_else(|| condition.clone());
+                let config = condition
+                    .maybe("PathPatternConfig")
+                    .unwrap_or_else(|| condition.clone());
                 paths.extend(config.texts("Values")?);
             }
-            "http-request-method" => methods.extend(condition.field("HttpRequestMethodConfig")?.texts("Values")?),
-            other => return Err(condition.wrong(format!("the local stack doesn't know the condition {other}"))),
+            "http-request-method" => methods.extend(
+                condition
+                    .field("HttpRequestMethodConfig")?
+                    .texts("Values")?,
+            ),
+            other => {
+                return Err(condition.wrong(format!(
+                    "the local stack doesn't know the condition {other}"
+                )));
+            }
         }
     }
     if paths.len().saturating_add(methods.len()) > MAX_VALUES {
-        return Err(properties.wrong(format!("a rule has at most {MAX_VALUES} values of conditions")));
+        return Err(properties.wrong(format!(
+            "a rule has at most {MAX_VALUES} values of conditions"
+        )));
     }
-    if paths.iter().flat_map(|path| path.chars()).filter(|c| matches!(c, '*' | '?')).count() > MAX_WILDCARDS {
+    if paths
+        .iter()
+        .flat_map(|path| path.chars())
+        .filter(|c| matches!(c, '*' | '?'))
+        .count()
+        > MAX_WILDCARDS
+    {
         return Err(properties.wrong(format!("a rule has at most {MAX_WILDCARDS} wildcards")));
     }
     let priority = properties.field("Priority")?;
@@ -128,17 +164,31 @@ fn action(actions: &Reader, groups: &BTreeMap<String, Group>) -> Result<Action> 
                 None => action.field("TargetGroupArn")?,
             };
             let arn = group.text()?;
-            let Group { function, multi_value } =
-                groups.get(&arn).ok_or_else(|| group.wrong(format!("{arn} is no lambda target group here")))?;
-            Ok(Action::Forward { function: function.clone(), target_group_arn: arn, multi_value: *multi_value })
+            let Group {
+                function,
+                multi_value,
+            } = groups
+                .get(&arn)
+                .ok_or_else(|| group.wrong(format!("{arn} is no lambda target group here")))?;
+            Ok(Action::Forward {
+                function: function.clone(),
+                target_group_arn: arn,
+                multi_value: *multi_value,
+            })
         }
         "fixed-response" => {
             let config = action.field("FixedResponseConfig")?;
             let status = config.field("StatusCode")?;
             Ok(Action::Fixed {
-                status: u16::try_from(status.integer()?).map_err(|_| status.wrong("is no status"))?,
-                content_type: config.maybe("ContentType").map(|field| field.text()).transpose()?,
-                body: config.maybe("MessageBody").map_or(Ok(String::new()), |field| field.text())?,
+                status: u16::try_from(status.integer()?)
+                    .map_err(|_| status.wrong("is no status"))?,
+                content_type: config
+                    .maybe("ContentType")
+                    .map(|field| field.text())
+                    .transpose()?,
+                body: config
+                    .maybe("MessageBody")
+                    .map_or(Ok(String::new()), |field| field.text())?,
             })
         }
         other => Err(action.wrong(format!("the local stack doesn't know the action {other}"))),

@@ -24,11 +24,20 @@ const QUEUE_ATTRIBUTES: [&str; 7] = [
 pub(super) fn read(evaluator: &Evaluator<'_>, plan: &mut Plan) -> Result<()> {
     for (id, node) in evaluator.resources("AWS::DynamoDB::Table")? {
         let properties = evaluator.properties(id, node)?;
-        plan.tables.push(table(id, evaluator.physical_name(id, "TableName")?, &properties)?);
+        plan.tables.push(table(
+            id,
+            evaluator.physical_name(id, "TableName")?,
+            &properties,
+        )?);
     }
     for (id, node) in evaluator.resources("AWS::SQS::Queue")? {
         let properties = evaluator.properties(id, node)?;
-        plan.queues.push(queue(id, evaluator.physical_name(id, "QueueName")?, &properties, evaluator)?);
+        plan.queues.push(queue(
+            id,
+            evaluator.physical_name(id, "QueueName")?,
+            &properties,
+            evaluator,
+        )?);
     }
     for (id, node) in evaluator.resources("AWS::S3::Bucket")? {
         let properties = evaluator.properties(id, node)?;
@@ -41,7 +50,9 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &mut Plan) -> Result<()> {
         });
     }
     for kind in ["ServerlessCache", "ReplicationGroup", "CacheCluster"] {
-        plan.has_cache |= !evaluator.resources(&format!("AWS::ElastiCache::{kind}"))?.is_empty();
+        plan.has_cache |= !evaluator
+            .resources(&format!("AWS::ElastiCache::{kind}"))?
+            .is_empty();
     }
     plan.media_bucket = media_bucket(evaluator, &plan.buckets)?;
     Ok(())
@@ -61,7 +72,8 @@ fn queue(id: &str, name: String, properties: &Reader, evaluator: &Evaluator<'_>)
             let count = policy.field("maxReceiveCount")?;
             Ok::<_, TemplateError>(Redrive {
                 target_arn: policy.field("deadLetterTargetArn")?.text()?,
-                max_receive_count: u32::try_from(count.integer()?).map_err(|_| count.wrong("is too large"))?,
+                max_receive_count: u32::try_from(count.integer()?)
+                    .map_err(|_| count.wrong("is too large"))?,
             })
         })
         .transpose()?;
@@ -81,14 +93,23 @@ fn table(id: &str, name: String, properties: &Reader) -> Result<Table> {
     }
     let mut attributes = BTreeMap::new();
     for definition in properties.field("AttributeDefinitions")?.items() {
-        attributes.insert(definition.field("AttributeName")?.text()?, definition.field("AttributeType")?.text()?);
+        attributes.insert(
+            definition.field("AttributeName")?.text()?,
+            definition.field("AttributeType")?.text()?,
+        );
     }
     let ttl = properties.maybe("TimeToLiveSpecification");
     let ttl_attribute = match ttl {
         Some(ttl) if ttl.field("Enabled")?.boolean()? => Some(ttl.field("AttributeName")?.text()?),
         _ => None,
     };
-    let indexes = |field: &str| properties.list(field).iter().map(index).collect::<Result<Vec<_>>>();
+    let indexes = |field: &str| {
+        properties
+            .list(field)
+            .iter()
+            .map(index)
+            .collect::<Result<Vec<_>>>()
+    };
     let table = Table {
         logical_id: id.to_owned(),
         name,
@@ -98,8 +119,16 @@ fn table(id: &str, name: String, properties: &Reader) -> Result<Table> {
         attributes,
         ttl_attribute,
     };
-    let keys = table.global_indexes.iter().chain(&table.local_indexes).map(|index| &index.key).chain([&table.key]);
-    for attribute in keys.flat_map(|key| [Some(&key.partition), key.sort.as_ref()]).flatten() {
+    let keys = table
+        .global_indexes
+        .iter()
+        .chain(&table.local_indexes)
+        .map(|index| &index.key)
+        .chain([&table.key]);
+    for attribute in keys
+        .flat_map(|key| [Some(&key.partition), key.sort.as_ref()])
+        .flatten()
+    {
         if !table.attributes.contains_key(attribute) {
             return Err(properties.wrong(format!("AttributeDefinitions lacks {attribute}")));
         }
@@ -117,7 +146,10 @@ fn key(schema: &Reader) -> Result<Key> {
             _ => return Err(part.wrong("KeyType must be HASH or RANGE")),
         }
     }
-    Ok(Key { partition: partition.ok_or_else(|| schema.wrong("there is no HASH key"))?, sort })
+    Ok(Key {
+        partition: partition.ok_or_else(|| schema.wrong("there is no HASH key"))?,
+        sort,
+    })
 }
 
 fn index(reader: &Reader) -> Result<Index> {
@@ -131,7 +163,9 @@ fn index(reader: &Reader) -> Result<Index> {
 }
 
 fn cors(properties: &Reader) -> Result<Vec<Cors>> {
-    let Some(configuration) = properties.maybe("CorsConfiguration") else { return Ok(Vec::new()) };
+    let Some(configuration) = properties.maybe("CorsConfiguration") else {
+        return Ok(Vec::new());
+    };
     configuration
         .list("CorsRules")
         .iter()
@@ -141,7 +175,10 @@ fn cors(properties: &Reader) -> Result<Vec<Cors>> {
                 methods: rule.texts("AllowedMethods")?,
                 headers: rule.texts("AllowedHeaders")?,
                 exposed: rule.texts("ExposedHeaders")?,
-                max_age: rule.maybe("MaxAge").map(|field| field.seconds()).transpose()?,
+                max_age: rule
+                    .maybe("MaxAge")
+                    .map(|field| field.seconds())
+                    .transpose()?,
             })
         })
         .collect()
@@ -149,17 +186,23 @@ fn cors(properties: &Reader) -> Result<Vec<Cors>> {
 
 /// The lifecycle rules that remove objects; others have no local counterpart.
 fn expiry(properties: &Reader) -> Result<Vec<Expiry>> {
-    let Some(configuration) = properties.maybe("LifecycleConfiguration") else { return Ok(Vec::new()) };
+    let Some(configuration) = properties.maybe("LifecycleConfiguration") else {
+        return Ok(Vec::new());
+    };
     let mut rules = Vec::new();
     for rule in configuration.list("Rules") {
         let enabled = rule.field("Status")?.text()? == "Enabled";
-        let Some(days) = rule.maybe("ExpirationInDays").filter(|_| enabled) else { continue };
+        let Some(days) = rule.maybe("ExpirationInDays").filter(|_| enabled) else {
+            continue;
+        };
         let mut tags = BTreeMap::new();
         for tag in rule.list("TagFilters") {
             tags.insert(tag.field("Key")?.text()?, tag.field("Value")?.text()?);
         }
         rules.push(Expiry {
-            prefix: rule.maybe("Prefix").map_or(Ok(String::new()), |field| field.text())?,
+            prefix: rule
+                .maybe("Prefix")
+                .map_or(Ok(String::new()), |field| field.text())?,
             tags,
             after: Duration::from_secs(days.integer()?.saturating_mul(86_400)),
         });
@@ -171,9 +214,16 @@ fn expiry(properties: &Reader) -> Result<Vec<Expiry>> {
 fn media_bucket(evaluator: &Evaluator<'_>, buckets: &[Bucket]) -> Result<Option<String>> {
     let region = &evaluator.local().region;
     for (id, node) in evaluator.resources("AWS::CloudFront::Distribution")? {
-        for origin in evaluator.properties(id, node)?.field("DistributionConfig")?.list("Origins") {
+        for origin in evaluator
+            .properties(id, node)?
+            .field("DistributionConfig")?
+            .list("Origins")
+        {
             let domain = origin.field("DomainName")?.text()?;
-            if let Some(bucket) = buckets.iter().find(|bucket| bucket_domain(&bucket.name, region) == domain) {
+            if let Some(bucket) = buckets
+                .iter()
+                .find(|bucket| bucket_domain(&bucket.name, region) == domain)
+            {
                 return Ok(Some(bucket.name.clone()));
             }
         }

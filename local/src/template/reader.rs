@@ -18,7 +18,11 @@ type Result<T> = std::result::Result<T, TemplateError>;
 
 impl Reader {
     pub(crate) fn new(value: Value, line: usize, place: impl Into<String>) -> Self {
-        Self { value, line, place: place.into() }
+        Self {
+            value,
+            line,
+            place: place.into(),
+        }
     }
 
     pub(crate) fn wrong(&self, problem: impl Into<String>) -> TemplateError {
@@ -35,7 +39,8 @@ impl Reader {
 
     /// A field that must be there.
     pub(crate) fn field(&self, name: &str) -> Result<Self> {
-        self.maybe(name).ok_or_else(|| self.wrong(format!("{name} is missing")))
+        self.maybe(name)
+            .ok_or_else(|| self.wrong(format!("{name} is missing")))
     }
 
     fn child(&self, name: &str, value: &Value) -> Self {
@@ -45,16 +50,20 @@ impl Reader {
     /// The items of a list, or the value itself as the only one.
     pub(crate) fn items(&self) -> Vec<Self> {
         match &self.value {
-            Value::Array(items) => {
-                items.iter().enumerate().map(|(at, item)| self.child(&at.to_string(), item)).collect()
-            }
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| self.child(&at.to_string(), item))
+                .collect(),
             _ => vec![self.clone()],
         }
     }
 
     /// A field's items; none where the field isn't there.
     pub(crate) fn list(&self, name: &str) -> Vec<Self> {
-        self.maybe(name).map(|field| field.items()).unwrap_or_default()
+        self.maybe(name)
+            .map(|field| field.items())
+            .unwrap_or_default()
     }
 
     /// A field's items as texts.
@@ -64,8 +73,14 @@ impl Reader {
 
     /// A mapping's entries.
     pub(crate) fn entries(&self) -> Result<Vec<(String, Self)>> {
-        let map = self.value.as_object().ok_or_else(|| self.wrong("must be a mapping"))?;
-        Ok(map.iter().map(|(name, value)| (name.clone(), self.child(name, value))).collect())
+        let map = self
+            .value
+            .as_object()
+            .ok_or_else(|| self.wrong("must be a mapping"))?;
+        Ok(map
+            .iter()
+            .map(|(name, value)| (name.clone(), self.child(name, value)))
+            .collect())
     }
 
     pub(crate) fn value(&self) -> &Value {
@@ -82,7 +97,9 @@ impl Reader {
     }
 
     pub(crate) fn integer(&self) -> Result<u64> {
-        self.text()?.parse().map_err(|_| self.wrong("must be a whole number"))
+        self.text()?
+            .parse()
+            .map_err(|_| self.wrong("must be a whole number"))
     }
 
     pub(crate) fn boolean(&self) -> Result<bool> {

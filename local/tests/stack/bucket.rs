@@ -16,7 +16,8 @@ const KEY: &str = "uploads/nabi/1.jpg";
 const BODY: &[u8] = b"\xff\xd8cat";
 
 fn client(stack: &Stack) -> Client {
-    let config = aws_sdk_s3::config::Builder::from(&config(stack)).endpoint_url(&stack.endpoints().bucket);
+    let config =
+        aws_sdk_s3::config::Builder::from(&config(stack)).endpoint_url(&stack.endpoints().bucket);
     Client::from_conf(config.force_path_style(true).build())
 }
 
@@ -35,42 +36,92 @@ async fn presigned(stack: &Stack, key: &str) -> (String, Vec<(String, String)>) 
         .presigned(expires)
         .await
         .unwrap();
-    let headers = request.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let headers = request
+        .headers()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     (request.uri().to_owned(), headers)
 }
 
-async fn upload(url: &str, headers: &[(String, String)], change: Option<(&str, &str)>, body: &[u8]) -> StatusCode {
+async fn upload(
+    url: &str,
+    headers: &[(String, String)],
+    change: Option<(&str, &str)>,
+    body: &[u8],
+) -> StatusCode {
     let mut request = reqwest::Client::new().put(url);
     for (name, value) in headers.iter().filter(|(name, _)| name != "content-length") {
-        let value = change.filter(|(changed, _)| changed == name).map_or(value.as_str(), |(_, value)| value);
+        let value = change
+            .filter(|(changed, _)| changed == name)
+            .map_or(value.as_str(), |(_, value)| value);
         request = request.header(name, value);
     }
     request.body(body.to_vec()).send().await.unwrap().status()
 }
 
 async fn exists(stack: &Stack, key: &str) -> bool {
-    client(stack).head_object().bucket(BUCKET).key(key).send().await.is_ok()
+    client(stack)
+        .head_object()
+        .bucket(BUCKET)
+        .key(key)
+        .send()
+        .await
+        .is_ok()
 }
 
 #[tokio::test]
 async fn a_presigned_upload_takes_exactly_what_was_signed() {
     let stack = start().await;
     let (url, headers) = presigned(&stack, KEY).await;
-    assert_eq!(upload(&url, &headers, Some(("content-type", "image/png")), BODY).await, 403);
-    assert_eq!(upload(&url, &headers, Some(("x-amz-tagging", "state=used")), BODY).await, 403);
+    assert_eq!(
+        upload(&url, &headers, Some(("content-type", "image/png")), BODY).await,
+        403
+    );
+    assert_eq!(
+        upload(&url, &headers, Some(("x-amz-tagging", "state=used")), BODY).await,
+        403
+    );
     assert_eq!(upload(&url, &headers, None, b"longer than that").await, 403);
-    assert_eq!(upload(&url, &headers, None, b"\xff\xd8dog").await, 400, "same length, other checksum");
+    assert_eq!(
+        upload(&url, &headers, None, b"\xff\xd8dog").await,
+        400,
+        "same length, other checksum"
+    );
     assert!(!exists(&stack, KEY).await, "refused uploads leave nothing");
     assert_eq!(upload(&url, &headers, None, BODY).await, 200);
-    assert_eq!(upload(&url, &headers, None, BODY).await, 412, "it can't be overwritten");
-    let got = client(&stack).get_object().bucket(BUCKET).key(KEY).send().await.unwrap();
+    assert_eq!(
+        upload(&url, &headers, None, BODY).await,
+        412,
+        "it can't be overwritten"
+    );
+    let got = client(&stack)
+        .get_object()
+        .bucket(BUCKET)
+        .key(KEY)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(got.content_type(), Some("image/jpeg"));
     assert_eq!(got.body.collect().await.unwrap().to_vec(), BODY);
-    let read = reqwest::get(format!("{}/media/{KEY}", stack.url())).await.unwrap();
+    let read = reqwest::get(format!("{}/media/{KEY}", stack.url()))
+        .await
+        .unwrap();
     assert_eq!(read.headers()["content-type"], "image/jpeg");
     assert_eq!(read.bytes().await.unwrap(), BODY);
-    assert_eq!(reqwest::get(format!("{}/media/uploads/none", stack.url())).await.unwrap().status(), 404);
-    assert_eq!(reqwest::get(format!("{}/{BUCKET}/{KEY}", stack.endpoints().bucket)).await.unwrap().status(), 403);
+    assert_eq!(
+        reqwest::get(format!("{}/media/uploads/none", stack.url()))
+            .await
+            .unwrap()
+            .status(),
+        404
+    );
+    assert_eq!(
+        reqwest::get(format!("{}/{BUCKET}/{KEY}", stack.endpoints().bucket))
+            .await
+            .unwrap()
+            .status(),
+        403
+    );
 }
 
 #[tokio::test]
@@ -78,10 +129,29 @@ async fn a_presigned_upload_expires() {
     let stack = start().await;
     let (url, headers) = presigned(&stack, KEY).await;
     let start = std::time::SystemTime::now() - Duration::from_secs(120);
-    let expires = PresigningConfig::builder().start_time(start).expires_in(Duration::from_secs(60)).build().unwrap();
-    let old = client(&stack).put_object().bucket(BUCKET).key(KEY).presigned(expires).await.unwrap();
+    let expires = PresigningConfig::builder()
+        .start_time(start)
+        .expires_in(Duration::from_secs(60))
+        .build()
+        .unwrap();
+    let old = client(&stack)
+        .put_object()
+        .bucket(BUCKET)
+        .key(KEY)
+        .presigned(expires)
+        .await
+        .unwrap();
     assert_eq!(upload(old.uri(), &[], None, BODY).await, 403);
-    assert_eq!(upload(&url.replace("X-Amz-Expires=60", "X-Amz-Expires=600"), &headers, None, BODY).await, 403);
+    assert_eq!(
+        upload(
+            &url.replace("X-Amz-Expires=60", "X-Amz-Expires=600"),
+            &headers,
+            None,
+            BODY
+        )
+        .await,
+        403
+    );
     assert!(!exists(&stack, KEY).await);
 }
 
@@ -90,9 +160,19 @@ async fn a_refused_overwrite_keeps_the_old_object() {
     let stack = start().await;
     let put = client(&stack).put_object().bucket(BUCKET).key(KEY);
     put.body(BODY.to_vec().into()).send().await.unwrap();
-    let wrong = client(&stack).put_object().bucket(BUCKET).key(KEY).checksum_sha256(STANDARD.encode(Sha256::digest(b"x")));
+    let wrong = client(&stack)
+        .put_object()
+        .bucket(BUCKET)
+        .key(KEY)
+        .checksum_sha256(STANDARD.encode(Sha256::digest(b"x")));
     assert!(wrong.body(b"other".to_vec().into()).send().await.is_err());
-    let got = client(&stack).get_object().bucket(BUCKET).key(KEY).send().await.unwrap();
+    let got = client(&stack)
+        .get_object()
+        .bucket(BUCKET)
+        .key(KEY)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(got.body.collect().await.unwrap().to_vec(), BODY);
 }
 
@@ -101,31 +181,76 @@ async fn tags_decide_what_expires() {
     let stack = start().await;
     let client = client(&stack);
     for key in [KEY, "uploads/nabi/2.jpg", "other/3.jpg"] {
-        let put = client.put_object().bucket(BUCKET).key(key).tagging("state=unused&a=%2B");
+        let put = client
+            .put_object()
+            .bucket(BUCKET)
+            .key(key)
+            .tagging("state=unused&a=%2B");
         put.body(BODY.to_vec().into()).send().await.unwrap();
     }
     let tags = async |key: &str| {
-        let tags = client.get_object_tagging().bucket(BUCKET).key(key).send().await.unwrap();
-        tags.tag_set().iter().map(|tag| format!("{}={}", tag.key(), tag.value())).collect::<Vec<_>>()
+        let tags = client
+            .get_object_tagging()
+            .bucket(BUCKET)
+            .key(key)
+            .send()
+            .await
+            .unwrap();
+        tags.tag_set()
+            .iter()
+            .map(|tag| format!("{}={}", tag.key(), tag.value()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(tags(KEY).await, ["a=+", "state=unused"]);
-    let used = Tagging::builder().tag_set(Tag::builder().key("state").value("used").build().unwrap()).build().unwrap();
-    client.put_object_tagging().bucket(BUCKET).key(KEY).tagging(used).send().await.unwrap();
+    let used = Tagging::builder()
+        .tag_set(Tag::builder().key("state").value("used").build().unwrap())
+        .build()
+        .unwrap();
+    client
+        .put_object_tagging()
+        .bucket(BUCKET)
+        .key(KEY)
+        .tagging(used)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(tags(KEY).await, ["state=used"]);
     let days = |days: u64| Duration::from_secs(days * 86_400);
     assert_eq!(stack.expire_objects(days(1)).await.unwrap(), 0);
     assert_eq!(stack.expire_objects(days(2)).await.unwrap(), 1);
-    assert!(exists(&stack, KEY).await && exists(&stack, "other/3.jpg").await && !exists(&stack, "uploads/nabi/2.jpg").await);
-    client.delete_object_tagging().bucket(BUCKET).key(KEY).send().await.unwrap();
+    assert!(
+        exists(&stack, KEY).await
+            && exists(&stack, "other/3.jpg").await
+            && !exists(&stack, "uploads/nabi/2.jpg").await
+    );
+    client
+        .delete_object_tagging()
+        .bucket(BUCKET)
+        .key(KEY)
+        .send()
+        .await
+        .unwrap();
     assert!(tags(KEY).await.is_empty());
-    assert!(client.get_object_tagging().bucket(BUCKET).key("uploads/nabi/2.jpg").send().await.is_err());
+    assert!(
+        client
+            .get_object_tagging()
+            .bucket(BUCKET)
+            .key("uploads/nabi/2.jpg")
+            .send()
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn keys_stay_in_the_bucket() {
     let stack = start().await;
     for key in ["../x", "a//b", "a/../../x", "/a"] {
-        let put = client(&stack).put_object().bucket(BUCKET).key(key).body(BODY.to_vec().into());
+        let put = client(&stack)
+            .put_object()
+            .bucket(BUCKET)
+            .key(key)
+            .body(BODY.to_vec().into());
         assert!(put.send().await.is_err(), "{key}");
     }
 }
@@ -145,18 +270,37 @@ async fn browsers_of_allowed_origins_may_upload() {
     for origin in ["https://cats.example", "https://big.dogs.example"] {
         let headers = preflight(origin).await;
         assert_eq!(headers["access-control-allow-origin"], origin);
-        assert!(headers["access-control-allow-methods"].to_str().unwrap().contains("PUT"));
+        assert!(
+            headers["access-control-allow-methods"]
+                .to_str()
+                .unwrap()
+                .contains("PUT")
+        );
         assert_eq!(headers["access-control-allow-headers"], "content-type");
         assert_eq!(headers["access-control-max-age"], "600");
     }
-    assert!(!preflight("https://evil.example").await.contains_key("access-control-allow-origin"));
+    assert!(
+        !preflight("https://evil.example")
+            .await
+            .contains_key("access-control-allow-origin")
+    );
     let (signed, headers) = presigned(&stack, KEY).await;
-    let mut request = reqwest::Client::new().put(signed).header("origin", "https://cats.example");
+    let mut request = reqwest::Client::new()
+        .put(signed)
+        .header("origin", "https://cats.example");
     for (name, value) in headers.iter().filter(|(name, _)| name != "content-length") {
         request = request.header(name, value);
     }
     let answer = request.body(BODY).send().await.unwrap();
     assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["access-control-allow-origin"], "https://cats.example");
-    assert!(answer.headers()["access-control-expose-headers"].to_str().unwrap().eq_ignore_ascii_case("etag"));
+    assert_eq!(
+        answer.headers()["access-control-allow-origin"],
+        "https://cats.example"
+    );
+    assert!(
+        answer.headers()["access-control-expose-headers"]
+            .to_str()
+            .unwrap()
+            .eq_ignore_ascii_case("etag")
+    );
 }

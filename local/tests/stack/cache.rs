@@ -6,7 +6,11 @@ use redis::{AsyncCommands as _, RedisResult};
 use super::{start, until};
 
 async fn connect(stack: &Stack) -> RedisResult<ClusterConnection> {
-    ClusterClient::builder([stack.endpoints().cache.clone().unwrap()]).retries(0).build()?.get_async_connection().await
+    ClusterClient::builder([stack.endpoints().cache.clone().unwrap()])
+        .retries(0)
+        .build()?
+        .get_async_connection()
+        .await
 }
 
 #[tokio::test]
@@ -15,9 +19,25 @@ async fn it_is_a_cluster_of_one_node() {
     let mut cache = connect(&stack).await.unwrap();
     let _: () = cache.set("{a}1", "x").await.unwrap();
     assert_eq!(cache.get::<_, String>("{a}1").await.unwrap(), "x");
-    let nodes: String = redis::cmd("CLUSTER").arg("SHARDS").query_async::<redis::Value>(&mut cache).await.map(|value| format!("{value:?}")).unwrap();
-    let port = stack.endpoints().cache.as_ref().unwrap().rsplit(':').next().unwrap().to_owned();
-    assert!(nodes.contains(&format!("int({port})")), "the node announces the proxy's port {port}: {nodes}");
+    let nodes: String = redis::cmd("CLUSTER")
+        .arg("SHARDS")
+        .query_async::<redis::Value>(&mut cache)
+        .await
+        .map(|value| format!("{value:?}"))
+        .unwrap();
+    let port = stack
+        .endpoints()
+        .cache
+        .as_ref()
+        .unwrap()
+        .rsplit(':')
+        .next()
+        .unwrap()
+        .to_owned();
+    assert!(
+        nodes.contains(&format!("int({port})")),
+        "the node announces the proxy's port {port}: {nodes}"
+    );
 }
 
 #[tokio::test]
@@ -34,7 +54,10 @@ async fn it_can_be_emptied_killed_and_started() {
     let mut cache = connect(&stack).await.unwrap();
     assert_eq!(cache.get::<_, Option<String>>("a").await.unwrap(), None);
     stack.pause_cache().unwrap();
-    let paused = tokio::time::timeout(std::time::Duration::from_millis(100), cache.get::<_, Option<String>>("a"));
+    let paused = tokio::time::timeout(
+        std::time::Duration::from_millis(100),
+        cache.get::<_, Option<String>>("a"),
+    );
     assert!(paused.await.is_err());
     stack.resume_cache().unwrap();
     let mut cache = connect(&stack).await.unwrap();
@@ -48,15 +71,27 @@ async fn round_trips_are_counted_and_can_go_wrong() {
     stack.reset_calls();
     let mut pipeline = redis::cmd("GET");
     let _: Option<String> = pipeline.arg("a").query_async(&mut cache).await.unwrap();
-    let calls: u64 = stack.calls().iter().filter(|(call, _)| call.service == Service::Cache).map(|(_, count)| count).sum();
+    let calls: u64 = stack
+        .calls()
+        .iter()
+        .filter(|(call, _)| call.service == Service::Cache)
+        .map(|(_, count)| count)
+        .sum();
     assert_eq!(calls, 1);
-    let rule = FaultRule::new(When::After, FaultAction::Disconnect).service(Service::Cache).operation("SET");
+    let rule = FaultRule::new(When::After, FaultAction::Disconnect)
+        .service(Service::Cache)
+        .operation("SET");
     let fault = stack.on_call(rule).unwrap();
     assert!(cache.set::<_, _, ()>("a", "x").await.is_err());
     assert_eq!(fault.fired(), 1);
     until("it connects again", async || {
-        let Ok(mut cache) = connect(&stack).await else { return false };
-        cache.get::<_, Option<String>>("a").await.is_ok_and(|value| value.as_deref() == Some("x"))
+        let Ok(mut cache) = connect(&stack).await else {
+            return false;
+        };
+        cache
+            .get::<_, Option<String>>("a")
+            .await
+            .is_ok_and(|value| value.as_deref() == Some("x"))
     })
     .await;
     stack.stop_service(Service::Cache, Outage::Closed);

@@ -1,22 +1,40 @@
 use std::time::Duration;
 
-use purrline_local::{Call, Fault, FaultAction, FaultRule, InvokeError, Outage, Service, Stack, When};
+use purrline_local::{
+    Call, Fault, FaultAction, FaultRule, InvokeError, Outage, Service, Stack, When,
+};
 use serde_json::{Value, json};
 
 use super::{config, options, start};
 
 async fn put(stack: &Stack) -> Result<u64, InvokeError> {
     let answer = stack.invoke("probe", &json!({ "path": "/put" })).await?;
-    Ok(serde_json::from_slice::<Value>(&answer).unwrap()["statusCode"].as_u64().unwrap())
+    Ok(
+        serde_json::from_slice::<Value>(&answer).unwrap()["statusCode"]
+            .as_u64()
+            .unwrap(),
+    )
 }
 
 async fn items(stack: &Stack) -> i32 {
-    let config = aws_sdk_dynamodb::config::Builder::from(&config(stack)).endpoint_url(&stack.endpoints().tables).build();
-    aws_sdk_dynamodb::Client::from_conf(config).scan().table_name("Things").send().await.unwrap().count()
+    let config = aws_sdk_dynamodb::config::Builder::from(&config(stack))
+        .endpoint_url(&stack.endpoints().tables)
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+        .scan()
+        .table_name("Things")
+        .send()
+        .await
+        .unwrap()
+        .count()
 }
 
 fn puts(stack: &Stack) -> u64 {
-    let call = Call { function: "probe".to_owned(), service: Service::Tables, operation: "PutItem".to_owned() };
+    let call = Call {
+        function: "probe".to_owned(),
+        service: Service::Tables,
+        operation: "PutItem".to_owned(),
+    };
     stack.calls().get(&call).copied().unwrap_or(0)
 }
 
@@ -30,17 +48,29 @@ async fn calls_are_counted_by_function_service_and_operation() {
     assert_eq!(items(&stack).await, 2);
     let calls = stack.calls();
     let (scan, count) = calls.first_key_value().unwrap();
-    assert_eq!((scan.function.as_str(), scan.operation.as_str(), *count), ("", "Scan", 1));
+    assert_eq!(
+        (scan.function.as_str(), scan.operation.as_str(), *count),
+        ("", "Scan", 1)
+    );
 }
 
 #[tokio::test]
 async fn a_process_can_be_killed_around_any_call() {
-    for (nth, when, left) in [(1, When::Before, 0), (1, When::After, 1), (2, When::Before, 1), (2, When::After, 2)] {
+    for (nth, when, left) in [
+        (1, When::Before, 0),
+        (1, When::After, 1),
+        (2, When::Before, 1),
+        (2, When::After, 2),
+    ] {
         let stack = start().await;
         let fault: Fault = stack.on_call(FaultRule::kill("Probe", nth, when)).unwrap();
         assert!(matches!(put(&stack).await, Err(InvokeError::Crashed(_))));
         fault.wait().await;
-        assert_eq!((fault.fired(), items(&stack).await), (1, left), "{nth} {when:?}");
+        assert_eq!(
+            (fault.fired(), items(&stack).await),
+            (1, left),
+            "{nth} {when:?}"
+        );
         assert_eq!(put(&stack).await, Ok(200), "the next process is well");
     }
 }
@@ -48,21 +78,42 @@ async fn a_process_can_be_killed_around_any_call() {
 #[tokio::test]
 async fn calls_can_fail_break_off_wait_and_hang() {
     // The SDK waits up to three seconds between its tries.
-    let stack = Stack::start(options().parameter("Timeout", "10")).await.unwrap();
-    let rule = |action| FaultRule::new(When::Before, action).function("probe").service(Service::Tables);
+    let stack = Stack::start(options().parameter("Timeout", "10"))
+        .await
+        .unwrap();
+    let rule = |action| {
+        FaultRule::new(When::Before, action)
+            .function("probe")
+            .service(Service::Tables)
+    };
     // The SDK tries three times.
-    let fault = stack.on_call(rule(FaultAction::Status(500)).times(3)).unwrap();
+    let fault = stack
+        .on_call(rule(FaultAction::Status(500)).times(3))
+        .unwrap();
     assert_eq!(put(&stack).await, Ok(503));
     assert_eq!(fault.fired(), 3);
     fault.clear();
     stack.on_call(rule(FaultAction::Disconnect)).unwrap();
-    assert_eq!(put(&stack).await, Ok(200), "one lost connection is tried again");
-    stack.on_call(rule(FaultAction::Delay(Duration::from_millis(50)))).unwrap();
+    assert_eq!(
+        put(&stack).await,
+        Ok(200),
+        "one lost connection is tried again"
+    );
+    stack
+        .on_call(rule(FaultAction::Delay(Duration::from_millis(50))))
+        .unwrap();
     assert_eq!(put(&stack).await, Ok(200));
     let stack = start().await;
     stack.on_call(rule(FaultAction::Hang)).unwrap();
-    assert_eq!(put(&stack).await, Err(InvokeError::TimedOut(Duration::from_secs(1))));
-    assert!(stack.on_call(FaultRule::kill("nobody", 1, When::Before)).is_err());
+    assert_eq!(
+        put(&stack).await,
+        Err(InvokeError::TimedOut(Duration::from_secs(1)))
+    );
+    assert!(
+        stack
+            .on_call(FaultRule::kill("nobody", 1, When::Before))
+            .is_err()
+    );
 }
 
 #[tokio::test]

@@ -12,14 +12,25 @@ fn told(how: &str) -> Value {
 #[tokio::test]
 async fn a_function_is_told_what_lambda_tells_it() {
     let stack = start().await;
-    let answer: Value = serde_json::from_slice(&stack.invoke("probe", &told("echo")).await.unwrap()).unwrap();
+    let answer: Value =
+        serde_json::from_slice(&stack.invoke("probe", &told("echo")).await.unwrap()).unwrap();
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     let left = body["context"]["deadline_in_ms"].as_u64().unwrap();
     assert!((500..=1000).contains(&left), "{left}");
-    assert_eq!(body["context"]["arn"], "arn:aws:lambda:us-east-1:000000000000:function:probe");
-    assert!(body["context"]["trace"].as_str().unwrap().starts_with("Root=1-"));
+    assert_eq!(
+        body["context"]["arn"],
+        "arn:aws:lambda:us-east-1:000000000000:function:probe"
+    );
+    assert!(
+        body["context"]["trace"]
+            .as_str()
+            .unwrap()
+            .starts_with("Root=1-")
+    );
 
-    let answer: Value = serde_json::from_slice(&stack.invoke("Probe", &told("environment")).await.unwrap()).unwrap();
+    let answer: Value =
+        serde_json::from_slice(&stack.invoke("Probe", &told("environment")).await.unwrap())
+            .unwrap();
     let environment: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     for (name, value) in [
         ("AWS_LAMBDA_FUNCTION_NAME", "probe"),
@@ -32,29 +43,50 @@ async fn a_function_is_told_what_lambda_tells_it() {
     ] {
         assert_eq!(environment[name], value, "{name}");
     }
-    assert!(environment.get("HOME").is_none(), "the caller's environment leaks");
+    assert!(
+        environment.get("HOME").is_none(),
+        "the caller's environment leaks"
+    );
 }
 
 #[tokio::test]
 async fn failures_are_told_apart_and_cost_only_their_own_invocation() {
     let stack = start().await;
     let failed = stack.invoke("probe", &told("fail")).await.unwrap_err();
-    assert!(matches!(&failed, InvokeError::Function(text) if text.contains("told to fail")), "{failed}");
+    assert!(
+        matches!(&failed, InvokeError::Function(text) if text.contains("told to fail")),
+        "{failed}"
+    );
     let panicked = stack.invoke("probe", &told("panic")).await.unwrap_err();
-    assert!(matches!(&panicked, InvokeError::Function(text) if text.contains("told to panic")), "{panicked}");
-    assert_eq!(stack.status().await.unwrap().functions["probe"].processes, 1);
+    assert!(
+        matches!(&panicked, InvokeError::Function(text) if text.contains("told to panic")),
+        "{panicked}"
+    );
+    assert_eq!(
+        stack.status().await.unwrap().functions["probe"].processes,
+        1
+    );
 
     let crashed = stack.invoke("probe", &told("crash")).await.unwrap_err();
     assert_eq!(crashed, InvokeError::Crashed("exit status 3".to_owned()));
-    assert!(stack.invoke("probe", &told("echo")).await.is_ok(), "it starts again");
+    assert!(
+        stack.invoke("probe", &told("echo")).await.is_ok(),
+        "it starts again"
+    );
 
     let broken = stack.invoke("broken", &told("echo")).await.unwrap_err();
     assert!(matches!(broken, InvokeError::Init(_)), "{broken}");
-    assert!(matches!(stack.invoke("nobody", &json!({})).await, Err(InvokeError::Unknown(_))));
+    assert!(matches!(
+        stack.invoke("nobody", &json!({})).await,
+        Err(InvokeError::Unknown(_))
+    ));
 
     let status = stack.status().await.unwrap().functions["probe"].clone();
     assert_eq!((status.invocations, status.errors), (4, 3));
-    assert!(status.peak_memory_mb > 1.0 && status.duration_ms.max > 0.0, "{status:?}");
+    assert!(
+        status.peak_memory_mb > 1.0 && status.duration_ms.max > 0.0,
+        "{status:?}"
+    );
 }
 
 #[tokio::test]
@@ -63,42 +95,86 @@ async fn a_timeout_kills_the_process() {
     let started = Instant::now();
     let error = stack.invoke("probe", &told("hang")).await.unwrap_err();
     assert_eq!(error, InvokeError::TimedOut(Duration::from_secs(1)));
-    assert!((900..3000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
-    until("the process is gone", async || stack.status().await.unwrap().functions["probe"].processes == 0).await;
-    assert!(stack.logs("probe").unwrap().iter().any(|line| line.contains("timed out after 1s")));
+    assert!(
+        (900..3000).contains(&started.elapsed().as_millis()),
+        "{:?}",
+        started.elapsed()
+    );
+    until("the process is gone", async || {
+        stack.status().await.unwrap().functions["probe"].processes == 0
+    })
+    .await;
+    assert!(
+        stack
+            .logs("probe")
+            .unwrap()
+            .iter()
+            .any(|line| line.contains("timed out after 1s"))
+    );
 }
 
 #[tokio::test]
 async fn one_process_takes_one_event_and_load_starts_more_up_to_the_limit() {
-    let stack = Stack::start(Options { workers: 3, ..options() }).await.unwrap();
+    let stack = Stack::start(Options {
+        workers: 3,
+        ..options()
+    })
+    .await
+    .unwrap();
     let started = Instant::now();
     let slow = told("slow");
     let invocations = (0..6).map(|_| stack.invoke("probe", &slow));
-    assert!(futures::future::join_all(invocations).await.iter().all(Result::is_ok));
-    assert!(started.elapsed() >= Duration::from_millis(600), "three at a time, twice");
+    assert!(
+        futures::future::join_all(invocations)
+            .await
+            .iter()
+            .all(Result::is_ok)
+    );
+    assert!(
+        started.elapsed() >= Duration::from_millis(600),
+        "three at a time, twice"
+    );
     let status = stack.status().await.unwrap().functions["probe"].clone();
-    assert_eq!((status.processes, status.invocations, status.running), (3, 6, 0));
+    assert_eq!(
+        (status.processes, status.invocations, status.running),
+        (3, 6, 0)
+    );
 }
 
 #[tokio::test]
 async fn schedules_send_the_services_event() {
     let stack = start().await;
     stack.run_schedule("probe").await.unwrap();
-    assert_eq!(stack.status().await.unwrap().functions["probe"].invocations, 1);
+    assert_eq!(
+        stack.status().await.unwrap().functions["probe"].invocations,
+        1
+    );
 }
 
 #[tokio::test]
 async fn stacks_start_at_once_and_dont_meet() {
     let started = Instant::now();
     let stacks = futures::future::join_all((0..6).map(|_| start())).await;
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
     let tables = futures::future::join_all(stacks.iter().map(|stack| async {
         let client = aws_sdk_dynamodb::Client::from_conf(
-            aws_sdk_dynamodb::config::Builder::from(&super::config(stack)).endpoint_url(&stack.endpoints().tables).build(),
+            aws_sdk_dynamodb::config::Builder::from(&super::config(stack))
+                .endpoint_url(&stack.endpoints().tables)
+                .build(),
         );
         stack.invoke("probe", &told("put")).await.unwrap();
         stack.kill_function("probe").unwrap();
-        client.scan().table_name("Things").send().await.unwrap().count()
+        client
+            .scan()
+            .table_name("Things")
+            .send()
+            .await
+            .unwrap()
+            .count()
     }))
     .await;
     assert_eq!(tables, [2; 6]);
@@ -111,15 +187,26 @@ async fn stacks_start_at_once_and_dont_meet() {
 async fn nothing_outlives_the_stack() {
     let stack = start().await;
     stack.invoke("probe", &told("echo")).await.unwrap();
-    let answer: Value = serde_json::from_slice(&stack.invoke("probe", &told("environment")).await.unwrap()).unwrap();
+    let answer: Value =
+        serde_json::from_slice(&stack.invoke("probe", &told("environment")).await.unwrap())
+            .unwrap();
     let environment: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    let api = environment["AWS_LAMBDA_RUNTIME_API"].as_str().unwrap().to_owned();
+    let api = environment["AWS_LAMBDA_RUNTIME_API"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let marker = format!("AWS_LAMBDA_RUNTIME_API={api}");
     let alive = || {
-        std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
-            std::fs::read(process.path().join("environ"))
-                .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|one| one == marker.as_bytes()))
-        })
+        std::fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .any(|process| {
+                std::fs::read(process.path().join("environ")).is_ok_and(|environ| {
+                    environ
+                        .split(|byte| *byte == 0)
+                        .any(|one| one == marker.as_bytes())
+                })
+            })
     };
     assert!(alive());
     drop(stack);
@@ -128,20 +215,44 @@ async fn nothing_outlives_the_stack() {
 
 #[tokio::test]
 async fn whats_missing_is_named() {
-    let missing = Stack::start(Options { bin_dir: "/nowhere".into(), ..options() }).await.unwrap_err();
-    assert!(matches!(&missing, Error::MissingBinary { function, .. } if function == "broken"), "{missing}");
+    let missing = Stack::start(Options {
+        bin_dir: "/nowhere".into(),
+        ..options()
+    })
+    .await
+    .unwrap_err();
+    assert!(
+        matches!(&missing, Error::MissingBinary { function, .. } if function == "broken"),
+        "{missing}"
+    );
     let taken = start().await;
     let port = taken.url().rsplit(':').next().unwrap().parse().unwrap();
-    let error = Stack::start(Options { port: Some(port), ..options() }).await.unwrap_err();
-    assert!(matches!(error, Error::PortTaken { port: same } if same == port), "{error}");
-    let wrong = Stack::start(options().parameter("Nobody", "x")).await.unwrap_err();
-    assert!(wrong.to_string().contains("there is no parameter Nobody"), "{wrong}");
+    let error = Stack::start(Options {
+        port: Some(port),
+        ..options()
+    })
+    .await
+    .unwrap_err();
+    assert!(
+        matches!(error, Error::PortTaken { port: same } if same == port),
+        "{error}"
+    );
+    let wrong = Stack::start(options().parameter("Nobody", "x"))
+        .await
+        .unwrap_err();
+    assert!(
+        wrong.to_string().contains("there is no parameter Nobody"),
+        "{wrong}"
+    );
 }
 
 #[tokio::test]
 async fn data_stays_in_its_folder_and_a_later_start_is_quick() {
     let folder = tempfile::tempdir().unwrap();
-    let kept = || Options { data_dir: Some(folder.path().to_owned()), ..options() };
+    let kept = || Options {
+        data_dir: Some(folder.path().to_owned()),
+        ..options()
+    };
     let stack = Stack::start(kept()).await.unwrap();
     stack.invoke("probe", &told("put")).await.unwrap();
     let keys = stack.sign_in().jwks().clone();
@@ -154,7 +265,18 @@ async fn data_stays_in_its_folder_and_a_later_start_is_quick() {
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(stack.sign_in().jwks(), &keys);
     let client = aws_sdk_dynamodb::Client::from_conf(
-        aws_sdk_dynamodb::config::Builder::from(&super::config(&stack)).endpoint_url(&stack.endpoints().tables).build(),
+        aws_sdk_dynamodb::config::Builder::from(&super::config(&stack))
+            .endpoint_url(&stack.endpoints().tables)
+            .build(),
     );
-    assert_eq!(client.scan().table_name("Things").send().await.unwrap().count(), 2);
+    assert_eq!(
+        client
+            .scan()
+            .table_name("Things")
+            .send()
+            .await
+            .unwrap()
+            .count(),
+        2
+    );
 }

@@ -16,11 +16,29 @@ async fn rules_route_by_priority_path_and_method() {
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         answer["context"]["arn"].as_str().unwrap().to_owned()
     };
-    assert!(arn(client.get(format!("{url}/many/single/x"))).await.ends_with("function:single"));
-    assert!(arn(client.put(format!("{url}/many/single/x"))).await.ends_with("function:probe"));
-    assert!(arn(client.get(format!("{url}/many?a=b"))).await.ends_with("function:probe"));
+    assert!(
+        arn(client.get(format!("{url}/many/single/x")))
+            .await
+            .ends_with("function:single")
+    );
+    assert!(
+        arn(client.put(format!("{url}/many/single/x")))
+            .await
+            .ends_with("function:probe")
+    );
+    assert!(
+        arn(client.get(format!("{url}/many?a=b")))
+            .await
+            .ends_with("function:probe")
+    );
     let fixed = client.get(format!("{url}/elsewhere")).send().await.unwrap();
-    assert_eq!((fixed.status(), fixed.headers()["content-type"].to_str().unwrap()), (StatusCode::NOT_FOUND, "text/plain"));
+    assert_eq!(
+        (
+            fixed.status(),
+            fixed.headers()["content-type"].to_str().unwrap()
+        ),
+        (StatusCode::NOT_FOUND, "text/plain")
+    );
     assert_eq!(fixed.text().await.unwrap(), "nothing here");
 }
 
@@ -40,25 +58,64 @@ async fn functions_get_the_load_balancers_event() {
     let event = many.json::<Value>().await.unwrap()["event"].clone();
     assert_eq!(event["path"], "/many/%EA%B3%A0");
     assert_eq!(event["httpMethod"], "POST");
-    assert_eq!(event["multiValueQueryStringParameters"]["tag"], serde_json::json!(["a", "b%20c"]));
-    assert_eq!(event["multiValueHeaders"]["x-thing"], serde_json::json!(["one", "two"]));
-    assert_eq!(event["multiValueHeaders"]["x-forwarded-for"], serde_json::json!(["127.0.0.1"]));
-    assert_eq!((&event["body"], &event["isBase64Encoded"]), (&"AP8B".into(), &true.into()));
+    assert_eq!(
+        event["multiValueQueryStringParameters"]["tag"],
+        serde_json::json!(["a", "b%20c"])
+    );
+    assert_eq!(
+        event["multiValueHeaders"]["x-thing"],
+        serde_json::json!(["one", "two"])
+    );
+    assert_eq!(
+        event["multiValueHeaders"]["x-forwarded-for"],
+        serde_json::json!(["127.0.0.1"])
+    );
+    assert_eq!(
+        (&event["body"], &event["isBase64Encoded"]),
+        (&"AP8B".into(), &true.into())
+    );
 
-    let single = client.get(format!("{}/many/single/x?tag=a&tag=b", stack.url())).send().await.unwrap();
+    let single = client
+        .get(format!("{}/many/single/x?tag=a&tag=b", stack.url()))
+        .send()
+        .await
+        .unwrap();
     let text = single.text().await.unwrap();
     let event = serde_json::from_str::<Value>(&text).unwrap()["event"].clone();
     assert_eq!(event["queryStringParameters"]["tag"], "b");
-    assert!(event["headers"]["host"].as_str().unwrap().starts_with("127.0.0.1:"));
-    let arn = event["requestContext"]["elb"]["targetGroupArn"].as_str().unwrap();
-    assert!(arn.starts_with("arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/SingleGroup/"), "{arn}");
+    assert!(
+        event["headers"]["host"]
+            .as_str()
+            .unwrap()
+            .starts_with("127.0.0.1:")
+    );
+    let arn = event["requestContext"]["elb"]["targetGroupArn"]
+        .as_str()
+        .unwrap();
+    assert!(
+        arn.starts_with(
+            "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/SingleGroup/"
+        ),
+        "{arn}"
+    );
 }
 
 #[tokio::test]
 async fn answers_come_back_with_every_header() {
     let stack = start().await;
-    let answer = Client::new().get(format!("{}/many/binary", stack.url())).send().await.unwrap();
-    assert_eq!(answer.headers().get_all("x-many").iter().collect::<Vec<_>>(), ["1", "2"]);
+    let answer = Client::new()
+        .get(format!("{}/many/binary", stack.url()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        answer
+            .headers()
+            .get_all("x-many")
+            .iter()
+            .collect::<Vec<_>>(),
+        ["1", "2"]
+    );
     assert_eq!(answer.headers()["content-type"], "image/jpeg");
     assert_eq!(answer.bytes().await.unwrap().as_ref(), b"\x01cat");
 }
@@ -66,10 +123,29 @@ async fn answers_come_back_with_every_header() {
 #[tokio::test]
 async fn what_goes_wrong_in_a_function_is_a_bad_gateway() {
     let stack = start().await;
-    for how in ["many/crash", "many/fail", "many/panic", "many/hang", "many/nothing", "many/big", "broken"] {
-        let answer = Client::new().get(format!("{}/{how}", stack.url())).send().await.unwrap();
+    for how in [
+        "many/crash",
+        "many/fail",
+        "many/panic",
+        "many/hang",
+        "many/nothing",
+        "many/big",
+        "broken",
+    ] {
+        let answer = Client::new()
+            .get(format!("{}/{how}", stack.url()))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), StatusCode::BAD_GATEWAY, "{how}");
-        assert!(answer.text().await.unwrap().contains("<h1>502 Bad Gateway</h1>"), "{how}");
+        assert!(
+            answer
+                .text()
+                .await
+                .unwrap()
+                .contains("<h1>502 Bad Gateway</h1>"),
+            "{how}"
+        );
     }
 }
 
@@ -84,51 +160,125 @@ async fn bodies_up_to_one_mebibyte_pass() {
         } else {
             reqwest::Body::from(body)
         };
-        let request = Client::new().post(format!("{}/many/slow", stack.url())).body(body);
+        let request = Client::new()
+            .post(format!("{}/many/slow", stack.url()))
+            .body(body);
         request.send().await.unwrap().status()
     };
     assert_eq!(post(1 << 20, false).await, StatusCode::OK);
-    assert_eq!(post((1 << 20) + 1, false).await, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(post((1 << 20) + 1, true).await, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(
+        post((1 << 20) + 1, false).await,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
+    assert_eq!(
+        post((1 << 20) + 1, true).await,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
 }
 
 #[tokio::test]
 async fn a_client_that_goes_away_doesnt_end_what_it_started() {
     let stack = start().await;
-    let client = Client::builder().timeout(Duration::from_millis(150)).build().unwrap();
+    let client = Client::builder()
+        .timeout(Duration::from_millis(150))
+        .build()
+        .unwrap();
     stack.invoke("probe", &serde_json::json!({})).await.unwrap();
-    assert!(client.get(format!("{}/many/slow", stack.url())).send().await.unwrap_err().is_timeout());
+    assert!(
+        client
+            .get(format!("{}/many/slow", stack.url()))
+            .send()
+            .await
+            .unwrap_err()
+            .is_timeout()
+    );
     let lines = || stack.logs("probe").unwrap();
-    until("it is done", async || lines().iter().any(|line| line == "slow is done")).await;
+    until("it is done", async || {
+        lines().iter().any(|line| line == "slow is done")
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_local_routes_are_there() {
     let stack = start().await;
     let (client, url) = (Client::new(), stack.url());
-    let token: Value = client.get(format!("{url}/_local/token/nabi")).send().await.unwrap().json().await.unwrap();
-    assert_eq!((&token["token_type"], &token["expires_in"]), (&"Bearer".into(), &86_400.into()));
-    let jwks: jsonwebtoken::jwk::JwkSet =
-        client.get(format!("{url}/_local/jwks.json")).send().await.unwrap().json().await.unwrap();
+    let token: Value = client
+        .get(format!("{url}/_local/token/nabi"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        (&token["token_type"], &token["expires_in"]),
+        (&"Bearer".into(), &86_400.into())
+    );
+    let jwks: jsonwebtoken::jwk::JwkSet = client
+        .get(format!("{url}/_local/jwks.json"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     let token = token["access_token"].as_str().unwrap();
     let kid = jsonwebtoken::decode_header(token).unwrap().kid.unwrap();
     let key = jsonwebtoken::DecodingKey::from_jwk(jwks.find(&kid).unwrap()).unwrap();
     let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::ES256);
     validation.set_audience(&["purrline-local"]);
     validation.set_issuer(&[&stack.environment("probe").unwrap()["ISSUER"]]);
-    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).unwrap().claims;
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation)
+        .unwrap()
+        .claims;
     assert_eq!(claims["sub"], "nabi");
-    assert!(jsonwebtoken::decode::<Value>(stack.sign_in().sign_with_another_key(&claims).unwrap(), &key, &validation).is_err());
+    assert!(
+        jsonwebtoken::decode::<Value>(
+            stack.sign_in().sign_with_another_key(&claims).unwrap(),
+            &key,
+            &validation
+        )
+        .is_err()
+    );
 
-    let status: Value = client.get(format!("{url}/_local/status")).send().await.unwrap().json().await.unwrap();
-    assert_eq!(status["queues"]["Work"], serde_json::json!({ "visible": 0, "in_flight": 0, "dead_letters": 0 }));
+    let status: Value = client
+        .get(format!("{url}/_local/status"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(
+        status["queues"]["Work"],
+        serde_json::json!({ "visible": 0, "in_flight": 0, "dead_letters": 0 })
+    );
     assert_eq!(status["functions"]["probe"]["memory_limit_mb"], 128);
-    let drained = client.post(format!("{url}/_local/drain?timeout=5")).send().await.unwrap();
+    let drained = client
+        .post(format!("{url}/_local/drain?timeout=5"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(drained.status(), StatusCode::OK);
-    let invoked = client.post(format!("{url}/_local/invoke/probe")).body("{}").send().await.unwrap();
+    let invoked = client
+        .post(format!("{url}/_local/invoke/probe"))
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(invoked.status(), StatusCode::OK);
-    for (path, status) in [("invoke/nobody", 404), ("drain?wait=5", 400), ("nothing", 404)] {
-        let answer = client.post(format!("{url}/_local/{path}")).body("{}").send().await.unwrap();
+    for (path, status) in [
+        ("invoke/nobody", 404),
+        ("drain?wait=5", 400),
+        ("nothing", 404),
+    ] {
+        let answer = client
+            .post(format!("{url}/_local/{path}"))
+            .body("{}")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), status, "{path}");
     }
 }

@@ -1,5 +1,10 @@
 //! The local stack against a small template and a function that behaves as it is told.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
 
 mod bucket;
 mod cache;
@@ -38,9 +43,9 @@ fn config(stack: &Stack) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(stack.endpoints().region.clone()))
-        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(Credentials::new(
-            ACCESS_KEY, SECRET_KEY, None, None, "local",
-        )))
+        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(
+            Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "local"),
+        ))
         .build()
 }
 

@@ -7,24 +7,41 @@ use super::{SOON, config, start};
 
 async fn send(stack: &Stack, bodies: &[&str]) {
     let client = aws_sdk_sqs::Client::from_conf(
-        aws_sdk_sqs::config::Builder::from(&config(stack)).endpoint_url(&stack.endpoints().queues).build(),
+        aws_sdk_sqs::config::Builder::from(&config(stack))
+            .endpoint_url(&stack.endpoints().queues)
+            .build(),
     );
     for chunk in bodies.chunks(10) {
         let entries = chunk.iter().enumerate().map(|(at, body)| {
-            SendMessageBatchRequestEntry::builder().id(at.to_string()).message_body(*body).build().unwrap()
+            SendMessageBatchRequestEntry::builder()
+                .id(at.to_string())
+                .message_body(*body)
+                .build()
+                .unwrap()
         });
-        let sent = client.send_message_batch().queue_url(stack.queue_url("Work").unwrap()).set_entries(Some(entries.collect()));
+        let sent = client
+            .send_message_batch()
+            .queue_url(stack.queue_url("Work").unwrap())
+            .set_entries(Some(entries.collect()));
         assert!(sent.send().await.unwrap().failed().is_empty());
     }
 }
 
 fn handled(stack: &Stack) -> Vec<String> {
     let lines = stack.logs("consumer").unwrap();
-    lines.iter().filter_map(|line| line.strip_prefix("handled ").map(str::to_owned)).collect()
+    lines
+        .iter()
+        .filter_map(|line| line.strip_prefix("handled ").map(str::to_owned))
+        .collect()
 }
 
 fn batches(stack: &Stack) -> usize {
-    stack.logs("consumer").unwrap().iter().filter(|line| line.starts_with("batch of")).count()
+    stack
+        .logs("consumer")
+        .unwrap()
+        .iter()
+        .filter(|line| line.starts_with("batch of"))
+        .count()
 }
 
 #[tokio::test]
@@ -32,8 +49,18 @@ async fn messages_are_gathered_into_batches() {
     let stack = start().await;
     stack.pause_queue("Work").await.unwrap();
     let bodies: Vec<_> = (0..50).map(|n| n.to_string()).collect();
-    send(&stack, &bodies.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    assert_eq!(stack.queue_counts("Work").await.unwrap(), QueueCounts { visible: 50, in_flight: 0 });
+    send(
+        &stack,
+        &bodies.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await;
+    assert_eq!(
+        stack.queue_counts("Work").await.unwrap(),
+        QueueCounts {
+            visible: 50,
+            in_flight: 0
+        }
+    );
     assert!(!stack.drain(Duration::from_millis(50)).await);
     stack.resume_queue("Work").unwrap();
     assert!(stack.drain(SOON).await);
@@ -53,7 +80,10 @@ async fn only_what_failed_comes_again_and_then_rests() {
     assert_eq!(seen, ["a", "c"]);
     assert_eq!(batches(&stack), 2);
     let queue = stack.status().await.unwrap().queues["Work"];
-    assert_eq!((queue.visible, queue.in_flight, queue.dead_letters), (0, 0, 1));
+    assert_eq!(
+        (queue.visible, queue.in_flight, queue.dead_letters),
+        (0, 0, 1)
+    );
     assert_eq!(stack.redrive("Work").await.unwrap(), 1);
     assert!(stack.drain(SOON).await);
     assert_eq!(batches(&stack), 4);
@@ -65,7 +95,11 @@ async fn a_crash_or_an_answer_that_names_strangers_fails_the_whole_batch() {
         let stack = start().await;
         send(&stack, &["a", bad]).await;
         assert!(stack.drain(SOON).await);
-        assert_eq!(stack.status().await.unwrap().queues["Work"].dead_letters, 2, "{bad}");
+        assert_eq!(
+            stack.status().await.unwrap().queues["Work"].dead_letters,
+            2,
+            "{bad}"
+        );
     }
 }
 
@@ -74,8 +108,15 @@ async fn deliveries_can_be_doubled_shuffled_and_lost() {
     let stack = start().await;
     stack.pause_queue("Work").await.unwrap();
     let bodies: Vec<_> = (0..60).map(|n| n.to_string()).collect();
-    send(&stack, &bodies.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let delivery = Delivery::default().duplicated().shuffled(7).dropping(|body| body == "13");
+    send(
+        &stack,
+        &bodies.iter().map(String::as_str).collect::<Vec<_>>(),
+    )
+    .await;
+    let delivery = Delivery::default()
+        .duplicated()
+        .shuffled(7)
+        .dropping(|body| body == "13");
     stack.deliver("Work", delivery).unwrap();
     stack.resume_queue("Work").unwrap();
     assert!(stack.drain(SOON).await);

@@ -12,7 +12,11 @@ fn environment(value: &str, more: &str) -> Result<String, TemplateError> {
         "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/f\n      \
          Environment:\n        Variables:\n          V: {value}\n{more}"
     );
-    Ok(plan_of(&text)?.functions["f"].environment.get("V").cloned().unwrap_or_default())
+    Ok(plan_of(&text)?.functions["f"]
+        .environment
+        .get("V")
+        .cloned()
+        .unwrap_or_default())
 }
 
 const MORE: &str = r#"
@@ -46,10 +50,19 @@ fn intrinsics_evaluate_to_what_they_do_on_aws() {
         ("!Ref B", "b"),
         ("!Ref AWS::Region", "us-east-1"),
         ("!GetAtt Q.Arn", "arn:aws:sqs:us-east-1:000000000000:Q"),
-        ("!GetAtt [T, Arn]", "arn:aws:dynamodb:us-east-1:000000000000:table/t-x"),
-        ("{ Fn::GetAtt: [F, Arn] }", "arn:aws:lambda:us-east-1:000000000000:function:f"),
+        (
+            "!GetAtt [T, Arn]",
+            "arn:aws:dynamodb:us-east-1:000000000000:table/t-x",
+        ),
+        (
+            "{ Fn::GetAtt: [F, Arn] }",
+            "arn:aws:lambda:us-east-1:000000000000:function:f",
+        ),
         ("!GetAtt C.Endpoint.Port", "6379"),
-        ("!Sub \"${P}-${AWS::AccountId}-${Q.QueueName}-${!P}\"", "x-000000000000-Q-${P}"),
+        (
+            "!Sub \"${P}-${AWS::AccountId}-${Q.QueueName}-${!P}\"",
+            "x-000000000000-Q-${P}",
+        ),
         ("!Sub [\"${A}${P}\", { A: !Ref N }]", "7x"),
         ("!Join [\"-\", [a, !Ref P]]", "a-x"),
         ("!Join [\",\", !Ref L]", "a,b"),
@@ -79,7 +92,10 @@ fn what_is_unknown_is_an_error_that_names_the_place() {
     ] {
         let error = environment(value, MORE).unwrap_err();
         assert!(error.problem.contains(problem), "{value}: {error}");
-        assert!(error.place.starts_with("Resources.F.Properties"), "{value}: {error}");
+        assert!(
+            error.place.starts_with("Resources.F.Properties"),
+            "{value}: {error}"
+        );
         assert!(error.line > 0, "{value}: {error}");
     }
     let error = plan_of("Resources:\n  A: [\n").unwrap_err();
@@ -89,12 +105,26 @@ fn what_is_unknown_is_an_error_that_names_the_place() {
 #[test]
 fn a_template_that_aws_would_refuse_is_refused() {
     let function = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/f\n";
-    let events = |text: &str| format!("{function}      Events:\n        E: {text}\n  Q: {{ Type: AWS::SQS::Queue }}\n");
+    let events = |text: &str| {
+        format!("{function}      Events:\n        E: {text}\n  Q: {{ Type: AWS::SQS::Queue }}\n")
+    };
     for (text, problem) in [
-        (events("{ Type: SQS, Properties: { Queue: !GetAtt Q.Arn, BatchSize: 11 } }"), "needs MaximumBatchingWindow"),
-        (events("{ Type: SQS, Properties: { Queue: arn:aws:sqs:us-east-1:000000000000:X } }"), "is no queue here"),
-        (events("{ Type: Schedule, Properties: { Schedule: cron(0 * * * ? *) } }"), "knows rate("),
-        (events("{ Type: Api, Properties: {} }"), "events of type Api"),
+        (
+            events("{ Type: SQS, Properties: { Queue: !GetAtt Q.Arn, BatchSize: 11 } }"),
+            "needs MaximumBatchingWindow",
+        ),
+        (
+            events("{ Type: SQS, Properties: { Queue: arn:aws:sqs:us-east-1:000000000000:X } }"),
+            "is no queue here",
+        ),
+        (
+            events("{ Type: Schedule, Properties: { Schedule: cron(0 * * * ? *) } }"),
+            "knows rate(",
+        ),
+        (
+            events("{ Type: Api, Properties: {} }"),
+            "events of type Api",
+        ),
     ] {
         let error = plan_of(&text).unwrap_err();
         assert!(error.to_string().contains(problem), "{error}");
@@ -105,27 +135,65 @@ fn a_template_that_aws_would_refuse_is_refused() {
 fn the_test_template_becomes_the_plan_it_describes() {
     let text = std::fs::read_to_string(super::template_file()).unwrap();
     let parameters = BTreeMap::from([("AuthIssuer".to_owned(), "http://me".to_owned())]);
-    let plan = Template::parse(&text).unwrap().plan(&parameters, &LocalValues::default()).unwrap();
-    assert_eq!(plan.functions.keys().collect::<Vec<_>>(), ["broken", "consumer", "probe", "single"]);
+    let plan = Template::parse(&text)
+        .unwrap()
+        .plan(&parameters, &LocalValues::default())
+        .unwrap();
+    assert_eq!(
+        plan.functions.keys().collect::<Vec<_>>(),
+        ["broken", "consumer", "probe", "single"]
+    );
     assert_eq!(plan.functions["probe"].timeout, Duration::from_secs(1));
-    assert_eq!(plan.functions["probe"].environment["CACHE"], "rediss://127.0.0.1:6379");
+    assert_eq!(
+        plan.functions["probe"].environment["CACHE"],
+        "rediss://127.0.0.1:6379"
+    );
     assert_eq!(plan.functions["probe"].environment["ISSUER"], "http://me");
-    assert_eq!(plan.queues.iter().map(|queue| queue.name.as_str()).collect::<Vec<_>>(), ["WorkDead", "Work"]);
+    assert_eq!(
+        plan.queues
+            .iter()
+            .map(|queue| queue.name.as_str())
+            .collect::<Vec<_>>(),
+        ["WorkDead", "Work"]
+    );
     assert_eq!(plan.mappings[0].batch_size, 20);
     assert!(plan.mappings[0].reports_failures);
     assert_eq!(plan.schedules[0].every, Duration::from_secs(300));
     assert_eq!(plan.media_bucket.as_deref(), Some("pictures"));
-    assert_eq!(plan.buckets[0].cors[0].origins, ["https://cats.example", "https://*.dogs.example"]);
+    assert_eq!(
+        plan.buckets[0].cors[0].origins,
+        ["https://cats.example", "https://*.dogs.example"]
+    );
     assert!(plan.has_cache);
     let listener = plan.listener.unwrap();
-    assert_eq!(listener.rules.iter().map(|rule| rule.priority).collect::<Vec<_>>(), [1, 2, 3]);
-    assert!(matches!(&listener.rules[1].action, Action::Forward { function, multi_value: true, .. } if function == "probe"));
-    assert!(matches!(&listener.default, Action::Fixed { status: 404, .. }));
+    assert_eq!(
+        listener
+            .rules
+            .iter()
+            .map(|rule| rule.priority)
+            .collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert!(
+        matches!(&listener.rules[1].action, Action::Forward { function, multi_value: true, .. } if function == "probe")
+    );
+    assert!(matches!(
+        &listener.default,
+        Action::Fixed { status: 404, .. }
+    ));
 }
 
 #[test]
 fn the_projects_own_template_can_be_run() {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("template.yaml");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("template.yaml");
     let plan = plan_of(&std::fs::read_to_string(file).unwrap()).unwrap();
-    assert!(!plan.functions.is_empty() && plan.listener.is_some() && plan.has_cache && plan.media_bucket.is_some());
+    assert!(
+        !plan.functions.is_empty()
+            && plan.listener.is_some()
+            && plan.has_cache
+            && plan.media_bucket.is_some()
+    );
 }
