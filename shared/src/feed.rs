@@ -198,11 +198,11 @@ impl Feeds {
         let wrote: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
         let wrote: Vec<UserId> = wrote.into_iter().collect();
         let shown = self.store.followed(caller, &wrote).await?;
-        let shows = |post: &Post| post.author == *caller || shown.contains(&post.author);
+        let visible = |post: &Post| post.author == *caller || shown.contains(&post.author);
         self.store
             .views(
                 caller,
-                posts.into_iter().filter(shows).collect(),
+                posts.into_iter().filter(visible).collect(),
                 &self.images,
             )
             .await

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::Reason;
@@ -26,7 +28,7 @@ impl IdempotencyKey {
     }
 }
 
-/// What a key stands for: a SHA-256 over method, path and body, as hexadecimal text.
+/// What a key stands for: a SHA-256 over method, path and body, as base64url text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint(String);
 
@@ -38,16 +40,10 @@ impl Fingerprint {
             hasher.update(part.len().to_be_bytes());
             hasher.update(part);
         }
-        Self(
-            hasher
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        )
+        Self(URL_SAFE_NO_PAD.encode(hasher.finalize()))
     }
 
-    /// The hexadecimal text.
+    /// The base64url text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

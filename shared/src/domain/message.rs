@@ -79,6 +79,7 @@ pub struct FollowMessage {
 
 impl FollowMessage {
     /// Accepted now.
+    #[expect(clippy::similar_names, reason = "the field's own terms")]
     pub fn new(follower: UserId, followee: UserId, follow: bool) -> Self {
         Self {
             v: V1,

@@ -140,7 +140,10 @@ mod tests {
 
     #[test]
     fn the_first_thirty_count() {
-        let text: String = (0..40).map(|n| format!("#t{n} ")).collect();
+        let text = (0..40)
+            .map(|n| format!("#t{n}"))
+            .collect::<Vec<_>>()
+            .join(" ");
         let found = tags(&text);
         assert_eq!(found.len(), MAX_TAGS);
         assert_eq!(found.last().map(String::as_str), Some("t29"));

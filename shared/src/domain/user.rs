@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Reason, Timestamp};
+use super::{Id, Reason, Timestamp};
 
 /// A user's id: the token's `sub`, `^[0-9A-Za-z_-]{1,40}$`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,15 +66,16 @@ impl Handle {
         }
     }
 
-    /// The handle a user without a profile is shown under: `cat_` and 12 hexadecimal digits of the
-    /// SHA-256 of the id, so that it is the same everywhere without being stored.
+    /// The handle a user without a profile is shown under: `cat_` and 13 digits made of the first 63
+    /// bits of the id's SHA-256, so that it is the same everywhere without being stored.
     pub fn generated(id: &UserId) -> Self {
         let hash = Sha256::digest(id.as_str().as_bytes());
-        let digits: String = hash
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let bits = hash
+            .first_chunk()
+            .map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let digits = Id::from_u64(bits >> 1)
+            .map(|id| id.to_string())
+            .unwrap_or_default();
         Self(format!("cat_{digits}"))
     }
 

@@ -6,12 +6,12 @@
 //! delivered twice or killed between, and ten thousand likes of one post are about a hundred writes.
 //! The transactions of a batch follow each other, because they may share counters.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 
 use super::item::{Item, Read, n};
 use super::{CONFLICT_TRIES, Error, Store, Tables, back_off};
@@ -33,10 +33,77 @@ pub(super) struct Row<'a> {
 /// A counter: an attribute of a row.
 #[derive(Debug, Clone)]
 pub(super) struct Counter<'a> {
+    /// What the row goes by, among all rows with counters.
+    pub(super) id: String,
     pub(super) row: Row<'a>,
     pub(super) name: &'static str,
     /// Whether the row also remembers when it first came to be.
     pub(super) dated: bool,
+}
+
+/// What is added to the counters of one row: a transaction may write a row once only.
+#[derive(Debug)]
+pub(super) struct Tally<'a> {
+    row: Row<'a>,
+    dated: bool,
+    first_seen: Timestamp,
+    sums: BTreeMap<&'static str, i64>,
+}
+
+impl<'a> Tally<'a> {
+    /// One counter moved by so much; `first_seen` dates the row if this is the first trace of it.
+    pub(super) fn of(counter: Counter<'a>, sum: i64, first_seen: Timestamp) -> Self {
+        let Counter {
+            row, name, dated, ..
+        } = counter;
+        Self {
+            row,
+            dated,
+            first_seen,
+            sums: BTreeMap::from([(name, sum)]),
+        }
+    }
+
+    /// The write; nothing if nothing moves.
+    pub(super) fn write(self) -> Result<Option<TransactWriteItem>, Error> {
+        let moved: Vec<(&str, i64)> = self.sums.into_iter().filter(|(_, sum)| *sum != 0).collect();
+        if moved.is_empty() {
+            return Ok(None);
+        }
+        let adds: Vec<String> = moved
+            .iter()
+            .map(|(name, _)| format!("#{name} :{name}"))
+            .collect();
+        let adds = adds.join(", ");
+        let mut update = Update::builder()
+            .table_name(self.row.table)
+            .set_key(Some(self.row.key));
+        for (name, sum) in moved {
+            update = update
+                .expression_attribute_names(format!("#{name}"), name)
+                .expression_attribute_values(format!(":{name}"), n(sum));
+        }
+        let update = if self.dated {
+            update
+                .update_expression(format!(
+                    "SET created_at = if_not_exists(created_at, :seen) ADD {adds}"
+                ))
+                .expression_attribute_values(":seen", n(self.first_seen.millis()))
+        } else {
+            update.update_expression(format!("ADD {adds}"))
+        };
+        let update = update.build().map_err(Error::broken)?;
+        Ok(Some(TransactWriteItem::builder().update(update).build()))
+    }
+}
+
+/// What a written edge is conditional on.
+#[derive(Debug, Clone, Copy)]
+enum Guard {
+    /// That it is still as it was read, or still not there.
+    AsRead(Option<Edge>),
+    /// Nothing: another row of the same edge is guarded.
+    None,
 }
 
 /// A kind of edge.
@@ -47,8 +114,8 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     fn hub(&self) -> Self::Hub;
     /// The edge's rows, all alike; the first decides.
     fn rows<'a>(&self, tables: &'a Tables) -> Vec<Row<'a>>;
-    /// The counters that count it, each with a name of its own to add it up under.
-    fn counters<'a>(&self, tables: &'a Tables) -> Vec<(String, Counter<'a>)>;
+    /// The counters that count it.
+    fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>>;
     /// Which edge a row read from the table is.
     fn of(row: &Item) -> Result<Self, Error>;
 }
@@ -87,27 +154,24 @@ impl Store {
         failures
     }
 
-    /// Runs of edges that fit a transaction each, with their rows and the counters they share.
+    /// Runs of edges that fit a transaction each, with their rows and the rows of their counters.
     fn fit_transactions<K: EdgeKey>(&self, edges: Vec<(K, Change)>) -> Vec<Vec<(K, Change)>> {
         let mut chunks = Vec::new();
-        let (mut chunk, mut rows, mut counters) = (Vec::new(), 0, HashSet::new());
+        let (mut chunk, mut rows, mut counted) = (Vec::new(), 0, HashSet::new());
         for (key, change) in edges {
             let more_rows = key.rows(&self.tables).len();
-            let names: Vec<String> = key
+            let ids: Vec<String> = key
                 .counters(&self.tables)
                 .into_iter()
-                .map(|(name, _)| name)
+                .map(|counter| counter.id)
                 .collect();
-            let new_names = names
-                .iter()
-                .filter(|name| !counters.contains(*name))
-                .count();
-            if rows + more_rows + counters.len() + new_names > TRANSACTION {
+            let more_counted = ids.iter().filter(|id| !counted.contains(*id)).count();
+            if rows + more_rows + counted.len() + more_counted > TRANSACTION {
                 chunks.push(std::mem::take(&mut chunk));
-                (rows, counters) = (0, HashSet::new());
+                (rows, counted) = (0, HashSet::new());
             }
             rows += more_rows;
-            counters.extend(names);
+            counted.extend(ids);
             chunk.push((key, change));
         }
         chunks.push(chunk);
@@ -163,21 +227,28 @@ impl Store {
         stored: &HashMap<K, Edge>,
     ) -> Result<Vec<TransactWriteItem>, Error> {
         let mut writes = Vec::new();
-        let mut sums: HashMap<String, (Counter, i64, Version)> = HashMap::new();
+        let mut tallies: HashMap<String, Tally> = HashMap::new();
         for (key, change) in edges {
             let known = stored.get(key).copied();
             let Outcome::Becomes { edge, delta } = Edge::after(known, *change) else {
                 continue;
             };
-            for (at, row) in key.rows(&self.tables).into_iter().enumerate() {
-                writes.push(put_edge(row, edge, (at == 0).then_some(known))?);
+            let guards =
+                std::iter::once(Guard::AsRead(known)).chain(std::iter::repeat(Guard::None));
+            for (row, guard) in key.rows(&self.tables).into_iter().zip(guards) {
+                writes.push(put_edge(row, edge, guard)?);
             }
-            for (name, counter) in key.counters(&self.tables) {
-                sums.entry(name).or_insert((counter, 0, edge.version)).1 += delta;
+            for counter in key.counters(&self.tables) {
+                let name = counter.name;
+                let id = counter.id.clone();
+                let tally = tallies
+                    .entry(id)
+                    .or_insert_with(|| Tally::of(counter, 0, edge.version.timestamp()));
+                *tally.sums.entry(name).or_default() += delta;
             }
         }
-        for (counter, sum, at) in sums.into_values().filter(|(_, sum, _)| *sum != 0) {
-            writes.push(add(counter, sum, at.timestamp())?);
+        for tally in tallies.into_values() {
+            writes.extend(tally.write()?);
         }
         Ok(writes)
     }
@@ -215,10 +286,9 @@ pub(super) fn read_edge(row: &Item) -> Result<Edge, Error> {
 }
 
 /// A tombstone has no `since`, so that it is in no list.
-fn put_edge(row: Row, edge: Edge, was: Option<Option<Edge>>) -> Result<TransactWriteItem, Error> {
-    use aws_sdk_dynamodb::types::AttributeValue::Bool;
+fn put_edge(row: Row, edge: Edge, guard: Guard) -> Result<TransactWriteItem, Error> {
     let mut attributes = row.key;
-    attributes.insert("active".to_owned(), Bool(edge.active));
+    attributes.insert("active".to_owned(), AttributeValue::Bool(edge.active));
     attributes.insert("version".to_owned(), n(edge.version.micros()));
     if edge.active {
         attributes.insert("since".to_owned(), n(edge.since.micros()));
@@ -229,42 +299,17 @@ fn put_edge(row: Row, edge: Edge, was: Option<Option<Edge>>) -> Result<TransactW
     let put = Put::builder()
         .table_name(row.table)
         .set_item(Some(attributes));
-    let put = match was {
-        None => put,
-        Some(None) => put
+    let put = match guard {
+        Guard::None => put,
+        Guard::AsRead(None) => put
             .condition_expression("attribute_not_exists(#version)")
             .expression_attribute_names("#version", "version"),
-        Some(Some(known)) => put
+        Guard::AsRead(Some(known)) => put
             .condition_expression("#version = :known")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":known", n(known.version.micros())),
     };
     Ok(TransactWriteItem::builder()
         .put(put.build().map_err(Error::broken)?)
-        .build())
-}
-
-/// Moves a counter, and dates the row if this is the first trace of it.
-pub(super) fn add(
-    counter: Counter,
-    sum: i64,
-    first_seen: Timestamp,
-) -> Result<TransactWriteItem, Error> {
-    let update = Update::builder()
-        .table_name(counter.row.table)
-        .set_key(Some(counter.row.key))
-        .expression_attribute_names("#counter", counter.name)
-        .expression_attribute_values(":sum", n(sum));
-    let update = if counter.dated {
-        update
-            .update_expression(
-                "SET created_at = if_not_exists(created_at, :seen) ADD #counter :sum",
-            )
-            .expression_attribute_values(":seen", n(first_seen.millis()))
-    } else {
-        update.update_expression("ADD #counter :sum")
-    };
-    Ok(TransactWriteItem::builder()
-        .update(update.build().map_err(Error::broken)?)
         .build())
 }

@@ -67,20 +67,18 @@ impl EdgeKey for FollowEdge {
         ]
     }
 
-    fn counters<'a>(&self, tables: &'a Tables) -> Vec<(String, Counter<'a>)> {
+    fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>> {
         let counter = |name, id: &UserId| {
             let row = Row {
                 table: tables.users.as_str(),
                 key: item([("id", s(id))]),
             };
-            (
-                format!("{name}#{id}"),
-                Counter {
-                    row,
-                    name,
-                    dated: true,
-                },
-            )
+            Counter {
+                id: id.to_string(),
+                row,
+                name,
+                dated: true,
+            }
         };
         vec![
             counter("followers", &self.followee),

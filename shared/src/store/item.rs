@@ -13,10 +13,18 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 const BATCH_GET: usize = 100;
 const UNPROCESSED_TRIES: u32 = 6;
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "ids and numbers: calls read better"
+)]
 pub(super) fn s(text: impl ToString) -> AttributeValue {
     AttributeValue::S(text.to_string())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "ids and numbers: calls read better"
+)]
 pub(super) fn n(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }

@@ -37,19 +37,17 @@ impl EdgeKey for LikeEdge {
         }]
     }
 
-    fn counters<'a>(&self, tables: &'a Tables) -> Vec<(String, Counter<'a>)> {
+    fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>> {
         let row = Row {
             table: &tables.likes,
             key: key(self.post, COUNT),
         };
-        vec![(
-            self.post.to_string(),
-            Counter {
-                row,
-                name: "likes",
-                dated: false,
-            },
-        )]
+        vec![Counter {
+            id: self.post.to_string(),
+            row,
+            name: "likes",
+            dated: false,
+        }]
     }
 
     fn of(row: &Item) -> Result<Self, Error> {

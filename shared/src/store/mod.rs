@@ -46,8 +46,9 @@ pub enum Error {
     /// It was out of reach, throttled, or too busy with the same items: try again later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// An item in it could not be understood: a bug, or a hand at work. Trying again won't help.
-    #[error("an item in the store is broken: {0}")]
+    /// An item in it could not be understood, or the store did not understand us: a bug, or a hand at
+    /// work. Trying again won't help.
+    #[error("the store and this function do not understand each other: {0}")]
     Broken(String),
 }
 

@@ -4,6 +4,7 @@
 //! a post is stored with a mark, which is cleared only when every follower's feed has it; `sweep`
 //! sends again what is overdue. The marks stand in a sparse index, spread over a few shards.
 
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures::future::try_join_all;
@@ -162,7 +163,7 @@ impl Store {
                 .await
         });
         let outputs = try_join_all(shards).await?;
-        let rows = outputs.iter().flat_map(|output| output.items());
+        let rows = outputs.iter().flat_map(QueryOutput::items);
         rows.map(|row| PostId::parse(row.text("id")?).map_err(Error::broken))
             .collect()
     }

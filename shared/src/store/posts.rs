@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
-use super::edges::{Counter, Row, add, met_another_write};
+use super::edges::{Counter, Row, Tally, met_another_write};
 use super::idempotency::{Answer, Known, Once};
 use super::item::{Item, Read, item, list, n, s};
 use super::outbox::shard;
@@ -141,8 +141,8 @@ impl Store {
                 TransactWriteItem::builder()
                     .put(self.put_in_list(post)?)
                     .build(),
-                self.count_posts(&post.author, 1)?,
             ];
+            writes.extend(self.count_posts(&post.author, 1)?);
             if let Some((once, answer)) = once {
                 let put = once.put(&self.tables.idempotency, answer)?;
                 writes.push(TransactWriteItem::builder().put(put).build());
@@ -208,20 +208,18 @@ impl Store {
             .map_err(Error::broken)
     }
 
-    fn count_posts(&self, author: &UserId, sum: i64) -> Result<TransactWriteItem, Error> {
+    fn count_posts(&self, author: &UserId, sum: i64) -> Result<Option<TransactWriteItem>, Error> {
         let row = Row {
             table: &self.tables.users,
             key: item([("id", s(author))]),
         };
-        add(
-            Counter {
-                row,
-                name: "posts",
-                dated: true,
-            },
-            sum,
-            Timestamp::now(),
-        )
+        let counter = Counter {
+            id: author.to_string(),
+            row,
+            name: "posts",
+            dated: true,
+        };
+        Tally::of(counter, sum, Timestamp::now()).write()
     }
 
     /// Those of these posts that exist.
@@ -429,11 +427,12 @@ impl Store {
             .set_key(Some(item([("list", s(author_list(by))), ("post", s(id))])))
             .build()
             .map_err(Error::broken)?;
-        Ok(vec![
-            TransactWriteItem::builder().update(bury).build(),
-            TransactWriteItem::builder().delete(unlist).build(),
-            self.count_posts(by, -1)?,
-        ])
+        let bury = TransactWriteItem::builder().update(bury).build();
+        let unlist = TransactWriteItem::builder().delete(unlist).build();
+        Ok([bury, unlist]
+            .into_iter()
+            .chain(self.count_posts(by, -1)?)
+            .collect())
     }
 }
 
