@@ -88,7 +88,20 @@ impl World {
     /// Waits until every queue is empty and nothing runs. On a shared stack other tests' requests
     /// count too: wait for what is expected there, with [`super::eventually`], where that says enough.
     pub(crate) async fn drained(&self) {
-        assert!(self.drain(DRAIN).await, "not drained: {:#?}", self.status().await);
+        if !self.drain(DRAIN).await {
+            let queues = self.status().await.map(|status| status.queues);
+            panic!("not drained: {queues:#?}\n{}", self.complaints().join("\n"));
+        }
+    }
+
+    /// The last lines that functions logged as warnings or errors.
+    fn complaints(&self) -> Vec<String> {
+        let complains = |line: &String| line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#);
+        let of = |name: &str| -> Vec<String> {
+            let lines: Vec<String> = self.logs(name).unwrap_or_default().into_iter().filter(complains).collect();
+            lines.iter().rev().take(5).rev().map(|line| format!("{name}: {line}")).collect()
+        };
+        self.plan().functions.values().flat_map(|function| of(&function.name)).collect()
     }
 }
 
@@ -104,8 +117,12 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The folder of the functions' binaries: `target/<profile>`, above the `deps` that this test is in.
+/// The folder of the functions' binaries: what `FUNCTIONS_DIR` says, or `target/<profile>`, above the
+/// `deps` that this test is in.
 fn binaries() -> PathBuf {
+    if let Some(folder) = std::env::var_os("FUNCTIONS_DIR") {
+        return folder.into();
+    }
     let test = std::env::current_exe().unwrap();
     test.parent().and_then(Path::parent).unwrap().to_owned()
 }

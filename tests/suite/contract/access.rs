@@ -1,0 +1,96 @@
+//! Rule 8: nobody gets in where they don't belong. Every route, tried by its owner, another user,
+//! somebody without a token, and the owner with a token that has expired.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::routes;
+use crate::support::{Reply, User, World};
+
+/// What each caller is answered.
+struct Expected {
+    owner: u16,
+    other: u16,
+}
+
+fn expected(method: &Method, route: &str) -> Expected {
+    let (owner, other) = match (method.as_str(), route) {
+        ("PATCH", "/v1/posts/{post}") => (200, 403),
+        ("DELETE", "/v1/posts/{post}") => (204, 403),
+        ("POST", _) => (201, 201),
+        // Nobody follows themselves.
+        (_, "/v1/users/{user}/follow") => (422, 202),
+        ("PUT" | "DELETE", _) => (202, 202),
+        ("GET", _) => (200, 200),
+        _ => panic!("say what is expected of {method} {route}"),
+    };
+    Expected { owner, other }
+}
+
+async fn call(caller: &User, method: &Method, path: &str, body: Option<&Value>) -> Reply {
+    let mut request = caller.request(method.clone(), path);
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    caller.send(request).await
+}
+
+#[tokio::test]
+async fn every_route_knows_who_may_do_what() {
+    let world = World::shared().await;
+    let (owner, other) = (world.user("owner"), world.user("other"));
+    let mut claims = world.sign_in().claims(&owner.id);
+    claims["exp"] = json!(1_700_000_000);
+    let expired = owner.with_token(Some(&world.sign_in().sign(&claims).unwrap()));
+    for (method, route, body) in routes::calls() {
+        let post = owner.post_id("the owner's").await;
+        let path = routes::path(route, &post, &owner.id);
+        let Expected { owner: to_owner, other: to_other } = expected(&method, route);
+        // The owner comes last: a deletion would leave the others nothing to try.
+        for (who, caller, status) in [
+            ("anonymous", &world.anonymous(), 401),
+            ("expired", &expired, 401),
+            ("other", &other, to_other),
+            ("owner", &owner, to_owner),
+        ] {
+            let reply = call(caller, &method, &path, body.as_ref()).await;
+            assert_eq!(reply.status, status, "{who}: {} {}", reply.request, reply.text());
+            if who != "owner" && status >= 400 {
+                assert_eq!(owner.read_post(&post).await["edited_at"], Value::Null, "{who}: {}", reply.request);
+            }
+        }
+    }
+}
+
+/// What belongs to the caller alone never shows another's.
+#[tokio::test]
+async fn me_and_the_feed_are_the_callers_own() {
+    let world = World::shared().await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    let post = nabi.post_id("mine").await;
+    nabi.like(&post).await;
+    world.drained().await;
+    assert_eq!(nabi.feed_ids(20).await, [post.clone()]);
+    assert!(other.feed(20).await.is_empty());
+    assert_eq!(other.me().await["id"], other.id);
+    assert_eq!(nabi.read_post(&post).await["liked"], true);
+    assert_eq!(other.read_post(&post).await["liked"], false);
+}
+
+/// A caller can't say to be somebody else.
+#[tokio::test]
+async fn headers_that_name_a_user_are_worth_nothing() {
+    let world = World::shared().await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    let named = |user: &User| {
+        user.request(Method::GET, "/v1/me")
+            .header("x-amzn-oidc-identity", &nabi.id)
+            .header("x-amzn-oidc-data", nabi.token.clone().unwrap())
+            .header("x-user-id", &nabi.id)
+            .header("cookie", format!("token={}", nabi.token.clone().unwrap()))
+    };
+    assert_eq!(other.send(named(&other)).await.expect(200).json()["id"], other.id);
+    let anonymous = world.anonymous();
+    anonymous.send(named(&anonymous)).await.problem(401);
+    anonymous.get(&format!("/v1/me?access_token={}", nabi.token.clone().unwrap())).await.problem(401);
+}

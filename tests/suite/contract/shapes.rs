@@ -1,0 +1,107 @@
+//! The JSON objects of `api.md`: every field, its type and its format.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::support::User;
+
+/// Fails unless this is a post with every field that `api.md` names, and no other.
+#[track_caller]
+pub(crate) fn assert_post(post: &Value) {
+    assert_fields(
+        post,
+        &["id", "author", "text", "tags", "images", "cats", "created_at", "edited_at", "likes", "comments", "liked"],
+    );
+    assert_id(&post["id"]);
+    assert_fields(&post["author"], &["id", "handle", "name", "avatar_url"]);
+    assert_id(&post["author"]["id"]);
+    assert_handle(&post["author"]["handle"]);
+    assert!(post["author"]["name"].as_str().is_some_and(|name| !name.is_empty()), "{post}");
+    assert!(post["author"]["avatar_url"].is_null() || post["author"]["avatar_url"].is_string(), "{post}");
+    assert!(post["text"].is_string(), "{post}");
+    for tag in post["tags"].as_array().unwrap() {
+        assert!(tag.as_str().is_some_and(|tag| !tag.is_empty() && !tag.starts_with('#')), "{post}");
+    }
+    for image in post["images"].as_array().unwrap() {
+        assert_fields(image, &["key", "url"]);
+        assert!(image["url"].as_str().is_some_and(|url| url.starts_with("http")), "{post}");
+    }
+    assert!(post["cats"].as_array().unwrap().iter().all(Value::is_string), "{post}");
+    assert_time(&post["created_at"]);
+    if !post["edited_at"].is_null() {
+        assert_time(&post["edited_at"]);
+    }
+    assert!(post["likes"].is_u64() && post["comments"].is_u64() && post["liked"].is_boolean(), "{post}");
+}
+
+/// Fails unless this is a user with every field that `api.md` names, and no other.
+#[track_caller]
+pub(crate) fn assert_user(user: &Value) {
+    assert_fields(
+        user,
+        &["id", "handle", "name", "bio", "avatar_url", "followers", "following", "posts", "followed", "created_at"],
+    );
+    assert_id(&user["id"]);
+    assert_handle(&user["handle"]);
+    assert!(user["name"].as_str().is_some_and(|name| !name.is_empty()), "{user}");
+    for text in ["bio", "avatar_url"] {
+        assert!(user[text].is_null() || user[text].is_string(), "{user}");
+    }
+    for count in ["followers", "following", "posts"] {
+        assert!(user[count].is_u64(), "{user}");
+    }
+    assert!(user["followed"].is_boolean(), "{user}");
+    assert_time(&user["created_at"]);
+}
+
+/// Fails unless the object has exactly these fields.
+#[track_caller]
+pub(crate) fn assert_fields(object: &Value, names: &[&str]) {
+    let mut found: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut expected = names.to_vec();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "{object}");
+}
+
+/// `^[0-9A-Za-z_-]{1,40}$`
+#[track_caller]
+pub(crate) fn assert_id(id: &Value) {
+    let text = id.as_str().unwrap();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    assert!((1..=40).contains(&text.len()) && text.chars().all(allowed), "{id}");
+}
+
+/// 3 to 30 of `a-z 0-9 _ .`
+#[track_caller]
+fn assert_handle(handle: &Value) {
+    let text = handle.as_str().unwrap();
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.';
+    assert!((3..=30).contains(&text.len()) && text.chars().all(allowed), "{handle}");
+}
+
+/// RFC 3339 in UTC with milliseconds, and within the last hour.
+#[track_caller]
+pub(crate) fn assert_time(time: &Value) {
+    let text = time.as_str().unwrap();
+    let pattern = "dddd-dd-ddTdd:dd:dd.dddZ";
+    let matches = |(c, p): (char, char)| if p == 'd' { c.is_ascii_digit() } else { c == p };
+    assert!(text.len() == pattern.len() && text.chars().zip(pattern.chars()).all(matches), "{time}");
+    // Such texts compare as their times do.
+    let (from, to) = (clock(Duration::from_secs(3600), Duration::ZERO), clock(Duration::ZERO, Duration::from_secs(1)));
+    assert!(from.as_str() <= text && text <= to.as_str(), "{time} is not between {from} and {to}");
+}
+
+/// The time of day now, earlier or later by this much.
+pub(crate) fn clock(back: Duration, ahead: Duration) -> String {
+    let now = SystemTime::now() - back + ahead;
+    let millis = i64::try_from(now.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    purrline::domain::Timestamp::from_millis(millis).to_string()
+}
+
+/// The author of a post, as a user without a profile is shown.
+pub(crate) async fn author(user: &User) -> Value {
+    let me = user.me().await;
+    json!({ "id": me["id"], "handle": me["handle"], "name": me["name"], "avatar_url": me["avatar_url"] })
+}

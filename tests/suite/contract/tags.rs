@@ -1,0 +1,37 @@
+//! Hashtags, as `api.md` says.
+
+use serde_json::json;
+
+use crate::support::World;
+
+#[tokio::test]
+async fn tags_are_found_and_normalised() {
+    let nabi = World::shared().await.user("nabi");
+    // Each syllable as its jamo.
+    let decomposed = "#\u{1100}\u{1169}\u{110b}\u{1163}\u{11bc}\u{110b}\u{1175}";
+    let long = "고".repeat(50);
+    let numbers: Vec<String> = (0..31).map(|n| format!("t{n}")).collect();
+    let many: String = numbers.iter().map(|tag| format!("#{tag} ")).collect();
+    let repeated: String = format!("{}#last", "#a #A ".repeat(40));
+    for (text, tags) in [
+        ("no tags # at all", json!([])),
+        ("오늘의 #고양이", json!(["고양이"])),
+        (decomposed, json!(["고양이"])),
+        ("#CATS and #cats and #Cats", json!(["cats"])),
+        ("#Straße #STRASSE", json!(["strasse"])),
+        ("#b #a #c #a", json!(["b", "a", "c"])),
+        ("#2026 #1 #1cat #cat1 #_ #_1", json!(["1cat", "cat1", "_", "_1"])),
+        ("#ねこ #кот #قطة #หมา #हिन्दी", json!(["ねこ", "кот", "قطة", "หมา", "हिन्दी"])),
+        ("#cat,#dog.#fox!#cow-bell (#owl)", json!(["cat", "dog", "fox", "cow", "owl"])),
+        ("line\n#one\t#two\r\n#three", json!(["one", "two", "three"])),
+        ("#🐈 #🐈cat", json!([])),
+        (&format!("#{long} #{long}고"), json!([long])),
+        (&many, json!(numbers[..30])),
+        (&repeated, json!(["a", "last"])),
+    ] {
+        let post = nabi.post(text).await;
+        assert_eq!(post["tags"], tags, "{text}");
+        assert_eq!(post["text"], text);
+        assert_eq!(nabi.read_post(post["id"].as_str().unwrap()).await["tags"], tags, "{text}");
+    }
+}
