@@ -1,4 +1,5 @@
 //! A function that behaves as its event says, for the local stack's own tests.
+#![allow(clippy::panic)]
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};

@@ -67,7 +67,7 @@ impl Proxy {
         loop {
             tokio::select! {
                 read = from_client.read(&mut up) => {
-                    let sent = up.get(..length(read)?).ok_or(Ended)?;
+                    let sent = up.get(..length(&read)?).ok_or(Ended)?;
                     // A hanging cache takes what it is sent.
                     let hang = |outage: &Option<Outage>| *outage != Some(Outage::Hang);
                     outage.wait_for(hang).await.map_err(|_| Ended)?;
@@ -84,7 +84,7 @@ impl Proxy {
                     to_server.write_all(sent).await.map_err(|_| Ended)?;
                 }
                 read = from_server.read(&mut down) => {
-                    let answered = down.get(..length(read)?).ok_or(Ended)?;
+                    let answered = down.get(..length(&read)?).ok_or(Ended)?;
                     asking = false;
                     if let Some(action) = after.take() {
                         self.act(action, &caller).await?;
@@ -130,9 +130,9 @@ impl Proxy {
     }
 }
 
-fn length(read: std::io::Result<usize>) -> Result<usize, Ended> {
+fn length(read: &std::io::Result<usize>) -> Result<usize, Ended> {
     match read {
-        Ok(length) if length > 0 => Ok(length),
+        Ok(length) if *length > 0 => Ok(*length),
         _ => Err(Ended),
     }
 }
@@ -157,7 +157,7 @@ fn first_command(sent: &[u8]) -> String {
         first
     };
     let name = name
-        .split(|byte| byte.is_ascii_whitespace())
+        .split(u8::is_ascii_whitespace)
         .next()
         .unwrap_or_default();
     String::from_utf8_lossy(name).to_ascii_uppercase()

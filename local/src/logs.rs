@@ -114,7 +114,10 @@ fn readable(line: &str) -> Cow<'_, str> {
         }
     }
     for (name, value) in &fields {
-        text.push_str(&format!(" {name}={}", plain(value)));
+        text.push(' ');
+        text.push_str(name);
+        text.push('=');
+        text.push_str(&plain(value));
     }
     text.into()
 }

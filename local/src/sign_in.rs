@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 
 /// How long a token of [`SignIn::token`] holds.
-pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 
 /// Issues tokens.
 pub struct SignIn {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -27,6 +28,9 @@ use crate::{lambda, load_balancer};
 
 /// The audience of the local sign-in's tokens.
 const AUDIENCE: &str = "purrline-local";
+
+/// How often processes' memory is looked at, since its peak is gone when they are.
+const MEASURE_EVERY: Duration = Duration::from_millis(500);
 
 /// The listeners, bound before anything is evaluated, since values hold their ports.
 struct Listeners {
@@ -51,10 +55,7 @@ pub(crate) struct Folder {
 impl Folder {
     fn open(kept: Option<&Path>) -> Result<Self> {
         let Some(path) = kept else {
-            let temporary = tempfile::Builder::new()
-                .prefix("purrline-")
-                .tempdir()
-                .map_err(Error::io("can't make a folder"))?;
+            let temporary = temporary_folder("purrline-")?;
             return Ok(Self {
                 path: temporary.path().to_owned(),
                 kept: false,
@@ -84,6 +85,13 @@ impl Folder {
     fn kept(&self) -> Option<&Path> {
         self.kept.then_some(self.path.as_path())
     }
+}
+
+fn temporary_folder(prefix: &str) -> Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir()
+        .map_err(Error::io("can't make a folder"))
 }
 
 /// Starts everything.
@@ -128,27 +136,16 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     };
 
     let folder = Folder::open(options.data_dir.as_deref())?;
-    let cache_folder = tempfile::Builder::new()
-        .prefix("purrline-cache-")
-        .tempdir()
-        .map_err(Error::io("can't make a folder"))?;
+    let cache_folder = temporary_folder("purrline-cache-")?;
     let mut temporary = vec![cache_folder.path()];
     temporary.extend(folder.temporary.as_ref().map(TempDir::path));
     let guard = Guard::start(&temporary)?;
     let logs = Arc::new(Logs::new(options.log));
-    let environment = BTreeMap::from([
-        (
-            "AWS_ENDPOINT_URL_DYNAMODB".to_owned(),
-            endpoints.tables.clone(),
-        ),
-        ("AWS_ENDPOINT_URL_SQS".to_owned(), endpoints.queues.clone()),
-        ("AWS_ENDPOINT_URL_S3".to_owned(), endpoints.bucket.clone()),
-    ]);
     let surroundings = Surroundings {
         runtime_api: runtime_address.to_string(),
         region: local.region.clone(),
         account: local.account.clone(),
-        endpoints: environment,
+        endpoints: endpoints.environment(),
         guard: Arc::clone(&guard),
         logs: Arc::clone(&logs),
         next_instance: Arc::new(AtomicU32::new(1)),
@@ -200,18 +197,32 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         _cache_folder: cache_folder,
     });
     listen(&parts, listeners).await?;
+    run(&parts, options);
+    Ok((parts, folder))
+}
+
+/// Starts what runs by itself.
+fn run(parts: &Arc<Parts>, options: &Options) {
     for poller in &parts.pollers {
-        tokio::spawn(Arc::clone(poller).run(Arc::clone(&parts), options.workers));
+        tokio::spawn(Arc::clone(poller).run(Arc::clone(parts), options.workers));
     }
     if options.schedules {
         for schedule in &parts.plan.schedules {
-            tokio::spawn(schedules::run(Arc::clone(&parts), schedule.clone()));
+            tokio::spawn(schedules::run(Arc::clone(parts), schedule.clone()));
         }
     }
+    let lambda = Arc::clone(&parts.lambda);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(MEASURE_EVERY).await;
+            lambda
+                .functions()
+                .for_each(|function| function.measure_memory());
+        }
+    });
     if options.warm {
         parts.lambda.warm_up();
     }
-    Ok((parts, folder))
 }
 
 fn issuer(url: &str) -> String {
@@ -309,14 +320,5 @@ async fn listen(parts: &Arc<Parts>, listeners: Listeners) -> Result<()> {
         || true,
         move |request, client| load_balancer::handle(Arc::clone(&balancer), request, client),
     ));
-    let measured = Arc::clone(&parts.lambda);
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-            measured
-                .functions()
-                .for_each(|function| function.measure_memory());
-        }
-    });
     Ok(())
 }

@@ -16,7 +16,7 @@ pub(super) struct Invoke {
     function: String,
     /// The event's file; - for standard input.
     event: PathBuf,
-    /// A running stack, such as http://127.0.0.1:8080; without it, a fresh one that keeps nothing.
+    /// A running stack's address, as `up` prints it; without it, a fresh one that keeps nothing.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]
@@ -100,9 +100,6 @@ async fn invoke_running(url: &str, function: &str, event: &Value) -> Result<Vec<
         return Ok(body.to_vec());
     }
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-    Err(failed(
-        &problem["error"]
-            .as_str()
-            .unwrap_or("it isn't a local stack"),
-    ))
+    let problem = problem.get("error").and_then(Value::as_str);
+    Err(failed(&problem.unwrap_or("it isn't a local stack")))
 }

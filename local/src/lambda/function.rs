@@ -1,15 +1,15 @@
 //! One function: its waiting invocations, its processes, and who works on what.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
 
-use super::measurements::{Measurements, peak_memory_kb};
+use super::measurements::peak_memory_kb;
+use super::state::{Assigned, FunctionStatus, InFlight, Instance, Invocation, Next, Phase, State};
 use super::{InvokeError, Outcome, Surroundings};
 use crate::ids;
 use crate::template;
@@ -19,62 +19,6 @@ const MAX_WAITING: usize = 10_000;
 
 /// How long a process may take to ask for its first event, as on AWS.
 pub(super) const INIT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// An invocation that waits for a process.
-struct Invocation {
-    id: String,
-    payload: Bytes,
-    trace: String,
-    answer: oneshot::Sender<Outcome>,
-}
-
-/// An invocation that a process works on.
-struct InFlight {
-    id: String,
-    answer: oneshot::Sender<Outcome>,
-    started: Instant,
-    timer: AbortHandle,
-}
-
-enum Phase {
-    Starting,
-    Idle,
-    Busy(InFlight),
-}
-
-/// One process.
-struct Instance {
-    phase: Phase,
-    pid: u32,
-    kill: Arc<Notify>,
-    /// Set when it is being killed: why.
-    doom: Option<InvokeError>,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Invocation>,
-    instances: HashMap<u32, Instance>,
-    measured: Measurements,
-}
-
-/// What a process gets when it asks for the next event.
-pub(super) struct Assigned {
-    pub(super) id: String,
-    pub(super) payload: Bytes,
-    pub(super) deadline_ms: u128,
-    pub(super) trace: String,
-}
-
-/// A snapshot for the status page.
-pub(crate) struct FunctionStatus {
-    pub(crate) invocations: u64,
-    pub(crate) errors: u64,
-    pub(crate) percentiles: [f64; 4],
-    pub(crate) processes: usize,
-    pub(crate) running: usize,
-    pub(crate) peak_memory_kb: u64,
-}
 
 /// One function.
 pub(crate) struct Function {
@@ -242,30 +186,31 @@ impl Function {
         loop {
             let mut woken = std::pin::pin!(self.wake.notified());
             woken.as_mut().enable();
-            match self.assign(instance)? {
-                Some(assigned) => return Some(assigned),
-                None => woken.await,
+            match self.assign(instance) {
+                Next::Event(assigned) => return Some(assigned),
+                Next::Wait => woken.await,
+                Next::End => return None,
             }
         }
     }
 
-    fn assign(self: &Arc<Self>, id: u32) -> Option<Option<Assigned>> {
+    fn assign(self: &Arc<Self>, id: u32) -> Next {
         let mut state = self.lock();
         let State {
             waiting, instances, ..
         } = &mut *state;
-        let instance = instances
-            .get_mut(&id)
-            .filter(|instance| instance.doom.is_none())?;
+        let Some(instance) = instances.get_mut(&id).filter(|one| one.doom.is_none()) else {
+            return Next::End;
+        };
         let Some(invocation) = waiting.pop_front() else {
             instance.phase = Phase::Idle;
-            return Some(None);
+            return Next::Wait;
         };
         let deadline = SystemTime::now() + self.spec.timeout;
-        let (function, timed) = (Arc::clone(self), invocation.id.clone());
+        let (function, request) = (Arc::clone(self), invocation.id.clone());
         let timer = tokio::spawn(async move {
             tokio::time::sleep(function.spec.timeout).await;
-            function.time_out(id, &timed);
+            function.time_out(id, &request);
         })
         .abort_handle();
         instance.phase = Phase::Busy(InFlight {
@@ -274,14 +219,14 @@ impl Function {
             started: Instant::now(),
             timer,
         });
-        Some(Some(Assigned {
+        Next::Event(Assigned {
             id: invocation.id,
             payload: invocation.payload,
             deadline_ms: deadline
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |time| time.as_millis()),
             trace: invocation.trace,
-        }))
+        })
     }
 
     fn time_out(&self, instance: u32, invocation: &str) {

@@ -8,6 +8,7 @@ mod function;
 mod measurements;
 mod process;
 mod runtime_api;
+mod state;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::function::Assigned;
+use super::state::Assigned;
 use super::{Function, InvokeError, Lambda};
 use crate::http_server::{self, Body, Closed, full};
 
@@ -92,7 +92,8 @@ async fn body(request: Request<Incoming>) -> Result<Result<Bytes, InvokeError>, 
 /// What an error says: `errorType: errorMessage`.
 fn message(bytes: &Bytes) -> String {
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    match (value["errorType"].as_str(), value["errorMessage"].as_str()) {
+    let field = |name: &str| value.get(name).and_then(Value::as_str);
+    match (field("errorType"), field("errorMessage")) {
         (Some(kind), Some(message)) => format!("{kind}: {message}"),
         _ => String::from_utf8_lossy(bytes).into_owned(),
     }

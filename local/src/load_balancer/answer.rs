@@ -32,7 +32,7 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
         .filter(|status| (200..600).contains(&status.as_u16()))?;
     let body = match payload.get("body") {
         None | Some(Value::Null) => Bytes::new(),
-        Some(Value::String(text)) if payload["isBase64Encoded"] == true => {
+        Some(Value::String(text)) if payload.get("isBase64Encoded") == Some(&Value::Bool(true)) => {
             STANDARD.decode(text).ok()?.into()
         }
         Some(Value::String(text)) => Bytes::from(text.clone()),

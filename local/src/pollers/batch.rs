@@ -9,14 +9,18 @@ use serde_json::{Map, Value, json};
 pub(super) fn record(message: &Message, queue_arn: &str, region: &str) -> Value {
     let mut attributes = Map::new();
     for (name, attribute) in &message.message_attributes {
-        let mut value = json!({ "dataType": attribute.data_type, "stringListValues": [], "binaryListValues": [] });
+        let mut value = Map::from_iter([
+            ("dataType".to_owned(), json!(attribute.data_type)),
+            ("stringListValues".to_owned(), json!([])),
+            ("binaryListValues".to_owned(), json!([])),
+        ]);
         if let Some(text) = &attribute.string_value {
-            value["stringValue"] = json!(text);
+            value.insert("stringValue".to_owned(), json!(text));
         }
         if let Some(bytes) = &attribute.binary_value {
-            value["binaryValue"] = json!(STANDARD.encode(bytes));
+            value.insert("binaryValue".to_owned(), json!(STANDARD.encode(bytes)));
         }
-        attributes.insert(name.clone(), value);
+        attributes.insert(name.clone(), Value::Object(value));
     }
     json!({
         "messageId": message.message_id,

@@ -23,7 +23,7 @@ use crate::load_balancer::matches;
 use crate::template::{Bucket, Cors};
 
 /// How often lifecycle rules are applied.
-const EXPIRE_EVERY: Duration = Duration::from_secs(600);
+const EXPIRE_EVERY: Duration = Duration::from_mins(10);
 
 /// The running buckets.
 #[derive(Clone)]

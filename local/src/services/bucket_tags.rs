@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -31,10 +33,7 @@ impl TagFiles {
 
     /// A file's name must not depend on what a key may hold.
     fn path(&self, bucket: &str, key: &str) -> PathBuf {
-        let mut name = String::new();
-        for byte in Sha256::digest(format!("{bucket}/{key}")) {
-            name.push_str(&format!("{byte:02x}"));
-        }
+        let name = URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{bucket}/{key}")));
         self.folder.join(format!("{name}.json"))
     }
 

@@ -25,6 +25,9 @@ use crate::template::{Index, Key, Table};
 /// How often expired items are removed. AWS takes up to two days; here nobody likes to wait.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
+/// What a table's indexes are called in requests and descriptions.
+const INDEXES: [&str; 2] = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
+
 /// The running tables.
 #[derive(Clone)]
 pub(crate) struct TableService {
@@ -66,7 +69,7 @@ impl TableService {
                     .map_err(failed)?;
             if let Ok(existing) = self.database.describe_table(request) {
                 let existing = serde_json::to_value(existing).map_err(failed)?;
-                if shape(&existing["Table"]) != shape(&wanted) {
+                if shape(existing.get("Table").unwrap_or(&Value::Null)) != shape(&wanted) {
                     return Err(failed(format!(
                         "{name} was created with other keys or indexes than the template has now: remove the data folder, or choose another with --data-dir"
                     )));
@@ -171,45 +174,48 @@ fn key_schema(key: &Key) -> Value {
 }
 
 fn index(index: &Index) -> Value {
-    let mut projection = json!({ "ProjectionType": index.projection });
-    if !index.included.is_empty() {
-        projection["NonKeyAttributes"] = json!(index.included);
-    }
+    let projection = if index.included.is_empty() {
+        json!({ "ProjectionType": index.projection })
+    } else {
+        json!({ "ProjectionType": index.projection, "NonKeyAttributes": index.included })
+    };
     json!({ "IndexName": index.name, "KeySchema": key_schema(&index.key), "Projection": projection })
 }
 
 fn create_request(table: &Table) -> Value {
-    let mut request = json!({
-        "TableName": table.name,
-        "BillingMode": "PAY_PER_REQUEST",
-        "KeySchema": key_schema(&table.key),
-        "AttributeDefinitions": table.attributes.iter()
-            .map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind }))
-            .collect::<Vec<_>>(),
-    });
-    for (field, indexes) in [
-        ("GlobalSecondaryIndexes", &table.global_indexes),
-        ("LocalSecondaryIndexes", &table.local_indexes),
-    ] {
+    let mut request = serde_json::Map::from_iter([
+        ("TableName".to_owned(), json!(table.name)),
+        ("BillingMode".to_owned(), json!("PAY_PER_REQUEST")),
+        ("KeySchema".to_owned(), key_schema(&table.key)),
+    ]);
+    let attributes = table.attributes.iter();
+    let attributes = attributes
+        .map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind }))
+        .collect();
+    request.insert("AttributeDefinitions".to_owned(), attributes);
+    for (field, indexes) in INDEXES
+        .into_iter()
+        .zip([&table.global_indexes, &table.local_indexes])
+    {
         if !indexes.is_empty() {
-            request[field] = indexes.iter().map(index).collect();
+            request.insert(field.to_owned(), indexes.iter().map(index).collect());
         }
     }
-    request
+    Value::Object(request)
 }
 
 /// What two descriptions of a table must share: its key, and its indexes with theirs.
-fn shape(table: &Value) -> (String, Vec<String>) {
-    let mut indexes: Vec<_> = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"]
+fn shape(table: &Value) -> (Option<&Value>, Vec<String>) {
+    let mut indexes: Vec<_> = INDEXES
         .iter()
-        .flat_map(|field| table[field].as_array().into_iter().flatten())
+        .filter_map(|field| table.get(field)?.as_array())
+        .flatten()
         .map(|index| {
-            format!(
-                "{} {} {}",
-                index["IndexName"], index["KeySchema"], index["Projection"]["ProjectionType"]
-            )
+            let parts = ["/IndexName", "/KeySchema", "/Projection/ProjectionType"]
+                .map(|part| index.pointer(part));
+            format!("{parts:?}")
         })
         .collect();
     indexes.sort();
-    (table["KeySchema"].to_string(), indexes)
+    (table.get("KeySchema"), indexes)
 }

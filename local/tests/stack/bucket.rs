@@ -23,7 +23,7 @@ fn client(stack: &Stack) -> Client {
 
 /// A presigned upload: its URL and the headers that it signs.
 async fn presigned(stack: &Stack, key: &str) -> (String, Vec<(String, String)>) {
-    let expires = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
+    let expires = PresigningConfig::expires_in(Duration::from_mins(1)).unwrap();
     let request = client(stack)
         .put_object()
         .bucket(BUCKET)
@@ -128,10 +128,10 @@ async fn a_presigned_upload_takes_exactly_what_was_signed() {
 async fn a_presigned_upload_expires() {
     let stack = start().await;
     let (url, headers) = presigned(&stack, KEY).await;
-    let start = std::time::SystemTime::now() - Duration::from_secs(120);
+    let start = std::time::SystemTime::now() - Duration::from_mins(2);
     let expires = PresigningConfig::builder()
         .start_time(start)
-        .expires_in(Duration::from_secs(60))
+        .expires_in(Duration::from_mins(1))
         .build()
         .unwrap();
     let old = client(&stack)

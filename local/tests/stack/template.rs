@@ -158,7 +158,7 @@ fn the_test_template_becomes_the_plan_it_describes() {
     );
     assert_eq!(plan.mappings[0].batch_size, 20);
     assert!(plan.mappings[0].reports_failures);
-    assert_eq!(plan.schedules[0].every, Duration::from_secs(300));
+    assert_eq!(plan.schedules[0].every, Duration::from_mins(5));
     assert_eq!(plan.media_bucket.as_deref(), Some("pictures"));
     assert_eq!(
         plan.buckets[0].cors[0].origins,

@@ -1,0 +1,78 @@
+//! What a function keeps track of: who waits, which processes there are, who works on what.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::AbortHandle;
+
+use super::measurements::Measurements;
+use super::{InvokeError, Outcome};
+
+/// An invocation that waits for a process.
+pub(super) struct Invocation {
+    pub(super) id: String,
+    pub(super) payload: Bytes,
+    pub(super) trace: String,
+    pub(super) answer: oneshot::Sender<Outcome>,
+}
+
+/// An invocation that a process works on.
+pub(super) struct InFlight {
+    pub(super) id: String,
+    pub(super) answer: oneshot::Sender<Outcome>,
+    pub(super) started: Instant,
+    pub(super) timer: AbortHandle,
+}
+
+pub(super) enum Phase {
+    Starting,
+    Idle,
+    Busy(InFlight),
+}
+
+/// One process.
+pub(super) struct Instance {
+    pub(super) phase: Phase,
+    pub(super) pid: u32,
+    pub(super) kill: Arc<Notify>,
+    /// Set when it is being killed: why.
+    pub(super) doom: Option<InvokeError>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) waiting: VecDeque<Invocation>,
+    pub(super) instances: HashMap<u32, Instance>,
+    pub(super) measured: Measurements,
+}
+
+/// What a process gets when it asks for the next event.
+pub(super) struct Assigned {
+    pub(super) id: String,
+    pub(super) payload: Bytes,
+    pub(super) deadline_ms: u128,
+    pub(super) trace: String,
+}
+
+/// A snapshot for the status page.
+pub(crate) struct FunctionStatus {
+    pub(crate) invocations: u64,
+    pub(crate) errors: u64,
+    pub(crate) percentiles: [f64; 4],
+    pub(crate) processes: usize,
+    pub(crate) running: usize,
+    pub(crate) peak_memory_kb: u64,
+}
+
+/// What a process that asks for the next event gets.
+pub(super) enum Next {
+    /// An event.
+    Event(Assigned),
+    /// Nothing yet.
+    Wait,
+    /// It is to end.
+    End,
+}

@@ -1,0 +1,330 @@
+//! A running stack, and what tests and demos do with it.
+
+mod control;
+mod parts;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::error::{Error, Result};
+use crate::lambda::InvokeError;
+use crate::logs::Log;
+use crate::sign_in::SignIn;
+use crate::start::{self, Folder};
+use crate::status::Status;
+use crate::template::Plan;
+use crate::{children, schedules};
+
+pub(crate) use parts::Parts;
+
+/// How to start a stack.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The template's file.
+    pub template: PathBuf,
+    /// The folder with the functions' binaries.
+    pub bin_dir: PathBuf,
+    /// Where data stays; `None` keeps none.
+    pub data_dir: Option<PathBuf>,
+    /// The load balancer's port; `None` for a free one.
+    pub port: Option<u16>,
+    /// The most processes of one function, and the most batches of one queue at a time.
+    pub workers: usize,
+    /// Values of the template's parameters, instead of its defaults and the stack's own.
+    pub parameters: BTreeMap<String, String>,
+    /// Where the functions' lines go.
+    pub log: Log,
+    /// Whether each function has a process from the start, so that no first request waits for it.
+    pub warm: bool,
+    /// Whether schedules run by the clock; see also [`Stack::run_schedule`].
+    pub schedules: bool,
+}
+
+impl Options {
+    /// A stack of this template and binaries that keeps no data, on free ports, with up to four
+    /// processes a function, quiet, nothing started ahead, schedules run by hand only.
+    pub fn new(template: impl Into<PathBuf>, bin_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            template: template.into(),
+            bin_dir: bin_dir.into(),
+            data_dir: None,
+            port: None,
+            workers: 4,
+            parameters: BTreeMap::new(),
+            log: Log::Quiet,
+            warm: false,
+            schedules: false,
+        }
+    }
+
+    /// Sets a parameter of the template.
+    #[must_use]
+    pub fn parameter(mut self, name: &str, value: &str) -> Self {
+        self.parameters.insert(name.to_owned(), value.to_owned());
+        self
+    }
+}
+
+/// Where everything is. Clients of AWS's services use [`crate::ACCESS_KEY`] and [`crate::SECRET_KEY`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The load balancer, such as `http://127.0.0.1:8080`, without a slash at the end.
+    pub url: String,
+    /// `DynamoDB`.
+    pub tables: String,
+    /// SQS.
+    pub queues: String,
+    /// S3, path style.
+    pub bucket: String,
+    /// The cache, `redis://host:port`, a cluster of one node; `None` if the template has none.
+    pub cache: Option<String>,
+    /// The region of all of them.
+    pub region: String,
+}
+
+impl Endpoints {
+    /// AWS's services by the names under which the SDKs look for them.
+    pub(crate) fn environment(&self) -> BTreeMap<String, String> {
+        [
+            ("DYNAMODB", &self.tables),
+            ("SQS", &self.queues),
+            ("S3", &self.bucket),
+        ]
+        .into_iter()
+        .map(|(service, url)| (format!("AWS_ENDPOINT_URL_{service}"), url.clone()))
+        .collect()
+    }
+}
+
+/// A running stack. It runs on threads of its own, and everything ends when it is dropped; use
+/// [`Stack::stop`] to end in order. Functions and queues go by their names or logical ids.
+#[derive(Debug)]
+pub struct Stack {
+    parts: Arc<Parts>,
+    runtime: Option<Runtime>,
+    _folder: Folder,
+}
+
+impl Stack {
+    /// Starts a stack.
+    ///
+    /// # Errors
+    /// The template is wrong, the port is taken, a binary or the cache's server is missing, or a part
+    /// of the stack doesn't start. Each says what to do.
+    pub async fn start(options: Options) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("stack")
+            .enable_all()
+            .build()
+            .map_err(Error::io("can't start threads"))?;
+        let started = runtime
+            .spawn(async move { start::start(&options).await })
+            .await;
+        match started
+            .map_err(|error| Error::part("start", error))
+            .flatten()
+        {
+            Ok((parts, folder)) => Ok(Self {
+                parts,
+                runtime: Some(runtime),
+                _folder: folder,
+            }),
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs something on the stack's own threads, so that it doesn't depend on the caller's.
+    async fn on<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let Some(runtime) = &self.runtime else {
+            return Err(Error::part("stack", "it has stopped"));
+        };
+        runtime
+            .spawn(work)
+            .await
+            .map_err(|error| Error::part("stack", error))
+    }
+
+    /// The load balancer's address, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.parts.endpoints.url
+    }
+
+    /// Where everything is.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.parts.endpoints
+    }
+
+    /// What the template asked for, evaluated.
+    pub fn plan(&self) -> &Plan {
+        &self.parts.plan
+    }
+
+    /// A valid token of this user.
+    ///
+    /// # Errors
+    /// Signing fails, which it doesn't.
+    pub fn token(&self, user: &str) -> Result<String> {
+        self.parts.sign_in.token(user)
+    }
+
+    /// The sign-in, to mint any other token.
+    pub fn sign_in(&self) -> &SignIn {
+        &self.parts.sign_in
+    }
+
+    /// The environment that a function's processes get from the template and the stack.
+    ///
+    /// # Errors
+    /// There is no such function.
+    pub fn environment(&self, function: &str) -> Result<BTreeMap<String, String>> {
+        self.parts
+            .lambda
+            .function(function)
+            .map(|function| function.environment())
+    }
+
+    /// A table's name by its logical id.
+    pub fn table_name(&self, logical_id: &str) -> Option<&str> {
+        let mut tables = self.parts.plan.tables.iter();
+        tables
+            .find(|table| table.logical_id == logical_id)
+            .map(|table| table.name.as_str())
+    }
+
+    /// A queue's URL.
+    ///
+    /// # Errors
+    /// There is no such queue.
+    pub fn queue_url(&self, queue: &str) -> Result<&str> {
+        self.parts.queue(queue).map(|queue| queue.url.as_str())
+    }
+
+    /// A bucket's name by its logical id.
+    pub fn bucket_name(&self, logical_id: &str) -> Option<&str> {
+        let mut buckets = self.parts.plan.buckets.iter();
+        buckets
+            .find(|bucket| bucket.logical_id == logical_id)
+            .map(|bucket| bucket.name.as_str())
+    }
+
+    /// Invokes a function with an event and returns its answer. Nothing is retried.
+    ///
+    /// # Errors
+    /// As [`InvokeError`] says.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Result<Bytes, InvokeError> {
+        let (parts, function, payload) = (
+            Arc::clone(&self.parts),
+            function.to_owned(),
+            Bytes::from(event.to_string()),
+        );
+        self.on(async move { parts.lambda.invoke(&function, payload, None).await })
+            .await
+            .map_err(|error| InvokeError::Crashed(error.to_string()))?
+    }
+
+    /// Fires the schedules of a function once, with the events that AWS would send.
+    ///
+    /// # Errors
+    /// As [`InvokeError`] says.
+    pub async fn run_schedule(&self, function: &str) -> Result<(), InvokeError> {
+        let unknown = |_| InvokeError::Unknown(function.to_owned());
+        let name = self
+            .parts
+            .lambda
+            .function(function)
+            .map_err(unknown)?
+            .spec
+            .name
+            .clone();
+        for schedule in self
+            .parts
+            .plan
+            .schedules
+            .iter()
+            .filter(|schedule| schedule.function == name)
+        {
+            self.invoke(&name, &schedules::event(schedule, &self.parts.local))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every queue is empty, in flight included, and nothing runs; false if not by then.
+    /// Dead letters don't count.
+    pub async fn drain(&self, timeout: Duration) -> bool {
+        let parts = Arc::clone(&self.parts);
+        self.on(async move { parts.drain(timeout).await })
+            .await
+            .unwrap_or(false)
+    }
+
+    /// What the stack is doing.
+    ///
+    /// # Errors
+    /// The stack has stopped.
+    pub async fn status(&self) -> Result<Status> {
+        let parts = Arc::clone(&self.parts);
+        self.on(async move { parts.status().await }).await
+    }
+
+    /// The last lines that a function's processes printed, oldest first, at most 2,000.
+    ///
+    /// # Errors
+    /// There is no such function.
+    pub fn logs(&self, function: &str) -> Result<Vec<String>> {
+        self.parts
+            .lambda
+            .function(function)
+            .map(|function| self.parts.logs.of(&function.spec.name))
+    }
+
+    /// Stops everything, without waiting for queues: messages are only in memory, so call
+    /// [`Stack::drain`] first if they matter.
+    pub async fn stop(mut self) {
+        let parts = Arc::clone(&self.parts);
+        let _ = self
+            .on(async move {
+                for function in parts.lambda.functions() {
+                    function.kill(None, "the stack stopped");
+                }
+                if let Some(cache) = &parts.cache {
+                    let _ = cache.kill().await;
+                }
+            })
+            .await;
+        if let Some(runtime) = self.runtime.take() {
+            // Waits for threads, which an async caller must not.
+            let _ = tokio::task::spawn_blocking(move || {
+                runtime.shutdown_timeout(Duration::from_secs(5));
+            })
+            .await;
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        for (pid, _) in self.parts.lambda.processes() {
+            children::signal(pid, rustix::process::Signal::KILL);
+        }
+        if let Some(cache) = &self.parts.cache {
+            cache.kill_now();
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Evaluates the template against local values: sections, resources whose condition holds, and any
+//! value within them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::TemplateError;
+use super::node::{Kind, Node};
+use super::reader::Reader;
+
+mod intrinsics;
+mod names;
+
+pub(crate) use names::bucket_domain;
+
+type Result<T> = std::result::Result<T, TemplateError>;
+
+/// What resources and pseudo parameters are called locally.
+#[derive(Debug, Clone)]
+pub struct LocalValues {
+    /// The region; also part of every ARN.
+    pub region: String,
+    /// The account, 12 digits.
+    pub account: String,
+    /// What queue URLs start with, without a slash at the end.
+    pub queues_url: String,
+    /// The load balancer's host and port.
+    pub load_balancer: String,
+    /// The cache's host.
+    pub cache_host: String,
+    /// The cache's port.
+    pub cache_port: u16,
+}
+
+impl Default for LocalValues {
+    fn default() -> Self {
+        Self {
+            region: "us-east-1".to_owned(),
+            account: "000000000000".to_owned(),
+            queues_url: "http://127.0.0.1:9324".to_owned(),
+            load_balancer: "127.0.0.1:8080".to_owned(),
+            cache_host: "127.0.0.1".to_owned(),
+            cache_port: 6379,
+        }
+    }
+}
+
+/// The deepest that one resource's name may depend on others'.
+const MAX_DEPTH: usize = 32;
+
+/// Evaluates values of one template.
+pub(crate) struct Evaluator<'a> {
+    root: &'a Node,
+    parameters: BTreeMap<String, Value>,
+    local: &'a LocalValues,
+}
+
+/// A value being evaluated: where it is, and through how many references it was reached.
+#[derive(Clone)]
+struct Place {
+    path: String,
+    depth: usize,
+}
+
+impl Place {
+    fn at(&self, name: impl std::fmt::Display) -> Self {
+        Self {
+            path: format!("{}.{name}", self.path),
+            depth: self.depth,
+        }
+    }
+}
+
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(
+        root: &'a Node,
+        given: &BTreeMap<String, String>,
+        local: &'a LocalValues,
+    ) -> Result<Self> {
+        let declared = root
+            .get("Parameters")
+            .and_then(Node::entries)
+            .unwrap_or_default();
+        if let Some(unknown) = given
+            .keys()
+            .find(|name| !declared.iter().any(|(other, _)| other == *name))
+        {
+            return Err(TemplateError::new(
+                0,
+                "Parameters",
+                format!("there is no parameter {unknown}"),
+            ));
+        }
+        let mut parameters = BTreeMap::new();
+        for (name, node) in declared {
+            // A network or a certificate has no local counterpart: any name will do.
+            let text = given
+                .get(name)
+                .cloned()
+                .or_else(|| node.get("Default").and_then(Node::text))
+                .unwrap_or_else(|| format!("local-{name}"));
+            let allowed = node.get("AllowedValues").map(|node| match &node.kind {
+                Kind::List(items) => items.iter().filter_map(Node::text).collect::<Vec<_>>(),
+                _ => Vec::new(),
+            });
+            if let Some(allowed) = allowed
+                && !allowed.contains(&text)
+            {
+                let problem = format!("{text} isn't one of {}", allowed.join(", "));
+                return Err(TemplateError::new(
+                    node.line,
+                    format!("Parameters.{name}"),
+                    problem,
+                ));
+            }
+            let kind = node.get("Type").and_then(Node::text).unwrap_or_default();
+            let value = if kind == "CommaDelimitedList" || kind.starts_with("List<") {
+                Value::Array(
+                    text.split(',')
+                        .map(|item| Value::from(item.trim()))
+                        .collect(),
+                )
+            } else {
+                Value::from(text)
+            };
+            parameters.insert(name.clone(), value);
+        }
+        Ok(Self {
+            root,
+            parameters,
+            local,
+        })
+    }
+
+    pub(crate) fn local(&self) -> &LocalValues {
+        self.local
+    }
+
+    /// The resources of a type whose condition holds: logical id and resource.
+    pub(crate) fn resources(&self, kind: &str) -> Result<Vec<(&'a str, &'a Node)>> {
+        let mut found = Vec::new();
+        for (id, node) in self
+            .root
+            .get("Resources")
+            .and_then(Node::entries)
+            .unwrap_or_default()
+        {
+            if node.get("Type").and_then(Node::text).as_deref() == Some(kind)
+                && self.exists(id, node)?
+            {
+                found.push((id.as_str(), node));
+            }
+        }
+        Ok(found)
+    }
+
+    fn exists(&self, id: &str, node: &Node) -> Result<bool> {
+        match node.get("Condition") {
+            None => Ok(true),
+            Some(name) => {
+                let place = Place {
+                    path: format!("Resources.{id}.Condition"),
+                    depth: 0,
+                };
+                let text = name
+                    .text()
+                    .ok_or_else(|| wrong(name, &place, "must be a condition's name"))?;
+                self.condition(&text, name, &place)
+            }
+        }
+    }
+
+    /// A resource's properties, evaluated.
+    pub(crate) fn properties(&self, id: &str, node: &Node) -> Result<Reader> {
+        let place = format!("Resources.{id}.Properties");
+        let value = match node.get("Properties") {
+            None => Value::Object(Map::new()),
+            Some(properties) => self.value_at(properties, &place)?,
+        };
+        Ok(Reader::new(value, node.line, place))
+    }
+
+    /// A section such as `Globals.Function`, evaluated.
+    pub(crate) fn section(&self, path: &[&str]) -> Result<Reader> {
+        let mut node = Some(self.root);
+        for name in path {
+            node = node.and_then(|node| node.get(name));
+        }
+        let place = path.join(".");
+        match node {
+            None => Ok(Reader::new(Value::Object(Map::new()), 0, place)),
+            Some(node) => Ok(Reader::new(self.value_at(node, &place)?, node.line, place)),
+        }
+    }
+
+    /// Any part of the template, evaluated.
+    pub(crate) fn value_at(&self, node: &Node, path: &str) -> Result<Value> {
+        self.value(
+            node,
+            &Place {
+                path: path.to_owned(),
+                depth: 0,
+            },
+        )
+        .map(Option::unwrap_or_default)
+    }
+
+    /// `None` is `AWS::NoValue`: as if it weren't there.
+    fn value(&self, node: &Node, place: &Place) -> Result<Option<Value>> {
+        Ok(Some(match &node.kind {
+            Kind::Null => Value::Null,
+            Kind::Bool(value) => Value::from(*value),
+            Kind::Integer(value) => Value::from(*value),
+            Kind::Float(value) => Value::from(*value),
+            Kind::Text(value) => Value::from(value.as_str()),
+            Kind::List(items) => {
+                let mut list = Vec::with_capacity(items.len());
+                for (at, item) in items.iter().enumerate() {
+                    list.extend(self.value(item, &place.at(at))?);
+                }
+                Value::Array(list)
+            }
+            Kind::Map(entries) => {
+                let mut map = Map::new();
+                for (name, entry) in entries {
+                    if let Some(value) = self.value(entry, &place.at(name))? {
+                        map.insert(name.clone(), value);
+                    }
+                }
+                Value::Object(map)
+            }
+            Kind::Call(name, argument) => return self.call(name, argument, place),
+        }))
+    }
+}
+
+fn wrong(node: &Node, place: &Place, problem: &str) -> TemplateError {
+    TemplateError::new(node.line, place.path.clone(), problem)
+}
+
+fn deeper(path: &str, at: &Node, place: &Place) -> Result<Place> {
+    if place.depth >= MAX_DEPTH {
+        return Err(wrong(at, place, "refers to itself"));
+    }
+    Ok(Place {
+        path: path.to_owned(),
+        depth: place.depth + 1,
+    })
+}
