@@ -1,0 +1,248 @@
+//! What tests do behind the API's back: read tables, send and take messages, let time pass.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::types::AttributeValue;
+use purrline::cache::Cache;
+use purrline::domain::ImageHost;
+use purrline::feed::Feeds;
+use purrline::store::Store;
+use purrline_local::{ACCESS_KEY, SECRET_KEY};
+use serde_json::{Value, json};
+
+use crate::support::World;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// How long everything may take to be at rest after a fault.
+const REST: Duration = Duration::from_secs(60);
+
+/// A stack seen from behind.
+#[derive(Debug, Clone)]
+pub(crate) struct Backstage {
+    pub(crate) world: World,
+    pub(crate) tables: aws_sdk_dynamodb::Client,
+    pub(crate) queues: aws_sdk_sqs::Client,
+}
+
+impl Backstage {
+    pub(crate) async fn of(world: &World) -> Self {
+        let endpoints = world.endpoints();
+        Self {
+            tables: aws_sdk_dynamodb::Client::new(&config(&endpoints.tables, &endpoints.region).await),
+            queues: aws_sdk_sqs::Client::new(&config(&endpoints.queues, &endpoints.region).await),
+            world: world.clone(),
+        }
+    }
+
+    // ---- Tables ----
+
+    pub(crate) fn table(&self, logical_id: &str) -> String {
+        self.world.table_name(logical_id).unwrap().to_owned()
+    }
+
+    /// All items of a partition.
+    pub(crate) async fn partition(&self, table: &str, key: &str, value: &str) -> Vec<Item> {
+        let query = self.tables.query().table_name(self.table(table)).consistent_read(true);
+        let query = query.key_condition_expression("#key = :value").expression_attribute_names("#key", key);
+        let query = query.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
+        query.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
+    }
+
+    pub(crate) async fn item(&self, table: &str, key: &str, value: &str) -> Option<Item> {
+        let get = self.tables.get_item().table_name(self.table(table)).consistent_read(true);
+        get.key(key, AttributeValue::S(value.to_owned())).send().await.unwrap().item
+    }
+
+    /// The posts whose fan-out is not done.
+    pub(crate) async fn unfinished(&self) -> Vec<String> {
+        let scan = self.tables.scan().table_name(self.table("PostsTable")).index_name("outbox");
+        let items: Vec<Item> = scan.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap();
+        items.iter().map(|item| text(item, "id")).collect()
+    }
+
+    /// Runs `sweep` as if all that is not done were overdue.
+    pub(crate) async fn sweep(&self) {
+        self.make_due().await;
+        self.world.run_schedule("sweep").await.unwrap();
+    }
+
+    /// Lets all that is not done be overdue.
+    pub(crate) async fn make_due(&self) {
+        for post in self.unfinished().await {
+            let update = self.tables.update_item().table_name(self.table("PostsTable"));
+            let update = update.key("id", AttributeValue::S(post)).update_expression("SET due_at = :long_ago");
+            // It may be done by now.
+            let update = update.condition_expression("attribute_exists(due_at)");
+            let _ = update.expression_attribute_values(":long_ago", AttributeValue::N("1".to_owned())).send().await;
+        }
+    }
+
+    /// Sweeps until no fan-out is left to do and every queue is empty.
+    pub(crate) async fn heal(&self) {
+        let started = std::time::Instant::now();
+        loop {
+            self.world.drained().await;
+            let unfinished = self.unfinished().await;
+            if unfinished.is_empty() {
+                return;
+            }
+            assert!(started.elapsed() < REST, "never done: {unfinished:?}");
+            self.sweep().await;
+        }
+    }
+
+    /// Fails unless every counter of these users and posts equals what it counts.
+    pub(crate) async fn assert_exact(&self, users: &[String], posts: &[String]) {
+        for user in users {
+            let counts = self.item("UsersTable", "id", user).await.unwrap_or_default();
+            for list in ["followers", "following"] {
+                let edges = self.partition("FollowsTable", "list", &format!("{list}#{user}")).await;
+                let active = edges.iter().filter(|edge| flag(edge, "active")).count();
+                assert_eq!(number(&counts, list), active, "{list} of {user}");
+            }
+            let posts = self.partition("PostListsTable", "list", &format!("author#{user}")).await;
+            assert_eq!(number(&counts, "posts"), posts.len(), "posts of {user}");
+        }
+        for post in posts {
+            let likes = self.likes_of(post).await;
+            assert_eq!(likes.0, likes.1.len(), "likes of {post}");
+        }
+    }
+
+    /// A post's count of likes, and who likes it by its edges.
+    pub(crate) async fn likes_of(&self, post: &str) -> (usize, HashSet<String>) {
+        let mut count = 0;
+        let mut by = HashSet::new();
+        for row in self.partition("LikesTable", "post", post).await {
+            if text(&row, "user") == "#count" {
+                count = number(&row, "likes");
+            } else if flag(&row, "active") {
+                by.insert(text(&row, "user"));
+            }
+        }
+        (count, by)
+    }
+
+    // ---- Queues ----
+
+    /// Sends messages, ten a call.
+    pub(crate) async fn send(&self, queue: &str, bodies: &[String]) {
+        let url = self.world.queue_url(queue).unwrap();
+        for chunk in bodies.chunks(10) {
+            let mut batch = self.queues.send_message_batch().queue_url(url);
+            for (at, body) in chunk.iter().enumerate() {
+                let entry = aws_sdk_sqs::types::SendMessageBatchRequestEntry::builder();
+                batch = batch.entries(entry.id(at.to_string()).message_body(body).build().unwrap());
+            }
+            assert!(batch.send().await.unwrap().failed().is_empty());
+        }
+    }
+
+    /// Takes all messages that are there off a queue.
+    pub(crate) async fn take(&self, queue: &str) -> Vec<String> {
+        let url = self.world.queue_url(queue).unwrap();
+        let mut bodies = Vec::new();
+        loop {
+            let receive = self.queues.receive_message().queue_url(url).max_number_of_messages(10);
+            let messages = receive.wait_time_seconds(0).send().await.unwrap().messages.unwrap_or_default();
+            if messages.is_empty() {
+                return bodies;
+            }
+            for message in messages {
+                let delete = self.queues.delete_message().queue_url(url);
+                delete.receipt_handle(message.receipt_handle.unwrap()).send().await.unwrap();
+                bodies.push(message.body.unwrap());
+            }
+        }
+    }
+
+    /// Gives messages to a consumer in one batch. Which of them failed, by their places; all, if the
+    /// function itself did.
+    pub(crate) async fn deliver(&self, function: &str, bodies: &[String]) -> Vec<usize> {
+        match self.world.invoke(function, &batch(bodies)).await {
+            Ok(answer) => {
+                let answer: Value = serde_json::from_slice(&answer).unwrap();
+                let failures = answer["batchItemFailures"].as_array().unwrap();
+                failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().parse().unwrap()).collect()
+            }
+            Err(_) => (0..bodies.len()).collect(),
+        }
+    }
+
+    // ---- The adapters ----
+
+    pub(crate) async fn store(&self) -> Store {
+        let config = config(&self.world.endpoints().tables, &self.world.endpoints().region).await;
+        let names: BTreeMap<String, String> = self.world.environment("feed").unwrap();
+        Store::new(&config, |name| names.get(name).cloned().ok_or_else(|| name.to_owned())).unwrap()
+    }
+
+    pub(crate) async fn cache(&self) -> Cache {
+        let cache = Cache::new(self.world.endpoints().cache.as_ref().unwrap()).unwrap();
+        cache.ping().await.unwrap();
+        cache
+    }
+
+    pub(crate) async fn feeds(&self) -> Feeds {
+        Feeds::new(self.store().await, self.cache().await, ImageHost::new("http://images"))
+    }
+
+    /// The keys that the cache holds.
+    pub(crate) async fn keys(&self) -> Vec<Vec<u8>> {
+        let mut connection = self.redis().await;
+        redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap()
+    }
+
+    pub(crate) async fn evict(&self, key: &[u8]) {
+        let mut connection = self.redis().await;
+        redis::cmd("DEL").arg(key).exec_async(&mut connection).await.unwrap();
+    }
+
+    pub(crate) async fn redis(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.world.endpoints().cache.clone().unwrap()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+}
+
+async fn config(endpoint: &str, region: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
+        .endpoint_url(endpoint)
+        .load()
+        .await
+}
+
+/// An event of these messages, whose ids are their places.
+pub(crate) fn batch(bodies: &[String]) -> Value {
+    let record = |(at, body): (usize, &String)| {
+        json!({
+            "messageId": at.to_string(), "receiptHandle": "r", "body": body, "attributes": {},
+            "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": "us-east-1",
+            "md5OfBody": "", "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:q",
+        })
+    };
+    json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() })
+}
+
+pub(crate) fn text(item: &Item, name: &str) -> String {
+    item[name].as_s().unwrap().clone()
+}
+
+pub(crate) fn flag(item: &Item, name: &str) -> bool {
+    item.get(name).is_some_and(|value| *value.as_bool().unwrap())
+}
+
+/// A counter; 0 where there is none.
+pub(crate) fn number(item: &Item, name: &str) -> usize {
+    item.get(name).map_or(0, |value| value.as_n().unwrap().parse().unwrap())
+}
+
+/// The id of a post, of a user.
+pub(crate) fn id_of(item: &Value) -> String {
+    item["id"].as_str().unwrap_or_else(|| panic!("no id: {item}")).to_owned()
+}

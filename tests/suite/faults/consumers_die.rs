@@ -1,0 +1,256 @@
+//! Rules 1, 2 and 5: a consumer killed before or after any call it makes, and while it waits for the
+//! cache. Its messages come again, and all is right.
+
+use purrline_local::{FaultRule, When};
+use serde_json::{Value, json};
+
+use super::backstage::{Backstage, id_of};
+use super::stage;
+use crate::support::{User, eventually};
+
+/// More calls than any of these makes in one invocation, the cache's connections included.
+const MOST_CALLS: u64 = 60;
+
+/// One situation: users, posts, and the messages that are to be handled.
+struct Scene {
+    reader: User,
+    author: User,
+    post: String,
+    messages: Vec<String>,
+}
+
+async fn pause(stage: &Backstage, queue: &str) {
+    stage.world.pause_queue(queue).await.unwrap();
+}
+
+/// A reader with a feed in the cache, and a post in it.
+async fn reader_and_post(stage: &Backstage) -> (User, User, String) {
+    let (reader, author) = (stage.world.user("reader"), stage.world.user("author"));
+    let at = purrline::domain::Version::now().micros();
+    let follow = json!({ "v": 1, "follower": reader.id, "followee": author.id, "follow": true, "at": at });
+    assert!(stage.deliver("follow-consumer", &[follow.to_string()]).await.is_empty());
+    let post = author.post_id("before").await;
+    let fan_out = stage.take("FanOutQueue").await;
+    assert!(stage.deliver("fan-out", &fan_out).await.is_empty());
+    assert_eq!(reader.feed_ids(10).await, [post.as_str()]);
+    (reader, author, post)
+}
+
+fn like(user: &str, post: &str, like: bool, at: i64) -> String {
+    json!({ "v": 1, "user": user, "post": post, "like": like, "at": at }).to_string()
+}
+
+fn follow(by: &User, whom: &User, follow: bool, at: i64) -> String {
+    json!({ "v": 1, "follower": by.id, "followee": whom.id, "follow": follow, "at": at }).to_string()
+}
+
+// ---- The three consumers: what there is, and what must be when it is handled ----
+
+async fn likes(stage: &Backstage) -> Scene {
+    let (reader, author, post) = reader_and_post(stage).await;
+    // One like from before is undone, one is the reader's own, one comes twice.
+    assert!(stage.deliver("like-consumer", &[like("before", &post, true, 1)]).await.is_empty());
+    assert_eq!(reader.feed(10).await[0]["likes"], 1);
+    let messages = vec![
+        like("before", &post, false, 2),
+        like(&reader.id, &post, true, 3),
+        like("other", &post, true, 4),
+        like("other", &post, true, 4),
+        like("never", &post, false, 6),
+        like("never", &post, true, 5),
+    ];
+    Scene { reader, author, post, messages }
+}
+
+async fn likes_are_right(stage: &Backstage, scene: &Scene) {
+    let (count, by) = stage.likes_of(&scene.post).await;
+    assert_eq!((count, by.len()), (2, 2), "{by:?}");
+    for post in [scene.reader.feed(10).await.remove(0), scene.reader.read_post(&scene.post).await] {
+        assert_eq!((&post["likes"], &post["liked"]), (&json!(2), &json!(true)));
+    }
+}
+
+async fn follows(stage: &Backstage) -> Scene {
+    let (reader, author, post) = reader_and_post(stage).await;
+    // The author is left, another followed, whose post the feed doesn't show yet.
+    let other = stage.world.user("other");
+    let theirs = other.post_id("there before").await;
+    let fan_out = stage.take("FanOutQueue").await;
+    assert!(stage.deliver("fan-out", &fan_out).await.is_empty());
+    let now = purrline::domain::Version::now().micros();
+    let messages = vec![
+        follow(&reader, &author, false, now + 1),
+        follow(&reader, &other, true, now + 2),
+        follow(&reader, &other, true, now + 2),
+        follow(&other, &reader, true, now + 3),
+    ];
+    let _ = post;
+    Scene { reader, author: other, post: theirs, messages }
+}
+
+async fn follows_are_right(stage: &Backstage, scene: &Scene) {
+    let users = [scene.reader.id.clone(), scene.author.id.clone()];
+    stage.assert_exact(&users, &[]).await;
+    let me = scene.reader.me().await;
+    assert_eq!((&me["following"], &me["followers"]), (&json!(1), &json!(1)));
+    assert_eq!(scene.reader.feed_ids(10).await, [scene.post.as_str()]);
+}
+
+async fn fan_out(stage: &Backstage) -> Scene {
+    let (reader, author, _) = reader_and_post(stage).await;
+    assert_eq!(author.feed_ids(10).await.len(), 1);
+    let post = author.post_id("now").await;
+    Scene { reader, author, post, messages: stage.take("FanOutQueue").await }
+}
+
+async fn fan_out_is_right(stage: &Backstage, scene: &Scene) {
+    for user in [&scene.reader, &scene.author] {
+        let feed = user.feed_ids(10).await;
+        assert_eq!((feed.len(), &feed[0]), (2, &scene.post), "the feed of {}", user.id);
+    }
+    assert!(stage.unfinished().await.is_empty());
+}
+
+/// Kills the consumer at its first call, its second, and so on, before and after each; each time the
+/// messages come again, to a new process.
+async fn die_at_every_call<S, R>(
+    consumer: &str,
+    set: impl Fn(Backstage) -> S,
+    right: impl Fn(Backstage, Scene) -> R,
+) where
+    S: Future<Output = Scene>,
+    R: Future<Output = ()>,
+{
+    let stage = stage().await;
+    for queue in ["LikesQueue", "FollowsQueue", "FanOutQueue"] {
+        pause(&stage, queue).await;
+    }
+    for when in [When::Before, When::After] {
+        for nth in 1.. {
+            assert!(nth < MOST_CALLS, "{consumer} calls without end");
+            let scene = set(stage.clone()).await;
+            // A new process also makes the calls that connect it.
+            stage.world.kill_function(consumer).unwrap();
+            let fault = stage.world.on_call(FaultRule::kill(consumer, nth, when)).unwrap();
+            let failed = stage.deliver(consumer, &scene.messages).await;
+            let killed = fault.fired() > 0;
+            fault.clear();
+            assert!(killed || failed.is_empty(), "{consumer} failed by itself at call {nth}");
+            // Twice, since it may have been killed right after its answer.
+            let again = async || stage.deliver(consumer, &scene.messages).await.is_empty();
+            assert!(again().await || again().await, "{consumer} after {when:?} call {nth}");
+            right(stage.clone(), scene).await;
+            if !killed {
+                println!("{consumer}: killed {when:?} each of {} calls", nth - 1);
+                assert!(nth > 3, "{consumer} made only {} calls", nth - 1);
+                break;
+            }
+        }
+    }
+}
+
+/// Fails when a like is counted before or after its edge, or the cache is not told of what a process
+/// that died has written.
+#[tokio::test]
+async fn like_consumer_may_die_at_any_call() {
+    die_at_every_call("like-consumer", |stage| async move { likes(&stage).await }, |stage, scene| async move {
+        likes_are_right(&stage, &scene).await;
+    })
+    .await;
+}
+
+/// Fails when a follow's two rows and two counters are not one transaction, or when the follower's
+/// feed is only forgotten by the delivery that changed the edge.
+#[tokio::test]
+async fn follow_consumer_may_die_at_any_call() {
+    die_at_every_call("follow-consumer", |stage| async move { follows(&stage).await }, |stage, scene| async move {
+        follows_are_right(&stage, &scene).await;
+    })
+    .await;
+}
+
+/// Fails when the outbox mark is cleared before the last push.
+#[tokio::test]
+async fn fan_out_may_die_at_any_call() {
+    die_at_every_call("fan-out", |stage| async move { fan_out(&stage).await }, |stage, scene| async move {
+        fan_out_is_right(&stage, &scene).await;
+    })
+    .await;
+}
+
+/// Consumers that wait for a cache which doesn't answer report their messages as failed, in time; and
+/// may be killed while they wait. Fails when a consumer goes on without the cache, or forgets only
+/// what this very delivery changed.
+#[tokio::test]
+async fn consumers_may_fail_and_die_waiting_for_the_cache() {
+    let stage = stage().await;
+    for queue in ["LikesQueue", "FollowsQueue", "FanOutQueue"] {
+        pause(&stage, queue).await;
+    }
+    let (likes, follows, fan_out) = (likes(&stage).await, follows(&stage).await, fan_out(&stage).await);
+    let consumers = [("like-consumer", &likes), ("follow-consumer", &follows), ("fan-out", &fan_out)];
+    stage.world.pause_cache().unwrap();
+    let deliveries = consumers.map(|(consumer, scene)| stage.deliver(consumer, &scene.messages));
+    for (failed, (consumer, scene)) in futures::future::join_all(deliveries).await.iter().zip(consumers) {
+        assert_eq!(failed.len(), scene.messages.len(), "{consumer} without a cache");
+        assert!(stage.world.status().await.unwrap().functions[consumer].errors == 0, "{consumer} died");
+    }
+    let deliveries = consumers.map(|(consumer, scene)| stage.deliver(consumer, &scene.messages));
+    let killer = async {
+        for (consumer, _) in consumers {
+            let running = async || {
+                let status = stage.world.status().await.unwrap();
+                (status.functions[consumer].running > 0).then_some(())
+            };
+            eventually("it runs", running).await;
+            stage.world.kill_function(consumer).unwrap();
+        }
+    };
+    futures::join!(futures::future::join_all(deliveries), killer);
+    stage.world.resume_cache().unwrap();
+    for (consumer, scene) in consumers {
+        // Its connection may have to be made anew first.
+        let delivered = async || stage.deliver(consumer, &scene.messages).await.is_empty().then_some(());
+        eventually(&format!("{consumer} works again"), delivered).await;
+    }
+    likes_are_right(&stage, &likes).await;
+    follows_are_right(&stage, &follows).await;
+    fan_out_is_right(&stage, &fan_out).await;
+}
+
+/// `sweep` killed before and after each call it makes, and run again. Fails when it puts off what it
+/// has not sent.
+#[tokio::test]
+async fn sweep_may_die_at_any_call() {
+    let stage = stage().await;
+    pause(&stage, "FanOutQueue").await;
+    let (reader, author, first) = reader_and_post(&stage).await;
+    let mut posts = vec![first];
+    for when in [When::Before, When::After] {
+        for nth in 1.. {
+            assert!(nth < MOST_CALLS, "sweep calls without end");
+            let post: Value = author.post("swept").await;
+            posts.insert(0, id_of(&post));
+            stage.take("FanOutQueue").await;
+            stage.make_due().await;
+            let fault = stage.world.on_call(FaultRule::kill("sweep", nth, when)).unwrap();
+            let died = stage.world.run_schedule("sweep").await.is_err();
+            let killed = fault.fired() > 0;
+            fault.clear();
+            assert_eq!(died, killed);
+            let mut messages = stage.take("FanOutQueue").await;
+            if messages.is_empty() {
+                stage.make_due().await;
+                stage.world.run_schedule("sweep").await.unwrap();
+                messages = stage.take("FanOutQueue").await;
+            }
+            assert!(stage.deliver("fan-out", &messages).await.is_empty());
+            assert!(stage.unfinished().await.is_empty(), "{when:?} call {nth}");
+            assert_eq!(reader.walk_ids("/v1/feed", 50).await, posts);
+            if !killed {
+                assert!(nth > 9, "sweep made only {} calls", nth - 1);
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Rule 2: likes and follows count exactly, and everybody's last word holds.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::StreamExt;
+use purrline_local::{Delivery, FaultRule, When};
+
+use super::backstage::Backstage;
+use super::impatient;
+use crate::support::{User, World};
+
+/// How many requests are on their way at a time.
+const AT_ONCE: usize = 8;
+
+/// A stack whose consumers get all messages of a queue together, twice and shuffled.
+async fn confused(queue: &str) -> Backstage {
+    // Long enough that a message waits for its turn among two thousand.
+    let world = World::with(impatient().parameter("VisibilityTimeoutSeconds", "6")).await;
+    world.pause_queue(queue).await.unwrap();
+    world.deliver(queue, Delivery::default().duplicated().shuffled(20_261_121)).unwrap();
+    Backstage::of(&world).await
+}
+
+/// Lets the messages go, and kills the consumer three times at its transactions.
+async fn deliver_and_kill(stage: &Backstage, queue: &str, consumer: &str, at: [u64; 3]) {
+    let kill = |(nth, when)| FaultRule::kill(consumer, nth, when).operation("TransactWriteItems");
+    let kills = [(at[0], When::After), (at[1], When::Before), (at[2], When::After)];
+    let kills = kills.map(|kill_at| stage.world.on_call(kill(kill_at)).unwrap());
+    stage.world.resume_queue(queue).unwrap();
+    stage.world.drained().await;
+    for (kill, at) in kills.iter().zip(at) {
+        assert_eq!(kill.fired(), 1, "never came to transaction {at}");
+    }
+    let status = stage.world.status().await.unwrap();
+    assert!(status.queues.values().all(|queue| queue.dead_letters == 0), "{status:#?}");
+}
+
+/// Whether a pair's second word is the positive one: half of them.
+const fn ends_well(a: usize, b: usize) -> bool {
+    (a + b).is_multiple_of(2)
+}
+
+/// The bar of rule 2: 1,000 likes and 1,000 unlikes by 200 users on 5 posts, delivered twice and
+/// shuffled, with the consumer killed three times.
+///
+/// Fails when a counter moves outside its edges' transaction, when a message counts that was applied
+/// before, when the word that comes last wins, when an undone edge leaves no tombstone.
+#[tokio::test]
+async fn a_thousand_likes_and_unlikes_count_exactly() {
+    let stage = confused("LikesQueue").await;
+    let author = stage.world.user("author");
+    let mut posts = Vec::new();
+    for _ in 0..5 {
+        posts.push(author.post_id("like me").await);
+    }
+    let users: Vec<User> = (0..200).map(|_| stage.world.user("liker")).collect();
+    let pairs = (0..users.len()).flat_map(|user| (0..posts.len()).map(move |post| (user, post)));
+    futures::stream::iter(pairs.clone())
+        .for_each_concurrent(AT_ONCE, |(user, post)| {
+            let (by, on) = (&users[user], &posts[post]);
+            async move {
+                if ends_well(user, post) {
+                    by.unlike(on).await;
+                    by.like(on).await;
+                } else {
+                    by.like(on).await;
+                    by.unlike(on).await;
+                }
+            }
+        })
+        .await;
+    // What the cache knows from before must not stay.
+    author.feed(5).await;
+    deliver_and_kill(&stage, "LikesQueue", "like-consumer", [2, 5, 9]).await;
+
+    stage.assert_exact(&[author.id.clone()], &posts).await;
+    let shown: HashMap<String, u64> =
+        author.feed(5).await.iter().map(|post| (super::backstage::id_of(post), post["likes"].as_u64().unwrap())).collect();
+    for (at, post) in posts.iter().enumerate() {
+        let liked = (0..users.len()).filter(|&user| ends_well(user, at)).map(|user| users[user].id.clone());
+        let liked: HashSet<String> = liked.collect();
+        let (count, by) = stage.likes_of(post).await;
+        assert_eq!(by, liked, "the last words on {post}");
+        assert_eq!(count, liked.len());
+        assert_eq!(shown[post], 100, "in the feed");
+        for user in [0, 1, 198, 199] {
+            let seen = users[user].read_post(post).await;
+            assert_eq!((seen["likes"].as_u64(), seen["liked"].as_bool()), (Some(100), Some(ends_well(user, at))));
+        }
+    }
+}
+
+/// The same of follows, among 25 users who all follow and unfollow one another.
+///
+/// Fails as the test of likes does, and when both lists of a follow are not written together, or
+/// when one batch moves two counters of one user.
+#[tokio::test]
+async fn follows_and_unfollows_count_exactly() {
+    let stage = confused("FollowsQueue").await;
+    let users: Vec<User> = (0..25).map(|_| stage.world.user("friend")).collect();
+    let pairs = (0..users.len()).flat_map(|a| (0..users.len()).map(move |b| (a, b)));
+    let pairs: Vec<_> = pairs.filter(|(a, b)| a != b && (a * 7 + b) % 3 != 0).collect();
+    futures::stream::iter(pairs.clone())
+        .for_each_concurrent(AT_ONCE, |(a, b)| {
+            let (by, whom) = (&users[a], &users[b]);
+            async move {
+                if ends_well(a, b) {
+                    by.unfollow(whom).await;
+                    by.follow(whom).await;
+                } else {
+                    by.follow(whom).await;
+                    by.unfollow(whom).await;
+                }
+            }
+        })
+        .await;
+    deliver_and_kill(&stage, "FollowsQueue", "follow-consumer", [2, 4, 7]).await;
+
+    let ids: Vec<String> = users.iter().map(|user| user.id.clone()).collect();
+    stage.assert_exact(&ids, &[]).await;
+    for (which, user) in users.iter().enumerate() {
+        let expected = |mine: bool| -> HashSet<String> {
+            let edges = pairs.iter().filter(|(a, b)| ends_well(*a, *b) && which == if mine { *a } else { *b });
+            edges.map(|(a, b)| ids[if mine { *b } else { *a }].clone()).collect()
+        };
+        for (list, expected) in [("following", expected(true)), ("followers", expected(false))] {
+            let listed = user.walk_ids(&format!("/v1/users/{}/{list}", user.id), 7).await;
+            assert_eq!(listed.len(), expected.len(), "{list} of {}", user.id);
+            assert_eq!(listed.into_iter().collect::<HashSet<_>>(), expected, "{list} of {}", user.id);
+            assert_eq!(user.me().await[list], expected.len());
+        }
+    }
+}

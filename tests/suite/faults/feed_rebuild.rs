@@ -1,0 +1,155 @@
+//! Rules 3 and 5: a feed that is rebuilt while others post, follow and read.
+
+use futures::future::join_all;
+use purrline::cache::{Feed, Rebuild};
+use purrline::domain::{PostId, UserId, Version};
+use purrline_local::Service;
+use serde_json::json;
+
+use super::backstage::Backstage;
+use super::{followers_of, stage};
+use crate::support::User;
+
+fn id(post: &str) -> PostId {
+    PostId::parse(post).unwrap()
+}
+
+/// What comes between the start and the end of a rebuild, each in turn. Fails when a fan-out passes
+/// by a feed that is being rebuilt, or a rebuild ends that a follow, or an emptied cache, undid.
+#[tokio::test]
+async fn whatever_comes_between_is_in_the_rebuilt_feed() {
+    let stage = stage().await;
+    let cache = stage.cache().await;
+    let (me, author) = (UserId::parse("somebody").unwrap(), UserId::parse("author").unwrap());
+    let [old, new, newer] = ["0000000000001", "0000000000002", "0000000000003"].map(id);
+    let begin = async || match cache.begin_rebuild(&me).await.unwrap() {
+        Rebuild::Ours(lease) => lease,
+        other => panic!("{other:?}"),
+    };
+    let feed = async || match cache.feed(&me).await.unwrap() {
+        Feed::Here(window) => window.ids().to_vec(),
+        Feed::Gone => panic!("gone"),
+    };
+    let authors = std::slice::from_ref(&author);
+
+    // A feed that is nowhere is not pushed onto.
+    cache.push(newer, std::slice::from_ref(&me)).await.unwrap();
+    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
+    // A push, twice, and in disorder.
+    let lease = begin().await;
+    for post in [newer, new, newer] {
+        cache.push(post, std::slice::from_ref(&me)).await.unwrap();
+    }
+    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone, "shown before it is whole");
+    assert_eq!(cache.begin_rebuild(&me).await.unwrap(), Rebuild::Others);
+    assert!(cache.finish_rebuild(&me, &lease, &[old], authors).await.unwrap());
+    assert_eq!(feed().await, [newer, new, old]);
+    assert_eq!(cache.begin_rebuild(&me).await.unwrap(), Rebuild::Done);
+    // A follow.
+    cache.forget_feeds(&[me.clone()].into()).await.unwrap();
+    let lease = begin().await;
+    cache.forget_feeds(&[me.clone()].into()).await.unwrap();
+    assert!(!cache.finish_rebuild(&me, &lease, &[old], authors).await.unwrap(), "of before the follow");
+    // A follow, and somebody else's rebuild after it.
+    let late = begin().await;
+    cache.forget_feeds(&[me.clone()].into()).await.unwrap();
+    let lease = begin().await;
+    assert!(!cache.finish_rebuild(&me, &late, &[old], &[]).await.unwrap());
+    assert!(cache.finish_rebuild(&me, &lease, &[new], authors).await.unwrap());
+    assert_eq!(feed().await, [new]);
+    // An emptied cache.
+    cache.forget_feeds(&[me.clone()].into()).await.unwrap();
+    let lease = begin().await;
+    stage.world.flush_cache().await.unwrap();
+    assert!(!cache.finish_rebuild(&me, &lease, &[old], authors).await.unwrap());
+    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
+    // Only half of what belongs to a feed.
+    let lease = begin().await;
+    assert!(cache.finish_rebuild(&me, &lease, &[old], authors).await.unwrap());
+    for key in stage.keys().await.iter().filter(|key| key.starts_with(b"following")) {
+        stage.evict(key).await;
+    }
+    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
+}
+
+fn follow(by: &User, whom: &User, on: bool) -> String {
+    let at = Version::now().micros();
+    json!({ "v": 1, "follower": by.id, "followee": whom.id, "follow": on, "at": at }).to_string()
+}
+
+/// Readers, fan-outs and follows at once, on a feed that has just gone, over and over. Fails when a
+/// rebuild loses what was pushed or followed while it read the store.
+#[tokio::test]
+async fn a_rebuild_racing_with_fan_out_and_follows_loses_nothing() {
+    let stage = stage().await;
+    for queue in ["FanOutQueue", "FollowsQueue"] {
+        stage.world.pause_queue(queue).await.unwrap();
+    }
+    let (author, other) = (stage.world.user("author"), stage.world.user("other"));
+    let reader = stage.world.user("reader");
+    let theirs = other.post_id("of the other").await;
+    let mut posts: Vec<String> = Vec::new();
+    assert!(stage.deliver("follow-consumer", &[follow(&reader, &author, true)]).await.is_empty());
+    let feeds = stage.feeds().await;
+    let me = UserId::parse(&reader.id).unwrap();
+    for round in 0..120 {
+        let gone = format!("{{{}}}", reader.id);
+        for key in stage.keys().await.iter().filter(|key| String::from_utf8_lossy(key).contains(&gone)) {
+            stage.evict(key).await;
+        }
+        let followed = round % 2 == 0;
+        let page = async || {
+            let page = feeds.page(&me, None, 100).await.unwrap();
+            let ids: Vec<PostId> = page.posts.iter().map(|post| post.id).collect();
+            assert!(ids.is_sorted_by(|a, b| a > b), "round {round}: {ids:?}");
+            ids
+        };
+        let write = async {
+            posts.insert(0, author.post_id("new").await);
+            let fan_out = stage.take("FanOutQueue").await;
+            assert!(stage.deliver("fan-out", &fan_out).await.is_empty());
+        };
+        let word = follow(&reader, &other, followed);
+        let follows = async { assert!(stage.deliver("follow-consumer", &[word.clone()]).await.is_empty()) };
+        futures::join!(page(), page(), write, page(), follows, reader.feed(3));
+        let mut expected: Vec<&str> = posts.iter().take(100).map(String::as_str).collect();
+        if followed && posts.len() < 100 {
+            expected.push(&theirs);
+        }
+        expected.sort_unstable_by(|a, b| b.cmp(a));
+        let shown = reader.feed_ids(100).await;
+        assert_eq!(shown, expected, "round {round}");
+    }
+}
+
+/// Fifty at once ask for a feed that is gone: it is read from the store once. Fails when everybody
+/// who finds it gone rebuilds it.
+#[tokio::test]
+async fn fifty_readers_of_a_gone_feed_rebuild_it_once() {
+    let stage = stage().await;
+    let authors: Vec<User> = (0..4).map(|_| stage.world.user("author")).collect();
+    let reader = followers_of(&stage, &authors[0], 1).await.remove(0);
+    for author in &authors {
+        reader.follow(author).await;
+        author.post("meow").await;
+    }
+    stage.world.drained().await;
+    // All processes are there, and connected.
+    join_all((0..50).map(|_| reader.feed(1))).await;
+    stage.world.flush_cache().await.unwrap();
+    stage.world.reset_calls();
+    let feeds = join_all((0..50).map(|_| reader.feed_ids(10))).await;
+    for feed in &feeds {
+        assert_eq!((feed.len(), feed), (4, &feeds[0]));
+    }
+    assert_eq!(queries(&stage), 1 + 5, "whom the reader follows, and five lists of posts: {:?}", stage.world.calls());
+    // And none, once it is there.
+    reader.feed_ids(10).await;
+    assert_eq!(queries(&stage), 6);
+}
+
+fn queries(stage: &Backstage) -> u64 {
+    let calls = stage.world.calls();
+    let queries = calls.iter().filter(|(call, _)| call.function == "feed" && call.service == Service::Tables && call.operation == "Query");
+    queries.map(|(_, count)| count).sum()
+}

@@ -1,0 +1,127 @@
+//! Rule 5: the cache is disposable.
+
+use std::time::Instant;
+
+use purrline_local::{Outage, Service};
+
+use super::backstage::{Backstage, id_of};
+use super::{LONGEST, refused, stage};
+use crate::support::{User, eventually};
+
+/// A reader who follows three authors with 13 posts each; all posts, newest first.
+async fn filled(stage: &Backstage) -> (User, Vec<User>, Vec<String>) {
+    let authors: Vec<User> = (0..3).map(|_| stage.world.user("author")).collect();
+    let reader = stage.world.user("reader");
+    for author in &authors {
+        reader.follow(author).await;
+    }
+    let mut posts = Vec::new();
+    for _ in 0..13 {
+        for author in &authors {
+            posts.insert(0, author.post_id("meow").await);
+        }
+    }
+    stage.world.drained().await;
+    (reader, authors, posts)
+}
+
+/// Walks the feed, and lets something happen after each page.
+async fn walk_while(reader: &User, size: usize, mut happens: impl AsyncFnMut(usize)) -> Vec<String> {
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    for pages in 0.. {
+        let (page, next) = reader.page(&format!("/v1/feed?limit={size}{cursor}")).await;
+        ids.extend(page.iter().map(id_of));
+        happens(pages).await;
+        match next {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    ids
+}
+
+/// The bar: emptied in the middle of paging, wholly or key by key, the walk yields each post once and
+/// in order. Fails when a position means something only to the cache.
+#[tokio::test]
+async fn emptied_while_paging_each_post_comes_once() {
+    let stage = stage().await;
+    let (reader, authors, posts) = filled(&stage).await;
+    for size in [1, 4, 7, 20] {
+        let walked = walk_while(&reader, size, async |_| stage.world.flush_cache().await.unwrap()).await;
+        assert_eq!(walked, posts, "emptied after every {size}");
+        let evict = async |pages: usize| {
+            let keys = stage.keys().await;
+            for key in keys.iter().skip(pages % 3).step_by(3) {
+                stage.evict(key).await;
+            }
+        };
+        assert_eq!(walk_while(&reader, size, evict).await, posts, "a third gone after every {size}");
+    }
+    // While others post, too: what was there all along comes once.
+    let walked = walk_while(&reader, 5, async |_| {
+        authors[0].post("meanwhile").await;
+        stage.world.flush_cache().await.unwrap();
+    })
+    .await;
+    assert_eq!(walked, posts);
+}
+
+/// Killed, hanging, or refusing: reads are right, and in time; what can't be done without it says so;
+/// and once it is back all is right. Fails when a read needs the cache, when a deletion is answered
+/// that the cache has not heard of, or when a consumer skips the cache.
+#[tokio::test]
+async fn without_a_cache_answers_stay_right() {
+    let stage = stage().await;
+    let (reader, authors, mut posts) = filled(&stage).await;
+    for how in ["killed", "stopped", "closed"] {
+        reader.feed(10).await;
+        match how {
+            "killed" => stage.world.kill_cache().await.unwrap(),
+            "stopped" => stage.world.pause_cache().unwrap(),
+            _ => stage.world.stop_service(Service::Cache, Outage::Closed),
+        }
+        let started = Instant::now();
+        assert_eq!(reader.feed_ids(100).await, posts, "{how}");
+        assert!(started.elapsed() < LONGEST, "{how}: {:?}", started.elapsed());
+        assert_eq!(walk_while(&reader, 20, async |_| ()).await, posts, "{how}");
+        let new = authors[0].post_id("without a cache").await;
+        let gone = posts.remove(0);
+        let by = deleter(&authors, &reader, &gone).await;
+        refused(how, by.delete(&format!("/v1/posts/{gone}"))).await;
+        by.get(&format!("/v1/posts/{gone}")).await.problem(404);
+        reader.like(&posts[0]).await;
+        reader.unfollow(&authors[1]).await;
+        match how {
+            "killed" => stage.world.start_cache().await.unwrap(),
+            "stopped" => stage.world.resume_cache().unwrap(),
+            _ => stage.world.resume_service(Service::Cache),
+        }
+        // Sent again it heals: 204, or 404 if fan-out was faster to tell the cache.
+        let again = by.delete(&format!("/v1/posts/{gone}")).await;
+        assert!([204, 404].contains(&again.status), "{how}: {}", again.text());
+        stage.heal().await;
+        posts.insert(0, new);
+        let without: Vec<String> = not_by(&reader, &authors[1], &posts).await;
+        let feed = async || (reader.feed_ids(100).await == without).then_some(());
+        eventually(&format!("the feed is right after it was {how}"), feed).await;
+        let liked = reader.read_post(&posts[1]).await;
+        assert_eq!(liked["liked"], true, "{how}");
+        reader.follow(&authors[1]).await;
+        stage.world.drained().await;
+        assert_eq!(reader.walk_ids("/v1/feed", 9).await, posts, "{how}");
+        let status = stage.world.status().await.unwrap();
+        assert!(status.queues.values().all(|queue| queue.dead_letters == 0), "{how}: {status:#?}");
+    }
+}
+
+/// Who wrote it.
+async fn deleter(authors: &[User], reader: &User, post: &str) -> User {
+    let post = reader.read_post(post).await;
+    authors.iter().find(|author| post["author"]["id"] == *author.id).unwrap().clone()
+}
+
+/// Those of these posts that somebody else wrote.
+async fn not_by(reader: &User, author: &User, posts: &[String]) -> Vec<String> {
+    let theirs = reader.walk_ids(&format!("/v1/users/{}/posts", author.id), 100).await;
+    posts.iter().filter(|post| !theirs.contains(post)).cloned().collect()
+}

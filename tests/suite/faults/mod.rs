@@ -1,0 +1,64 @@
+//! Each rule of design.md, with faults injected into the real binaries. Every test says which breaking
+//! change makes it fail.
+
+pub(crate) mod backstage;
+
+mod consumers_die;
+mod deleted_is_gone;
+mod edges_exact;
+mod feed_rebuild;
+mod large_fan_out;
+mod lost_cache;
+mod outages;
+mod poison;
+mod post_or_nothing;
+mod sign_in_keys;
+mod timeouts;
+mod write_cost;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use purrline_local::Options;
+
+use crate::support::{Reply, User, World};
+use backstage::Backstage;
+
+/// The longest that any function behind the load balancer may take.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Options of a stack on which what failed is tried again soon.
+fn impatient() -> Options {
+    World::options()
+        .parameter("OutboxSeconds", "1")
+        .parameter("ConsumerTimeoutSeconds", "3")
+        .parameter("VisibilityTimeoutSeconds", "3")
+}
+
+/// Such a stack, and the view from behind it.
+async fn stage() -> Backstage {
+    Backstage::of(&World::with(impatient()).await).await
+}
+
+/// So many users who follow this one, with their feeds in the cache.
+async fn followers_of(stage: &Backstage, author: &User, count: usize) -> Vec<User> {
+    let followers: Vec<User> = (0..count).map(|_| stage.world.user("follower")).collect();
+    for follower in &followers {
+        follower.follow(author).await;
+    }
+    stage.world.drained().await;
+    for follower in &followers {
+        follower.feed(1).await;
+    }
+    followers
+}
+
+/// Fails unless a dependency that is down is answered as api.md says, and soon.
+async fn refused(what: &str, request: impl Future<Output = Reply>) {
+    let started = Instant::now();
+    let reply = request.await;
+    assert!(started.elapsed() < LONGEST, "{what} took {:?}", started.elapsed());
+    reply.problem(503);
+    let after: u32 = reply.header("retry-after").unwrap_or_else(|| panic!("{what}: no Retry-After")).parse().unwrap();
+    assert!((1..=60).contains(&after), "{what}: Retry-After {after}");
+}

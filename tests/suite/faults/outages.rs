@@ -1,0 +1,121 @@
+//! Dependencies that are down: 503 with Retry-After, in time, and nothing that was promised is lost.
+
+use std::time::Duration;
+
+use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
+use reqwest::Method;
+use serde_json::json;
+
+use super::{followers_of, refused, stage};
+
+const OUTAGES: [Outage; 3] = [Outage::Closed, Outage::Unavailable, Outage::Hang];
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
+
+/// Queues down: posts are answered 201 and heal, likes and follows are refused. Fails when a post
+/// depends on the queue, or a like is answered that no queue has.
+#[tokio::test]
+async fn without_queues_posts_are_kept_and_likes_refused() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let reader = followers_of(&stage, &author, 1).await.remove(0);
+    let mut posts = Vec::new();
+    for outage in OUTAGES {
+        stage.world.stop_service(Service::Queues, outage);
+        let any = "/v1/posts/0000000000001/like";
+        let (post, ..) = futures::join!(
+            author.post_id("queues are down"),
+            refused("like", reader.put(any)),
+            refused("unlike", reader.delete(any)),
+            refused("follow", reader.put("/v1/users/anybody/follow")),
+            refused("unfollow", reader.delete("/v1/users/anybody/follow")),
+        );
+        posts.insert(0, post);
+        stage.world.resume_service(Service::Queues);
+        stage.heal().await;
+        assert_eq!(reader.walk_ids("/v1/feed", 10).await, posts, "{outage:?}");
+        reader.like(&posts[0]).await;
+        stage.world.drained().await;
+        assert_eq!(reader.feed(1).await[0]["likes"], 1);
+    }
+}
+
+/// Tables down: whatever needs them is refused, in time. Fails when an error of the store becomes a
+/// 500, a timeout, or a crash.
+#[tokio::test]
+async fn without_tables_everything_is_refused_in_time() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let post = author.post_id("before").await;
+    let path = format!("/v1/posts/{post}");
+    let lists = ["posts", "followers", "following"].map(|list| format!("/v1/users/{}/{list}", author.id));
+    let (text, upload) = (json!({ "text": "x" }), json!({ "content_type": "image/jpeg", "size": 1 }));
+    stage.world.drained().await;
+    for outage in OUTAGES {
+        stage.world.stop_service(Service::Tables, outage);
+        let create = author.request(Method::POST, "/v1/posts").header("idempotency-key", "k").json(&text);
+        futures::join!(
+            refused("post once", author.send(create)),
+            refused("edit", author.change(&path, &text)),
+            refused("delete", author.delete(&path)),
+            refused("read", author.get(&path)),
+            refused("list", author.get(&lists[0])),
+            refused("me", author.get("/v1/me")),
+            refused("user", author.get("/v1/users/somebody")),
+            refused("followers", author.get(&lists[1])),
+            refused("following", author.get(&lists[2])),
+            refused("feed", author.get("/v1/feed")),
+            refused("upload once", author.create_once("/v1/uploads", "k", &upload)),
+        );
+        refused("post", author.create("/v1/posts", &text)).await;
+        // These need no table.
+        author.like(&post).await;
+        author.get("/v1/health").await.expect(200);
+        stage.world.resume_service(Service::Tables);
+        stage.heal().await;
+        assert_eq!(author.read_post(&post).await["text"], "before", "{outage:?}");
+        assert_eq!(author.walk_ids(&lists[0], 10).await, [post.as_str()]);
+        assert_eq!(author.feed(5).await[0]["likes"], 1, "{outage:?}");
+    }
+}
+
+/// The bucket down: posts with an image are refused, others are not. Fails when a post waits for the
+/// bucket it doesn't need.
+#[tokio::test]
+async fn without_the_bucket_only_images_are_refused() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let image = author.upload("image/jpeg", JPEG).await;
+    for outage in OUTAGES {
+        stage.world.stop_service(Service::Bucket, outage);
+        let with_image = json!({ "text": "look", "images": [image] });
+        futures::join!(refused("post", author.create("/v1/posts", &with_image)), async {
+            author.post("no image").await;
+            author.create("/v1/uploads", &json!({ "content_type": "image/png", "size": 5 })).await.expect(201);
+        });
+        stage.world.resume_service(Service::Bucket);
+    }
+    let posts = author.walk("/v1/feed", 10).await;
+    stage.heal().await;
+    assert!(posts.iter().all(|post| post["text"] == "no image"), "{posts:#?}");
+}
+
+/// The bucket fails when a post's image is to be kept: the post is answered, and `sweep` sees to it
+/// that the image outlives the expiry of unused uploads. Fails when only the writer keeps images.
+#[tokio::test]
+async fn an_image_that_was_not_kept_is_kept_by_sweep() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let (used, unused) = (author.upload("image/jpeg", JPEG).await, author.upload("image/jpeg", JPEG).await);
+    let rule = FaultRule::new(When::Before, FaultAction::Status(500)).function("post-write").service(Service::Bucket);
+    let rules = ["DeleteObjectTagging", "PutObjectTagging"].map(|name| rule.clone().operation(name).times(u64::MAX));
+    let faults = rules.map(|rule| stage.world.on_call(rule).unwrap());
+    author.create("/v1/posts", &json!({ "images": [used] })).await.expect(201);
+    assert!(faults.iter().any(|fault| fault.fired() > 0));
+    stage.world.clear_faults();
+    stage.world.drained().await;
+    assert_eq!(stage.unfinished().await.len(), 1, "fanned out, though its image isn't kept");
+    stage.heal().await;
+    assert_eq!(stage.world.expire_objects(Duration::from_secs(30 * 24 * 3600)).await.unwrap(), 1);
+    let read = async |key: &str| author.get(&format!("/media/{key}")).await.status;
+    assert_eq!((read(&used).await, read(&unused).await), (200, 404));
+}

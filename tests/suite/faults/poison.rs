@@ -1,0 +1,149 @@
+//! Rule 6: a bad message hurts nobody else.
+
+use purrline::domain::Version;
+use purrline_local::{FaultAction, FaultRule, Service, When};
+use serde_json::{Value, json};
+
+use super::backstage::Backstage;
+use super::{followers_of, impatient};
+use crate::support::{User, World, eventually};
+
+const QUEUES: [(&str, &str); 3] =
+    [("LikesQueue", "like-consumer"), ("FollowsQueue", "follow-consumer"), ("FanOutQueue", "fan-out")];
+
+/// Bad in every way, made from a good one.
+fn poison(good: &Value) -> Vec<String> {
+    let mut bad: Vec<String> = ["not json", " ", "{", "null", "[]", "7", "\"text\"", "{}", "{\"v\":1}"].map(str::to_owned).into();
+    bad.push("[".repeat(20_000));
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut message = good.clone();
+        change(&mut message);
+        message.to_string()
+    };
+    bad.push(with(&|message| message["v"] = json!(2)));
+    bad.push(with(&|message| message["v"] = json!("1")));
+    bad.push(with(&|message| message["padding"] = json!("x".repeat(200 * 1024))));
+    for field in good.as_object().unwrap().keys().filter(|field| *field != "v") {
+        bad.push(with(&|message| drop(message.as_object_mut().unwrap().remove(field))));
+        bad.push(with(&|message| message[field] = json!({ "of": ["another", "kind"] })));
+        bad.push(with(&|message| message[field] = json!("#!")));
+    }
+    bad
+}
+
+async fn scene() -> (Backstage, User, User, String) {
+    let options = impatient().parameter("ConsumerTimeoutSeconds", "2").parameter("VisibilityTimeoutSeconds", "2");
+    let stage = Backstage::of(&World::with(options).await).await;
+    let author = stage.world.user("author");
+    let reader = followers_of(&stage, &author, 1).await.remove(0);
+    let post = author.post_id("good").await;
+    stage.world.drained().await;
+    (stage, author, reader, post)
+}
+
+fn good(user: &str, author: &User, post: &str) -> [Value; 3] {
+    let at = Version::now().micros();
+    [
+        json!({ "v": 1, "user": user, "post": post, "like": true, "at": at }),
+        json!({ "v": 1, "follower": user, "followee": author.id, "follow": true, "at": at }),
+        json!({ "v": 1, "post": post, "rev": 0 }),
+    ]
+}
+
+/// In one batch, by hand: exactly the bad ones are reported. Fails when one body that can't be read
+/// fails its batch, or is taken for handled.
+#[tokio::test]
+async fn only_the_bad_ones_of_a_batch_are_reported() {
+    let (stage, author, _, post) = scene().await;
+    let (first, last) = (good("first", &author, &post), good("last", &author, &post));
+    for (at, (_, consumer)) in QUEUES.iter().enumerate() {
+        let bad = poison(&first[at]);
+        let mut batch = vec![first[at].to_string()];
+        batch.extend(bad.clone());
+        batch.push(last[at].to_string());
+        let mut failed = stage.deliver(consumer, &batch).await;
+        failed.sort_unstable();
+        let unreported: Vec<_> = (1..=bad.len()).filter(|at| !failed.contains(at)).map(|at| bad[at - 1].clone()).collect();
+        assert_eq!(failed, (1..=bad.len()).collect::<Vec<_>>(), "{consumer} took {unreported:?}");
+        assert_eq!(stage.deliver(consumer, &bad).await.len(), bad.len(), "{consumer}: nothing but bad ones");
+    }
+    assert_eq!(stage.deliver("like-consumer", &[]).await, Vec::<usize>::new(), "an empty batch");
+    assert_eq!(stage.likes_of(&post).await.0, 2);
+    stage.assert_exact(&[author.id.clone()], &[post]).await;
+    assert_eq!(author.me().await["followers"], 3);
+}
+
+/// By the queues: the good ones are applied once, the bad ones rest in the dead-letter queues after
+/// their tries, and rest there again when they are replayed. Fails when a failed batch takes good
+/// ones along, or a bad one is dropped.
+#[tokio::test]
+async fn bad_messages_rest_in_the_dead_letter_queue() {
+    let (stage, author, reader, post) = scene().await;
+    let samples = good("sample", &author, &post);
+    let mut expected = [0; 3];
+    for (at, (queue, _)) in QUEUES.iter().enumerate() {
+        // SQS takes no more than 256 KiB a call.
+        let bad: Vec<String> = poison(&samples[at]);
+        expected[at] = u64::try_from(bad.len()).unwrap();
+        for (number, bad) in bad.chunks(1).enumerate() {
+            stage.send(queue, bad).await;
+            stage.send(queue, &[good(&format!("user-{number}"), &author, &post)[at].to_string()]).await;
+        }
+    }
+    let new = author.post_id("among the bad ones").await;
+    let resting = async || {
+        let status = stage.world.status().await.unwrap();
+        let dead = QUEUES.map(|(queue, _)| {
+            let name = &stage.world.plan().queue(queue).unwrap().name;
+            status.queues[name].dead_letters
+        });
+        (dead == expected).then_some(())
+    };
+    eventually("the bad ones rest", resting).await;
+    stage.world.drained().await;
+    let users = usize::try_from(expected[0]).unwrap();
+    assert_eq!(stage.likes_of(&post).await.0, users);
+    assert_eq!(author.me().await["followers"], 1 + expected[1]);
+    stage.assert_exact(&[author.id.clone(), reader.id.clone()], std::slice::from_ref(&post)).await;
+    assert_eq!(reader.walk_ids("/v1/feed", 10).await, [new, post]);
+    assert!(stage.unfinished().await.is_empty());
+    let status = stage.world.status().await.unwrap();
+    for (_, consumer) in QUEUES {
+        assert_eq!(status.functions[consumer].errors, 0, "{consumer} died of one");
+    }
+    let moved = stage.world.redrive("LikesQueue").await.unwrap();
+    assert_eq!(u64::try_from(moved).unwrap(), expected[0]);
+    eventually("they rest again", resting).await;
+}
+
+/// Good messages that could not be handled for long rest there too, and are handled once what was
+/// broken is mended and they are replayed. Fails when dead letters lose what a replay needs.
+#[tokio::test]
+async fn dead_letters_are_handled_when_replayed() {
+    let (stage, author, reader, post) = scene().await;
+    let rules = [("like-consumer", "TransactWriteItems"), ("follow-consumer", "TransactWriteItems"), ("fan-out", "Query")];
+    for (consumer, operation) in rules {
+        let rule = FaultRule::new(When::Before, FaultAction::Status(500)).function(consumer);
+        stage.world.on_call(rule.service(Service::Tables).operation(operation).times(u64::MAX)).unwrap();
+    }
+    let other = stage.world.user("other");
+    reader.like(&post).await;
+    other.follow(&author).await;
+    let new = author.post_id("stuck").await;
+    let all_rest = async || {
+        let status = stage.world.status().await.unwrap();
+        status.queues.values().all(|queue| queue.dead_letters == 1).then_some(())
+    };
+    eventually("all rest", all_rest).await;
+    assert_eq!(reader.feed_ids(10).await, [post.as_str()]);
+    stage.world.clear_faults();
+    for (queue, _) in QUEUES {
+        assert_eq!(stage.world.redrive(queue).await.unwrap(), 1);
+    }
+    stage.world.drained().await;
+    let feed = reader.feed(10).await;
+    assert_eq!((&feed[0]["id"], &feed[1]["likes"], &feed[1]["liked"]), (&json!(new), &json!(1), &json!(true)));
+    assert_eq!(other.feed_ids(10).await, [new, post.clone()]);
+    stage.assert_exact(&[author.id.clone(), other.id.clone()], &[post]).await;
+    assert!(stage.unfinished().await.is_empty());
+}

@@ -1,0 +1,245 @@
+//! Rules 1 and 7: a post that was answered reaches everybody, one that was not is wholly there or not
+//! at all, and the same request sent again heals.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use purrline_local::{Delivery, FaultAction, FaultRule, Service, When};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::backstage::{Backstage, id_of};
+use super::{followers_of, impatient, stage};
+use crate::support::{User, World};
+
+const TRIES: usize = 100;
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
+
+/// What goes wrong at one try.
+#[derive(Debug, Clone)]
+enum Harm {
+    /// The client goes away after so many milliseconds.
+    Cut(u64),
+    /// The function is killed, or a call of it goes wrong.
+    Fault(FaultRule),
+    /// A message is lost.
+    Drop,
+}
+
+fn at(service: Service, operation: &str, when: When, action: FaultAction, times: u64) -> Harm {
+    let rule = FaultRule::new(when, action).function("post-write").service(service);
+    Harm::Fault(if operation.is_empty() { rule } else { rule.operation(operation) }.times(times))
+}
+
+fn kill(operation: &str, when: When) -> Harm {
+    let rule = FaultRule::kill("post-write", 1, when);
+    Harm::Fault(rule.operation(operation))
+}
+
+/// Everything that may go wrong with a post, over and over; what takes long only once.
+fn harms() -> Vec<Harm> {
+    use FaultAction::{Delay, Disconnect, Hang, Status};
+    use Service::{Bucket, Queues, Tables};
+    use When::{After, Before};
+    let mut harms = Vec::new();
+    for nth in 1..=6 {
+        for when in [Before, After] {
+            harms.push(Harm::Fault(FaultRule::kill("post-write", nth, when)));
+        }
+    }
+    for when in [Before, After] {
+        harms.extend([kill("TransactWriteItems", when), kill("SendMessage", when)]);
+        for (service, operation) in [(Tables, "TransactWriteItems"), (Tables, ""), (Queues, ""), (Bucket, "")] {
+            harms.push(at(service, operation, when, Status(500), 1));
+            harms.push(at(service, operation, when, Status(503), u64::MAX));
+            harms.push(at(service, operation, when, Disconnect, 1));
+            harms.push(at(service, operation, when, Disconnect, u64::MAX));
+        }
+    }
+    harms.push(at(Tables, "TransactWriteItems", After, Delay(Duration::from_millis(300)), 1));
+    let slow = [
+        at(Tables, "TransactWriteItems", After, Hang, 1),
+        at(Queues, "", Before, Hang, u64::MAX),
+        at(Bucket, "DeleteObjectTagging", Before, Hang, u64::MAX),
+    ];
+    let often = TRIES - slow.len();
+    let cuts = (0..often).map(|at| Harm::Cut(u64::try_from(at % 12).unwrap()));
+    let mut mixed: Vec<Harm> = harms.into_iter().zip(cuts).flat_map(|(harm, cut)| [harm, cut]).collect();
+    mixed.push(Harm::Drop);
+    let mut harms: Vec<Harm> = mixed.into_iter().cycle().take(often).collect();
+    harms.extend(slow);
+    harms
+}
+
+/// The request of a try: the key and the body are its own. Some have an image.
+fn request(author: &User, image: &str, number: usize) -> RequestBuilder {
+    let mut body = json!({ "text": format!("try {number}") });
+    if number % 3 == 0 {
+        body["images"] = json!([image]);
+    }
+    author.request(Method::POST, "/v1/posts").header("idempotency-key", format!("try-{number}")).json(&body)
+}
+
+/// Sends it while harm is done. The post that was answered, if one was.
+async fn attempt(stage: &Backstage, author: &User, image: &str, number: usize, harm: Harm) -> Option<String> {
+    let sent = author.try_send(request(author, image, number));
+    let reply = match harm {
+        Harm::Cut(after) => tokio::time::timeout(Duration::from_millis(after), sent).await.ok()?.unwrap(),
+        Harm::Drop => {
+            stage.world.deliver("FanOutQueue", Delivery::default().dropping(|_| true)).unwrap();
+            let reply = sent.await.unwrap();
+            stage.world.drained().await;
+            stage.world.deliver("FanOutQueue", Delivery::default()).unwrap();
+            reply
+        }
+        Harm::Fault(rule) => {
+            let killing = rule.action == FaultAction::KillCaller;
+            let fault = stage.world.on_call(rule.clone()).unwrap();
+            let reply = sent.await.unwrap();
+            fault.clear();
+            match reply.status {
+                201 => {}
+                // What the load balancer says when the function dies.
+                502 => assert!(killing && fault.fired() > 0, "{rule:?}: {}", reply.text()),
+                _ => {
+                    reply.problem(503);
+                    assert!(reply.header("retry-after").is_some(), "{rule:?}");
+                }
+            }
+            reply
+        }
+    };
+    (reply.status == 201).then(|| id_of(&reply.json()))
+}
+
+/// All posts of the author by their texts, after checking that whoever looks sees the same.
+async fn everywhere(author: &User, followers: &[User]) -> HashMap<String, String> {
+    let list = author.walk(&format!("/v1/users/{}/posts", author.id), 100).await;
+    let ids: Vec<String> = list.iter().map(id_of).collect();
+    assert_eq!(author.me().await["posts"], ids.len(), "the count of posts");
+    assert_eq!(author.walk_ids("/v1/feed", 33).await, ids, "the author's feed");
+    for follower in followers {
+        assert_eq!(follower.walk_ids("/v1/feed", 20).await, ids, "the feed of {}", follower.id);
+    }
+    for id in &ids {
+        author.read_post(id).await;
+    }
+    let by_text: HashMap<String, String> =
+        list.iter().map(|post: &Value| (post["text"].as_str().unwrap().to_owned(), id_of(post))).collect();
+    assert_eq!(by_text.len(), ids.len(), "a try is there twice: {list:#?}");
+    by_text
+}
+
+/// The bar of rule 1: in 100 tries an author is cut off, the function killed at any call, the store,
+/// the queue and the bucket answer 5xx, hang up or hang, a message is lost. Every 201 reaches every
+/// follower; every other try is wholly there or leaves nothing; sent again, each is there once.
+///
+/// Fails without the outbox mark, without `sweep`, when the mark is cleared early, when the post,
+/// its list entry, its count and its idempotency record are not one transaction, when a fan-out that
+/// wasn't queued fails the request.
+#[tokio::test]
+async fn a_post_is_wholly_there_or_not_at_all() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let followers = followers_of(&stage, &author, 3).await;
+    let image = author.upload("image/jpeg", JPEG).await;
+    let mut answered = HashMap::new();
+    for (number, harm) in harms().into_iter().enumerate() {
+        if let Some(id) = attempt(&stage, &author, &image, number, harm).await {
+            answered.insert(format!("try {number}"), id);
+        }
+    }
+    // One that was cut off may still run.
+    stage.heal().await;
+    let there = everywhere(&author, &followers).await;
+    for (text, id) in &answered {
+        assert_eq!(there.get(text), Some(id), "{text} was answered");
+    }
+    assert!(answered.len() > TRIES / 4, "only {} of {TRIES} were answered", answered.len());
+    assert!(there.len() < TRIES, "nothing ever failed");
+
+    for number in 0..TRIES {
+        let again = author.send(request(&author, &image, number)).await.expect(201);
+        let id = id_of(&again.json());
+        assert_eq!(again.header("location"), Some(format!("/v1/posts/{id}").as_str()));
+        if let Some(known) = there.get(&format!("try {number}")) {
+            assert_eq!(id, *known, "try {number} was there");
+        }
+    }
+    stage.heal().await;
+    assert_eq!(everywhere(&author, &followers).await.len(), TRIES);
+    stage.assert_exact(&[author.id.clone()], &[]).await;
+    println!("of {TRIES} tries {} were answered, {} were there, all after a retry", answered.len(), there.len());
+}
+
+/// Rule 7: the store does it, and the answer is lost on the way. Without an idempotency key too, the
+/// post is there once. Fails when a call that was tried again counts as a new one.
+#[tokio::test]
+async fn an_answer_lost_on_the_way_makes_no_second_post() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    for number in 1..=5 {
+        let rule = FaultRule::new(When::After, FaultAction::Disconnect).operation("TransactWriteItems");
+        let fault = stage.world.on_call(rule).unwrap();
+        author.post(&format!("once {number}")).await;
+        assert_eq!(fault.fired(), 1);
+        stage.heal().await;
+        let posts = author.walk_ids(&format!("/v1/users/{}/posts", author.id), 50).await;
+        assert_eq!(posts.len(), number);
+        assert_eq!(author.me().await["posts"], number);
+    }
+}
+
+/// Rule 1: fan-outs that are lost, come twice or in any order. Fails without the outbox.
+#[tokio::test]
+async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let followers = followers_of(&stage, &author, 3).await;
+    let mut posted = Vec::new();
+    for delivery in [
+        Delivery::default().duplicated(),
+        Delivery::default().shuffled(7).duplicated(),
+        Delivery::default().dropping(|_| true),
+    ] {
+        stage.world.pause_queue("FanOutQueue").await.unwrap();
+        for _ in 0..12 {
+            posted.insert(0, author.post_id("meow").await);
+        }
+        stage.world.deliver("FanOutQueue", delivery).unwrap();
+        stage.world.resume_queue("FanOutQueue").unwrap();
+        stage.world.drained().await;
+    }
+    stage.world.deliver("FanOutQueue", Delivery::default()).unwrap();
+    for follower in &followers {
+        assert_eq!(follower.walk_ids("/v1/feed", 10).await, posted[12..], "without those lost");
+    }
+    assert_eq!(stage.unfinished().await.len(), 12);
+    stage.heal().await;
+    for follower in &followers {
+        assert_eq!(follower.walk_ids("/v1/feed", 10).await, posted);
+    }
+}
+
+/// Rule 1 by the clock: what a crash left behind is due after `OutboxSeconds`, not before, and the
+/// schedule alone heals it. Fails when `sweep` sends again what isn't due, or nothing at all.
+#[tokio::test]
+async fn sweep_sends_again_what_is_due() {
+    let stage = Backstage::of(&World::with(impatient().parameter("OutboxSeconds", "2")).await).await;
+    let author = stage.world.user("author");
+    let reader = followers_of(&stage, &author, 1).await.remove(0);
+    stage.world.deliver("FanOutQueue", Delivery::default().dropping(|_| true)).unwrap();
+    let post = author.post_id("lost").await;
+    stage.world.drained().await;
+    stage.world.deliver("FanOutQueue", Delivery::default()).unwrap();
+    stage.world.run_schedule("sweep").await.unwrap();
+    stage.world.drained().await;
+    assert_eq!(reader.feed_ids(5).await, Vec::<String>::new(), "sent again before it was due");
+    crate::support::eventually("sweep heals it", async || {
+        stage.world.run_schedule("sweep").await.unwrap();
+        stage.world.drained().await;
+        (reader.feed_ids(5).await == [post.as_str()]).then_some(())
+    })
+    .await;
+    assert!(stage.unfinished().await.is_empty());
+}

@@ -1,0 +1,78 @@
+//! The sign-in provider's keys out of reach.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::{impatient, refused};
+use crate::support::{World, eventually};
+
+const REFUSES: u8 = 0;
+const HANGS: u8 = 1;
+const BREAKS: u8 = 2;
+const ANSWERS: u8 = 3;
+
+/// A provider that does as it is told.
+async fn provider() -> (String, Arc<AtomicU8>, tokio::sync::watch::Sender<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let mode = Arc::new(AtomicU8::new(REFUSES));
+    let (keys, known) = tokio::sync::watch::channel(String::new());
+    let told = Arc::clone(&mode);
+    tokio::spawn(async move {
+        let mut hanging = Vec::new();
+        while let Ok((mut socket, _)) = listener.accept().await {
+            match told.load(Ordering::SeqCst) {
+                REFUSES => drop(socket),
+                HANGS => hanging.push(socket),
+                mode => {
+                    let body = if mode == BREAKS { "{\"keys\": 7}".to_owned() } else { known.borrow().clone() };
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                    let mut request = [0; 4096];
+                    // Whoever hangs up gets no answer.
+                    let _ = socket.read(&mut request).await;
+                    let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
+                }
+            }
+        }
+    });
+    (url, mode, keys)
+}
+
+/// Every function answers 503 with Retry-After while it can't know, never 401 and never a hang; and
+/// recovers by itself. Fails when missing keys make a token invalid, or are given up for good.
+#[tokio::test]
+async fn keys_out_of_reach_are_no_bad_token() {
+    let (url, mode, keys) = provider().await;
+    let world = World::with(impatient().parameter("AuthJwksUrl", &url)).await;
+    keys.send_replace(world.sign_in().jwks().to_string());
+    let user = world.user("user");
+    let (text, image) = (json!({ "text": "x" }), json!({ "content_type": "image/png", "size": 5 }));
+    for how in [REFUSES, HANGS, BREAKS] {
+        mode.store(how, Ordering::SeqCst);
+        futures::join!(
+            refused("post", user.create("/v1/posts", &text)),
+            refused("read", user.get("/v1/posts/0000000000001")),
+            refused("like", user.put("/v1/posts/0000000000001/like")),
+            refused("follow", user.put("/v1/users/somebody/follow")),
+            refused("feed", user.get("/v1/feed")),
+            refused("me", user.get("/v1/me")),
+            refused("upload", user.create("/v1/uploads", &image)),
+        );
+        user.get("/v1/health").await.expect(200);
+        // What isn't a token at all needs no key.
+        user.with_token(Some("nonsense")).get("/v1/me").await.problem(401);
+        user.with_token(None).get("/v1/me").await.problem(401);
+    }
+    mode.store(ANSWERS, Ordering::SeqCst);
+    for path in ["/v1/me", "/v1/feed"] {
+        eventually("the keys are there", async || (user.get(path).await.status == 200).then_some(())).await;
+    }
+    // The keys last seen stay good.
+    mode.store(REFUSES, Ordering::SeqCst);
+    user.get("/v1/me").await.expect(200);
+    user.get("/v1/feed").await.expect(200);
+}

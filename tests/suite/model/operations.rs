@@ -1,0 +1,91 @@
+//! What may happen, in any order.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use purrline_local::When;
+
+/// How many users a case has.
+pub(super) const USERS: usize = 4;
+/// The most operations of a case.
+const OPERATIONS: usize = 60;
+
+/// A queue, and the function that takes its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Queue {
+    Likes,
+    Follows,
+    FanOut,
+}
+
+/// The process is killed at its n-th call, before or after it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Crash {
+    pub(super) nth: u64,
+    pub(super) when: When,
+}
+
+/// A change of a post.
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    Post(usize),
+    Edit(Index),
+    Delete(Index),
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+pub(super) enum Operation {
+    /// Somebody posts, edits, deletes; the function may be killed at it, and the caller may try again.
+    Write { what: Write, crash: Option<Crash>, again: bool },
+    Follow { by: usize, whom: usize, on: bool },
+    Like { by: usize, post: Index, on: bool },
+    /// The next page of the user's walk through the feed.
+    Read { by: usize, size: usize },
+    /// Any messages of a queue are delivered in any order; they may be delivered again later, and
+    /// the function may be killed at it.
+    Deliver { queue: Queue, messages: Vec<Index>, again: bool, crash: Option<Crash> },
+    EmptyCache,
+    /// One key of the cache goes.
+    Evict(Index),
+    Sweep,
+}
+
+fn crash(most: u64) -> impl Strategy<Value = Crash> {
+    (1..=most, prop_oneof![Just(When::Before), Just(When::After)]).prop_map(|(nth, when)| Crash { nth, when })
+}
+
+fn maybe_crash(most: u64) -> impl Strategy<Value = Option<Crash>> {
+    prop_oneof![6 => Just(None), 1 => crash(most).prop_map(Some)]
+}
+
+fn write() -> impl Strategy<Value = Write> {
+    prop_oneof![
+        4 => (0..USERS).prop_map(Write::Post),
+        1 => any::<Index>().prop_map(Write::Edit),
+        2 => any::<Index>().prop_map(Write::Delete),
+    ]
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let queue = prop_oneof![2 => Just(Queue::Likes), 3 => Just(Queue::Follows), 4 => Just(Queue::FanOut)];
+    let messages = prop::collection::vec(any::<Index>(), 1..6);
+    prop_oneof![
+        10 => (write(), maybe_crash(5), any::<bool>())
+            .prop_map(|(what, crash, again)| Operation::Write { what, crash, again }),
+        6 => (0..USERS, 0..USERS, prop::bool::weighted(0.7))
+            .prop_filter("nobody follows themselves", |(by, whom, _)| by != whom)
+            .prop_map(|(by, whom, on)| Operation::Follow { by, whom, on }),
+        4 => (0..USERS, any::<Index>(), prop::bool::weighted(0.7))
+            .prop_map(|(by, post, on)| Operation::Like { by, post, on }),
+        10 => (0..USERS, 1..4_usize).prop_map(|(by, size)| Operation::Read { by, size }),
+        10 => (queue, messages, prop::bool::weighted(0.3), maybe_crash(6))
+            .prop_map(|(queue, messages, again, crash)| Operation::Deliver { queue, messages, again, crash }),
+        1 => Just(Operation::EmptyCache),
+        3 => any::<Index>().prop_map(Operation::Evict),
+        1 => Just(Operation::Sweep),
+    ]
+}
+
+pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {
+    prop::collection::vec(operation(), 1..OPERATIONS)
+}

@@ -1,0 +1,95 @@
+//! The reference model: what posts, follows, likes and feeds mean, as simply as it can be said.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// A post's id: a later post's is greater.
+pub(super) type PostId = String;
+/// A user, by number.
+pub(super) type User = usize;
+
+/// A post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Post {
+    pub(super) author: User,
+    pub(super) text: String,
+}
+
+/// Somebody's last word on an edge, and when it was said.
+type Word = (i64, bool);
+
+/// All there is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Model {
+    posts: BTreeMap<PostId, Post>,
+    follows: HashMap<(User, User), Word>,
+    likes: HashMap<(User, PostId), Word>,
+}
+
+/// The latest word holds, in whatever order words come in.
+fn say<K: std::hash::Hash + Eq>(words: &mut HashMap<K, Word>, edge: K, at: i64, on: bool) {
+    let word = words.entry(edge).or_insert((at, on));
+    if at > word.0 {
+        *word = (at, on);
+    }
+}
+
+impl Model {
+    pub(super) fn post(&mut self, id: &str, author: User, text: &str) {
+        self.posts.insert(id.to_owned(), Post { author, text: text.to_owned() });
+    }
+
+    pub(super) fn follow(&mut self, follower: User, followee: User, at: i64, on: bool) {
+        say(&mut self.follows, (follower, followee), at, on);
+    }
+
+    pub(super) fn like(&mut self, user: User, post: &str, at: i64, on: bool) {
+        say(&mut self.likes, (user, post.to_owned()), at, on);
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<&Post> {
+        self.posts.get(id)
+    }
+
+    /// All posts, oldest first.
+    pub(super) fn posts(&self) -> impl Iterator<Item = (&PostId, &Post)> {
+        self.posts.iter()
+    }
+
+    pub(super) fn follows(&self, follower: User, followee: User) -> bool {
+        self.follows.get(&(follower, followee)).is_some_and(|word| word.1)
+    }
+
+    pub(super) fn likes(&self, user: User, post: &str) -> bool {
+        self.likes.get(&(user, post.to_owned())).is_some_and(|word| word.1)
+    }
+
+    pub(super) fn like_count(&self, post: &str) -> usize {
+        self.likes.iter().filter(|((_, liked), word)| liked == post && word.1).count()
+    }
+
+    pub(super) fn followers(&self, user: User) -> BTreeSet<User> {
+        let followers = self.follows.iter().filter(|((_, followee), word)| *followee == user && word.1);
+        followers.map(|((follower, _), _)| *follower).collect()
+    }
+
+    pub(super) fn following(&self, user: User) -> BTreeSet<User> {
+        let following = self.follows.iter().filter(|((follower, _), word)| *follower == user && word.1);
+        following.map(|((_, followee), _)| *followee).collect()
+    }
+
+    /// Whether the user's feed shows that author's posts.
+    pub(super) fn shows(&self, user: User, author: User) -> bool {
+        user == author || self.follows(user, author)
+    }
+
+    /// An author's posts, newest first.
+    pub(super) fn posts_of(&self, author: User) -> Vec<PostId> {
+        self.posts.iter().rev().filter(|(_, post)| post.author == author).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// A user's feed, newest first.
+    pub(super) fn feed(&self, user: User) -> Vec<PostId> {
+        let shown = self.posts.iter().rev().filter(|(_, post)| self.shows(user, post.author));
+        shown.map(|(id, _)| id.clone()).collect()
+    }
+}
