@@ -11,5 +11,7 @@
 )]
 
 mod contract;
+mod faults;
+mod model;
 mod replay;
 mod support;
