@@ -1,17 +1,21 @@
 //! Queue consumers and scheduled functions: one mechanism for all.
 //!
-//! A consumer says what its messages are and what handling a batch of them means; this module parses
+//! A consumer says what its messages are and what handling some of them means; this module parses
 //! each record, reports exactly the ids that failed (SQS brings those again, and after its tries rests
 //! them in the dead-letter queue), survives a panic, logs why, and answers before the deadline.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
-use lambda_runtime::{Context, LambdaEvent, service_fn};
+use futures::future::join_all;
+use lambda_runtime::{LambdaEvent, service_fn};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::deadline::time_left;
 
 /// The largest body that is parsed: this project's own messages are under a kilobyte.
 const MAX_BODY: usize = 16 * 1024;
@@ -37,12 +41,16 @@ pub struct Failed {
 }
 
 /// What a consumer does. Handling must be idempotent: SQS brings messages twice, and this module
-/// handles a batch again, message by message, when handling it as a whole panicked.
+/// handles messages again, in ever smaller groups, when handling them together panicked.
 pub trait Consumer: Sync {
     /// What its queue carries.
     type Message: DeserializeOwned + Clone + Send;
 
-    /// Handles a batch; answers the messages that were not handled.
+    /// How many messages are handled together. Groups are handled side by side, and one that is slow
+    /// or panics is reported alone.
+    const TOGETHER: usize;
+
+    /// Handles a group; answers the messages that were not handled.
     fn handle(
         &self,
         batch: Vec<Received<Self::Message>>,
@@ -69,7 +77,7 @@ pub fn failed<M>(batch: &[Received<M>], why: impl Fn(&M) -> Option<String>) -> V
 pub async fn run<C: Consumer>(consumer: C) -> Result<(), lambda_runtime::Error> {
     let consumer = &consumer;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        let failed = consume(consumer, event.payload, time_left(&event.context)).await;
+        let failed = consume(consumer, event.payload, time_left(&event.context, MARGIN)).await;
         let mut response = SqsBatchResponse::default();
         response.batch_item_failures = failed.into_iter().map(item_failure).collect();
         Ok::<_, lambda_runtime::Error>(response)
@@ -86,10 +94,12 @@ where
     let task = &task;
     lambda_runtime::run(service_fn(
         move |event: LambdaEvent<serde_json::Value>| async move {
-            task(time_left(&event.context)).await.map_err(|error| {
-                tracing::error!(%error, "the scheduled task failed");
-                lambda_runtime::Error::from(error)
-            })
+            task(time_left(&event.context, MARGIN))
+                .await
+                .map_err(|error| {
+                    tracing::error!(%error, "the scheduled task failed");
+                    lambda_runtime::Error::from(error)
+                })
         },
     ))
     .await
@@ -101,27 +111,14 @@ fn item_failure(failed: Failed) -> BatchItemFailure {
     failure
 }
 
-fn time_left(context: &Context) -> Duration {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Duration::from_millis(context.deadline)
-        .saturating_sub(now)
-        .saturating_sub(MARGIN)
-}
-
 /// Handles one event; answers what must come again.
 async fn consume<C: Consumer>(consumer: &C, event: SqsEvent, within: Duration) -> Vec<Failed> {
+    let deadline = Instant::now() + within;
     let received = event.records.len();
     let (batch, mut failed) = parse_all::<C::Message>(event.records);
-    let everything: Vec<String> = batch.iter().map(|message| message.id.clone()).collect();
-    match tokio::time::timeout(within, handle(consumer, batch)).await {
-        Ok(failures) => failed.extend(failures),
-        Err(_) => failed.extend(everything.into_iter().map(|id| Failed {
-            id,
-            why: "out of time".to_owned(),
-        })),
-    }
+    let groups = batch.chunks(C::TOGETHER.max(1));
+    let groups = groups.map(|group| handle(consumer, group.to_vec(), deadline).boxed());
+    failed.extend(join_all(groups).await.into_iter().flatten());
     for Failed { id, why } in &failed {
         tracing::warn!(message_id = id, why, "a message was not handled");
     }
@@ -153,30 +150,25 @@ fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>
     (batch, failed)
 }
 
-/// The batch as a whole; after a panic each message by itself, so that only the bad one is reported.
-async fn handle<C: Consumer>(consumer: &C, batch: Vec<Received<C::Message>>) -> Vec<Failed> {
-    if batch.is_empty() {
-        return Vec::new();
-    }
-    let whole = AssertUnwindSafe(consumer.handle(batch.clone()))
-        .catch_unwind()
-        .await;
-    if let Ok(failed) = whole {
-        return failed;
-    }
-    tracing::error!("handling a batch panicked: handling its messages one by one");
+/// A group as a whole; after a panic its halves, and so on, so that only the bad message is reported, and
+/// what was handled by the deadline counts.
+async fn handle<C: Consumer>(
+    consumer: &C,
+    group: Vec<Received<C::Message>>,
+    deadline: Instant,
+) -> Vec<Failed> {
     let mut failed = Vec::new();
-    for received in batch {
-        let id = received.id.clone();
-        match AssertUnwindSafe(consumer.handle(vec![received]))
-            .catch_unwind()
-            .await
-        {
-            Ok(failures) => failed.extend(failures),
-            Err(_) => failed.push(Failed {
-                id,
-                why: "handling it panicked".to_owned(),
-            }),
+    let mut waiting = vec![group];
+    while let Some(group) = waiting.pop() {
+        let handled = AssertUnwindSafe(consumer.handle(group.clone())).catch_unwind();
+        match tokio::time::timeout_at(deadline, handled).await {
+            Ok(Ok(failures)) => failed.extend(failures),
+            Ok(Err(_panic)) if group.len() > 1 => {
+                let (first, second) = group.split_at(group.len() / 2);
+                waiting.extend([second.to_vec(), first.to_vec()]);
+            }
+            Ok(Err(_panic)) => failed.extend(all_failed(&group, &"handling it panicked")),
+            Err(_elapsed) => failed.extend(all_failed(&group, &"out of time")),
         }
     }
     failed
@@ -192,6 +184,7 @@ mod tests {
 
     impl Consumer for Summing {
         type Message = i64;
+        const TOGETHER: usize = 8;
 
         async fn handle(&self, batch: Vec<Received<i64>>) -> Vec<Failed> {
             assert!(
@@ -254,6 +247,14 @@ mod tests {
     async fn a_batch_out_of_time_comes_again() {
         let consumer = Summing::default();
         assert_eq!(failed(&consumer, &["1", "99", "x"]).await, ["2", "0", "1"]);
+    }
+
+    #[tokio::test]
+    async fn a_slow_group_holds_up_no_other() {
+        let consumer = Summing::default();
+        let bodies = ["1", "1", "1", "1", "1", "1", "1", "1", "99"];
+        assert_eq!(failed(&consumer, &bodies).await, ["8"]);
+        assert_eq!(*consumer.0.lock().unwrap(), 8);
     }
 
     #[tokio::test]

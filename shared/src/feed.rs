@@ -24,6 +24,9 @@ const REBUILD_TRIES: u32 = 3;
 const REBUILD_WAITS: u32 = 60;
 const REBUILD_WAIT: Duration = Duration::from_millis(20);
 
+/// How many ids more than needed are taken from the window, where they cost little: so many deleted posts
+/// on a page don't make it cost another round.
+const SPARE: usize = 3;
 /// How long the cache is left alone after it did not answer.
 const CACHE_PAUSE_MILLIS: i64 = 1000;
 
@@ -42,8 +45,8 @@ pub struct Feeds {
 pub struct FeedPage {
     /// The posts, newest first.
     pub posts: Vec<PostView>,
-    /// After which post the next page starts; nothing if this is the last one.
-    pub next: Option<PostId>,
+    /// Whether there are older ones.
+    pub more: bool,
 }
 
 impl Feeds {
@@ -80,14 +83,11 @@ impl Feeds {
                 break;
             };
             position = Some(last);
-            posts.extend(self.visible(caller, &ids).await?);
+            posts.extend(self.visible(caller, &ids, source.authors.as_ref()).await?);
         }
         let more = posts.len() > size;
         posts.truncate(size);
-        Ok(FeedPage {
-            next: posts.last().map(|post: &PostView| post.id).filter(|_| more),
-            posts,
-        })
+        Ok(FeedPage { posts, more })
     }
 
     fn cache_is_paused(&self) -> bool {
@@ -157,47 +157,56 @@ impl Feeds {
     /// The newest posts of these authors older than a position, newest first.
     async fn newest_of(
         &self,
-        authors: &[UserId],
+        authors: &HashSet<UserId>,
         before: Option<PostId>,
         most: usize,
     ) -> Result<Vec<PostId>, store::Error> {
-        let lists: Vec<Vec<PostId>> = futures::stream::iter(authors.to_vec())
-            .map(|author| async move { self.store.posts_by(&author, before, most).await })
-            .buffer_unordered(LISTS_AT_ONCE)
-            .try_collect()
-            .await?;
+        let lists: Vec<Vec<PostId>> =
+            futures::stream::iter(authors.iter().cloned().collect::<Vec<_>>())
+                .map(|author| async move { self.store.posts_by(&author, before, most).await })
+                .buffer_unordered(LISTS_AT_ONCE)
+                .try_collect()
+                .await?;
         let mut posts = lists.concat();
         posts.sort_unstable_by(|a, b| b.cmp(a));
+        posts.dedup();
         posts.truncate(most);
         Ok(posts)
     }
 
     /// Those of these posts that the caller's feed shows: not deleted, not of an author unfollowed.
+    /// Whose posts are shown is in `shown`, where it was read from the store for this page.
     async fn visible(
         &self,
         caller: &UserId,
         ids: &[PostId],
+        shown: Option<&HashSet<UserId>>,
     ) -> Result<Vec<PostView>, store::Error> {
         if !self.cache_is_paused() {
-            match self.visible_by_cache(caller, ids).await {
+            match self.visible_by_cache(caller, ids, shown).await {
                 Ok(views) => return Ok(views),
                 Err(Failure::Store(error)) => return Err(error),
                 Err(Failure::Cache(error)) => self.without_cache(&error),
             };
         }
-        self.visible_by_store(caller, ids).await
+        self.visible_by_store(caller, ids, shown).await
     }
 
     async fn visible_by_store(
         &self,
         caller: &UserId,
         ids: &[PostId],
+        shown: Option<&HashSet<UserId>>,
     ) -> Result<Vec<PostView>, store::Error> {
         let mut posts = self.store.posts(ids).await?;
         let posts: Vec<Post> = ids.iter().filter_map(|id| posts.remove(id)).collect();
         let wrote: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
         let wrote: Vec<UserId> = wrote.into_iter().collect();
-        let shown = self.store.followed(caller, &wrote).await?;
+        let followed = match shown {
+            Some(_) => HashSet::new(),
+            None => self.store.followed(caller, &wrote).await?,
+        };
+        let shown = shown.unwrap_or(&followed);
         let visible = |post: &Post| post.author == *caller || shown.contains(&post.author);
         self.store
             .views(
@@ -212,6 +221,7 @@ impl Feeds {
         &self,
         caller: &UserId,
         ids: &[PostId],
+        shown: Option<&HashSet<UserId>>,
     ) -> Result<Vec<PostView>, Failure> {
         let known = self.known_posts(caller, ids).await?;
         let wrote: HashSet<UserId> = known
@@ -220,7 +230,8 @@ impl Feeds {
             .map(|post| post.author.clone())
             .collect();
         let wrote: Vec<UserId> = wrote.into_iter().collect();
-        let (cards, shown) = self.known_authors(caller, &wrote).await?;
+        let (cards, followed) = self.known_authors(caller, &wrote).await?;
+        let shown = shown.unwrap_or(&followed);
         let view = |id: &PostId| {
             let post = known.posts.get(id)?.clone();
             if !shown.contains(&post.author) && post.author != *caller {
@@ -324,7 +335,8 @@ struct Source<'a> {
     feeds: &'a Feeds,
     caller: &'a UserId,
     window: Option<FeedWindow>,
-    authors: Option<Vec<UserId>>,
+    /// Whose lists are read, once they are.
+    authors: Option<HashSet<UserId>>,
 }
 
 impl Source<'_> {
@@ -334,23 +346,24 @@ impl Source<'_> {
         most: usize,
     ) -> Result<Vec<PostId>, store::Error> {
         if let Some(window) = &self.window {
-            let ids: Vec<PostId> = window.after(position).iter().copied().take(most).collect();
+            let ids = window.after(position).iter().copied();
+            let ids: Vec<PostId> = ids.take(most + SPARE).collect();
             if !ids.is_empty() || window.is_whole() {
                 return Ok(ids);
             }
         }
-        if self.authors.is_none() {
-            self.authors = Some(authors(
-                self.caller,
-                &self.feeds.store.following(self.caller).await?,
-            ));
-        }
-        let authors = self.authors.as_deref().unwrap_or_default();
+        let authors = match &mut self.authors {
+            Some(authors) => authors,
+            none => {
+                let following = self.feeds.store.following(self.caller).await?;
+                none.insert(authors(self.caller, &following))
+            }
+        };
         self.feeds.newest_of(authors, position, most).await
     }
 }
 
-fn authors(caller: &UserId, following: &[UserId]) -> Vec<UserId> {
+fn authors(caller: &UserId, following: &[UserId]) -> HashSet<UserId> {
     following.iter().chain([caller]).cloned().collect()
 }
 

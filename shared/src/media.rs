@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use base64::Engine;
@@ -149,14 +150,19 @@ impl Media {
         }
     }
 
-    /// Takes the "unused" tag off, so that the object stays. Doing it twice is fine.
+    /// Takes the "unused" tag off, so that the object stays. Doing it twice is fine, and so is an object
+    /// that is gone: somebody took it away, and the post goes on without it.
     pub async fn keep(&self, key: &ImageKey) -> Result<(), Error> {
         let call = self
             .client
             .delete_object_tagging()
             .bucket(&self.bucket)
             .key(key.as_str());
-        call.send().await.map(|_| ()).map_err(Error::new)
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
+            Err(error) => Err(Error::new(error)),
+        }
     }
 }
 

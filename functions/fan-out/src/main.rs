@@ -47,18 +47,21 @@ enum Error {
 
 impl Consumer for FanOut {
     type Message = FanOutMessage;
+    const TOGETHER: usize = 1;
 
     async fn handle(&self, batch: Vec<Received<FanOutMessage>>) -> Vec<Failed> {
         let outcomes = join_all(batch.iter().map(|received| self.serve(&received.message))).await;
-        let outcomes = batch.iter().zip(outcomes);
-        outcomes
+        let failures = batch
+            .iter()
+            .zip(outcomes)
             .filter_map(|(received, outcome)| {
-                outcome.err().map(|error| Failed {
+                let why = outcome.err()?.to_string();
+                Some(Failed {
                     id: received.id.clone(),
-                    why: error.to_string(),
+                    why,
                 })
-            })
-            .collect()
+            });
+        failures.collect()
     }
 }
 

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{Cursor, Id, ImageHost, Page, PostId, PostView};
+use purrline::domain::{ImageHost, Page, PostId, PostView};
 use purrline::feed::{FeedPage, Feeds};
 use purrline::http::{self, Caller, Paging, Problem, Settings};
 use purrline::store::Store;
@@ -39,17 +39,15 @@ async fn feed(
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
     let list = format!("feed/{me}");
-    let position = |bytes: &[u8]| bytes.try_into().ok().and_then(Id::from_bytes).map(PostId);
-    let (limit, after) = paging.open(&list, position)?;
+    let (limit, after) = paging.open(&list, PostId::at_position)?;
     let trips = app.cache.trips();
-    let FeedPage { posts, next } = app.feeds.page(&me, after, limit.get()).await?;
+    let FeedPage { posts, more } = app.feeds.page(&me, after, limit.get()).await?;
     tracing::info!(
         posts = posts.len(),
         cache_trips = app.cache.trips() - trips,
         "feed"
     );
-    Ok(Json(Page {
-        items: posts,
-        next: next.map(|id| Cursor::issue(&list, &id.0.to_bytes())),
-    }))
+    Ok(Json(Page::new(&list, posts, more, |post| {
+        post.id.0.to_bytes()
+    })))
 }

@@ -30,6 +30,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 
 impl Consumer for Follows {
     type Message = FollowMessage;
+    const TOGETHER: usize = usize::MAX;
 
     async fn handle(&self, batch: Vec<Received<FollowMessage>>) -> Vec<Failed> {
         // The endpoint refuses to follow oneself: such a message is somebody's mistake.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use purrline::domain::{Cursor, Id, ImageHost, Page, Post, PostId, PostView, UserId};
+use purrline::domain::{ImageHost, Page, Post, PostId, PostView, UserId};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, UserRef};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
@@ -54,17 +54,12 @@ async fn by_user(
         return Err(Path::<UserRef>::not_found());
     };
     let list = format!("posts/{user}");
-    let position = |bytes: &[u8]| bytes.try_into().ok().and_then(Id::from_bytes).map(PostId);
-    let (limit, after) = paging.open(&list, position)?;
+    let (limit, after) = paging.open(&list, PostId::at_position)?;
     let (posts, more) = app.page(&user, after, limit.get()).await?;
-    let next = posts
-        .last()
-        .filter(|_| more)
-        .map(|post| Cursor::issue(&list, &post.id.0.to_bytes()));
-    Ok(Json(Page {
-        items: app.store.views(&me, posts, &app.images).await?,
-        next,
-    }))
+    let views = app.store.views(&me, posts, &app.images).await?;
+    Ok(Json(Page::new(&list, views, more, |post| {
+        post.id.0.to_bytes()
+    })))
 }
 
 impl App {

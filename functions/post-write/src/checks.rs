@@ -7,12 +7,12 @@ use purrline::domain::{
 use purrline::http::{Fields, Problem};
 use purrline::media::Media;
 
-/// What a request says; nothing where nothing was said. An image's key is any text: one that this
-/// service never handed out is an image that was never uploaded.
+/// What a request says; nothing where nothing was said. An image's key and a cat's id are any text: one
+/// that this service never handed out is an image that was never uploaded, nobody's cat.
 pub(crate) struct Content {
     text: Option<PostText>,
     images: Option<Vec<String>>,
-    cats: Option<Vec<CatId>>,
+    cats: Option<Vec<String>>,
 }
 
 /// The same, with images that the caller uploaded, and the caller's cats.
@@ -53,7 +53,7 @@ pub(crate) fn changed_content(mut fields: Fields) -> Result<Content, Problem> {
     let any = |key: &str| Ok::<_, Reason>(key.to_owned());
     let text = fields.optional("text", PostText::parse);
     let images = fields.list("images", MAX_IMAGES, any);
-    let cats = fields.list("cats", MAX_CATS, CatId::parse);
+    let cats = fields.list("cats", MAX_CATS, any);
     let (text, images, cats) = fields.finish((text, images, cats))?;
     Ok(Content { text, images, cats })
 }
@@ -95,6 +95,6 @@ pub(crate) async fn usable(
             .images
             .as_ref()
             .map(|_| found.into_iter().flatten().collect()),
-        cats: content.cats.clone(),
+        cats: content.cats.as_ref().map(|_| Vec::new()),
     })
 }

@@ -7,12 +7,14 @@
 mod checks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{patch, post};
+use futures::future::try_join_all;
 use purrline::cache::Cache;
 use purrline::domain::{
     Author, FanOutMessage, IdSource, ImageHost, ImageKey, Post, PostCounts, PostEdit, PostId,
@@ -23,6 +25,9 @@ use purrline::media::Media;
 use purrline::queue::Queue;
 use purrline::store::{Answer, Created, PostError, Removed, Revised, Store};
 use purrline::{aws, env, log};
+
+/// How long the author waits for the hand-over.
+const HAND_OVER: Duration = Duration::from_millis(1500);
 
 struct App {
     store: Store,
@@ -60,22 +65,20 @@ impl App {
     }
 
     /// Keeps the images, then queues the fan-out. In that order: a queued fan-out means that the
-    /// images are kept.
+    /// images are kept. What takes too long or fails is left to sweep.
     async fn hand_over(&self, post: PostId, rev: u32, images: &[ImageKey]) {
-        let kept =
-            futures::future::try_join_all(images.iter().map(|key| self.media.keep(key))).await;
-        if let Err(error) = kept {
-            tracing::warn!(
-                error = purrline::log::chain(&error),
-                "images not kept: left to sweep"
-            );
-            return;
-        }
-        if let Err(error) = self.fan_out.send(&FanOutMessage::whole(post, rev)).await {
-            tracing::warn!(
-                error = purrline::log::chain(&error),
-                "fan-out not queued: left to sweep"
-            );
+        let steps = async {
+            try_join_all(images.iter().map(|key| self.media.keep(key))).await?;
+            self.fan_out.send(&FanOutMessage::whole(post, rev)).await?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        };
+        match tokio::time::timeout(HAND_OVER, steps).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error = purrline::log::chain(error.as_ref());
+                tracing::warn!(%post, error, "not handed over: left to sweep");
+            }
+            Err(_) => tracing::warn!(%post, "not handed over in time: left to sweep"),
         }
     }
 
@@ -176,12 +179,16 @@ async fn delete(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
-    let Removed { rev, .. } = app
+    let Removed { rev, before } = app
         .store
         .delete_post(id, &me, app.due())
         .await
         .map_err(refused)?;
+    // Also for one deleted before, by a request that died before it came here.
     app.changed(id, rev, &[]).await?;
+    if before {
+        return Err(Path::<PostId>::not_found());
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,11 +1,12 @@
 //! `GET /v1/me`, `GET /v1/users/{id}`, and the two lists of follows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use purrline::domain::{Cursor, Page, Profile, UserId, UserView, Version};
+use purrline::domain::{Page, Profile, UserId, UserView, Version};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, UserRef};
 use purrline::store::{FollowList, Store};
 use purrline::{aws, log};
@@ -85,20 +86,17 @@ async fn follows(
     let ids: Vec<UserId> = found.iter().map(|(id, _)| id.clone()).collect();
     let (mut profiles, followed) =
         futures::try_join!(store.profiles(&ids), store.followed(&me, &ids))?;
-    let next = found
-        .last()
-        .filter(|_| more)
-        .map(|(id, since)| Cursor::issue(&list, &at(id, *since)));
+    let sinces: HashMap<UserId, Version> = found.iter().cloned().collect();
     let view = |(id, since): (UserId, Version)| {
         let profile = profiles
             .remove(&id)
             .unwrap_or_else(|| Profile::new(id.clone(), since.timestamp()));
         profile.view(followed.contains(&id))
     };
-    Ok(Json(Page {
-        items: found.into_iter().map(view).collect(),
-        next,
-    }))
+    let views = found.into_iter().map(view).collect();
+    Ok(Json(Page::new(&list, views, more, |user: &UserView| {
+        at(&user.id, sinces.get(&user.id))
+    })))
 }
 
 /// Nobody has chosen a handle yet, so nobody is found by one.
@@ -110,8 +108,9 @@ fn by_id(user: UserRef) -> Result<UserId, Problem> {
 }
 
 /// A position in a list of follows: since when, and who.
-fn at(id: &UserId, since: Version) -> Vec<u8> {
-    [&since.micros().to_be_bytes(), id.as_str().as_bytes()].concat()
+fn at(id: &UserId, since: Option<&Version>) -> Vec<u8> {
+    let since = since.map_or(0, |since| since.micros());
+    [&since.to_be_bytes(), id.as_str().as_bytes()].concat()
 }
 
 fn position(bytes: &[u8]) -> Option<(Version, UserId)> {

@@ -8,11 +8,13 @@ use futures::future::try_join_all;
 use purrline::domain::{FanOutMessage, PostId, Timestamp};
 use purrline::media::{self, Media};
 use purrline::queue::{self, Queue};
-use purrline::store::{self, Store};
+use purrline::store::{self, OutboxMark, Store};
 use purrline::{aws, consumer, env, log};
 
 /// How many posts of each shard are looked up at a time.
 const PAGE: i32 = 50;
+/// How often the time between two attempts at a post is doubled at most: from a minute to about an hour.
+const MOST_DOUBLINGS: u32 = 6;
 /// How many posts are handed over at a time.
 const AT_ONCE: usize = 16;
 
@@ -65,17 +67,17 @@ impl Sweep {
             if fresh.is_empty() {
                 break;
             }
-            let outcomes: Vec<_> = futures::stream::iter(&fresh)
-                .map(|post| self.hand_over(*post))
+            let outcomes: Vec<_> = futures::stream::iter(fresh)
+                .map(|post| async move { (post, self.hand_over(post).await) })
                 .buffer_unordered(AT_ONCE)
                 .collect()
                 .await;
-            for error in outcomes.into_iter().filter_map(Result::err) {
-                failed += 1;
-                tracing::warn!(
-                    error = purrline::log::chain(&error),
-                    "a post was not handed over"
-                );
+            for (post, outcome) in outcomes {
+                if let Err(error) = outcome {
+                    failed += 1;
+                    let error = purrline::log::chain(&error);
+                    tracing::warn!(%post, error, "a post was not handed over");
+                }
             }
         }
         tracing::info!(found = seen.len(), failed, "sweep");
@@ -96,13 +98,23 @@ impl Sweep {
         else {
             return Ok(());
         };
-        try_join_all(mark.images.iter().map(|key| self.media.keep(key))).await?;
-        self.fan_out
-            .send(&FanOutMessage::whole(post, mark.rev))
+        let sent = self.send(&mark).await;
+        // Also one that failed: it must not keep the others waiting. Each time it waits twice as long, so
+        // that a queue that lags is not filled further.
+        let patience = self
+            .overdue_after
+            .saturating_mul(1 << mark.sent_again.min(MOST_DOUBLINGS));
+        self.store
+            .postpone(&mark, now.plus_seconds(patience))
             .await?;
+        sent
+    }
+
+    async fn send(&self, mark: &OutboxMark) -> Result<(), Error> {
+        try_join_all(mark.images.iter().map(|key| self.media.keep(key))).await?;
         Ok(self
-            .store
-            .postpone(&mark, now.plus_seconds(self.overdue_after))
+            .fan_out
+            .send(&FanOutMessage::whole(mark.post, mark.rev))
             .await?)
     }
 }

@@ -3,15 +3,18 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use futures::TryStreamExt;
+use futures::StreamExt;
 use futures::future::try_join_all;
 use redis::{Script, cmd};
 
 use super::{Cache, Error, Lease};
 use crate::domain::{FEED_CAP, FeedWindow, Id, PostId, UserId};
 
-/// How long a feed that nobody reads stays: a week.
-const TTL_SECONDS: u64 = 7 * 24 * 60 * 60;
+/// How long a feed stays, read or not: a day. So whatever went wrong with it (a cache that lost some writes
+/// at a failover, a change whose consumer could not reach it) is right again within that time.
+const TTL_SECONDS: u64 = 24 * 60 * 60;
+/// How many follows go out in one command: ElastiCache Serverless takes no more than 3,999 arguments.
+const FOLLOWS_PER_COMMAND: usize = 1000;
 /// How long a rebuild may take before another may start.
 const REBUILD_SECONDS: u64 = 15;
 /// A list is cut back to the cap only when it is this long, so that most pushes cost one command.
@@ -54,16 +57,6 @@ static TRIM: LazyLock<Script> = LazyLock::new(|| {
          return settle(KEYS[1], tonumber(ARGV[1]), math.max(ttl, 1), last)"
     ))
 });
-/// Reads a feed and lets it stay; nothing, if it is not there as a whole.
-static READ: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local list = redis.call('LRANGE', KEYS[1], 0, -1) \
-         if #list == 0 or #list[#list] > 8 then return {} end \
-         if redis.call('EXPIRE', KEYS[2], ARGV[1]) == 0 then return {} end \
-         redis.call('EXPIRE', KEYS[1], ARGV[1]) \
-         return list",
-    )
-});
 /// Starts a rebuild, unless the feed is there (0) or somebody is at it (-1).
 static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -78,14 +71,15 @@ static BEGIN: LazyLock<Script> = LazyLock::new(|| {
          return 1",
     )
 });
-/// Ends a rebuild: what was pushed meanwhile is kept. Nothing, if the placeholder is gone.
+/// Ends a rebuild: what was pushed meanwhile is kept, and the follows take their place. Nothing, if the
+/// placeholder is gone.
 static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "{SETTLE} \
          if redis.call('LINDEX', KEYS[1], -1) ~= ARGV[1] then return 0 end \
-         local posts = tonumber(ARGV[4]) \
-         for i = 5, 4 + posts do redis.call('LPUSH', KEYS[1], ARGV[i]) end \
-         for i = 5 + posts, #ARGV do redis.call('SADD', KEYS[2], ARGV[i]) end \
+         for i = 5, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end \
+         redis.call('RENAME', KEYS[3], KEYS[2]) \
+         redis.call('SADD', KEYS[2], ARGV[4]) \
          redis.call('EXPIRE', KEYS[2], ARGV[3]) \
          settle(KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), nil) \
          return 1"
@@ -124,32 +118,38 @@ impl Cache {
     /// Pushes a post onto the feeds of these users, as far as they exist; twice is once.
     pub async fn push(&self, post: PostId, feeds: &[UserId]) -> Result<(), Error> {
         self.count_trip();
-        futures::stream::iter(feeds.iter().map(Ok))
-            .try_for_each_concurrent(PUSHES_AT_ONCE, |user| async move {
-                let key = feed_key(user);
-                let mut push = cmd("LPUSHX");
-                push.arg(&key).arg(&post.0.to_bytes()[..]);
-                let length: usize = self.send(push).await?;
-                if length >= TRIM_AT {
-                    let mut connection = self.connection.clone();
-                    TRIM.key(key)
-                        .arg(FEED_CAP)
-                        .invoke_async::<i64>(&mut connection)
-                        .await?;
-                }
-                Ok(())
-            })
-            .await
+        let outcomes: Vec<Result<(), Error>> = futures::stream::iter(feeds.iter().cloned())
+            .map(|user| async move { self.push_onto(post, feed_key(&user)).await })
+            .buffer_unordered(PUSHES_AT_ONCE)
+            .collect()
+            .await;
+        outcomes.into_iter().collect()
     }
 
-    /// The user's feed, which stays for another week: one round trip.
+    async fn push_onto(&self, post: PostId, feed: String) -> Result<(), Error> {
+        let mut push = cmd("LPUSHX");
+        push.arg(&feed).arg(&post.0.to_bytes()[..]);
+        let length: usize = self.send(push).await?;
+        if length >= TRIM_AT {
+            let mut connection = self.connection.clone();
+            TRIM.key(feed)
+                .arg(FEED_CAP)
+                .invoke_async::<i64>(&mut connection)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The user's feed: one round trip.
     pub async fn feed(&self, user: &UserId) -> Result<Feed, Error> {
         self.count_trip();
+        let mut commands = redis::pipe();
+        commands.cmd("LRANGE").arg(feed_key(user)).arg(0).arg(-1);
+        commands.cmd("EXISTS").arg(following_key(user));
         let mut connection = self.connection.clone();
-        let mut read = READ.key(feed_key(user));
-        read.key(following_key(user)).arg(TTL_SECONDS);
-        let list: Vec<Vec<u8>> = read.invoke_async(&mut connection).await?;
-        if list.is_empty() {
+        let (list, following): (Vec<Vec<u8>>, bool) = commands.query_async(&mut connection).await?;
+        let rebuilding = list.last().is_none_or(|last| last.len() > 8);
+        if rebuilding || !following {
             return Ok(Feed::Gone);
         }
         let id = |raw: &Vec<u8>| {
@@ -223,21 +223,34 @@ impl Cache {
         posts: &[PostId],
         following: &[UserId],
     ) -> Result<bool, Error> {
+        // Beside its place, so that a rebuild that was overtaken leaves nothing there.
+        let fresh = format!("{}:{}", following_key(user), lease.token());
+        let mut members = vec![user.as_str()];
+        members.extend(following.iter().map(UserId::as_str));
+        for members in members.chunks(FOLLOWS_PER_COMMAND) {
+            self.count_trip();
+            let mut commands = redis::pipe();
+            commands.cmd("SADD").arg(&fresh).arg(members).ignore();
+            commands
+                .cmd("EXPIRE")
+                .arg(&fresh)
+                .arg(REBUILD_SECONDS)
+                .ignore();
+            let mut connection = self.connection.clone();
+            commands.query_async::<()>(&mut connection).await?;
+        }
         self.count_trip();
         let mut connection = self.connection.clone();
         let mut commit = COMMIT.key(feed_key(user));
         commit
             .key(following_key(user))
+            .key(fresh)
             .arg(lease.token())
             .arg(FEED_CAP)
             .arg(TTL_SECONDS)
-            .arg(posts.len());
+            .arg(user.as_str());
         for post in posts {
             commit.arg(&post.0.to_bytes()[..]);
-        }
-        commit.arg(user.as_str());
-        for author in following {
-            commit.arg(author.as_str());
         }
         Ok(commit.invoke_async::<i64>(&mut connection).await? == 1)
     }

@@ -129,6 +129,11 @@ macro_rules! id_type {
                 Id::parse(text).map(Self)
             }
 
+            /// The position it is in a list ordered by ids; nothing for what is none.
+            pub fn at_position(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().and_then(Id::from_bytes).map(Self)
+            }
+
             /// When it was created, to the millisecond.
             pub fn created_at(self) -> Timestamp {
                 self.0.created_at()

@@ -4,6 +4,10 @@ use serde::Serialize;
 
 use super::{Cursor, Reason};
 
+/// The largest page in bytes, as it stands inside the function's answer. The load balancer takes 1 MB
+/// for the whole answer, with its headers.
+const MAX_BYTES: usize = 900 * 1024;
+
 /// How many items a page holds: 1 to 100, 20 unless told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u8);
@@ -32,15 +36,77 @@ impl Default for Limit {
 /// A page in JSON: `{"items": […], "next": "<cursor>" | null}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Page<T> {
-    /// The items, in the list's order.
-    pub items: Vec<T>,
-    /// Where the next page starts; nothing after the last one.
-    pub next: Option<Cursor>,
+    items: Vec<T>,
+    next: Option<Cursor>,
+}
+
+impl<T: Serialize> Page<T> {
+    /// A page of the list of that name: these items, in its order, and a cursor to the item after them if
+    /// there are `more`. Where they are too large for one answer it holds fewer, at least one, and
+    /// the next page goes on after them.
+    pub fn new<P: AsRef<[u8]>>(
+        list: &str,
+        mut items: Vec<T>,
+        more: bool,
+        position: impl Fn(&T) -> P,
+    ) -> Self {
+        let mut bytes = 0;
+        let fit = items.iter().take_while(|item| {
+            bytes += size(item);
+            bytes <= MAX_BYTES
+        });
+        let fit = fit.count().max(1);
+        let more = more || fit < items.len();
+        items.truncate(fit);
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor::issue(list, position(last).as_ref()));
+        Self { items, next }
+    }
+}
+
+/// An item's size in an answer, which is JSON inside JSON: quotes and backslashes are escaped again.
+fn size(item: &impl Serialize) -> usize {
+    let json = serde_json::to_vec(item).unwrap_or_default();
+    json.len()
+        + 1
+        + json
+            .iter()
+            .filter(|byte| matches!(byte, b'"' | b'\\'))
+            .count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_too_large_for_one_answer_is_cut_and_goes_on() {
+        let text = |n: usize| "x".repeat(n);
+        let whole = Page::new(
+            "list",
+            vec![text(MAX_BYTES / 2 - 5), text(MAX_BYTES / 2 - 5)],
+            false,
+            |_| [0],
+        );
+        assert_eq!((whole.items.len(), whole.next), (2, None));
+        let cut = Page::new(
+            "list",
+            vec![text(MAX_BYTES / 2 + 1), text(MAX_BYTES / 2)],
+            false,
+            |_| [0],
+        );
+        assert_eq!((cut.items.len(), cut.next.is_some()), (1, true));
+        let huge = Page::new("list", vec![text(MAX_BYTES * 2)], false, |_| [0]);
+        assert_eq!((huge.items.len(), huge.next), (1, None));
+        assert_eq!(
+            Page::new("list", Vec::<u8>::new(), false, |_| [0])
+                .items
+                .len(),
+            0
+        );
+    }
 
     #[test]
     fn limits_on_both_sides() {

@@ -1,9 +1,12 @@
 //! Points in time: what clients see, and what orders a caller's words.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::Reason;
 
 /// Milliseconds since the Unix epoch; RFC 3339 in UTC with milliseconds in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,13 +73,36 @@ impl Serialize for Timestamp {
 /// When an endpoint accepted a word of the caller's, in microseconds since the epoch. Of two words
 /// on the same edge the later version wins, in whatever order they are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "i64")]
 pub struct Version(i64);
 
+/// The latest version this process told.
+static LAST: AtomicI64 = AtomicI64::new(0);
+
+impl TryFrom<i64> for Version {
+    type Error = Reason;
+
+    /// No message is from before 2024 or after 2100.
+    fn try_from(micros: i64) -> Result<Self, Reason> {
+        const SECOND: i64 = 1_000_000;
+        if (1_704_067_200 * SECOND..4_102_444_800 * SECOND).contains(&micros) {
+            Ok(Self(micros))
+        } else {
+            Err(Reason::new("not a time in microseconds since the epoch"))
+        }
+    }
+}
+
 impl Version {
-    /// The wall clock: two requests one after the other are always more than a microsecond apart.
+    /// The wall clock, but later than every version this process told before: of two requests one after
+    /// the other, the second has the later word, even if the clock went back between.
     pub fn now() -> Self {
-        Self(i64::try_from(since_epoch().as_micros()).unwrap_or(i64::MAX))
+        let clock = i64::try_from(since_epoch().as_micros()).unwrap_or(i64::MAX);
+        let next = |last: i64| clock.max(last.saturating_add(1));
+        let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+            Some(next(last))
+        });
+        Self(next(last.unwrap_or_default()))
     }
 
     /// From microseconds since the epoch.
@@ -104,6 +130,23 @@ fn since_epoch() -> std::time::Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_rise() {
+        let versions: Vec<Version> = (0..10_000).map(|_| Version::now()).collect();
+        assert!(versions.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn a_version_from_nowhere_is_refused() {
+        assert!(serde_json::from_str::<Version>("1795249800123456").is_ok());
+        for nowhere in ["0", "-1", "1795249800123", "9223372036854775807", "\"x\""] {
+            assert!(
+                serde_json::from_str::<Version>(nowhere).is_err(),
+                "{nowhere}"
+            );
+        }
+    }
 
     #[test]
     fn prints_rfc_3339_with_milliseconds() {

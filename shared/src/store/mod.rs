@@ -30,7 +30,10 @@ mod views;
 use std::fmt;
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::InterceptorContext;
+use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use crate::env::{self, BadSetting};
 
@@ -58,16 +61,25 @@ impl Error {
     }
 }
 
+/// What DynamoDB says to a request that it will never take.
+const REFUSALS: [&str; 4] = [
+    "AccessDeniedException",
+    "ItemCollectionSizeLimitExceededException",
+    "ResourceNotFoundException",
+    "ValidationException",
+];
+
 impl<E: ProvideErrorMetadata, R: fmt::Debug> From<SdkError<E, R>> for Error {
     fn from(error: SdkError<E, R>) -> Self {
         let what = match &error {
             SdkError::ServiceError(service) => {
                 let meta = service.err().meta();
-                format!(
-                    "{}: {}",
-                    meta.code().unwrap_or("?"),
-                    meta.message().unwrap_or("")
-                )
+                let code = meta.code().unwrap_or("?");
+                let what = format!("{code}: {}", meta.message().unwrap_or(""));
+                if REFUSALS.contains(&code) {
+                    return Self::Broken(what);
+                }
+                what
             }
             SdkError::TimeoutError(_) => "timed out".to_owned(),
             SdkError::DispatchFailure(failure) => format!("no connection: {failure:?}"),
@@ -107,8 +119,11 @@ impl Store {
         config: &aws_config::SdkConfig,
         name: impl Fn(&str) -> Result<String, E>,
     ) -> Result<Self, E> {
+        let config = aws_sdk_dynamodb::config::Builder::from(config)
+            .retry_classifier(ConflictsAreTransient)
+            .build();
         Ok(Self {
-            client: Client::new(config),
+            client: Client::from_conf(config),
             tables: Tables {
                 posts: name("POSTS_TABLE")?,
                 post_lists: name("POST_LISTS_TABLE")?,
@@ -121,8 +136,31 @@ impl Store {
     }
 }
 
+/// A single write that met a transaction on its item is tried again like a throttled one. The SDK doesn't
+/// know this error as transient.
+#[derive(Debug)]
+struct ConflictsAreTransient;
+
+impl ClassifyRetry for ConflictsAreTransient {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let error = context.output_or_error().and_then(Result::err);
+        let service = error.and_then(|error| error.as_operation_error());
+        let update = service.and_then(|error| error.downcast_ref::<UpdateItemError>());
+        match update {
+            Some(UpdateItemError::TransactionConflictException(_)) => {
+                RetryAction::transient_error()
+            }
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "conflicts are transient"
+    }
+}
+
 /// How often a write is tried that met another on the same items.
-const CONFLICT_TRIES: u32 = 8;
+const CONFLICT_TRIES: u32 = 10;
 
 /// Waits before the next try of a write that met another: 5 ms, doubled each time, up to 320 ms,
 /// each with full jitter (Brooker, "Exponential Backoff And Jitter").

@@ -39,6 +39,8 @@ pub struct OutboxMark {
     pub images: Vec<ImageKey>,
     /// When it counts as overdue.
     pub due: Timestamp,
+    /// How often it was sent again.
+    pub sent_again: u32,
 }
 
 fn mark(row: &Item) -> Result<Option<OutboxMark>, Error> {
@@ -53,6 +55,7 @@ fn mark(row: &Item) -> Result<Option<OutboxMark>, Error> {
         fanned_out: row.flag("fanned_out"),
         images: images(row)?,
         due: Timestamp::from_millis(row.number("due_at")?),
+        sent_again: u32::try_from(row.count("sent_again")?).map_err(Error::broken)?,
     }))
 }
 
@@ -121,7 +124,7 @@ impl Store {
             .update_item()
             .table_name(&self.tables.posts)
             .key("id", s(mark.post))
-            .update_expression("SET fanned_out = :yes REMOVE #outbox, due_at, chunks")
+            .update_expression("SET fanned_out = :yes REMOVE #outbox, due_at, chunks, sent_again")
             .condition_expression("rev = :rev")
             .expression_attribute_names("#outbox", "outbox")
             .expression_attribute_values(":yes", AttributeValue::Bool(true))
@@ -131,17 +134,18 @@ impl Store {
         held(sent.map(|_| ())).map(|_| ())
     }
 
-    /// Gives a fan-out that was sent again more time; nothing if somebody else did meanwhile.
+    /// Gives a fan-out more time, after it was sent again; nothing if somebody else did meanwhile.
     pub async fn postpone(&self, mark: &OutboxMark, due: Timestamp) -> Result<(), Error> {
         let sent = self
             .client
             .update_item()
             .table_name(&self.tables.posts)
             .key("id", s(mark.post))
-            .update_expression("SET due_at = :due")
+            .update_expression("SET due_at = :due ADD sent_again :one")
             .condition_expression("due_at = :known")
             .expression_attribute_values(":due", n(due.millis()))
             .expression_attribute_values(":known", n(mark.due.millis()))
+            .expression_attribute_values(":one", n(1))
             .send()
             .await;
         held(sent.map(|_| ())).map(|_| ())

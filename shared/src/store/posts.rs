@@ -5,7 +5,7 @@
 //! sets the mark again, so that whatever must follow (cache, images, feeds) is done even if the
 //! function dies right after.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -68,6 +68,10 @@ pub struct Revised {
     pub post: Post,
     /// How often it was changed.
     pub rev: u32,
+}
+
+fn post_keys(ids: &[PostId]) -> Vec<Item> {
+    ids.iter().map(|id| item([("id", s(id))])).collect()
 }
 
 fn author_list(author: &UserId) -> String {
@@ -158,10 +162,7 @@ impl Store {
             };
             if failed_condition(&error, 0) {
                 // Ours, if an earlier try was written and only its answer was lost.
-                let ours = self
-                    .post(post.id)
-                    .await?
-                    .is_some_and(|stored| stored == *post);
+                let ours = self.is_stored(post).await;
                 return Ok(if ours { Created::Now } else { Created::IdTaken });
             }
             if failed_condition(&error, 3)
@@ -178,6 +179,10 @@ impl Store {
         Err(Error::Unavailable(
             "the author's other writes kept coming first".to_owned(),
         ))
+    }
+
+    async fn is_stored(&self, post: &Post) -> bool {
+        matches!(self.post(post.id).await, Ok(Some(stored)) if stored == *post)
     }
 
     fn put_post(&self, post: &Post, due: Timestamp) -> Result<Put, Error> {
@@ -222,13 +227,34 @@ impl Store {
         Tally::of(counter, sum, Timestamp::now()).write()
     }
 
-    /// Those of these posts that exist.
+    /// Those of these posts that exist. One that can't be understood is logged and left out, so that
+    /// it doesn't take the others along.
     pub async fn posts(&self, ids: &[PostId]) -> Result<HashMap<PostId, Post>, Error> {
-        let keys = ids.iter().map(|id| item([("id", s(id))])).collect();
-        let rows = self.batch_get(&self.tables.posts, keys, None).await?;
-        rows.iter()
+        let rows = self
+            .batch_get(&self.tables.posts, post_keys(ids), None)
+            .await?;
+        let understood = |row: &Item| match revised(row) {
+            Ok(found) => Some((found.post.id, found.post)),
+            Err(error) => {
+                tracing::error!(%error, id = row.maybe_text("id"), "a post is left out");
+                None
+            }
+        };
+        Ok(rows
+            .iter()
             .filter(|row| !is_deleted(row))
-            .map(|row| revised(row).map(|found| (found.post.id, found.post)))
+            .filter_map(understood)
+            .collect())
+    }
+
+    /// Which of these posts exist.
+    pub async fn existing(&self, ids: &[PostId]) -> Result<HashSet<PostId>, Error> {
+        let rows = self
+            .batch_get(&self.tables.posts, post_keys(ids), Some("id, deleted_at"))
+            .await?;
+        let alive = rows.iter().filter(|row| !is_deleted(row));
+        alive
+            .map(|row| PostId::parse(row.text("id")?).map_err(Error::broken))
             .collect()
     }
 
