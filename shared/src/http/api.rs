@@ -27,8 +27,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(1);
 /// What is left of a function's time for answering that it ran out.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(300);
-/// The largest answer: the load balancer takes 1 MB.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// The largest body, as it stands in the answer: the load balancer takes 1 MB for all of the answer.
+const MAX_ANSWER: usize = 1_000_000;
 
 /// The request's body, shared by all extractors that need it.
 #[derive(Debug, Clone)]
@@ -152,6 +152,15 @@ impl Api {
 }
 
 #[derive(Debug, thiserror::Error)]
+#[error("the answer is larger than the load balancer takes")]
+struct TooLarge;
+
+/// A body's size as a JSON string, in which quotes and backslashes are escaped.
+fn size_in_json(body: &[u8]) -> usize {
+    body.len() + body.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
+}
+
+#[derive(Debug, thiserror::Error)]
 #[error("the handler panicked")]
 struct Panicked;
 
@@ -210,6 +219,7 @@ async fn finish(
             tracing::warn!(text = %String::from_utf8_lossy(text), "an error that is no problem");
             Some(Problem::of(parts.status))
         }
+        (None, Ok(body)) if size_in_json(body) > MAX_ANSWER => Some(Problem::internal(&TooLarge)),
         (None, Ok(_)) => None,
     };
     let body = match problem {
