@@ -36,6 +36,11 @@ async fn behave(
         "crash" => std::process::exit(3),
         "panic" => panic!("told to panic"),
         "hang" => std::future::pending().await,
+        "hog" => {
+            let memory = vec![1_u8; 200 << 20];
+            std::hint::black_box(&memory);
+            std::future::pending().await
+        }
         "fail" => Err("told to fail".into()),
         "nothing" => Ok(Value::Null),
         "big" => Ok(json!({ "statusCode": 200, "body": "x".repeat(2 << 20) })),

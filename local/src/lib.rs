@@ -14,6 +14,7 @@ mod cache;
 mod cache_proxy;
 mod children;
 mod error;
+mod events;
 mod faults;
 mod http_server;
 mod ids;
@@ -30,6 +31,7 @@ mod status;
 pub mod template;
 
 pub use error::{Error, Result};
+pub use events::fill_event;
 pub use faults::{Call, Fault, FaultAction, FaultRule, Outage, Service, When};
 pub use lambda::InvokeError;
 pub use logs::Log;

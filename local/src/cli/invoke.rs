@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use purrline_local::{Error, Options, Result, Stack};
+use purrline_local::{Error, Options, Result, Stack, fill_event};
 use serde_json::Value;
 
 use super::Common;
@@ -14,7 +14,7 @@ use super::terminal::{say, showing};
 pub(super) struct Invoke {
     /// The function, by its name or by its name in the template.
     function: String,
-    /// The event's file; - for standard input.
+    /// The event's file; - for standard input. `{{token:<user>}}` and `{{post:<user>}}` in it are filled in.
     event: PathBuf,
     /// A running stack's address, as `up` prints it; without it, a fresh one that keeps nothing.
     #[arg(long, value_name = "URL")]
@@ -43,19 +43,25 @@ impl Invoke {
         Ok(())
     }
 
-    async fn invoke_fresh(&self, event: &Value) -> Result<Vec<u8>> {
+    async fn invoke_fresh(&self, event: &str) -> Result<Vec<u8>> {
         let options: Options = self.common.options();
         let stack = showing("starting", Stack::start(options)).await?;
-        let answer = showing(
-            "waiting for the answer",
-            stack.invoke(&self.function, event),
-        )
-        .await;
+        let answer = self.invoke_on(&stack, event).await;
         // What the function said; a name that isn't there has said nothing.
         for line in stack.logs(&self.function).unwrap_or_default() {
             eprintln!("{line}");
         }
         stack.stop().await;
+        answer
+    }
+
+    async fn invoke_on(&self, stack: &Stack, event: &str) -> Result<Vec<u8>> {
+        let event = parse(&fill_event(stack.url(), event).await?)?;
+        let answer = showing(
+            "waiting for the answer",
+            stack.invoke(&self.function, &event),
+        )
+        .await;
         answer
             .map(|answer| answer.to_vec())
             .map_err(|error| failed(&error))
@@ -69,7 +75,7 @@ fn failed(problem: &dyn std::fmt::Display) -> Error {
     }
 }
 
-fn read(file: &Path) -> Result<Value> {
+fn read(file: &Path) -> Result<String> {
     let mut text = String::new();
     let done = if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).map(drop)
@@ -80,16 +86,20 @@ fn read(file: &Path) -> Result<Value> {
         doing: format!("can't read {}", file.display()),
         source,
     })?;
-    serde_json::from_str(&text)
-        .map_err(|error| failed(&format!("{} isn't JSON: {error}", file.display())))
+    Ok(text)
 }
 
-async fn invoke_running(url: &str, function: &str, event: &Value) -> Result<Vec<u8>> {
+fn parse(event: &str) -> Result<Value> {
+    serde_json::from_str(event).map_err(|error| failed(&format!("the event isn't JSON: {error}")))
+}
+
+async fn invoke_running(url: &str, function: &str, event: &str) -> Result<Vec<u8>> {
+    let event = parse(&fill_event(url, event).await?)?;
     let request = reqwest::Client::new().post(format!(
         "{}/_local/invoke/{function}",
         url.trim_end_matches('/')
     ));
-    let answer = request.json(event).send().await.map_err(|error| {
+    let answer = request.json(&event).send().await.map_err(|error| {
         failed(&format!(
             "can't reach {url} ({error}): is it up? Without --url a fresh stack is started"
         ))

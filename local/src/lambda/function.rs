@@ -357,15 +357,27 @@ impl Function {
             .collect()
     }
 
-    /// Reads the processes' peak memory; to be called now and then, since it is lost when they end.
+    /// Reads the processes' peak memory, to be called now and then, since it is lost when they end.
+    /// A process that had more than it may is killed, as on AWS, though here only some moments later.
     pub(crate) fn measure_memory(&self) {
-        for kb in self
-            .processes()
-            .into_iter()
-            .map(|(pid, _)| pid)
-            .filter_map(peak_memory_kb)
-        {
+        let started: Vec<_> = self
+            .lock()
+            .instances
+            .iter()
+            .map(|(id, one)| (*id, one.pid))
+            .collect();
+        for (id, pid) in started {
+            let Some(kb) = peak_memory_kb(pid) else {
+                continue;
+            };
             self.lock().measured.memory(kb);
+            let limit_kb = self.spec.memory_mb.saturating_mul(1024);
+            if kb > limit_kb {
+                self.kill(
+                    Some(id),
+                    &format!("out of memory: {kb} kB of {limit_kb} kB"),
+                );
+            }
         }
     }
 

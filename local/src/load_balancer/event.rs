@@ -2,7 +2,8 @@
 //!
 //! Path and query come as they were sent, undecoded. Header names are lower case. With multi-value
 //! headers every value is there, else only the last. A body is text for `text/*`, JSON, JavaScript
-//! and XML without a content encoding, and base64 otherwise.
+//! and XML without a content encoding, and base64 otherwise, as is one that calls itself text and isn't
+//! UTF-8, which JSON couldn't hold.
 
 use std::net::SocketAddr;
 
@@ -71,11 +72,12 @@ pub(crate) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, Strin
         event.insert("queryStringParameters".to_owned(), last(query));
         event.insert("headers".to_owned(), last(headers));
     }
-    let (text, encoded) = if is_text(&parts.headers) {
-        // JSON can't hold anything but text.
-        (String::from_utf8_lossy(body).into_owned(), false)
-    } else {
-        (STANDARD.encode(body), !body.is_empty())
+    let text = std::str::from_utf8(body)
+        .ok()
+        .filter(|_| is_text(&parts.headers));
+    let (text, encoded) = match text {
+        Some(text) => (text.to_owned(), false),
+        None => (STANDARD.encode(body), !body.is_empty()),
     };
     event.insert("body".to_owned(), Value::from(text));
     event.insert("isBase64Encoded".to_owned(), Value::from(encoded));
@@ -248,6 +250,21 @@ mod tests {
             assert_eq!(event["isBase64Encoded"], encoded, "{kind:?} {encoding:?}");
             assert_eq!(event["body"], if encoded { "AWNhdA==" } else { "\u{1}cat" });
         }
+    }
+
+    #[test]
+    fn text_that_is_none_is_base64() {
+        let event = event(
+            request()
+                .header("content-type", "application/json")
+                .body(b"\xffcat")
+                .unwrap(),
+            false,
+        );
+        assert_eq!(
+            (&event["body"], &event["isBase64Encoded"]),
+            (&json!("/2NhdA=="), &json!(true))
+        );
     }
 
     #[test]

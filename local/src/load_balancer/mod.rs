@@ -13,8 +13,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http::header::EXPECT;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
 use crate::http_server::{Body, Closed, full};
@@ -23,6 +25,9 @@ use crate::template::Action;
 use event::{Hop, MAX_REQUEST};
 
 pub(crate) use rules::matches;
+
+/// The most of a body that is too large that is read before the connection is closed.
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
 /// Answers one request of a client.
 pub(crate) async fn handle(
@@ -86,14 +91,9 @@ async fn forward(
     multi_value: bool,
 ) -> Result<Response<Body>, Closed> {
     let (head, body) = request.into_parts();
-    let too_large = || Ok(answer::bare(StatusCode::PAYLOAD_TOO_LARGE));
-    if body.size_hint().lower() > u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX) {
-        return too_large();
-    }
-    let body = match Limited::new(body, MAX_REQUEST).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return too_large(),
-        Err(_) => return Err(Closed),
+    let body = match read(&head.headers, body).await? {
+        Some(body) => body,
+        None => return Ok(answer::bare(StatusCode::PAYLOAD_TOO_LARGE)),
     };
     let hop = Hop {
         client,
@@ -113,6 +113,30 @@ async fn forward(
         // Failed, crashed, timed out or throttled: the client sees the same.
         Ok(Err(_)) | Err(_) => Ok(answer::bare(StatusCode::BAD_GATEWAY)),
     }
+}
+
+/// A request's body; `None` if it is larger than functions may get.
+async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Option<Bytes>, Closed> {
+    let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
+    // A client that asks first is told at once.
+    if body.size_hint().lower() > limit && headers.contains_key(EXPECT) {
+        return Ok(None);
+    }
+    let mut read = BytesMut::new();
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Closed)?.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length <= MAX_REQUEST {
+            read.extend_from_slice(&data);
+        } else if length > MAX_DISCARDED {
+            return Err(Closed);
+        }
+        // What is too large is read to its end: a client that still sends wouldn't see the answer.
+    }
+    Ok((length <= MAX_REQUEST).then(|| read.freeze()))
 }
 
 /// Counts a request while it is worked on.

@@ -1,6 +1,8 @@
 use std::time::{Duration, Instant};
 
-use purrline_local::{Error, InvokeError, Options, Stack};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use purrline_local::{Error, InvokeError, Options, Stack, fill_event};
 use serde_json::{Value, json};
 
 use super::{options, start, until};
@@ -114,6 +116,20 @@ async fn a_timeout_kills_the_process() {
 }
 
 #[tokio::test]
+async fn too_much_memory_kills_the_process() {
+    let stack = Stack::start(options().parameter("Timeout", "10"))
+        .await
+        .unwrap();
+    let error = stack.invoke("probe", &told("hog")).await.unwrap_err();
+    assert!(
+        matches!(&error, InvokeError::Crashed(text) if text.starts_with("out of memory")),
+        "{error}"
+    );
+    let status = stack.status().await.unwrap().functions["probe"].clone();
+    assert!(status.peak_memory_mb > 200.0, "{status:?}");
+}
+
+#[tokio::test]
 async fn one_process_takes_one_event_and_load_starts_more_up_to_the_limit() {
     let stack = Stack::start(Options {
         workers: 3,
@@ -139,6 +155,22 @@ async fn one_process_takes_one_event_and_load_starts_more_up_to_the_limit() {
         (status.processes, status.invocations, status.running),
         (3, 6, 0)
     );
+}
+
+#[tokio::test]
+async fn placeholders_of_events_are_filled_in() {
+    let stack = start().await;
+    let event = r#"{"a": "{{token:nabi}}", "b": ["{{token:nabi}}", "{{token:mango}}", "{ {"]}"#;
+    let filled: Value =
+        serde_json::from_str(&fill_event(stack.url(), event).await.unwrap()).unwrap();
+    assert_eq!(filled["a"], filled["b"][0]);
+    assert_ne!(filled["a"], filled["b"][1]);
+    let payload = filled["a"].as_str().unwrap().split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+    assert_eq!(claims["sub"], "nabi");
+    for bad in ["{{token", "{{cat:nabi}}", "{{token}}"] {
+        assert!(fill_event(stack.url(), bad).await.is_err(), "{bad}");
+    }
 }
 
 #[tokio::test]
