@@ -115,6 +115,7 @@ async fn a_timeout_kills_the_process() {
     );
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn too_much_memory_kills_the_process() {
     let stack = Stack::start(options().parameter("Timeout", "10"))
@@ -215,6 +216,7 @@ async fn stacks_start_at_once_and_dont_meet() {
     assert_eq!(urls.len(), 6);
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn nothing_outlives_the_stack() {
     let stack = start().await;

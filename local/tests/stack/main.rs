@@ -8,6 +8,7 @@
 
 mod bucket;
 mod cache;
+mod command_line;
 mod faults;
 mod lambda;
 mod load_balancer;
