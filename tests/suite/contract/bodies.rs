@@ -92,7 +92,7 @@ async fn every_bad_field_is_named_at_once() {
         (json!({ "text": "x".repeat(2001), "images": [1, null], "a/b": 1, "c~d": 2 }), vec!["/text", "/images/0", "/images/1", "/a~1b", "/c~0d"]),
         (json!({ "text": null }), vec!["/text"]),
         (json!({ "text": "x", "images": null, "cats": null }), vec!["/images", "/cats"]),
-        (json!({ "text": "x", "cats": ["a b", 7, "", "c".repeat(41)] }), vec!["/cats/0", "/cats/1", "/cats/2", "/cats/3"]),
+        (json!({ "text": "x", "cats": ["cat", 7, ["cat"]] }), vec!["/cats/1", "/cats/2"]),
         (json!({ "text": "x", "likes": 3 }), vec!["/likes"]),
         (json!({ "text": "x", "author": { "id": "somebody" } }), vec!["/author"]),
     ];

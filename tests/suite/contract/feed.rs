@@ -113,6 +113,48 @@ async fn the_feed_goes_back_to_the_first_post() {
     }
 }
 
+/// Others are followed and unfollowed in the middle of a walk: whoever is followed all along is there
+/// once each, in order.
+#[tokio::test]
+async fn a_walk_stands_follows_and_unfollows_in_its_middle() {
+    let world = World::shared().await;
+    let (reader, kept, left, met) = (world.user("reader"), world.user("kept"), world.user("left"), world.user("met"));
+    reader.follow(&kept).await;
+    reader.follow(&left).await;
+    let mut of_kept = Vec::new();
+    for _ in 0..9 {
+        of_kept.push(kept.post_id("x").await);
+        left.post("x").await;
+        met.post("x").await;
+    }
+    of_kept.reverse();
+    world.drained().await;
+    let (mut walked, mut cursor, mut turn) = (Vec::new(), String::new(), 0);
+    loop {
+        let (page, next) = reader.page(&format!("/v1/feed?limit=4{cursor}")).await;
+        if turn > 1 {
+            assert!(page.iter().all(|post| post["author"]["id"] != left.id), "unfollowed, and still there: {page:#?}");
+        }
+        walked.extend(page);
+        turn += 1;
+        match turn {
+            1 => reader.unfollow(&left).await,
+            2 => reader.follow(&met).await,
+            _ => {}
+        }
+        world.drained().await;
+        match next {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let ids: Vec<&str> = walked.iter().map(|post| post["id"].as_str().unwrap()).collect();
+    assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "not newest first, each once: {ids:?}");
+    let found: Vec<&str> = walked.iter().filter(|post| post["author"]["id"] == kept.id).map(|post| post["id"].as_str().unwrap()).collect();
+    assert_eq!(found, of_kept);
+    assert!(walked.iter().any(|post| post["author"]["id"] == met.id), "whom they follow now");
+}
+
 /// The cache emptied in the middle of paging: each post once all the same.
 #[tokio::test]
 async fn a_walk_stands_an_emptied_cache() {

@@ -1,8 +1,12 @@
 //! `Idempotency-Key` on `POST /v1/posts`.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::faults::backstage::Backstage;
 use crate::support::World;
 
 #[tokio::test]
@@ -88,4 +92,28 @@ async fn ten_at_once_with_one_key_make_one_post() {
     assert!(posts.iter().all(|post| *post == posts[0]), "{posts:#?}");
     assert_eq!(nabi.me().await["posts"], 1);
     assert_eq!(nabi.walk_ids(&format!("/v1/users/{}/posts", nabi.id), 20).await.len(), 1);
+}
+
+/// The store's time to live is a day, and what is over counts as gone even before it is removed.
+#[tokio::test]
+async fn a_key_is_remembered_for_a_day() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let body = json!({ "text": "daily" });
+    let first = nabi.create_once("/v1/posts", "day", &body).await.expect(201).json();
+    let client = Backstage::of(&world).await.tables;
+    let table = world.table_name("IdempotencyTable").unwrap();
+    let key = AttributeValue::S(format!("{}#day", nabi.id));
+    let found = client.get_item().table_name(table).key("key", key.clone()).send().await.unwrap();
+    let expires: u64 = found.item.unwrap()["expires_at"].as_n().unwrap().parse().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    assert!((now + 86_300..=now + 86_400).contains(&expires), "in {} s", expires - now);
+
+    let over = AttributeValue::N((now - 1).to_string());
+    let update = client.update_item().table_name(table).key("key", key);
+    update.update_expression("SET expires_at = :over").expression_attribute_values(":over", over).send().await.unwrap();
+    let second = nabi.create_once("/v1/posts", "day", &body).await.expect(201).json();
+    assert_ne!(second["id"], first["id"]);
+    assert_eq!(nabi.create_once("/v1/posts", "day", &body).await.expect(201).json(), second);
+    assert_eq!(nabi.me().await["posts"], 2);
 }

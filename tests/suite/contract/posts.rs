@@ -122,6 +122,10 @@ async fn nobody_has_cats_yet() {
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(10) })).await.bad_fields(422, &all);
     nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(11) })).await.bad_fields(400, &["/cats"]);
+    // What can be no id is no cat of anybody's either.
+    let body = json!({ "text": "x", "cats": ["", "a b", "c".repeat(41), "나비"] });
+    nabi.create("/v1/posts", &body).await.bad_fields(422, &["/cats/0", "/cats/1", "/cats/2", "/cats/3"]);
+    assert_eq!(nabi.me().await["posts"], 1);
 }
 
 #[tokio::test]

@@ -11,4 +11,4 @@ mod world;
 pub(crate) use poll::{eventually, eventually_within};
 pub(crate) use reply::Reply;
 pub(crate) use user::User;
-pub(crate) use world::World;
+pub(crate) use world::{World, repository};
