@@ -136,6 +136,9 @@ impl Jwks {
                     error = crate::log::chain(&error),
                     "no keys from the provider"
                 );
+                // A process may be frozen while it fetches, and the connection dead when it thaws: that
+                // says nothing of the provider, so a request that needs keys asks at once.
+                *this.attempt.lock().await = None;
             }
         });
     }
