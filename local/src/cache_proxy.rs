@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +18,9 @@ use crate::lambda::Lambda;
 
 /// How much is passed on at a time.
 const BUFFER: usize = 64 * 1024;
+
+/// How often a new connection's process is looked for.
+const LOOKS: usize = 5;
 
 /// What a connection needs.
 #[derive(Debug)]
@@ -34,7 +38,7 @@ impl Proxy {
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         loop {
             let Ok((client, peer)) = listener.accept().await else {
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
                 continue;
             };
             let proxy = Arc::clone(&self);
@@ -58,7 +62,7 @@ impl Proxy {
             .map_err(|_| Ended)?;
         // A lost delay only costs time.
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        let caller = self.caller(peer);
+        let caller = self.caller(peer).await;
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = server.split();
         let (mut up, mut down) = (vec![0; BUFFER], vec![0; BUFFER]);
@@ -110,24 +114,31 @@ impl Proxy {
         }
     }
 
-    /// The function's process that connected, such as `feed.3`.
-    fn caller(&self, peer: SocketAddr) -> String {
-        let find = || {
-            let inode = socket_inode(peer.port())?;
-            let held = format!("socket:[{inode}]");
-            self.lambda.processes().into_iter().find_map(|(pid, name)| {
-                let holds = std::fs::read_dir(format!("/proc/{pid}/fd"))
-                    .ok()?
-                    .flatten()
-                    .any(|entry| {
-                        std::fs::read_link(entry.path())
-                            .is_ok_and(|link| link.to_str() == Some(held.as_str()))
-                    });
-                holds.then_some(name)
-            })
-        };
-        find().unwrap_or_default()
+    /// The function's process that connected, such as `feed.3`; empty if it isn't one.
+    async fn caller(&self, peer: SocketAddr) -> String {
+        // The kernel's tables may skip a line while they change: one look isn't always enough.
+        for _ in 0..LOOKS {
+            let lambda = Arc::clone(&self.lambda);
+            let look = tokio::task::spawn_blocking(move || holder(&lambda, peer.port()));
+            if let Ok(Some(name)) = look.await {
+                return name;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        String::new()
     }
+}
+
+/// The process that holds the socket of this local port, if it is a function's.
+fn holder(lambda: &Lambda, port: u16) -> Option<String> {
+    let held = format!("socket:[{}]", socket_inode(port)?);
+    lambda.processes().into_iter().find_map(|(pid, name)| {
+        let mut open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+        let holds = open.any(|entry| {
+            std::fs::read_link(entry.path()).is_ok_and(|link| link.to_str() == Some(held.as_str()))
+        });
+        holds.then_some(name)
+    })
 }
 
 fn length(read: &std::io::Result<usize>) -> Result<usize, Ended> {
@@ -143,7 +154,11 @@ fn socket_inode(port: u16) -> Option<String> {
     let local = format!("0100007F:{port:04X}");
     table.lines().find_map(|line| {
         let mut columns = line.split_ascii_whitespace();
-        (columns.nth(1)? == local).then(|| columns.nth(7).map(str::to_owned))?
+        let inode = (columns.nth(1)? == local)
+            .then(|| columns.nth(7))
+            .flatten()?;
+        // A closed connection's port lingers with no inode.
+        (inode != "0").then(|| inode.to_owned())
     })
 }
 

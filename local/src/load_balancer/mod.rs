@@ -91,9 +91,8 @@ async fn forward(
     multi_value: bool,
 ) -> Result<Response<Body>, Closed> {
     let (head, body) = request.into_parts();
-    let body = match read(&head.headers, body).await? {
-        Some(body) => body,
-        None => return Ok(answer::bare(StatusCode::PAYLOAD_TOO_LARGE)),
+    let Some(body) = read(&head.headers, body).await? else {
+        return Ok(answer::bare(StatusCode::PAYLOAD_TOO_LARGE));
     };
     let hop = Hop {
         client,
