@@ -157,7 +157,11 @@ struct TooLarge;
 
 /// A body's size as a JSON string, in which quotes and backslashes are escaped.
 fn size_in_json(body: &[u8]) -> usize {
-    body.len() + body.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
+    body.len()
+        + body
+            .iter()
+            .filter(|byte| matches!(byte, b'"' | b'\\'))
+            .count()
 }
 
 #[derive(Debug, thiserror::Error)]
