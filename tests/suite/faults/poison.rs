@@ -23,6 +23,12 @@ fn poison(good: &Value) -> Vec<String> {
     bad.push(with(&|message| message["v"] = json!(2)));
     bad.push(with(&|message| message["v"] = json!("1")));
     bad.push(with(&|message| message["padding"] = json!("x".repeat(200 * 1024))));
+    if good["at"].is_number() {
+        // Of such a time every later word would be the earlier one, or none ever applied.
+        for at in [0, -1, 1, i64::MAX] {
+            bad.push(with(&|message| message["at"] = json!(at)));
+        }
+    }
     for field in good.as_object().unwrap().keys().filter(|field| *field != "v") {
         bad.push(with(&|message| drop(message.as_object_mut().unwrap().remove(field))));
         bad.push(with(&|message| message[field] = json!({ "of": ["another", "kind"] })));

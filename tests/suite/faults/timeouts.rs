@@ -83,9 +83,10 @@ async fn a_consumer_whose_calls_hang_gives_up_in_time() {
     let author = stage.world.user("author");
     let post = author.post_id("hang").await;
     stage.world.drained().await;
+    let at = purrline::domain::Version::now();
     let messages = [
-        ("like-consumer", json!({ "v": 1, "user": "u", "post": post, "like": true, "at": 1 })),
-        ("follow-consumer", json!({ "v": 1, "follower": "u", "followee": author.id, "follow": true, "at": 1 })),
+        ("like-consumer", json!({ "v": 1, "user": "u", "post": post, "like": true, "at": at })),
+        ("follow-consumer", json!({ "v": 1, "follower": "u", "followee": author.id, "follow": true, "at": at })),
         ("fan-out", json!({ "v": 1, "post": post, "rev": 0 })),
     ];
     stage.world.stop_service(Service::Tables, Outage::Hang);

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use futures::future::join_all;
 use proptest::sample::Index;
 use purrline_local::{Fault, FaultRule};
 use reqwest::Method;
@@ -97,10 +98,32 @@ impl Case {
     }
 
     pub(super) async fn perform(&mut self, operation: &Operation) {
+        let (Operation::Write { meanwhile, .. } | Operation::Deliver { meanwhile, .. }) = operation else {
+            return self.perform_alone(operation).await;
+        };
+        if !meanwhile {
+            return self.perform_alone(operation).await;
+        }
+        let deleted: HashSet<PostId> = self.deleted().cloned().collect();
+        let readers = self.users.clone();
+        let reads = join_all(readers.iter().map(|reader| reader.feed_ids(100)));
+        let ((), feeds) = futures::join!(self.perform_alone(operation), reads);
+        for feed in feeds {
+            assert!(feed.is_sorted_by(|a, b| a > b), "{feed:?}");
+            assert_eq!(feed.iter().find(|id| deleted.contains(*id)), None, "deleted, and read later");
+        }
+    }
+
+    /// Posts whose deletion was answered.
+    fn deleted(&self) -> impl Iterator<Item = &PostId> {
+        self.posts.iter().filter(|(_, known)| known.deletion == Some(true)).map(|(id, _)| id)
+    }
+
+    async fn perform_alone(&mut self, operation: &Operation) {
         match operation {
-            Operation::Write { what: Write::Post(by), crash, again } => self.post(*by, *crash, *again).await,
-            Operation::Write { what: Write::Edit(post), crash, again } => self.edit(*post, *crash, *again).await,
-            Operation::Write { what: Write::Delete(post), crash, again } => self.delete(*post, *crash, *again).await,
+            Operation::Write { what: Write::Post(by), crash, again, .. } => self.post(*by, *crash, *again).await,
+            Operation::Write { what: Write::Edit(post), crash, again, .. } => self.edit(*post, *crash, *again).await,
+            Operation::Write { what: Write::Delete(post), crash, again, .. } => self.delete(*post, *crash, *again).await,
             Operation::Follow { by, whom, on } => {
                 self.clock += 1;
                 self.said.follow(*by, *whom, self.clock, *on);
@@ -114,7 +137,7 @@ impl Case {
                 if *on { self.users[*by].like(&post).await } else { self.users[*by].unlike(&post).await }
             }
             Operation::Read { by, size } => self.read(*by, *size).await,
-            Operation::Deliver { queue, messages, again, crash } => {
+            Operation::Deliver { queue, messages, again, crash, .. } => {
                 self.deliver(*queue, messages, *again, *crash).await;
             }
             Operation::EmptyCache => self.stage.world.flush_cache().await.unwrap(),
@@ -192,7 +215,10 @@ impl Case {
         self.forget(|_, id, _| id == post);
         let reply = self.send(by, (Method::DELETE, &path, None, "-"), crash, again).await;
         let known = self.posts.get_mut(&post).unwrap();
-        // One whose deletion was tried before may be gone.
+        // One whose deletion was tried before may be gone: tried before this, or killed at this.
+        if crash.is_some() {
+            known.deletion.get_or_insert(false);
+        }
         let fits = reply.status == 204 || (reply.status == 404 && known.deletion.is_some());
         assert!(fits || reply.status == 502, "{}: {}", reply.request, reply.text());
         known.deletion = Some(fits);

@@ -2,7 +2,7 @@
 //! deliver and what breaks, on the real endpoints, consumers, store and cache. What must hold at any
 //! moment is checked on the way; in the end, after everything is delivered, all is compared.
 //!
-//! `PROPTEST_CASES` says how many cases (default 48), `PROPTEST_RNG_SEED` which.
+//! `PROPTEST_CASES` says how many cases (default 80), `PROPTEST_RNG_SEED` which.
 
 mod case;
 mod operations;
@@ -17,7 +17,7 @@ use crate::support::World;
 use case::Case;
 use operations::{Operation, operations};
 
-const CASES: u32 = 48;
+const CASES: u32 = 80;
 
 /// Rules 1 to 5 and 7 together. Fails when a consumer acknowledges before it has done all, when a
 /// deletion is answered before the cache has forgotten the post, when a fan-out clears its mark

@@ -32,18 +32,18 @@ pub(super) enum Write {
     Delete(Index),
 }
 
-/// One thing that happens.
+/// One thing that happens; `meanwhile`: everybody reads the feed while it does.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
     /// Somebody posts, edits, deletes; the function may be killed at it, and the caller may try again.
-    Write { what: Write, crash: Option<Crash>, again: bool },
+    Write { what: Write, crash: Option<Crash>, again: bool, meanwhile: bool },
     Follow { by: usize, whom: usize, on: bool },
     Like { by: usize, post: Index, on: bool },
     /// The next page of the user's walk through the feed.
     Read { by: usize, size: usize },
     /// Any messages of a queue are delivered in any order; they may be delivered again later, and
     /// the function may be killed at it.
-    Deliver { queue: Queue, messages: Vec<Index>, again: bool, crash: Option<Crash> },
+    Deliver { queue: Queue, messages: Vec<Index>, again: bool, crash: Option<Crash>, meanwhile: bool },
     EmptyCache,
     /// One key of the cache goes.
     Evict(Index),
@@ -70,16 +70,17 @@ fn operation() -> impl Strategy<Value = Operation> {
     let queue = prop_oneof![2 => Just(Queue::Likes), 3 => Just(Queue::Follows), 4 => Just(Queue::FanOut)];
     let messages = prop::collection::vec(any::<Index>(), 1..6);
     prop_oneof![
-        10 => (write(), maybe_crash(5), any::<bool>())
-            .prop_map(|(what, crash, again)| Operation::Write { what, crash, again }),
+        10 => (write(), maybe_crash(5), any::<bool>(), prop::bool::weighted(0.3))
+            .prop_map(|(what, crash, again, meanwhile)| Operation::Write { what, crash, again, meanwhile }),
         6 => (0..USERS, 0..USERS, prop::bool::weighted(0.7))
             .prop_filter("nobody follows themselves", |(by, whom, _)| by != whom)
             .prop_map(|(by, whom, on)| Operation::Follow { by, whom, on }),
         4 => (0..USERS, any::<Index>(), prop::bool::weighted(0.7))
             .prop_map(|(by, post, on)| Operation::Like { by, post, on }),
         10 => (0..USERS, 1..4_usize).prop_map(|(by, size)| Operation::Read { by, size }),
-        10 => (queue, messages, prop::bool::weighted(0.3), maybe_crash(6))
-            .prop_map(|(queue, messages, again, crash)| Operation::Deliver { queue, messages, again, crash }),
+        10 => (queue, messages, prop::bool::weighted(0.3), maybe_crash(6), prop::bool::weighted(0.3)).prop_map(
+            |(queue, messages, again, crash, meanwhile)| Operation::Deliver { queue, messages, again, crash, meanwhile },
+        ),
         1 => Just(Operation::EmptyCache),
         3 => any::<Index>().prop_map(Operation::Evict),
         1 => Just(Operation::Sweep),
