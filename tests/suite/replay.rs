@@ -34,15 +34,34 @@ impl Sample {
 
 fn samples() -> Vec<Sample> {
     let events = repository().join("events");
-    let read = |path: &Path| std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
     let mut samples = Vec::new();
-    for folder in std::fs::read_dir(&events).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()) {
+    for folder in std::fs::read_dir(&events)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+    {
         let function = folder.file_name().unwrap().to_str().unwrap().to_owned();
-        for file in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        for file in std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
             let name = file.file_name().unwrap().to_str().unwrap();
-            let Some(name) = name.strip_suffix(".json").filter(|name| !name.ends_with(".expected")) else { continue };
+            let Some(name) = name
+                .strip_suffix(".json")
+                .filter(|name| !name.ends_with(".expected"))
+            else {
+                continue;
+            };
             let expected = read(&folder.join(format!("{name}.expected.json")));
-            samples.push(Sample { name: format!("{function}/{name}"), function: function.clone(), event: read(&file), expected });
+            samples.push(Sample {
+                name: format!("{function}/{name}"),
+                function: function.clone(),
+                event: read(&file),
+                expected,
+            });
         }
     }
     samples.sort_by(|a, b| a.name.cmp(&b.name));
@@ -54,7 +73,9 @@ async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
-        let (placeholder, after) = after.split_once("}}").expect("a placeholder without an end");
+        let (placeholder, after) = after
+            .split_once("}}")
+            .expect("a placeholder without an end");
         if !known.contains_key(placeholder) {
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => world.token(user).unwrap(),
@@ -88,7 +109,11 @@ fn compare(place: &str, expected: &Value, found: &Value, wrong: &mut Vec<String>
             }
         }
         (Value::String(text), _) if text.starts_with('<') && text.ends_with('>') => {
-            if !text.trim_matches(['<', '>']).split(" or ").any(|kind| is(kind, found)) {
+            if !text
+                .trim_matches(['<', '>'])
+                .split(" or ")
+                .any(|kind| is(kind, found))
+            {
                 wrong.push(format!("{place} is no {text} but {found}"));
             }
         }
@@ -107,7 +132,9 @@ fn is(kind: &str, value: &Value) -> bool {
         "boolean" => value.is_boolean(),
         "list" => value.is_array(),
         "time" => text.is_some_and(|text| {
-            text.len() == 24 && text.ends_with('Z') && serde_json::from_value::<purrline::domain::Timestamp>(value.clone()).is_ok()
+            text.len() == 24
+                && text.ends_with('Z')
+                && serde_json::from_value::<purrline::domain::Timestamp>(value.clone()).is_ok()
         }),
         "id" => text.is_some_and(|text| purrline::domain::UserId::parse(text).is_ok()),
         _ => panic!("no such kind: {kind}"),
@@ -116,9 +143,18 @@ fn is(kind: &str, value: &Value) -> bool {
 
 /// The load balancer's answer in the shape that expectations have.
 fn answer(found: &Value, expected: &Value) -> Value {
-    let headers = if found["multiValueHeaders"].is_object() { &found["multiValueHeaders"] } else { &found["headers"] };
+    let headers = if found["multiValueHeaders"].is_object() {
+        &found["multiValueHeaders"]
+    } else {
+        &found["headers"]
+    };
     let first = |value: &Value| value.get(0).cloned().unwrap_or_else(|| value.clone());
-    let headers = headers.as_object().unwrap().iter().map(|(name, value)| (name.clone(), first(value))).collect();
+    let headers = headers
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.clone(), first(value)))
+        .collect();
     let body = found["body"].as_str().unwrap_or_default();
     assert!(found["isBase64Encoded"] != true, "{found}");
     let mut answer = json!({ "status": found["statusCode"], "headers": Value::Object(headers) });
@@ -145,13 +181,20 @@ async fn every_sample_event_is_answered_as_expected() {
         };
         let mut found: Value = serde_json::from_slice(&payload).unwrap();
         if event.get("httpMethod").is_some() {
-            let shape = ["headers", "multiValueHeaders"].map(|headers| (event.get(headers).is_some(), found.get(headers).is_some()));
+            let shape = ["headers", "multiValueHeaders"]
+                .map(|headers| (event.get(headers).is_some(), found.get(headers).is_some()));
             if shape.iter().any(|(sent, answered)| sent != answered) {
-                wrong.push(format!("{}: headers in another shape than they came", sample.name));
+                wrong.push(format!(
+                    "{}: headers in another shape than they came",
+                    sample.name
+                ));
             }
             found = answer(&found, &expected);
             if expected.get("body").is_none() && found.get("body").is_some() {
-                wrong.push(format!("{}: a body that isn't expected: {}", sample.name, found["body"]));
+                wrong.push(format!(
+                    "{}: a body that isn't expected: {}",
+                    sample.name, found["body"]
+                ));
             }
         }
         compare(&format!("{}: ", sample.name), &expected, &found, &mut wrong);
@@ -163,9 +206,11 @@ async fn every_sample_event_is_answered_as_expected() {
 fn matches(pattern: &str, path: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == path,
-        Some((start, rest)) => path
-            .strip_prefix(start)
-            .is_some_and(|tail| (0..=tail.len()).filter_map(|at| tail.get(at..)).any(|tail| matches(rest, tail))),
+        Some((start, rest)) => path.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len())
+                .filter_map(|at| tail.get(at..))
+                .any(|tail| matches(rest, tail))
+        }),
     }
 }
 
@@ -173,22 +218,42 @@ fn matches(pattern: &str, path: &str) -> bool {
 async fn every_function_and_trigger_of_the_template_has_a_sample() {
     let world = World::shared().await;
     let (plan, samples) = (world.plan(), samples());
-    let events: Vec<(&str, Value, Value)> =
-        samples.iter().map(|sample| (sample.function.as_str(), sample.event(), sample.expected())).collect();
+    let events: Vec<(&str, Value, Value)> = samples
+        .iter()
+        .map(|sample| (sample.function.as_str(), sample.event(), sample.expected()))
+        .collect();
     let of = |function: &str| -> Vec<(&Value, &Value)> {
-        events.iter().filter(|(of, ..)| *of == function).map(|(_, event, expected)| (event, expected)).collect()
+        events
+            .iter()
+            .filter(|(of, ..)| *of == function)
+            .map(|(_, event, expected)| (event, expected))
+            .collect()
     };
     let mut missing = Vec::new();
-    for function in plan.functions.keys().filter(|function| of(function).is_empty()) {
+    for function in plan
+        .functions
+        .keys()
+        .filter(|function| of(function).is_empty())
+    {
         missing.push(format!("function {function}"));
     }
-    for (function, ..) in events.iter().filter(|(function, ..)| !plan.functions.contains_key(*function)) {
+    for (function, ..) in events
+        .iter()
+        .filter(|(function, ..)| !plan.functions.contains_key(*function))
+    {
         missing.push(format!("a function {function} in the template"));
     }
 
     let listener = plan.listener.as_ref().unwrap();
     for rule in &listener.rules {
-        let Action::Forward { function, multi_value, .. } = &rule.action else { continue };
+        let Action::Forward {
+            function,
+            multi_value,
+            ..
+        } = &rule.action
+        else {
+            continue;
+        };
         // HEAD is a GET without a body.
         for method in rule.methods.iter().filter(|method| *method != "HEAD") {
             for path in &rule.paths {
@@ -203,8 +268,13 @@ async fn every_function_and_trigger_of_the_template_has_a_sample() {
             }
         }
     }
-    let Action::Forward { function, .. } = &listener.default else { panic!("a default action of another kind") };
-    if !of(function).iter().any(|(event, _)| event.get("httpMethod").is_some()) {
+    let Action::Forward { function, .. } = &listener.default else {
+        panic!("a default action of another kind")
+    };
+    if !of(function)
+        .iter()
+        .any(|(event, _)| event.get("httpMethod").is_some())
+    {
         missing.push("the listener's default action".to_owned());
     }
 
@@ -212,20 +282,42 @@ async fn every_function_and_trigger_of_the_template_has_a_sample() {
         // One poison record among good ones.
         let fits = |event: &Value, expected: &Value| {
             let count = |list: &Value| list.as_array().map_or(0, Vec::len);
-            let (records, failures) = (count(&event["Records"]), count(&expected["batchItemFailures"]));
+            let (records, failures) = (
+                count(&event["Records"]),
+                count(&expected["batchItemFailures"]),
+            );
             event["Records"][0]["eventSource"] == "aws:sqs" && failures == 1 && records > 1
         };
-        if !of(&mapping.function).iter().any(|(event, expected)| fits(event, expected)) {
-            missing.push(format!("a batch with a poison record for {}", mapping.function));
+        if !of(&mapping.function)
+            .iter()
+            .any(|(event, expected)| fits(event, expected))
+        {
+            missing.push(format!(
+                "a batch with a poison record for {}",
+                mapping.function
+            ));
         }
     }
     for schedule in &plan.schedules {
-        if !of(&schedule.function).iter().any(|(event, _)| event["detail-type"] == "Scheduled Event") {
+        if !of(&schedule.function)
+            .iter()
+            .any(|(event, _)| event["detail-type"] == "Scheduled Event")
+        {
             missing.push(format!("the schedule of {}", schedule.function));
         }
     }
-    let any = |what: &str, fits: &dyn Fn(&Value) -> bool| (!events.iter().any(|(_, event, _)| fits(event))).then(|| what.to_owned());
-    missing.extend(any("an event with single-value headers", &|event| event.get("httpMethod").is_some() && event["headers"].is_object()));
-    missing.extend(any("an event with a base64 body", &|event| event["isBase64Encoded"] == true));
-    assert!(missing.is_empty(), "without a sample event:\n{}", missing.join("\n"));
+    let any = |what: &str, fits: &dyn Fn(&Value) -> bool| {
+        (!events.iter().any(|(_, event, _)| fits(event))).then(|| what.to_owned())
+    };
+    missing.extend(any("an event with single-value headers", &|event| {
+        event.get("httpMethod").is_some() && event["headers"].is_object()
+    }));
+    missing.extend(any("an event with a base64 body", &|event| {
+        event["isBase64Encoded"] == true
+    }));
+    assert!(
+        missing.is_empty(),
+        "without a sample event:\n{}",
+        missing.join("\n")
+    );
 }

@@ -45,7 +45,10 @@ async fn every_route_knows_who_may_do_what() {
     for (method, route, body) in routes::calls() {
         let post = owner.post_id("the owner's").await;
         let path = routes::path(route, &post, &owner.id);
-        let Expected { owner: to_owner, other: to_other } = expected(&method, route);
+        let Expected {
+            owner: to_owner,
+            other: to_other,
+        } = expected(&method, route);
         // The owner comes last: a deletion would leave the others nothing to try.
         for (who, caller, status) in [
             ("anonymous", &world.anonymous(), 401),
@@ -54,9 +57,20 @@ async fn every_route_knows_who_may_do_what() {
             ("owner", &owner, to_owner),
         ] {
             let reply = call(caller, &method, &path, body.as_ref()).await;
-            assert_eq!(reply.status, status, "{who}: {} {}", reply.request, reply.text());
+            assert_eq!(
+                reply.status,
+                status,
+                "{who}: {} {}",
+                reply.request,
+                reply.text()
+            );
             if who != "owner" && status >= 400 {
-                assert_eq!(owner.read_post(&post).await["edited_at"], Value::Null, "{who}: {}", reply.request);
+                assert_eq!(
+                    owner.read_post(&post).await["edited_at"],
+                    Value::Null,
+                    "{who}: {}",
+                    reply.request
+                );
             }
         }
     }
@@ -89,8 +103,17 @@ async fn headers_that_name_a_user_are_worth_nothing() {
             .header("x-user-id", &nabi.id)
             .header("cookie", format!("token={}", nabi.token.clone().unwrap()))
     };
-    assert_eq!(other.send(named(&other)).await.expect(200).json()["id"], other.id);
+    assert_eq!(
+        other.send(named(&other)).await.expect(200).json()["id"],
+        other.id
+    );
     let anonymous = world.anonymous();
     anonymous.send(named(&anonymous)).await.problem(401);
-    anonymous.get(&format!("/v1/me?access_token={}", nabi.token.clone().unwrap())).await.problem(401);
+    anonymous
+        .get(&format!(
+            "/v1/me?access_token={}",
+            nabi.token.clone().unwrap()
+        ))
+        .await
+        .problem(401);
 }

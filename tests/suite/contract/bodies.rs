@@ -12,11 +12,19 @@ const LIMIT: usize = 64 * 1024;
 /// Every call that takes a body: its method, path and a body it would take.
 async fn calls_with_bodies(user: &User) -> Vec<(Method, String, Value)> {
     let post = user.post_id("x").await;
-    let calls = routes::calls().filter_map(|(method, route, body)| Some((method, routes::path(route, &post, &user.id), body?)));
+    let calls = routes::calls().filter_map(|(method, route, body)| {
+        Some((method, routes::path(route, &post, &user.id), body?))
+    });
     calls.collect()
 }
 
-async fn send(user: &User, method: &Method, path: &str, content_type: Option<&str>, body: Vec<u8>) -> Reply {
+async fn send(
+    user: &User,
+    method: &Method,
+    path: &str,
+    content_type: Option<&str>,
+    body: Vec<u8>,
+) -> Reply {
     let mut request = user.request(method.clone(), path).body(body);
     if let Some(content_type) = content_type {
         request = request.header("content-type", content_type);
@@ -32,13 +40,41 @@ async fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
             let text = body.to_string();
             format!("{text}{}", " ".repeat(size - text.len())).into_bytes()
         };
-        let taken = send(&nabi, &method, &path, Some("application/json"), of_size(LIMIT)).await;
-        assert!([200, 201].contains(&taken.status), "{} {}", taken.request, taken.text());
+        let taken = send(
+            &nabi,
+            &method,
+            &path,
+            Some("application/json"),
+            of_size(LIMIT),
+        )
+        .await;
+        assert!(
+            [200, 201].contains(&taken.status),
+            "{} {}",
+            taken.request,
+            taken.text()
+        );
         for size in [LIMIT + 1, 300_000] {
-            send(&nabi, &method, &path, Some("application/json"), of_size(size)).await.problem(413);
+            send(
+                &nabi,
+                &method,
+                &path,
+                Some("application/json"),
+                of_size(size),
+            )
+            .await
+            .problem(413);
         }
         // Beyond what the load balancer itself takes, in its own words.
-        send(&nabi, &method, &path, Some("application/json"), of_size(1_200_000)).await.expect(413);
+        send(
+            &nabi,
+            &method,
+            &path,
+            Some("application/json"),
+            of_size(1_200_000),
+        )
+        .await
+        .expect(413);
     }
 }
 
@@ -48,15 +84,32 @@ async fn only_json_in_utf_8_is_taken() {
     for (method, path, body) in calls_with_bodies(&nabi).await {
         let body = body.to_string().into_bytes();
         let other = [
-            "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "image/png", "json",
-            "application/jsonp", "application/json; charset=iso-8859-1", "application/xml",
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "image/png",
+            "json",
+            "application/jsonp",
+            "application/json; charset=iso-8859-1",
+            "application/xml",
         ];
         for content_type in other.map(Some).into_iter().chain([None]) {
-            send(&nabi, &method, &path, content_type, body.clone()).await.problem(415);
+            send(&nabi, &method, &path, content_type, body.clone())
+                .await
+                .problem(415);
         }
-        for content_type in ["application/json", "application/json; charset=utf-8", "Application/JSON;charset=\"UTF-8\""] {
+        for content_type in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "Application/JSON;charset=\"UTF-8\"",
+        ] {
             let taken = send(&nabi, &method, &path, Some(content_type), body.clone()).await;
-            assert!([200, 201].contains(&taken.status), "{content_type}: {} {}", taken.request, taken.text());
+            assert!(
+                [200, 201].contains(&taken.status),
+                "{content_type}: {} {}",
+                taken.request,
+                taken.text()
+            );
         }
     }
 }
@@ -65,20 +118,53 @@ async fn only_json_in_utf_8_is_taken() {
 async fn what_is_no_json_object_is_refused() {
     let nabi = World::shared().await.user("nabi");
     let bodies: [&[u8]; 15] = [
-        b"", b" ", b"{", b"}", b"{\"text\":}", b"{\"text\":\"x\"", b"{text:\"x\"}", b"{'text':'x'}", b"{\"text\":\"x\"} x",
-        b"[]", b"[{\"text\":\"x\"}]", b"null", b"\"x\"", b"7", b"{\"text\":\"\\ud83d\"}",
+        b"",
+        b" ",
+        b"{",
+        b"}",
+        b"{\"text\":}",
+        b"{\"text\":\"x\"",
+        b"{text:\"x\"}",
+        b"{'text':'x'}",
+        b"{\"text\":\"x\"} x",
+        b"[]",
+        b"[{\"text\":\"x\"}]",
+        b"null",
+        b"\"x\"",
+        b"7",
+        b"{\"text\":\"\\ud83d\"}",
     ];
     for (method, path, _) in calls_with_bodies(&nabi).await {
         for body in bodies {
-            send(&nabi, &method, &path, Some("application/json"), body.to_vec()).await.problem(400);
+            send(
+                &nabi,
+                &method,
+                &path,
+                Some("application/json"),
+                body.to_vec(),
+            )
+            .await
+            .problem(400);
         }
         // The load balancer makes text of what it takes for text, and passes the rest on as it is.
-        let request = nabi.request(method.clone(), &path).header("content-type", "application/json");
-        let request = request.header("content-encoding", "identity").body(&b"{\"text\":\"\xff\xfe\"}"[..]);
+        let request = nabi
+            .request(method.clone(), &path)
+            .header("content-type", "application/json");
+        let request = request
+            .header("content-encoding", "identity")
+            .body(&b"{\"text\":\"\xff\xfe\"}"[..]);
         nabi.send(request).await.problem(400);
         // Nesting that a parser could drown in.
         let deep = format!("{{\"text\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000));
-        send(&nabi, &method, &path, Some("application/json"), deep.into_bytes()).await.problem(400);
+        send(
+            &nabi,
+            &method,
+            &path,
+            Some("application/json"),
+            deep.into_bytes(),
+        )
+        .await
+        .problem(400);
     }
 }
 
@@ -88,32 +174,75 @@ async fn every_bad_field_is_named_at_once() {
     let post = nabi.post_id("x").await;
 
     let post_fields = [
-        (json!({ "text": 7, "images": "x", "cats": {}, "txet": "x" }), vec!["/text", "/images", "/cats", "/txet"]),
-        (json!({ "text": "x".repeat(2001), "images": [1, null], "a/b": 1, "c~d": 2 }), vec!["/text", "/images/0", "/images/1", "/a~1b", "/c~0d"]),
+        (
+            json!({ "text": 7, "images": "x", "cats": {}, "txet": "x" }),
+            vec!["/text", "/images", "/cats", "/txet"],
+        ),
+        (
+            json!({ "text": "x".repeat(2001), "images": [1, null], "a/b": 1, "c~d": 2 }),
+            vec!["/text", "/images/0", "/images/1", "/a~1b", "/c~0d"],
+        ),
         (json!({ "text": null }), vec!["/text"]),
-        (json!({ "text": "x", "images": null, "cats": null }), vec!["/images", "/cats"]),
-        (json!({ "text": "x", "cats": ["cat", 7, ["cat"]] }), vec!["/cats/1", "/cats/2"]),
+        (
+            json!({ "text": "x", "images": null, "cats": null }),
+            vec!["/images", "/cats"],
+        ),
+        (
+            json!({ "text": "x", "cats": ["cat", 7, ["cat"]] }),
+            vec!["/cats/1", "/cats/2"],
+        ),
         (json!({ "text": "x", "likes": 3 }), vec!["/likes"]),
-        (json!({ "text": "x", "author": { "id": "somebody" } }), vec!["/author"]),
+        (
+            json!({ "text": "x", "author": { "id": "somebody" } }),
+            vec!["/author"],
+        ),
     ];
     for (body, pointers) in post_fields {
-        nabi.create("/v1/posts", &body).await.bad_fields(400, &pointers);
-        nabi.change(&format!("/v1/posts/{post}"), &body).await.bad_fields(400, &pointers);
+        nabi.create("/v1/posts", &body)
+            .await
+            .bad_fields(400, &pointers);
+        nabi.change(&format!("/v1/posts/{post}"), &body)
+            .await
+            .bad_fields(400, &pointers);
     }
 
     let upload_fields = [
         (json!({}), vec!["/content_type", "/size"]),
-        (json!({ "content_type": 1, "size": "3", "sha256": 5, "name": "x" }), vec!["/content_type", "/size", "/sha256", "/name"]),
-        (json!({ "content_type": "image/png", "size": -1 }), vec!["/size"]),
-        (json!({ "content_type": "image/png", "size": 1.5 }), vec!["/size"]),
-        (json!({ "content_type": "image/png", "size": null }), vec!["/size"]),
-        (json!({ "content_type": null, "size": 3 }), vec!["/content_type"]),
+        (
+            json!({ "content_type": 1, "size": "3", "sha256": 5, "name": "x" }),
+            vec!["/content_type", "/size", "/sha256", "/name"],
+        ),
+        (
+            json!({ "content_type": "image/png", "size": -1 }),
+            vec!["/size"],
+        ),
+        (
+            json!({ "content_type": "image/png", "size": 1.5 }),
+            vec!["/size"],
+        ),
+        (
+            json!({ "content_type": "image/png", "size": null }),
+            vec!["/size"],
+        ),
+        (
+            json!({ "content_type": null, "size": 3 }),
+            vec!["/content_type"],
+        ),
     ];
     for (body, pointers) in upload_fields {
-        nabi.create("/v1/uploads", &body).await.bad_fields(400, &pointers);
+        nabi.create("/v1/uploads", &body)
+            .await
+            .bad_fields(400, &pointers);
     }
     // A field given twice is no less wrong.
-    let twice = send(&nabi, &Method::POST, "/v1/posts", Some("application/json"), b"{\"text\":\"a\",\"text\":\"b\"}".to_vec()).await;
+    let twice = send(
+        &nabi,
+        &Method::POST,
+        "/v1/posts",
+        Some("application/json"),
+        b"{\"text\":\"a\",\"text\":\"b\"}".to_vec(),
+    )
+    .await;
     twice.bad_fields(400, &["/text"]);
     assert_eq!(nabi.me().await["posts"], 1);
 }

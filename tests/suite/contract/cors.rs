@@ -15,7 +15,11 @@ async fn world() -> World {
 
 /// A header's values in lower case, split at commas, sorted.
 fn list(reply: &Reply, name: &str) -> Vec<String> {
-    let values = reply.headers.get_all(name).iter().flat_map(|value| value.to_str().unwrap().split(','));
+    let values = reply
+        .headers
+        .get_all(name)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap().split(','));
     let mut values: Vec<String> = values.map(|value| value.trim().to_lowercase()).collect();
     values.sort();
     values
@@ -29,21 +33,41 @@ async fn preflights_are_answered_for_the_configured_origins_on_every_path() {
         for method in route.methods {
             for origin in [OURS, ALSO_OURS, FOREIGN] {
                 let request = anybody
-                    .request(Method::OPTIONS, &routes::path(route.path, "0000000000000", "nabi"))
+                    .request(
+                        Method::OPTIONS,
+                        &routes::path(route.path, "0000000000000", "nabi"),
+                    )
                     .header("origin", origin)
                     .header("access-control-request-method", method.as_str())
-                    .header("access-control-request-headers", "authorization,content-type,idempotency-key");
+                    .header(
+                        "access-control-request-headers",
+                        "authorization,content-type,idempotency-key",
+                    );
                 let reply = anybody.send(request).await;
-                assert!([200, 204].contains(&reply.status), "{} {}", reply.request, reply.status);
-                assert!(list(&reply, "vary").contains(&"origin".to_owned()), "{:?}", reply.headers);
+                assert!(
+                    [200, 204].contains(&reply.status),
+                    "{} {}",
+                    reply.request,
+                    reply.status
+                );
+                assert!(
+                    list(&reply, "vary").contains(&"origin".to_owned()),
+                    "{:?}",
+                    reply.headers
+                );
                 if origin == FOREIGN {
                     assert_eq!(reply.header("access-control-allow-origin"), None);
                     continue;
                 }
                 assert_eq!(reply.header("access-control-allow-origin"), Some(origin));
-                assert!(list(&reply, "access-control-allow-methods").contains(&method.as_str().to_lowercase()));
+                assert!(
+                    list(&reply, "access-control-allow-methods")
+                        .contains(&method.as_str().to_lowercase())
+                );
                 for header in ["authorization", "content-type", "idempotency-key"] {
-                    assert!(list(&reply, "access-control-allow-headers").contains(&header.to_owned()));
+                    assert!(
+                        list(&reply, "access-control-allow-headers").contains(&header.to_owned())
+                    );
                 }
                 assert!(reply.header("access-control-max-age").is_some());
             }
@@ -57,38 +81,70 @@ async fn answers_and_errors_of_every_function_can_be_read_by_our_pages_alone() {
     let nabi = world.user("nabi");
     let post = nabi.post_id("x").await;
     for caller in [&nabi, &world.anonymous()] {
-        for (method, route, body) in routes::calls().filter(|(method, ..)| *method != Method::DELETE) {
+        for (method, route, body) in
+            routes::calls().filter(|(method, ..)| *method != Method::DELETE)
+        {
             for origin in [OURS, FOREIGN] {
                 let path = routes::path(route, &post, "somebody");
-                let mut request = caller.request(method.clone(), &path).header("origin", origin);
+                let mut request = caller
+                    .request(method.clone(), &path)
+                    .header("origin", origin);
                 if let Some(body) = &body {
                     request = request.json(body);
                 }
                 let reply = caller.send(request).await;
                 let what = format!("{} {} {:?}", reply.request, reply.status, reply.headers);
-                assert!(list(&reply, "vary").contains(&"origin".to_owned()), "{what}");
+                assert!(
+                    list(&reply, "vary").contains(&"origin".to_owned()),
+                    "{what}"
+                );
                 if origin == FOREIGN {
                     assert_eq!(reply.header("access-control-allow-origin"), None, "{what}");
                     continue;
                 }
-                assert_eq!(reply.header("access-control-allow-origin"), Some(origin), "{what}");
+                assert_eq!(
+                    reply.header("access-control-allow-origin"),
+                    Some(origin),
+                    "{what}"
+                );
                 let exposed = list(&reply, "access-control-expose-headers");
-                assert_eq!(exposed, ["location", "retry-after", "x-request-id"], "{what}");
+                assert_eq!(
+                    exposed,
+                    ["location", "retry-after", "x-request-id"],
+                    "{what}"
+                );
             }
         }
     }
     for path in ["/v1/health", "/v1/nothing"] {
-        let reply = nabi.send(nabi.request(Method::GET, path).header("origin", OURS)).await;
-        assert_eq!(reply.header("access-control-allow-origin"), Some(OURS), "{path}");
+        let reply = nabi
+            .send(nabi.request(Method::GET, path).header("origin", OURS))
+            .await;
+        assert_eq!(
+            reply.header("access-control-allow-origin"),
+            Some(OURS),
+            "{path}"
+        );
     }
 }
 
 #[tokio::test]
 async fn any_origin_is_fine_where_the_template_says_so() {
     let nabi = World::shared().await.user("nabi");
-    let reply = nabi.send(nabi.request(Method::GET, "/v1/me").header("origin", FOREIGN)).await.expect(200);
+    let reply = nabi
+        .send(
+            nabi.request(Method::GET, "/v1/me")
+                .header("origin", FOREIGN),
+        )
+        .await
+        .expect(200);
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
-    let request = nabi.with_token(None).request(Method::OPTIONS, "/v1/posts").header("origin", FOREIGN);
-    let reply = nabi.send(request.header("access-control-request-method", "POST")).await;
+    let request = nabi
+        .with_token(None)
+        .request(Method::OPTIONS, "/v1/posts")
+        .header("origin", FOREIGN);
+    let reply = nabi
+        .send(request.header("access-control-request-method", "POST"))
+        .await;
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
 }

@@ -10,13 +10,20 @@ use crate::support::{User, World, eventually};
 
 /// Waits until the caller's feed begins with exactly these posts.
 async fn eventually_feed(caller: &User, expected: &[String]) {
-    eventually("the feed is as expected", async || (caller.feed_ids(100).await == expected).then_some(())).await;
+    eventually("the feed is as expected", async || {
+        (caller.feed_ids(100).await == expected).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_feed_has_own_and_followed_posts_newest_first_and_no_others() {
     let world = World::shared().await;
-    let (nabi, coco, stranger) = (world.user("nabi"), world.user("coco"), world.user("stranger"));
+    let (nabi, coco, stranger) = (
+        world.user("nabi"),
+        world.user("coco"),
+        world.user("stranger"),
+    );
     assert!(nabi.feed(20).await.is_empty());
     let earlier = coco.post_id("before anybody followed").await;
     stranger.post("not for nabi").await;
@@ -39,7 +46,11 @@ async fn posts_in_the_feed_are_complete() {
     let (nabi, coco, fan) = (world.user("nabi"), world.user("coco"), world.user("fan"));
     nabi.follow(&coco).await;
     let key = coco.upload("image/png", b"x").await;
-    let post = coco.create("/v1/posts", &json!({ "text": "#tag", "images": [key] })).await.expect(201).json();
+    let post = coco
+        .create("/v1/posts", &json!({ "text": "#tag", "images": [key] }))
+        .await
+        .expect(201)
+        .json();
     let id = post["id"].as_str().unwrap();
     nabi.like(id).await;
     fan.like(id).await;
@@ -49,7 +60,10 @@ async fn posts_in_the_feed_are_complete() {
         let feed = nabi.feed(20).await;
         assert_eq!(feed, [nabi.read_post(id).await]);
         assert_post(&feed[0]);
-        assert_eq!((&feed[0]["likes"], &feed[0]["liked"]), (&json!(2), &json!(true)));
+        assert_eq!(
+            (&feed[0]["likes"], &feed[0]["liked"]),
+            (&json!(2), &json!(true))
+        );
         assert_eq!(feed[0]["images"], post["images"]);
     }
 }
@@ -71,7 +85,10 @@ async fn an_unfollowed_authors_posts_are_gone() {
     nabi.follow(&coco).await;
     world.drained().await;
     let feed = nabi.feed(20).await;
-    assert_eq!(feed.iter().map(|post| &post["text"]).collect::<Vec<_>>(), ["unseen", "momo's", "coco's"]);
+    assert_eq!(
+        feed.iter().map(|post| &post["text"]).collect::<Vec<_>>(),
+        ["unseen", "momo's", "coco's"]
+    );
 }
 
 /// Past what the cache holds, to the very first post, in several page sizes.
@@ -87,7 +104,10 @@ async fn the_feed_goes_back_to_the_first_post() {
     reader.feed(1).await;
     // 250 posts: half of them pushed to the cached feed, after half that a rebuild finds.
     let posts = |range: std::ops::Range<usize>| {
-        futures::stream::iter(range).map(|n| authors[n % 3].post_id("x")).buffer_unordered(4).collect::<Vec<String>>()
+        futures::stream::iter(range)
+            .map(|n| authors[n % 3].post_id("x"))
+            .buffer_unordered(4)
+            .collect::<Vec<String>>()
     };
     let mut posted = posts(0..125).await;
     world.flush_cache().await.unwrap();
@@ -101,15 +121,31 @@ async fn the_feed_goes_back_to_the_first_post() {
     world.flush_cache().await.unwrap();
     assert_eq!(reader.walk_ids("/v1/feed", 100).await, posted, "rebuilt");
     // Deletions on both sides of the cache's boundary leave no gap and no short page.
-    let deleted: HashSet<&String> = [0, 5, 6, 7, 150, 198, 199, 200, 201, 202, 230, 249].map(|n: usize| &posted[n]).into();
+    let deleted: HashSet<&String> = [0, 5, 6, 7, 150, 198, 199, 200, 201, 202, 230, 249]
+        .map(|n: usize| &posted[n])
+        .into();
     for id in &deleted {
-        let author = authors.iter().map(async |author| author.delete(&format!("/v1/posts/{id}")).await.status);
+        let author = authors
+            .iter()
+            .map(async |author| author.delete(&format!("/v1/posts/{id}")).await.status);
         let statuses = futures::future::join_all(author).await;
-        assert_eq!(statuses.iter().filter(|status| **status == 204).count(), 1, "{statuses:?}");
+        assert_eq!(
+            statuses.iter().filter(|status| **status == 204).count(),
+            1,
+            "{statuses:?}"
+        );
     }
     let kept: Vec<&String> = posted.iter().filter(|id| !deleted.contains(id)).collect();
     for size in [100, 19] {
-        assert_eq!(reader.walk_ids("/v1/feed", size).await.iter().collect::<Vec<_>>(), kept, "by {size}");
+        assert_eq!(
+            reader
+                .walk_ids("/v1/feed", size)
+                .await
+                .iter()
+                .collect::<Vec<_>>(),
+            kept,
+            "by {size}"
+        );
     }
 }
 
@@ -118,7 +154,12 @@ async fn the_feed_goes_back_to_the_first_post() {
 #[tokio::test]
 async fn a_walk_stands_follows_and_unfollows_in_its_middle() {
     let world = World::shared().await;
-    let (reader, kept, left, met) = (world.user("reader"), world.user("kept"), world.user("left"), world.user("met"));
+    let (reader, kept, left, met) = (
+        world.user("reader"),
+        world.user("kept"),
+        world.user("left"),
+        world.user("met"),
+    );
     reader.follow(&kept).await;
     reader.follow(&left).await;
     let mut of_kept = Vec::new();
@@ -133,7 +174,10 @@ async fn a_walk_stands_follows_and_unfollows_in_its_middle() {
     loop {
         let (page, next) = reader.page(&format!("/v1/feed?limit=4{cursor}")).await;
         if turn > 1 {
-            assert!(page.iter().all(|post| post["author"]["id"] != left.id), "unfollowed, and still there: {page:#?}");
+            assert!(
+                page.iter().all(|post| post["author"]["id"] != left.id),
+                "unfollowed, and still there: {page:#?}"
+            );
         }
         walked.extend(page);
         turn += 1;
@@ -148,11 +192,24 @@ async fn a_walk_stands_follows_and_unfollows_in_its_middle() {
             None => break,
         }
     }
-    let ids: Vec<&str> = walked.iter().map(|post| post["id"].as_str().unwrap()).collect();
-    assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "not newest first, each once: {ids:?}");
-    let found: Vec<&str> = walked.iter().filter(|post| post["author"]["id"] == kept.id).map(|post| post["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> = walked
+        .iter()
+        .map(|post| post["id"].as_str().unwrap())
+        .collect();
+    assert!(
+        ids.windows(2).all(|pair| pair[0] > pair[1]),
+        "not newest first, each once: {ids:?}"
+    );
+    let found: Vec<&str> = walked
+        .iter()
+        .filter(|post| post["author"]["id"] == kept.id)
+        .map(|post| post["id"].as_str().unwrap())
+        .collect();
     assert_eq!(found, of_kept);
-    assert!(walked.iter().any(|post| post["author"]["id"] == met.id), "whom they follow now");
+    assert!(
+        walked.iter().any(|post| post["author"]["id"] == met.id),
+        "whom they follow now"
+    );
 }
 
 /// The cache emptied in the middle of paging: each post once all the same.
@@ -161,13 +218,20 @@ async fn a_walk_stands_an_emptied_cache() {
     let world = World::own().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     reader.follow(&nabi).await;
-    let mut posted: Vec<String> = futures::stream::iter(0..30).map(|_| nabi.post_id("x")).buffer_unordered(4).collect().await;
+    let mut posted: Vec<String> = futures::stream::iter(0..30)
+        .map(|_| nabi.post_id("x"))
+        .buffer_unordered(4)
+        .collect()
+        .await;
     world.drained().await;
     posted.sort_unstable_by(|a, b| b.cmp(a));
     let (mut walked, mut cursor) = (Vec::new(), String::new());
     loop {
         let (page, next) = reader.page(&format!("/v1/feed?limit=4{cursor}")).await;
-        walked.extend(page.iter().map(|post| post["id"].as_str().unwrap().to_owned()));
+        walked.extend(
+            page.iter()
+                .map(|post| post["id"].as_str().unwrap().to_owned()),
+        );
         world.flush_cache().await.unwrap();
         match next {
             Some(next) => cursor = format!("&cursor={next}"),

@@ -12,13 +12,21 @@ fn ids(users: &[User]) -> Vec<&str> {
 /// Followers, following, and whether the caller follows them.
 async fn seen(caller: &User, user: &User) -> (u64, u64, bool) {
     let seen = caller.see(user).await;
-    (seen["followers"].as_u64().unwrap(), seen["following"].as_u64().unwrap(), seen["followed"].as_bool().unwrap())
+    (
+        seen["followers"].as_u64().unwrap(),
+        seen["following"].as_u64().unwrap(),
+        seen["followed"].as_bool().unwrap(),
+    )
 }
 
 #[tokio::test]
 async fn a_follow_is_queued_and_then_shows_everywhere() {
     let world = World::shared().await;
-    let (nabi, fan, stranger) = (world.user("nabi"), world.user("fan"), world.user("stranger"));
+    let (nabi, fan, stranger) = (
+        world.user("nabi"),
+        world.user("fan"),
+        world.user("stranger"),
+    );
     nabi.me().await;
     let path = format!("/v1/users/{}/follow", nabi.id);
     let reply = fan.put(&path).await.expect(202);
@@ -29,8 +37,12 @@ async fn a_follow_is_queued_and_then_shows_everywhere() {
     assert_eq!(seen(&stranger, &nabi).await, (1, 0, false));
     assert_eq!(seen(&stranger, &fan).await, (0, 1, false));
     for caller in [&fan, &nabi, &stranger] {
-        let followers = caller.walk(&format!("/v1/users/{}/followers", nabi.id), 20).await;
-        let following = caller.walk(&format!("/v1/users/{}/following", fan.id), 20).await;
+        let followers = caller
+            .walk(&format!("/v1/users/{}/followers", nabi.id), 20)
+            .await;
+        let following = caller
+            .walk(&format!("/v1/users/{}/following", fan.id), 20)
+            .await;
         assert_eq!(followers, [caller.see(&fan).await]);
         assert_eq!(following, [caller.see(&nabi).await]);
         assert_user(&followers[0]);
@@ -42,8 +54,16 @@ async fn a_follow_is_queued_and_then_shows_everywhere() {
     world.drained().await;
     assert_eq!(seen(&fan, &nabi).await, (0, 0, false));
     assert_eq!(seen(&nabi, &fan).await, (0, 0, false));
-    assert!(nabi.walk(&format!("/v1/users/{}/followers", nabi.id), 20).await.is_empty());
-    assert!(nabi.walk(&format!("/v1/users/{}/following", fan.id), 20).await.is_empty());
+    assert!(
+        nabi.walk(&format!("/v1/users/{}/followers", nabi.id), 20)
+            .await
+            .is_empty()
+    );
+    assert!(
+        nabi.walk(&format!("/v1/users/{}/following", fan.id), 20)
+            .await
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -60,7 +80,12 @@ async fn nobody_follows_themselves() {
 #[tokio::test]
 async fn saying_it_twice_counts_once_and_the_last_word_wins() {
     let world = World::shared().await;
-    let (nabi, one, two, three) = (world.user("nabi"), world.user("one"), world.user("two"), world.user("three"));
+    let (nabi, one, two, three) = (
+        world.user("nabi"),
+        world.user("one"),
+        world.user("two"),
+        world.user("three"),
+    );
     for _ in 0..3 {
         one.follow(&nabi).await;
     }
@@ -99,7 +124,11 @@ async fn lists_of_follows_are_latest_first_in_every_page_size() {
         let list = format!("/v1/users/{}/{list}", nabi.id);
         for size in [1, 2, 3, 7, 8, 100] {
             let users = nabi.walk(&list, size).await;
-            assert_eq!(users.iter().map(|user| &user["id"]).collect::<Vec<_>>(), latest_first, "{list} by {size}");
+            assert_eq!(
+                users.iter().map(|user| &user["id"]).collect::<Vec<_>>(),
+                latest_first,
+                "{list} by {size}"
+            );
             // The caller follows them all.
             assert!(users.iter().all(|user| user["followed"] == true), "{list}");
         }
@@ -110,9 +139,16 @@ async fn lists_of_follows_are_latest_first_in_every_page_size() {
     others[2].follow(&nabi).await;
     others[0].follow(&nabi).await;
     world.drained().await;
-    let again: Vec<Value> = nabi.walk(&format!("/v1/users/{}/followers", nabi.id), 3).await;
-    let expected: Vec<&str> = [2, 6, 5, 4, 3, 1, 0].map(|n: usize| others[n].id.as_str()).into();
-    assert_eq!(again.iter().map(|user| &user["id"]).collect::<Vec<_>>(), expected);
+    let again: Vec<Value> = nabi
+        .walk(&format!("/v1/users/{}/followers", nabi.id), 3)
+        .await;
+    let expected: Vec<&str> = [2, 6, 5, 4, 3, 1, 0]
+        .map(|n: usize| others[n].id.as_str())
+        .into();
+    assert_eq!(
+        again.iter().map(|user| &user["id"]).collect::<Vec<_>>(),
+        expected
+    );
 }
 
 #[tokio::test]
@@ -129,8 +165,23 @@ async fn a_walk_through_followers_stands_others_that_come_and_go() {
     others[4].unfollow(&nabi).await;
     world.user("newcomer").follow(&nabi).await;
     world.drained().await;
-    let (rest, end) = nabi.page(&format!("{list}?limit=100&cursor={}", next.unwrap())).await;
+    let (rest, end) = nabi
+        .page(&format!("{list}?limit=100&cursor={}", next.unwrap()))
+        .await;
     let walked: Vec<&Value> = first.iter().chain(&rest).map(|user| &user["id"]).collect();
-    let expected: Vec<&str> = [5, 4, 3, 2, 1, 0].map(|n: usize| others[n].id.as_str()).into();
-    assert_eq!((walked, end), (expected.iter().map(|id| json!(id)).collect::<Vec<_>>().iter().collect(), None));
+    let expected: Vec<&str> = [5, 4, 3, 2, 1, 0]
+        .map(|n: usize| others[n].id.as_str())
+        .into();
+    assert_eq!(
+        (walked, end),
+        (
+            expected
+                .iter()
+                .map(|id| json!(id))
+                .collect::<Vec<_>>()
+                .iter()
+                .collect(),
+            None
+        )
+    );
 }

@@ -7,7 +7,10 @@ use crate::support::{User, World, eventually};
 /// A post's likes as this caller sees them, wherever it is shown.
 async fn seen(caller: &User, post: &str) -> (u64, bool) {
     let read = caller.read_post(post).await;
-    (read["likes"].as_u64().unwrap(), read["liked"].as_bool().unwrap())
+    (
+        read["likes"].as_u64().unwrap(),
+        read["liked"].as_bool().unwrap(),
+    )
 }
 
 #[tokio::test]
@@ -16,27 +19,50 @@ async fn a_like_is_queued_and_then_shows_everywhere() {
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
     fan.follow(&nabi).await;
     let post = nabi.post_id("x").await;
-    eventually("the post is in the follower's feed", async || (fan.feed_ids(5).await == [post.clone()]).then_some(())).await;
+    eventually("the post is in the follower's feed", async || {
+        (fan.feed_ids(5).await == [post.clone()]).then_some(())
+    })
+    .await;
 
     let reply = fan.put(&format!("/v1/posts/{post}/like")).await.expect(202);
     assert_eq!(reply.json(), json!({ "status": "queued" }));
     assert_eq!(reply.header("content-type"), Some("application/json"));
-    eventually("the like is counted", async || (seen(&fan, &post).await == (1, true)).then_some(())).await;
+    eventually("the like is counted", async || {
+        (seen(&fan, &post).await == (1, true)).then_some(())
+    })
+    .await;
     assert_eq!(seen(&nabi, &post).await, (1, false));
     // In the feeds, where the post was cached without it, and in the author's list.
     world.drained().await;
     for (caller, liked) in [(&fan, true), (&nabi, false)] {
-        let author_list = caller.walk(&format!("/v1/users/{}/posts", nabi.id), 20).await;
+        let author_list = caller
+            .walk(&format!("/v1/users/{}/posts", nabi.id), 20)
+            .await;
         for shown in [&caller.feed(5).await[0], &author_list[0]] {
-            assert_eq!((&shown["likes"], &shown["liked"]), (&json!(1), &json!(liked)));
+            assert_eq!(
+                (&shown["likes"], &shown["liked"]),
+                (&json!(1), &json!(liked))
+            );
         }
     }
 
-    let reply = fan.delete(&format!("/v1/posts/{post}/like")).await.expect(202);
+    let reply = fan
+        .delete(&format!("/v1/posts/{post}/like"))
+        .await
+        .expect(202);
     assert_eq!(reply.json(), json!({ "status": "queued" }));
-    eventually("the like is taken back", async || (seen(&fan, &post).await == (0, false)).then_some(())).await;
+    eventually("the like is taken back", async || {
+        (seen(&fan, &post).await == (0, false)).then_some(())
+    })
+    .await;
     world.drained().await;
-    assert_eq!((&fan.feed(5).await[0]["likes"], &fan.feed(5).await[0]["liked"]), (&json!(0), &json!(false)));
+    assert_eq!(
+        (
+            &fan.feed(5).await[0]["likes"],
+            &fan.feed(5).await[0]["liked"]
+        ),
+        (&json!(0), &json!(false))
+    );
 }
 
 #[tokio::test]
@@ -57,7 +83,11 @@ async fn saying_it_twice_counts_once_and_the_last_word_wins() {
     three.like(&post).await;
     world.drained().await;
     assert_eq!(seen(&one, &post).await, (3, true));
-    assert_eq!(seen(&nabi, &post).await, (3, true), "an author may like their own");
+    assert_eq!(
+        seen(&nabi, &post).await,
+        (3, true),
+        "an author may like their own"
+    );
     assert_eq!(seen(&two, &post).await, (3, false));
     assert_eq!(seen(&three, &post).await, (3, true));
     for _ in 0..2 {

@@ -16,20 +16,39 @@ async fn limits_are_1_to_100() {
         for good in ["1", "20", "99", "100"] {
             nabi.get(&format!("{list}?limit={good}")).await.expect(200);
         }
-        for bad in ["0", "101", "-1", "abc", "", "1.5", "%2B5", "1e1", "0x10", "99999999999999999999", "%EF%BC%95"] {
-            nabi.get(&format!("{list}?limit={bad}")).await.bad_fields(400, &["/limit"]);
+        for bad in [
+            "0",
+            "101",
+            "-1",
+            "abc",
+            "",
+            "1.5",
+            "%2B5",
+            "1e1",
+            "0x10",
+            "99999999999999999999",
+            "%EF%BC%95",
+        ] {
+            nabi.get(&format!("{list}?limit={bad}"))
+                .await
+                .bad_fields(400, &["/limit"]);
         }
-        nabi.get(&format!("{list}?limit=5&limit=5")).await.bad_fields(400, &["/limit"]);
-        nabi.get(&format!("{list}?limit=0&cursor=x&page=2")).await.bad_fields(400, &["/limit", "/cursor", "/page"]);
+        nabi.get(&format!("{list}?limit=5&limit=5"))
+            .await
+            .bad_fields(400, &["/limit"]);
+        nabi.get(&format!("{list}?limit=0&cursor=x&page=2"))
+            .await
+            .bad_fields(400, &["/limit", "/cursor", "/page"]);
     }
 }
 
 #[tokio::test]
 async fn an_empty_list_is_a_page_without_a_next() {
     let world = World::shared().await;
-    let (nabi, nobody) = (world.user("nabi"), world.user("nobody"));
+    let (nabi, newcomer) = (world.user("nabi"), world.user("newcomer"));
+    newcomer.me().await;
     for list in LISTS {
-        for user in [&nabi, &nobody] {
+        for user in [&nabi, &newcomer] {
             let (items, next) = nabi.page(&routes::path(list, "", &user.id)).await;
             assert_eq!((items.len(), next), (0, None), "{list}");
         }
@@ -68,12 +87,20 @@ async fn a_cursor_is_good_for_its_own_list_only() {
         let url_safe = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
         assert!(cursor.chars().all(url_safe), "{cursor}");
         // Its own, with any limit, by anybody who may read the list.
-        caller.get(&format!("{list}?cursor={cursor}&limit=1")).await.expect(200);
+        caller
+            .get(&format!("{list}?cursor={cursor}&limit=1"))
+            .await
+            .expect(200);
         for (other_caller, other_list, foreign) in &cursors {
-            if (list, &caller.id) == (other_list, &other_caller.id) || (list == other_list && list != "/v1/feed") {
+            if (list, &caller.id) == (other_list, &other_caller.id)
+                || (list == other_list && list != "/v1/feed")
+            {
                 continue;
             }
-            caller.get(&format!("{list}?cursor={foreign}")).await.bad_fields(400, &["/cursor"]);
+            caller
+                .get(&format!("{list}?cursor={foreign}"))
+                .await
+                .bad_fields(400, &["/cursor"]);
         }
         let flipped = if cursor.starts_with('A') { "B" } else { "A" };
         let damaged = [
@@ -92,14 +119,23 @@ async fn a_cursor_is_good_for_its_own_list_only() {
             "나비".to_owned(),
         ];
         for damaged in damaged {
-            caller.get(&format!("{list}?cursor={damaged}")).await.problem(400);
+            caller
+                .get(&format!("{list}?cursor={damaged}"))
+                .await
+                .problem(400);
         }
-        caller.get(&format!("{list}?cursor={cursor}&cursor={cursor}")).await.bad_fields(400, &["/cursor"]);
+        caller
+            .get(&format!("{list}?cursor={cursor}&cursor={cursor}"))
+            .await
+            .bad_fields(400, &["/cursor"]);
     }
 }
 
 fn ids(items: &[Value]) -> Vec<&str> {
-    items.iter().map(|item| item["id"].as_str().unwrap()).collect()
+    items
+        .iter()
+        .map(|item| item["id"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
@@ -112,13 +148,24 @@ async fn every_page_size_walks_each_item_once_newest_first() {
     }
     posted.reverse();
     world.drained().await;
-    for list in [format!("/v1/users/{}/posts", nabi.id), "/v1/feed".to_owned()] {
+    for list in [
+        format!("/v1/users/{}/posts", nabi.id),
+        "/v1/feed".to_owned(),
+    ] {
         // 3, 4 and 12 fill the last page exactly: no empty one follows.
         for size in [1, 3, 4, 5, 11, 12, 13, 100] {
-            assert_eq!(ids(&nabi.walk(&list, size).await), posted, "{list} by {size}");
+            assert_eq!(
+                ids(&nabi.walk(&list, size).await),
+                posted,
+                "{list} by {size}"
+            );
         }
         let (full, next) = nabi.page(&format!("{list}?limit=12")).await;
-        assert_eq!((full.len(), next), (12, None), "{list}: a page exactly full is the last");
+        assert_eq!(
+            (full.len(), next),
+            (12, None),
+            "{list}: a page exactly full is the last"
+        );
         let (items, next) = nabi.page(&list).await;
         assert_eq!((items.len(), next), (12, None), "{list}: 20 by default");
     }
@@ -126,9 +173,16 @@ async fn every_page_size_walks_each_item_once_newest_first() {
         nabi.post(&n.to_string()).await;
     }
     world.drained().await;
-    for list in [format!("/v1/users/{}/posts", nabi.id), "/v1/feed".to_owned()] {
+    for list in [
+        format!("/v1/users/{}/posts", nabi.id),
+        "/v1/feed".to_owned(),
+    ] {
         let (items, next) = nabi.page(&list).await;
-        assert_eq!((items.len(), next.is_some()), (20, true), "{list}: 20 by default");
+        assert_eq!(
+            (items.len(), next.is_some()),
+            (20, true),
+            "{list}: 20 by default"
+        );
     }
 }
 
@@ -145,15 +199,25 @@ async fn a_walk_stands_posts_and_deletions_in_its_middle() {
     world.drained().await;
     posted.reverse();
     let mut deleted: HashSet<String> = HashSet::new();
-    for (list, size) in [("/v1/feed".to_owned(), 3), (format!("/v1/users/{}/posts", nabi.id), 4)] {
-        let all_along: Vec<String> = posted.iter().filter(|id| !deleted.contains(*id)).cloned().collect();
+    for (list, size) in [
+        ("/v1/feed".to_owned(), 3),
+        (format!("/v1/users/{}/posts", nabi.id), 4),
+    ] {
+        let all_along: Vec<String> = posted
+            .iter()
+            .filter(|id| !deleted.contains(*id))
+            .cloned()
+            .collect();
         let mut kept = all_along.clone();
         let (mut walked, mut cursor, mut turn) = (Vec::new(), String::new(), 0);
         loop {
             let (page, next) = reader.page(&format!("{list}?limit={size}{cursor}")).await;
             walked.extend(ids(&page).into_iter().map(str::to_owned));
             // The page's own last item, the next one, and one further on: each turn another.
-            let ahead: Vec<&String> = all_along.iter().filter(|id| !walked.contains(id) && !deleted.contains(*id)).collect();
+            let ahead: Vec<&String> = all_along
+                .iter()
+                .filter(|id| !walked.contains(id) && !deleted.contains(*id))
+                .collect();
             let victim = match turn % 3 {
                 0 => walked.last().filter(|id| !deleted.contains(*id)).cloned(),
                 1 => ahead.first().map(|id| (*id).clone()),
@@ -173,7 +237,10 @@ async fn a_walk_stands_posts_and_deletions_in_its_middle() {
         }
         let distinct: HashSet<&String> = walked.iter().collect();
         assert_eq!(distinct.len(), walked.len(), "{list}: something twice");
-        assert!(walked.windows(2).all(|pair| pair[0] > pair[1]), "{list}: not newest first: {walked:?}");
+        assert!(
+            walked.windows(2).all(|pair| pair[0] > pair[1]),
+            "{list}: not newest first: {walked:?}"
+        );
         for id in &kept {
             assert!(distinct.contains(id), "{list}: {id} is missing");
         }

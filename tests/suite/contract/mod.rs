@@ -13,6 +13,7 @@ mod lists;
 mod paths;
 mod post_changes;
 mod posts;
+mod roles;
 mod routes;
 mod shapes;
 mod tags;

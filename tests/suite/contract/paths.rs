@@ -6,7 +6,14 @@ use serde_json::json;
 use super::routes::{self, HEALTH, SIGNED_IN};
 use crate::support::World;
 
-const METHODS: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+const METHODS: [Method; 6] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+];
 
 #[tokio::test]
 async fn a_known_path_with_another_method_names_those_it_has() {
@@ -14,7 +21,10 @@ async fn a_known_path_with_another_method_names_those_it_has() {
     let nabi = world.user("nabi");
     for route in SIGNED_IN.iter().chain([&HEALTH]) {
         let path = routes::path(route.path, "0000000000000", &nabi.id);
-        for method in METHODS.iter().filter(|method| !route.allowed().contains(&method.to_string())) {
+        for method in METHODS
+            .iter()
+            .filter(|method| !route.allowed().contains(&method.to_string()))
+        {
             for caller in [&nabi, &world.anonymous()] {
                 let reply = caller.call(method.clone(), &path).await.expect(405);
                 let mut allow: Vec<&str> = reply.header("allow").unwrap().split(", ").collect();
@@ -33,16 +43,38 @@ async fn unknown_paths_are_not_found_whatever_the_method() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let mut unknown: Vec<String> = [
-        "/", "/v1", "/v1/", "/v2/feed", "/v1/nothing", "/v1//feed", "/v1/Feed", "/V1/feed", "/v1/posts/x/like/y",
-        "/v1/posts/x/likes2", "/v1/posts//like", "/v1/users//posts", "/v1/users", "/v1/users/x/y", "/v1/users/x/follow/y",
-        "/v1/me/me", "/v1/feed/x", "/v1/health/x", "/v1/uploads/x", "/v1/posts/x/y/z", "/favicon.ico", "/v1/feed.json",
+        "/",
+        "/v1",
+        "/v1/",
+        "/v2/feed",
+        "/v1/nothing",
+        "/v1//feed",
+        "/v1/Feed",
+        "/V1/feed",
+        "/v1/posts/x/like/y",
+        "/v1/posts/x/likes2",
+        "/v1/posts//like",
+        "/v1/users//posts",
+        "/v1/users",
+        "/v1/users/x/y",
+        "/v1/users/x/follow/y",
+        "/v1/me/me",
+        "/v1/feed/x",
+        "/v1/health/x",
+        "/v1/uploads/x",
+        "/v1/posts/x/y/z",
+        "/favicon.ico",
+        "/v1/feed.json",
     ]
     .map(str::to_owned)
     .into();
     // A slash too many.
-    unknown.extend(SIGNED_IN.iter().chain([&HEALTH]).map(|route| {
-        format!("{}/", routes::path(route.path, "0000000000000", &nabi.id))
-    }));
+    unknown.extend(
+        SIGNED_IN
+            .iter()
+            .chain([&HEALTH])
+            .map(|route| format!("{}/", routes::path(route.path, "0000000000000", &nabi.id))),
+    );
     for path in &unknown {
         for method in &METHODS {
             for caller in [&nabi, &world.anonymous()] {
@@ -60,27 +92,62 @@ async fn head_answers_as_get_does_without_a_body() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let post = nabi.post_id("x").await;
-    for route in SIGNED_IN.iter().chain([&HEALTH]).filter(|route| route.methods.contains(&Method::GET)) {
+    for route in SIGNED_IN
+        .iter()
+        .chain([&HEALTH])
+        .filter(|route| route.methods.contains(&Method::GET))
+    {
         let path = routes::path(route.path, &post, &nabi.id);
-        let (get, head) = (nabi.get(&path).await.expect(200), nabi.call(Method::HEAD, &path).await);
+        let (get, head) = (
+            nabi.get(&path).await.expect(200),
+            nabi.call(Method::HEAD, &path).await,
+        );
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
-        assert_eq!(head.header("content-type"), get.header("content-type"), "{path}");
+        assert_eq!(
+            head.header("content-type"),
+            get.header("content-type"),
+            "{path}"
+        );
         assert!(head.header("x-request-id").is_some(), "{path}");
     }
 }
 
 /// Ids that can't exist, percent-encoded where a path needs it.
 const NO_IDS: [&str; 12] = [
-    "%20", "a%20b", "a%2Fb", "%2F", "a%00b", "%FF", "%EB%82%98", "a.b", "a~b", "a%23b", "%7Bid%7D",
+    "%20",
+    "a%20b",
+    "a%2Fb",
+    "%2F",
+    "a%00b",
+    "%FF",
+    "%EB%82%98",
+    "a.b",
+    "a~b",
+    "a%23b",
+    "%7Bid%7D",
     "0123456789012345678901234567890123456789x",
 ];
 
 #[tokio::test]
 async fn what_can_be_no_id_is_not_found() {
     let nabi = World::shared().await.user("nabi");
-    let no_posts = ["x", "zzzzzzzzzzzzz", "000000000000", "00000000000000", "0000000000000I", "000000000000U", "1", "-", "_"];
+    let no_posts = [
+        "x",
+        "zzzzzzzzzzzzz",
+        "000000000000",
+        "00000000000000",
+        "0000000000000I",
+        "000000000000U",
+        "1",
+        "-",
+        "_",
+    ];
     for (method, route, body) in routes::calls().filter(|(_, route, _)| route.contains('{')) {
-        let ids: Vec<&str> = if route.contains("{post}") { [&NO_IDS[..], &no_posts].concat() } else { NO_IDS.to_vec() };
+        let ids: Vec<&str> = if route.contains("{post}") {
+            [&NO_IDS[..], &no_posts].concat()
+        } else {
+            NO_IDS.to_vec()
+        };
         for id in ids {
             let mut request = nabi.request(method.clone(), &routes::path(route, id, id));
             if let Some(body) = &body {
@@ -99,10 +166,29 @@ async fn ids_may_be_percent_encoded() {
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let post = nabi.post_id("encoded").await;
     let encoded: String = post.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    assert_eq!(reader.get(&format!("/v1/posts/{encoded}")).await.expect(200).json()["id"], post);
+    assert_eq!(
+        reader
+            .get(&format!("/v1/posts/{encoded}"))
+            .await
+            .expect(200)
+            .json()["id"],
+        post
+    );
     let encoded: String = nabi.id.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    assert_eq!(reader.get(&format!("/v1/users/{encoded}")).await.expect(200).json()["id"], nabi.id);
-    assert_eq!(reader.walk_ids(&format!("/v1/users/{encoded}/posts"), 20).await, [post]);
+    assert_eq!(
+        reader
+            .get(&format!("/v1/users/{encoded}"))
+            .await
+            .expect(200)
+            .json()["id"],
+        nabi.id
+    );
+    assert_eq!(
+        reader
+            .walk_ids(&format!("/v1/users/{encoded}/posts"), 20)
+            .await,
+        [post]
+    );
 }
 
 #[tokio::test]
@@ -110,9 +196,13 @@ async fn handles_nobody_has_are_not_found() {
     let nabi = World::shared().await.user("nabi");
     for handle in ["@nobody_at_all", "@ab", "@", "@NABI", "%40nobody"] {
         for list in ["", "/posts", "/followers", "/following"] {
-            nabi.get(&format!("/v1/users/{handle}{list}")).await.problem(404);
+            nabi.get(&format!("/v1/users/{handle}{list}"))
+                .await
+                .problem(404);
         }
-        nabi.put(&format!("/v1/users/{handle}/follow")).await.problem(404);
+        nabi.put(&format!("/v1/users/{handle}/follow"))
+            .await
+            .problem(404);
     }
 }
 
@@ -120,10 +210,24 @@ async fn handles_nobody_has_are_not_found() {
 async fn every_answer_has_a_request_id_of_its_own() {
     let nabi = World::shared().await.user("nabi");
     let mut seen = std::collections::HashSet::new();
-    for path in ["/v1/health", "/v1/me", "/v1/feed", "/v1/nothing", "/v1/posts/x", "/v1/feed?limit=0", "/v1/me"] {
+    for path in [
+        "/v1/health",
+        "/v1/me",
+        "/v1/feed",
+        "/v1/nothing",
+        "/v1/posts/x",
+        "/v1/feed?limit=0",
+        "/v1/me",
+    ] {
         let reply = nabi.get(path).await;
-        assert!(seen.insert(reply.header("x-request-id").unwrap().to_owned()), "{path}");
+        assert!(
+            seen.insert(reply.header("x-request-id").unwrap().to_owned()),
+            "{path}"
+        );
     }
-    let created = nabi.create("/v1/posts", &json!({ "text": "x" })).await.expect(201);
+    let created = nabi
+        .create("/v1/posts", &json!({ "text": "x" }))
+        .await
+        .expect(201);
     assert!(seen.insert(created.header("x-request-id").unwrap().to_owned()));
 }

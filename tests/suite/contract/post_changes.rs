@@ -9,27 +9,66 @@ use crate::support::{World, eventually};
 async fn an_edit_changes_what_it_names_and_nothing_else() {
     let world = World::shared().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
-    let (first, second) = (nabi.upload("image/png", b"1").await, nabi.upload("image/png", b"2").await);
-    let post = nabi.create("/v1/posts", &json!({ "text": "#old", "images": [first] })).await.expect(201).json();
+    let (first, second) = (
+        nabi.upload("image/png", b"1").await,
+        nabi.upload("image/png", b"2").await,
+    );
+    let post = nabi
+        .create("/v1/posts", &json!({ "text": "#old", "images": [first] }))
+        .await
+        .expect(201)
+        .json();
     let path = format!("/v1/posts/{}", post["id"].as_str().unwrap());
 
-    let edited = nabi.change(&path, &json!({ "text": "#new #tags" })).await.expect(200).json();
+    let edited = nabi
+        .change(&path, &json!({ "text": "#new #tags" }))
+        .await
+        .expect(200)
+        .json();
     assert_post(&edited);
     assert_time(&edited["edited_at"]);
     assert!(edited["edited_at"].as_str() >= post["created_at"].as_str());
-    assert_eq!((&edited["text"], &edited["tags"]), (&json!("#new #tags"), &json!(["new", "tags"])));
-    for same in ["id", "author", "images", "cats", "created_at", "likes", "comments", "liked"] {
+    assert_eq!(
+        (&edited["text"], &edited["tags"]),
+        (&json!("#new #tags"), &json!(["new", "tags"]))
+    );
+    for same in [
+        "id",
+        "author",
+        "images",
+        "cats",
+        "created_at",
+        "likes",
+        "comments",
+        "liked",
+    ] {
         assert_eq!(edited[same], post[same], "{same}");
     }
     assert_eq!(reader.get(&path).await.expect(200).json(), edited);
 
-    let edited = nabi.change(&path, &json!({ "images": [second, first] })).await.expect(200).json();
-    let keys: Vec<&Value> = edited["images"].as_array().unwrap().iter().map(|image| &image["key"]).collect();
+    let edited = nabi
+        .change(&path, &json!({ "images": [second, first] }))
+        .await
+        .expect(200)
+        .json();
+    let keys: Vec<&Value> = edited["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| &image["key"])
+        .collect();
     assert_eq!(keys, [&json!(second), &json!(first)]);
     assert_eq!(edited["text"], "#new #tags");
 
-    let edited = nabi.change(&path, &json!({ "images": [], "text": "only words" })).await.expect(200).json();
-    assert_eq!((&edited["images"], &edited["tags"]), (&json!([]), &json!([])));
+    let edited = nabi
+        .change(&path, &json!({ "images": [], "text": "only words" }))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&edited["images"], &edited["tags"]),
+        (&json!([]), &json!([]))
+    );
     nabi.change(&path, &json!({ "cats": [] })).await.expect(200);
 }
 
@@ -39,19 +78,40 @@ async fn an_edit_keeps_the_rules_of_a_post() {
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let key = nabi.upload("image/png", b"1").await;
     let theirs = other.upload("image/png", b"1").await;
-    let wordless = nabi.create("/v1/posts", &json!({ "images": [key] })).await.expect(201).json();
+    let wordless = nabi
+        .create("/v1/posts", &json!({ "images": [key] }))
+        .await
+        .expect(201)
+        .json();
     let words = nabi.post("words").await;
     let path = |post: &Value| format!("/v1/posts/{}", post["id"].as_str().unwrap());
 
-    nabi.change(&path(&wordless), &json!({ "images": [] })).await.bad_fields(400, &["/text"]);
-    nabi.change(&path(&words), &json!({ "text": "" })).await.bad_fields(400, &["/text"]);
-    nabi.change(&path(&words), &json!({ "text": "x".repeat(2001) })).await.bad_fields(400, &["/text"]);
-    nabi.change(&path(&words), &json!({ "images": vec![&key; 11] })).await.bad_fields(400, &["/images"]);
-    nabi.change(&path(&words), &json!({ "images": [key, theirs] })).await.bad_fields(422, &["/images/1"]);
-    nabi.change(&path(&words), &json!({ "cats": ["cat"] })).await.bad_fields(422, &["/cats/0"]);
-    nabi.change(&path(&words), &json!({ "text": "", "images": [key] })).await.expect(200);
+    nabi.change(&path(&wordless), &json!({ "images": [] }))
+        .await
+        .bad_fields(400, &["/text"]);
+    nabi.change(&path(&words), &json!({ "text": "" }))
+        .await
+        .bad_fields(400, &["/text"]);
+    nabi.change(&path(&words), &json!({ "text": "x".repeat(2001) }))
+        .await
+        .bad_fields(400, &["/text"]);
+    nabi.change(&path(&words), &json!({ "images": vec![&key; 11] }))
+        .await
+        .bad_fields(400, &["/images"]);
+    nabi.change(&path(&words), &json!({ "images": [key, theirs] }))
+        .await
+        .bad_fields(422, &["/images/1"]);
+    nabi.change(&path(&words), &json!({ "cats": ["cat"] }))
+        .await
+        .bad_fields(422, &["/cats/0"]);
+    nabi.change(&path(&words), &json!({ "text": "", "images": [key] }))
+        .await
+        .expect(200);
     // What was refused changed nothing.
-    assert_eq!(nabi.get(&path(&wordless)).await.expect(200).json(), wordless);
+    assert_eq!(
+        nabi.get(&path(&wordless)).await.expect(200).json(),
+        wordless
+    );
 }
 
 #[tokio::test]
@@ -60,13 +120,19 @@ async fn only_the_author_may_change_or_delete() {
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let post = nabi.post("mine").await;
     let path = format!("/v1/posts/{}", post["id"].as_str().unwrap());
-    other.change(&path, &json!({ "text": "theirs" })).await.problem(403);
+    other
+        .change(&path, &json!({ "text": "theirs" }))
+        .await
+        .problem(403);
     other.delete(&path).await.problem(403);
     assert_eq!(nabi.get(&path).await.expect(200).json(), post);
     nabi.delete(&path).await.expect(204);
     // Gone for others and the author alike: nobody learns whose it was.
     for caller in [&nabi, &other] {
-        caller.change(&path, &json!({ "text": "x" })).await.problem(404);
+        caller
+            .change(&path, &json!({ "text": "x" }))
+            .await
+            .problem(404);
         caller.delete(&path).await.problem(404);
         caller.get(&path).await.problem(404);
     }
@@ -79,13 +145,25 @@ async fn an_edit_shows_everywhere_at_once() {
     reader.follow(&nabi).await;
     let post = nabi.post_id("before").await;
     let path = format!("/v1/posts/{post}");
-    eventually("the post is in the follower's feed", async || (reader.feed_ids(5).await == [post.clone()]).then_some(())).await;
+    eventually("the post is in the follower's feed", async || {
+        (reader.feed_ids(5).await == [post.clone()]).then_some(())
+    })
+    .await;
     // Now it is cached; whoever reads after the answer sees the edit.
-    let edited = nabi.change(&path, &json!({ "text": "after #now" })).await.expect(200).json();
+    let edited = nabi
+        .change(&path, &json!({ "text": "after #now" }))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(reader.feed(5).await, std::slice::from_ref(&edited));
     assert_eq!(nabi.feed(5).await, std::slice::from_ref(&edited));
     assert_eq!(reader.get(&path).await.expect(200).json(), edited);
-    assert_eq!(reader.walk(&format!("/v1/users/{}/posts", nabi.id), 20).await, [edited]);
+    assert_eq!(
+        reader
+            .walk(&format!("/v1/users/{}/posts", nabi.id), 20)
+            .await,
+        [edited]
+    );
 }
 
 #[tokio::test]
@@ -95,16 +173,25 @@ async fn deleted_is_gone_from_every_read_at_once() {
     reader.follow(&nabi).await;
     let (kept, deleted) = (nabi.post_id("kept").await, nabi.post_id("deleted").await);
     let both = [deleted.clone(), kept.clone()];
-    eventually("both are in the follower's feed", async || (reader.feed_ids(5).await == both).then_some(())).await;
+    eventually("both are in the follower's feed", async || {
+        (reader.feed_ids(5).await == both).then_some(())
+    })
+    .await;
     assert_eq!(nabi.feed_ids(5).await, both);
     let list = format!("/v1/users/{}/posts", nabi.id);
     assert_eq!(reader.walk_ids(&list, 20).await, both);
     assert_eq!(nabi.me().await["posts"], 2);
 
-    let reply = nabi.delete(&format!("/v1/posts/{deleted}")).await.expect(204);
+    let reply = nabi
+        .delete(&format!("/v1/posts/{deleted}"))
+        .await
+        .expect(204);
     assert!(reply.body.is_empty());
     for caller in [&reader, &nabi] {
-        caller.get(&format!("/v1/posts/{deleted}")).await.problem(404);
+        caller
+            .get(&format!("/v1/posts/{deleted}"))
+            .await
+            .problem(404);
         assert_eq!(caller.feed_ids(5).await, [kept.clone()]);
         assert_eq!(caller.walk_ids(&list, 20).await, [kept.clone()]);
         assert_eq!(caller.see(&nabi).await["posts"], 1);

@@ -19,19 +19,36 @@ async fn a_post_has_every_field_wherever_it_is_read() {
     let post = reply.json();
     assert_post(&post);
     let id = post["id"].as_str().unwrap();
-    assert_eq!(reply.header("location"), Some(format!("/v1/posts/{id}").as_str()));
+    assert_eq!(
+        reply.header("location"),
+        Some(format!("/v1/posts/{id}").as_str())
+    );
     assert_eq!(post["author"], author(&nabi).await);
     assert_eq!(post["author"]["id"], nabi.id);
-    assert_eq!((&post["text"], &post["tags"]), (&body["text"], &json!(["고양이"])));
-    assert_eq!((post["images"][0]["key"].as_str(), &post["cats"]), (Some(key.as_str()), &json!([])));
-    assert_eq!((&post["likes"], &post["comments"], &post["liked"]), (&json!(0), &json!(0), &json!(false)));
+    assert_eq!(
+        (&post["text"], &post["tags"]),
+        (&body["text"], &json!(["고양이"]))
+    );
+    assert_eq!(
+        (post["images"][0]["key"].as_str(), &post["cats"]),
+        (Some(key.as_str()), &json!([]))
+    );
+    assert_eq!(
+        (&post["likes"], &post["comments"], &post["liked"]),
+        (&json!(0), &json!(0), &json!(false))
+    );
     assert_eq!(post["edited_at"], Value::Null);
 
     for caller in [&nabi, &reader] {
         let read = caller.get(&format!("/v1/posts/{id}")).await.expect(200);
         assert_eq!(read.header("content-type"), Some("application/json"));
         assert_eq!(read.json(), post);
-        assert_eq!(caller.walk(&format!("/v1/users/{}/posts", nabi.id), 20).await, std::slice::from_ref(&post));
+        assert_eq!(
+            caller
+                .walk(&format!("/v1/users/{}/posts", nabi.id), 20)
+                .await,
+            std::slice::from_ref(&post)
+        );
     }
     world.drained().await;
     assert_eq!(nabi.feed(20).await, [post]);
@@ -40,26 +57,52 @@ async fn a_post_has_every_field_wherever_it_is_read() {
 #[tokio::test]
 async fn an_images_address_serves_its_bytes() {
     let nabi = World::shared().await.user("nabi");
-    let keys = [nabi.upload("image/jpeg", b"first").await, nabi.upload("image/webp", b"second").await];
-    let post = nabi.create("/v1/posts", &json!({ "text": "", "images": keys })).await.expect(201).json();
-    for (image, (bytes, content_type)) in
-        post["images"].as_array().unwrap().iter().zip([(&b"first"[..], "image/jpeg"), (&b"second"[..], "image/webp")])
-    {
-        let reply = nabi.send(nabi.http().get(image["url"].as_str().unwrap())).await.expect(200);
-        assert_eq!((reply.body.as_slice(), reply.header("content-type")), (bytes, Some(content_type)));
+    let keys = [
+        nabi.upload("image/jpeg", b"first").await,
+        nabi.upload("image/webp", b"second").await,
+    ];
+    let post = nabi
+        .create("/v1/posts", &json!({ "text": "", "images": keys }))
+        .await
+        .expect(201)
+        .json();
+    for (image, (bytes, content_type)) in post["images"].as_array().unwrap().iter().zip([
+        (&b"first"[..], "image/jpeg"),
+        (&b"second"[..], "image/webp"),
+    ]) {
+        let reply = nabi
+            .send(nabi.http().get(image["url"].as_str().unwrap()))
+            .await
+            .expect(200);
+        assert_eq!(
+            (reply.body.as_slice(), reply.header("content-type")),
+            (bytes, Some(content_type))
+        );
     }
 }
 
 #[tokio::test]
 async fn texts_keep_both_limits_in_characters() {
     let nabi = World::shared().await.user("nabi");
-    for text in ["x", "\u{0}", &"x".repeat(2000), &CAT.repeat(2000), &"나".repeat(2000), "  \n\ttext kept as it is\r\n "] {
+    for text in [
+        "x",
+        "\u{0}",
+        &"x".repeat(2000),
+        &CAT.repeat(2000),
+        &"나".repeat(2000),
+        "  \n\ttext kept as it is\r\n ",
+    ] {
         let post = nabi.post(text).await;
         assert_eq!(post["text"], text);
-        assert_eq!(nabi.read_post(post["id"].as_str().unwrap()).await["text"], text);
+        assert_eq!(
+            nabi.read_post(post["id"].as_str().unwrap()).await["text"],
+            text
+        );
     }
     for text in ["x".repeat(2001), CAT.repeat(2001), "나".repeat(2001)] {
-        nabi.create("/v1/posts", &json!({ "text": text })).await.bad_fields(400, &["/text"]);
+        nabi.create("/v1/posts", &json!({ "text": text }))
+            .await
+            .bad_fields(400, &["/text"]);
     }
 }
 
@@ -67,12 +110,25 @@ async fn texts_keep_both_limits_in_characters() {
 async fn an_empty_text_needs_an_image() {
     let nabi = World::shared().await.user("nabi");
     let key = nabi.upload("image/png", b"x").await;
-    for body in [json!({}), json!({ "text": "" }), json!({ "text": "", "images": [] }), json!({ "images": [], "cats": [] })] {
-        nabi.create("/v1/posts", &body).await.bad_fields(400, &["/text"]);
+    for body in [
+        json!({}),
+        json!({ "text": "" }),
+        json!({ "text": "", "images": [] }),
+        json!({ "images": [], "cats": [] }),
+    ] {
+        nabi.create("/v1/posts", &body)
+            .await
+            .bad_fields(400, &["/text"]);
     }
-    for body in [json!({ "text": "", "images": [key] }), json!({ "images": [key] })] {
+    for body in [
+        json!({ "text": "", "images": [key] }),
+        json!({ "images": [key] }),
+    ] {
         let post = nabi.create("/v1/posts", &body).await.expect(201).json();
-        assert_eq!((&post["text"], post["images"].as_array().map(Vec::len)), (&json!(""), Some(1)));
+        assert_eq!(
+            (&post["text"], post["images"].as_array().map(Vec::len)),
+            (&json!(""), Some(1))
+        );
     }
 }
 
@@ -88,10 +144,21 @@ async fn uploads(user: &User, count: usize) -> Vec<String> {
 async fn ten_images_are_the_most() {
     let nabi = World::shared().await.user("nabi");
     let keys = uploads(&nabi, 11).await;
-    let post = nabi.create("/v1/posts", &json!({ "text": "x", "images": keys[..10] })).await.expect(201).json();
-    let shown: Vec<&str> = post["images"].as_array().unwrap().iter().map(|image| image["key"].as_str().unwrap()).collect();
+    let post = nabi
+        .create("/v1/posts", &json!({ "text": "x", "images": keys[..10] }))
+        .await
+        .expect(201)
+        .json();
+    let shown: Vec<&str> = post["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| image["key"].as_str().unwrap())
+        .collect();
     assert_eq!(shown, keys[..10]);
-    nabi.create("/v1/posts", &json!({ "text": "x", "images": keys })).await.bad_fields(400, &["/images"]);
+    nabi.create("/v1/posts", &json!({ "text": "x", "images": keys }))
+        .await
+        .bad_fields(400, &["/images"]);
 }
 
 #[tokio::test]
@@ -100,31 +167,64 @@ async fn images_must_be_uploaded_and_the_callers() {
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let mine = nabi.upload("image/png", b"x").await;
     let theirs = other.upload("image/png", b"x").await;
-    let never = nabi.create("/v1/uploads", &json!({ "content_type": "image/png", "size": 3 })).await.expect(201).json();
+    let never = nabi
+        .create(
+            "/v1/uploads",
+            &json!({ "content_type": "image/png", "size": 3 }),
+        )
+        .await
+        .expect(201)
+        .json();
     let never = never["key"].as_str().unwrap();
-    for key in [theirs.as_str(), never, "", "x", "uploads", "../secret", "https://evil.example/x.png", &format!("{mine}x")] {
+    for key in [
+        theirs.as_str(),
+        never,
+        "",
+        "x",
+        "uploads",
+        "../secret",
+        "https://evil.example/x.png",
+        &format!("{mine}x"),
+    ] {
         let body = json!({ "text": "x", "images": [mine, key] });
-        nabi.create("/v1/posts", &body).await.bad_fields(422, &["/images/1"]);
+        nabi.create("/v1/posts", &body)
+            .await
+            .bad_fields(422, &["/images/1"]);
     }
     let body = json!({ "text": "x", "images": [theirs, mine, never] });
-    nabi.create("/v1/posts", &body).await.bad_fields(422, &["/images/0", "/images/2"]);
+    nabi.create("/v1/posts", &body)
+        .await
+        .bad_fields(422, &["/images/0", "/images/2"]);
     assert_eq!(nabi.me().await["posts"], 0);
-    other.create("/v1/posts", &json!({ "text": "x", "images": [theirs] })).await.expect(201);
+    other
+        .create("/v1/posts", &json!({ "text": "x", "images": [theirs] }))
+        .await
+        .expect(201);
 }
 
 #[tokio::test]
 async fn nobody_has_cats_yet() {
     let nabi = World::shared().await.user("nabi");
     let cats = |count: usize| -> Vec<String> { (0..count).map(|n| format!("cat-{n}")).collect() };
-    nabi.create("/v1/posts", &json!({ "text": "x", "cats": [] })).await.expect(201);
-    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(1) })).await.bad_fields(422, &["/cats/0"]);
+    nabi.create("/v1/posts", &json!({ "text": "x", "cats": [] }))
+        .await
+        .expect(201);
+    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(1) }))
+        .await
+        .bad_fields(422, &["/cats/0"]);
     let all: Vec<String> = (0..10).map(|n| format!("/cats/{n}")).collect();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(10) })).await.bad_fields(422, &all);
-    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(11) })).await.bad_fields(400, &["/cats"]);
+    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(10) }))
+        .await
+        .bad_fields(422, &all);
+    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(11) }))
+        .await
+        .bad_fields(400, &["/cats"]);
     // What can be no id is no cat of anybody's either.
     let body = json!({ "text": "x", "cats": ["", "a b", "c".repeat(41), "나비"] });
-    nabi.create("/v1/posts", &body).await.bad_fields(422, &["/cats/0", "/cats/1", "/cats/2", "/cats/3"]);
+    nabi.create("/v1/posts", &body)
+        .await
+        .bad_fields(422, &["/cats/0", "/cats/1", "/cats/2", "/cats/3"]);
     assert_eq!(nabi.me().await["posts"], 1);
 }
 
@@ -137,7 +237,10 @@ async fn ids_sort_by_creation_as_times_do() {
     }
     for pair in posts.windows(2) {
         assert!(pair[0]["id"].as_str() < pair[1]["id"].as_str(), "{pair:?}");
-        assert!(pair[0]["created_at"].as_str() <= pair[1]["created_at"].as_str(), "{pair:?}");
+        assert!(
+            pair[0]["created_at"].as_str() <= pair[1]["created_at"].as_str(),
+            "{pair:?}"
+        );
     }
 }
 
@@ -146,7 +249,9 @@ async fn a_post_that_never_was_is_not_found() {
     let nabi = World::shared().await.user("nabi");
     for id in ["0000000000000", "0000000000001", "7zzzzzzzzzzzz"] {
         nabi.get(&format!("/v1/posts/{id}")).await.problem(404);
-        nabi.change(&format!("/v1/posts/{id}"), &json!({ "text": "x" })).await.problem(404);
+        nabi.change(&format!("/v1/posts/{id}"), &json!({ "text": "x" }))
+            .await
+            .problem(404);
         nabi.delete(&format!("/v1/posts/{id}")).await.problem(404);
     }
 }

@@ -14,31 +14,76 @@ pub(crate) struct Route {
 
 /// The routes that need a token: all but health.
 pub(crate) const SIGNED_IN: &[Route] = &[
-    Route { path: "/v1/uploads", methods: &[Method::POST] },
-    Route { path: "/v1/posts", methods: &[Method::POST] },
-    Route { path: "/v1/posts/{post}", methods: &[Method::GET, Method::PATCH, Method::DELETE] },
-    Route { path: "/v1/posts/{post}/like", methods: &[Method::PUT, Method::DELETE] },
-    Route { path: "/v1/users/{user}", methods: &[Method::GET] },
-    Route { path: "/v1/users/{user}/posts", methods: &[Method::GET] },
-    Route { path: "/v1/users/{user}/follow", methods: &[Method::PUT, Method::DELETE] },
-    Route { path: "/v1/users/{user}/followers", methods: &[Method::GET] },
-    Route { path: "/v1/users/{user}/following", methods: &[Method::GET] },
-    Route { path: "/v1/me", methods: &[Method::GET] },
-    Route { path: "/v1/feed", methods: &[Method::GET] },
+    Route {
+        path: "/v1/uploads",
+        methods: &[Method::POST],
+    },
+    Route {
+        path: "/v1/posts",
+        methods: &[Method::POST],
+    },
+    Route {
+        path: "/v1/posts/{post}",
+        methods: &[Method::GET, Method::PATCH, Method::DELETE],
+    },
+    Route {
+        path: "/v1/posts/{post}/like",
+        methods: &[Method::PUT, Method::DELETE],
+    },
+    Route {
+        path: "/v1/users/{user}",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/users/{user}/posts",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/users/{user}/follow",
+        methods: &[Method::PUT, Method::DELETE],
+    },
+    Route {
+        path: "/v1/users/{user}/followers",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/users/{user}/following",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/me",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/feed",
+        methods: &[Method::GET],
+    },
 ];
 
 /// The one that doesn't.
-pub(crate) const HEALTH: Route = Route { path: "/v1/health", methods: &[Method::GET] };
+pub(crate) const HEALTH: Route = Route {
+    path: "/v1/health",
+    methods: &[Method::GET],
+};
 
 /// The routes whose answer is a list.
-pub(crate) const LISTS: &[&str] =
-    &["/v1/users/{user}/posts", "/v1/users/{user}/followers", "/v1/users/{user}/following", "/v1/feed"];
+pub(crate) const LISTS: &[&str] = &[
+    "/v1/users/{user}/posts",
+    "/v1/users/{user}/followers",
+    "/v1/users/{user}/following",
+    "/v1/feed",
+];
 
 impl Route {
     /// The methods, HEAD where there is GET, sorted by name.
     pub(crate) fn allowed(&self) -> Vec<String> {
         let head = self.methods.contains(&Method::GET).then_some(Method::HEAD);
-        let mut methods: Vec<String> = self.methods.iter().chain(&head).map(ToString::to_string).collect();
+        let mut methods: Vec<String> = self
+            .methods
+            .iter()
+            .chain(&head)
+            .map(ToString::to_string)
+            .collect();
         methods.sort();
         methods
     }
@@ -62,6 +107,9 @@ pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
 /// Every method of every route that needs a token, with a body it would take.
 pub(crate) fn calls() -> impl Iterator<Item = (Method, &'static str, Option<Value>)> {
     SIGNED_IN.iter().flat_map(|route| {
-        route.methods.iter().map(|method| (method.clone(), route.path, good_body(method, route.path)))
+        route
+            .methods
+            .iter()
+            .map(|method| (method.clone(), route.path, good_body(method, route.path)))
     })
 }

@@ -11,28 +11,67 @@ use crate::support::User;
 pub(crate) fn assert_post(post: &Value) {
     assert_fields(
         post,
-        &["id", "author", "text", "tags", "images", "cats", "created_at", "edited_at", "likes", "comments", "liked"],
+        &[
+            "id",
+            "author",
+            "text",
+            "tags",
+            "images",
+            "cats",
+            "created_at",
+            "edited_at",
+            "likes",
+            "comments",
+            "liked",
+        ],
     );
     assert_id(&post["id"]);
     assert_fields(&post["author"], &["id", "handle", "name", "avatar_url"]);
     assert_id(&post["author"]["id"]);
     assert_handle(&post["author"]["handle"]);
-    assert!(post["author"]["name"].as_str().is_some_and(|name| !name.is_empty()), "{post}");
-    assert!(post["author"]["avatar_url"].is_null() || post["author"]["avatar_url"].is_string(), "{post}");
+    assert!(
+        post["author"]["name"]
+            .as_str()
+            .is_some_and(|name| !name.is_empty()),
+        "{post}"
+    );
+    assert!(
+        post["author"]["avatar_url"].is_null() || post["author"]["avatar_url"].is_string(),
+        "{post}"
+    );
     assert!(post["text"].is_string(), "{post}");
     for tag in post["tags"].as_array().unwrap() {
-        assert!(tag.as_str().is_some_and(|tag| !tag.is_empty() && !tag.starts_with('#')), "{post}");
+        assert!(
+            tag.as_str()
+                .is_some_and(|tag| !tag.is_empty() && !tag.starts_with('#')),
+            "{post}"
+        );
     }
     for image in post["images"].as_array().unwrap() {
         assert_fields(image, &["key", "url"]);
-        assert!(image["url"].as_str().is_some_and(|url| url.starts_with("http")), "{post}");
+        assert!(
+            image["url"]
+                .as_str()
+                .is_some_and(|url| url.starts_with("http")),
+            "{post}"
+        );
     }
-    assert!(post["cats"].as_array().unwrap().iter().all(Value::is_string), "{post}");
+    assert!(
+        post["cats"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(Value::is_string),
+        "{post}"
+    );
     assert_time(&post["created_at"]);
     if !post["edited_at"].is_null() {
         assert_time(&post["edited_at"]);
     }
-    assert!(post["likes"].is_u64() && post["comments"].is_u64() && post["liked"].is_boolean(), "{post}");
+    assert!(
+        post["likes"].is_u64() && post["comments"].is_u64() && post["liked"].is_boolean(),
+        "{post}"
+    );
 }
 
 /// Fails unless this is a user with every field that `api.md` names, and no other.
@@ -40,11 +79,25 @@ pub(crate) fn assert_post(post: &Value) {
 pub(crate) fn assert_user(user: &Value) {
     assert_fields(
         user,
-        &["id", "handle", "name", "bio", "avatar_url", "followers", "following", "posts", "followed", "created_at"],
+        &[
+            "id",
+            "handle",
+            "name",
+            "bio",
+            "avatar_url",
+            "followers",
+            "following",
+            "posts",
+            "followed",
+            "created_at",
+        ],
     );
     assert_id(&user["id"]);
     assert_handle(&user["handle"]);
-    assert!(user["name"].as_str().is_some_and(|name| !name.is_empty()), "{user}");
+    assert!(
+        user["name"].as_str().is_some_and(|name| !name.is_empty()),
+        "{user}"
+    );
     for text in ["bio", "avatar_url"] {
         assert!(user[text].is_null() || user[text].is_string(), "{user}");
     }
@@ -58,7 +111,12 @@ pub(crate) fn assert_user(user: &Value) {
 /// Fails unless the object has exactly these fields.
 #[track_caller]
 pub(crate) fn assert_fields(object: &Value, names: &[&str]) {
-    let mut found: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut found: Vec<&str> = object
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let mut expected = names.to_vec();
     found.sort_unstable();
     expected.sort_unstable();
@@ -70,7 +128,10 @@ pub(crate) fn assert_fields(object: &Value, names: &[&str]) {
 pub(crate) fn assert_id(id: &Value) {
     let text = id.as_str().unwrap();
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    assert!((1..=40).contains(&text.len()) && text.chars().all(allowed), "{id}");
+    assert!(
+        (1..=40).contains(&text.len()) && text.chars().all(allowed),
+        "{id}"
+    );
 }
 
 /// 3 to 30 of `a-z 0-9 _ .`
@@ -78,7 +139,10 @@ pub(crate) fn assert_id(id: &Value) {
 fn assert_handle(handle: &Value) {
     let text = handle.as_str().unwrap();
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '.';
-    assert!((3..=30).contains(&text.len()) && text.chars().all(allowed), "{handle}");
+    assert!(
+        (3..=30).contains(&text.len()) && text.chars().all(allowed),
+        "{handle}"
+    );
 }
 
 /// RFC 3339 in UTC with milliseconds, and within the last hour.
@@ -87,10 +151,19 @@ pub(crate) fn assert_time(time: &Value) {
     let text = time.as_str().unwrap();
     let pattern = "dddd-dd-ddTdd:dd:dd.dddZ";
     let matches = |(c, p): (char, char)| if p == 'd' { c.is_ascii_digit() } else { c == p };
-    assert!(text.len() == pattern.len() && text.chars().zip(pattern.chars()).all(matches), "{time}");
+    assert!(
+        text.len() == pattern.len() && text.chars().zip(pattern.chars()).all(matches),
+        "{time}"
+    );
     // Such texts compare as their times do.
-    let (from, to) = (clock(Duration::from_secs(3600), Duration::ZERO), clock(Duration::ZERO, Duration::from_secs(1)));
-    assert!(from.as_str() <= text && text <= to.as_str(), "{time} is not between {from} and {to}");
+    let (from, to) = (
+        clock(Duration::from_secs(3600), Duration::ZERO),
+        clock(Duration::ZERO, Duration::from_secs(1)),
+    );
+    assert!(
+        from.as_str() <= text && text <= to.as_str(),
+        "{time} is not between {from} and {to}"
+    );
 }
 
 /// The time of day now, earlier or later by this much.

@@ -20,9 +20,18 @@ async fn tags_are_found_and_normalised() {
         ("#CATS and #cats and #Cats", json!(["cats"])),
         ("#Straße #STRASSE", json!(["strasse"])),
         ("#b #a #c #a", json!(["b", "a", "c"])),
-        ("#2026 #1 #1cat #cat1 #_ #_1", json!(["1cat", "cat1", "_", "_1"])),
-        ("#ねこ #кот #قطة #หมา #हिन्दी", json!(["ねこ", "кот", "قطة", "หมา", "हिन्दी"])),
-        ("#cat,#dog.#fox!#cow-bell (#owl)", json!(["cat", "dog", "fox", "cow", "owl"])),
+        (
+            "#2026 #1 #1cat #cat1 #_ #_1",
+            json!(["1cat", "cat1", "_", "_1"]),
+        ),
+        (
+            "#ねこ #кот #قطة #หมา #हिन्दी",
+            json!(["ねこ", "кот", "قطة", "หมา", "हिन्दी"]),
+        ),
+        (
+            "#cat,#dog.#fox!#cow-bell (#owl)",
+            json!(["cat", "dog", "fox", "cow", "owl"]),
+        ),
         ("line\n#one\t#two\r\n#three", json!(["one", "two", "three"])),
         ("#🐈 #🐈cat", json!([])),
         (&format!("#{long} #{long}고"), json!([long])),
@@ -32,6 +41,10 @@ async fn tags_are_found_and_normalised() {
         let post = nabi.post(text).await;
         assert_eq!(post["tags"], tags, "{text}");
         assert_eq!(post["text"], text);
-        assert_eq!(nabi.read_post(post["id"].as_str().unwrap()).await["tags"], tags, "{text}");
+        assert_eq!(
+            nabi.read_post(post["id"].as_str().unwrap()).await["tags"],
+            tags,
+            "{text}"
+        );
     }
 }

@@ -21,14 +21,27 @@ async fn wanted(user: &User) -> Value {
 /// Whether the upload's object is there.
 async fn is_there(world: &World, user: &User, upload: &Value) -> bool {
     let key = upload["key"].as_str().unwrap();
-    let reply = user.send(user.http().get(format!("{}/media/{key}", world.url()))).await;
-    assert!([200, 403, 404].contains(&reply.status), "{} {}", reply.request, reply.status);
+    let reply = user
+        .send(user.http().get(format!("{}/media/{key}", world.url())))
+        .await;
+    assert!(
+        [200, 403, 404].contains(&reply.status),
+        "{} {}",
+        reply.request,
+        reply.status
+    );
     reply.status == 200
 }
 
 #[track_caller]
 fn assert_refused(reply: &Reply, why: &str) {
-    assert!([400, 403, 411, 412].contains(&reply.status), "{why}: {} {} {}", reply.request, reply.status, reply.text());
+    assert!(
+        [400, 403, 411, 412].contains(&reply.status),
+        "{why}: {} {} {}",
+        reply.request,
+        reply.status,
+        reply.text()
+    );
 }
 
 #[tokio::test]
@@ -38,15 +51,33 @@ async fn other_bytes_types_or_headers_are_refused_and_leave_nothing() {
     let upload = wanted(&nabi).await;
 
     assert_refused(&nabi.put_bytes(&upload, &BYTES[1..]).await, "shorter");
-    assert_refused(&nabi.put_bytes(&upload, &[BYTES, b"!"].concat()).await, "longer");
+    assert_refused(
+        &nabi.put_bytes(&upload, &[BYTES, b"!"].concat()).await,
+        "longer",
+    );
     assert_refused(&nabi.put_bytes(&upload, b"").await, "empty");
-    for name in upload["headers"].as_object().unwrap().keys().filter(|name| *name != "content-length") {
+    for name in upload["headers"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|name| *name != "content-length")
+    {
         let mut without = upload.clone();
         without["headers"].as_object_mut().unwrap().remove(name);
-        assert_refused(&nabi.put_bytes(&without, BYTES).await, &format!("without {name}"));
+        assert_refused(
+            &nabi.put_bytes(&without, BYTES).await,
+            &format!("without {name}"),
+        );
         let mut other = upload.clone();
-        other["headers"][name] = json!(if name == "content-type" { "text/html" } else { "state=other" });
-        assert_refused(&nabi.put_bytes(&other, BYTES).await, &format!("another {name}"));
+        other["headers"][name] = json!(if name == "content-type" {
+            "text/html"
+        } else {
+            "state=other"
+        });
+        assert_refused(
+            &nabi.put_bytes(&other, BYTES).await,
+            &format!("another {name}"),
+        );
     }
     assert!(!is_there(&world, &nabi, &upload).await);
     // Still good for what was signed.
@@ -63,7 +94,10 @@ async fn an_object_that_exists_is_never_overwritten() {
     let other: Vec<u8> = BYTES.iter().rev().copied().collect();
     assert_eq!(nabi.put_bytes(&upload, &other).await.status, 412);
     let key = upload["key"].as_str().unwrap();
-    let stored = nabi.send(nabi.http().get(format!("{}/media/{key}", world.url()))).await.expect(200);
+    let stored = nabi
+        .send(nabi.http().get(format!("{}/media/{key}", world.url())))
+        .await
+        .expect(200);
     assert_eq!(stored.body, BYTES);
 }
 
@@ -90,7 +124,10 @@ async fn a_url_changed_or_used_otherwise_is_refused() {
     let another_key = key.replace(&nabi.id, "somebody");
     for (why, changed) in [
         ("another key", url.replace(key, &another_key)),
-        ("longer to live", url.replace("X-Amz-Expires=900", "X-Amz-Expires=90000")),
+        (
+            "longer to live",
+            url.replace("X-Amz-Expires=900", "X-Amz-Expires=90000"),
+        ),
         ("no signature", url.split('?').next().unwrap().to_owned()),
     ] {
         assert_ne!(changed, url, "{why}");
@@ -102,7 +139,11 @@ async fn a_url_changed_or_used_otherwise_is_refused() {
         let mut other = upload.clone();
         other["method"] = json!(method);
         let reply = nabi.put_bytes(&other, BYTES).await;
-        assert!((400..500).contains(&reply.status), "{method}: {}", reply.status);
+        assert!(
+            (400..500).contains(&reply.status),
+            "{method}: {}",
+            reply.status
+        );
     }
     assert!(!is_there(&world, &nabi, &upload).await);
 }
@@ -118,7 +159,13 @@ async fn an_expired_url_is_refused() {
         .endpoint_url(&endpoints.bucket)
         .force_path_style(true)
         .region(Region::new(endpoints.region.clone()))
-        .credentials_provider(Credentials::new(purrline_local::ACCESS_KEY, purrline_local::SECRET_KEY, None, None, "test"))
+        .credentials_provider(Credentials::new(
+            purrline_local::ACCESS_KEY,
+            purrline_local::SECRET_KEY,
+            None,
+            None,
+            "test",
+        ))
         .build();
     let client = aws_sdk_s3::Client::from_conf(config);
     for (ago, status) in [(901, 403), (60, 200)] {
@@ -136,9 +183,16 @@ async fn an_expired_url_is_refused() {
             .presigned(presigning)
             .await
             .unwrap();
-        let headers: serde_json::Map<String, Value> = put.headers().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        let headers: serde_json::Map<String, Value> = put
+            .headers()
+            .map(|(name, value)| (name.to_owned(), json!(value)))
+            .collect();
         let upload = json!({ "method": "PUT", "url": put.uri(), "headers": headers });
-        assert_eq!(nabi.put_bytes(&upload, BYTES).await.status, status, "signed {ago} s ago");
+        assert_eq!(
+            nabi.put_bytes(&upload, BYTES).await.status,
+            status,
+            "signed {ago} s ago"
+        );
     }
 }
 
@@ -147,7 +201,12 @@ async fn an_expired_url_is_refused() {
 async fn the_bucket_lets_pages_upload() {
     let nabi = World::shared().await.user("nabi");
     let upload = wanted(&nabi).await;
-    let headers: Vec<&str> = upload["headers"].as_object().unwrap().keys().map(String::as_str).collect();
+    let headers: Vec<&str> = upload["headers"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     let request = nabi
         .http()
         .request(reqwest::Method::OPTIONS, upload["url"].as_str().unwrap())
@@ -157,7 +216,10 @@ async fn the_bucket_lets_pages_upload() {
     let reply = nabi.send(request).await;
     assert!([200, 204].contains(&reply.status), "{}", reply.status);
     assert!(reply.header("access-control-allow-origin").is_some());
-    let allowed = reply.header("access-control-allow-headers").unwrap().to_lowercase();
+    let allowed = reply
+        .header("access-control-allow-headers")
+        .unwrap()
+        .to_lowercase();
     for name in headers {
         assert!(allowed.contains(name), "{name} is not among {allowed}");
     }

@@ -27,25 +27,50 @@ async fn wanted(user: &User, content_type: &str, bytes: &[u8], sha256: Option<&s
 async fn an_upload_is_all_that_a_client_needs_to_send_the_bytes() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    for (content_type, sha256) in [("image/jpeg", None), ("image/png", Some(sha256(b"meow"))), ("image/webp", None)] {
+    for (content_type, sha256) in [
+        ("image/jpeg", None),
+        ("image/png", Some(sha256(b"meow"))),
+        ("image/webp", None),
+    ] {
         let upload = wanted(&nabi, content_type, b"meow", sha256.as_deref()).await;
         assert_fields(&upload, &["key", "method", "url", "headers", "expires_at"]);
         assert_eq!(upload["method"], "PUT");
-        assert!(upload["key"].as_str().unwrap().contains(&nabi.id), "bound to the caller: {upload}");
+        assert!(
+            upload["key"].as_str().unwrap().contains(&nabi.id),
+            "bound to the caller: {upload}"
+        );
         let headers = upload["headers"].as_object().unwrap();
         assert_eq!(headers["content-type"], content_type);
         assert_eq!(headers["content-length"], "4");
         assert_eq!(headers["if-none-match"], "*");
-        assert_eq!(headers.get("x-amz-checksum-sha256").and_then(Value::as_str), sha256.as_deref());
+        assert_eq!(
+            headers.get("x-amz-checksum-sha256").and_then(Value::as_str),
+            sha256.as_deref()
+        );
         // 15 minutes at most, and long enough to be of use.
         let expires = upload["expires_at"].as_str().unwrap();
-        let minutes = |minutes: u64| clock(std::time::Duration::ZERO, std::time::Duration::from_secs(minutes * 60));
-        assert!(minutes(5).as_str() < expires && expires <= minutes(15).as_str(), "{upload}");
+        let minutes = |minutes: u64| {
+            clock(
+                std::time::Duration::ZERO,
+                std::time::Duration::from_secs(minutes * 60),
+            )
+        };
+        assert!(
+            minutes(5).as_str() < expires && expires <= minutes(15).as_str(),
+            "{upload}"
+        );
 
         nabi.put_bytes(&upload, b"meow").await.expect(200);
-        let stored = nabi.http().get(format!("{}/media/{}", world.url(), upload["key"].as_str().unwrap()));
+        let stored = nabi.http().get(format!(
+            "{}/media/{}",
+            world.url(),
+            upload["key"].as_str().unwrap()
+        ));
         let stored = nabi.send(stored).await.expect(200);
-        assert_eq!((stored.body.as_slice(), stored.header("content-type")), (&b"meow"[..], Some(content_type)));
+        assert_eq!(
+            (stored.body.as_slice(), stored.header("content-type")),
+            (&b"meow"[..], Some(content_type))
+        );
     }
 }
 
@@ -54,13 +79,20 @@ async fn keys_are_the_servers_choice_and_never_the_same() {
     let nabi = World::shared().await.user("nabi");
     let mut keys = Vec::new();
     for _ in 0..5 {
-        keys.push(wanted(&nabi, "image/png", b"meow", None).await["key"].as_str().unwrap().to_owned());
+        keys.push(
+            wanted(&nabi, "image/png", b"meow", None).await["key"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
     }
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), 5);
     let body = json!({ "content_type": "image/png", "size": 4, "key": "uploads/mine.png" });
-    nabi.create("/v1/uploads", &body).await.bad_fields(400, &["/key"]);
+    nabi.create("/v1/uploads", &body)
+        .await
+        .bad_fields(400, &["/key"]);
 }
 
 #[tokio::test]
@@ -68,7 +100,10 @@ async fn sizes_keep_both_limits() {
     let nabi = World::shared().await.user("nabi");
     for size in [1, MOST] {
         let body = json!({ "content_type": "image/jpeg", "size": size });
-        assert_eq!(nabi.create("/v1/uploads", &body).await.expect(201).json()["headers"]["content-length"], size.to_string());
+        assert_eq!(
+            nabi.create("/v1/uploads", &body).await.expect(201).json()["headers"]["content-length"],
+            size.to_string()
+        );
     }
     for size in [json!(0), json!(MOST + 1), json!(u64::MAX), json!(1e30)] {
         let body = json!({ "content_type": "image/jpeg", "size": size });
@@ -83,8 +118,22 @@ async fn sizes_keep_both_limits() {
 #[tokio::test]
 async fn only_three_types_are_taken() {
     let nabi = World::shared().await.user("nabi");
-    for content_type in ["", "image/gif", "image/svg+xml", "image/*", "text/html", "image/jpeg; charset=utf-8", "png", " image/png"] {
-        nabi.create("/v1/uploads", &json!({ "content_type": content_type, "size": 3 })).await.problem(415);
+    for content_type in [
+        "",
+        "image/gif",
+        "image/svg+xml",
+        "image/*",
+        "text/html",
+        "image/jpeg; charset=utf-8",
+        "png",
+        " image/png",
+    ] {
+        nabi.create(
+            "/v1/uploads",
+            &json!({ "content_type": content_type, "size": 3 }),
+        )
+        .await
+        .problem(415);
     }
 }
 
@@ -92,9 +141,19 @@ async fn only_three_types_are_taken() {
 async fn a_checksum_is_a_sha_256_in_base64() {
     let nabi = World::shared().await.user("nabi");
     let hex = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-    for bad in ["", "x", hex, &STANDARD.encode([7; 31]), &STANDARD.encode([7; 33]), &STANDARD.encode([7; 32])[..43], "ÄÖÜ"] {
+    for bad in [
+        "",
+        "x",
+        hex,
+        &STANDARD.encode([7; 31]),
+        &STANDARD.encode([7; 33]),
+        &STANDARD.encode([7; 32])[..43],
+        "ÄÖÜ",
+    ] {
         let body = json!({ "content_type": "image/png", "size": 3, "sha256": bad });
-        nabi.create("/v1/uploads", &body).await.bad_fields(400, &["/sha256"]);
+        nabi.create("/v1/uploads", &body)
+            .await
+            .bad_fields(400, &["/sha256"]);
     }
 }
 
@@ -103,11 +162,30 @@ async fn the_same_key_gives_the_same_upload_again() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let body = json!({ "content_type": "image/png", "size": 3 });
-    let first = nabi.create_once("/v1/uploads", "k", &body).await.expect(201);
-    let again = nabi.create_once("/v1/uploads", "k", &body).await.expect(201);
+    let first = nabi
+        .create_once("/v1/uploads", "k", &body)
+        .await
+        .expect(201);
+    let again = nabi
+        .create_once("/v1/uploads", "k", &body)
+        .await
+        .expect(201);
     assert_eq!(first.json(), again.json());
-    nabi.create_once("/v1/uploads", "k", &json!({ "content_type": "image/png", "size": 4 })).await.problem(422);
-    let others = other.create_once("/v1/uploads", "k", &body).await.expect(201).json();
+    nabi.create_once(
+        "/v1/uploads",
+        "k",
+        &json!({ "content_type": "image/png", "size": 4 }),
+    )
+    .await
+    .problem(422);
+    let others = other
+        .create_once("/v1/uploads", "k", &body)
+        .await
+        .expect(201)
+        .json();
     assert_ne!(others["key"], first.json()["key"]);
-    assert_ne!(nabi.create("/v1/uploads", &body).await.expect(201).json()["key"], first.json()["key"]);
+    assert_ne!(
+        nabi.create("/v1/uploads", &body).await.expect(201).json()["key"],
+        first.json()["key"]
+    );
 }

@@ -13,7 +13,10 @@ async fn somebody_new_has_a_generated_handle_and_no_counts() {
     assert_eq!(reply.header("content-type"), Some("application/json"));
     let me = reply.json();
     assert_user(&me);
-    assert_eq!((me["id"].as_str(), &me["bio"], &me["avatar_url"]), (Some(nabi.id.as_str()), &Value::Null, &Value::Null));
+    assert_eq!(
+        (me["id"].as_str(), &me["bio"], &me["avatar_url"]),
+        (Some(nabi.id.as_str()), &Value::Null, &Value::Null)
+    );
     for count in ["followers", "following", "posts"] {
         assert_eq!(me[count], 0, "{count}");
     }
@@ -29,14 +32,20 @@ async fn somebody_new_has_a_generated_handle_and_no_counts() {
 async fn somebody_who_was_never_here_is_not_found() {
     let world = World::shared().await;
     let (nabi, ghost) = (world.user("nabi"), world.user("ghost"));
-    nabi.get(&format!("/v1/users/{}", ghost.id)).await.problem(404);
+    nabi.get(&format!("/v1/users/{}", ghost.id))
+        .await
+        .problem(404);
     nabi.get("/v1/users/@cat_000000000000").await.problem(404);
 }
 
 #[tokio::test]
 async fn whoever_posts_or_follows_is_there() {
     let world = World::shared().await;
-    let (nabi, follower, reader) = (world.user("nabi"), world.user("follower"), world.user("reader"));
+    let (nabi, follower, reader) = (
+        world.user("nabi"),
+        world.user("follower"),
+        world.user("reader"),
+    );
     nabi.post("x").await;
     assert_eq!(reader.see(&nabi).await["posts"], 1);
     follower.follow(&nabi).await;
@@ -55,9 +64,20 @@ async fn posts_are_counted_exactly() {
     nabi.delete_post(&posts[1]).await;
     let path = format!("/v1/posts/{}", posts[2]);
     let replies = futures::future::join_all((0..5).map(|_| nabi.delete(&path))).await;
-    assert!(replies.iter().all(|reply| [204, 404].contains(&reply.status)), "{replies:?}");
+    assert!(
+        replies
+            .iter()
+            .all(|reply| [204, 404].contains(&reply.status)),
+        "{replies:?}"
+    );
     assert!(replies.iter().any(|reply| reply.status == 204));
     assert_eq!(reader.see(&nabi).await["posts"], 5);
     assert_eq!(nabi.me().await["posts"], 5);
-    assert_eq!(reader.walk(&format!("/v1/users/{}/posts", nabi.id), 3).await.len(), 5);
+    assert_eq!(
+        reader
+            .walk(&format!("/v1/users/{}/posts", nabi.id), 3)
+            .await
+            .len(),
+        5
+    );
 }

@@ -25,7 +25,10 @@ pub(crate) async fn eventually_within<T>(
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(started.elapsed() < patience, "not within {patience:?}: {what}");
+        assert!(
+            started.elapsed() < patience,
+            "not within {patience:?}: {what}"
+        );
         tokio::time::sleep(STEP).await;
     }
 }

@@ -14,10 +14,18 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
-    pub(crate) async fn read(request: String, response: reqwest::Response) -> reqwest::Result<Self> {
+    pub(crate) async fn read(
+        request: String,
+        response: reqwest::Response,
+    ) -> reqwest::Result<Self> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await?.to_vec();
-        Ok(Self { status, headers, body, request })
+        Ok(Self {
+            status,
+            headers,
+            body,
+            request,
+        })
     }
 
     /// The body as text.
@@ -30,7 +38,12 @@ impl Reply {
     pub(crate) fn json(&self) -> Value {
         match serde_json::from_slice(&self.body) {
             Ok(json) => json,
-            Err(error) => panic!("{}: {} with a body that is no JSON ({error}): {}", self.request, self.status, self.text()),
+            Err(error) => panic!(
+                "{}: {} with a body that is no JSON ({error}): {}",
+                self.request,
+                self.status,
+                self.text()
+            ),
         }
     }
 
@@ -39,7 +52,11 @@ impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?;
-        assert!(values.next().is_none(), "{}: {name} is there twice", self.request);
+        assert!(
+            values.next().is_none(),
+            "{}: {name} is there twice",
+            self.request
+        );
         Some(value.to_str().unwrap())
     }
 
@@ -56,26 +73,61 @@ impl Reply {
     pub(crate) fn problem(&self, status: u16) -> Value {
         let what = format!("{}: {} {}", self.request, self.status, self.text());
         assert_eq!(self.status, status, "{what}");
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{what}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{what}"
+        );
         let problem = self.json();
         assert_eq!(problem["status"], status, "{what}");
         for text in ["type", "title", "detail"] {
-            assert!(problem[text].as_str().is_some_and(|text| !text.is_empty()), "{text} of {what}");
+            assert!(
+                problem[text].as_str().is_some_and(|text| !text.is_empty()),
+                "{text} of {what}"
+            );
         }
-        assert_eq!(problem["instance"].as_str(), self.header("x-request-id"), "{what}");
+        assert_eq!(
+            problem["instance"].as_str(),
+            self.header("x-request-id"),
+            "{what}"
+        );
         let known = ["type", "title", "status", "detail", "instance", "errors"];
-        assert!(problem.as_object().unwrap().keys().all(|key| known.contains(&key.as_str())), "{what}");
+        assert!(
+            problem
+                .as_object()
+                .unwrap()
+                .keys()
+                .all(|key| known.contains(&key.as_str())),
+            "{what}"
+        );
         if let Some(errors) = problem.get("errors") {
             let errors = errors.as_array().unwrap();
             assert!(!errors.is_empty(), "{what}");
             for error in errors {
                 assert_eq!(error.as_object().unwrap().len(), 2, "{what}");
-                assert!(error["pointer"].as_str().unwrap().starts_with('/'), "{what}");
+                assert!(
+                    error["pointer"].as_str().unwrap().starts_with('/'),
+                    "{what}"
+                );
                 assert!(!error["detail"].as_str().unwrap().is_empty(), "{what}");
             }
         }
-        for inside in ["dynamodb", "amazon", "aws", "sqs", "redis", "table", "panick", "src/", ".rs", "exception"] {
-            assert!(!problem.to_string().to_lowercase().contains(inside), "{inside} leaks: {what}");
+        for inside in [
+            "dynamodb",
+            "amazon",
+            "aws",
+            "sqs",
+            "redis",
+            "table",
+            "panick",
+            "src/",
+            ".rs",
+            "exception",
+        ] {
+            assert!(
+                !problem.to_string().to_lowercase().contains(inside),
+                "{inside} leaks: {what}"
+            );
         }
         problem
     }
@@ -85,7 +137,10 @@ impl Reply {
     pub(crate) fn bad_fields(&self, status: u16, pointers: &[&str]) {
         let problem = self.problem(status);
         let errors = problem["errors"].as_array().cloned().unwrap_or_default();
-        let mut named: Vec<&str> = errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect();
+        let mut named: Vec<&str> = errors
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap())
+            .collect();
         let mut expected = pointers.to_vec();
         named.sort_unstable();
         expected.sort_unstable();

@@ -17,12 +17,20 @@ pub(crate) struct User {
 
 impl User {
     pub(crate) fn new(id: &str, token: Option<String>, url: &str, http: Client) -> Self {
-        Self { id: id.to_owned(), token, url: url.to_owned(), http }
+        Self {
+            id: id.to_owned(),
+            token,
+            url: url.to_owned(),
+            http,
+        }
     }
 
     /// The same caller with another token, or with none.
     pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
-        Self { token: token.map(str::to_owned), ..self.clone() }
+        Self {
+            token: token.map(str::to_owned),
+            ..self.clone()
+        }
     }
 
     /// A request to a path, with the token, to be sent by [`User::send`].
@@ -72,19 +80,28 @@ impl User {
 
     /// `POST` with a JSON body and an `Idempotency-Key`.
     pub(crate) async fn create_once(&self, path: &str, key: &str, body: &Value) -> Reply {
-        self.send(self.request(Method::POST, path).header("idempotency-key", key).json(body)).await
+        self.send(
+            self.request(Method::POST, path)
+                .header("idempotency-key", key)
+                .json(body),
+        )
+        .await
     }
 
     /// `PATCH` with a JSON body.
     pub(crate) async fn change(&self, path: &str, body: &Value) -> Reply {
-        self.send(self.request(Method::PATCH, path).json(body)).await
+        self.send(self.request(Method::PATCH, path).json(body))
+            .await
     }
 
     // ---- What people do; each fails unless it is answered as api.md says ----
 
     /// Posts a text and returns the post.
     pub(crate) async fn post(&self, text: &str) -> Value {
-        self.create("/v1/posts", &json!({ "text": text })).await.expect(201).json()
+        self.create("/v1/posts", &json!({ "text": text }))
+            .await
+            .expect(201)
+            .json()
     }
 
     /// Posts a text and returns the post's id.
@@ -93,7 +110,10 @@ impl User {
     }
 
     pub(crate) async fn read_post(&self, post: &str) -> Value {
-        self.get(&format!("/v1/posts/{post}")).await.expect(200).json()
+        self.get(&format!("/v1/posts/{post}"))
+            .await
+            .expect(200)
+            .json()
     }
 
     pub(crate) async fn delete_post(&self, post: &str) {
@@ -101,24 +121,35 @@ impl User {
     }
 
     pub(crate) async fn follow(&self, other: &Self) {
-        self.put(&format!("/v1/users/{}/follow", other.id)).await.expect(202);
+        self.put(&format!("/v1/users/{}/follow", other.id))
+            .await
+            .expect(202);
     }
 
     pub(crate) async fn unfollow(&self, other: &Self) {
-        self.delete(&format!("/v1/users/{}/follow", other.id)).await.expect(202);
+        self.delete(&format!("/v1/users/{}/follow", other.id))
+            .await
+            .expect(202);
     }
 
     pub(crate) async fn like(&self, post: &str) {
-        self.put(&format!("/v1/posts/{post}/like")).await.expect(202);
+        self.put(&format!("/v1/posts/{post}/like"))
+            .await
+            .expect(202);
     }
 
     pub(crate) async fn unlike(&self, post: &str) {
-        self.delete(&format!("/v1/posts/{post}/like")).await.expect(202);
+        self.delete(&format!("/v1/posts/{post}/like"))
+            .await
+            .expect(202);
     }
 
     /// `GET /v1/users/{id}`: somebody as this caller sees them.
     pub(crate) async fn see(&self, other: &Self) -> Value {
-        self.get(&format!("/v1/users/{}", other.id)).await.expect(200).json()
+        self.get(&format!("/v1/users/{}", other.id))
+            .await
+            .expect(200)
+            .json()
     }
 
     /// `GET /v1/me`.
@@ -141,7 +172,12 @@ impl User {
         let reply = self.get(path).await.expect(200);
         let page = reply.json();
         let object = page.as_object().unwrap();
-        assert_eq!(object.keys().collect::<Vec<_>>(), ["items", "next"], "{}", reply.request);
+        assert_eq!(
+            object.keys().collect::<Vec<_>>(),
+            ["items", "next"],
+            "{}",
+            reply.request
+        );
         let next = match &page["next"] {
             Value::Null => None,
             next => Some(next.as_str().unwrap().to_owned()),
@@ -155,8 +191,15 @@ impl User {
         let mut cursor = String::new();
         loop {
             let (page, next) = self.page(&format!("{list}?limit={size}{cursor}")).await;
-            assert!(page.len() <= size, "{list}: {} items by a limit of {size}", page.len());
-            assert!(next.is_none() || page.len() == size, "{list}: a page that isn't full, and more to come");
+            assert!(
+                page.len() <= size,
+                "{list}: {} items by a limit of {size}",
+                page.len()
+            );
+            assert!(
+                next.is_none() || page.len() == size,
+                "{list}: a page that isn't full, and more to come"
+            );
             items.extend(page);
             match next {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -181,7 +224,10 @@ impl User {
     /// Sends an upload's bytes as `POST /v1/uploads` said.
     pub(crate) async fn put_bytes(&self, upload: &Value, bytes: &[u8]) -> Reply {
         let method = upload["method"].as_str().unwrap().parse().unwrap();
-        let mut request = self.http.request(method, upload["url"].as_str().unwrap()).body(bytes.to_vec());
+        let mut request = self
+            .http
+            .request(method, upload["url"].as_str().unwrap())
+            .body(bytes.to_vec());
         for (name, value) in upload["headers"].as_object().unwrap() {
             // reqwest writes the length itself, and twice if told.
             if name != "content-length" {
@@ -199,5 +245,8 @@ impl User {
 
 /// The id of a post, of a user, of anything.
 pub(crate) fn id_of(item: &Value) -> String {
-    item["id"].as_str().unwrap_or_else(|| panic!("no id: {item}")).to_owned()
+    item["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no id: {item}"))
+        .to_owned()
 }

@@ -39,7 +39,9 @@ impl Deref for World {
 impl World {
     /// The stack that tests share which inject no faults, change no settings, and count no calls.
     pub(crate) async fn shared() -> Self {
-        let stack = SHARED.get_or_init(|| async { start(Self::options()).await }).await;
+        let stack = SHARED
+            .get_or_init(|| async { start(Self::options()).await })
+            .await;
         Self::on(Arc::clone(stack))
     }
 
@@ -55,7 +57,11 @@ impl World {
 
     fn on(stack: Arc<Stack>) -> Self {
         // Connections belong to the runtime of one test, so each test has a client of its own.
-        let http = Client::builder().timeout(TIMEOUT).no_proxy().build().unwrap();
+        let http = Client::builder()
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .build()
+            .unwrap();
         Self { stack, http }
     }
 
@@ -77,7 +83,12 @@ impl World {
 
     /// The user of this very id.
     pub(crate) fn user_called(&self, id: &str) -> User {
-        User::new(id, Some(self.token(id).unwrap()), self.url(), self.http.clone())
+        User::new(
+            id,
+            Some(self.token(id).unwrap()),
+            self.url(),
+            self.http.clone(),
+        )
     }
 
     /// Somebody without a token.
@@ -96,12 +107,29 @@ impl World {
 
     /// The last lines that functions logged as warnings or errors.
     fn complaints(&self) -> Vec<String> {
-        let complains = |line: &String| line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#);
-        let of = |name: &str| -> Vec<String> {
-            let lines: Vec<String> = self.logs(name).unwrap_or_default().into_iter().filter(complains).collect();
-            lines.iter().rev().take(5).rev().map(|line| format!("{name}: {line}")).collect()
+        let complains = |line: &String| {
+            line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#)
         };
-        self.plan().functions.values().flat_map(|function| of(&function.name)).collect()
+        let of = |name: &str| -> Vec<String> {
+            let lines: Vec<String> = self
+                .logs(name)
+                .unwrap_or_default()
+                .into_iter()
+                .filter(complains)
+                .collect();
+            lines
+                .iter()
+                .rev()
+                .take(5)
+                .rev()
+                .map(|line| format!("{name}: {line}"))
+                .collect()
+        };
+        self.plan()
+            .functions
+            .values()
+            .flat_map(|function| of(&function.name))
+            .collect()
     }
 }
 
@@ -114,7 +142,10 @@ async fn start(options: Options) -> Arc<Stack> {
 
 /// The repository's root.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// The folder of the functions' binaries: what `FUNCTIONS_DIR` says, or `target/<profile>`, above the

@@ -1,0 +1,232 @@
+//! Rule 8: each function's role allows only the calls it makes, on the resources it uses.
+//!
+//! Locally no role is enforced. So the flows of the API are run, the calls of each function are
+//! taken down, and they are compared with what the template allows it: a call that isn't allowed
+//! would fail on AWS, and what is allowed and never called is too much.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use purrline_local::Service;
+use saphyr::{LoadableYamlNode as _, MarkedYamlOwned, ScalarOwned, YamlDataOwned};
+use serde_json::{Value, json};
+
+use crate::support::{World, repository};
+
+/// YAML as JSON; `!Sub x` becomes `{"!Sub": x}`.
+fn plain(yaml: &MarkedYamlOwned) -> Value {
+    match &yaml.data {
+        YamlDataOwned::Value(ScalarOwned::String(text)) => json!(text),
+        YamlDataOwned::Value(ScalarOwned::Integer(number)) => json!(number),
+        YamlDataOwned::Value(ScalarOwned::Boolean(value)) => json!(value),
+        YamlDataOwned::Sequence(items) => items.iter().map(plain).collect(),
+        YamlDataOwned::Mapping(entries) => {
+            let text = |key: Value| key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+            let members = entries
+                .iter()
+                .map(|(key, value)| (text(plain(key)), plain(value)));
+            Value::Object(members.collect())
+        }
+        YamlDataOwned::Tagged(tag, inner) => json!({ format!("!{}", tag.suffix): plain(inner) }),
+        _ => Value::Null,
+    }
+}
+
+fn template() -> Value {
+    let text = std::fs::read_to_string(repository().join("template.yaml")).unwrap();
+    plain(&MarkedYamlOwned::load_from_str(&text).unwrap()[0])
+}
+
+fn list(value: &Value) -> Vec<&Value> {
+    value
+        .as_array()
+        .map_or_else(|| vec![value], |items| items.iter().collect())
+}
+
+/// The statements of a function's role: its own policies, or those of the role that it names.
+fn statements<'a>(template: &'a Value, function: &str) -> Vec<&'a Value> {
+    let resources = &template["Resources"];
+    let properties = &resources[function]["Properties"];
+    let policies = match properties["Role"]["!GetAtt"].as_str() {
+        Some(role) => &resources[role.split('.').next().unwrap()]["Properties"]["Policies"],
+        None => &properties["Policies"],
+    };
+    let documents = policies.as_array().into_iter().flatten();
+    let document = |policy: &'a Value| policy.get("PolicyDocument").unwrap_or(policy);
+    documents
+        .flat_map(|policy| list(&document(policy)["Statement"]))
+        .collect()
+}
+
+fn actions(statement: &Value) -> impl Iterator<Item = String> + '_ {
+    list(&statement["Action"])
+        .into_iter()
+        .map(|action| action.as_str().unwrap().to_owned())
+}
+
+/// The actions that a call needs; one of them is enough, since a transaction doesn't tell its parts.
+fn needed(service: Service, operation: &str) -> Vec<String> {
+    let names: &[&str] = match (service, operation) {
+        (Service::Tables, "TransactWriteItems") => {
+            &["PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"]
+        }
+        (Service::Queues, "SendMessageBatch") => &["SendMessage"],
+        (Service::Bucket, "HeadObject") => &["GetObject"],
+        (_, operation) => &[operation],
+    };
+    let prefix = match service {
+        Service::Tables => "dynamodb",
+        Service::Queues => "sqs",
+        Service::Bucket => "s3",
+        Service::Cache => return Vec::new(),
+    };
+    names
+        .iter()
+        .map(|name| format!("{prefix}:{name}"))
+        .collect()
+}
+
+/// Allowed for what no function calls itself (the poller's calls, what a presigned URL lets its bearer
+/// do, S3 saying "not found" instead of "forbidden"), or not here: more than a thousand followers are
+/// cut into messages of their own, which `faults::large_fan_out` does.
+fn is_not_seen_here(function: &str, action: &str) -> bool {
+    matches!(
+        (function, action),
+        (
+            _,
+            "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes"
+        ) | ("upload-url", "s3:PutObject" | "s3:PutObjectTagging")
+            | ("post-write", "s3:ListBucket")
+            | ("fan-out", "sqs:SendMessage")
+    )
+}
+
+/// Does everything that the API can do at least once, with and without the cache.
+async fn everything(world: &World) {
+    let (nabi, fan) = (world.user("nabi"), world.user("fan"));
+    let wanted = json!({ "content_type": "image/png", "size": 1 });
+    for _ in 0..2 {
+        nabi.create_once("/v1/uploads", "key", &wanted)
+            .await
+            .expect(201);
+    }
+    let key = nabi.upload("image/png", b"x").await;
+    fan.follow(&nabi).await;
+    fan.me().await;
+    let body = json!({ "text": "#x", "images": [key] });
+    let mut posts = Vec::new();
+    for key in ["a", "a", "b", "c"] {
+        posts.push(
+            nabi.create_once("/v1/posts", key, &body)
+                .await
+                .expect(201)
+                .json(),
+        );
+    }
+    let [_, edited, deleted, kept] =
+        [0, 1, 2, 3].map(|n: usize| posts[n]["id"].as_str().unwrap().to_owned());
+    fan.like(&kept).await;
+    nabi.change(&format!("/v1/posts/{edited}"), &json!({ "text": "y" }))
+        .await
+        .expect(200);
+    world.drained().await;
+    fan.like(&kept).await;
+    fan.follow(&nabi).await;
+    world.drained().await;
+    for _ in 0..2 {
+        for user in [&nabi, &fan] {
+            user.feed(20).await;
+            user.me().await;
+            user.see(&nabi).await;
+            user.read_post(&kept).await;
+            for list in ["posts", "followers", "following"] {
+                user.walk(&format!("/v1/users/{}/{list}", nabi.id), 2).await;
+                user.walk(&format!("/v1/users/{}/{list}", fan.id), 2).await;
+            }
+        }
+        world.flush_cache().await.unwrap();
+    }
+    nabi.delete_post(&deleted).await;
+    fan.unlike(&kept).await;
+    fan.unfollow(&nabi).await;
+    world.drained().await;
+    // What a crash left unsent.
+    world.pause_queue("FanOutQueue").await.unwrap();
+    nabi.create("/v1/posts", &body).await.expect(201);
+    crate::faults::backstage::Backstage::of(world)
+        .await
+        .sweep()
+        .await;
+    world.resume_queue("FanOutQueue").unwrap();
+    world.drained().await;
+}
+
+#[tokio::test]
+async fn every_call_is_allowed_and_nothing_else() {
+    let world = World::own().await;
+    everything(&world).await;
+    let template = template();
+    let mut made: BTreeMap<String, BTreeSet<(Service, String)>> = BTreeMap::new();
+    for call in world
+        .calls()
+        .into_keys()
+        .filter(|call| call.service != Service::Cache)
+    {
+        made.entry(call.function)
+            .or_default()
+            .insert((call.service, call.operation));
+    }
+    let mut wrong = Vec::new();
+    for function in world.plan().functions.values() {
+        let allowed: BTreeSet<String> = statements(&template, &function.logical_id)
+            .into_iter()
+            .flat_map(actions)
+            .collect();
+        let mut used = BTreeSet::new();
+        for (service, operation) in made.get(&function.name).into_iter().flatten() {
+            let needed = needed(*service, operation);
+            if !needed.iter().any(|action| allowed.contains(action)) {
+                wrong.push(format!(
+                    "{} calls {operation}, which its role doesn't allow",
+                    function.name
+                ));
+            }
+            used.extend(needed);
+        }
+        for action in allowed.iter().filter(|action| !used.contains(*action)) {
+            if !is_not_seen_here(&function.name, action) {
+                wrong.push(format!(
+                    "{} may {action}, which it never does",
+                    function.name
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// No wildcard actions, and only resources of this very template.
+#[tokio::test]
+async fn roles_name_their_actions_and_resources() {
+    let world = World::shared().await;
+    let template = template();
+    for function in world.plan().functions.values() {
+        for statement in statements(&template, &function.logical_id) {
+            assert_eq!(statement["Effect"], "Allow", "{}", function.name);
+            for action in actions(statement) {
+                assert!(!action.contains('*'), "{}: {action}", function.name);
+            }
+            for resource in list(&statement["Resource"]) {
+                let name = match (resource["!GetAtt"].as_str(), resource["!Sub"].as_str()) {
+                    (Some(attribute), _) => attribute.strip_suffix(".Arn"),
+                    (_, Some(text)) => text
+                        .strip_prefix("${")
+                        .and_then(|text| text.split_once(".Arn}"))
+                        .map(|(name, _)| name),
+                    _ => None,
+                };
+                let known = name.is_some_and(|name| template["Resources"].get(name).is_some());
+                assert!(known, "{}: {resource}", function.name);
+            }
+        }
+    }
+}
