@@ -36,6 +36,12 @@ async fn behave(
         "crash" => std::process::exit(3),
         "panic" => panic!("told to panic"),
         "hang" => std::future::pending().await,
+        "cache" => {
+            let client = redis::cluster::ClusterClient::new([std::env::var("CACHE")?])?;
+            let mut cache = client.get_async_connection().await?;
+            let _: Option<String> = redis::AsyncCommands::get(&mut cache, "a").await?;
+            Ok(json!({ "statusCode": 200 }))
+        }
         "hog" => {
             let memory = vec![1_u8; 200 << 20];
             std::hint::black_box(&memory);

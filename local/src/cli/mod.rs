@@ -10,6 +10,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use purrline_local::Options;
 
+/// The template's usual name.
+const TEMPLATE: &str = "template.yaml";
+
 /// Runs Purrline on this machine: the same functions, template and wire protocols as on AWS.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
@@ -29,9 +32,9 @@ enum Command {
 /// What every command that starts a stack takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// The template to run.
-    #[arg(long, default_value = "template.yaml", value_name = "FILE")]
-    template: PathBuf,
+    /// The template to run [default: template.yaml, here or above, else above this program].
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
     /// Where the functions' binaries are [default: where this program is].
     #[arg(long, value_name = "FOLDER")]
     bin_dir: Option<PathBuf>,
@@ -44,19 +47,38 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    fn options(&self) -> Options {
-        let own_folder = || {
-            std::env::current_exe()
-                .ok()
-                .and_then(|program| program.parent().map(Path::to_owned))
+    /// The template asked for, else the nearest one.
+    fn template(&self) -> PathBuf {
+        let nearest = || {
+            let here = std::env::current_dir().ok();
+            let starts = [here, own_folder()];
+            let mut files = starts
+                .iter()
+                .flatten()
+                .flat_map(|start| start.ancestors())
+                .map(|folder| folder.join(TEMPLATE));
+            files.find(|file| file.is_file())
         };
+        self.template
+            .clone()
+            .or_else(nearest)
+            .unwrap_or_else(|| TEMPLATE.into())
+    }
+
+    fn options(&self) -> Options {
         let bin_dir = self.bin_dir.clone().or_else(own_folder).unwrap_or_default();
         Options {
             workers: self.workers.into(),
             parameters: self.parameters.iter().cloned().collect(),
-            ..Options::new(&self.template, bin_dir)
+            ..Options::new(self.template(), bin_dir)
         }
     }
+}
+
+fn own_folder() -> Option<PathBuf> {
+    std::env::current_exe()
+        .ok()
+        .and_then(|program| program.parent().map(Path::to_owned))
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -24,14 +24,9 @@ pub(super) struct Up {
     /// The load balancer's port; 0 for a free one.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     port: u16,
-    /// Where the data stays.
-    #[arg(
-        long,
-        default_value = ".local/data",
-        value_name = "FOLDER",
-        conflicts_with = "ephemeral"
-    )]
-    data_dir: PathBuf,
+    /// Where the data stays [default: .local/data beside the template].
+    #[arg(long, value_name = "FOLDER", conflicts_with = "ephemeral")]
+    data_dir: Option<PathBuf>,
     /// Keep no data.
     #[arg(long)]
     ephemeral: bool,
@@ -42,7 +37,7 @@ impl Up {
         let mut interrupt = listen(SignalKind::interrupt())?;
         let mut terminate = listen(SignalKind::terminate())?;
         let options = Options {
-            data_dir: (!self.ephemeral).then(|| self.data_dir.clone()),
+            data_dir: self.data_dir(),
             port: Some(self.port),
             log: Log::Stream,
             warm: true,
@@ -63,13 +58,21 @@ impl Up {
         Ok(())
     }
 
+    fn data_dir(&self) -> Option<PathBuf> {
+        if self.ephemeral {
+            return None;
+        }
+        let beside = || self.common.template().with_file_name(".local").join("data");
+        Some(self.data_dir.clone().unwrap_or_else(beside))
+    }
+
     fn greet(&self, stack: &Stack) -> Result<()> {
         let url = stack.url();
-        let data = if self.ephemeral {
-            "nothing is kept".to_owned()
-        } else {
-            format!("data is in {}", self.data_dir.display())
-        };
+        let data = self
+            .data_dir()
+            .map_or("nothing is kept".to_owned(), |folder| {
+                format!("data is in {}", folder.display())
+            });
         say(&format!(
             "{} {}",
             strong(&format!("Purrline is up at {url}")),

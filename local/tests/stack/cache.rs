@@ -1,9 +1,9 @@
-use purrline_local::{FaultAction, FaultRule, Outage, Service, Stack, When};
+use purrline_local::{Call, FaultAction, FaultRule, Outage, Service, Stack, When};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::{AsyncCommands as _, RedisResult};
 
-use super::{start, until};
+use super::{options, start, until};
 
 async fn connect(stack: &Stack) -> RedisResult<ClusterConnection> {
     ClusterClient::builder([stack.endpoints().cache.clone().unwrap()])
@@ -62,6 +62,34 @@ async fn it_can_be_emptied_killed_and_started() {
     stack.resume_cache().unwrap();
     let mut cache = connect(&stack).await.unwrap();
     assert_eq!(cache.get::<_, Option<String>>("a").await.unwrap(), None);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn functions_calls_are_counted_as_theirs() {
+    let options = options()
+        .parameter("Timeout", "10")
+        .parameter("CacheScheme", "redis");
+    let stack = Stack::start(options).await.unwrap();
+    let get = Call {
+        function: "probe".to_owned(),
+        service: Service::Cache,
+        operation: "GET".to_owned(),
+    };
+    let event = serde_json::json!({ "path": "/cache" });
+    for times in 1..=5 {
+        stack.invoke("probe", &event).await.unwrap();
+        assert_eq!(stack.calls().get(&get), Some(&times), "{:?}", stack.calls());
+    }
+    let fault = stack
+        .on_call(
+            FaultRule::kill("probe", 1, When::Before)
+                .service(Service::Cache)
+                .operation("GET"),
+        )
+        .unwrap();
+    assert!(stack.invoke("probe", &event).await.is_err());
+    assert_eq!(fault.fired(), 1);
 }
 
 #[tokio::test]
