@@ -94,9 +94,9 @@ fn parse(event: &str) -> Result<Value> {
 }
 
 async fn invoke_running(url: &str, function: &str, event: &str) -> Result<Vec<u8>> {
-    let event = parse(&fill_event(url, event).await?)?;
+    let event = parse(event)?;
     let request = reqwest::Client::new().post(format!(
-        "{}/_local/invoke/{function}",
+        "{}/2015-03-31/functions/{function}/invocations",
         url.trim_end_matches('/')
     ));
     let answer = request.json(&event).send().await.map_err(|error| {
@@ -104,12 +104,14 @@ async fn invoke_running(url: &str, function: &str, event: &str) -> Result<Vec<u8
             "can't reach {url} ({error}): is it up? Without --url a fresh stack is started"
         ))
     })?;
-    let status = answer.status();
+    let unhandled = answer.headers().contains_key("x-amz-function-error");
+    let invoked = answer.status().is_success() && !unhandled;
     let body = answer.bytes().await.map_err(|error| failed(&error))?;
-    if status.is_success() {
+    if invoked {
         return Ok(body.to_vec());
     }
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let problem = problem.get("error").and_then(Value::as_str);
+    let named = |name| problem.get(name).and_then(Value::as_str);
+    let problem = named("errorMessage").or_else(|| named("message"));
     Err(failed(&problem.unwrap_or("it isn't a local stack")))
 }

@@ -4,19 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::http_server::{Body, Closed, answer, json as json_answer};
+use crate::http_server::{Body, Closed, json as json_answer};
 use crate::sign_in::TOKEN_LIFETIME;
 use crate::stack::Parts;
 
 /// How long `POST /_local/drain` waits if it isn't told.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The largest event that can be invoked by hand, as on AWS.
-const MAX_EVENT: usize = 6 * 1024 * 1024;
 
 /// Answers `/_local/<path>`.
 pub(super) async fn handle(
@@ -49,7 +45,6 @@ pub(super) async fn handle(
             json_answer(StatusCode::OK, &status)
         }
         (&Method::POST, ("drain", "")) => drain(parts, request.uri()).await,
-        (&Method::POST, ("invoke", function)) => invoke(parts, function.to_owned(), request).await,
         _ => not_found(),
     }
 }
@@ -77,47 +72,6 @@ async fn drain(parts: &Arc<Parts>, uri: &Uri) -> Response<Body> {
         json_answer(StatusCode::OK, &json!({ "drained": true }))
     } else {
         json_answer(StatusCode::GATEWAY_TIMEOUT, &json!({ "drained": false }))
-    }
-}
-
-/// Invokes a function with the request's body as its event.
-async fn invoke(
-    parts: &Arc<Parts>,
-    function: String,
-    request: Request<Incoming>,
-) -> Response<Body> {
-    let Ok(event) = Limited::new(request.into_body(), MAX_EVENT).collect().await else {
-        return json_answer(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            &json!({ "error": "the event is too large" }),
-        );
-    };
-    let event = event.to_bytes();
-    if serde_json::from_slice::<Value>(&event).is_err() {
-        return json_answer(
-            StatusCode::BAD_REQUEST,
-            &json!({ "error": "the event isn't JSON" }),
-        );
-    }
-    if parts.lambda.function(&function).is_err() {
-        return json_answer(
-            StatusCode::NOT_FOUND,
-            &json!({ "error": format!("there is no function {function}") }),
-        );
-    }
-    let invoked = Arc::clone(parts);
-    let outcome =
-        tokio::spawn(async move { invoked.lambda.invoke(&function, event, None).await }).await;
-    match outcome {
-        Ok(Ok(payload)) => answer(StatusCode::OK, "application/json", payload),
-        Ok(Err(error)) => json_answer(
-            StatusCode::BAD_GATEWAY,
-            &json!({ "error": error.to_string() }),
-        ),
-        Err(error) => json_answer(
-            StatusCode::BAD_GATEWAY,
-            &json!({ "error": error.to_string() }),
-        ),
     }
 }
 

@@ -2,10 +2,11 @@
 //! speaks to them in the load balancer's own events only.
 //!
 //! Outside the template it answers `/media/…` (the content delivery network in front of the bucket)
-//! and `/_local/…` (sign-in, status, drain, invoke), which exist on this machine only.
+//! and `/_local/…` (sign-in, status, drain) and Lambda's invoke API, which exist on this machine only.
 
 mod answer;
 mod event;
+mod invoke_api;
 mod local_routes;
 mod rules;
 
@@ -39,6 +40,10 @@ pub(crate) async fn handle(
     if let Some(rest) = path.strip_prefix("/_local/") {
         let rest = rest.to_owned();
         return Ok(local_routes::handle(&parts, request, &rest).await);
+    }
+    if let Some(function) = invoke_api::function(path) {
+        let function = function.to_owned();
+        return Ok(invoke_api::handle(&parts, function, request).await);
     }
     if path.starts_with("/media/") {
         return local_routes::media(&parts, request).await;

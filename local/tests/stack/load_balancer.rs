@@ -262,17 +262,20 @@ async fn the_local_routes_are_there() {
         .unwrap();
     assert_eq!(drained.status(), StatusCode::OK);
     let invoked = client
-        .post(format!("{url}/_local/invoke/probe"))
+        .post(format!("{url}/2015-03-31/functions/probe/invocations"))
         .body("{}")
         .send()
         .await
         .unwrap();
     assert_eq!(invoked.status(), StatusCode::OK);
-    for (path, status) in [
-        ("invoke/nobody", 404),
-        ("drain?wait=5", 400),
-        ("nothing", 404),
-    ] {
+    let nobody = client
+        .post(format!("{url}/2015-03-31/functions/nobody/invocations"))
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(nobody.status(), 404);
+    for (path, status) in [("drain?wait=5", 400), ("nothing", 404)] {
         let answer = client
             .post(format!("{url}/_local/{path}"))
             .body("{}")
