@@ -129,16 +129,18 @@ impl Proxy {
     }
 }
 
-/// The process that holds the socket of this local port, if it is a function's.
+/// The function's process that holds the socket of this local port, empty if it isn't a function's;
+/// nothing if the socket was not to be seen.
 fn holder(lambda: &Lambda, port: u16) -> Option<String> {
     let held = format!("socket:[{}]", socket_inode(port)?);
-    lambda.processes().into_iter().find_map(|(pid, name)| {
+    let holder = lambda.processes().into_iter().find_map(|(pid, name)| {
         let mut open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
         let holds = open.any(|entry| {
             std::fs::read_link(entry.path()).is_ok_and(|link| link.to_str() == Some(held.as_str()))
         });
         holds.then_some(name)
-    })
+    });
+    Some(holder.unwrap_or_default())
 }
 
 fn length(read: &std::io::Result<usize>) -> Result<usize, Ended> {
