@@ -3,9 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt;
+use purrline::domain::Version;
 use purrline_local::{Delivery, FaultRule, When};
+use serde_json::json;
 
-use super::backstage::Backstage;
+use super::backstage::{Backstage, flag, text};
 use super::impatient;
 use crate::support::{User, World};
 
@@ -129,5 +131,64 @@ async fn follows_and_unfollows_count_exactly() {
             assert_eq!(listed.into_iter().collect::<HashSet<_>>(), expected, "{list} of {}", user.id);
             assert_eq!(user.me().await[list], expected.len());
         }
+    }
+}
+
+/// Several processes at work on the same few edges at the same moment, each with the words in another
+/// order. Fails when an edge is written on no condition, or on one that another's write fulfils.
+#[tokio::test]
+async fn consumers_side_by_side_count_exactly() {
+    const SIDE_BY_SIDE: usize = 4;
+    let stage = Backstage::of(&World::with(impatient()).await).await;
+    let author = stage.world.user("author");
+    let posts = [author.post_id("one").await, author.post_id("two").await];
+    let users: Vec<String> = (0..4).map(|_| stage.world.user("user").id).collect();
+    let (mut likes, mut follows) = (HashMap::new(), HashMap::new());
+    let mut at = Version::now().micros();
+    for round in 0..25_usize {
+        let (mut liked, mut followed) = (Vec::new(), Vec::new());
+        for number in 0..24 {
+            at += 1;
+            let (a, b) = ((number * 7 + round) % users.len(), (number * 5 + round * 3) % users.len());
+            let on = (number * number + round) % 3 != 0;
+            let (user, post, whom) = (&users[a], &posts[b % 2], &users[b]);
+            liked.push(json!({ "v": 1, "user": user, "post": post, "like": on, "at": at }).to_string());
+            likes.insert((user.clone(), post.clone()), on);
+            if a != b {
+                let word = json!({ "v": 1, "follower": user, "followee": whom, "follow": on, "at": at });
+                followed.push(word.to_string());
+                follows.insert((user.clone(), whom.clone()), on);
+            }
+        }
+        for (consumer, words) in [("like-consumer", liked), ("follow-consumer", followed)] {
+            let deliveries = (0..SIDE_BY_SIDE).map(|which| {
+                // Each has the words from another one on, and not all of them.
+                let mut words = words.clone();
+                let count = words.len();
+                words.rotate_left(which * count / SIDE_BY_SIDE);
+                words.truncate(count * 2 / 3);
+                let stage = &stage;
+                async move {
+                    // Those that kept meeting others come again.
+                    while let failed @ [_, ..] = stage.deliver(consumer, &words).await.as_slice() {
+                        words = failed.iter().map(|at| words[*at].clone()).collect();
+                    }
+                }
+            });
+            futures::future::join_all(deliveries).await;
+        }
+    }
+    stage.assert_exact(&users, &posts).await;
+    for post in &posts {
+        let liked: HashSet<String> =
+            likes.iter().filter(|((_, on), like)| on == post && **like).map(|((user, _), _)| user.clone()).collect();
+        assert_eq!(stage.likes_of(post).await.1, liked, "the last words on {post}");
+    }
+    for user in &users {
+        let followed: HashSet<String> =
+            follows.iter().filter(|((by, _), on)| by == user && **on).map(|((_, whom), _)| whom.clone()).collect();
+        let rows = stage.partition("FollowsTable", "list", &format!("following#{user}")).await;
+        let rows = rows.iter().filter(|row| flag(row, "active")).map(|row| text(row, "user"));
+        assert_eq!(rows.collect::<HashSet<_>>(), followed, "the last words of {user}");
     }
 }

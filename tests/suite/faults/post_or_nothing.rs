@@ -190,6 +190,25 @@ async fn an_answer_lost_on_the_way_makes_no_second_post() {
     }
 }
 
+/// Rule 7: the same request many times at once, as by an impatient client, to as many processes: one
+/// post, one answer. Fails when the key is looked up, and not part of the transaction.
+#[tokio::test]
+async fn the_same_request_at_once_makes_one_post() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    for round in 0..20 {
+        let body = json!({ "text": format!("round {round}") });
+        let key = format!("key-{round}");
+        let requests = (0..8).map(|_| author.create_once("/v1/posts", &key, &body));
+        let replies = futures::future::join_all(requests).await;
+        let posts: Vec<Value> = replies.into_iter().map(|reply| reply.expect(201).json()).collect();
+        assert!(posts.iter().all(|post| *post == posts[0]), "{posts:#?}");
+        let listed = author.walk_ids(&format!("/v1/users/{}/posts", author.id), 50).await;
+        assert_eq!((listed.len(), &listed[0]), (round + 1, &id_of(&posts[0])));
+    }
+    stage.assert_exact(&[author.id.clone()], &[]).await;
+}
+
 /// Rule 1: fan-outs that are lost, come twice or in any order. Fails without the outbox.
 #[tokio::test]
 async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
