@@ -84,7 +84,7 @@ async fn me_and_the_feed_are_the_callers_own() {
     let post = nabi.post_id("mine").await;
     nabi.like(&post).await;
     world.drained().await;
-    assert_eq!(nabi.feed_ids(20).await, [post.clone()]);
+    assert_eq!(nabi.feed_ids(20).await, std::slice::from_ref(&post));
     assert!(other.feed(20).await.is_empty());
     assert_eq!(other.me().await["id"], other.id);
     assert_eq!(nabi.read_post(&post).await["liked"], true);

@@ -21,3 +21,4 @@ mod tokens;
 mod upload_refusals;
 mod uploads;
 mod users;
+mod wrong_tokens;

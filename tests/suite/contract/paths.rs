@@ -160,24 +160,30 @@ async fn what_can_be_no_id_is_not_found() {
     }
 }
 
+/// Every byte percent-encoded.
+fn encoded(id: &str) -> String {
+    let bytes: Vec<String> = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    bytes.concat()
+}
+
 #[tokio::test]
 async fn ids_may_be_percent_encoded() {
     let world = World::shared().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let post = nabi.post_id("encoded").await;
-    let encoded: String = post.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let post_id = encoded(&post);
     assert_eq!(
         reader
-            .get(&format!("/v1/posts/{encoded}"))
+            .get(&format!("/v1/posts/{post_id}"))
             .await
             .expect(200)
             .json()["id"],
         post
     );
-    let encoded: String = nabi.id.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let user_id = encoded(&nabi.id).to_lowercase();
     assert_eq!(
         reader
-            .get(&format!("/v1/users/{encoded}"))
+            .get(&format!("/v1/users/{user_id}"))
             .await
             .expect(200)
             .json()["id"],
@@ -185,7 +191,7 @@ async fn ids_may_be_percent_encoded() {
     );
     assert_eq!(
         reader
-            .walk_ids(&format!("/v1/users/{encoded}/posts"), 20)
+            .walk_ids(&format!("/v1/users/{user_id}/posts"), 20)
             .await,
         [post]
     );

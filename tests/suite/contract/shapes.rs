@@ -157,7 +157,7 @@ pub(crate) fn assert_time(time: &Value) {
     );
     // Such texts compare as their times do.
     let (from, to) = (
-        clock(Duration::from_secs(3600), Duration::ZERO),
+        clock(Duration::from_hours(1), Duration::ZERO),
         clock(Duration::ZERO, Duration::from_secs(1)),
     );
     assert!(

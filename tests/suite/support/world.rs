@@ -13,10 +13,10 @@ use tokio::sync::OnceCell;
 use super::User;
 
 /// How long a request may take: longer than any function may.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long queues may take to empty.
-const DRAIN: Duration = Duration::from_secs(60);
+const DRAIN: Duration = Duration::from_mins(1);
 
 /// The stack of all tests that change nothing of it.
 static SHARED: OnceCell<Arc<Stack>> = OnceCell::const_new();
