@@ -32,7 +32,9 @@ impl Backstage {
     pub(crate) async fn of(world: &World) -> Self {
         let endpoints = world.endpoints();
         Self {
-            tables: aws_sdk_dynamodb::Client::new(&config(&endpoints.tables, &endpoints.region).await),
+            tables: aws_sdk_dynamodb::Client::new(
+                &config(&endpoints.tables, &endpoints.region).await,
+            ),
             queues: aws_sdk_sqs::Client::new(&config(&endpoints.queues, &endpoints.region).await),
             world: world.clone(),
         }
@@ -46,21 +48,52 @@ impl Backstage {
 
     /// All items of a partition.
     pub(crate) async fn partition(&self, table: &str, key: &str, value: &str) -> Vec<Item> {
-        let query = self.tables.query().table_name(self.table(table)).consistent_read(true);
-        let query = query.key_condition_expression("#key = :value").expression_attribute_names("#key", key);
-        let query = query.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
-        query.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
+        let query = self
+            .tables
+            .query()
+            .table_name(self.table(table))
+            .consistent_read(true);
+        let query = query
+            .key_condition_expression("#key = :value")
+            .expression_attribute_names("#key", key);
+        let query =
+            query.expression_attribute_values(":value", AttributeValue::S(value.to_owned()));
+        query
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<_, _>>()
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn item(&self, table: &str, key: &str, value: &str) -> Option<Item> {
-        let get = self.tables.get_item().table_name(self.table(table)).consistent_read(true);
-        get.key(key, AttributeValue::S(value.to_owned())).send().await.unwrap().item
+        let get = self
+            .tables
+            .get_item()
+            .table_name(self.table(table))
+            .consistent_read(true);
+        get.key(key, AttributeValue::S(value.to_owned()))
+            .send()
+            .await
+            .unwrap()
+            .item
     }
 
     /// The posts whose fan-out is not done.
     pub(crate) async fn unfinished(&self) -> Vec<String> {
-        let scan = self.tables.scan().table_name(self.table("PostsTable")).index_name("outbox");
-        let items: Vec<Item> = scan.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap();
+        let scan = self
+            .tables
+            .scan()
+            .table_name(self.table("PostsTable"))
+            .index_name("outbox");
+        let items: Vec<Item> = scan
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<_, _>>()
+            .await
+            .unwrap();
         items.iter().map(|item| text(item, "id")).collect()
     }
 
@@ -73,11 +106,19 @@ impl Backstage {
     /// Lets all that is not done be overdue.
     pub(crate) async fn make_due(&self) {
         for post in self.unfinished().await {
-            let update = self.tables.update_item().table_name(self.table("PostsTable"));
-            let update = update.key("id", AttributeValue::S(post)).update_expression("SET due_at = :long_ago");
+            let update = self
+                .tables
+                .update_item()
+                .table_name(self.table("PostsTable"));
+            let update = update
+                .key("id", AttributeValue::S(post))
+                .update_expression("SET due_at = :long_ago");
             // It may be done by now.
             let update = update.condition_expression("attribute_exists(due_at)");
-            let _ = update.expression_attribute_values(":long_ago", AttributeValue::N("1".to_owned())).send().await;
+            let _ = update
+                .expression_attribute_values(":long_ago", AttributeValue::N("1".to_owned()))
+                .send()
+                .await;
         }
     }
 
@@ -98,13 +139,20 @@ impl Backstage {
     /// Fails unless every counter of these users and posts equals what it counts.
     pub(crate) async fn assert_exact(&self, users: &[String], posts: &[String]) {
         for user in users {
-            let counts = self.item("UsersTable", "id", user).await.unwrap_or_default();
+            let counts = self
+                .item("UsersTable", "id", user)
+                .await
+                .unwrap_or_default();
             for list in ["followers", "following"] {
-                let edges = self.partition("FollowsTable", "list", &format!("{list}#{user}")).await;
+                let edges = self
+                    .partition("FollowsTable", "list", &format!("{list}#{user}"))
+                    .await;
                 let active = edges.iter().filter(|edge| flag(edge, "active")).count();
                 assert_eq!(number(&counts, list), active, "{list} of {user}");
             }
-            let posts = self.partition("PostListsTable", "list", &format!("author#{user}")).await;
+            let posts = self
+                .partition("PostListsTable", "list", &format!("author#{user}"))
+                .await;
             assert_eq!(number(&counts, "posts"), posts.len(), "posts of {user}");
         }
         for post in posts {
@@ -147,14 +195,28 @@ impl Backstage {
         let url = self.world.queue_url(queue).unwrap();
         let mut bodies = Vec::new();
         loop {
-            let receive = self.queues.receive_message().queue_url(url).max_number_of_messages(10);
-            let messages = receive.wait_time_seconds(0).send().await.unwrap().messages.unwrap_or_default();
+            let receive = self
+                .queues
+                .receive_message()
+                .queue_url(url)
+                .max_number_of_messages(10);
+            let messages = receive
+                .wait_time_seconds(0)
+                .send()
+                .await
+                .unwrap()
+                .messages
+                .unwrap_or_default();
             if messages.is_empty() {
                 return bodies;
             }
             for message in messages {
                 let delete = self.queues.delete_message().queue_url(url);
-                delete.receipt_handle(message.receipt_handle.unwrap()).send().await.unwrap();
+                delete
+                    .receipt_handle(message.receipt_handle.unwrap())
+                    .send()
+                    .await
+                    .unwrap();
                 bodies.push(message.body.unwrap());
             }
         }
@@ -167,7 +229,10 @@ impl Backstage {
             Ok(answer) => {
                 let answer: Value = serde_json::from_slice(&answer).unwrap();
                 let failures = answer["batchItemFailures"].as_array().unwrap();
-                failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().parse().unwrap()).collect()
+                failures
+                    .iter()
+                    .map(|failure| failure["itemIdentifier"].as_str().unwrap().parse().unwrap())
+                    .collect()
             }
             Err(_) => (0..bodies.len()).collect(),
         }
@@ -176,9 +241,16 @@ impl Backstage {
     // ---- The adapters ----
 
     pub(crate) async fn store(&self) -> Store {
-        let config = config(&self.world.endpoints().tables, &self.world.endpoints().region).await;
+        let config = config(
+            &self.world.endpoints().tables,
+            &self.world.endpoints().region,
+        )
+        .await;
         let names: BTreeMap<String, String> = self.world.environment("feed").unwrap();
-        Store::new(&config, |name| names.get(name).cloned().ok_or_else(|| name.to_owned())).unwrap()
+        Store::new(&config, |name| {
+            names.get(name).cloned().ok_or_else(|| name.to_owned())
+        })
+        .unwrap()
     }
 
     pub(crate) async fn cache(&self) -> Cache {
@@ -188,18 +260,30 @@ impl Backstage {
     }
 
     pub(crate) async fn feeds(&self) -> Feeds {
-        Feeds::new(self.store().await, self.cache().await, ImageHost::new("http://images"))
+        Feeds::new(
+            self.store().await,
+            self.cache().await,
+            ImageHost::new("http://images"),
+        )
     }
 
     /// The keys that the cache holds.
     pub(crate) async fn keys(&self) -> Vec<Vec<u8>> {
         let mut connection = self.redis().await;
-        redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap()
+        redis::cmd("KEYS")
+            .arg("*")
+            .query_async(&mut connection)
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn evict(&self, key: &[u8]) {
         let mut connection = self.redis().await;
-        redis::cmd("DEL").arg(key).exec_async(&mut connection).await.unwrap();
+        redis::cmd("DEL")
+            .arg(key)
+            .exec_async(&mut connection)
+            .await
+            .unwrap();
     }
 
     pub(crate) async fn redis(&self) -> redis::aio::MultiplexedConnection {
@@ -211,7 +295,9 @@ impl Backstage {
 async fn config(endpoint: &str, region: &str) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
-        .credentials_provider(Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "tests"))
+        .credentials_provider(Credentials::new(
+            ACCESS_KEY, SECRET_KEY, None, None, "tests",
+        ))
         .endpoint_url(endpoint)
         .load()
         .await
@@ -234,15 +320,20 @@ pub(crate) fn text(item: &Item, name: &str) -> String {
 }
 
 pub(crate) fn flag(item: &Item, name: &str) -> bool {
-    item.get(name).is_some_and(|value| *value.as_bool().unwrap())
+    item.get(name)
+        .is_some_and(|value| *value.as_bool().unwrap())
 }
 
 /// A counter; 0 where there is none.
 pub(crate) fn number(item: &Item, name: &str) -> usize {
-    item.get(name).map_or(0, |value| value.as_n().unwrap().parse().unwrap())
+    item.get(name)
+        .map_or(0, |value| value.as_n().unwrap().parse().unwrap())
 }
 
 /// The id of a post, of a user.
 pub(crate) fn id_of(item: &Value) -> String {
-    item["id"].as_str().unwrap_or_else(|| panic!("no id: {item}")).to_owned()
+    item["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no id: {item}"))
+        .to_owned()
 }

@@ -27,8 +27,14 @@ async fn pause(stage: &Backstage, queue: &str) {
 async fn reader_and_post(stage: &Backstage) -> (User, User, String) {
     let (reader, author) = (stage.world.user("reader"), stage.world.user("author"));
     let at = purrline::domain::Version::now().micros();
-    let follow = json!({ "v": 1, "follower": reader.id, "followee": author.id, "follow": true, "at": at });
-    assert!(stage.deliver("follow-consumer", &[follow.to_string()]).await.is_empty());
+    let follow =
+        json!({ "v": 1, "follower": reader.id, "followee": author.id, "follow": true, "at": at });
+    assert!(
+        stage
+            .deliver("follow-consumer", &[follow.to_string()])
+            .await
+            .is_empty()
+    );
     let post = author.post_id("before").await;
     let fan_out = stage.take("FanOutQueue").await;
     assert!(stage.deliver("fan-out", &fan_out).await.is_empty());
@@ -42,7 +48,8 @@ fn like(user: &str, post: &str, like: bool, order: i64) -> String {
 }
 
 fn follow(by: &User, whom: &User, follow: bool, at: i64) -> String {
-    json!({ "v": 1, "follower": by.id, "followee": whom.id, "follow": follow, "at": at }).to_string()
+    json!({ "v": 1, "follower": by.id, "followee": whom.id, "follow": follow, "at": at })
+        .to_string()
 }
 
 // ---- The three consumers: what there is, and what must be when it is handled ----
@@ -50,7 +57,12 @@ fn follow(by: &User, whom: &User, follow: bool, at: i64) -> String {
 async fn likes(stage: &Backstage) -> Scene {
     let (reader, author, post) = reader_and_post(stage).await;
     // One like from before is undone, one is the reader's own, one comes twice.
-    assert!(stage.deliver("like-consumer", &[like("before", &post, true, 1)]).await.is_empty());
+    assert!(
+        stage
+            .deliver("like-consumer", &[like("before", &post, true, 1)])
+            .await
+            .is_empty()
+    );
     assert_eq!(reader.feed(10).await[0]["likes"], 1);
     let messages = vec![
         like("before", &post, false, 2),
@@ -60,13 +72,21 @@ async fn likes(stage: &Backstage) -> Scene {
         like("never", &post, false, 6),
         like("never", &post, true, 5),
     ];
-    Scene { reader, author, post, messages }
+    Scene {
+        reader,
+        author,
+        post,
+        messages,
+    }
 }
 
 async fn likes_are_right(stage: &Backstage, scene: &Scene) {
     let (count, by) = stage.likes_of(&scene.post).await;
     assert_eq!((count, by.len()), (2, 2), "{by:?}");
-    for post in [scene.reader.feed(10).await.remove(0), scene.reader.read_post(&scene.post).await] {
+    for post in [
+        scene.reader.feed(10).await.remove(0),
+        scene.reader.read_post(&scene.post).await,
+    ] {
         assert_eq!((&post["likes"], &post["liked"]), (&json!(2), &json!(true)));
     }
 }
@@ -86,7 +106,12 @@ async fn follows(stage: &Backstage) -> Scene {
         follow(&other, &reader, true, now + 3),
     ];
     let _ = post;
-    Scene { reader, author: other, post: theirs, messages }
+    Scene {
+        reader,
+        author: other,
+        post: theirs,
+        messages,
+    }
 }
 
 async fn follows_are_right(stage: &Backstage, scene: &Scene) {
@@ -101,13 +126,23 @@ async fn fan_out(stage: &Backstage) -> Scene {
     let (reader, author, _) = reader_and_post(stage).await;
     assert_eq!(author.feed_ids(10).await.len(), 1);
     let post = author.post_id("now").await;
-    Scene { reader, author, post, messages: stage.take("FanOutQueue").await }
+    Scene {
+        reader,
+        author,
+        post,
+        messages: stage.take("FanOutQueue").await,
+    }
 }
 
 async fn fan_out_is_right(stage: &Backstage, scene: &Scene) {
     for user in [&scene.reader, &scene.author] {
         let feed = user.feed_ids(10).await;
-        assert_eq!((feed.len(), &feed[0]), (2, &scene.post), "the feed of {}", user.id);
+        assert_eq!(
+            (feed.len(), &feed[0]),
+            (2, &scene.post),
+            "the feed of {}",
+            user.id
+        );
     }
     assert!(stage.unfinished().await.is_empty());
 }
@@ -133,16 +168,29 @@ async fn die_at_every_call<S, R>(
             let scene = set(stage.clone()).await;
             // A new process also makes the calls that connect it.
             stage.world.kill_function(consumer).unwrap();
-            let fault = stage.world.on_call(FaultRule::kill(consumer, nth, when)).unwrap();
+            let fault = stage
+                .world
+                .on_call(FaultRule::kill(consumer, nth, when))
+                .unwrap();
             let failed = stage.deliver(consumer, &scene.messages).await;
             let killed = fault.fired() > 0;
             fault.clear();
-            assert!(killed || failed.is_empty(), "{consumer} failed by itself at call {nth}");
+            assert!(
+                killed || failed.is_empty(),
+                "{consumer} failed by itself at call {nth}"
+            );
             // Twice, since it may have been killed right after its answer.
             let again = async || stage.deliver(consumer, &scene.messages).await.is_empty();
-            assert!(again().await || again().await, "{consumer} after {when:?} call {nth}");
+            assert!(
+                again().await || again().await,
+                "{consumer} after {when:?} call {nth}"
+            );
             right(stage.clone(), scene).await;
-            (killed_at, spared) = if killed { (nth, 0) } else { (killed_at, spared + 1) };
+            (killed_at, spared) = if killed {
+                (nth, 0)
+            } else {
+                (killed_at, spared + 1)
+            };
             // How many calls connect it varies a little.
             if spared == 3 {
                 break;
@@ -157,9 +205,13 @@ async fn die_at_every_call<S, R>(
 /// that died has written.
 #[tokio::test]
 async fn like_consumer_may_die_at_any_call() {
-    die_at_every_call("like-consumer", |stage| async move { likes(&stage).await }, |stage, scene| async move {
-        likes_are_right(&stage, &scene).await;
-    })
+    die_at_every_call(
+        "like-consumer",
+        |stage| async move { likes(&stage).await },
+        |stage, scene| async move {
+            likes_are_right(&stage, &scene).await;
+        },
+    )
     .await;
 }
 
@@ -167,18 +219,26 @@ async fn like_consumer_may_die_at_any_call() {
 /// feed is only forgotten by the delivery that changed the edge.
 #[tokio::test]
 async fn follow_consumer_may_die_at_any_call() {
-    die_at_every_call("follow-consumer", |stage| async move { follows(&stage).await }, |stage, scene| async move {
-        follows_are_right(&stage, &scene).await;
-    })
+    die_at_every_call(
+        "follow-consumer",
+        |stage| async move { follows(&stage).await },
+        |stage, scene| async move {
+            follows_are_right(&stage, &scene).await;
+        },
+    )
     .await;
 }
 
 /// Fails when the outbox mark is cleared before the last push.
 #[tokio::test]
 async fn fan_out_may_die_at_any_call() {
-    die_at_every_call("fan-out", |stage| async move { fan_out(&stage).await }, |stage, scene| async move {
-        fan_out_is_right(&stage, &scene).await;
-    })
+    die_at_every_call(
+        "fan-out",
+        |stage| async move { fan_out(&stage).await },
+        |stage, scene| async move {
+            fan_out_is_right(&stage, &scene).await;
+        },
+    )
     .await;
 }
 
@@ -191,13 +251,32 @@ async fn consumers_may_fail_and_die_waiting_for_the_cache() {
     for queue in ["LikesQueue", "FollowsQueue", "FanOutQueue"] {
         pause(&stage, queue).await;
     }
-    let (likes, follows, fan_out) = (likes(&stage).await, follows(&stage).await, fan_out(&stage).await);
-    let consumers = [("like-consumer", &likes), ("follow-consumer", &follows), ("fan-out", &fan_out)];
+    let (likes, follows, fan_out) = (
+        likes(&stage).await,
+        follows(&stage).await,
+        fan_out(&stage).await,
+    );
+    let consumers = [
+        ("like-consumer", &likes),
+        ("follow-consumer", &follows),
+        ("fan-out", &fan_out),
+    ];
     stage.world.pause_cache().unwrap();
     let deliveries = consumers.map(|(consumer, scene)| stage.deliver(consumer, &scene.messages));
-    for (failed, (consumer, scene)) in futures::future::join_all(deliveries).await.iter().zip(consumers) {
-        assert_eq!(failed.len(), scene.messages.len(), "{consumer} without a cache");
-        assert!(stage.world.status().await.unwrap().functions[consumer].errors == 0, "{consumer} died");
+    for (failed, (consumer, scene)) in futures::future::join_all(deliveries)
+        .await
+        .iter()
+        .zip(consumers)
+    {
+        assert_eq!(
+            failed.len(),
+            scene.messages.len(),
+            "{consumer} without a cache"
+        );
+        assert!(
+            stage.world.status().await.unwrap().functions[consumer].errors == 0,
+            "{consumer} died"
+        );
     }
     let deliveries = consumers.map(|(consumer, scene)| stage.deliver(consumer, &scene.messages));
     let killer = async {
@@ -214,7 +293,13 @@ async fn consumers_may_fail_and_die_waiting_for_the_cache() {
     stage.world.resume_cache().unwrap();
     for (consumer, scene) in consumers {
         // Its connection may have to be made anew first.
-        let delivered = async || stage.deliver(consumer, &scene.messages).await.is_empty().then_some(());
+        let delivered = async || {
+            stage
+                .deliver(consumer, &scene.messages)
+                .await
+                .is_empty()
+                .then_some(())
+        };
         eventually(&format!("{consumer} works again"), delivered).await;
     }
     likes_are_right(&stage, &likes).await;
@@ -237,7 +322,10 @@ async fn sweep_may_die_at_any_call() {
             posts.insert(0, id_of(&post));
             stage.take("FanOutQueue").await;
             stage.make_due().await;
-            let fault = stage.world.on_call(FaultRule::kill("sweep", nth, when)).unwrap();
+            let fault = stage
+                .world
+                .on_call(FaultRule::kill("sweep", nth, when))
+                .unwrap();
             let died = stage.world.run_schedule("sweep").await.is_err();
             let killed = fault.fired() > 0;
             fault.clear();

@@ -36,22 +36,45 @@ async fn a_slow_reader_does_not_bring_back_what_is_deleted() {
         let post = author.post_id("first").await;
         fan_out(&stage).await;
         let id = PostId::parse(&post).unwrap();
-        let missing = Missing { posts: vec![id], ..Missing::default() };
+        let missing = Missing {
+            posts: vec![id],
+            ..Missing::default()
+        };
 
         let lease = cache.lease(&me, &missing).await.unwrap();
         let posts = store.posts(&[id]).await.unwrap();
         assert!(posts.contains_key(&id));
         if edited {
-            author.change(&format!("/v1/posts/{post}"), &serde_json::json!({ "text": "second" })).await.expect(200);
+            author
+                .change(
+                    &format!("/v1/posts/{post}"),
+                    &serde_json::json!({ "text": "second" }),
+                )
+                .await
+                .expect(200);
         } else {
             author.delete_post(&post).await;
         }
-        let stale = Known { posts, ..Known::default() };
-        cache.fill(&me, &lease, &missing, &stale, &HashMap::new()).await.unwrap();
+        let stale = Known {
+            posts,
+            ..Known::default()
+        };
+        cache
+            .fill(&me, &lease, &missing, &stale, &HashMap::new())
+            .await
+            .unwrap();
 
         let known = cache.known_posts(&me, &[id]).await.unwrap();
-        assert!(!known.posts.contains_key(&id), "the cache holds what is no more");
-        let texts: Vec<_> = reader.feed(10).await.iter().map(|post| post["text"].clone()).collect();
+        assert!(
+            !known.posts.contains_key(&id),
+            "the cache holds what is no more"
+        );
+        let texts: Vec<_> = reader
+            .feed(10)
+            .await
+            .iter()
+            .map(|post| post["text"].clone())
+            .collect();
         assert_eq!(texts, if edited { vec!["second"] } else { vec![] });
     }
 }
@@ -67,17 +90,31 @@ async fn a_slow_reader_does_not_bring_back_old_counts() {
     let post = author.post_id("like me").await;
     stage.world.drained().await;
     let id = PostId::parse(&post).unwrap();
-    let missing = Missing { counts: vec![id], liked: vec![id], ..Missing::default() };
+    let missing = Missing {
+        counts: vec![id],
+        liked: vec![id],
+        ..Missing::default()
+    };
 
     let lease = cache.lease(&me, &missing).await.unwrap();
     let counts = store.post_counts(&[id]).await.unwrap();
     reader.like(&post).await;
     stage.world.drained().await;
-    let stale = Known { counts, liked: HashMap::from([(id, false)]), ..Known::default() };
-    cache.fill(&me, &lease, &missing, &stale, &HashMap::new()).await.unwrap();
+    let stale = Known {
+        counts,
+        liked: HashMap::from([(id, false)]),
+        ..Known::default()
+    };
+    cache
+        .fill(&me, &lease, &missing, &stale, &HashMap::new())
+        .await
+        .unwrap();
 
     let seen = reader.feed(10).await.remove(0);
-    assert_eq!((seen["likes"].as_u64(), seen["liked"].as_bool()), (Some(1), Some(true)));
+    assert_eq!(
+        (seen["likes"].as_u64(), seen["liked"].as_bool()),
+        (Some(1), Some(true))
+    );
 }
 
 /// Readers race with the deletion over and over: whoever asks after the answer sees nothing of it,
@@ -91,7 +128,10 @@ async fn readers_racing_with_a_deletion_never_see_it_after() {
         if round % 2 == 0 {
             assert!(reader.feed_ids(10).await.contains(&post));
         }
-        let (path, list) = (format!("/v1/posts/{post}"), format!("/v1/users/{}/posts", author.id));
+        let (path, list) = (
+            format!("/v1/posts/{post}"),
+            format!("/v1/users/{}/posts", author.id),
+        );
         let deletion = async {
             author.delete_post(&post).await;
             let (feed, list, one) = futures::join!(
@@ -99,11 +139,17 @@ async fn readers_racing_with_a_deletion_never_see_it_after() {
                 reader.walk_ids(&list, 10),
                 reader.get(&path),
             );
-            assert!(!feed.contains(&post) && !list.contains(&post), "round {round}: shown after it was deleted");
+            assert!(
+                !feed.contains(&post) && !list.contains(&post),
+                "round {round}: shown after it was deleted"
+            );
             one.problem(404);
         };
         futures::join!(deletion, reader.feed(10), reader.feed(10), author.feed(10));
-        assert!(!reader.feed_ids(10).await.contains(&post), "round {round}: back again");
+        assert!(
+            !reader.feed_ids(10).await.contains(&post),
+            "round {round}: back again"
+        );
     }
     author.delete("/v1/posts/0000000000001").await.problem(404);
 }
@@ -114,7 +160,10 @@ async fn readers_racing_with_a_deletion_never_see_it_after() {
 async fn a_feed_follows_its_follows() {
     let stage = stage().await;
     let (first, second) = (stage.world.user("first"), stage.world.user("second"));
-    let old: Vec<String> = [second.post_id("1").await, second.post_id("2").await].into_iter().rev().collect();
+    let old: Vec<String> = [second.post_id("1").await, second.post_id("2").await]
+        .into_iter()
+        .rev()
+        .collect();
     let reader = followers_of(&stage, &first, 1).await.remove(0);
     let post = first.post_id("3").await;
     stage.world.drained().await;
@@ -123,6 +172,11 @@ async fn a_feed_follows_its_follows() {
     reader.follow(&second).await;
     stage.world.drained().await;
     // A fan-out that was on its way all along.
-    stage.deliver("fan-out", &[serde_json::json!({ "v": 1, "post": post, "rev": 0 }).to_string()]).await;
+    stage
+        .deliver(
+            "fan-out",
+            &[serde_json::json!({ "v": 1, "post": post, "rev": 0 }).to_string()],
+        )
+        .await;
     assert_eq!(reader.walk_ids("/v1/feed", 1).await, old);
 }

@@ -19,14 +19,20 @@ async fn confused(queue: &str) -> Backstage {
     // Long enough that a message waits for its turn among two thousand.
     let world = World::with(impatient().parameter("VisibilityTimeoutSeconds", "6")).await;
     world.pause_queue(queue).await.unwrap();
-    world.deliver(queue, Delivery::default().duplicated().shuffled(20_261_121)).unwrap();
+    world
+        .deliver(queue, Delivery::default().duplicated().shuffled(20_261_121))
+        .unwrap();
     Backstage::of(&world).await
 }
 
 /// Lets the messages go, and kills the consumer three times at its transactions.
 async fn deliver_and_kill(stage: &Backstage, queue: &str, consumer: &str, at: [u64; 3]) {
     let kill = |(nth, when)| FaultRule::kill(consumer, nth, when).operation("TransactWriteItems");
-    let kills = [(at[0], When::After), (at[1], When::Before), (at[2], When::After)];
+    let kills = [
+        (at[0], When::After),
+        (at[1], When::Before),
+        (at[2], When::After),
+    ];
     let kills = kills.map(|kill_at| stage.world.on_call(kill(kill_at)).unwrap());
     stage.world.resume_queue(queue).unwrap();
     stage.world.drained().await;
@@ -34,7 +40,10 @@ async fn deliver_and_kill(stage: &Backstage, queue: &str, consumer: &str, at: [u
         assert_eq!(kill.fired(), 1, "never came to transaction {at}");
     }
     let status = stage.world.status().await.unwrap();
-    assert!(status.queues.values().all(|queue| queue.dead_letters == 0), "{status:#?}");
+    assert!(
+        status.queues.values().all(|queue| queue.dead_letters == 0),
+        "{status:#?}"
+    );
 }
 
 /// Whether a pair's second word is the positive one: half of them.
@@ -76,10 +85,21 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
     deliver_and_kill(&stage, "LikesQueue", "like-consumer", [2, 5, 9]).await;
 
     stage.assert_exact(&[author.id.clone()], &posts).await;
-    let shown: HashMap<String, u64> =
-        author.feed(5).await.iter().map(|post| (super::backstage::id_of(post), post["likes"].as_u64().unwrap())).collect();
+    let shown: HashMap<String, u64> = author
+        .feed(5)
+        .await
+        .iter()
+        .map(|post| {
+            (
+                super::backstage::id_of(post),
+                post["likes"].as_u64().unwrap(),
+            )
+        })
+        .collect();
     for (at, post) in posts.iter().enumerate() {
-        let liked = (0..users.len()).filter(|&user| ends_well(user, at)).map(|user| users[user].id.clone());
+        let liked = (0..users.len())
+            .filter(|&user| ends_well(user, at))
+            .map(|user| users[user].id.clone());
         let liked: HashSet<String> = liked.collect();
         let (count, by) = stage.likes_of(post).await;
         assert_eq!(by, liked, "the last words on {post}");
@@ -87,7 +107,10 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
         assert_eq!(shown[post], 100, "in the feed");
         for user in [0, 1, 198, 199] {
             let seen = users[user].read_post(post).await;
-            assert_eq!((seen["likes"].as_u64(), seen["liked"].as_bool()), (Some(100), Some(ends_well(user, at))));
+            assert_eq!(
+                (seen["likes"].as_u64(), seen["liked"].as_bool()),
+                (Some(100), Some(ends_well(user, at)))
+            );
         }
     }
 }
@@ -101,7 +124,9 @@ async fn follows_and_unfollows_count_exactly() {
     let stage = confused("FollowsQueue").await;
     let users: Vec<User> = (0..25).map(|_| stage.world.user("friend")).collect();
     let pairs = (0..users.len()).flat_map(|a| (0..users.len()).map(move |b| (a, b)));
-    let pairs: Vec<_> = pairs.filter(|(a, b)| a != b && (a * 7 + b) % 3 != 0).collect();
+    let pairs: Vec<_> = pairs
+        .filter(|(a, b)| a != b && (a * 7 + b) % 3 != 0)
+        .collect();
     futures::stream::iter(pairs.clone())
         .for_each_concurrent(AT_ONCE, |(a, b)| {
             let (by, whom) = (&users[a], &users[b]);
@@ -122,13 +147,27 @@ async fn follows_and_unfollows_count_exactly() {
     stage.assert_exact(&ids, &[]).await;
     for (which, user) in users.iter().enumerate() {
         let expected = |mine: bool| -> HashSet<String> {
-            let edges = pairs.iter().filter(|(a, b)| ends_well(*a, *b) && which == if mine { *a } else { *b });
-            edges.map(|(a, b)| ids[if mine { *b } else { *a }].clone()).collect()
+            let edges = pairs
+                .iter()
+                .filter(|(a, b)| ends_well(*a, *b) && which == if mine { *a } else { *b });
+            edges
+                .map(|(a, b)| ids[if mine { *b } else { *a }].clone())
+                .collect()
         };
-        for (list, expected) in [("following", expected(true)), ("followers", expected(false))] {
-            let listed = user.walk_ids(&format!("/v1/users/{}/{list}", user.id), 7).await;
+        for (list, expected) in [
+            ("following", expected(true)),
+            ("followers", expected(false)),
+        ] {
+            let listed = user
+                .walk_ids(&format!("/v1/users/{}/{list}", user.id), 7)
+                .await;
             assert_eq!(listed.len(), expected.len(), "{list} of {}", user.id);
-            assert_eq!(listed.into_iter().collect::<HashSet<_>>(), expected, "{list} of {}", user.id);
+            assert_eq!(
+                listed.into_iter().collect::<HashSet<_>>(),
+                expected,
+                "{list} of {}",
+                user.id
+            );
             assert_eq!(user.me().await[list], expected.len());
         }
     }
@@ -149,13 +188,19 @@ async fn consumers_side_by_side_count_exactly() {
         let (mut liked, mut followed) = (Vec::new(), Vec::new());
         for number in 0..24 {
             at += 1;
-            let (a, b) = ((number * 7 + round) % users.len(), (number * 5 + round * 3) % users.len());
+            let (a, b) = (
+                (number * 7 + round) % users.len(),
+                (number * 5 + round * 3) % users.len(),
+            );
             let on = (number * number + round) % 3 != 0;
             let (user, post, whom) = (&users[a], &posts[b % 2], &users[b]);
-            liked.push(json!({ "v": 1, "user": user, "post": post, "like": on, "at": at }).to_string());
+            liked.push(
+                json!({ "v": 1, "user": user, "post": post, "like": on, "at": at }).to_string(),
+            );
             likes.insert((user.clone(), post.clone()), on);
             if a != b {
-                let word = json!({ "v": 1, "follower": user, "followee": whom, "follow": on, "at": at });
+                let word =
+                    json!({ "v": 1, "follower": user, "followee": whom, "follow": on, "at": at });
                 followed.push(word.to_string());
                 follows.insert((user.clone(), whom.clone()), on);
             }
@@ -180,15 +225,34 @@ async fn consumers_side_by_side_count_exactly() {
     }
     stage.assert_exact(&users, &posts).await;
     for post in &posts {
-        let liked: HashSet<String> =
-            likes.iter().filter(|((_, on), like)| on == post && **like).map(|((user, _), _)| user.clone()).collect();
-        assert_eq!(stage.likes_of(post).await.1, liked, "the last words on {post}");
+        let liked: HashSet<String> = likes
+            .iter()
+            .filter(|((_, on), like)| on == post && **like)
+            .map(|((user, _), _)| user.clone())
+            .collect();
+        assert_eq!(
+            stage.likes_of(post).await.1,
+            liked,
+            "the last words on {post}"
+        );
     }
     for user in &users {
-        let followed: HashSet<String> =
-            follows.iter().filter(|((by, _), on)| by == user && **on).map(|((_, whom), _)| whom.clone()).collect();
-        let rows = stage.partition("FollowsTable", "list", &format!("following#{user}")).await;
-        let rows = rows.iter().filter(|row| flag(row, "active")).map(|row| text(row, "user"));
-        assert_eq!(rows.collect::<HashSet<_>>(), followed, "the last words of {user}");
+        let followed: HashSet<String> = follows
+            .iter()
+            .filter(|((by, _), on)| by == user && **on)
+            .map(|((_, whom), _)| whom.clone())
+            .collect();
+        let rows = stage
+            .partition("FollowsTable", "list", &format!("following#{user}"))
+            .await;
+        let rows = rows
+            .iter()
+            .filter(|row| flag(row, "active"))
+            .map(|row| text(row, "user"));
+        assert_eq!(
+            rows.collect::<HashSet<_>>(),
+            followed,
+            "the last words of {user}"
+        );
     }
 }

@@ -20,7 +20,10 @@ fn id(post: &str) -> PostId {
 async fn whatever_comes_between_is_in_the_rebuilt_feed() {
     let stage = stage().await;
     let cache = stage.cache().await;
-    let (me, author) = (UserId::parse("somebody").unwrap(), UserId::parse("author").unwrap());
+    let (me, author) = (
+        UserId::parse("somebody").unwrap(),
+        UserId::parse("author").unwrap(),
+    );
     let [old, new, newer] = ["0000000000001", "0000000000002", "0000000000003"].map(id);
     let begin = async || match cache.begin_rebuild(&me).await.unwrap() {
         Rebuild::Ours(lease) => lease,
@@ -40,33 +43,68 @@ async fn whatever_comes_between_is_in_the_rebuilt_feed() {
     for post in [newer, new, newer] {
         cache.push(post, std::slice::from_ref(&me)).await.unwrap();
     }
-    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone, "shown before it is whole");
+    assert_eq!(
+        cache.feed(&me).await.unwrap(),
+        Feed::Gone,
+        "shown before it is whole"
+    );
     assert_eq!(cache.begin_rebuild(&me).await.unwrap(), Rebuild::Others);
-    assert!(cache.finish_rebuild(&me, &lease, &[old], authors).await.unwrap());
+    assert!(
+        cache
+            .finish_rebuild(&me, &lease, &[old], authors)
+            .await
+            .unwrap()
+    );
     assert_eq!(feed().await, [newer, new, old]);
     assert_eq!(cache.begin_rebuild(&me).await.unwrap(), Rebuild::Done);
     // A follow.
     cache.forget_feeds(&[me.clone()].into()).await.unwrap();
     let lease = begin().await;
     cache.forget_feeds(&[me.clone()].into()).await.unwrap();
-    assert!(!cache.finish_rebuild(&me, &lease, &[old], authors).await.unwrap(), "of before the follow");
+    assert!(
+        !cache
+            .finish_rebuild(&me, &lease, &[old], authors)
+            .await
+            .unwrap(),
+        "of before the follow"
+    );
     // A follow, and somebody else's rebuild after it.
     let late = begin().await;
     cache.forget_feeds(&[me.clone()].into()).await.unwrap();
     let lease = begin().await;
     assert!(!cache.finish_rebuild(&me, &late, &[old], &[]).await.unwrap());
-    assert!(cache.finish_rebuild(&me, &lease, &[new], authors).await.unwrap());
+    assert!(
+        cache
+            .finish_rebuild(&me, &lease, &[new], authors)
+            .await
+            .unwrap()
+    );
     assert_eq!(feed().await, [new]);
     // An emptied cache.
     cache.forget_feeds(&[me.clone()].into()).await.unwrap();
     let lease = begin().await;
     stage.world.flush_cache().await.unwrap();
-    assert!(!cache.finish_rebuild(&me, &lease, &[old], authors).await.unwrap());
+    assert!(
+        !cache
+            .finish_rebuild(&me, &lease, &[old], authors)
+            .await
+            .unwrap()
+    );
     assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
     // Only half of what belongs to a feed.
     let lease = begin().await;
-    assert!(cache.finish_rebuild(&me, &lease, &[old], authors).await.unwrap());
-    for key in stage.keys().await.iter().filter(|key| key.starts_with(b"following")) {
+    assert!(
+        cache
+            .finish_rebuild(&me, &lease, &[old], authors)
+            .await
+            .unwrap()
+    );
+    for key in stage
+        .keys()
+        .await
+        .iter()
+        .filter(|key| key.starts_with(b"following"))
+    {
         stage.evict(key).await;
     }
     assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
@@ -89,12 +127,22 @@ async fn a_rebuild_racing_with_fan_out_and_follows_loses_nothing() {
     let reader = stage.world.user("reader");
     let theirs = other.post_id("of the other").await;
     let mut posts: Vec<String> = Vec::new();
-    assert!(stage.deliver("follow-consumer", &[follow(&reader, &author, true)]).await.is_empty());
+    assert!(
+        stage
+            .deliver("follow-consumer", &[follow(&reader, &author, true)])
+            .await
+            .is_empty()
+    );
     let feeds = stage.feeds().await;
     let me = UserId::parse(&reader.id).unwrap();
     for round in 0..120 {
         let gone = format!("{{{}}}", reader.id);
-        for key in stage.keys().await.iter().filter(|key| String::from_utf8_lossy(key).contains(&gone)) {
+        for key in stage
+            .keys()
+            .await
+            .iter()
+            .filter(|key| String::from_utf8_lossy(key).contains(&gone))
+        {
             stage.evict(key).await;
         }
         let followed = round % 2 == 0;
@@ -110,7 +158,14 @@ async fn a_rebuild_racing_with_fan_out_and_follows_loses_nothing() {
             assert!(stage.deliver("fan-out", &fan_out).await.is_empty());
         };
         let word = follow(&reader, &other, followed);
-        let follows = async { assert!(stage.deliver("follow-consumer", &[word.clone()]).await.is_empty()) };
+        let follows = async {
+            assert!(
+                stage
+                    .deliver("follow-consumer", &[word.clone()])
+                    .await
+                    .is_empty()
+            )
+        };
         futures::join!(page(), page(), write, page(), follows, reader.feed(3));
         let mut expected: Vec<&str> = posts.iter().take(100).map(String::as_str).collect();
         if followed && posts.len() < 100 {
@@ -142,7 +197,12 @@ async fn fifty_readers_of_a_gone_feed_rebuild_it_once() {
     for feed in &feeds {
         assert_eq!((feed.len(), feed), (4, &feeds[0]));
     }
-    assert_eq!(queries(&stage), 1 + 5, "whom the reader follows, and five lists of posts: {:?}", stage.world.calls());
+    assert_eq!(
+        queries(&stage),
+        1 + 5,
+        "whom the reader follows, and five lists of posts: {:?}",
+        stage.world.calls()
+    );
     // And none, once it is there.
     reader.feed_ids(10).await;
     assert_eq!(queries(&stage), 6);
@@ -150,6 +210,8 @@ async fn fifty_readers_of_a_gone_feed_rebuild_it_once() {
 
 fn queries(stage: &Backstage) -> u64 {
     let calls = stage.world.calls();
-    let queries = calls.iter().filter(|(call, _)| call.function == "feed" && call.service == Service::Tables && call.operation == "Query");
+    let queries = calls.iter().filter(|(call, _)| {
+        call.function == "feed" && call.service == Service::Tables && call.operation == "Query"
+    });
     queries.map(|(_, count)| count).sum()
 }

@@ -26,7 +26,11 @@ async fn filled(stage: &Backstage) -> (User, Vec<User>, Vec<String>) {
 }
 
 /// Walks the feed, and lets something happen after each page.
-async fn walk_while(reader: &User, size: usize, mut happens: impl AsyncFnMut(usize)) -> Vec<String> {
+async fn walk_while(
+    reader: &User,
+    size: usize,
+    mut happens: impl AsyncFnMut(usize),
+) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     for pages in 0.. {
         let (page, next) = reader.page(&format!("/v1/feed?limit={size}{cursor}")).await;
@@ -47,7 +51,10 @@ async fn emptied_while_paging_each_post_comes_once() {
     let stage = stage().await;
     let (reader, authors, posts) = filled(&stage).await;
     for size in [1, 4, 7, 20] {
-        let walked = walk_while(&reader, size, async |_| stage.world.flush_cache().await.unwrap()).await;
+        let walked = walk_while(&reader, size, async |_| {
+            stage.world.flush_cache().await.unwrap()
+        })
+        .await;
         assert_eq!(walked, posts, "emptied after every {size}");
         let evict = async |pages: usize| {
             let keys = stage.keys().await;
@@ -55,7 +62,11 @@ async fn emptied_while_paging_each_post_comes_once() {
                 stage.evict(key).await;
             }
         };
-        assert_eq!(walk_while(&reader, size, evict).await, posts, "a third gone after every {size}");
+        assert_eq!(
+            walk_while(&reader, size, evict).await,
+            posts,
+            "a third gone after every {size}"
+        );
     }
     // While others post, too: what was there all along comes once.
     let walked = walk_while(&reader, 5, async |_| {
@@ -82,7 +93,11 @@ async fn without_a_cache_answers_stay_right() {
         }
         let started = Instant::now();
         assert_eq!(reader.feed_ids(100).await, posts, "{how}");
-        assert!(started.elapsed() < LONGEST, "{how}: {:?}", started.elapsed());
+        assert!(
+            started.elapsed() < LONGEST,
+            "{how}: {:?}",
+            started.elapsed()
+        );
         assert_eq!(walk_while(&reader, 20, async |_| ()).await, posts, "{how}");
         let new = authors[0].post_id("without a cache").await;
         let gone = posts.remove(0);
@@ -98,7 +113,11 @@ async fn without_a_cache_answers_stay_right() {
         }
         // Sent again it heals: 204, or 404 if fan-out was faster to tell the cache.
         let again = by.delete(&format!("/v1/posts/{gone}")).await;
-        assert!([204, 404].contains(&again.status), "{how}: {}", again.text());
+        assert!(
+            [204, 404].contains(&again.status),
+            "{how}: {}",
+            again.text()
+        );
         stage.heal().await;
         posts.insert(0, new);
         let without: Vec<String> = not_by(&reader, &authors[1], &posts).await;
@@ -110,18 +129,31 @@ async fn without_a_cache_answers_stay_right() {
         stage.world.drained().await;
         assert_eq!(reader.walk_ids("/v1/feed", 9).await, posts, "{how}");
         let status = stage.world.status().await.unwrap();
-        assert!(status.queues.values().all(|queue| queue.dead_letters == 0), "{how}: {status:#?}");
+        assert!(
+            status.queues.values().all(|queue| queue.dead_letters == 0),
+            "{how}: {status:#?}"
+        );
     }
 }
 
 /// Who wrote it.
 async fn deleter(authors: &[User], reader: &User, post: &str) -> User {
     let post = reader.read_post(post).await;
-    authors.iter().find(|author| post["author"]["id"] == *author.id).unwrap().clone()
+    authors
+        .iter()
+        .find(|author| post["author"]["id"] == *author.id)
+        .unwrap()
+        .clone()
 }
 
 /// Those of these posts that somebody else wrote.
 async fn not_by(reader: &User, author: &User, posts: &[String]) -> Vec<String> {
-    let theirs = reader.walk_ids(&format!("/v1/users/{}/posts", author.id), 100).await;
-    posts.iter().filter(|post| !theirs.contains(post)).cloned().collect()
+    let theirs = reader
+        .walk_ids(&format!("/v1/users/{}/posts", author.id), 100)
+        .await;
+    posts
+        .iter()
+        .filter(|post| !theirs.contains(post))
+        .cloned()
+        .collect()
 }

@@ -57,8 +57,16 @@ async fn followers_of(stage: &Backstage, author: &User, count: usize) -> Vec<Use
 async fn refused(what: &str, request: impl Future<Output = Reply>) {
     let started = Instant::now();
     let reply = request.await;
-    assert!(started.elapsed() < LONGEST, "{what} took {:?}", started.elapsed());
+    assert!(
+        started.elapsed() < LONGEST,
+        "{what} took {:?}",
+        started.elapsed()
+    );
     reply.problem(503);
-    let after: u32 = reply.header("retry-after").unwrap_or_else(|| panic!("{what}: no Retry-After")).parse().unwrap();
+    let after: u32 = reply
+        .header("retry-after")
+        .unwrap_or_else(|| panic!("{what}: no Retry-After"))
+        .parse()
+        .unwrap();
     assert!((1..=60).contains(&after), "{what}: Retry-After {after}");
 }

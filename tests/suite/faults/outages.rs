@@ -47,12 +47,19 @@ async fn without_tables_everything_is_refused_in_time() {
     let author = stage.world.user("author");
     let post = author.post_id("before").await;
     let path = format!("/v1/posts/{post}");
-    let lists = ["posts", "followers", "following"].map(|list| format!("/v1/users/{}/{list}", author.id));
-    let (text, upload) = (json!({ "text": "x" }), json!({ "content_type": "image/jpeg", "size": 1 }));
+    let lists =
+        ["posts", "followers", "following"].map(|list| format!("/v1/users/{}/{list}", author.id));
+    let (text, upload) = (
+        json!({ "text": "x" }),
+        json!({ "content_type": "image/jpeg", "size": 1 }),
+    );
     stage.world.drained().await;
     for outage in OUTAGES {
         stage.world.stop_service(Service::Tables, outage);
-        let create = author.request(Method::POST, "/v1/posts").header("idempotency-key", "k").json(&text);
+        let create = author
+            .request(Method::POST, "/v1/posts")
+            .header("idempotency-key", "k")
+            .json(&text);
         futures::join!(
             refused("post once", author.send(create)),
             refused("edit", author.change(&path, &text)),
@@ -64,7 +71,10 @@ async fn without_tables_everything_is_refused_in_time() {
             refused("followers", author.get(&lists[1])),
             refused("following", author.get(&lists[2])),
             refused("feed", author.get("/v1/feed")),
-            refused("upload once", author.create_once("/v1/uploads", "k", &upload)),
+            refused(
+                "upload once",
+                author.create_once("/v1/uploads", "k", &upload)
+            ),
         );
         refused("post", author.create("/v1/posts", &text)).await;
         // These need no table.
@@ -72,7 +82,11 @@ async fn without_tables_everything_is_refused_in_time() {
         author.get("/v1/health").await.expect(200);
         stage.world.resume_service(Service::Tables);
         stage.heal().await;
-        assert_eq!(author.read_post(&post).await["text"], "before", "{outage:?}");
+        assert_eq!(
+            author.read_post(&post).await["text"],
+            "before",
+            "{outage:?}"
+        );
         assert_eq!(author.walk_ids(&lists[0], 10).await, [post.as_str()]);
         assert_eq!(author.feed(5).await[0]["likes"], 1, "{outage:?}");
     }
@@ -88,15 +102,27 @@ async fn without_the_bucket_only_images_are_refused() {
     for outage in OUTAGES {
         stage.world.stop_service(Service::Bucket, outage);
         let with_image = json!({ "text": "look", "images": [image] });
-        futures::join!(refused("post", author.create("/v1/posts", &with_image)), async {
-            author.post("no image").await;
-            author.create("/v1/uploads", &json!({ "content_type": "image/png", "size": 5 })).await.expect(201);
-        });
+        futures::join!(
+            refused("post", author.create("/v1/posts", &with_image)),
+            async {
+                author.post("no image").await;
+                author
+                    .create(
+                        "/v1/uploads",
+                        &json!({ "content_type": "image/png", "size": 5 }),
+                    )
+                    .await
+                    .expect(201);
+            }
+        );
         stage.world.resume_service(Service::Bucket);
     }
     let posts = author.walk("/v1/feed", 10).await;
     stage.heal().await;
-    assert!(posts.iter().all(|post| post["text"] == "no image"), "{posts:#?}");
+    assert!(
+        posts.iter().all(|post| post["text"] == "no image"),
+        "{posts:#?}"
+    );
 }
 
 /// The bucket fails when a post's image is to be kept: the post is answered, and `sweep` sees to it
@@ -105,17 +131,37 @@ async fn without_the_bucket_only_images_are_refused() {
 async fn an_image_that_was_not_kept_is_kept_by_sweep() {
     let stage = stage().await;
     let author = stage.world.user("author");
-    let (used, unused) = (author.upload("image/jpeg", JPEG).await, author.upload("image/jpeg", JPEG).await);
-    let rule = FaultRule::new(When::Before, FaultAction::Status(500)).function("post-write").service(Service::Bucket);
-    let rules = ["DeleteObjectTagging", "PutObjectTagging"].map(|name| rule.clone().operation(name).times(u64::MAX));
+    let (used, unused) = (
+        author.upload("image/jpeg", JPEG).await,
+        author.upload("image/jpeg", JPEG).await,
+    );
+    let rule = FaultRule::new(When::Before, FaultAction::Status(500))
+        .function("post-write")
+        .service(Service::Bucket);
+    let rules = ["DeleteObjectTagging", "PutObjectTagging"]
+        .map(|name| rule.clone().operation(name).times(u64::MAX));
     let faults = rules.map(|rule| stage.world.on_call(rule).unwrap());
-    author.create("/v1/posts", &json!({ "images": [used] })).await.expect(201);
+    author
+        .create("/v1/posts", &json!({ "images": [used] }))
+        .await
+        .expect(201);
     assert!(faults.iter().any(|fault| fault.fired() > 0));
     stage.world.clear_faults();
     stage.world.drained().await;
-    assert_eq!(stage.unfinished().await.len(), 1, "fanned out, though its image isn't kept");
+    assert_eq!(
+        stage.unfinished().await.len(),
+        1,
+        "fanned out, though its image isn't kept"
+    );
     stage.heal().await;
-    assert_eq!(stage.world.expire_objects(Duration::from_secs(30 * 24 * 3600)).await.unwrap(), 1);
+    assert_eq!(
+        stage
+            .world
+            .expire_objects(Duration::from_secs(30 * 24 * 3600))
+            .await
+            .unwrap(),
+        1
+    );
     let read = async |key: &str| author.get(&format!("/media/{key}")).await.status;
     assert_eq!((read(&used).await, read(&unused).await), (200, 404));
 }

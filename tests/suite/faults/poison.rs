@@ -8,12 +8,27 @@ use super::backstage::Backstage;
 use super::{followers_of, impatient};
 use crate::support::{User, World, eventually};
 
-const QUEUES: [(&str, &str); 3] =
-    [("LikesQueue", "like-consumer"), ("FollowsQueue", "follow-consumer"), ("FanOutQueue", "fan-out")];
+const QUEUES: [(&str, &str); 3] = [
+    ("LikesQueue", "like-consumer"),
+    ("FollowsQueue", "follow-consumer"),
+    ("FanOutQueue", "fan-out"),
+];
 
 /// Bad in every way, made from a good one.
 fn poison(good: &Value) -> Vec<String> {
-    let mut bad: Vec<String> = ["not json", " ", "{", "null", "[]", "7", "\"text\"", "{}", "{\"v\":1}"].map(str::to_owned).into();
+    let mut bad: Vec<String> = [
+        "not json",
+        " ",
+        "{",
+        "null",
+        "[]",
+        "7",
+        "\"text\"",
+        "{}",
+        "{\"v\":1}",
+    ]
+    .map(str::to_owned)
+    .into();
     bad.push("[".repeat(20_000));
     let with = |change: &dyn Fn(&mut Value)| {
         let mut message = good.clone();
@@ -22,23 +37,36 @@ fn poison(good: &Value) -> Vec<String> {
     };
     bad.push(with(&|message| message["v"] = json!(2)));
     bad.push(with(&|message| message["v"] = json!("1")));
-    bad.push(with(&|message| message["padding"] = json!("x".repeat(200 * 1024))));
+    bad.push(with(&|message| {
+        message["padding"] = json!("x".repeat(200 * 1024))
+    }));
     if good["at"].is_number() {
         // Of such a time every later word would be the earlier one, or none ever applied.
         for at in [0, -1, 1, i64::MAX] {
             bad.push(with(&|message| message["at"] = json!(at)));
         }
     }
-    for field in good.as_object().unwrap().keys().filter(|field| *field != "v") {
-        bad.push(with(&|message| drop(message.as_object_mut().unwrap().remove(field))));
-        bad.push(with(&|message| message[field] = json!({ "of": ["another", "kind"] })));
+    for field in good
+        .as_object()
+        .unwrap()
+        .keys()
+        .filter(|field| *field != "v")
+    {
+        bad.push(with(&|message| {
+            drop(message.as_object_mut().unwrap().remove(field))
+        }));
+        bad.push(with(&|message| {
+            message[field] = json!({ "of": ["another", "kind"] })
+        }));
         bad.push(with(&|message| message[field] = json!("#!")));
     }
     bad
 }
 
 async fn scene() -> (Backstage, User, User, String) {
-    let options = impatient().parameter("ConsumerTimeoutSeconds", "2").parameter("VisibilityTimeoutSeconds", "2");
+    let options = impatient()
+        .parameter("ConsumerTimeoutSeconds", "2")
+        .parameter("VisibilityTimeoutSeconds", "2");
     let stage = Backstage::of(&World::with(options).await).await;
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
@@ -69,11 +97,26 @@ async fn only_the_bad_ones_of_a_batch_are_reported() {
         batch.push(last[at].to_string());
         let mut failed = stage.deliver(consumer, &batch).await;
         failed.sort_unstable();
-        let unreported: Vec<_> = (1..=bad.len()).filter(|at| !failed.contains(at)).map(|at| bad[at - 1].clone()).collect();
-        assert_eq!(failed, (1..=bad.len()).collect::<Vec<_>>(), "{consumer} took {unreported:?}");
-        assert_eq!(stage.deliver(consumer, &bad).await.len(), bad.len(), "{consumer}: nothing but bad ones");
+        let unreported: Vec<_> = (1..=bad.len())
+            .filter(|at| !failed.contains(at))
+            .map(|at| bad[at - 1].clone())
+            .collect();
+        assert_eq!(
+            failed,
+            (1..=bad.len()).collect::<Vec<_>>(),
+            "{consumer} took {unreported:?}"
+        );
+        assert_eq!(
+            stage.deliver(consumer, &bad).await.len(),
+            bad.len(),
+            "{consumer}: nothing but bad ones"
+        );
     }
-    assert_eq!(stage.deliver("like-consumer", &[]).await, Vec::<usize>::new(), "an empty batch");
+    assert_eq!(
+        stage.deliver("like-consumer", &[]).await,
+        Vec::<usize>::new(),
+        "an empty batch"
+    );
     assert_eq!(stage.likes_of(&post).await.0, 2);
     stage.assert_exact(&[author.id.clone()], &[post]).await;
     assert_eq!(author.me().await["followers"], 3);
@@ -93,7 +136,12 @@ async fn bad_messages_rest_in_the_dead_letter_queue() {
         expected[at] = u64::try_from(bad.len()).unwrap();
         for (number, bad) in bad.chunks(1).enumerate() {
             stage.send(queue, bad).await;
-            stage.send(queue, &[good(&format!("user-{number}"), &author, &post)[at].to_string()]).await;
+            stage
+                .send(
+                    queue,
+                    &[good(&format!("user-{number}"), &author, &post)[at].to_string()],
+                )
+                .await;
         }
     }
     let new = author.post_id("among the bad ones").await;
@@ -110,12 +158,20 @@ async fn bad_messages_rest_in_the_dead_letter_queue() {
     let users = usize::try_from(expected[0]).unwrap();
     assert_eq!(stage.likes_of(&post).await.0, users);
     assert_eq!(author.me().await["followers"], 1 + expected[1]);
-    stage.assert_exact(&[author.id.clone(), reader.id.clone()], std::slice::from_ref(&post)).await;
+    stage
+        .assert_exact(
+            &[author.id.clone(), reader.id.clone()],
+            std::slice::from_ref(&post),
+        )
+        .await;
     assert_eq!(reader.walk_ids("/v1/feed", 10).await, [new, post]);
     assert!(stage.unfinished().await.is_empty());
     let status = stage.world.status().await.unwrap();
     for (_, consumer) in QUEUES {
-        assert_eq!(status.functions[consumer].errors, 0, "{consumer} died of one");
+        assert_eq!(
+            status.functions[consumer].errors, 0,
+            "{consumer} died of one"
+        );
     }
     let moved = stage.world.redrive("LikesQueue").await.unwrap();
     assert_eq!(u64::try_from(moved).unwrap(), expected[0]);
@@ -127,10 +183,21 @@ async fn bad_messages_rest_in_the_dead_letter_queue() {
 #[tokio::test]
 async fn dead_letters_are_handled_when_replayed() {
     let (stage, author, reader, post) = scene().await;
-    let rules = [("like-consumer", "TransactWriteItems"), ("follow-consumer", "TransactWriteItems"), ("fan-out", "Query")];
+    let rules = [
+        ("like-consumer", "TransactWriteItems"),
+        ("follow-consumer", "TransactWriteItems"),
+        ("fan-out", "Query"),
+    ];
     for (consumer, operation) in rules {
         let rule = FaultRule::new(When::Before, FaultAction::Status(500)).function(consumer);
-        stage.world.on_call(rule.service(Service::Tables).operation(operation).times(u64::MAX)).unwrap();
+        stage
+            .world
+            .on_call(
+                rule.service(Service::Tables)
+                    .operation(operation)
+                    .times(u64::MAX),
+            )
+            .unwrap();
     }
     let other = stage.world.user("other");
     reader.like(&post).await;
@@ -138,7 +205,11 @@ async fn dead_letters_are_handled_when_replayed() {
     let new = author.post_id("stuck").await;
     let all_rest = async || {
         let status = stage.world.status().await.unwrap();
-        status.queues.values().all(|queue| queue.dead_letters == 1).then_some(())
+        status
+            .queues
+            .values()
+            .all(|queue| queue.dead_letters == 1)
+            .then_some(())
     };
     eventually("all rest", all_rest).await;
     assert_eq!(reader.feed_ids(10).await, [post.as_str()]);
@@ -148,8 +219,13 @@ async fn dead_letters_are_handled_when_replayed() {
     }
     stage.world.drained().await;
     let feed = reader.feed(10).await;
-    assert_eq!((&feed[0]["id"], &feed[1]["likes"], &feed[1]["liked"]), (&json!(new), &json!(1), &json!(true)));
+    assert_eq!(
+        (&feed[0]["id"], &feed[1]["likes"], &feed[1]["liked"]),
+        (&json!(new), &json!(1), &json!(true))
+    );
     assert_eq!(other.feed_ids(10).await, [new, post.clone()]);
-    stage.assert_exact(&[author.id.clone(), other.id.clone()], &[post]).await;
+    stage
+        .assert_exact(&[author.id.clone(), other.id.clone()], &[post])
+        .await;
     assert!(stage.unfinished().await.is_empty());
 }

@@ -27,8 +27,17 @@ enum Harm {
 }
 
 fn at(service: Service, operation: &str, when: When, action: FaultAction, times: u64) -> Harm {
-    let rule = FaultRule::new(when, action).function("post-write").service(service);
-    Harm::Fault(if operation.is_empty() { rule } else { rule.operation(operation) }.times(times))
+    let rule = FaultRule::new(when, action)
+        .function("post-write")
+        .service(service);
+    Harm::Fault(
+        if operation.is_empty() {
+            rule
+        } else {
+            rule.operation(operation)
+        }
+        .times(times),
+    )
 }
 
 fn kill(operation: &str, when: When) -> Harm {
@@ -49,14 +58,25 @@ fn harms() -> Vec<Harm> {
     }
     for when in [Before, After] {
         harms.extend([kill("TransactWriteItems", when), kill("SendMessage", when)]);
-        for (service, operation) in [(Tables, "TransactWriteItems"), (Tables, ""), (Queues, ""), (Bucket, "")] {
+        for (service, operation) in [
+            (Tables, "TransactWriteItems"),
+            (Tables, ""),
+            (Queues, ""),
+            (Bucket, ""),
+        ] {
             harms.push(at(service, operation, when, Status(500), 1));
             harms.push(at(service, operation, when, Status(503), u64::MAX));
             harms.push(at(service, operation, when, Disconnect, 1));
             harms.push(at(service, operation, when, Disconnect, u64::MAX));
         }
     }
-    harms.push(at(Tables, "TransactWriteItems", After, Delay(Duration::from_millis(300)), 1));
+    harms.push(at(
+        Tables,
+        "TransactWriteItems",
+        After,
+        Delay(Duration::from_millis(300)),
+        1,
+    ));
     let slow = [
         at(Tables, "TransactWriteItems", After, Hang, 1),
         at(Queues, "", Before, Hang, u64::MAX),
@@ -64,7 +84,11 @@ fn harms() -> Vec<Harm> {
     ];
     let often = TRIES - slow.len();
     let cuts = (0..often).map(|at| Harm::Cut(u64::try_from(at % 12).unwrap()));
-    let mut mixed: Vec<Harm> = harms.into_iter().zip(cuts).flat_map(|(harm, cut)| [harm, cut]).collect();
+    let mut mixed: Vec<Harm> = harms
+        .into_iter()
+        .zip(cuts)
+        .flat_map(|(harm, cut)| [harm, cut])
+        .collect();
     mixed.push(Harm::Drop);
     let mut harms: Vec<Harm> = mixed.into_iter().cycle().take(often).collect();
     harms.extend(slow);
@@ -77,19 +101,37 @@ fn request(author: &User, image: &str, number: usize) -> RequestBuilder {
     if number % 3 == 0 {
         body["images"] = json!([image]);
     }
-    author.request(Method::POST, "/v1/posts").header("idempotency-key", format!("try-{number}")).json(&body)
+    author
+        .request(Method::POST, "/v1/posts")
+        .header("idempotency-key", format!("try-{number}"))
+        .json(&body)
 }
 
 /// Sends it while harm is done. The post that was answered, if one was.
-async fn attempt(stage: &Backstage, author: &User, image: &str, number: usize, harm: Harm) -> Option<String> {
+async fn attempt(
+    stage: &Backstage,
+    author: &User,
+    image: &str,
+    number: usize,
+    harm: Harm,
+) -> Option<String> {
     let sent = author.try_send(request(author, image, number));
     let reply = match harm {
-        Harm::Cut(after) => tokio::time::timeout(Duration::from_millis(after), sent).await.ok()?.unwrap(),
+        Harm::Cut(after) => tokio::time::timeout(Duration::from_millis(after), sent)
+            .await
+            .ok()?
+            .unwrap(),
         Harm::Drop => {
-            stage.world.deliver("FanOutQueue", Delivery::default().dropping(|_| true)).unwrap();
+            stage
+                .world
+                .deliver("FanOutQueue", Delivery::default().dropping(|_| true))
+                .unwrap();
             let reply = sent.await.unwrap();
             stage.world.drained().await;
-            stage.world.deliver("FanOutQueue", Delivery::default()).unwrap();
+            stage
+                .world
+                .deliver("FanOutQueue", Delivery::default())
+                .unwrap();
             reply
         }
         Harm::Fault(rule) => {
@@ -114,18 +156,31 @@ async fn attempt(stage: &Backstage, author: &User, image: &str, number: usize, h
 
 /// All posts of the author by their texts, after checking that whoever looks sees the same.
 async fn everywhere(author: &User, followers: &[User]) -> HashMap<String, String> {
-    let list = author.walk(&format!("/v1/users/{}/posts", author.id), 100).await;
+    let list = author
+        .walk(&format!("/v1/users/{}/posts", author.id), 100)
+        .await;
     let ids: Vec<String> = list.iter().map(id_of).collect();
     assert_eq!(author.me().await["posts"], ids.len(), "the count of posts");
-    assert_eq!(author.walk_ids("/v1/feed", 33).await, ids, "the author's feed");
+    assert_eq!(
+        author.walk_ids("/v1/feed", 33).await,
+        ids,
+        "the author's feed"
+    );
     for follower in followers {
-        assert_eq!(follower.walk_ids("/v1/feed", 20).await, ids, "the feed of {}", follower.id);
+        assert_eq!(
+            follower.walk_ids("/v1/feed", 20).await,
+            ids,
+            "the feed of {}",
+            follower.id
+        );
     }
     for id in &ids {
         author.read_post(id).await;
     }
-    let by_text: HashMap<String, String> =
-        list.iter().map(|post: &Value| (post["text"].as_str().unwrap().to_owned(), id_of(post))).collect();
+    let by_text: HashMap<String, String> = list
+        .iter()
+        .map(|post: &Value| (post["text"].as_str().unwrap().to_owned(), id_of(post)))
+        .collect();
     assert_eq!(by_text.len(), ids.len(), "a try is there twice: {list:#?}");
     by_text
 }
@@ -155,13 +210,23 @@ async fn a_post_is_wholly_there_or_not_at_all() {
     for (text, id) in &answered {
         assert_eq!(there.get(text), Some(id), "{text} was answered");
     }
-    assert!(answered.len() > TRIES / 4, "only {} of {TRIES} were answered", answered.len());
+    assert!(
+        answered.len() > TRIES / 4,
+        "only {} of {TRIES} were answered",
+        answered.len()
+    );
     assert!(there.len() < TRIES, "nothing ever failed");
 
     for number in 0..TRIES {
-        let again = author.send(request(&author, &image, number)).await.expect(201);
+        let again = author
+            .send(request(&author, &image, number))
+            .await
+            .expect(201);
         let id = id_of(&again.json());
-        assert_eq!(again.header("location"), Some(format!("/v1/posts/{id}").as_str()));
+        assert_eq!(
+            again.header("location"),
+            Some(format!("/v1/posts/{id}").as_str())
+        );
         if let Some(known) = there.get(&format!("try {number}")) {
             assert_eq!(id, *known, "try {number} was there");
         }
@@ -169,7 +234,11 @@ async fn a_post_is_wholly_there_or_not_at_all() {
     stage.heal().await;
     assert_eq!(everywhere(&author, &followers).await.len(), TRIES);
     stage.assert_exact(&[author.id.clone()], &[]).await;
-    println!("of {TRIES} tries {} were answered, {} were there, all after a retry", answered.len(), there.len());
+    println!(
+        "of {TRIES} tries {} were answered, {} were there, all after a retry",
+        answered.len(),
+        there.len()
+    );
 }
 
 /// Rule 7: the store does it, and the answer is lost on the way. Without an idempotency key too, the
@@ -179,12 +248,15 @@ async fn an_answer_lost_on_the_way_makes_no_second_post() {
     let stage = stage().await;
     let author = stage.world.user("author");
     for number in 1..=5 {
-        let rule = FaultRule::new(When::After, FaultAction::Disconnect).operation("TransactWriteItems");
+        let rule =
+            FaultRule::new(When::After, FaultAction::Disconnect).operation("TransactWriteItems");
         let fault = stage.world.on_call(rule).unwrap();
         author.post(&format!("once {number}")).await;
         assert_eq!(fault.fired(), 1);
         stage.heal().await;
-        let posts = author.walk_ids(&format!("/v1/users/{}/posts", author.id), 50).await;
+        let posts = author
+            .walk_ids(&format!("/v1/users/{}/posts", author.id), 50)
+            .await;
         assert_eq!(posts.len(), number);
         assert_eq!(author.me().await["posts"], number);
     }
@@ -201,9 +273,14 @@ async fn the_same_request_at_once_makes_one_post() {
         let key = format!("key-{round}");
         let requests = (0..8).map(|_| author.create_once("/v1/posts", &key, &body));
         let replies = futures::future::join_all(requests).await;
-        let posts: Vec<Value> = replies.into_iter().map(|reply| reply.expect(201).json()).collect();
+        let posts: Vec<Value> = replies
+            .into_iter()
+            .map(|reply| reply.expect(201).json())
+            .collect();
         assert!(posts.iter().all(|post| *post == posts[0]), "{posts:#?}");
-        let listed = author.walk_ids(&format!("/v1/users/{}/posts", author.id), 50).await;
+        let listed = author
+            .walk_ids(&format!("/v1/users/{}/posts", author.id), 50)
+            .await;
         assert_eq!((listed.len(), &listed[0]), (round + 1, &id_of(&posts[0])));
     }
     stage.assert_exact(&[author.id.clone()], &[]).await;
@@ -229,9 +306,16 @@ async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
         stage.world.resume_queue("FanOutQueue").unwrap();
         stage.world.drained().await;
     }
-    stage.world.deliver("FanOutQueue", Delivery::default()).unwrap();
+    stage
+        .world
+        .deliver("FanOutQueue", Delivery::default())
+        .unwrap();
     for follower in &followers {
-        assert_eq!(follower.walk_ids("/v1/feed", 10).await, posted[12..], "without those lost");
+        assert_eq!(
+            follower.walk_ids("/v1/feed", 10).await,
+            posted[12..],
+            "without those lost"
+        );
     }
     assert_eq!(stage.unfinished().await.len(), 12);
     stage.heal().await;
@@ -244,16 +328,27 @@ async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
 /// schedule alone heals it. Fails when `sweep` sends again what isn't due, or nothing at all.
 #[tokio::test]
 async fn sweep_sends_again_what_is_due() {
-    let stage = Backstage::of(&World::with(impatient().parameter("OutboxSeconds", "2")).await).await;
+    let stage =
+        Backstage::of(&World::with(impatient().parameter("OutboxSeconds", "2")).await).await;
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
-    stage.world.deliver("FanOutQueue", Delivery::default().dropping(|_| true)).unwrap();
+    stage
+        .world
+        .deliver("FanOutQueue", Delivery::default().dropping(|_| true))
+        .unwrap();
     let post = author.post_id("lost").await;
     stage.world.drained().await;
-    stage.world.deliver("FanOutQueue", Delivery::default()).unwrap();
+    stage
+        .world
+        .deliver("FanOutQueue", Delivery::default())
+        .unwrap();
     stage.world.run_schedule("sweep").await.unwrap();
     stage.world.drained().await;
-    assert_eq!(reader.feed_ids(5).await, Vec::<String>::new(), "sent again before it was due");
+    assert_eq!(
+        reader.feed_ids(5).await,
+        Vec::<String>::new(),
+        "sent again before it was due"
+    );
     crate::support::eventually("sweep heals it", async || {
         stage.world.run_schedule("sweep").await.unwrap();
         stage.world.drained().await;

@@ -29,8 +29,15 @@ async fn provider() -> (String, Arc<AtomicU8>, tokio::sync::watch::Sender<String
                 REFUSES => drop(socket),
                 HANGS => hanging.push(socket),
                 mode => {
-                    let body = if mode == BREAKS { "{\"keys\": 7}".to_owned() } else { known.borrow().clone() };
-                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                    let body = if mode == BREAKS {
+                        "{\"keys\": 7}".to_owned()
+                    } else {
+                        known.borrow().clone()
+                    };
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                        body.len()
+                    );
                     let mut request = [0; 4096];
                     // Whoever hangs up gets no answer.
                     let _ = socket.read(&mut request).await;
@@ -50,7 +57,10 @@ async fn keys_out_of_reach_are_no_bad_token() {
     let world = World::with(impatient().parameter("AuthJwksUrl", &url)).await;
     keys.send_replace(world.sign_in().jwks().to_string());
     let user = world.user("user");
-    let (text, image) = (json!({ "text": "x" }), json!({ "content_type": "image/png", "size": 5 }));
+    let (text, image) = (
+        json!({ "text": "x" }),
+        json!({ "content_type": "image/png", "size": 5 }),
+    );
     for how in [REFUSES, HANGS, BREAKS] {
         mode.store(how, Ordering::SeqCst);
         futures::join!(
@@ -64,12 +74,18 @@ async fn keys_out_of_reach_are_no_bad_token() {
         );
         user.get("/v1/health").await.expect(200);
         // What isn't a token at all needs no key.
-        user.with_token(Some("nonsense")).get("/v1/me").await.problem(401);
+        user.with_token(Some("nonsense"))
+            .get("/v1/me")
+            .await
+            .problem(401);
         user.with_token(None).get("/v1/me").await.problem(401);
     }
     mode.store(ANSWERS, Ordering::SeqCst);
     for path in ["/v1/me", "/v1/feed"] {
-        eventually("the keys are there", async || (user.get(path).await.status == 200).then_some(())).await;
+        eventually("the keys are there", async || {
+            (user.get(path).await.status == 200).then_some(())
+        })
+        .await;
     }
     // The keys last seen stay good.
     mode.store(REFUSES, Ordering::SeqCst);

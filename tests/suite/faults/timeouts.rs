@@ -14,15 +14,37 @@ use crate::support::World;
 /// Stops all processes of a function in their tracks (SIGSTOP), so that even their own clocks stand.
 fn freeze(stage: &Backstage, function: &str) {
     let name = format!("AWS_SDK_UA_APP_ID={function}.");
-    let tables = format!("AWS_ENDPOINT_URL_DYNAMODB={}", stage.world.endpoints().tables);
-    let frozen = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
-        let environment = std::fs::read(PathBuf::from(entry.path()).join("environ")).unwrap_or_default();
-        let environment: Vec<_> = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-        environment.iter().any(|variable| variable.starts_with(&name)) && environment.iter().any(|variable| *variable == tables)
-    });
-    let pids: Vec<String> = frozen.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let tables = format!(
+        "AWS_ENDPOINT_URL_DYNAMODB={}",
+        stage.world.endpoints().tables
+    );
+    let frozen = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter(|entry| {
+            let environment =
+                std::fs::read(PathBuf::from(entry.path()).join("environ")).unwrap_or_default();
+            let environment: Vec<_> = environment
+                .split(|byte| *byte == 0)
+                .map(String::from_utf8_lossy)
+                .collect();
+            environment
+                .iter()
+                .any(|variable| variable.starts_with(&name))
+                && environment.iter().any(|variable| *variable == tables)
+        });
+    let pids: Vec<String> = frozen
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     assert!(!pids.is_empty(), "no process of {function}");
-    assert!(Command::new("kill").arg("-STOP").args(pids).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .arg("-STOP")
+            .args(pids)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// A consumer that stands still is killed when its time is over, and its messages come again. Fails
@@ -36,7 +58,13 @@ async fn a_frozen_consumer_is_killed_and_its_work_done_again() {
     let post = author.post_id("freeze").await;
     stage.world.drained().await;
     let rule = FaultRule::new(When::After, FaultAction::Delay(Duration::from_secs(1)));
-    let fault = stage.world.on_call(rule.function("like-consumer").operation("TransactWriteItems")).unwrap();
+    let fault = stage
+        .world
+        .on_call(
+            rule.function("like-consumer")
+                .operation("TransactWriteItems"),
+        )
+        .unwrap();
     let errors = async || stage.world.status().await.unwrap().functions["like-consumer"].errors;
     reader.like(&post).await;
     fault.wait().await;
@@ -58,7 +86,10 @@ async fn a_frozen_writer_is_killed_and_its_post_fanned_out() {
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     author.post("warm").await;
     let rule = FaultRule::new(When::After, FaultAction::Delay(Duration::from_secs(1)));
-    let fault = stage.world.on_call(rule.function("post-write").operation("TransactWriteItems")).unwrap();
+    let fault = stage
+        .world
+        .on_call(rule.function("post-write").operation("TransactWriteItems"))
+        .unwrap();
     let started = Instant::now();
     let body = json!({ "text": "frozen" });
     let (reply, ()) = futures::join!(author.create_once("/v1/posts", "frozen", &body), async {
@@ -66,8 +97,16 @@ async fn a_frozen_writer_is_killed_and_its_post_fanned_out() {
         freeze(&stage, "post-write");
     });
     assert_eq!(reply.status, 502, "what the load balancer says");
-    assert!(started.elapsed() < LONGEST + Duration::from_secs(3), "{:?}", started.elapsed());
-    let again = author.create_once("/v1/posts", "frozen", &body).await.expect(201).json();
+    assert!(
+        started.elapsed() < LONGEST + Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    let again = author
+        .create_once("/v1/posts", "frozen", &body)
+        .await
+        .expect(201)
+        .json();
     stage.heal().await;
     let feed = reader.feed(10).await;
     assert_eq!(feed.len(), 2, "{feed:#?}");
@@ -85,8 +124,14 @@ async fn a_consumer_whose_calls_hang_gives_up_in_time() {
     stage.world.drained().await;
     let at = purrline::domain::Version::now();
     let messages = [
-        ("like-consumer", json!({ "v": 1, "user": "u", "post": post, "like": true, "at": at })),
-        ("follow-consumer", json!({ "v": 1, "follower": "u", "followee": author.id, "follow": true, "at": at })),
+        (
+            "like-consumer",
+            json!({ "v": 1, "user": "u", "post": post, "like": true, "at": at }),
+        ),
+        (
+            "follow-consumer",
+            json!({ "v": 1, "follower": "u", "followee": author.id, "follow": true, "at": at }),
+        ),
         ("fan-out", json!({ "v": 1, "post": post, "rev": 0 })),
     ];
     stage.world.stop_service(Service::Tables, Outage::Hang);
@@ -95,14 +140,27 @@ async fn a_consumer_whose_calls_hang_gives_up_in_time() {
         let stage = &stage;
         async move { stage.world.invoke(consumer, &batch(&bodies)).await }
     });
-    for (answer, (consumer, _)) in futures::future::join_all(invocations).await.into_iter().zip(&messages) {
+    for (answer, (consumer, _)) in futures::future::join_all(invocations)
+        .await
+        .into_iter()
+        .zip(&messages)
+    {
         let answer = answer.unwrap_or_else(|error: InvokeError| panic!("{consumer}: {error}"));
         let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
-        assert_eq!(answer["batchItemFailures"].as_array().unwrap().len(), 2, "{consumer}: {answer}");
+        assert_eq!(
+            answer["batchItemFailures"].as_array().unwrap().len(),
+            2,
+            "{consumer}: {answer}"
+        );
     }
     stage.world.resume_service(Service::Tables);
     for (consumer, message) in messages {
-        assert!(stage.deliver(consumer, &[message.to_string()]).await.is_empty());
+        assert!(
+            stage
+                .deliver(consumer, &[message.to_string()])
+                .await
+                .is_empty()
+        );
     }
     stage.assert_exact(&[author.id.clone()], &[post]).await;
 }

@@ -25,8 +25,14 @@ async fn timed(stage: &Backstage, author: &User) -> f64 {
 async fn calls(stage: &Backstage, author: &User) -> Vec<String> {
     stage.world.reset_calls();
     timed(stage, author).await;
-    let calls = stage.world.call_log().into_iter().filter(|call| call.function == "post-write");
-    calls.map(|call| format!("{:?} {}", call.service, call.operation)).collect()
+    let calls = stage
+        .world
+        .call_log()
+        .into_iter()
+        .filter(|call| call.function == "post-write");
+    calls
+        .map(|call| format!("{:?} {}", call.service, call.operation))
+        .collect()
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -44,7 +50,11 @@ fn median(values: &mut [f64]) -> f64 {
 /// Fails when the writer pushes to feeds, reads followers, or waits for the fan-out itself.
 #[tokio::test]
 async fn sixty_followers_cost_the_writer_nothing() {
-    let world = World::with(Options { warm: true, ..impatient() }).await;
+    let world = World::with(Options {
+        warm: true,
+        ..impatient()
+    })
+    .await;
     let stage = Backstage::of(&world).await;
     let (popular, lonely) = (world.user("popular"), world.user("lonely"));
     followers_of(&stage, &popular, FOLLOWERS).await;
@@ -72,7 +82,11 @@ async fn sixty_followers_cost_the_writer_nothing() {
     // binomial below the middle.
     let pairs = f64::from(u32::try_from(PAIRS).unwrap());
     let rank = pairs / 2.0 - 3.09 * pairs.sqrt() / 2.0;
-    let at = differences.len().min((0..PAIRS).take_while(|at| f64::from(u32::try_from(*at).unwrap()) < rank).count());
+    let at = differences.len().min(
+        (0..PAIRS)
+            .take_while(|at| f64::from(u32::try_from(*at).unwrap()) < rank)
+            .count(),
+    );
     let at_least = differences[at.saturating_sub(1)];
     println!(
         "POST /v1/posts, median of {PAIRS} pairs: {with:.2} ms with {FOLLOWERS} followers, {without:.2} ms with none, \
@@ -81,5 +95,8 @@ async fn sixty_followers_cost_the_writer_nothing() {
         difference / without * 100.0,
         at_least / without * 100.0,
     );
-    assert!(at_least <= ALLOWED * without, "the followers cost the writer {at_least:.2} ms of {without:.2} ms");
+    assert!(
+        at_least <= ALLOWED * without,
+        "the followers cost the writer {at_least:.2} ms of {without:.2} ms"
+    );
 }

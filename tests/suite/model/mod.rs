@@ -24,11 +24,23 @@ const CASES: u32 = 80;
 /// before the last push, when a follow leaves the feed as it was, when words win by order of arrival.
 #[test]
 fn whatever_happens_the_model_holds() {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
-    let config = Config { cases, failure_persistence: None, max_shrink_time: 60_000, ..Config::default() };
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(CASES);
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_time: 60_000,
+        ..Config::default()
+    };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stage = runtime.block_on(async {
-        let world = World::with(Options { warm: true, ..World::options() }).await;
+        let world = World::with(Options {
+            warm: true,
+            ..World::options()
+        })
+        .await;
         // The test delivers.
         for queue in ["LikesQueue", "FollowsQueue", "FanOutQueue"] {
             world.pause_queue(queue).await.unwrap();

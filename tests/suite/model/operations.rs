@@ -36,14 +36,36 @@ pub(super) enum Write {
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
     /// Somebody posts, edits, deletes; the function may be killed at it, and the caller may try again.
-    Write { what: Write, crash: Option<Crash>, again: bool, meanwhile: bool },
-    Follow { by: usize, whom: usize, on: bool },
-    Like { by: usize, post: Index, on: bool },
+    Write {
+        what: Write,
+        crash: Option<Crash>,
+        again: bool,
+        meanwhile: bool,
+    },
+    Follow {
+        by: usize,
+        whom: usize,
+        on: bool,
+    },
+    Like {
+        by: usize,
+        post: Index,
+        on: bool,
+    },
     /// The next page of the user's walk through the feed.
-    Read { by: usize, size: usize },
+    Read {
+        by: usize,
+        size: usize,
+    },
     /// Any messages of a queue are delivered in any order; they may be delivered again later, and
     /// the function may be killed at it.
-    Deliver { queue: Queue, messages: Vec<Index>, again: bool, crash: Option<Crash>, meanwhile: bool },
+    Deliver {
+        queue: Queue,
+        messages: Vec<Index>,
+        again: bool,
+        crash: Option<Crash>,
+        meanwhile: bool,
+    },
     EmptyCache,
     /// One key of the cache goes.
     Evict(Index),
@@ -51,7 +73,8 @@ pub(super) enum Operation {
 }
 
 fn crash(most: u64) -> impl Strategy<Value = Crash> {
-    (1..=most, prop_oneof![Just(When::Before), Just(When::After)]).prop_map(|(nth, when)| Crash { nth, when })
+    (1..=most, prop_oneof![Just(When::Before), Just(When::After)])
+        .prop_map(|(nth, when)| Crash { nth, when })
 }
 
 fn maybe_crash(most: u64) -> impl Strategy<Value = Option<Crash>> {
@@ -67,7 +90,8 @@ fn write() -> impl Strategy<Value = Write> {
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
-    let queue = prop_oneof![2 => Just(Queue::Likes), 3 => Just(Queue::Follows), 4 => Just(Queue::FanOut)];
+    let queue =
+        prop_oneof![2 => Just(Queue::Likes), 3 => Just(Queue::Follows), 4 => Just(Queue::FanOut)];
     let messages = prop::collection::vec(any::<Index>(), 1..6);
     prop_oneof![
         10 => (write(), maybe_crash(5), any::<bool>(), prop::bool::weighted(0.3))

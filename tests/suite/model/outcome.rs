@@ -34,18 +34,29 @@ impl Case {
                 match self.posts.get(&id) {
                     Some(known) => {
                         assert_ne!(known.deletion, Some(true), "deleted: {post}");
-                        assert!(known.texts.iter().any(|known| known == text), "{post} shows none of {:?}", known.texts);
+                        assert!(
+                            known.texts.iter().any(|known| known == text),
+                            "{post} shows none of {:?}",
+                            known.texts
+                        );
                     }
                     None => {
-                        let one = tried.iter().position(|tried| *tried == (by, text.to_owned()));
-                        tried.remove(one.unwrap_or_else(|| panic!("nobody posted {post}, or it is there twice")));
+                        let one = tried
+                            .iter()
+                            .position(|tried| *tried == (by, text.to_owned()));
+                        tried.remove(one.unwrap_or_else(|| {
+                            panic!("nobody posted {post}, or it is there twice")
+                        }));
                     }
                 }
                 model.post(&id, by, text);
             }
         }
         for (id, known) in &self.posts {
-            assert!(known.deletion.is_some() || model.get(id).is_some(), "lost: {id} {known:?}");
+            assert!(
+                known.deletion.is_some() || model.get(id).is_some(),
+                "lost: {id} {known:?}"
+            );
         }
         model
     }
@@ -53,12 +64,26 @@ impl Case {
     async fn compare_user(&self, model: &Model, which: usize) {
         let user = &self.users[which];
         let me = user.me().await;
-        let counts = [model.followers(which).len(), model.following(which).len(), model.posts_of(which).len()];
-        assert_eq!([&me["followers"], &me["following"], &me["posts"]], counts.map(serde_json::Value::from).each_ref());
-        for (list, expected) in [("followers", model.followers(which)), ("following", model.following(which))] {
-            let listed = user.walk_ids(&format!("/v1/users/{}/{list}", user.id), 2).await;
-            let found: BTreeSet<usize> =
-                listed.iter().map(|id| self.users.iter().position(|user| user.id == *id).unwrap()).collect();
+        let counts = [
+            model.followers(which).len(),
+            model.following(which).len(),
+            model.posts_of(which).len(),
+        ];
+        assert_eq!(
+            [&me["followers"], &me["following"], &me["posts"]],
+            counts.map(serde_json::Value::from).each_ref()
+        );
+        for (list, expected) in [
+            ("followers", model.followers(which)),
+            ("following", model.following(which)),
+        ] {
+            let listed = user
+                .walk_ids(&format!("/v1/users/{}/{list}", user.id), 2)
+                .await;
+            let found: BTreeSet<usize> = listed
+                .iter()
+                .map(|id| self.users.iter().position(|user| user.id == *id).unwrap())
+                .collect();
             assert_eq!(listed.len(), found.len(), "{list} of {which}: {listed:?}");
             assert_eq!(found, expected, "{list} of {which}");
         }
@@ -70,7 +95,11 @@ impl Case {
         assert_eq!(ids, model.feed(which), "the feed of {which}, {size} a page");
         for post in &feed {
             let id = id_of(post);
-            assert_eq!(post["text"], *model.get(&id).unwrap().text, "{which} and {post}");
+            assert_eq!(
+                post["text"],
+                *model.get(&id).unwrap().text,
+                "{which} and {post}"
+            );
             assert_eq!(post["likes"], model.like_count(&id), "{which} and {post}");
             assert_eq!(post["liked"], model.likes(which, &id), "{which} and {post}");
         }

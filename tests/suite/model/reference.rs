@@ -35,7 +35,13 @@ fn say<K: std::hash::Hash + Eq>(words: &mut HashMap<K, Word>, edge: K, at: i64, 
 
 impl Model {
     pub(super) fn post(&mut self, id: &str, author: User, text: &str) {
-        self.posts.insert(id.to_owned(), Post { author, text: text.to_owned() });
+        self.posts.insert(
+            id.to_owned(),
+            Post {
+                author,
+                text: text.to_owned(),
+            },
+        );
     }
 
     pub(super) fn follow(&mut self, follower: User, followee: User, at: i64, on: bool) {
@@ -56,24 +62,37 @@ impl Model {
     }
 
     pub(super) fn follows(&self, follower: User, followee: User) -> bool {
-        self.follows.get(&(follower, followee)).is_some_and(|word| word.1)
+        self.follows
+            .get(&(follower, followee))
+            .is_some_and(|word| word.1)
     }
 
     pub(super) fn likes(&self, user: User, post: &str) -> bool {
-        self.likes.get(&(user, post.to_owned())).is_some_and(|word| word.1)
+        self.likes
+            .get(&(user, post.to_owned()))
+            .is_some_and(|word| word.1)
     }
 
     pub(super) fn like_count(&self, post: &str) -> usize {
-        self.likes.iter().filter(|((_, liked), word)| liked == post && word.1).count()
+        self.likes
+            .iter()
+            .filter(|((_, liked), word)| liked == post && word.1)
+            .count()
     }
 
     pub(super) fn followers(&self, user: User) -> BTreeSet<User> {
-        let followers = self.follows.iter().filter(|((_, followee), word)| *followee == user && word.1);
+        let followers = self
+            .follows
+            .iter()
+            .filter(|((_, followee), word)| *followee == user && word.1);
         followers.map(|((follower, _), _)| *follower).collect()
     }
 
     pub(super) fn following(&self, user: User) -> BTreeSet<User> {
-        let following = self.follows.iter().filter(|((follower, _), word)| *follower == user && word.1);
+        let following = self
+            .follows
+            .iter()
+            .filter(|((follower, _), word)| *follower == user && word.1);
         following.map(|((_, followee), _)| *followee).collect()
     }
 
@@ -84,12 +103,21 @@ impl Model {
 
     /// An author's posts, newest first.
     pub(super) fn posts_of(&self, author: User) -> Vec<PostId> {
-        self.posts.iter().rev().filter(|(_, post)| post.author == author).map(|(id, _)| id.clone()).collect()
+        self.posts
+            .iter()
+            .rev()
+            .filter(|(_, post)| post.author == author)
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     /// A user's feed, newest first.
     pub(super) fn feed(&self, user: User) -> Vec<PostId> {
-        let shown = self.posts.iter().rev().filter(|(_, post)| self.shows(user, post.author));
+        let shown = self
+            .posts
+            .iter()
+            .rev()
+            .filter(|(_, post)| self.shows(user, post.author));
         shown.map(|(id, _)| id.clone()).collect()
     }
 }
