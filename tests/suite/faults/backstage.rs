@@ -1,6 +1,7 @@
 //! What tests do behind the API's back: read tables, send and take messages, let time pass.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -11,7 +12,9 @@ use purrline::domain::ImageHost;
 use purrline::feed::Feeds;
 use purrline::store::Store;
 use purrline_local::{ACCESS_KEY, SECRET_KEY};
+use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::support::World;
 
@@ -26,6 +29,7 @@ pub(crate) struct Backstage {
     pub(crate) world: World,
     pub(crate) tables: aws_sdk_dynamodb::Client,
     pub(crate) queues: aws_sdk_sqs::Client,
+    redis: Arc<OnceCell<MultiplexedConnection>>,
 }
 
 impl Backstage {
@@ -37,6 +41,7 @@ impl Backstage {
             ),
             queues: aws_sdk_sqs::Client::new(&config(&endpoints.queues, &endpoints.region).await),
             world: world.clone(),
+            redis: Arc::default(),
         }
     }
 
@@ -286,9 +291,17 @@ impl Backstage {
             .unwrap();
     }
 
-    pub(crate) async fn redis(&self) -> redis::aio::MultiplexedConnection {
-        let client = redis::Client::open(self.world.endpoints().cache.clone().unwrap()).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+    /// One connection, for tests that don't kill the cache.
+    async fn redis(&self) -> MultiplexedConnection {
+        let connect = || async {
+            let client = redis::Client::open(self.world.endpoints().cache.clone().unwrap());
+            client
+                .unwrap()
+                .get_multiplexed_async_connection()
+                .await
+                .unwrap()
+        };
+        self.redis.get_or_init(connect).await.clone()
     }
 }
 

@@ -1,7 +1,7 @@
 //! One case: users of its own on the shared stack, real endpoints and consumers, and queues in the
 //! test's hand. Beside it runs what is known of how things must be at that moment.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use futures::future::join_all;
 use proptest::sample::Index;
@@ -9,30 +9,12 @@ use purrline_local::{Fault, FaultRule};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::operations::{Crash, Operation, Queue, USERS, Write};
+use super::deliveries::Message;
+use super::operations::{Crash, Operation, USERS, Write};
+use super::reads::Walk;
 use super::reference::{Model, PostId};
-use crate::faults::backstage::{Backstage, flag, id_of};
+use crate::faults::backstage::{Backstage, id_of};
 use crate::support::{Reply, User};
-
-impl Queue {
-    const ALL: [Self; 3] = [Self::Likes, Self::Follows, Self::FanOut];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Likes => "LikesQueue",
-            Self::Follows => "FollowsQueue",
-            Self::FanOut => "FanOutQueue",
-        }
-    }
-
-    const fn consumer(self) -> &'static str {
-        match self {
-            Self::Likes => "like-consumer",
-            Self::Follows => "follow-consumer",
-            Self::FanOut => "fan-out",
-        }
-    }
-}
 
 /// What is known of a post.
 #[derive(Debug)]
@@ -42,24 +24,6 @@ pub(super) struct Known {
     pub(super) texts: Vec<String>,
     /// Whether its deletion was tried, and answered.
     pub(super) deletion: Option<bool>,
-}
-
-/// A message in the test's hand.
-#[derive(Debug)]
-struct Message {
-    body: String,
-    says: Value,
-    /// A consumer died on it: it may be half done.
-    half_done: bool,
-}
-
-/// A walk through a feed that has not reached its end.
-#[derive(Debug, Default)]
-struct Walk {
-    cursor: String,
-    seen: Vec<PostId>,
-    /// What was there all along.
-    must: BTreeSet<PostId>,
 }
 
 #[derive(Debug)]
@@ -72,11 +36,11 @@ pub(super) struct Case {
     /// The last words on follows and likes, as said, and as far as they have taken effect.
     pub(super) said: Model,
     pub(super) applied: Model,
-    queues: [Vec<Message>; 3],
+    pub(super) queues: [Vec<Message>; 3],
     /// Posts that are in all feeds.
-    fanned_out: HashSet<PostId>,
-    walks: [Walk; USERS],
-    walking: [bool; USERS],
+    pub(super) fanned_out: HashSet<PostId>,
+    pub(super) walks: [Walk; USERS],
+    pub(super) walking: [bool; USERS],
     clock: i64,
 }
 
@@ -201,7 +165,7 @@ impl Case {
         (!posts.is_empty()).then(|| (*which.get(&posts)).clone())
     }
 
-    fn arm(&self, function: &str, crash: Option<Crash>) -> Option<Fault> {
+    pub(super) fn arm(&self, function: &str, crash: Option<Crash>) -> Option<Fault> {
         crash.map(|crash| {
             self.stage
                 .world
@@ -329,243 +293,10 @@ impl Case {
     }
 
     /// Walks no longer must show these posts: by reader, post and author.
-    fn forget(&mut self, which: impl Fn(usize, &str, Option<usize>) -> bool) {
+    pub(super) fn forget(&mut self, which: impl Fn(usize, &str, Option<usize>) -> bool) {
         for (reader, walk) in self.walks.iter_mut().enumerate() {
             walk.must
                 .retain(|id| !which(reader, id, self.posts.get(id).map(|known| known.author)));
-        }
-    }
-
-    // ---- Queues ----
-
-    fn user(&self, id: &Value) -> usize {
-        self.users.iter().position(|user| *id == *user.id).unwrap()
-    }
-
-    /// Takes what the endpoints have sent meanwhile.
-    async fn collect(&mut self, queue: Queue) {
-        for body in self.stage.take(queue.name()).await {
-            let says: Value = serde_json::from_str(&body).unwrap();
-            // A case that failed may have left some behind.
-            let mine = match queue {
-                Queue::Likes => self.users.iter().any(|user| says["user"] == *user.id),
-                Queue::Follows => self.users.iter().any(|user| says["follower"] == *user.id),
-                Queue::FanOut => true,
-            };
-            if mine {
-                self.queues[queue as usize].push(Message {
-                    body,
-                    says,
-                    half_done: false,
-                });
-            }
-        }
-    }
-
-    async fn deliver(&mut self, queue: Queue, which: &[Index], again: bool, crash: Option<Crash>) {
-        self.collect(queue).await;
-        let held = &self.queues[queue as usize];
-        if held.is_empty() {
-            return;
-        }
-        let mut places: Vec<usize> = Vec::new();
-        for index in which.iter().map(|index| index.index(held.len())) {
-            if !places.contains(&index) {
-                places.push(index);
-            }
-        }
-        let bodies: Vec<String> = places.iter().map(|at| held[*at].body.clone()).collect();
-        let fault = self.arm(queue.consumer(), crash);
-        let failed = self.stage.deliver(queue.consumer(), &bodies).await;
-        let killed = fault.is_some_and(|fault| {
-            fault.clear();
-            fault.fired() > 0
-        });
-        assert!(
-            killed || failed.is_empty(),
-            "{} failed without a fault: {bodies:?}",
-            queue.consumer()
-        );
-        for at in &places {
-            self.queues[queue as usize][*at].half_done = killed;
-            let says = self.queues[queue as usize][*at].says.clone();
-            self.delivered(queue, &says, killed).await;
-        }
-        if !killed && !again {
-            places.sort_unstable();
-            for at in places.into_iter().rev() {
-                self.queues[queue as usize].remove(at);
-            }
-        }
-    }
-
-    async fn delivered(&mut self, queue: Queue, says: &Value, killed: bool) {
-        match queue {
-            Queue::Likes if !killed => {
-                let (user, post) = (self.user(&says["user"]), says["post"].as_str().unwrap());
-                self.applied.like(
-                    user,
-                    post,
-                    says["at"].as_i64().unwrap(),
-                    says["like"] == true,
-                );
-            }
-            Queue::Follows => {
-                let (by, whom) = (self.user(&says["follower"]), self.user(&says["followee"]));
-                if !killed {
-                    self.applied.follow(
-                        by,
-                        whom,
-                        says["at"].as_i64().unwrap(),
-                        says["follow"] == true,
-                    );
-                }
-                if killed || !self.applied.follows(by, whom) {
-                    self.forget(|reader, _, author| reader == by && author == Some(whom));
-                }
-            }
-            Queue::FanOut if !killed => {
-                let post = says["post"].as_str().unwrap();
-                let row = self.stage.item("PostsTable", "id", post).await;
-                if row.is_some_and(|row| flag(&row, "fanned_out")) {
-                    self.fanned_out.insert(post.to_owned());
-                }
-            }
-            Queue::Likes | Queue::FanOut => {}
-        }
-    }
-
-    /// Delivers all there is, and sweeps, until nothing is left to do.
-    pub(super) async fn settle(&mut self) {
-        self.stage.world.clear_faults();
-        for round in 0.. {
-            assert!(
-                round < 20,
-                "never done: {:?}",
-                self.stage.unfinished().await
-            );
-            for queue in Queue::ALL {
-                self.collect(queue).await;
-                while let len @ 1.. = self.queues[queue as usize].len() {
-                    // From both ends, so that the order is neither.
-                    let bodies =
-                        [0, len - 1].map(|at| self.queues[queue as usize][at].body.clone());
-                    let failed = self.stage.deliver(queue.consumer(), &bodies).await;
-                    assert!(
-                        failed.is_empty(),
-                        "{} failed without a fault: {bodies:?}",
-                        queue.consumer()
-                    );
-                    self.queues[queue as usize].remove(len - 1);
-                    if len > 1 {
-                        self.queues[queue as usize].remove(0);
-                    }
-                }
-            }
-            if self.stage.unfinished().await.is_empty() {
-                return;
-            }
-            self.stage.sweep().await;
-        }
-    }
-
-    // ---- Reading ----
-
-    /// Whether a consumer died on such a message, and it has not come again since.
-    fn half_done(&self, queue: Queue, matches: impl Fn(&Value) -> bool) -> bool {
-        self.queues[queue as usize]
-            .iter()
-            .any(|message| message.half_done && matches(&message.says))
-    }
-
-    fn follow_half_done(&self, by: usize, whom: usize) -> bool {
-        let (by, whom) = (&self.users[by].id, &self.users[whom].id);
-        self.half_done(Queue::Follows, |says| {
-            says["follower"] == **by && says["followee"] == **whom
-        })
-    }
-
-    async fn read(&mut self, by: usize, size: usize) {
-        if !self.walking[by] {
-            self.walking[by] = true;
-            let shown = |known: &Known| {
-                known.author == by
-                    || (self.applied.follows(by, known.author)
-                        && !self.follow_half_done(by, known.author))
-            };
-            let there = self.posts.iter().filter(|(id, known)| {
-                known.deletion.is_none() && self.fanned_out.contains(*id) && shown(known)
-            });
-            let must = there.map(|(id, _)| id.clone()).collect();
-            self.walks[by] = Walk {
-                must,
-                ..Walk::default()
-            };
-        }
-        let path = format!("/v1/feed?limit={size}{}", self.walks[by].cursor);
-        let (page, next) = self.users[by].page(&path).await;
-        assert!(
-            page.len() <= size,
-            "{} posts by a limit of {size}",
-            page.len()
-        );
-        assert!(
-            next.is_none() || page.len() == size,
-            "a page that isn't full, and more to come"
-        );
-        for post in &page {
-            self.check(by, post);
-            let id = id_of(post);
-            let last = self.walks[by].seen.last();
-            assert!(last.is_none_or(|last| *last > id), "{id} after {last:?}");
-            self.walks[by].seen.push(id);
-        }
-        match next {
-            Some(next) => self.walks[by].cursor = format!("&cursor={next}"),
-            None => {
-                self.walking[by] = false;
-                let Walk { seen, must, .. } = std::mem::take(&mut self.walks[by]);
-                let missed: Vec<_> = must.iter().filter(|id| !seen.contains(id)).collect();
-                assert!(
-                    missed.is_empty(),
-                    "a whole walk missed {missed:?}, which were there all along: {seen:?}"
-                );
-            }
-        }
-    }
-
-    /// What holds of a post in a feed at any moment.
-    fn check(&self, by: usize, post: &Value) {
-        let id = id_of(post);
-        let author = self.user(&post["author"]["id"]);
-        let followed = self.applied.shows(by, author) || self.follow_half_done(by, author);
-        assert!(
-            followed,
-            "{by} is shown {id} of {author}, and does not follow them"
-        );
-        let text = post["text"].as_str().unwrap();
-        match self.posts.get(&id) {
-            None => assert!(
-                self.tried.contains(&(author, text.to_owned())),
-                "nobody posted {post}"
-            ),
-            Some(known) => {
-                assert_eq!(known.author, author, "{post}");
-                assert_ne!(known.deletion, Some(true), "deleted: {post}");
-                assert!(
-                    known.texts.iter().any(|known| known == text),
-                    "{post} shows none of {:?}",
-                    known.texts
-                );
-            }
-        }
-        if !self.half_done(Queue::Likes, |says| says["post"] == *id) {
-            assert_eq!(post["likes"], self.applied.like_count(&id), "{post}");
-            assert_eq!(
-                post["liked"],
-                self.applied.likes(by, &id),
-                "{by} and {post}"
-            );
         }
     }
 }

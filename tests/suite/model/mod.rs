@@ -5,8 +5,10 @@
 //! `PROPTEST_CASES` says how many cases (default 80), `PROPTEST_RNG_SEED` which.
 
 mod case;
+mod deliveries;
 mod operations;
 mod outcome;
+mod reads;
 mod reference;
 
 use proptest::test_runner::{Config, TestRunner};

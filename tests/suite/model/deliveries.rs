@@ -1,0 +1,177 @@
+//! The queues in the test's hand: messages taken from where the endpoints sent them, and given to the
+//! consumers in whatever order.
+
+use proptest::sample::Index;
+use serde_json::Value;
+
+use super::case::Case;
+use super::operations::{Crash, Queue};
+use crate::faults::backstage::flag;
+
+impl Queue {
+    const ALL: [Self; 3] = [Self::Likes, Self::Follows, Self::FanOut];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Likes => "LikesQueue",
+            Self::Follows => "FollowsQueue",
+            Self::FanOut => "FanOutQueue",
+        }
+    }
+
+    const fn consumer(self) -> &'static str {
+        match self {
+            Self::Likes => "like-consumer",
+            Self::Follows => "follow-consumer",
+            Self::FanOut => "fan-out",
+        }
+    }
+}
+
+/// A message in the test's hand.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) body: String,
+    pub(super) says: Value,
+    /// A consumer died on it: it may be half done.
+    pub(super) half_done: bool,
+}
+
+impl Case {
+    pub(super) fn user(&self, id: &Value) -> usize {
+        self.users.iter().position(|user| *id == *user.id).unwrap()
+    }
+
+    /// Takes what the endpoints have sent meanwhile.
+    pub(super) async fn collect(&mut self, queue: Queue) {
+        for body in self.stage.take(queue.name()).await {
+            let says: Value = serde_json::from_str(&body).unwrap();
+            // A case that failed may have left some behind.
+            let mine = match queue {
+                Queue::Likes => self.users.iter().any(|user| says["user"] == *user.id),
+                Queue::Follows => self.users.iter().any(|user| says["follower"] == *user.id),
+                Queue::FanOut => true,
+            };
+            if mine {
+                self.queues[queue as usize].push(Message {
+                    body,
+                    says,
+                    half_done: false,
+                });
+            }
+        }
+    }
+
+    pub(super) async fn deliver(
+        &mut self,
+        queue: Queue,
+        which: &[Index],
+        again: bool,
+        crash: Option<Crash>,
+    ) {
+        self.collect(queue).await;
+        let held = &self.queues[queue as usize];
+        if held.is_empty() {
+            return;
+        }
+        let mut places: Vec<usize> = Vec::new();
+        for index in which.iter().map(|index| index.index(held.len())) {
+            if !places.contains(&index) {
+                places.push(index);
+            }
+        }
+        let bodies: Vec<String> = places.iter().map(|at| held[*at].body.clone()).collect();
+        let fault = self.arm(queue.consumer(), crash);
+        let failed = self.stage.deliver(queue.consumer(), &bodies).await;
+        let killed = fault.is_some_and(|fault| {
+            fault.clear();
+            fault.fired() > 0
+        });
+        assert!(
+            killed || failed.is_empty(),
+            "{} failed without a fault: {bodies:?}",
+            queue.consumer()
+        );
+        for at in &places {
+            self.queues[queue as usize][*at].half_done = killed;
+            let says = self.queues[queue as usize][*at].says.clone();
+            self.delivered(queue, &says, killed).await;
+        }
+        if !killed && !again {
+            places.sort_unstable();
+            for at in places.into_iter().rev() {
+                self.queues[queue as usize].remove(at);
+            }
+        }
+    }
+
+    pub(super) async fn delivered(&mut self, queue: Queue, says: &Value, killed: bool) {
+        match queue {
+            Queue::Likes if !killed => {
+                let (user, post) = (self.user(&says["user"]), says["post"].as_str().unwrap());
+                self.applied.like(
+                    user,
+                    post,
+                    says["at"].as_i64().unwrap(),
+                    says["like"] == true,
+                );
+            }
+            Queue::Follows => {
+                let (by, whom) = (self.user(&says["follower"]), self.user(&says["followee"]));
+                if !killed {
+                    self.applied.follow(
+                        by,
+                        whom,
+                        says["at"].as_i64().unwrap(),
+                        says["follow"] == true,
+                    );
+                }
+                if killed || !self.applied.follows(by, whom) {
+                    self.forget(|reader, _, author| reader == by && author == Some(whom));
+                }
+            }
+            Queue::FanOut if !killed => {
+                let post = says["post"].as_str().unwrap();
+                let row = self.stage.item("PostsTable", "id", post).await;
+                if row.is_some_and(|row| flag(&row, "fanned_out")) {
+                    self.fanned_out.insert(post.to_owned());
+                }
+            }
+            Queue::Likes | Queue::FanOut => {}
+        }
+    }
+
+    /// Delivers all there is, and sweeps, until nothing is left to do.
+    pub(super) async fn settle(&mut self) {
+        self.stage.world.clear_faults();
+        for round in 0.. {
+            assert!(
+                round < 20,
+                "never done: {:?}",
+                self.stage.unfinished().await
+            );
+            for queue in Queue::ALL {
+                self.collect(queue).await;
+                while let len @ 1.. = self.queues[queue as usize].len() {
+                    // From both ends, so that the order is neither.
+                    let bodies =
+                        [0, len - 1].map(|at| self.queues[queue as usize][at].body.clone());
+                    let failed = self.stage.deliver(queue.consumer(), &bodies).await;
+                    assert!(
+                        failed.is_empty(),
+                        "{} failed without a fault: {bodies:?}",
+                        queue.consumer()
+                    );
+                    self.queues[queue as usize].remove(len - 1);
+                    if len > 1 {
+                        self.queues[queue as usize].remove(0);
+                    }
+                }
+            }
+            if self.stage.unfinished().await.is_empty() {
+                return;
+            }
+            self.stage.sweep().await;
+        }
+    }
+}
