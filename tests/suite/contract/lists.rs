@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use futures::StreamExt as _;
 use serde_json::Value;
 
 use super::routes::{self, LISTS};
-use crate::support::{User, World};
+use crate::support::{User, World, id_of};
 
 #[tokio::test]
 async fn limits_are_1_to_100() {
@@ -244,5 +245,37 @@ async fn a_walk_stands_posts_and_deletions_in_its_middle() {
         for id in &kept {
             assert!(distinct.contains(id), "{list}: {id} is missing");
         }
+    }
+}
+
+/// The load balancer takes no answer above 1 MB: such a page holds fewer, and the walk misses nothing.
+#[tokio::test]
+async fn a_page_too_large_for_one_answer_holds_fewer() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    // Each character is six bytes of JSON, and seven where that is in JSON again.
+    let text = "\u{1}".repeat(2000);
+    let mut posted: Vec<String> = futures::stream::iter(0..100)
+        .map(|_| nabi.post_id(&text))
+        .buffer_unordered(4)
+        .collect()
+        .await;
+    posted.sort_unstable_by(|a, b| b.cmp(a));
+    world.drained().await;
+    for list in [
+        format!("/v1/users/{}/posts", nabi.id),
+        "/v1/feed".to_owned(),
+    ] {
+        let (mut walked, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let (page, next) = nabi.page(&format!("{list}?limit=100{cursor}")).await;
+            assert!(page.iter().all(|post| post["text"] == text), "{list}");
+            walked.extend(page.iter().map(id_of));
+            match next {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(walked, posted, "{list}");
     }
 }

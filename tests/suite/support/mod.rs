@@ -10,5 +10,5 @@ mod world;
 
 pub(crate) use poll::{eventually, eventually_within};
 pub(crate) use reply::Reply;
-pub(crate) use user::User;
+pub(crate) use user::{User, id_of};
 pub(crate) use world::{World, repository};
