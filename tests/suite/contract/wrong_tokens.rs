@@ -101,7 +101,7 @@ fn signatures(world: &World, user: &User) -> Wrong {
     let claims = sign_in.claims(&user.id);
     let header = serde_json::to_value(sign_in.header()).unwrap();
     let with_header = |header: &Value| sign_in.sign_with_header(header, &claims).unwrap();
-    let headed = |name: &str, value: Value| {
+    let with = |name: &str, value: Value| {
         let mut header = header.clone();
         header[name] = value;
         with_header(&header)
@@ -132,11 +132,11 @@ fn signatures(world: &World, user: &User) -> Wrong {
         ("a signature cut short", format!("{head}.{body}.{short}")),
         ("another body", format!("{head}.{somebody}.{signature}")),
         ("another key", another_key),
-        ("an unknown key id", headed("kid", json!("unknown"))),
+        ("an unknown key id", with("kid", json!("unknown"))),
         ("no key id", with_header(&unnamed)),
-        ("another algorithm named", headed("alg", json!("ES384"))),
-        ("RSA named", headed("alg", json!("RS256"))),
-        ("an unknown extension", headed("crit", json!(["b64"]))),
+        ("another algorithm named", with("alg", json!("ES384"))),
+        ("RSA named", with("alg", json!("RS256"))),
+        ("an unknown extension", with("crit", json!(["b64"]))),
     ];
     let secrets = public_keys(world).into_iter();
     wrong.extend(
