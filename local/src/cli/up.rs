@@ -15,7 +15,6 @@ const DRAIN: Duration = Duration::from_secs(30);
 
 /// The users of the examples.
 const USER: &str = "nabi";
-const OTHER: &str = "mango";
 
 #[derive(Debug, Args)]
 pub(super) struct Up {
@@ -34,8 +33,7 @@ pub(super) struct Up {
 
 impl Up {
     pub(super) async fn run(self) -> Result<()> {
-        let mut interrupt = listen(SignalKind::interrupt())?;
-        let mut terminate = listen(SignalKind::terminate())?;
+        let mut end = End::listen()?;
         let options = Options {
             data_dir: self.data_dir(),
             port: Some(self.port),
@@ -46,15 +44,11 @@ impl Up {
         };
         let stack = tokio::select! {
             started = showing("starting", Stack::start(options)) => started?,
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
+            () = end.asked() => return Ok(()),
         };
         self.greet(&stack)?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        self.stop(stack, &mut interrupt, &mut terminate).await;
+        end.asked().await;
+        self.stop(stack, &mut end).await;
         Ok(())
     }
 
@@ -83,12 +77,12 @@ impl Up {
             "A token of {USER}, good for a day (others: curl {url}/_local/token/<user>):"
         ));
         say(&format!("  TOKEN={}", stack.token(USER)?));
-        say("Post, follow, read the feed:");
+        say("Post, wait for the queues, read the feed:");
         let curl = "  curl -H \"Authorization: Bearer $TOKEN\"";
         say(&format!(
             "{curl} -H 'content-type: application/json' -d '{{\"text\": \"오늘의 #고양이\"}}' {url}/v1/posts"
         ));
-        say(&format!("{curl} -X PUT {url}/v1/users/{OTHER}/follow"));
+        say(&format!("  curl -X POST {url}/_local/drain"));
         say(&format!("{curl} {url}/v1/feed"));
         say(&faint(&format!(
             "What it is doing: curl {url}/_local/status"
@@ -97,7 +91,7 @@ impl Up {
         Ok(())
     }
 
-    async fn stop(&self, stack: Stack, interrupt: &mut Signal, terminate: &mut Signal) {
+    async fn stop(&self, stack: Stack, end: &mut End) {
         say("");
         if !self.ephemeral && !stack.drain(Duration::ZERO).await {
             say(&format!(
@@ -108,12 +102,36 @@ impl Up {
                 drained = stack.drain(DRAIN) => if !drained {
                     say("The queues aren't empty: what they hold is lost, except what sweep sends again.");
                 },
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                () = end.asked() => {}
             }
         }
         stack.stop().await;
         say("Stopped.");
+    }
+}
+
+/// The ways of asking for the end: Ctrl-C, `kill`, and closing the terminal.
+struct End {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl End {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use serde_json::json;
 
@@ -14,12 +15,27 @@ use crate::stack::Parts;
 /// How long `POST /_local/drain` waits if it isn't told.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers `/_local/<path>`.
+/// Answers `/_local/<path>`, to pages of any origin.
 pub(super) async fn handle(
     parts: &Arc<Parts>,
     request: Request<Incoming>,
     path: &str,
 ) -> Response<Body> {
+    let mut response = respond(parts, request, path).await;
+    let any = HeaderValue::from_static("*");
+    response
+        .headers_mut()
+        .insert(ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    response
+}
+
+/// What the API takes as a token's subject.
+fn is_user_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (1..=40).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+async fn respond(parts: &Arc<Parts>, request: Request<Incoming>, path: &str) -> Response<Body> {
     let not_found = || {
         json_answer(
             StatusCode::NOT_FOUND,
@@ -27,18 +43,20 @@ pub(super) async fn handle(
         )
     };
     match (request.method(), path.split_once('/').unwrap_or((path, ""))) {
-        (&Method::GET, ("token", user)) if !user.is_empty() && !user.contains('/') => {
-            match parts.sign_in.token(user) {
-                Ok(token) => json_answer(
-                    StatusCode::OK,
-                    &json!({ "access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFETIME.as_secs() }),
-                ),
-                Err(error) => json_answer(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    &json!({ "error": error.to_string() }),
-                ),
-            }
-        }
+        (&Method::GET, ("token", user)) if !is_user_id(user) => json_answer(
+            StatusCode::BAD_REQUEST,
+            &json!({ "error": "a user is 1 to 40 of 0-9 A-Z a-z _ -" }),
+        ),
+        (&Method::GET, ("token", user)) => match parts.sign_in.token(user) {
+            Ok(token) => json_answer(
+                StatusCode::OK,
+                &json!({ "access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFETIME.as_secs() }),
+            ),
+            Err(error) => json_answer(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                &json!({ "error": error.to_string() }),
+            ),
+        },
         (&Method::GET, ("jwks.json", "")) => json_answer(StatusCode::OK, parts.sign_in.jwks()),
         (&Method::GET, ("status", "")) => {
             let status = serde_json::to_value(parts.status().await).unwrap_or_default();
