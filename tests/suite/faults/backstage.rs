@@ -21,7 +21,7 @@ use crate::support::World;
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// How long everything may take to be at rest after a fault.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 
 /// A stack seen from behind.
 #[derive(Debug, Clone)]

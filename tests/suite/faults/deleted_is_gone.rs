@@ -55,12 +55,12 @@ async fn a_slow_reader_does_not_bring_back_what_is_deleted() {
         } else {
             author.delete_post(&post).await;
         }
-        let stale = Known {
+        let before = Known {
             posts,
             ..Known::default()
         };
         cache
-            .fill(&me, &lease, &missing, &stale, &HashMap::new())
+            .fill(&me, &lease, &missing, &before, &HashMap::new())
             .await
             .unwrap();
 
@@ -100,13 +100,13 @@ async fn a_slow_reader_does_not_bring_back_old_counts() {
     let counts = store.post_counts(&[id]).await.unwrap();
     reader.like(&post).await;
     stage.world.drained().await;
-    let stale = Known {
+    let before = Known {
         counts,
         liked: HashMap::from([(id, false)]),
         ..Known::default()
     };
     cache
-        .fill(&me, &lease, &missing, &stale, &HashMap::new())
+        .fill(&me, &lease, &missing, &before, &HashMap::new())
         .await
         .unwrap();
 

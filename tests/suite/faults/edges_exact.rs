@@ -84,7 +84,9 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
     author.feed(5).await;
     deliver_and_kill(&stage, "LikesQueue", "like-consumer", [2, 5, 9]).await;
 
-    stage.assert_exact(&[author.id.clone()], &posts).await;
+    stage
+        .assert_exact(std::slice::from_ref(&author.id), &posts)
+        .await;
     let shown: HashMap<String, u64> = author
         .feed(5)
         .await
@@ -185,7 +187,7 @@ async fn consumers_side_by_side_count_exactly() {
     let (mut likes, mut follows) = (HashMap::new(), HashMap::new());
     let mut at = Version::now().micros();
     for round in 0..25_usize {
-        let (mut liked, mut followed) = (Vec::new(), Vec::new());
+        let (mut like_words, mut follow_words) = (Vec::new(), Vec::new());
         for number in 0..24 {
             at += 1;
             let (a, b) = (
@@ -194,18 +196,21 @@ async fn consumers_side_by_side_count_exactly() {
             );
             let on = (number * number + round) % 3 != 0;
             let (user, post, whom) = (&users[a], &posts[b % 2], &users[b]);
-            liked.push(
+            like_words.push(
                 json!({ "v": 1, "user": user, "post": post, "like": on, "at": at }).to_string(),
             );
             likes.insert((user.clone(), post.clone()), on);
             if a != b {
                 let word =
                     json!({ "v": 1, "follower": user, "followee": whom, "follow": on, "at": at });
-                followed.push(word.to_string());
+                follow_words.push(word.to_string());
                 follows.insert((user.clone(), whom.clone()), on);
             }
         }
-        for (consumer, words) in [("like-consumer", liked), ("follow-consumer", followed)] {
+        for (consumer, words) in [
+            ("like-consumer", like_words),
+            ("follow-consumer", follow_words),
+        ] {
             let deliveries = (0..SIDE_BY_SIDE).map(|which| {
                 // Each has the words from another one on, and not all of them.
                 let mut words = words.clone();
@@ -225,14 +230,14 @@ async fn consumers_side_by_side_count_exactly() {
     }
     stage.assert_exact(&users, &posts).await;
     for post in &posts {
-        let liked: HashSet<String> = likes
+        let expected: HashSet<String> = likes
             .iter()
             .filter(|((_, on), like)| on == post && **like)
             .map(|((user, _), _)| user.clone())
             .collect();
         assert_eq!(
             stage.likes_of(post).await.1,
-            liked,
+            expected,
             "the last words on {post}"
         );
     }

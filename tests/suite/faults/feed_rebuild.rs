@@ -161,10 +161,10 @@ async fn a_rebuild_racing_with_fan_out_and_follows_loses_nothing() {
         let follows = async {
             assert!(
                 stage
-                    .deliver("follow-consumer", &[word.clone()])
+                    .deliver("follow-consumer", std::slice::from_ref(&word))
                     .await
                     .is_empty()
-            )
+            );
         };
         futures::join!(page(), page(), write, page(), follows, reader.feed(3));
         let mut expected: Vec<&str> = posts.iter().take(100).map(String::as_str).collect();

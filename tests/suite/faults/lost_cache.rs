@@ -52,7 +52,7 @@ async fn emptied_while_paging_each_post_comes_once() {
     let (reader, authors, posts) = filled(&stage).await;
     for size in [1, 4, 7, 20] {
         let walked = walk_while(&reader, size, async |_| {
-            stage.world.flush_cache().await.unwrap()
+            stage.world.flush_cache().await.unwrap();
         })
         .await;
         assert_eq!(walked, posts, "emptied after every {size}");

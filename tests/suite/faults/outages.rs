@@ -157,7 +157,7 @@ async fn an_image_that_was_not_kept_is_kept_by_sweep() {
     assert_eq!(
         stage
             .world
-            .expire_objects(Duration::from_secs(30 * 24 * 3600))
+            .expire_objects(Duration::from_hours(30 * 24))
             .await
             .unwrap(),
         1

@@ -38,7 +38,7 @@ fn poison(good: &Value) -> Vec<String> {
     bad.push(with(&|message| message["v"] = json!(2)));
     bad.push(with(&|message| message["v"] = json!("1")));
     bad.push(with(&|message| {
-        message["padding"] = json!("x".repeat(200 * 1024))
+        message["padding"] = json!("x".repeat(200 * 1024));
     }));
     if good["at"].is_number() {
         // Of such a time every later word would be the earlier one, or none ever applied.
@@ -53,10 +53,10 @@ fn poison(good: &Value) -> Vec<String> {
         .filter(|field| *field != "v")
     {
         bad.push(with(&|message| {
-            drop(message.as_object_mut().unwrap().remove(field))
+            drop(message.as_object_mut().unwrap().remove(field));
         }));
         bad.push(with(&|message| {
-            message[field] = json!({ "of": ["another", "kind"] })
+            message[field] = json!({ "of": ["another", "kind"] });
         }));
         bad.push(with(&|message| message[field] = json!("#!")));
     }
@@ -118,7 +118,9 @@ async fn only_the_bad_ones_of_a_batch_are_reported() {
         "an empty batch"
     );
     assert_eq!(stage.likes_of(&post).await.0, 2);
-    stage.assert_exact(&[author.id.clone()], &[post]).await;
+    stage
+        .assert_exact(std::slice::from_ref(&author.id), &[post])
+        .await;
     assert_eq!(author.me().await["followers"], 3);
 }
 

@@ -98,7 +98,7 @@ fn harms() -> Vec<Harm> {
 /// The request of a try: the key and the body are its own. Some have an image.
 fn request(author: &User, image: &str, number: usize) -> RequestBuilder {
     let mut body = json!({ "text": format!("try {number}") });
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         body["images"] = json!([image]);
     }
     author
@@ -233,7 +233,9 @@ async fn a_post_is_wholly_there_or_not_at_all() {
     }
     stage.heal().await;
     assert_eq!(everywhere(&author, &followers).await.len(), TRIES);
-    stage.assert_exact(&[author.id.clone()], &[]).await;
+    stage
+        .assert_exact(std::slice::from_ref(&author.id), &[])
+        .await;
     println!(
         "of {TRIES} tries {} were answered, {} were there, all after a retry",
         answered.len(),
@@ -283,7 +285,9 @@ async fn the_same_request_at_once_makes_one_post() {
             .await;
         assert_eq!((listed.len(), &listed[0]), (round + 1, &id_of(&posts[0])));
     }
-    stage.assert_exact(&[author.id.clone()], &[]).await;
+    stage
+        .assert_exact(std::slice::from_ref(&author.id), &[])
+        .await;
 }
 
 /// Rule 1: fan-outs that are lost, come twice or in any order. Fails without the outbox.

@@ -1,6 +1,5 @@
 //! Functions that take too long are killed; whoever asked is answered, and the work is done again.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -22,8 +21,7 @@ fn freeze(stage: &Backstage, function: &str) {
         .unwrap()
         .flatten()
         .filter(|entry| {
-            let environment =
-                std::fs::read(PathBuf::from(entry.path()).join("environ")).unwrap_or_default();
+            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
             let environment: Vec<_> = environment
                 .split(|byte| *byte == 0)
                 .map(String::from_utf8_lossy)
@@ -162,5 +160,7 @@ async fn a_consumer_whose_calls_hang_gives_up_in_time() {
                 .is_empty()
         );
     }
-    stage.assert_exact(&[author.id.clone()], &[post]).await;
+    stage
+        .assert_exact(std::slice::from_ref(&author.id), &[post])
+        .await;
 }

@@ -44,10 +44,10 @@ async fn timed(stage: &Backstage, author: &User, way: Way) -> f64 {
             assert_eq!(answer["statusCode"], 201, "{answer}");
         }
     }
-    let taken = started.elapsed().as_secs_f64() * 1000.0;
+    let millis = started.elapsed().as_secs_f64() * 1000.0;
     // The fan-out of the one must not run beside the other.
     stage.world.drained().await;
-    taken
+    millis
 }
 
 /// What the writer calls for one post.

@@ -116,9 +116,9 @@ impl Case {
                 self.said.follow(*by, *whom, self.clock, *on);
                 let (by, whom) = (&self.users[*by], &self.users[*whom]);
                 if *on {
-                    by.follow(whom).await
+                    by.follow(whom).await;
                 } else {
-                    by.unfollow(whom).await
+                    by.unfollow(whom).await;
                 }
             }
             Operation::Like { by, post, on } => {
@@ -128,9 +128,9 @@ impl Case {
                 self.clock += 1;
                 self.said.like(*by, &post, self.clock, *on);
                 if *on {
-                    self.users[*by].like(&post).await
+                    self.users[*by].like(&post).await;
                 } else {
-                    self.users[*by].unlike(&post).await
+                    self.users[*by].unlike(&post).await;
                 }
             }
             Operation::Read { by, size } => self.read(*by, *size).await,
@@ -194,10 +194,7 @@ impl Case {
                 .request(method.clone(), path)
                 .header("idempotency-key", key);
             self.users[by]
-                .send(
-                    body.iter()
-                        .fold(request, |request, body| request.json(body)),
-                )
+                .send(body.iter().fold(request, reqwest::RequestBuilder::json))
                 .await
         };
         let fault = self.arm("post-write", crash);

@@ -11,6 +11,15 @@ use crate::faults::backstage::flag;
 impl Queue {
     const ALL: [Self; 3] = [Self::Likes, Self::Follows, Self::FanOut];
 
+    /// Its place among all.
+    pub(super) const fn place(self) -> usize {
+        match self {
+            Self::Likes => 0,
+            Self::Follows => 1,
+            Self::FanOut => 2,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Likes => "LikesQueue",
@@ -53,7 +62,7 @@ impl Case {
                 Queue::FanOut => true,
             };
             if mine {
-                self.queues[queue as usize].push(Message {
+                self.queues[queue.place()].push(Message {
                     body,
                     says,
                     half_done: false,
@@ -70,7 +79,7 @@ impl Case {
         crash: Option<Crash>,
     ) {
         self.collect(queue).await;
-        let held = &self.queues[queue as usize];
+        let held = &self.queues[queue.place()];
         if held.is_empty() {
             return;
         }
@@ -93,14 +102,14 @@ impl Case {
             queue.consumer()
         );
         for at in &places {
-            self.queues[queue as usize][*at].half_done = killed;
-            let says = self.queues[queue as usize][*at].says.clone();
+            self.queues[queue.place()][*at].half_done = killed;
+            let says = self.queues[queue.place()][*at].says.clone();
             self.delivered(queue, &says, killed).await;
         }
         if !killed && !again {
             places.sort_unstable();
             for at in places.into_iter().rev() {
-                self.queues[queue as usize].remove(at);
+                self.queues[queue.place()].remove(at);
             }
         }
     }
@@ -152,19 +161,18 @@ impl Case {
             );
             for queue in Queue::ALL {
                 self.collect(queue).await;
-                while let len @ 1.. = self.queues[queue as usize].len() {
+                while let len @ 1.. = self.queues[queue.place()].len() {
                     // From both ends, so that the order is neither.
-                    let bodies =
-                        [0, len - 1].map(|at| self.queues[queue as usize][at].body.clone());
+                    let bodies = [0, len - 1].map(|at| self.queues[queue.place()][at].body.clone());
                     let failed = self.stage.deliver(queue.consumer(), &bodies).await;
                     assert!(
                         failed.is_empty(),
                         "{} failed without a fault: {bodies:?}",
                         queue.consumer()
                     );
-                    self.queues[queue as usize].remove(len - 1);
+                    self.queues[queue.place()].remove(len - 1);
                     if len > 1 {
-                        self.queues[queue as usize].remove(0);
+                        self.queues[queue.place()].remove(0);
                     }
                 }
             }

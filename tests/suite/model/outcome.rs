@@ -31,23 +31,20 @@ impl Case {
         for (by, user) in self.users.iter().enumerate() {
             for post in user.walk(&format!("/v1/users/{}/posts", user.id), 3).await {
                 let (id, text) = (id_of(&post), post["text"].as_str().unwrap());
-                match self.posts.get(&id) {
-                    Some(known) => {
-                        assert_ne!(known.deletion, Some(true), "deleted: {post}");
-                        assert!(
-                            known.texts.iter().any(|known| known == text),
-                            "{post} shows none of {:?}",
-                            known.texts
-                        );
-                    }
-                    None => {
-                        let one = tried
-                            .iter()
-                            .position(|tried| *tried == (by, text.to_owned()));
-                        tried.remove(one.unwrap_or_else(|| {
-                            panic!("nobody posted {post}, or it is there twice")
-                        }));
-                    }
+                if let Some(known) = self.posts.get(&id) {
+                    assert_ne!(known.deletion, Some(true), "deleted: {post}");
+                    assert!(
+                        known.texts.iter().any(|known| known == text),
+                        "{post} shows none of {:?}",
+                        known.texts
+                    );
+                } else {
+                    let one = tried
+                        .iter()
+                        .position(|tried| *tried == (by, text.to_owned()));
+                    let one =
+                        one.unwrap_or_else(|| panic!("nobody posted {post}, or it is there twice"));
+                    tried.remove(one);
                 }
                 model.post(&id, by, text);
             }

@@ -21,7 +21,7 @@ pub(super) struct Walk {
 impl Case {
     /// Whether a consumer died on such a message, and it has not come again since.
     pub(super) fn half_done(&self, queue: Queue, matches: impl Fn(&Value) -> bool) -> bool {
-        self.queues[queue as usize]
+        self.queues[queue.place()]
             .iter()
             .any(|message| message.half_done && matches(&message.says))
     }
@@ -68,18 +68,17 @@ impl Case {
             assert!(last.is_none_or(|last| *last > id), "{id} after {last:?}");
             self.walks[by].seen.push(id);
         }
-        match next {
-            Some(next) => self.walks[by].cursor = format!("&cursor={next}"),
-            None => {
-                self.walking[by] = false;
-                let Walk { seen, must, .. } = std::mem::take(&mut self.walks[by]);
-                let missed: Vec<_> = must.iter().filter(|id| !seen.contains(id)).collect();
-                assert!(
-                    missed.is_empty(),
-                    "a whole walk missed {missed:?}, which were there all along: {seen:?}"
-                );
-            }
+        if let Some(next) = next {
+            self.walks[by].cursor = format!("&cursor={next}");
+            return;
         }
+        self.walking[by] = false;
+        let Walk { seen, must, .. } = std::mem::take(&mut self.walks[by]);
+        let missed: Vec<_> = must.iter().filter(|id| !seen.contains(id)).collect();
+        assert!(
+            missed.is_empty(),
+            "a whole walk missed {missed:?}, which were there all along: {seen:?}"
+        );
     }
 
     /// What holds of a post in a feed at any moment.

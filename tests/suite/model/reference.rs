@@ -44,8 +44,8 @@ impl Model {
         );
     }
 
-    pub(super) fn follow(&mut self, follower: User, followee: User, at: i64, on: bool) {
-        say(&mut self.follows, (follower, followee), at, on);
+    pub(super) fn follow(&mut self, by: User, whom: User, at: i64, on: bool) {
+        say(&mut self.follows, (by, whom), at, on);
     }
 
     pub(super) fn like(&mut self, user: User, post: &str, at: i64, on: bool) {
@@ -61,10 +61,8 @@ impl Model {
         self.posts.iter()
     }
 
-    pub(super) fn follows(&self, follower: User, followee: User) -> bool {
-        self.follows
-            .get(&(follower, followee))
-            .is_some_and(|word| word.1)
+    pub(super) fn follows(&self, by: User, whom: User) -> bool {
+        self.follows.get(&(by, whom)).is_some_and(|word| word.1)
     }
 
     pub(super) fn likes(&self, user: User, post: &str) -> bool {
