@@ -15,6 +15,8 @@ pub mod domain;
 pub mod env;
 #[cfg(feature = "feed")]
 pub mod feed;
+#[cfg(feature = "hand-over")]
+pub mod hand_over;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod log;

@@ -3,10 +3,9 @@
 //! Followers beyond one chunk are cut into ranges, each a message of its own, so that they are served
 //! in parallel and a crash repeats one chunk. The post's outbox mark is cleared when the last is done.
 
-use futures::future::join_all;
 use purrline::cache::{self, Cache};
 use purrline::consumer::{self, Consumer, Failed, Received};
-use purrline::domain::{FanOutMessage, Followers, PostId, UserId};
+use purrline::domain::{Chunk, FanOutMessage, Followers, PostId, UserId};
 use purrline::queue::Queue;
 use purrline::store::{self, OutboxMark, Store};
 use purrline::{aws, log};
@@ -47,21 +46,20 @@ enum Error {
 
 impl Consumer for FanOut {
     type Message = FanOutMessage;
+    // Each by itself, side by side: one with many followers holds up no other.
     const TOGETHER: usize = 1;
 
     async fn handle(&self, batch: Vec<Received<FanOutMessage>>) -> Vec<Failed> {
-        let outcomes = join_all(batch.iter().map(|received| self.serve(&received.message))).await;
-        let failures = batch
-            .iter()
-            .zip(outcomes)
-            .filter_map(|(received, outcome)| {
-                let why = outcome.err()?.to_string();
-                Some(Failed {
-                    id: received.id.clone(),
-                    why,
-                })
-            });
-        failures.collect()
+        let mut failed = Vec::new();
+        for Received { id, message } in batch {
+            if let Err(error) = self.serve(&message).await {
+                failed.push(Failed {
+                    id,
+                    why: error.to_string(),
+                });
+            }
+        }
+        failed
     }
 }
 
@@ -70,7 +68,7 @@ impl FanOut {
         match &message.chunk {
             None => self.whole(message.post, message.rev).await,
             Some(chunk) => {
-                self.push_to(message.post, chunk).await?;
+                self.push_to(message.post, &chunk.followers).await?;
                 Ok(self
                     .store
                     .chunk_done(message.post, message.rev, &chunk.name)
@@ -94,12 +92,7 @@ impl FanOut {
         if mark.deleted || mark.fanned_out {
             return Ok(self.store.clear(&mark).await?);
         }
-        let everybody = Followers {
-            name: String::new(),
-            author: mark.author.clone(),
-            after: None,
-            upto: None,
-        };
+        let everybody = Followers::all(mark.author.clone());
         let (mut feeds, next) = self.store.followers_in(&everybody, CHUNK).await?;
         match next {
             None => {
@@ -118,26 +111,26 @@ impl FanOut {
             .await?;
         // Chunks of an earlier cut are no longer waited for: their names differ.
         let cut = format!("{}.{:016x}", mark.rev, rand::random::<u64>());
-        let mut chunks: Vec<Followers> = Vec::new();
-        let (mut after, mut upto) = (None, Some(first));
+        let mut chunks = Vec::new();
+        let mut followers = Followers {
+            upto: Some(first),
+            ..Followers::all(mark.author.clone())
+        };
         loop {
             let name = format!("{cut}.{}", chunks.len());
-            let chunk = Followers {
+            let end = followers.upto.take();
+            chunks.push(Chunk {
                 name,
-                author: mark.author.clone(),
-                after: after.take(),
-                upto: upto.clone(),
-            };
-            chunks.push(chunk);
-            let Some(end) = upto else { break };
-            let rest = Followers {
-                name: String::new(),
-                author: mark.author.clone(),
-                after: Some(end.clone()),
-                upto: None,
-            };
-            (_, upto) = self.store.followers_in(&rest, CHUNK).await?;
-            after = Some(end);
+                followers: Followers {
+                    upto: end.clone(),
+                    ..followers.clone()
+                },
+            });
+            if end.is_none() {
+                break;
+            }
+            followers.after = end;
+            (_, followers.upto) = self.store.followers_in(&followers, CHUNK).await?;
         }
         let names = chunks.iter().map(|chunk| chunk.name.clone()).collect();
         if !self.store.cut_into(mark, names).await? {
@@ -153,8 +146,8 @@ impl FanOut {
         }
     }
 
-    async fn push_to(&self, post: PostId, chunk: &Followers) -> Result<(), Error> {
-        let mut rest = chunk.clone();
+    async fn push_to(&self, post: PostId, followers: &Followers) -> Result<(), Error> {
+        let mut rest = followers.clone();
         loop {
             let (feeds, next) = self.store.followers_in(&rest, CHUNK).await?;
             self.cache.push(post, &feeds).await?;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use purrline::cache::Cache;
 use purrline::consumer::{self, Consumer, Failed, Received};
 use purrline::domain::{FollowMessage, UserId};
-use purrline::store::{FollowEdge, Store};
+use purrline::store::Store;
 use purrline::{aws, log};
 
 struct Follows {
@@ -38,14 +38,10 @@ impl Consumer for Follows {
             .into_iter()
             .filter(|received| received.message.follower != received.message.followee)
             .collect();
-        let failed = self
-            .store
-            .apply_follows(
-                batch
-                    .iter()
-                    .map(|received| (edge(&received.message), received.message.change())),
-            )
-            .await;
+        let words = batch
+            .iter()
+            .map(|Received { message, .. }| (message.edge(), message.change()));
+        let failed = self.store.apply_follows(words).await;
         // Also for follows that were applied before: whoever applied them may have died right after.
         let followers: HashSet<UserId> = batch
             .iter()
@@ -55,17 +51,7 @@ impl Consumer for Follows {
             return consumer::all_failed(&batch, &error);
         }
         consumer::failed(&batch, |message| {
-            failed
-                .iter()
-                .find(|(failed, _)| *failed == edge(message))
-                .map(|(_, error)| error.to_string())
+            failed.get(&message.edge()).map(ToString::to_string)
         })
-    }
-}
-
-fn edge(message: &FollowMessage) -> FollowEdge {
-    FollowEdge {
-        follower: message.follower.clone(),
-        followee: message.followee.clone(),
     }
 }

@@ -1,14 +1,12 @@
 //! `PUT` and `DELETE /v1/users/{id}/follow`: queued, 202. `follow-consumer` applies it.
 
+use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::routing::put;
-use axum::{Json, Router};
 use purrline::domain::{FollowMessage, UserId};
-use purrline::http::{self, Caller, Path, Problem, Settings};
+use purrline::http::{self, Caller, Path, Problem, Queued, Settings};
 use purrline::queue::Queue;
 use purrline::{aws, log};
-use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), http::Error> {
@@ -20,14 +18,12 @@ async fn main() -> Result<(), http::Error> {
     http::run(routes, Settings::from_env()?).await
 }
 
-type Queued = Result<(StatusCode, Json<Value>), Problem>;
-
 async fn follow(
     State(follows): State<Queue>,
     Caller(caller): Caller,
     Path(user): Path<UserId>,
 ) -> Queued {
-    queue(&follows, FollowMessage::new(caller, user, true)).await
+    queue(&follows, &FollowMessage::new(caller, user, true)).await
 }
 
 async fn unfollow(
@@ -35,13 +31,12 @@ async fn unfollow(
     Caller(caller): Caller,
     Path(user): Path<UserId>,
 ) -> Queued {
-    queue(&follows, FollowMessage::new(caller, user, false)).await
+    queue(&follows, &FollowMessage::new(caller, user, false)).await
 }
 
-async fn queue(follows: &Queue, message: FollowMessage) -> Queued {
+async fn queue(follows: &Queue, message: &FollowMessage) -> Queued {
     if message.follower == message.followee {
         return Err(Problem::unprocessable("Nobody follows themselves."));
     }
-    follows.send(&message).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "status": "queued" }))))
+    http::queued(follows, message).await
 }

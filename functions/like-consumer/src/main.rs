@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use purrline::cache::Cache;
 use purrline::consumer::{self, Consumer, Failed, Received};
-use purrline::domain::{LikeMessage, PostId, UserId};
-use purrline::store::{LikeEdge, Store};
+use purrline::domain::{Like, LikeMessage, PostId};
+use purrline::store::Store;
 use purrline::{aws, log};
 
 struct Likes {
@@ -41,38 +41,20 @@ impl Consumer for Likes {
             .into_iter()
             .filter(|received| existing.contains(&received.message.post))
             .collect();
-        let failed = self
-            .store
-            .apply_likes(
-                batch
-                    .iter()
-                    .map(|received| (edge(&received.message), received.message.change())),
-            )
-            .await;
-        // Also for likes that were applied before: whoever applied them may have died right after.
-        let touched: HashSet<(UserId, PostId)> = batch
+        let words = batch
             .iter()
-            .map(|received| (received.message.user.clone(), received.message.post))
+            .map(|Received { message, .. }| (message.edge(), message.change()));
+        let failed = self.store.apply_likes(words).await;
+        // Also for likes that were applied before: whoever applied them may have died right after.
+        let touched: HashSet<Like> = batch
+            .iter()
+            .map(|received| received.message.edge())
             .collect();
-        if let Err(error) = self
-            .cache
-            .forget_likes(&touched.into_iter().collect::<Vec<_>>())
-            .await
-        {
+        if let Err(error) = self.cache.forget_likes(&touched).await {
             return consumer::all_failed(&batch, &error);
         }
         consumer::failed(&batch, |message| {
-            failed
-                .iter()
-                .find(|(failed, _)| *failed == edge(message))
-                .map(|(_, error)| error.to_string())
+            failed.get(&message.edge()).map(ToString::to_string)
         })
-    }
-}
-
-fn edge(message: &LikeMessage) -> LikeEdge {
-    LikeEdge {
-        user: message.user.clone(),
-        post: message.post,
     }
 }

@@ -1,15 +1,13 @@
 //! `PUT` and `DELETE /v1/posts/{id}/like`: queued, 202. `like-consumer` applies it; whether there is
 //! such a post turns out there.
 
+use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::routing::put;
-use axum::{Json, Router};
 use purrline::domain::{LikeMessage, PostId};
-use purrline::http::{self, Caller, Path, Problem, Settings};
+use purrline::http::{self, Caller, Path, Queued, Settings};
 use purrline::queue::Queue;
 use purrline::{aws, log};
-use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), http::Error> {
@@ -21,14 +19,12 @@ async fn main() -> Result<(), http::Error> {
     http::run(routes, Settings::from_env()?).await
 }
 
-type Queued = Result<(StatusCode, Json<Value>), Problem>;
-
 async fn like(
     State(likes): State<Queue>,
     Caller(user): Caller,
     Path(post): Path<PostId>,
 ) -> Queued {
-    queue(&likes, LikeMessage::new(user, post, true)).await
+    http::queued(&likes, &LikeMessage::new(user, post, true)).await
 }
 
 async fn unlike(
@@ -36,10 +32,5 @@ async fn unlike(
     Caller(user): Caller,
     Path(post): Path<PostId>,
 ) -> Queued {
-    queue(&likes, LikeMessage::new(user, post, false)).await
-}
-
-async fn queue(likes: &Queue, message: LikeMessage) -> Queued {
-    likes.send(&message).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "status": "queued" }))))
+    http::queued(&likes, &LikeMessage::new(user, post, false)).await
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use purrline::domain::{ImageHost, Page, Post, PostId, PostView, UserId};
-use purrline::http::{self, Caller, Paging, Path, Problem, Settings, UserRef};
+use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
 
@@ -46,13 +46,9 @@ async fn by_id(
 async fn by_user(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
-    Path(user): Path<UserRef>,
+    Path(user): Path<UserId>,
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
-    // Nobody has chosen a handle yet, so nobody is found by one.
-    let UserRef::Id(user) = user else {
-        return Err(Path::<UserRef>::not_found());
-    };
     let list = format!("posts/{user}");
     let (limit, after) = paging.open(&list, PostId::at_position)?;
     let (posts, more) = app.page(&user, after, limit.get()).await?;

@@ -33,23 +33,8 @@ impl Usable {
     }
 }
 
-/// The body of a `POST`.
-pub(crate) fn new_content(fields: Fields) -> Result<Content, Problem> {
-    let content = changed_content(fields)?;
-    if content.text.as_ref().is_none_or(PostText::is_empty)
-        && content.images.as_ref().is_none_or(Vec::is_empty)
-    {
-        return Err(Invalid::one(
-            "/text",
-            "must have at least 1 character where there is no image",
-        )
-        .into());
-    }
-    Ok(content)
-}
-
-/// The body of a `PATCH`.
-pub(crate) fn changed_content(mut fields: Fields) -> Result<Content, Problem> {
+/// What the body of a `POST` or a `PATCH` says.
+pub(crate) fn content(mut fields: Fields) -> Result<Content, Problem> {
     let any = |key: &str| Ok::<_, Reason>(key.to_owned());
     let text = fields.optional("text", PostText::parse);
     let images = fields.list("images", MAX_IMAGES, any);

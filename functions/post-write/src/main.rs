@@ -14,15 +14,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{patch, post};
-use futures::future::try_join_all;
 use purrline::cache::Cache;
 use purrline::domain::{
-    Author, FanOutMessage, IdSource, ImageHost, ImageKey, Post, PostCounts, PostEdit, PostId,
-    Timestamp,
+    Author, IdSource, ImageHost, ImageKey, Post, PostCounts, PostEdit, PostId, Timestamp,
 };
+use purrline::hand_over::HandOver;
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings};
-use purrline::media::Media;
-use purrline::queue::Queue;
 use purrline::store::{Answer, Created, PostError, Removed, Revised, Store};
 use purrline::{aws, env, log};
 
@@ -32,8 +29,7 @@ const HAND_OVER: Duration = Duration::from_millis(1500);
 struct App {
     store: Store,
     cache: Cache,
-    fan_out: Queue,
-    media: Media,
+    hand_over: HandOver,
     images: ImageHost,
     ids: IdSource,
     overdue_after: i64,
@@ -46,8 +42,7 @@ async fn main() -> Result<(), http::Error> {
     let app = App {
         store: Store::from_env(&config)?,
         cache: Cache::from_env()?,
-        fan_out: Queue::from_env(&config, "FAN_OUT_QUEUE_URL")?,
-        media: Media::from_env(&config)?,
+        hand_over: HandOver::from_env(&config)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
         ids: IdSource::new(),
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
@@ -64,18 +59,13 @@ impl App {
         Timestamp::now().plus_seconds(self.overdue_after)
     }
 
-    /// Keeps the images, then queues the fan-out. In that order: a queued fan-out means that the
-    /// images are kept. What takes too long or fails is left to sweep.
+    /// Hands a post over; what takes too long or fails is left to sweep.
     async fn hand_over(&self, post: PostId, rev: u32, images: &[ImageKey]) {
-        let steps = async {
-            try_join_all(images.iter().map(|key| self.media.keep(key))).await?;
-            self.fan_out.send(&FanOutMessage::whole(post, rev)).await?;
-            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
-        };
-        match tokio::time::timeout(HAND_OVER, steps).await {
+        let handed_over = self.hand_over.post(post, rev, images);
+        match tokio::time::timeout(HAND_OVER, handed_over).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                let error = purrline::log::chain(error.as_ref());
+                let error = purrline::log::chain(&error);
                 tracing::warn!(%post, error, "not handed over: left to sweep");
             }
             Err(_) => tracing::warn!(%post, "not handed over in time: left to sweep"),
@@ -98,14 +88,14 @@ async fn create(
     idempotency: Idempotency,
     fields: Fields,
 ) -> Result<Answer, Problem> {
-    let content = checks::new_content(fields)?;
+    let content = checks::content(fields)?;
     let once = idempotency.once(&me);
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?
     {
         return known.again();
     }
-    let usable = checks::usable(&app.media, &me, &content, &[]);
+    let usable = checks::usable(&app.hand_over.media, &me, &content, &[]);
     let (draft, profile) = futures::join!(usable, app.store.profile(&me));
     let (draft, author) = (draft?.into_draft()?, Author::of(&me, profile?.as_ref()));
     loop {
@@ -149,7 +139,7 @@ async fn edit(
     Path(id): Path<PostId>,
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
-    let content = checks::changed_content(fields)?;
+    let content = checks::content(fields)?;
     let stored = app
         .store
         .post(id)
@@ -158,7 +148,7 @@ async fn edit(
     if stored.author != me {
         return Err(not_author());
     }
-    let usable = checks::usable(&app.media, &me, &content, stored.draft.images()).await?;
+    let usable = checks::usable(&app.hand_over.media, &me, &content, stored.draft.images()).await?;
     let edit = PostEdit {
         text: usable.text,
         images: usable.images,

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use purrline::domain::{Page, Profile, UserId, UserView, Version};
-use purrline::http::{self, Caller, Paging, Path, Problem, Settings, UserRef};
+use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
 use purrline::store::{FollowList, Store};
 use purrline::{aws, log};
 
@@ -33,9 +33,8 @@ async fn me(State(store): State<App>, Caller(me): Caller) -> Result<Json<UserVie
 async fn user(
     State(store): State<App>,
     Caller(me): Caller,
-    Path(user): Path<UserRef>,
+    Path(id): Path<UserId>,
 ) -> Result<Json<UserView>, Problem> {
-    let id = by_id(user)?;
     if id == me {
         return Ok(Json(store.sign_in(&me).await?.view(false)));
     }
@@ -43,14 +42,14 @@ async fn user(
         store.profile(&id),
         store.followed(&me, std::slice::from_ref(&id))
     )?;
-    let profile = profile.ok_or_else(Path::<UserRef>::not_found)?;
+    let profile = profile.ok_or_else(Path::<UserId>::not_found)?;
     Ok(Json(profile.view(followed.contains(&id))))
 }
 
 async fn followers(
     store: State<App>,
     caller: Caller,
-    path: Path<UserRef>,
+    path: Path<UserId>,
     paging: Paging,
 ) -> Answer {
     follows(FollowList::Followers, store, caller, path, paging).await
@@ -59,7 +58,7 @@ async fn followers(
 async fn following(
     store: State<App>,
     caller: Caller,
-    path: Path<UserRef>,
+    path: Path<UserId>,
     paging: Paging,
 ) -> Answer {
     follows(FollowList::Following, store, caller, path, paging).await
@@ -71,10 +70,9 @@ async fn follows(
     which: FollowList,
     State(store): State<App>,
     Caller(me): Caller,
-    Path(user): Path<UserRef>,
+    Path(of): Path<UserId>,
     paging: Paging,
 ) -> Answer {
-    let of = by_id(user)?;
     let list = format!("{}/{of}", which.name());
     let (limit, after) = paging.open(&list, position)?;
     // One more than is asked for tells whether there is a next page.
@@ -97,14 +95,6 @@ async fn follows(
     Ok(Json(Page::new(&list, views, more, |user: &UserView| {
         at(&user.id, sinces.get(&user.id))
     })))
-}
-
-/// Nobody has chosen a handle yet, so nobody is found by one.
-fn by_id(user: UserRef) -> Result<UserId, Problem> {
-    match user {
-        UserRef::Id(id) => Ok(id),
-        UserRef::Handle(_) => Err(Path::<UserRef>::not_found()),
-    }
 }
 
 /// A position in a list of follows: since when, and who.

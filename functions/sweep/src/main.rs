@@ -4,11 +4,9 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use futures::future::try_join_all;
-use purrline::domain::{FanOutMessage, PostId, Timestamp};
-use purrline::media::{self, Media};
-use purrline::queue::{self, Queue};
-use purrline::store::{self, OutboxMark, Store};
+use purrline::domain::{PostId, Timestamp};
+use purrline::hand_over::{self, HandOver};
+use purrline::store::{self, Store};
 use purrline::{aws, consumer, env, log};
 
 /// How many posts of each shard are looked up at a time.
@@ -20,8 +18,7 @@ const AT_ONCE: usize = 16;
 
 struct Sweep {
     store: Store,
-    media: Media,
-    fan_out: Queue,
+    hand_over: HandOver,
     overdue_after: i64,
 }
 
@@ -30,9 +27,7 @@ enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
-    Media(#[from] media::Error),
-    #[error(transparent)]
-    Queue(#[from] queue::Error),
+    HandOver(#[from] hand_over::Error),
     #[error("{0} posts were not handed over")]
     Incomplete(usize),
 }
@@ -43,8 +38,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::config().await;
     let sweep = Sweep {
         store: Store::from_env(&config)?,
-        media: Media::from_env(&config)?,
-        fan_out: Queue::from_env(&config, "FAN_OUT_QUEUE_URL")?,
+        hand_over: HandOver::from_env(&config)?,
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
     };
     consumer::run_scheduled(|within| sweep.run(within)).await
@@ -68,7 +62,7 @@ impl Sweep {
                 break;
             }
             let outcomes: Vec<_> = futures::stream::iter(fresh)
-                .map(|post| async move { (post, self.hand_over(post).await) })
+                .map(|post| async move { (post, self.serve(post).await) })
                 .buffer_unordered(AT_ONCE)
                 .collect()
                 .await;
@@ -88,7 +82,7 @@ impl Sweep {
         }
     }
 
-    async fn hand_over(&self, post: PostId) -> Result<(), Error> {
+    async fn serve(&self, post: PostId) -> Result<(), Error> {
         let now = Timestamp::now();
         let Some(mark) = self
             .store
@@ -98,7 +92,7 @@ impl Sweep {
         else {
             return Ok(());
         };
-        let sent = self.send(&mark).await;
+        let handed_over = self.hand_over.post(post, mark.rev, &mark.images).await;
         // Also one that failed: it must not keep the others waiting. Each time it waits twice as long, so
         // that a queue that lags is not filled further.
         let patience = self
@@ -107,14 +101,6 @@ impl Sweep {
         self.store
             .postpone(&mark, now.plus_seconds(patience))
             .await?;
-        sent
-    }
-
-    async fn send(&self, mark: &OutboxMark) -> Result<(), Error> {
-        try_join_all(mark.images.iter().map(|key| self.media.keep(key))).await?;
-        Ok(self
-            .fan_out
-            .send(&FanOutMessage::whole(mark.post, mark.rev))
-            .await?)
+        Ok(handed_over?)
     }
 }

@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 use redis::{Script, cmd};
 
 use super::{Cache, Error};
-use crate::domain::{Author, Post, PostCounts, PostId, UserId};
+use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId};
 
 /// How long an object stays: a day. A lease lasts as long as a request may.
 const TTL_SECONDS: u64 = 24 * 60 * 60;
@@ -298,11 +298,11 @@ impl Cache {
 
     /// Forgets the counts of these posts and what is known of these likes, after they were changed in
     /// the store.
-    pub async fn forget_likes(&self, likes: &[(UserId, PostId)]) -> Result<(), Error> {
+    pub async fn forget_likes(&self, likes: &HashSet<Like>) -> Result<(), Error> {
         self.count_trip();
-        let posts: HashSet<PostId> = likes.iter().map(|(_, post)| *post).collect();
+        let posts: HashSet<PostId> = likes.iter().map(|like| like.post).collect();
         let mut by_user: HashMap<&UserId, Vec<Vec<u8>>> = HashMap::new();
-        for (user, post) in likes {
+        for Like { user, post } in likes {
             by_user.entry(user).or_default().push(field(*post));
         }
         let counts = posts.into_iter().map(|post| {

@@ -7,7 +7,25 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::Version;
+use super::{PostId, UserId, Version};
+
+/// A user's like of a post.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Like {
+    /// Who.
+    pub user: UserId,
+    /// What.
+    pub post: PostId,
+}
+
+/// A user's following of another.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Follow {
+    /// Who follows.
+    pub follower: UserId,
+    /// Whom.
+    pub followee: UserId,
+}
 
 /// The caller's word on one edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Change, PostId, UserId, Version};
+use super::{Change, Follow, Like, PostId, UserId, Version};
 
 /// The `"v": 1` of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,7 +53,15 @@ impl LikeMessage {
         }
     }
 
-    /// The word on the edge.
+    /// The edge.
+    pub fn edge(&self) -> Like {
+        Like {
+            user: self.user.clone(),
+            post: self.post,
+        }
+    }
+
+    /// The word on it.
     pub const fn change(&self) -> Change {
         Change {
             active: self.like,
@@ -90,7 +98,15 @@ impl FollowMessage {
         }
     }
 
-    /// The word on the edge.
+    /// The edge.
+    pub fn edge(&self) -> Follow {
+        Follow {
+            follower: self.follower.clone(),
+            followee: self.followee.clone(),
+        }
+    }
+
+    /// The word on it.
     pub const fn change(&self) -> Change {
         Change {
             active: self.follow,
@@ -110,7 +126,7 @@ pub struct FanOutMessage {
     pub rev: u32,
     /// Which followers; all of them where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chunk: Option<Followers>,
+    pub chunk: Option<Chunk>,
 }
 
 impl FanOutMessage {
@@ -125,7 +141,7 @@ impl FanOutMessage {
     }
 
     /// One chunk of it.
-    pub const fn chunk(post: PostId, rev: u32, chunk: Followers) -> Self {
+    pub const fn chunk(post: PostId, rev: u32, chunk: Chunk) -> Self {
         Self {
             v: V1,
             post,
@@ -135,18 +151,37 @@ impl FanOutMessage {
     }
 }
 
+/// A part of a fan-out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Its name, unique among all that were ever cut for the post.
+    pub name: String,
+    /// The followers it serves.
+    #[serde(flatten)]
+    pub followers: Followers,
+}
+
 /// A range of an author's followers by id. It stays right while people follow and unfollow: whoever
 /// comes in belongs to exactly one range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Followers {
-    /// The chunk's name, unique among all that were ever cut for the post.
-    pub name: String,
     /// The author.
     pub author: UserId,
-    /// From the first after this one on.
+    /// From the first after this one on; from the start where nothing is said.
     pub after: Option<UserId>,
     /// Up to and with this one; to the end where nothing is said.
     pub upto: Option<UserId>,
+}
+
+impl Followers {
+    /// All of an author's followers.
+    pub const fn all(author: UserId) -> Self {
+        Self {
+            author,
+            after: None,
+            upto: None,
+        }
+    }
 }
 
 #[cfg(test)]

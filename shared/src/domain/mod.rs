@@ -19,13 +19,13 @@ mod time;
 mod user;
 
 pub use cursor::{BadCursor, Cursor};
-pub use edge::{Change, Edge, Outcome, last_words};
+pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
 pub use feed::{FEED_CAP, FeedWindow};
 pub use id::{Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use image::{ContentType, Image, ImageHost, ImageKey, UPLOAD_MAX_BYTES, UploadSize};
 pub use invalid::{FieldError, Invalid, Reason};
-pub use message::{FanOutMessage, FollowMessage, Followers, LikeMessage, V1};
+pub use message::{Chunk, FanOutMessage, FollowMessage, Followers, LikeMessage, V1};
 pub use page::{Limit, Page};
 pub use post::{Author, CatId, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView};
 pub use tag::{MAX_TAGS, Tag, tags_of};

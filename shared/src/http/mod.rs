@@ -25,6 +25,8 @@ mod idempotency;
 mod paging;
 mod path;
 mod problem;
+#[cfg(feature = "queue")]
+mod queued;
 pub mod routes;
 mod settings;
 mod sign_in;
@@ -36,8 +38,10 @@ pub use api::Api;
 pub use fields::{All, Bad, Fields};
 pub use idempotency::Idempotency;
 pub use paging::Paging;
-pub use path::{FromPath, Path, UserRef};
+pub use path::{FromPath, Path};
 pub use problem::Problem;
+#[cfg(feature = "queue")]
+pub use queued::{Queued, queued};
 pub use settings::Settings;
 pub use sign_in::Caller;
 

@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::Problem;
-use crate::domain::{Handle, PostId, UserId};
+use crate::domain::{PostId, UserId};
 
 /// The path's one parameter, percent-decoded and parsed. What doesn't parse can't exist: 404.
 #[derive(Debug, Clone)]
@@ -29,25 +29,6 @@ impl FromPath for UserId {
     const NOT_FOUND: &'static str = "There is no such user.";
     fn from_path(text: &str) -> Option<Self> {
         Self::parse(text).ok()
-    }
-}
-
-/// A user by id, or by handle: `/v1/users/{id}` and `/v1/users/@nabi`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UserRef {
-    /// By id.
-    Id(UserId),
-    /// By handle.
-    Handle(Handle),
-}
-
-impl FromPath for UserRef {
-    const NOT_FOUND: &'static str = UserId::NOT_FOUND;
-    fn from_path(text: &str) -> Option<Self> {
-        match text.strip_prefix('@') {
-            Some(handle) => Handle::parse(handle).ok().map(Self::Handle),
-            None => UserId::parse(text).ok().map(Self::Id),
-        }
     }
 }
 

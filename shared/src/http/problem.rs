@@ -84,11 +84,6 @@ impl Problem {
         }
     }
 
-    /// 409: it clashes with what is there.
-    pub fn conflict(detail: &'static str) -> Self {
-        Self::new(StatusCode::CONFLICT, detail)
-    }
-
     /// 413: too large.
     pub fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -109,15 +104,6 @@ impl Problem {
         Self::unprocessable("Some of the input can't be used, see `errors`.").with_errors(invalid)
     }
 
-    /// 429: too many requests by this caller.
-    pub fn too_many_requests(retry_after_seconds: u32) -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many requests, please slow down.",
-        )
-        .with_header(RETRY_AFTER, retry_after_seconds.into())
-    }
-
     /// 500, logging the error.
     pub fn internal(error: &dyn Error) -> Self {
         tracing::error!(error = crate::log::chain(error), "failed");
@@ -130,11 +116,6 @@ impl Problem {
     /// 503 with `Retry-After`: what this request needs does not answer. The error is logged.
     pub fn unavailable(error: &dyn Error) -> Self {
         tracing::warn!(error = crate::log::chain(error), "unavailable");
-        Self::busy()
-    }
-
-    /// 503 with `Retry-After`, without an error to log.
-    pub fn busy() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "Something this needs does not answer, please try again.",

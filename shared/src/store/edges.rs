@@ -126,10 +126,10 @@ impl Store {
     pub(super) async fn apply<K: EdgeKey>(
         &self,
         words: impl IntoIterator<Item = (K, Change)>,
-    ) -> Vec<(K, Error)> {
+    ) -> HashMap<K, Error> {
         let mut edges: Vec<(K, Change)> = last_words(words).into_iter().collect();
         edges.sort_by_key(|(key, _)| key.hub());
-        let mut failures = Vec::new();
+        let mut failures = HashMap::new();
         for chunk in self.fit_transactions(edges) {
             match self.apply_chunk(&chunk).await {
                 Ok(()) => {}
@@ -137,7 +137,7 @@ impl Store {
                 Err(Error::Broken(_)) if chunk.len() > 1 => {
                     for edge in chunk {
                         if let Err(error) = self.apply_chunk(std::slice::from_ref(&edge)).await {
-                            failures.push((edge.0, error));
+                            failures.insert(edge.0, error);
                         }
                     }
                 }

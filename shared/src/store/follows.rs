@@ -1,22 +1,13 @@
 //! Follows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::edges::{Counter, EdgeKey, Row};
 use super::item::{Item, Read, item, n, s};
 use super::{Error, Store, Tables};
-use crate::domain::{Change, Followers, UserId, Version};
-
-/// A user's following of another.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FollowEdge {
-    /// Who follows.
-    pub follower: UserId,
-    /// Whom.
-    pub followee: UserId,
-}
+use crate::domain::{Change, Follow, Followers, UserId, Version};
 
 /// One of a user's two lists of follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +40,7 @@ fn user(row: &Item) -> Result<UserId, Error> {
     UserId::parse(row.text("user")?).map_err(Error::broken)
 }
 
-impl EdgeKey for FollowEdge {
+impl EdgeKey for Follow {
     type Hub = UserId;
 
     fn hub(&self) -> UserId {
@@ -102,8 +93,8 @@ impl Store {
     /// Applies queued follows; answers those that could not be written.
     pub async fn apply_follows(
         &self,
-        words: impl IntoIterator<Item = (FollowEdge, Change)>,
-    ) -> Vec<(FollowEdge, Error)> {
+        words: impl IntoIterator<Item = (Follow, Change)>,
+    ) -> HashMap<Follow, Error> {
         self.apply(words).await
     }
 

@@ -5,25 +5,16 @@ use std::collections::{HashMap, HashSet};
 use super::edges::{Counter, EdgeKey, Row};
 use super::item::{Item, Read, item, s};
 use super::{Error, Store, Tables};
-use crate::domain::{Change, PostCounts, PostId, Reason, UserId};
+use crate::domain::{Change, Like, PostCounts, PostId, Reason, UserId};
 
 /// The row of a post's likes that holds their count; no user's id has a `#`.
 const COUNT: &str = "#count";
-
-/// A user's like of a post.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LikeEdge {
-    /// Who.
-    pub user: UserId,
-    /// What.
-    pub post: PostId,
-}
 
 fn key(post: PostId, user: &str) -> Item {
     item([("post", s(post)), ("user", s(user))])
 }
 
-impl EdgeKey for LikeEdge {
+impl EdgeKey for Like {
     type Hub = PostId;
 
     fn hub(&self) -> PostId {
@@ -70,8 +61,8 @@ impl Store {
     /// Applies queued likes; answers those that could not be written.
     pub async fn apply_likes(
         &self,
-        words: impl IntoIterator<Item = (LikeEdge, Change)>,
-    ) -> Vec<(LikeEdge, Error)> {
+        words: impl IntoIterator<Item = (Like, Change)>,
+    ) -> HashMap<Like, Error> {
         self.apply(words).await
     }
 

@@ -37,9 +37,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use crate::env::{self, BadSetting};
 
-pub use follows::{FollowEdge, FollowList};
+pub use follows::FollowList;
 pub use idempotency::{Answer, Known, Once};
-pub use likes::LikeEdge;
 pub use outbox::OutboxMark;
 pub use posts::{Created, PostError, Removed, Revised};
 

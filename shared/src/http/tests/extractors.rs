@@ -4,14 +4,11 @@ use axum::Router;
 use axum::routing::get;
 
 use super::{api, call};
-use crate::domain::{Cursor, PostId};
-use crate::http::{Api, Idempotency, Paging, Path, Problem, UserRef};
+use crate::domain::{Cursor, PostId, UserId};
+use crate::http::{Api, Idempotency, Paging, Path, Problem};
 
 fn users() -> Api {
-    let read = async |Path(user): Path<UserRef>| match user {
-        UserRef::Id(id) => format!("id {id}"),
-        UserRef::Handle(handle) => format!("handle {}", handle.as_str()),
-    };
+    let read = async |Path(user): Path<UserId>| user.to_string();
     let list = async |paging: Paging| -> Result<String, Problem> {
         let (limit, after) = paging.open("followers/nabi", |bytes| {
             bytes.try_into().ok().map(u16::from_be_bytes)
@@ -32,12 +29,10 @@ fn users() -> Api {
 }
 
 #[tokio::test]
-async fn ids_and_handles_in_paths() {
+async fn ids_in_paths() {
     for (path, text) in [
-        ("/v1/users/nabi", "id nabi"),
-        ("/v1/users/n%61bi", "id nabi"),
-        ("/v1/users/@nabi", "handle nabi"),
-        ("/v1/users/%40nabi", "handle nabi"),
+        ("/v1/users/nabi", "nabi"),
+        ("/v1/users/n%61bi", "nabi"),
         ("/v1/posts/0000000000001", "0000000000001"),
     ] {
         let got = call("GET", path).to(&users()).await;

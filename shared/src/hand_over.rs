@@ -1,0 +1,47 @@
+//! Handing a post over to fan-out: by whoever changed it, and again by `sweep` where that failed.
+
+use aws_config::SdkConfig;
+
+use crate::domain::{FanOutMessage, ImageKey, PostId};
+use crate::env::BadSetting;
+use crate::media::{self, Media};
+use crate::queue::{self, Queue};
+
+/// Hands posts over.
+#[derive(Debug, Clone)]
+pub struct HandOver {
+    /// Where the images are.
+    pub media: Media,
+    /// Where the fan-outs are queued.
+    pub fan_out: Queue,
+}
+
+/// A post was not handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its images were not kept.
+    #[error("the images were not kept")]
+    Media(#[from] media::Error),
+    /// Its fan-out was not queued.
+    #[error("the fan-out was not queued")]
+    Queue(#[from] queue::Error),
+}
+
+impl HandOver {
+    /// With the bucket and the queue that the environment names: see [`Media::from_env`], and
+    /// `FAN_OUT_QUEUE_URL`.
+    pub fn from_env(config: &SdkConfig) -> Result<Self, BadSetting> {
+        Ok(Self {
+            media: Media::from_env(config)?,
+            fan_out: Queue::from_env(config, "FAN_OUT_QUEUE_URL")?,
+        })
+    }
+
+    /// Keeps the images of a post, then queues its fan-out. In that order: a queued fan-out means that
+    /// the images are kept. Doing it twice is fine.
+    pub async fn post(&self, post: PostId, rev: u32, images: &[ImageKey]) -> Result<(), Error> {
+        let kept = images.iter().map(|key| self.media.keep(key));
+        futures::future::try_join_all(kept).await?;
+        Ok(self.fan_out.send(&FanOutMessage::whole(post, rev)).await?)
+    }
+}
