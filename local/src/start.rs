@@ -87,6 +87,20 @@ impl Folder {
     }
 }
 
+/// What functions are told that the template doesn't say. Deployed, the classifier's model lies beside its
+/// binary; here it is where it was made.
+fn environment(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, String> {
+    let mut environment = endpoints.environment();
+    let model = options.template.with_file_name("model").canonicalize();
+    if let Some(model) = model
+        .ok()
+        .and_then(|path| path.into_os_string().into_string().ok())
+    {
+        environment.insert("MODEL_DIR".to_owned(), model);
+    }
+    environment
+}
+
 fn temporary_folder(prefix: &str) -> Result<TempDir> {
     tempfile::Builder::new()
         .prefix(prefix)
@@ -145,7 +159,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         runtime_api: runtime_address.to_string(),
         region: local.region.clone(),
         account: local.account.clone(),
-        endpoints: endpoints.environment(),
+        environment: environment(options, &endpoints),
         guard: Arc::clone(&guard),
         logs: Arc::clone(&logs),
         next_instance: Arc::new(AtomicU32::new(1)),

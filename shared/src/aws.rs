@@ -21,8 +21,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
 /// The configuration every client is made from; read once, when a function starts. No call is made.
 ///
 /// A call takes at most 4 seconds in three attempts with jitter between them: 1 second to connect,
-/// 2 seconds an attempt. Protection against stalled streams is off: no body of ours is large enough
-/// to stall, and it would cost a timer for each call.
+/// 2 seconds an attempt. Protection against stalled streams is off: it would cost a timer for each
+/// call, and the one body that is large enough to stall, an image's, is watched by who reads it.
 pub async fn config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT)

@@ -26,3 +26,5 @@ pub mod media;
 pub mod queue;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(feature = "vision")]
+pub mod vision;

@@ -10,8 +10,10 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -22,6 +24,12 @@ use crate::env::{self, BadSetting};
 
 /// How long a presigned PUT is good.
 const VALID_SECONDS: u32 = 15 * 60;
+/// How long reading an object may take in all; it leaves time to use it in and to answer.
+const READ: Duration = Duration::from_secs(5);
+/// How long an object's body may stand still.
+const STALL: Duration = Duration::from_secs(1);
+/// How often a body that breaks off is fetched.
+const FETCHES: u32 = 3;
 /// The tag of an upload that no post uses; the bucket's lifecycle rule knows it by this.
 const UNUSED: &str = "state=unused";
 
@@ -42,6 +50,25 @@ impl Error {
         Self(Box::new(error))
     }
 }
+
+/// An object was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is no such object.
+    #[error("there is no such object")]
+    Missing,
+    /// It is larger than the reader takes.
+    #[error("the object is larger than the reader takes")]
+    TooLarge,
+    /// The bucket did not answer, or not in time.
+    #[error(transparent)]
+    Unavailable(#[from] Error),
+}
+
+/// A body came to its end early, or was larger than it said.
+#[derive(Debug, thiserror::Error)]
+#[error("the object's body is not as long as it said")]
+struct OtherLength;
 
 /// The SHA-256 that an upload must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +177,55 @@ impl Media {
         }
     }
 
+    /// The bytes of the key's object, of which there may be `limit`: a larger object is refused by the
+    /// size that S3 tells, before any of it is read.
+    ///
+    /// A call is tried again as all calls are, and a body that breaks off or stalls is fetched anew, all
+    /// of it within five seconds. The role needs `s3:GetObject`, and `s3:ListBucket` as
+    /// [`Media::uploaded`] does.
+    pub async fn read(&self, key: &ImageKey, limit: u64) -> Result<Vec<u8>, ReadError> {
+        let reading = async {
+            let mut fetches = 1;
+            loop {
+                let object = self.open(key).await?;
+                let size = object.content_length().unwrap_or_default();
+                let size = u64::try_from(size).map_err(Error::new)?;
+                if size > limit {
+                    return Err(ReadError::TooLarge);
+                }
+                match collect(object.body, size).await {
+                    Err(error) if fetches < FETCHES => {
+                        let error = crate::log::chain(&error);
+                        tracing::warn!(error, "an object broke off");
+                    }
+                    read => return Ok(read?),
+                }
+                fetches += 1;
+            }
+        };
+        let read = tokio::time::timeout(READ, reading).await;
+        read.map_err(Error::new)?
+    }
+
+    /// The key's object, its body not read yet.
+    async fn open(&self, key: &ImageKey) -> Result<GetObjectOutput, ReadError> {
+        let call = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key.as_str());
+        call.send().await.map_err(|error| {
+            let missing = error
+                .as_service_error()
+                .is_some_and(GetObjectError::is_no_such_key);
+            if missing {
+                ReadError::Missing
+            } else {
+                Error::new(error).into()
+            }
+        })
+    }
+
     /// Takes the "unused" tag off, so that the object stays. Doing it twice is fine, and so is an object
     /// that is gone: somebody took it away, and the post goes on without it.
     pub async fn keep(&self, key: &ImageKey) -> Result<(), Error> {
@@ -164,6 +240,26 @@ impl Media {
             Err(error) => Err(Error::new(error)),
         }
     }
+}
+
+/// A body of that many bytes, in one piece of memory: it may be large, and a function's memory small.
+async fn collect(mut body: ByteStream, size: u64) -> Result<Vec<u8>, Error> {
+    let size = usize::try_from(size).map_err(Error::new)?;
+    let mut bytes = Vec::with_capacity(size);
+    while let Some(piece) = tokio::time::timeout(STALL, body.try_next())
+        .await
+        .map_err(Error::new)?
+        .map_err(Error::new)?
+    {
+        if bytes.len() + piece.len() > size {
+            return Err(Error::new(OtherLength));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    if bytes.len() < size {
+        return Err(Error::new(OtherLength));
+    }
+    Ok(bytes)
 }
 
 /// Whether a presigned URL's signature covers a header. What it doesn't cover (inside Lambda, the

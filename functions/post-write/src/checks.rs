@@ -2,7 +2,7 @@
 
 use futures::future::try_join_all;
 use purrline::domain::{
-    CatId, Draft, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, PostText, Reason, UserId,
+    CatId, Draft, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, NOT_UPLOADED, PostText, Reason, UserId,
 };
 use purrline::http::{Fields, Problem};
 use purrline::media::Media;
@@ -56,9 +56,9 @@ pub(crate) async fn usable(
         .images
         .iter()
         .flatten()
-        .map(|text| ImageKey::parse(text).ok());
+        .map(|text| ImageKey::sent_by(caller, text));
     let found = try_join_all(keys.map(|key| async move {
-        let Some(key) = key.filter(|key| key.owner() == caller) else {
+        let Ok(key) = key else {
             return Ok(None);
         };
         let there = kept.contains(&key) || media.uploaded(&key).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn usable(
     }));
     let found = found.await.map_err(|error| Problem::unavailable(&error))?;
     for (at, _) in found.iter().enumerate().filter(|(_, key)| key.is_none()) {
-        unusable.push(format!("/images/{at}"), "is not an image that you uploaded");
+        unusable.push(format!("/images/{at}"), NOT_UPLOADED);
     }
     for (at, _) in content.cats.iter().flatten().enumerate() {
         unusable.push(format!("/cats/{at}"), "is not one of your cats");

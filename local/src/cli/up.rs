@@ -84,6 +84,10 @@ impl Up {
         ));
         say(&format!("  curl -X POST {url}/_local/drain"));
         say(&format!("{curl} {url}/v1/feed"));
+        say("Ask which breed a cat is:");
+        say(&format!(
+            "{curl} -H 'content-type: image/jpeg' --data-binary @cat.jpg {url}/v1/classify"
+        ));
         say(&faint(&format!(
             "What it is doing: curl {url}/_local/status"
         )));

@@ -73,7 +73,7 @@ impl Function {
     /// The environment that the template and the stack give the function.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let mut environment = self.spec.environment.clone();
-        environment.extend(self.surroundings.endpoints.clone());
+        environment.extend(self.surroundings.environment.clone());
         environment
     }
 

@@ -71,8 +71,8 @@ pub(crate) struct Surroundings {
     pub(crate) runtime_api: String,
     pub(crate) region: String,
     pub(crate) account: String,
-    /// Where AWS's services are, by the names the SDKs read.
-    pub(crate) endpoints: BTreeMap<String, String>,
+    /// Where AWS's services are, by the names the SDKs read, and where the model is.
+    pub(crate) environment: BTreeMap<String, String>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) next_instance: Arc<AtomicU32>,

@@ -11,6 +11,9 @@ use super::{Reason, UserId};
 /// The largest upload: 10 MiB.
 pub const UPLOAD_MAX_BYTES: u64 = 10 * 1024 * 1024;
 
+/// What is wrong with a key that isn't the caller's, and with one that has no object.
+pub const NOT_UPLOADED: Reason = Reason::new("is not an image that you uploaded");
+
 /// The media types that may be uploaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentType {
@@ -115,6 +118,16 @@ impl ImageKey {
         })
     }
 
+    /// The key that a user sent, if it is one of theirs. What this service never handed out is, like what
+    /// was handed out to somebody else, nothing that they uploaded. Whether there is an object, the
+    /// bucket knows.
+    pub fn sent_by(user: &UserId, text: &str) -> Result<Self, Reason> {
+        Self::parse(text)
+            .ok()
+            .filter(|key| key.owner() == user)
+            .ok_or(NOT_UPLOADED)
+    }
+
     /// Whose upload it is.
     pub const fn owner(&self) -> &UserId {
         &self.owner
@@ -197,6 +210,18 @@ mod tests {
         ] {
             assert!(ImageKey::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn keys_are_good_for_their_owner_only() {
+        let [nabi, other] = ["nabi", "other"].map(|id| UserId::parse(id).unwrap());
+        let key = ImageKey::mint(&nabi, ContentType::Png);
+        assert_eq!(ImageKey::sent_by(&nabi, key.as_str()), Ok(key.clone()));
+        assert_eq!(ImageKey::sent_by(&other, key.as_str()), Err(NOT_UPLOADED));
+        assert_eq!(
+            ImageKey::sent_by(&nabi, "uploads/nabi/x.png"),
+            Err(NOT_UPLOADED)
+        );
     }
 
     #[test]

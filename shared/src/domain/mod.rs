@@ -3,6 +3,7 @@
 //! Everything from outside is parsed here, once, into types that can't be wrong; what works on them
 //! is total. The adapters (`store`, `cache`, `queue`, `media`, `http`) speak in these types only.
 
+mod breed;
 mod cursor;
 mod edge;
 mod feed;
@@ -18,12 +19,15 @@ mod text;
 mod time;
 mod user;
 
+pub use breed::{BREEDS, Breed, BreedName};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
 pub use feed::{FEED_CAP, FeedWindow};
 pub use id::{Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
-pub use image::{ContentType, Image, ImageHost, ImageKey, UPLOAD_MAX_BYTES, UploadSize};
+pub use image::{
+    ContentType, Image, ImageHost, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, UploadSize,
+};
 pub use invalid::{FieldError, Invalid, Reason};
 pub use message::{Chunk, FanOutMessage, FollowMessage, Followers, LikeMessage, V1};
 pub use page::{Limit, Page};

@@ -131,8 +131,7 @@ impl Api {
             Found::Route(_) => {}
         }
         if request.body().len() > self.body_limit {
-            let detail = format!("The body is larger than {} bytes.", self.body_limit);
-            return Problem::too_large(detail).into_response();
+            return Problem::body_too_large(self.body_limit).into_response();
         }
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(RawBody(body));

@@ -1,4 +1,4 @@
-//! JSON bodies, field by field, so that one answer names every bad field.
+//! JSON bodies and queries, field by field, so that one answer names every bad field.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,9 +12,11 @@ use serde_json::Value;
 
 use super::Problem;
 use super::api::RawBody;
+use super::settings::BODY_LIMIT;
 use crate::domain::Invalid;
 
-/// The fields of a request whose body is a JSON object.
+/// The fields of a request whose body is a JSON object, or the parameters of its query (see
+/// [`Query`](super::Query)).
 ///
 /// Each call takes a field out and says `Bad` if it can't be used; [`Fields::finish`] gives what was
 /// found, or a 400 that names every bad field, and every field nobody asked for.
@@ -25,8 +27,9 @@ use crate::domain::Invalid;
 /// let (text, images) = fields.finish((text, images))?;
 /// ```
 ///
-/// As an extractor it answers 415 for another media type, and 400 for what is no JSON object.
-#[derive(Debug)]
+/// As an extractor it answers 415 for another media type, 413 above 64 KiB, and 400 for what is no JSON
+/// object.
+#[derive(Debug, Default)]
 pub struct Fields {
     values: BTreeMap<String, Value>,
     invalid: Invalid,
@@ -98,16 +101,38 @@ impl Fields {
         parsed.into_iter().collect::<Result<_, _>>().map(Some)
     }
 
+    /// These, and what is wrong with others of which all that is of use was taken: for a request that
+    /// has both a query and a body.
+    #[must_use]
+    pub fn with(mut self, others: Self) -> Self {
+        let mut invalid = others.noted();
+        self.invalid.errors.append(&mut invalid.errors);
+        self
+    }
+
     /// What was found, if no field was bad and none is left over; else 400.
-    pub fn finish<T: All>(mut self, found: T) -> Result<T::Found, Problem> {
-        for name in std::mem::take(&mut self.values).into_keys() {
-            self.invalid.push(pointer(&name), "is not known here");
-        }
-        self.invalid.into_result()?;
+    pub fn finish<T: All>(self, found: T) -> Result<T::Found, Problem> {
+        self.noted().into_result()?;
         // Whoever made a `Bad` has noted why, so this is not reached with one.
         found
             .all()
             .map_err(|Bad(())| Problem::bad_request("Some of the input was refused."))
+    }
+
+    /// Every field that is bad, or left over.
+    fn noted(mut self) -> Invalid {
+        for name in self.values.into_keys() {
+            self.invalid.push(pointer(&name), "is not known here");
+        }
+        self.invalid
+    }
+
+    /// Takes a field in. One given twice is bad.
+    fn insert(&mut self, name: String, value: Value) {
+        if self.values.contains_key(&name) {
+            self.invalid.push(pointer(&name), "is given twice");
+        }
+        self.values.insert(name, value);
     }
 
     fn text<T, E: fmt::Display>(
@@ -131,10 +156,7 @@ impl Fields {
     fn read(body: &[u8]) -> Result<Self, Problem> {
         let body = std::str::from_utf8(body)
             .map_err(|_| Problem::bad_request("The body is not UTF-8."))?;
-        let mut fields = Self {
-            values: BTreeMap::new(),
-            invalid: Invalid::default(),
-        };
+        let mut fields = Self::default();
         let mut json = serde_json::Deserializer::from_str(body);
         (&mut fields)
             .deserialize(&mut json)
@@ -170,10 +192,7 @@ impl<'de> Visitor<'de> for &mut Fields {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some((name, value)) = map.next_entry::<String, Value>()? {
-            if self.values.contains_key(&name) {
-                self.invalid.push(pointer(&name), "is given twice");
-            }
-            self.values.insert(name, value);
+            self.insert(name, value);
         }
         Ok(())
     }
@@ -188,35 +207,63 @@ impl<S: Sync> FromRequestParts<S> for Fields {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let kind = parts
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok());
-        if !kind.is_some_and(is_json) {
+        if !is_json(parts) {
             return Err(Problem::unsupported_media_type(
                 "Send application/json in UTF-8.",
             ));
         }
-        let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-        if !parts.headers.get_all(CONTENT_ENCODING).iter().all(plain) {
+        if is_encoded(parts) {
             return Err(Problem::unsupported_media_type(
                 "Send the body as it is, without encoding.",
             ));
         }
         match parts.extensions.get() {
+            // A function that takes larger bodies of other types takes no larger JSON.
+            Some(RawBody(body)) if body.len() > BODY_LIMIT => {
+                Err(Problem::body_too_large(BODY_LIMIT))
+            }
             Some(RawBody(body)) => Self::read(body),
             None => Self::read(&[]),
         }
     }
 }
 
-fn is_json(content_type: &str) -> bool {
-    let mut pieces = content_type.split(';').map(str::trim);
-    let is_json = pieces
+impl FromIterator<(String, String)> for Fields {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in pairs {
+            fields.insert(name, Value::String(value));
+        }
+        fields
+    }
+}
+
+fn content_type(parts: &Parts) -> &str {
+    let value = parts.headers.get(CONTENT_TYPE);
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// The body's media type without its parameters, as it was spelt; empty where none is told.
+pub(super) fn media_type(parts: &Parts) -> &str {
+    content_type(parts)
+        .split(';')
         .next()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
-    is_json
-        && pieces.all(|parameter| match parameter.split_once('=') {
+        .unwrap_or_default()
+        .trim()
+}
+
+/// Whether the body is compressed or otherwise encoded.
+pub(super) fn is_encoded(parts: &Parts) -> bool {
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    !parts.headers.get_all(CONTENT_ENCODING).iter().all(plain)
+}
+
+fn is_json(parts: &Parts) -> bool {
+    let mut parameters = content_type(parts).split(';').skip(1).map(str::trim);
+    media_type(parts).eq_ignore_ascii_case("application/json")
+        && parameters.all(|parameter| match parameter.split_once('=') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => ["utf-8", "utf8"]
                 .iter()
                 .any(|it| value.trim().trim_matches('"').eq_ignore_ascii_case(it)),

@@ -11,9 +11,9 @@
 //! - every error as `application/problem+json` with the request id as `instance`.
 //!
 //! A handler takes what it needs as arguments, in this order, because the first that fails answers:
-//! [`Caller`] (401), [`Path`] (404), [`Paging`], [`Idempotency`] and [`Fields`] (400, 415). It returns
-//! `Result<impl IntoResponse, Problem>`; errors of the domain and of the adapters turn into problems
-//! by `?`.
+//! [`Caller`] (401), [`Path`] (404), [`Paging`] or [`Query`], [`Idempotency`] and [`Fields`] or
+//! [`ImageBody`] (400, 413, 415). It returns `Result<impl IntoResponse, Problem>`; errors of the domain
+//! and of the adapters turn into problems by `?`.
 //!
 //! The events are read by our own code rather than by `lambda_http`: that one builds a URL from the
 //! client's `Host` header and panics where it can't, which the load balancer answers with a bare 502.
@@ -22,9 +22,11 @@ mod alb;
 mod api;
 mod fields;
 mod idempotency;
+mod image;
 mod paging;
 mod path;
 mod problem;
+mod query;
 #[cfg(feature = "queue")]
 mod queued;
 pub mod routes;
@@ -37,9 +39,11 @@ pub use alb::{AlbEvent, AlbResponse};
 pub use api::Api;
 pub use fields::{All, Bad, Fields};
 pub use idempotency::Idempotency;
+pub use image::ImageBody;
 pub use paging::Paging;
 pub use path::{FromPath, Path};
 pub use problem::Problem;
+pub use query::Query;
 #[cfg(feature = "queue")]
 pub use queued::{Queued, queued};
 pub use settings::Settings;

@@ -46,6 +46,16 @@ impl Problem {
         self
     }
 
+    /// The same, said of one field too, by its JSON pointer. What went wrong on our side is about none.
+    #[must_use]
+    pub fn about(self, pointer: &str) -> Self {
+        if self.status.is_server_error() {
+            return self;
+        }
+        let invalid = Invalid::one(pointer, &self.detail);
+        self.with_errors(invalid)
+    }
+
     /// 400: the request can't be read.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
@@ -87,6 +97,11 @@ impl Problem {
     /// 413: too large.
     pub fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// 413: a body above the limit, which is in bytes.
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        Self::too_large(format!("The body is larger than {limit} bytes."))
     }
 
     /// 415: a media type that isn't taken here.
@@ -179,6 +194,23 @@ impl IntoResponse for Problem {
         );
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(feature = "vision")]
+impl From<crate::vision::ImageError> for Problem {
+    fn from(error: crate::vision::ImageError) -> Self {
+        use crate::vision::ImageError as E;
+        match &error {
+            E::NotAnImage => Self::unprocessable("The image is no JPEG, PNG or WebP image."),
+            E::Broken(_) => {
+                Self::unprocessable("The image is broken, or of a kind that can't be read.")
+            }
+            E::TooManyBytes | E::TooManyPixels { .. } | E::TooLong => {
+                Self::too_large(format!("The image is too large: {error}."))
+            }
+            E::Failed(_) => Self::internal(&error),
+        }
     }
 }
 

@@ -20,6 +20,8 @@ const fn route(path: &'static str, methods: &'static [Method]) -> Route {
 
 /// Every route of the API.
 pub const ROUTES: &[Route] = &[
+    route("/v1/breeds", &[Method::GET]),
+    route("/v1/classify", &[Method::POST]),
     route("/v1/feed", &[Method::GET]),
     route("/v1/health", &[Method::GET]),
     route("/v1/me", &[Method::GET]),

@@ -5,8 +5,8 @@ use axum::http::{HeaderValue, Uri};
 use super::sign_in::Pace;
 use crate::env::{self, BadSetting};
 
-/// The largest body a function takes unless it says otherwise.
-const BODY_LIMIT: usize = 64 * 1024;
+/// The largest body a function takes unless it says otherwise, and the largest JSON even then.
+pub(super) const BODY_LIMIT: usize = 64 * 1024;
 
 /// Who may call, and from where.
 #[derive(Debug, Clone)]
@@ -61,7 +61,8 @@ impl Settings {
         })
     }
 
-    /// Takes bodies of up to so many bytes instead of 64 KiB. The load balancer's own limit is 1 MB.
+    /// Takes bodies of up to so many bytes instead of 64 KiB, which stays the limit of JSON. The load
+    /// balancer's own limit is 1 MB.
     #[must_use]
     pub const fn with_body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;

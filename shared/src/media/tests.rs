@@ -4,7 +4,13 @@ use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use super::*;
 use crate::domain::UserId;
 
+mod reading;
+
 fn media() -> Media {
+    Media::new(&aws(), "photos".to_owned())
+}
+
+fn aws() -> SdkConfig {
     let credentials = Credentials::new(
         "AKIDEXAMPLE",
         "secret",
@@ -12,12 +18,11 @@ fn media() -> Media {
         None,
         "test",
     );
-    let aws = SdkConfig::builder()
+    SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("eu-west-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build();
-    Media::new(&aws, "photos".to_owned())
+        .build()
 }
 
 async fn presign(checksum: Option<Checksum>) -> (String, PresignedPut) {

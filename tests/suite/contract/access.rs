@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::routes;
-use crate::support::{Reply, User, World};
+use crate::support::{JPEG, Reply, User, World, image};
 
 /// What each caller is answered.
 struct Expected {
@@ -17,6 +17,8 @@ fn expected(method: &Method, route: &str) -> Expected {
     let (owner, other) = match (method.as_str(), route) {
         ("PATCH", "/v1/posts/{post}") => (200, 403),
         ("DELETE", "/v1/posts/{post}") => (204, 403),
+        // Somebody else's upload.
+        ("POST", "/v1/classify") => (200, 422),
         ("POST", _) => (201, 201),
         // Nobody follows themselves.
         (_, "/v1/users/{user}/follow") => (422, 202),
@@ -42,7 +44,9 @@ async fn every_route_knows_who_may_do_what() {
     let mut claims = world.sign_in().claims(&owner.id);
     claims["exp"] = json!(1_700_000_000);
     let expired = owner.with_token(Some(&world.sign_in().sign(&claims).unwrap()));
+    let image = owner.upload("image/jpeg", &image(JPEG)).await;
     for (method, route, body) in routes::calls() {
+        let body = body.map(|body| routes::with_image(body, &image));
         let post = owner.post_id("the owner's").await;
         let path = routes::path(route, &post, &owner.id);
         let Expected {

@@ -48,7 +48,8 @@ async fn an_empty_list_is_a_page_without_a_next() {
     let world = World::shared().await;
     let (nabi, newcomer) = (world.user("nabi"), world.user("newcomer"));
     newcomer.me().await;
-    for list in LISTS {
+    // Breeds there always are.
+    for list in LISTS.iter().filter(|list| **list != "/v1/breeds") {
         for user in [&nabi, &newcomer] {
             let (items, next) = nabi.page(&routes::path(list, "", &user.id)).await;
             assert_eq!((items.len(), next), (0, None), "{list}");

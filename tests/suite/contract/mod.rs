@@ -2,6 +2,9 @@
 
 mod access;
 mod bodies;
+mod classify;
+mod classify_memory;
+mod classify_refusals;
 mod cors;
 mod feed;
 mod feed_cost;

@@ -51,6 +51,14 @@ pub(crate) const SIGNED_IN: &[Route] = &[
         methods: &[Method::GET],
     },
     Route {
+        path: "/v1/classify",
+        methods: &[Method::POST],
+    },
+    Route {
+        path: "/v1/breeds",
+        methods: &[Method::GET],
+    },
+    Route {
         path: "/v1/me",
         methods: &[Method::GET],
     },
@@ -72,6 +80,7 @@ pub(crate) const LISTS: &[&str] = &[
     "/v1/users/{user}/followers",
     "/v1/users/{user}/following",
     "/v1/feed",
+    "/v1/breeds",
 ];
 
 impl Route {
@@ -94,11 +103,21 @@ pub(crate) fn path(route: &str, post: &str, user: &str) -> String {
     route.replace("{post}", post).replace("{user}", user)
 }
 
-/// A body that this route takes; nothing if it takes none.
+/// A body with the key of an upload in it, where it has a place for one.
+pub(crate) fn with_image(mut body: Value, key: &str) -> Value {
+    if let Some(image) = body.get_mut("image") {
+        *image = json!(key);
+    }
+    body
+}
+
+/// A body that this route takes; nothing if it takes none. An upload's key is to be put in by
+/// [`with_image`].
 pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
     match (method.as_str(), route) {
         ("POST", "/v1/uploads") => Some(json!({ "content_type": "image/png", "size": 3 })),
         ("POST", "/v1/posts") => Some(json!({ "text": "야옹" })),
+        ("POST", "/v1/classify") => Some(json!({ "image": "{image}" })),
         ("PATCH", "/v1/posts/{post}") => Some(json!({ "text": "야옹!" })),
         _ => None,
     }

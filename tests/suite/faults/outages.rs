@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{followers_of, refused, stage};
+use crate::support;
 
 const OUTAGES: [Outage; 3] = [Outage::Closed, Outage::Unavailable, Outage::Hang];
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
@@ -99,11 +100,19 @@ async fn without_the_bucket_only_images_are_refused() {
     let stage = stage().await;
     let author = stage.world.user("author");
     let image = author.upload("image/jpeg", JPEG).await;
+    let photo = author
+        .upload("image/jpeg", &support::image(support::JPEG))
+        .await;
     for outage in OUTAGES {
         stage.world.stop_service(Service::Bucket, outage);
         let with_image = json!({ "text": "look", "images": [image] });
         futures::join!(
             refused("post", author.create("/v1/posts", &with_image)),
+            refused("classify", author.classify_upload("", &photo)),
+            async {
+                let bytes = support::image(support::JPEG);
+                author.classify("", "image/jpeg", bytes).await.expect(200);
+            },
             async {
                 author.post("no image").await;
                 author
@@ -116,6 +125,7 @@ async fn without_the_bucket_only_images_are_refused() {
             }
         );
         stage.world.resume_service(Service::Bucket);
+        author.classify_upload("", &photo).await.expect(200);
     }
     let posts = author.walk("/v1/feed", 10).await;
     stage.heal().await;

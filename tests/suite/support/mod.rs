@@ -3,11 +3,13 @@
 // Each suite uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
+mod images;
 mod poll;
 mod reply;
 mod user;
 mod world;
 
+pub(crate) use images::{JPEG, image, jpeg_of_size};
 pub(crate) use poll::{eventually, eventually_within};
 pub(crate) use reply::Reply;
 pub(crate) use user::{User, id_of};

@@ -221,6 +221,21 @@ impl User {
         upload["key"].as_str().unwrap().to_owned()
     }
 
+    /// `POST /v1/classify` with an image's own bytes.
+    pub(crate) async fn classify(&self, query: &str, content_type: &str, bytes: Vec<u8>) -> Reply {
+        let request = self
+            .request(Method::POST, &format!("/v1/classify{query}"))
+            .header("content-type", content_type)
+            .body(bytes);
+        self.send(request).await
+    }
+
+    /// `POST /v1/classify` with an upload's key.
+    pub(crate) async fn classify_upload(&self, query: &str, key: &str) -> Reply {
+        self.create(&format!("/v1/classify{query}"), &json!({ "image": key }))
+            .await
+    }
+
     /// Sends an upload's bytes as `POST /v1/uploads` said.
     pub(crate) async fn put_bytes(&self, upload: &Value, bytes: &[u8]) -> Reply {
         let method = upload["method"].as_str().unwrap().parse().unwrap();

@@ -2,6 +2,7 @@
 
 mod answers;
 mod extractors;
+mod image;
 mod provider;
 mod sign_in;
 

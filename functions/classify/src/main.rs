@@ -1,0 +1,164 @@
+//! `POST /v1/classify`: which breed the cat of an image is. `GET /v1/breeds`: those there are.
+//!
+//! The image is an upload of the caller's, named by its key, or is sent itself, of which the load
+//! balancer lets 1 MiB through. `?top=` says how many breeds to name, 1 to 12, most likely first; 5
+//! unless told, as in api.md's example: what follows is next to nothing.
+//!
+//! The model is read during init, from the folder `MODEL_DIR`, or `model` beside the executable.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use purrline::domain::{
+    BREEDS, Breed, ImageKey, Invalid, NOT_UPLOADED, Page, Reason, UPLOAD_MAX_BYTES, UserId,
+};
+use purrline::http::{self, Caller, ImageBody, Paging, Problem, Query, Settings};
+use purrline::media::{Media, ReadError};
+use purrline::vision::{BreedProbability, Classifier, ImageError, ModelInfo};
+use purrline::{aws, log};
+use serde::Serialize;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+/// The largest image that is sent itself: all that the load balancer lets through.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// How many breeds are named unless told.
+const TOP: usize = 5;
+/// The list of breeds, as its cursors know it.
+const LIST: &str = "breeds";
+
+fn main() -> Result<(), http::Error> {
+    log::init();
+    // One thread for all that blocks: each that classifies keeps some megabytes for it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()?;
+    runtime.block_on(serve())
+}
+
+async fn serve() -> Result<(), http::Error> {
+    let folder = model_dir()?;
+    let classifier = tokio::task::spawn_blocking(move || Classifier::load(&folder)).await??;
+    let app = App {
+        model: classifier.model().clone(),
+        classifier: Arc::new(Mutex::new(classifier)),
+        media: Media::from_env(&aws::config().await)?,
+    };
+    let routes = Router::new()
+        .route("/v1/breeds", get(breeds))
+        .route("/v1/classify", post(classify))
+        .with_state(app);
+    http::run(routes, Settings::from_env()?.with_body_limit(BODY_LIMIT)).await
+}
+
+fn model_dir() -> std::io::Result<PathBuf> {
+    match std::env::var_os("MODEL_DIR") {
+        Some(dir) => Ok(dir.into()),
+        None => Ok(std::env::current_exe()?.with_file_name("model")),
+    }
+}
+
+#[derive(Clone)]
+struct App {
+    /// One image at a time: a request whose time ran out may still be at work when the next one
+    /// comes, and there is memory for one only.
+    classifier: Arc<Mutex<Classifier>>,
+    model: ModelInfo,
+    media: Media,
+}
+
+/// The right to classify one image.
+type Turn = OwnedMutexGuard<Classifier>;
+type Breeds = Vec<BreedProbability>;
+
+#[derive(Serialize)]
+struct Classified {
+    breeds: Breeds,
+    model: ModelInfo,
+}
+
+async fn classify(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    Query(mut query): Query,
+    image: ImageBody,
+) -> Result<Json<Classified>, Problem> {
+    let top = query.optional("top", parse_top);
+    let (top, mut breeds) = match image {
+        ImageBody::Bytes(bytes) => {
+            let (top,) = query.finish((top,))?;
+            let turn = app.turn().await;
+            (top, breeds_of(turn, bytes).await??)
+        }
+        ImageBody::Fields(mut fields) => {
+            let key = fields.required("image", |text| Ok::<_, Reason>(text.to_owned()));
+            let (top, key) = fields.with(query).finish((top, key))?;
+            (top, app.breeds_of_upload(&caller, &key).await?)
+        }
+    };
+    breeds.truncate(top.unwrap_or(TOP));
+    Ok(Json(Classified {
+        breeds,
+        model: app.model,
+    }))
+}
+
+/// `?top=`.
+fn parse_top(text: &str) -> Result<usize, Reason> {
+    match text.parse() {
+        Ok(top)
+            if (1..=BREEDS.len()).contains(&top) && text.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            Ok(top)
+        }
+        _ => Err(format!("must be a whole number from 1 to {}", BREEDS.len()).into()),
+    }
+}
+
+impl App {
+    async fn turn(&self) -> Turn {
+        Arc::clone(&self.classifier).lock_owned().await
+    }
+
+    /// All breeds, most likely first.
+    async fn breeds_of_upload(&self, caller: &UserId, key: &str) -> Result<Breeds, Problem> {
+        let unusable = |reason: Reason| Problem::unusable(Invalid::one("/image", reason));
+        let key = ImageKey::sent_by(caller, key).map_err(unusable)?;
+        // Its bytes take memory too, so they are not fetched before it is their turn.
+        let turn = self.turn().await;
+        let image = self.media.read(&key, UPLOAD_MAX_BYTES).await;
+        let image = image.map_err(|error| match error {
+            ReadError::Missing => unusable(NOT_UPLOADED),
+            ReadError::TooLarge => {
+                let detail = format!("The image is larger than {UPLOAD_MAX_BYTES} bytes.");
+                Problem::too_large(detail).about("/image")
+            }
+            ReadError::Unavailable(error) => error.into(),
+        })?;
+        let breeds = breeds_of(turn, image).await?;
+        breeds.map_err(|error| Problem::from(error).about("/image"))
+    }
+}
+
+/// All breeds, most likely first. It takes the processor for some time, so it runs on a thread of its
+/// own, and also to its end if nobody waits for it any more.
+async fn breeds_of(
+    turn: Turn,
+    image: impl AsRef<[u8]> + Send + 'static,
+) -> Result<Result<Breeds, ImageError>, Problem> {
+    let breeds = tokio::task::spawn_blocking(move || turn.classify(image.as_ref()));
+    breeds.await.map_err(|error| Problem::internal(&error))
+}
+
+async fn breeds(_: Caller, paging: Paging) -> Result<Json<Page<Breed>>, Problem> {
+    let place = |id: &[u8]| BREEDS.iter().position(|breed| breed.id.as_bytes() == id);
+    let (limit, last) = paging.open(LIST, place)?;
+    let rest = BREEDS.get(last.map_or(0, |last| last + 1)..);
+    let rest = rest.unwrap_or_default();
+    let page = rest.iter().take(limit.get()).copied().collect();
+    let more = rest.len() > limit.get();
+    Ok(Json(Page::new(LIST, page, more, |breed| breed.id)))
+}

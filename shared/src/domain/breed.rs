@@ -1,0 +1,61 @@
+//! The breeds that the classifier tells apart.
+
+use serde::Serialize;
+
+/// A breed of cat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Breed {
+    /// What it goes by in the API: lower case, words joined by hyphens.
+    #[serde(rename = "breed")]
+    pub id: &'static str,
+    /// What people call it.
+    pub name: BreedName,
+}
+
+/// A breed's name in the two languages of the feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct BreedName {
+    /// In English.
+    pub en: &'static str,
+    /// In Korean.
+    pub ko: &'static str,
+}
+
+/// All breeds, in the order of the model's outputs, which is that of `model/breeds.json`.
+pub const BREEDS: [Breed; 12] = [
+    Breed::new("abyssinian", "Abyssinian", "아비시니안"),
+    Breed::new("bengal", "Bengal", "벵갈"),
+    Breed::new("birman", "Birman", "버만"),
+    Breed::new("bombay", "Bombay", "봄베이"),
+    Breed::new(
+        "british-shorthair",
+        "British Shorthair",
+        "브리티시 쇼트헤어",
+    ),
+    Breed::new("egyptian-mau", "Egyptian Mau", "이집션 마우"),
+    Breed::new("maine-coon", "Maine Coon", "메인쿤"),
+    Breed::new("persian", "Persian", "페르시안"),
+    Breed::new("ragdoll", "Ragdoll", "랙돌"),
+    Breed::new("russian-blue", "Russian Blue", "러시안 블루"),
+    Breed::new("siamese", "Siamese", "샴"),
+    Breed::new("sphynx", "Sphynx", "스핑크스"),
+];
+
+impl Breed {
+    const fn new(id: &'static str, en: &'static str, ko: &'static str) -> Self {
+        let name = BreedName { en, ko };
+        Self { id, name }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn are_the_models() {
+        let labels: serde_json::Value =
+            serde_json::from_str(include_str!("../../../model/breeds.json")).unwrap();
+        assert_eq!(serde_json::to_value(BREEDS).unwrap(), labels);
+    }
+}

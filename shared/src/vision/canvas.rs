@@ -1,0 +1,189 @@
+//! The pixels that the model will look at, gathered row by row as a decoder brings them, then resized.
+//!
+//! Only what lies in the frame is held, and large images are shrunk on the way by averaging blocks of
+//! pixels. So it takes a few megabytes at most, whatever the image's size.
+
+use super::Square;
+use super::colour::{self, Layout, PAPER};
+use super::framing::{Axis, Strip, spare_scale};
+use super::orientation::Orientation;
+use super::resize::resize;
+
+/// Where the pixels go; blank paper at first.
+#[derive(Debug)]
+pub(super) struct Canvas {
+    side: usize,
+    columns: Strip,
+    rows: Strip,
+    blocks: Blocks,
+}
+
+/// RGB, row by row.
+#[derive(Debug)]
+enum Blocks {
+    /// Of one pixel.
+    Pixels(Vec<[u8; 3]>),
+    /// Of several: how much darker they are than white paper, summed up.
+    Shades(Vec<[u32; 3]>),
+}
+
+/// Where the pixels of a row lie: in row `y`, at `first`, `first + step` and so on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) y: usize,
+    pub(super) first: usize,
+    pub(super) step: usize,
+}
+
+impl Canvas {
+    /// For an image of `width` by `height` pixels, of which the model looks at `side` by `side`, and which
+    /// its decoder shrinks by `scale`.
+    pub(super) fn new(width: usize, height: usize, side: usize, scale: usize) -> Self {
+        let short = width.min(height);
+        let block = match scale {
+            1 => spare_scale(short, side),
+            _ => 1,
+        };
+        let columns = Axis::new(width, short, side).strip(scale, block);
+        let rows = Axis::new(height, short, side).strip(scale, block);
+        let area = columns.len() * rows.len();
+        let blocks = match block {
+            1 => Blocks::Pixels(vec![[PAPER; 3]; area]),
+            _ => Blocks::Shades(vec![[0; 3]; area]),
+        };
+        Self {
+            side,
+            columns,
+            rows,
+            blocks,
+        }
+    }
+
+    /// Takes a whole image, row by row.
+    pub(super) fn rows(&mut self, width: usize, layout: Layout, data: &[u8]) {
+        let rows = data.chunks_exact((width * layout.bytes()).max(1));
+        for (y, row) in rows.enumerate() {
+            self.row(y, layout, row);
+        }
+    }
+
+    /// Takes a whole row.
+    pub(super) fn row(&mut self, y: usize, layout: Layout, data: &[u8]) {
+        let place = Place {
+            y,
+            first: 0,
+            step: 1,
+        };
+        self.pixels(place, layout, data);
+    }
+
+    /// Takes some pixels of a row.
+    pub(super) fn pixels(&mut self, place: Place, layout: Layout, data: &[u8]) {
+        let before = self.columns.held.start.saturating_sub(place.first);
+        let skipped = before.div_ceil(place.step);
+        let place = Place {
+            first: place.first + skipped * place.step,
+            ..place
+        };
+        let data = data.get(skipped * layout.bytes()..).unwrap_or_default();
+        match layout {
+            Layout::L => self.add(place, each(data, colour::from_l)),
+            Layout::La => self.add(place, each(data, colour::from_la)),
+            Layout::Rgb => self.add(place, each(data, |rgb| rgb)),
+            Layout::Rgba => self.add(place, each(data, colour::from_rgba)),
+            Layout::Cmyk => self.add(place, each(data, colour::from_cmyk)),
+        }
+    }
+
+    fn add(&mut self, place: Place, pixels: impl Iterator<Item = [u8; 3]>) {
+        let (columns, rows) = (&self.columns, &self.rows);
+        if !rows.held.contains(&place.y) {
+            return;
+        }
+        let start = (place.y - rows.held.start) / rows.block * columns.len();
+        let row = start..start + columns.len();
+        let places = (place.first..columns.held.end)
+            .step_by(place.step)
+            .map(|x| (x - columns.held.start) / columns.block);
+        match &mut self.blocks {
+            Blocks::Pixels(blocks) if place.step == 1 => {
+                let row = blocks.get_mut(row).unwrap_or_default();
+                let row = row.iter_mut().skip(place.first - columns.held.start);
+                row.zip(pixels).for_each(|(to, from)| *to = from);
+            }
+            Blocks::Pixels(blocks) => {
+                let row = blocks.get_mut(row).unwrap_or_default();
+                for (x, pixel) in places.zip(pixels) {
+                    if let Some(to) = row.get_mut(x) {
+                        *to = pixel;
+                    }
+                }
+            }
+            Blocks::Shades(blocks) => {
+                let row = blocks.get_mut(row).unwrap_or_default();
+                for (x, pixel) in places.zip(pixels) {
+                    if let Some([r, g, b]) = row.get_mut(x) {
+                        let [red, green, blue] = pixel.map(|sample| u32::from(PAPER - sample));
+                        *r += red;
+                        *g += green;
+                        *b += blue;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the model looks at, upright.
+    pub(super) fn finish(self, orientation: Orientation) -> Square {
+        let Self {
+            side,
+            columns,
+            rows,
+            blocks,
+        } = self;
+        let pixels = match blocks {
+            Blocks::Pixels(pixels) => pixels,
+            Blocks::Shades(shades) => averages(&shades, &columns, &rows),
+        };
+        let across = columns.frame(orientation.columns_reversed);
+        let down = rows.frame(orientation.rows_reversed);
+        let square = resize(
+            &pixels,
+            columns.len(),
+            &across,
+            &down,
+            side,
+            orientation.swapped,
+        );
+        Square(orientation.upright(side, square.into_flattened()))
+    }
+}
+
+/// The pixels of a row.
+fn each<const N: usize>(
+    data: &[u8],
+    colour: impl Fn([u8; N]) -> [u8; 3],
+) -> impl Iterator<Item = [u8; 3]> {
+    let (pixels, _) = data.as_chunks();
+    pixels.iter().map(move |&pixel| colour(pixel))
+}
+
+/// The mean of every block, rounded as by Pillow (`Reduce.c`). Those at the image's right and lower edge may be
+/// smaller than the others.
+fn averages(shades: &[[u32; 3]], columns: &Strip, rows: &Strip) -> Vec<[u8; 3]> {
+    let counts = rows
+        .blocks()
+        .flat_map(|high| columns.blocks().map(move |wide| wide * high));
+    let mean = |shade: u32, count: u32| {
+        let sum = u64::from(u32::from(PAPER) * count - shade + count / 2);
+        u8::try_from((sum * u64::from((1 << 24) / count)) >> 24).unwrap_or(PAPER)
+    };
+    shades
+        .iter()
+        .zip(counts)
+        .map(|(shade, count)| {
+            let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+            shade.map(|shade| mean(shade, count))
+        })
+        .collect()
+}

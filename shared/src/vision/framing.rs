@@ -1,0 +1,112 @@
+//! Which part of an image the model looks at.
+
+use std::ops::Range;
+
+/// How many pixels of the source at least are left for one of the model's, along either axis, when an
+/// image is shrunk before it's resized: Pillow's `reducing_gap`.
+const GAP: usize = 2;
+
+/// One axis of torchvision's `Resize(resized(side))` and `CenterCrop(side)`, taken as one: `source` pixels become
+/// `resized`, of which `side` are kept, in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Axis {
+    source: usize,
+    resized: usize,
+    side: usize,
+}
+
+/// What to hold of an axis: pixels of the image as its decoder brings it, in blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Strip {
+    axis: Axis,
+    scale: usize,
+    /// How many pixels make a block.
+    pub(super) block: usize,
+    /// Which pixels are held.
+    pub(super) held: Range<usize>,
+}
+
+/// The shorter side of an image of whose middle the model looks at `side` by `side` pixels: as `resized` in
+/// model/common.py, which says why.
+const fn resized(side: usize) -> usize {
+    side * 13 / 12
+}
+
+/// By how much an image may be shrunk before it's resized, if its shorter side has `short` pixels.
+pub(super) fn spare_scale(short: usize, side: usize) -> usize {
+    (short / (GAP * resized(side)).max(1)).max(1)
+}
+
+impl Axis {
+    /// For one that has `source` pixels, of an image whose shorter one has `short`.
+    pub(super) fn new(source: usize, short: usize, side: usize) -> Self {
+        // torchvision rounds it down.
+        let resized = (resized(side) * source / short.max(1)).max(side);
+        Self {
+            source,
+            resized,
+            side,
+        }
+    }
+
+    /// What to hold of it when its decoder shrinks the image by `scale`, and the canvas by `block` again.
+    pub(super) fn strip(self, scale: usize, block: usize) -> Strip {
+        let Self {
+            source,
+            resized,
+            side,
+        } = self;
+        let spare = resized - side;
+        let unit = resized * scale;
+        // How far beyond the frame the filter reaches; and the frame lies a pixel off when mirrored.
+        let reach = 2 * source.div_ceil(unit) + 1;
+        let first = (spare / 2 * source / unit).saturating_sub(reach);
+        let last = (spare / 2 + side + 1) * source / unit + reach;
+        Strip {
+            axis: self,
+            scale,
+            block,
+            held: first / block * block..last.min(source.div_ceil(scale)),
+        }
+    }
+}
+
+impl Strip {
+    /// How many blocks there are.
+    pub(super) fn len(&self) -> usize {
+        self.held.len().div_ceil(self.block)
+    }
+
+    /// How many pixels each block has. The last may have fewer than the others.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = usize> + use<> {
+        let Self { held, block, .. } = self.clone();
+        held.clone()
+            .step_by(block)
+            .map(move |start| block.min(held.end - start))
+    }
+
+    /// The frame, in blocks from the first one; `reversed` if the axis is seen the other way round.
+    pub(super) fn frame(&self, reversed: bool) -> Range<f64> {
+        let Axis {
+            source,
+            resized,
+            side,
+        } = self.axis;
+        let spare = resized - side;
+        // Python rounds a half to the even number.
+        let half = spare / 2;
+        let offset = half + (spare % 2) * (half % 2);
+        let offset = if reversed { spare - offset } else { offset };
+        let place = |pixel: usize| {
+            let pixel = float(pixel) * float(source) / float(resized * self.scale);
+            let block = (pixel - float(self.held.start)) / float(self.block);
+            block.clamp(0.0, float(self.len()))
+        };
+        place(offset)..place(offset + side)
+    }
+}
+
+/// A number of pixels, which is always far below 2^32.
+fn float(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::INFINITY, f64::from)
+}

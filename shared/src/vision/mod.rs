@@ -1,0 +1,165 @@
+//! Tells a cat's breed from a photo, by a `ResNet18` that tract runs.
+//!
+//! An image goes through [`Classifier::classify`] in three steps. It is decoded (`jpeg`, `png`, `webp`)
+//! onto a `canvas`, which keeps the part that the model looks at and resizes it exactly as training did.
+//! The `model` gives a number for each breed, already calibrated. Softmax makes probabilities of them.
+//!
+//! All of it works inside a bounded memory, on any input: see `limits`.
+
+mod canvas;
+mod colour;
+mod convolution;
+mod framing;
+mod jpeg;
+mod limits;
+mod model;
+mod orientation;
+mod png;
+mod resize;
+mod vp8l;
+mod webp;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use self::model::Model;
+use crate::domain::{BREEDS, Breed, UPLOAD_MAX_BYTES};
+
+pub use self::limits::{MAX_PIXELS, MAX_SIDE};
+pub use self::model::ModelInfo;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// A model that is ready to run. Share it; it takes `&self` only.
+#[derive(Debug)]
+pub struct Classifier {
+    model: Model,
+}
+
+/// How likely the cat in an image is of a breed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BreedProbability {
+    /// The breed.
+    #[serde(flatten)]
+    pub breed: Breed,
+    /// From 0 to 1; over all breeds, they sum to 1.
+    pub probability: f32,
+}
+
+/// What a model looks at: RGB, row by row, upright.
+#[derive(Debug, PartialEq, Eq)]
+struct Square(Vec<u8>);
+
+/// The model can't be used: a file is missing, broken, or of another model.
+#[derive(Debug, thiserror::Error)]
+#[error("the model can't be loaded")]
+pub struct LoadError(#[source] Error);
+
+/// An image that can't be classified.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// It is none that we read. Send another.
+    #[error("must be a JPEG, PNG or WebP image")]
+    NotAnImage,
+    /// It is damaged, cut short, or of a rare kind that we don't read. Send it anew, or save it again.
+    #[error("the image is broken, or of a kind that can't be read")]
+    Broken(#[source] Error),
+    /// The file is too large. Shrink it.
+    #[error("the image must have at most {UPLOAD_MAX_BYTES} bytes")]
+    TooManyBytes,
+    /// It has too many pixels, for any image or for one of its kind. Shrink it.
+    #[error("an image of this kind must have at most {limit} pixels")]
+    TooManyPixels {
+        /// How many it might have.
+        limit: u64,
+    },
+    /// A side is too long. Crop it.
+    #[error("the image must be at most {MAX_SIDE} pixels wide and high")]
+    TooLong,
+    /// Neither the image's fault nor the caller's.
+    #[error("the classifier failed")]
+    Failed(#[source] Error),
+}
+
+impl ImageError {
+    fn broken(error: impl Into<Error>) -> Self {
+        Self::Broken(error.into())
+    }
+}
+
+impl Classifier {
+    /// Reads the model's two files from a folder and runs it once, so that the first image doesn't wait
+    /// for what tract does then. Takes about a fifth of a second of CPU.
+    pub fn load(dir: &Path) -> Result<Self, LoadError> {
+        let model = Model::load(dir).map_err(LoadError)?;
+        let blank = Square(vec![0; model.side() * model.side() * 3]);
+        model.run(&blank).map_err(LoadError)?;
+        Ok(Self { model })
+    }
+
+    /// Which model it is.
+    pub fn model(&self) -> &ModelInfo {
+        self.model.info()
+    }
+
+    /// The side of the square that the model looks at, in pixels.
+    pub fn side(&self) -> usize {
+        self.model.side()
+    }
+
+    /// All breeds, the most likely first. Takes tens of milliseconds of CPU, and up to tens of megabytes:
+    /// call it off the async threads, and not twice at a time.
+    pub fn classify(&self, image: &[u8]) -> Result<Vec<BreedProbability>, ImageError> {
+        let mut breeds: Vec<_> = BREEDS
+            .into_iter()
+            .zip(self.probabilities(image)?)
+            .map(|(breed, probability)| BreedProbability { breed, probability })
+            .collect();
+        breeds.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        Ok(breeds)
+    }
+
+    /// The probability of each breed, in the order of [`BREEDS`]. As [`Classifier::classify`] otherwise.
+    pub fn probabilities(&self, image: &[u8]) -> Result<[f32; BREEDS.len()], ImageError> {
+        let square = square(image, self.model.side())?;
+        let logits = self.model.run(&square).map_err(ImageError::Failed)?;
+        Ok(softmax(logits))
+    }
+}
+
+/// What a model of `side` by `side` pixels looks at in an image: RGB, row by row, upright. The first half of
+/// [`Classifier::classify`], for whoever wants to see what the model sees.
+pub fn pixels(image: &[u8], side: usize) -> Result<Vec<u8>, ImageError> {
+    square(image, side).map(|Square(pixels)| pixels)
+}
+
+/// Decodes what the model looks at. What kind of image it is, its own bytes say.
+fn square(image: &[u8], side: usize) -> Result<Square, ImageError> {
+    if u64::try_from(image.len()).is_ok_and(|bytes| bytes > UPLOAD_MAX_BYTES) {
+        return Err(ImageError::TooManyBytes);
+    }
+    let (riff, form) = webp::SIGNATURE;
+    let decoded = if image.starts_with(jpeg::SIGNATURE) {
+        jpeg::decode(image, side)
+    } else if image.starts_with(png::SIGNATURE) {
+        png::decode(image, side)
+    } else if image.starts_with(riff) && image.get(8..).is_some_and(|rest| rest.starts_with(form)) {
+        webp::decode(image, side)
+    } else {
+        Err(ImageError::NotAnImage)
+    };
+    let (canvas, orientation) = decoded?;
+    Ok(canvas.finish(orientation))
+}
+
+/// Makes numbers sum to 1, and all positive.
+fn softmax<const N: usize>(logits: [f32; N]) -> [f32; N] {
+    let top = logits.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let shares = logits.map(|logit| (logit - top).exp());
+    let sum: f32 = shares.iter().sum();
+    shares.map(|share| share / sum)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! How a camera was held: the EXIF orientation.
+
+use std::io;
+
+use exif::{In, Reader, Tag};
+
+/// How much of an EXIF block is read. That's as much as a JPEG can hold; in other formats it can go on for
+/// megabytes, of which the parser would make many more.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// What to do to the stored pixels so that they stand as the photographer saw them: swap the axes or
+/// not, then mirror either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Orientation {
+    /// Stored rows are seen as columns.
+    pub(super) swapped: bool,
+    /// Stored columns run against the seen axis they lie on.
+    pub(super) columns_reversed: bool,
+    /// Stored rows run against the seen axis they lie on.
+    pub(super) rows_reversed: bool,
+}
+
+impl Orientation {
+    /// From an EXIF block, with or without its `Exif\0\0` prefix. Upright if the block says nothing
+    /// of the kind or can't be read: people want an answer, not a verdict on their metadata.
+    pub(super) fn from_exif(block: Option<&[u8]>) -> Self {
+        block
+            .and_then(|block| {
+                let tiff = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
+                read(tiff.get(..MAX_BYTES).unwrap_or(tiff)).ok()
+            })
+            .and_then(Self::from_tag)
+            .unwrap_or_default()
+    }
+
+    /// From the tag's value, 1 to 8.
+    pub(super) const fn from_tag(value: u32) -> Option<Self> {
+        let (swapped, columns_reversed, rows_reversed) = match value {
+            1 => (false, false, false),
+            2 => (false, true, false),
+            3 => (false, true, true),
+            4 => (false, false, true),
+            5 => (true, false, false),
+            6 => (true, false, true),
+            7 => (true, true, true),
+            8 => (true, true, false),
+            _ => return None,
+        };
+        Some(Self {
+            swapped,
+            columns_reversed,
+            rows_reversed,
+        })
+    }
+
+    /// Turns a square of `side` by `side` RGB pixels upright.
+    pub(super) fn upright(self, side: usize, stored: Vec<u8>) -> Vec<u8> {
+        if self == Self::default() {
+            return stored;
+        }
+        let (pixels, _) = stored.as_chunks::<3>();
+        let place = |reversed: bool, at: usize| if reversed { side - 1 - at } else { at };
+        (0..side)
+            .flat_map(|y| (0..side).map(move |x| if self.swapped { (y, x) } else { (x, y) }))
+            .filter_map(|(column, row)| {
+                let column = place(self.columns_reversed, column);
+                let row = place(self.rows_reversed, row);
+                pixels.get(row * side + column)
+            })
+            .flatten()
+            .copied()
+            .collect()
+    }
+}
+
+/// The orientation tag's value.
+fn read(tiff: &[u8]) -> Result<u32, exif::Error> {
+    let mut reader = Reader::new();
+    // A broken maker's note is no reason to stand the cat on its head.
+    reader.continue_on_error(true);
+    let exif = reader
+        .read_raw(tiff.to_vec())
+        .or_else(|error| error.distill_partial_result(|_| ()))?;
+    exif.get_field(Tag::Orientation, In::PRIMARY)
+        .and_then(|field| field.value.get_uint(0))
+        .ok_or_else(|| exif::Error::Io(io::ErrorKind::NotFound.into()))
+}

@@ -1,0 +1,95 @@
+//! PNG: every colour type and depth, interlaced or not. Of an animated one, the first picture.
+//!
+//! Rows are taken as they are unpacked, so memory hardly grows with the image.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+
+use png::{ColorType, Decoder, Limits, Transformations};
+
+use super::ImageError;
+use super::canvas::{Canvas, Place};
+use super::colour::Layout;
+use super::limits;
+use super::orientation::Orientation;
+
+/// What a file starts with.
+pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// The first column and row of each pass, and the steps to the next.
+const PLAIN: &[[usize; 4]] = &[[0, 0, 1, 1]];
+const ADAM7: &[[usize; 4]] = &[
+    [0, 0, 8, 8],
+    [4, 0, 8, 8],
+    [0, 4, 4, 8],
+    [2, 0, 4, 4],
+    [0, 2, 2, 4],
+    [1, 0, 2, 2],
+    [0, 1, 1, 2],
+];
+
+/// What is skipped of a file's extras: longer ones than any that matter. The decoder would copy them, twice.
+const BALLAST_BYTES: usize = 64 * 1024;
+
+/// Decodes what a model of that side looks at, and how it must be turned.
+pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
+    let limits = Limits {
+        bytes: limits::DECODER_BYTES,
+    };
+    let bytes = without_ballast(bytes);
+    let mut decoder = Decoder::new_with_limits(Cursor::new(&bytes), limits);
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let header = decoder.read_header_info().map_err(ImageError::broken)?;
+    let (width, height) = limits::check_pixels(header.width, header.height)?;
+    let passes = if header.interlaced { ADAM7 } else { PLAIN };
+
+    let mut reader = decoder.read_info().map_err(ImageError::broken)?;
+    let layout = match reader.output_color_type().0 {
+        ColorType::Grayscale => Layout::L,
+        ColorType::GrayscaleAlpha => Layout::La,
+        ColorType::Rgb | ColorType::Indexed => Layout::Rgb,
+        ColorType::Rgba => Layout::Rgba,
+    };
+    let mut canvas = Canvas::new(width, height, side, 1);
+    for &[first, top, step, down] in passes.iter().filter(|[first, ..]| *first < width) {
+        for y in (top..height).step_by(down) {
+            let row = reader.next_row().map_err(ImageError::broken)?;
+            let row = row.ok_or_else(|| ImageError::broken("the PNG has too few rows"))?;
+            canvas.pixels(Place { y, first, step }, layout, row.data());
+        }
+    }
+    // One that was cut short shows it now; and its EXIF may have come last.
+    reader.finish().map_err(ImageError::broken)?;
+    let orientation = Orientation::from_exif(reader.info().exif_metadata.as_deref());
+    Ok((canvas, orientation))
+}
+
+/// The file without what makes it needlessly long. Only chunks are left out that a decoder can do without:
+/// the first letter of their name is small.
+fn without_ballast(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let is_ballast = |chunk: &[u8]| {
+        chunk.len() > BALLAST_BYTES && chunk.get(4).is_some_and(u8::is_ascii_lowercase)
+    };
+    if !chunks(bytes).any(is_ballast) {
+        return Cow::Borrowed(bytes);
+    }
+    let lean: Vec<_> = chunks(bytes).filter(|chunk| !is_ballast(chunk)).collect();
+    Cow::Owned(lean.concat())
+}
+
+/// The signature, then the chunks, then what is no whole chunk.
+fn chunks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (signature, mut rest) = bytes.split_at_checked(SIGNATURE.len()).unwrap_or_default();
+    let chunks = std::iter::from_fn(move || {
+        let length = rest.first_chunk().map(|&length| u32::from_be_bytes(length));
+        let length = length.and_then(|length| usize::try_from(length).ok());
+        // Besides its content, a chunk has its length, its name and a checksum.
+        let whole = length.and_then(|length| rest.split_at_checked(length + 12));
+        let (chunk, after) = whole.unwrap_or((rest, &[]));
+        rest = after;
+        (!chunk.is_empty()).then_some(chunk)
+    });
+    std::iter::once(signature).chain(chunks)
+}

@@ -1,0 +1,269 @@
+//! The parts, each by itself. Whole images are compared with Pillow's pixels and ONNX Runtime's answers in
+//! `tests/vision`.
+
+use std::path::PathBuf;
+
+use image_webp::{ColorType, WebPEncoder};
+
+use super::framing::Axis;
+use super::orientation::Orientation;
+use super::*;
+
+const SIDE: usize = 24;
+
+fn model() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../model")
+}
+
+fn webp(colour: ColorType, width: u32, height: u32, data: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let encoder = WebPEncoder::new(&mut file);
+    encoder.encode(data, width, height, colour).unwrap();
+    file
+}
+
+fn png(width: u32, height: u32, data: &[u8], exif: Option<Vec<u8>>) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut info = ::png::Info::with_size(width, height);
+    info.color_type = ::png::ColorType::Rgb;
+    info.exif_metadata = exif.map(Into::into);
+    let encoder = ::png::Encoder::with_info(&mut file, info).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(data).unwrap();
+    writer.finish().unwrap();
+    file
+}
+
+/// A PNG that says it is that large, and ends there.
+fn bomb(width: u32, height: u32) -> Vec<u8> {
+    let mut file = Vec::new();
+    let encoder = ::png::Encoder::new(&mut file, width, height);
+    drop(encoder.write_header().unwrap());
+    file
+}
+
+/// An EXIF block that holds the orientation and nothing else.
+fn exif(orientation: u8) -> Vec<u8> {
+    let mut block = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    block.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    block
+}
+
+#[test]
+fn probabilities_sum_to_one_and_come_in_order() {
+    let classifier = Classifier::load(&model()).unwrap();
+    let grey = webp(ColorType::L8, 3, 2, &[9, 90, 200, 7, 77, 255]);
+    let breeds = classifier.classify(&grey).unwrap();
+    assert_eq!(breeds.len(), BREEDS.len());
+    assert!(breeds.is_sorted_by(|a, b| a.probability >= b.probability));
+    let sum: f32 = breeds.iter().map(|breed| breed.probability).sum();
+    assert!((sum - 1.0).abs() < 1e-6);
+    let first = serde_json::to_value(breeds[0]).unwrap();
+    assert_eq!(first["breed"], breeds[0].breed.id);
+    assert_eq!(first["name"]["ko"], breeds[0].breed.name.ko);
+    assert!(first["probability"].is_f64());
+    assert_eq!(classifier.model().name, "resnet18-cats");
+    assert!(!classifier.model().version.is_empty());
+}
+
+#[test]
+fn softmax_bears_any_size() {
+    let halves = softmax([1000.0, 1000.0]).map(f32::to_bits);
+    assert_eq!(halves, [0.5_f32, 0.5].map(f32::to_bits));
+    let sure = softmax([0.0, -1000.0]).map(f32::to_bits);
+    assert_eq!(sure, [1.0_f32, 0.0].map(f32::to_bits));
+}
+
+#[test]
+fn a_model_must_be_there_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(Classifier::load(folder.path()).is_err());
+    let graph = "resnet18-cats.onnx";
+    std::fs::copy(model().join(graph), folder.path().join(graph)).unwrap();
+    assert!(Classifier::load(folder.path()).is_err());
+    std::fs::write(folder.path().join("resnet18-cats.onnx.data"), [0; 100]).unwrap();
+    assert!(Classifier::load(folder.path()).is_err());
+}
+
+#[test]
+fn frames_are_torchvisions() {
+    // Resize(26) and CenterCrop(24), worked out by torchvision: its rows of 26 by so many columns, and the first.
+    for (width, height, resized, offset) in [(300, 200, 39, 8), (333, 200, 43, 10), (1, 1, 26, 1)] {
+        let short = width.min(height);
+        let frame = Axis::new(width, short, SIDE).strip(1, 1);
+        let start = frame.frame(false).start + f64::from(u32::try_from(frame.held.start).unwrap());
+        let scale = f64::from(u32::try_from(width).unwrap()) / f64::from(resized);
+        assert!(
+            (start - f64::from(offset) * scale).abs() < 1e-9,
+            "{width}×{height}: {start}"
+        );
+        let seen = frame.frame(false).end - frame.frame(false).start;
+        assert!((seen - 24.0 * scale).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn every_orientation_is_turned_upright() {
+    // What is seen, in rows: 1 2 / 3 4. How each orientation stores it.
+    let stored = [
+        [1, 2, 3, 4],
+        [2, 1, 4, 3],
+        [4, 3, 2, 1],
+        [3, 4, 1, 2],
+        [1, 3, 2, 4],
+        [2, 4, 1, 3],
+        [4, 2, 3, 1],
+        [3, 1, 4, 2],
+    ];
+    for (tag, stored) in (1..).zip(stored) {
+        let pixels = stored.iter().flat_map(|&value| [value; 3]).collect();
+        let upright = Orientation::from_exif(Some(&exif(tag))).upright(2, pixels);
+        assert_eq!(
+            upright,
+            [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4],
+            "orientation {tag}"
+        );
+    }
+    for odd in [&exif(0)[..], &exif(9), b"", b"MM", b"Exif\0\0"] {
+        assert_eq!(Orientation::from_exif(Some(odd)), Orientation::default());
+    }
+    let prefixed = [b"Exif\0\0", &exif(6)[..]].concat();
+    assert_eq!(
+        Orientation::from_exif(Some(&prefixed)).upright(1, vec![0; 3]),
+        [0; 3]
+    );
+    assert!(Orientation::from_exif(Some(&prefixed)).swapped);
+}
+
+#[test]
+fn a_tall_image_that_lies_is_seen_as_it_stands() {
+    // Red above green, each a half.
+    let standing: Vec<u8> = [[255, 0, 0], [0, 255, 0]]
+        .map(|colour| colour.repeat(50 * 60))
+        .concat();
+    let upright = pixels(&png(60, 100, &standing, None), SIDE).unwrap();
+    let lying: Vec<u8> = (0..60)
+        .flat_map(|_| [[255, 0, 0], [0, 255, 0]].map(|c| c.repeat(50)))
+        .flatten()
+        .collect();
+    let turned = pixels(&png(100, 60, &lying, Some(exif(5))), SIDE).unwrap();
+    assert_eq!(upright, turned);
+    assert_eq!(upright[..3], [255, 0, 0]);
+    assert_eq!(upright[upright.len() - 3..], [0, 255, 0]);
+}
+
+#[test]
+fn what_is_clear_is_white() {
+    let clear = webp(ColorType::Rgba8, 2, 1, &[9, 9, 9, 0, 9, 9, 9, 0]);
+    assert_eq!(pixels(&clear, SIDE).unwrap(), vec![255; SIDE * SIDE * 3]);
+    let half = webp(ColorType::La8, 1, 1, &[0, 128]);
+    assert_eq!(pixels(&half, SIDE).unwrap(), vec![127; SIDE * SIDE * 3]);
+}
+
+#[test]
+fn a_large_image_keeps_its_colours() {
+    // Far above what the model needs, and no multiple of anything.
+    let flat = [10, 100, 250].repeat(1009 * 757);
+    let flat = pixels(&png(1009, 757, &flat, None), SIDE).unwrap();
+    assert_eq!(flat, [10, 100, 250].repeat(SIDE * SIDE));
+}
+
+#[test]
+fn of_an_animated_png_the_first_picture_is_seen() {
+    let (width, height) = (200, 200);
+    // What doesn't compress, so that the second picture is long enough to be left out.
+    let noise = |seed: u32| -> Vec<u8> {
+        let mut state = seed;
+        let next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let [byte, ..] = state.to_be_bytes();
+            byte
+        };
+        std::iter::repeat_with(next).take(200 * 200 * 3).collect()
+    };
+    let mut file = Vec::new();
+    let mut encoder = ::png::Encoder::new(&mut file, width, height);
+    encoder.set_color(::png::ColorType::Rgb);
+    encoder.set_animated(2, 0).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&noise(1)).unwrap();
+    writer.write_image_data(&noise(2)).unwrap();
+    writer.finish().unwrap();
+    let alone = png(width, height, &noise(1), None);
+    assert!(file.len() > alone.len() + 100_000);
+    assert_eq!(pixels(&file, SIDE).unwrap(), pixels(&alone, SIDE).unwrap());
+}
+
+#[test]
+fn the_kind_is_found_in_the_bytes() {
+    for other in [
+        &b""[..],
+        b"\xFF\xD8",
+        b"GIF89a",
+        b"RIFF\0\0\0\0WAVE",
+        b"<svg>",
+        &[0; 100],
+    ] {
+        assert!(
+            matches!(pixels(other, SIDE), Err(ImageError::NotAnImage)),
+            "{other:?}"
+        );
+    }
+}
+
+#[test]
+fn limits_are_checked_from_the_header() {
+    let limited = |file: &[u8]| pixels(file, SIDE).unwrap_err();
+    // At the limit it's only that the rest is missing.
+    assert!(matches!(
+        limited(&bomb(10_000, 5_000)),
+        ImageError::Broken(_)
+    ));
+    assert!(matches!(
+        limited(&bomb(10_000, 5_001)),
+        ImageError::TooManyPixels { limit: MAX_PIXELS }
+    ));
+    assert!(matches!(limited(&bomb(65_535, 1)), ImageError::Broken(_)));
+    assert!(matches!(limited(&bomb(65_536, 1)), ImageError::TooLong));
+    let large = vec![0; usize::try_from(UPLOAD_MAX_BYTES).unwrap() + 1];
+    assert!(matches!(limited(&large), ImageError::TooManyBytes));
+    // It compresses to nothing, but takes 8 bytes a pixel to unpack.
+    let (width, height) = (2000, 2000);
+    let lossless = webp(ColorType::L8, width, height, &vec![0; 4_000_000]);
+    assert!(matches!(
+        limited(&lossless),
+        ImageError::TooManyPixels {
+            limit: 2_900_000..=3_000_000
+        }
+    ));
+}
+
+#[test]
+fn what_is_cut_short_is_broken() {
+    let data: Vec<u8> = (0_u8..=255).cycle().take(40 * 30 * 3).collect();
+    for file in [
+        png(40, 30, &data, None),
+        webp(ColorType::Rgb8, 40, 30, &data),
+    ] {
+        assert!(pixels(&file, SIDE).is_ok());
+        for length in 12..file.len() {
+            let cut = pixels(&file[..length], SIDE);
+            assert!(
+                matches!(cut, Err(ImageError::Broken(_))),
+                "{length} of {}: {cut:?}",
+                file.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_tables_of_lossless_data_are_added_up() {
+    let data: Vec<u8> = (0_u8..=255).cycle().take(40 * 30 * 3).collect();
+    let file = webp(ColorType::Rgb8, 40, 30, &data);
+    // After the container's header, the chunk's, and the picture's own.
+    let bytes = vp8l::table_bytes(&file[12 + 8 + 5..], 40, 30, usize::MAX).unwrap();
+    assert!((500..100_000).contains(&bytes), "{bytes}");
+    assert_eq!(vp8l::table_bytes(&[], 40, 30, 0), None);
+    assert_eq!(vp8l::table_bytes(&[0xFF; 40], 40, 30, 0), None);
+}

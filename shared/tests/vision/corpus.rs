@@ -1,0 +1,86 @@
+//! `tests/images`, as `model/golden.py` has drawn it, and the model.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use purrline::vision::{Classifier, ImageError};
+use serde::{Deserialize, Serialize};
+
+/// What the reference says.
+#[derive(Deserialize)]
+pub(crate) struct Golden {
+    pub(crate) model: Model,
+    pub(crate) images: Vec<Image>,
+    pub(crate) refused: Vec<Refused>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Model {
+    /// Pixels a side that the network sees.
+    pub(crate) size: u32,
+    /// SHA-256 by file name.
+    pub(crate) files: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Image {
+    pub(crate) file: String,
+    pub(crate) probabilities: [f64; 12],
+    /// Mean colours of a grid over what the network sees, row by row.
+    pub(crate) cells: [[f64; 3]; 16],
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Refused {
+    pub(crate) file: String,
+    pub(crate) error: Outcome,
+}
+
+/// What became of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// Probabilities: 200.
+    Told,
+    /// No image, or broken: 422.
+    Unprocessable,
+    /// Above a limit: 413.
+    TooLarge,
+    /// Our own fault: 500.
+    Failed,
+}
+
+impl<T> From<&Result<T, ImageError>> for Outcome {
+    fn from(result: &Result<T, ImageError>) -> Self {
+        match result {
+            Ok(_) => Self::Told,
+            Err(ImageError::NotAnImage | ImageError::Broken(_)) => Self::Unprocessable,
+            Err(
+                ImageError::TooManyBytes | ImageError::TooManyPixels { .. } | ImageError::TooLong,
+            ) => Self::TooLarge,
+            Err(ImageError::Failed(_)) => Self::Failed,
+        }
+    }
+}
+
+pub(crate) fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+pub(crate) fn golden() -> Golden {
+    serde_json::from_slice(&read("golden.json")).unwrap()
+}
+
+/// A file of the corpus.
+pub(crate) fn read(name: &str) -> Vec<u8> {
+    let path = path(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+pub(crate) fn path(name: &str) -> PathBuf {
+    repository().join("tests/images").join(name)
+}
+
+pub(crate) fn classifier() -> Classifier {
+    Classifier::load(&repository().join("model")).unwrap()
+}

@@ -1,0 +1,34 @@
+//! The project's own images, and what can be made of them.
+
+use super::repository;
+
+/// A small JPEG of something like a cat.
+pub(crate) const JPEG: &str = "jpeg-baseline-420.jpg";
+
+/// An image of `tests/images`.
+pub(crate) fn image(name: &str) -> Vec<u8> {
+    let path = repository().join("tests/images").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A JPEG of exactly this size that shows the same: comments fill it up.
+pub(crate) fn jpeg_of_size(size: usize) -> Vec<u8> {
+    let jpeg = image(JPEG);
+    let (start, rest) = jpeg.split_at(2);
+    let mut padded = start.to_vec();
+    let mut missing = size - jpeg.len();
+    // A segment is its marker, its length, which counts itself, and what it says.
+    while missing > 0 {
+        let mut segment = missing.min(65_000);
+        if (1..4).contains(&(missing - segment)) {
+            segment -= 4;
+        }
+        let length = u16::try_from(segment - 2).unwrap();
+        padded.extend([0xff, 0xfe]);
+        padded.extend(length.to_be_bytes());
+        padded.resize(padded.len() + segment - 4, b'x');
+        missing -= segment;
+    }
+    padded.extend(rest);
+    padded
+}
