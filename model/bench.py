@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -21,8 +22,8 @@ HERE = Path(__file__).resolve().parent
 STANDARD = 224
 """Pixels a side of the ResNet18 that the literature and torchvision mean."""
 
-MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "4194304", "MALLOC_TRIM_THRESHOLD_": "8388608"}
-"""As template.yaml sets it for the function."""
+MALLOC = dict(re.findall(r'(MALLOC_\w+): "(\d+)"', (HERE.parent / "template.yaml").read_text(encoding="utf-8")))
+"""How memory is managed: as template.yaml sets it for the function."""
 
 FULL_MB, MEMORIES_MB = 1769, (128, 256, 512, 1024, 1769)
 """At how much memory a Lambda function has a whole processor; with less, it has as much less of one. From "Configure

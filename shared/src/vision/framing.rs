@@ -66,7 +66,7 @@ impl Axis {
             axis: self,
             scale,
             block,
-            held: first / block * block..last.min(source.div_ceil(scale)),
+            held: first / block * block..last.next_multiple_of(block).min(source.div_ceil(scale)),
         }
     }
 }

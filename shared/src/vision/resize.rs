@@ -4,6 +4,9 @@
 
 use std::ops::Range;
 
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, Simd, dispatch, i32x4};
+
 /// Binary places of a weight: Pillow's `PRECISION_BITS` for 8-bit samples.
 const PLACES: u32 = 32 - 8 - 2;
 
@@ -35,6 +38,17 @@ pub(super) fn resize(
 }
 
 fn along_rows(source: &[[u8; 3]], width: usize, columns: &[Taps]) -> Vec<[u8; 3]> {
+    dispatch!(Level::new(), simd => along_rows_simd(simd, source, width, columns))
+}
+
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "as `dispatch!` needs it")]
+fn along_rows_simd<S: Simd>(
+    simd: S,
+    source: &[[u8; 3]],
+    width: usize,
+    columns: &[Taps],
+) -> Vec<[u8; 3]> {
     // Four numbers a pixel, of which one is for nothing: so a pixel is weighed at once.
     let mut wide = vec![[0; 4]; width];
     let mut result = Vec::with_capacity(source.len() / width * columns.len());
@@ -42,7 +56,15 @@ fn along_rows(source: &[[u8; 3]], width: usize, columns: &[Taps]) -> Vec<[u8; 3]
         for (wide, &[r, g, b]) in wide.iter_mut().zip(row) {
             *wide = [r, g, b, 0].map(i32::from);
         }
-        result.extend(columns.iter().map(|taps| taps.sum(&wide)));
+        for Taps { first, weights } in columns {
+            let pixels = wide.get(*first..).unwrap_or_default();
+            let mut sum = i32x4::splat(simd, HALF);
+            for (pixel, &weight) in pixels.iter().zip(weights) {
+                sum += i32x4::load_array_ref(simd, pixel) * i32x4::splat(simd, weight);
+            }
+            let [r, g, b, _] = sum.into();
+            result.push(rounded([r, g, b]));
+        }
     }
     result
 }
@@ -65,20 +87,6 @@ fn along_columns(source: &[[u8; 3]], width: usize, rows: &[Taps]) -> Vec<[u8; 3]
 
 /// A half in fixed point, for rounding.
 const HALF: i32 = 1 << (PLACES - 1);
-
-impl Taps {
-    fn sum(&self, row: &[[i32; 4]]) -> [u8; 3] {
-        let mut sum = [HALF; 4];
-        let pixels = row.get(self.first..).unwrap_or_default();
-        for (pixel, &weight) in pixels.iter().zip(&self.weights) {
-            for (sum, sample) in sum.iter_mut().zip(pixel) {
-                *sum += sample * weight;
-            }
-        }
-        let [r, g, b, _] = sum;
-        rounded([r, g, b])
-    }
-}
 
 fn add([r, g, b]: &mut [i32; 3], pixel: [u8; 3], weight: i32) {
     let [red, green, blue] = pixel.map(i32::from);

@@ -20,8 +20,13 @@ const MAX_LENGTH: usize = 15;
 pub(super) fn table_bytes(data: &[u8], width: usize, height: usize, limit: usize) -> Option<usize> {
     let mut bits = Bits { data, at: 0 };
     let mut columns = width;
+    let mut seen = [false; 4];
     while bits.flag()? {
-        match bits.read(2)? {
+        let kind = bits.read(2)?;
+        if std::mem::replace(seen.get_mut(kind)?, true) {
+            return None;
+        }
+        match kind {
             // Predictors, colours: one for each block.
             0 | 1 => {
                 let block = 1 << (bits.read(3)? + 2);
@@ -138,18 +143,19 @@ impl Bits<'_> {
     }
 
     fn code(&mut self, alphabet: usize) -> Option<Code> {
-        let mut lengths = vec![0; alphabet];
         if self.flag()? {
             let two = self.flag()?;
             let width = if self.flag()? { 8 } else { 1 };
-            *lengths.get_mut(self.read(width)?)? = 1;
-            if two {
-                *lengths.get_mut(self.read(8)?)? = 1;
-            }
-        } else {
-            self.lengths(&mut lengths)?;
+            let first = self.read(width)?;
+            return Some(if two {
+                Code::Two([first, self.read(8)?])
+            } else {
+                Code::One(first)
+            });
         }
-        Some(Code::new(&lengths))
+        let mut lengths = vec![0; alphabet];
+        self.lengths(&mut lengths)?;
+        Code::new(&lengths)
     }
 
     /// The lengths of a code's words, themselves in code.
@@ -159,7 +165,7 @@ impl Bits<'_> {
         for &symbol in LENGTHS_ORDER.iter().take(count) {
             *first.get_mut(symbol)? = self.read(3)?;
         }
-        let code = Code::new(&first);
+        let code = Code::new(&first)?;
         let mut words = lengths.len();
         if self.flag()? {
             let width = self.read(3)? * 2 + 2;
@@ -185,44 +191,57 @@ impl Bits<'_> {
     }
 }
 
-/// A canonical prefix code.
-struct Code {
-    /// How many words there are of each length, from 1.
-    counts: [usize; MAX_LENGTH],
-    /// Their symbols, in order.
-    symbols: Vec<usize>,
+/// A prefix code.
+enum Code {
+    /// Its word has no bits.
+    One(usize),
+    /// By the bit that is their word; even if both are the same.
+    Two([usize; 2]),
+    /// A canonical one.
+    Many {
+        /// How many words there are of each length, from 1.
+        counts: [usize; MAX_LENGTH],
+        /// Their symbols, in order.
+        symbols: Vec<usize>,
+    },
 }
 
 impl Code {
-    /// From the length of each symbol's word, 0 for those that have none.
-    fn new(lengths: &[usize]) -> Self {
+    /// From the length of each symbol's word, 0 for those that have none. `None` unless each sequence of bits is one
+    /// of words.
+    fn new(lengths: &[usize]) -> Option<Self> {
         let mut words: Vec<(usize, usize)> = lengths
             .iter()
             .enumerate()
             .filter(|&(_, &length)| length > 0)
             .map(|(symbol, &length)| (length, symbol))
             .collect();
+        if let &[(_, symbol)] = words.as_slice() {
+            return Some(Self::One(symbol));
+        }
         words.sort_unstable();
         let mut counts = [0; MAX_LENGTH];
+        let mut taken = 0;
         for &(length, _) in &words {
-            if let Some(count) = counts.get_mut(length - 1) {
-                *count += 1;
-            }
+            *counts.get_mut(length - 1)? += 1;
+            taken += 1 << (MAX_LENGTH - length);
         }
         let symbols = words.into_iter().map(|(_, symbol)| symbol).collect();
-        Self { counts, symbols }
+        (taken == 1 << MAX_LENGTH).then_some(Self::Many { counts, symbols })
     }
 
-    /// The next symbol. A code of one word takes no bits.
+    /// The next symbol.
     fn next(&self, bits: &mut Bits<'_>) -> Option<usize> {
-        if let &[symbol] = self.symbols.as_slice() {
-            return Some(symbol);
-        }
+        let (counts, symbols) = match self {
+            Self::One(symbol) => return Some(*symbol),
+            Self::Two([zero, one]) => return Some(if bits.flag()? { *one } else { *zero }),
+            Self::Many { counts, symbols } => (counts, symbols),
+        };
         let (mut word, mut first, mut index) = (0, 0, 0);
-        for count in self.counts {
+        for count in counts {
             word = word << 1 | bits.read(1)?;
             if word < first + count {
-                return self.symbols.get(index + word - first).copied();
+                return symbols.get(index + word - first).copied();
             }
             index += count;
             first = (first + count) << 1;
@@ -232,9 +251,16 @@ impl Code {
 
     /// What `image-webp` takes for it: a table over its first 10 bits, a tree below that, and the code itself.
     fn table_bytes(&self) -> usize {
-        let longest = self.counts.iter().rposition(|&count| count > 0);
-        let table = 4 << longest.map_or(0, |length| (length + 1).min(10));
-        let below: usize = self.counts.iter().skip(10).sum();
-        table + below * 2 * 16 + 128
+        let tables = match self {
+            Self::One(_) => 0,
+            Self::Two(_) => 8 + 3 * 16,
+            Self::Many { counts, .. } => {
+                let longest = counts.iter().rposition(|&count| count > 0);
+                let table = 4 << longest.map_or(0, |length| (length + 1).min(10));
+                let below: usize = counts.iter().skip(10).sum();
+                table + below * 2 * 16
+            }
+        };
+        tables + 128
     }
 }

@@ -150,28 +150,25 @@ impl<'a> Picture<'a> {
 
     /// The most bytes that decoding takes, for so many columns and rows. `None` if the data is broken.
     fn memory(&self, columns: usize, rows: usize) -> Option<usize> {
-        let pixels = columns * rows;
-        let (file, each, tables) = match (self.stream, self.opacity) {
+        let (data, each, coded) = match (self.stream, self.opacity) {
             // RGB, and a plane and a half.
-            (Stream::Lossy(data), None) => (data, 5, 0),
+            (Stream::Lossy(data), None) => (data, 5, None),
             // RGBA, a plane and a half, the opacity as RGBA and as such.
             (Stream::Lossy(data), Some(&[how, ref opacity @ ..])) => {
-                let tables = match how & 3 {
-                    0 => 0,
-                    _ => vp8l::table_bytes(opacity, columns, rows, limits::DECODER_BYTES)?,
-                };
-                (data, 11, tables)
+                (data, 11, (how & 3 != 0).then_some(opacity))
             }
             (Stream::Lossy(_), Some([])) => return None,
             // RGB, RGBA, and what the blocks are told.
-            (Stream::Lossless(data), _) => {
-                let tables =
-                    vp8l::table_bytes(data.get(5..)?, columns, rows, limits::DECODER_BYTES)?;
-                (data, 8, tables)
-            }
+            (Stream::Lossless(data), _) => (data, 8, Some(data.get(5..)?)),
         };
         // The data is in memory up to twice more.
-        Some(pixels * each + tables + file.len() * 2)
+        let bytes = columns * rows * each + data.len() * 2;
+        // What is too large anyway isn't looked into.
+        let coded = coded.filter(|_| bytes <= limits::DECODER_BYTES);
+        let tables = coded.map_or(Some(0), |coded| {
+            vp8l::table_bytes(coded, columns, rows, limits::DECODER_BYTES)
+        })?;
+        Some(bytes + tables)
     }
 
     /// A file of its own.

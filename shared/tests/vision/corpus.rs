@@ -26,6 +26,8 @@ pub(crate) struct Model {
 pub(crate) struct Image {
     pub(crate) file: String,
     pub(crate) probabilities: [f64; 12],
+    /// The start of the SHA-256 of what the network sees.
+    pub(crate) pixels: String,
     /// Mean colours of a grid over what the network sees, row by row.
     pub(crate) cells: [[f64; 3]; 16],
 }

@@ -16,17 +16,21 @@ const LEVELS: f64 = 0.8;
 fn the_model_is_the_one_that_the_reference_was_asked_with() {
     for (file, expected) in golden().model.files {
         let bytes = std::fs::read(repository().join("model").join(&file)).unwrap();
-        let found = Sha256::digest(&bytes)
-            .iter()
-            .fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            });
         assert_eq!(
-            found, expected,
+            sha256(&bytes),
+            expected,
             "model/{file} has changed: run tools/golden"
         );
     }
+}
+
+/// In hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[test]
@@ -76,6 +80,9 @@ pub(crate) fn difference(one: &[f64], other: &[f64]) -> f64 {
         .fold(0.0, f64::max)
 }
 
+/// Pillow rounds the place where a shrunk image ends to single precision; a seventh of this one is no such number.
+const NOT_BIT_BY_BIT: [&str; 1] = ["png-size-4000x3000.png"];
+
 /// Whatever the network makes of it: each part of the picture has its colour where the reference has it.
 #[test]
 fn pixels_are_the_references() {
@@ -83,6 +90,7 @@ fn pixels_are_the_references() {
     let side = usize::try_from(golden.model.size).unwrap();
     let mut wrong = Vec::new();
     let mut largest = 0.0_f64;
+    let mut others = Vec::new();
     for image in &golden.images {
         let pixels = match vision::pixels(&corpus::read(&image.file), side) {
             Ok(pixels) => pixels,
@@ -92,6 +100,9 @@ fn pixels_are_the_references() {
             }
         };
         assert_eq!(pixels.len(), side * side * 3);
+        if !sha256(&pixels).starts_with(&image.pixels) {
+            others.push(image.file.clone());
+        }
         let worst = cells(&pixels, side)
             .iter()
             .zip(&image.cells)
@@ -112,6 +123,7 @@ fn pixels_are_the_references() {
         wrong.len(),
         wrong.join("\n")
     );
+    assert_eq!(others, NOT_BIT_BY_BIT, "not the reference's pixels");
 }
 
 fn cells(pixels: &[u8], side: usize) -> [[f64; 3]; 16] {
@@ -130,8 +142,10 @@ fn cells(pixels: &[u8], side: usize) -> [[f64; 3]; 16] {
 #[test]
 fn what_is_no_good_is_refused() {
     let mut wrong = Vec::new();
-    for refused in golden().refused {
-        let result = vision::pixels(&corpus::read(&refused.file), 160);
+    let golden = golden();
+    let side = usize::try_from(golden.model.size).unwrap();
+    for refused in golden.refused {
+        let result = vision::pixels(&corpus::read(&refused.file), side);
         let outcome = Outcome::from(&result);
         if outcome != refused.error {
             let error = result.err().map(|error| error.to_string());

@@ -8,6 +8,9 @@ use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::corpus::{Outcome, read};
 
+#[path = "deceitful.rs"]
+mod deceitful;
+
 /// What is made.
 pub(crate) struct Large {
     pub(crate) name: String,
@@ -31,6 +34,7 @@ pub(crate) fn all() -> impl Iterator<Item = Large> {
         .chain(pngs())
         .chain(png_chunks())
         .chain(webps())
+        .chain(deceitful::all())
         .map(|make| make())
 }
 
@@ -191,9 +195,20 @@ fn scans(width: u16, height: u16, count: usize) -> Vec<u8> {
     let blocks = usize::from(width).div_ceil(8) * usize::from(height).div_ceil(8);
     bytes.extend_from_slice(b"\xFF\xDA\0\x08\x01\x01\0\0\0\0");
     bytes.resize(bytes.len() + blocks.div_ceil(8), 0);
+    let scan = scan_of_nothing(width, height);
+    for _ in 0..count {
+        bytes.extend_from_slice(&scan);
+    }
+    bytes.extend_from_slice(b"\xFF\xD9");
+    bytes
+}
+
+/// A scan of a grey progressive JPEG in which no block has anything. Its table has one code, of one bit: the
+/// longest run of such blocks, of which fourteen bits say the length.
+fn scan_of_nothing(width: u16, height: u16) -> Vec<u8> {
+    let blocks = usize::from(width).div_ceil(8) * usize::from(height).div_ceil(8);
     let mut bits = Bits::default();
     for _ in 0..blocks.div_ceil(32_767) {
-        // The code, then fourteen ones.
         bits.push_high_first(0, 1);
         bits.push_high_first(0x3FFF, 14);
     }
@@ -204,11 +219,7 @@ fn scans(width: u16, height: u16, count: usize) -> Vec<u8> {
             scan.push(0);
         }
     }
-    for _ in 0..count {
-        bytes.extend_from_slice(&scan);
-    }
-    bytes.extend_from_slice(b"\xFF\xD9");
-    bytes
+    scan
 }
 
 /// Colour types and interlacing as IHDR has them.

@@ -11,17 +11,11 @@ use std::time::Duration;
 use purrline::vision;
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::{Outcome, classifier};
+use crate::corpus::{Outcome, classifier, repository};
 use crate::mutator::Mutator;
 
 /// Says to a process of this binary that it is a worker.
 const WORKER: &str = "PURRLINE_TEST_WORKER";
-/// As template.yaml sets it for the function.
-const MALLOC: [(&str, &str); 3] = [
-    ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_MMAP_THRESHOLD_", "4194304"),
-    ("MALLOC_TRIM_THRESHOLD_", "8388608"),
-];
 /// Marks what it answers among what the test harness prints.
 const MARK: &str = "@@";
 /// After this long without an answer it hangs. Far above the limit of an answer: the machine may be busy.
@@ -71,7 +65,7 @@ impl Worker {
                 "--test-threads=1",
             ])
             .env(WORKER, "1")
-            .envs(MALLOC)
+            .envs(malloc())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -108,6 +102,19 @@ impl Worker {
             self.process.wait()
         ))
     }
+}
+
+/// How memory is managed: as template.yaml sets it for the function.
+fn malloc() -> Vec<(String, String)> {
+    let template = std::fs::read_to_string(repository().join("template.yaml")).unwrap();
+    let settings: Vec<_> = template
+        .lines()
+        .filter_map(|line| line.trim().split_once(": "))
+        .filter(|(name, _)| name.starts_with("MALLOC_"))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+        .collect();
+    assert!(!settings.is_empty());
+    settings
 }
 
 impl Drop for Worker {
@@ -149,7 +156,7 @@ fn worker() {
                     assert!((sum - 1.0).abs() < 1e-4, "the probabilities sum to {sum}");
                 })
             } else {
-                let side = 160;
+                let side = classifier.side();
                 vision::pixels(&bytes, side).map(|pixels| assert_eq!(pixels.len(), side * side * 3))
             }
         }));
