@@ -21,7 +21,7 @@ const MAX_SCANS: usize = 100;
 
 /// Decodes what a model of that side looks at, and how it must be turned.
 pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
-    let trust = DecodeLimits {
+    let decoder_limits = DecodeLimits {
         // Checked below, for an answer of their own.
         max_width: usize::MAX,
         max_height: usize::MAX,
@@ -29,7 +29,8 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
         max_scans: MAX_SCANS,
         max_memory: None,
     };
-    let mut decoder = Decoder::new_with_limits(bytes, trust).map_err(ImageError::broken)?;
+    let mut decoder =
+        Decoder::new_with_limits(bytes, decoder_limits).map_err(ImageError::broken)?;
     let header = decoder.header();
     let (width, height) = limits::check_pixels(header.width.into(), header.height.into())?;
     if header.precision != 8 || header.is_lossless || decoder.is_arithmetic() {

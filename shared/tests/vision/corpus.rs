@@ -28,8 +28,6 @@ pub(crate) struct Image {
     pub(crate) probabilities: [f64; 12],
     /// The start of the SHA-256 of what the network sees.
     pub(crate) pixels: String,
-    /// Mean colours of a grid over what the network sees, row by row.
-    pub(crate) cells: [[f64; 3]; 16],
 }
 
 #[derive(Deserialize)]

@@ -11,8 +11,8 @@ use crate::worker::{Order, Report, Worker};
 pub(crate) const LIMIT_KIB: u64 = 100_000_000 / 1024;
 /// 116 MB, for a progressive JPEG.
 const PROGRESSIVE_LIMIT_KIB: u64 = 116_000_000 / 1024;
-/// Processor time.
-const TIME_LIMIT_MS: u64 = 2_000;
+/// Processor time of an answer. Wall-clock time would count what else the machine does.
+pub(crate) const TIME_LIMIT_MS: u64 = 2_000;
 
 #[test]
 fn memory_and_time_are_bounded() {
@@ -97,29 +97,25 @@ impl Trial {
     }
 
     fn finish(mut self) {
-        self.reports
-            .sort_by_key(|(_, report)| std::cmp::Reverse(report.peak_kib));
-        println!("the most memory:");
-        for (name, report) in self.reports.iter().take(25) {
-            println!(
-                "  {:>6} KiB {:>5} ms  {:?}  {name}",
-                report.peak_kib, report.cpu_ms, report.outcome
-            );
-        }
-        self.reports
-            .sort_by_key(|(_, report)| std::cmp::Reverse(report.cpu_ms));
-        println!("the most time:");
-        for (name, report) in self.reports.iter().take(10) {
-            println!(
-                "  {:>6} KiB {:>5} ms  {:?}  {name}",
-                report.peak_kib, report.cpu_ms, report.outcome
-            );
-        }
+        self.show("the most memory", |report| report.peak_kib);
+        self.show("the most time", |report| report.cpu_ms);
         assert!(
             self.wrong.is_empty(),
             "{} are wrong:\n{}",
             self.wrong.len(),
             self.wrong.join("\n")
         );
+    }
+
+    fn show(&mut self, title: &str, most: impl Fn(&Report) -> u64) {
+        self.reports
+            .sort_by_key(|(_, report)| std::cmp::Reverse(most(report)));
+        println!("{title}:");
+        for (name, report) in self.reports.iter().take(15) {
+            println!(
+                "  {:>6} KiB {:>5} ms  {:?}  {name}",
+                report.peak_kib, report.cpu_ms, report.outcome
+            );
+        }
     }
 }

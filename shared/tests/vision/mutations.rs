@@ -3,7 +3,7 @@
 //! For longer runs, and to repeat one: see [`COUNT`], [`SEED`] and [`FIRST`]. For example
 //!
 //! ```sh
-//! PURRLINE_MUTANTS=1000000 PURRLINE_MUTANTS_SEED=7 cargo test --profile local -p purrline --features vision --test vision mutants -- --nocapture
+//! PURRLINE_MUTANTS=1000000 PURRLINE_MUTANTS_SEED=7 ./dev test mutants -- --nocapture
 //! ```
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::corpus::Outcome;
-use crate::memory::LIMIT_KIB;
+use crate::memory::{LIMIT_KIB, TIME_LIMIT_MS};
 use crate::mutator::Mutator;
 use crate::worker::{Order, Report, Worker};
 
@@ -22,8 +22,6 @@ const COUNT: &str = "PURRLINE_MUTANTS";
 const SEED: &str = "PURRLINE_MUTANTS_SEED";
 /// The number of the first.
 const FIRST: &str = "PURRLINE_MUTANTS_FIRST";
-/// Processor time of an answer. Wall-clock time would count what else the machine does.
-const TIME_LIMIT_MS: u64 = 2_000;
 /// One in so many goes through the network; the others are only decoded and resized.
 const CLASSIFIED: u64 = 100;
 

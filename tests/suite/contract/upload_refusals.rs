@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::presigning::PresigningConfig;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -153,21 +152,7 @@ async fn a_url_changed_or_used_otherwise_is_refused() {
 async fn an_expired_url_is_refused() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    let endpoints = world.endpoints();
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(&endpoints.bucket)
-        .force_path_style(true)
-        .region(Region::new(endpoints.region.clone()))
-        .credentials_provider(Credentials::new(
-            purrline_local::ACCESS_KEY,
-            purrline_local::SECRET_KEY,
-            None,
-            None,
-            "test",
-        ))
-        .build();
-    let client = aws_sdk_s3::Client::from_conf(config);
+    let client = world.s3();
     for (ago, status) in [(901, 403), (60, 200)] {
         let presigning = PresigningConfig::builder()
             .start_time(SystemTime::now() - Duration::from_secs(ago))

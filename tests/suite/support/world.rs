@@ -96,6 +96,21 @@ impl World {
         User::new("", None, self.url(), self.http.clone())
     }
 
+    /// A client of the stack's buckets, as who may do anything there.
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+        use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
+        let (key, secret) = (purrline_local::ACCESS_KEY, purrline_local::SECRET_KEY);
+        let endpoints = self.endpoints();
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(&endpoints.bucket)
+            .force_path_style(true)
+            .region(Region::new(endpoints.region.clone()))
+            .credentials_provider(Credentials::new(key, secret, None, None, "test"))
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
     /// Waits until every queue is empty and nothing runs. On a shared stack other tests' requests
     /// count too: wait for what is expected there, with [`super::eventually`], where that says enough.
     pub(crate) async fn drained(&self) {

@@ -3,8 +3,8 @@
 //! tract runs each convolution as one product of matrices, and lays the features of an image out by channel. Here,
 //! the channels of a pixel lie together instead, so that each step works on many channels at once (`matrix`,
 //! `direct`), and most convolutions need fewer multiplications (`winograd`). What follows a convolution is done
-//! before its result leaves the processor. All of it takes about half of tract's time, with the instructions that
-//! the processor has: AVX-512, AVX2 or NEON.
+//! before its result leaves the processor. All of it uses the instructions that the processor has:
+//! AVX-512, AVX2 or NEON.
 //!
 //! Everything else in the network stays tract's. So does a convolution of a kind that isn't handled here.
 
