@@ -1,6 +1,7 @@
 //! What `api.md` promises, status by status, header by header, limit by limit.
 
 mod access;
+mod blocks;
 mod bodies;
 mod classify;
 mod classify_memory;
@@ -18,6 +19,7 @@ mod post_changes;
 mod posts;
 mod roles;
 mod routes;
+mod saves;
 mod shapes;
 mod tags;
 mod tokens;
