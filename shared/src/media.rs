@@ -14,12 +14,13 @@ use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-use crate::domain::{ContentType, ImageKey, Timestamp, UploadSize};
+use crate::domain::{ContentType, ImageKey, Timestamp, UploadSize, UserId};
 use crate::env::{self, BadSetting};
 
 /// How long a presigned PUT is good.
@@ -241,6 +242,43 @@ impl Media {
         }
     }
 }
+
+impl Media {
+    /// Deletes everything that a user uploaded. The role needs `s3:ListBucket` and `s3:DeleteObject`.
+    pub async fn erase(&self, owner: &UserId) -> Result<(), Error> {
+        loop {
+            let list = self.client.list_objects_v2().bucket(&self.bucket);
+            let found = list
+                .prefix(ImageKey::prefix(owner))
+                .send()
+                .await
+                .map_err(Error::new)?;
+            let ids = found.contents().iter().filter_map(Object::key);
+            let ids = ids.map(|key| ObjectIdentifier::builder().key(key).build());
+            let ids = ids.collect::<Result<Vec<_>, _>>().map_err(Error::new)?;
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let delete = Delete::builder().set_objects(Some(ids)).quiet(true).build();
+            let deleted = self
+                .client
+                .delete_objects()
+                .bucket(&self.bucket)
+                .delete(delete.map_err(Error::new)?)
+                .send()
+                .await
+                .map_err(Error::new)?;
+            if !deleted.errors().is_empty() {
+                return Err(Error::new(NotDeleted(deleted.errors().len())));
+            }
+        }
+    }
+}
+
+/// Objects were left.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} objects were not deleted")]
+struct NotDeleted(usize);
 
 /// A body of that many bytes, in one piece of memory: it may be large, and a function's memory small.
 async fn collect(mut body: ByteStream, size: u64) -> Result<Vec<u8>, Error> {

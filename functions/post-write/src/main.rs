@@ -97,7 +97,11 @@ async fn create(
     }
     let usable = checks::usable(&app.hand_over.media, &me, &content, &[]);
     let (draft, profile) = futures::join!(usable, app.store.profile(&me));
-    let (draft, author) = (draft?.into_draft()?, Author::of(&me, profile?.as_ref()));
+    let (draft, profile) = (draft?.into_draft()?, profile?);
+    if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
+        return Err(Problem::forbidden("This account was withdrawn."));
+    }
+    let author = Author::of(&me, profile.as_ref());
     loop {
         let post = Post {
             id: PostId(app.ids.mint()),

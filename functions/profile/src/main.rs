@@ -28,17 +28,22 @@ async fn main() -> Result<(), http::Error> {
 }
 
 async fn me(State(store): State<App>, Caller(me): Caller) -> Result<Json<UserView>, Problem> {
-    Ok(Json(store.sign_in(&me).await?.view(false)))
+    let profile = store.sign_in(&me).await?;
+    if profile.withdrawn {
+        return Err(Problem::not_found("This account was withdrawn."));
+    }
+    Ok(Json(profile.view(false)))
 }
 
 async fn user(
-    State(store): State<App>,
+    state: State<App>,
     Caller(me): Caller,
     Path(id): Path<UserId>,
 ) -> Result<Json<UserView>, Problem> {
     if id == me {
-        return Ok(Json(store.sign_in(&me).await?.view(false)));
+        return self::me(state, Caller(me)).await;
     }
+    let State(store) = state;
     let (shown, followed) = futures::try_join!(
         store.shown(&me, std::slice::from_ref(&id)),
         store.followed(&me, std::slice::from_ref(&id))

@@ -1,11 +1,16 @@
-//! The schedule's function: hands over again what a crash left undone.
+//! The schedule's function: hands over again what a crash left undone, and erases what those left who
+//! left.
+
+mod erase;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use purrline::cache::{self, Cache};
 use purrline::domain::{PostId, Timestamp};
 use purrline::hand_over::{self, HandOver};
+use purrline::media;
 use purrline::store::{self, Store};
 use purrline::{aws, consumer, env, log};
 
@@ -18,8 +23,11 @@ const AT_ONCE: usize = 16;
 
 struct Sweep {
     store: Store,
+    cache: Cache,
     hand_over: HandOver,
     overdue_after: i64,
+    /// How long after a withdrawal the last pass over what is left may begin, in seconds.
+    settled_after: i64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +36,11 @@ enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     HandOver(#[from] hand_over::Error),
-    #[error("{0} posts were not handed over")]
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    #[error(transparent)]
+    Media(#[from] media::Error),
+    #[error("{0} posts were not handed over, or accounts not erased")]
     Incomplete(usize),
 }
 
@@ -39,7 +51,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let sweep = Sweep {
         store: Store::from_env(&config)?,
         hand_over: HandOver::from_env(&config)?,
+        cache: Cache::from_env()?,
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
+        settled_after: env::seconds("ERASURE_SECONDS", 300)?,
     };
     consumer::run_scheduled(|within| sweep.run(within)).await
 }
@@ -74,6 +88,7 @@ impl Sweep {
                 }
             }
         }
+        failed += self.erase_leavers(start, within).await?;
         tracing::info!(found = seen.len(), failed, "sweep");
         if failed == 0 {
             Ok(())

@@ -307,6 +307,20 @@ impl Cache {
         self.send::<i64>(del).await.map(|_| ())
     }
 
+    /// Forgets all that is kept for a user, who has been erased in the store.
+    pub async fn forget_user(&self, user: &UserId) -> Result<(), Error> {
+        self.count_trip();
+        let mut del = cmd("DEL");
+        del.arg(liked_key(user));
+        let users = HashSet::from([user.clone()]);
+        futures::try_join!(
+            self.send::<i64>(del),
+            self.forget_author(user),
+            self.forget_feeds(&users)
+        )?;
+        Ok(())
+    }
+
     /// Forgets the counts of these posts and what is known of these likes, after they were changed in
     /// the store.
     pub async fn forget_likes(&self, likes: &HashSet<Like>) -> Result<(), Error> {

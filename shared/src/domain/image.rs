@@ -88,7 +88,7 @@ impl ImageKey {
     /// A new key for an upload of this user's.
     pub fn mint(owner: &UserId, kind: ContentType) -> Self {
         let name = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
-        let key = format!("uploads/{owner}/{name}.{}", kind.extension());
+        let key = format!("{}{name}.{}", Self::prefix(owner), kind.extension());
         Self {
             key,
             owner: owner.clone(),
@@ -126,6 +126,11 @@ impl ImageKey {
             .ok()
             .filter(|key| key.owner() == user)
             .ok_or(NOT_UPLOADED)
+    }
+
+    /// What the keys of all of a user's uploads begin with, and no others.
+    pub fn prefix(owner: &UserId) -> String {
+        format!("uploads/{owner}/")
     }
 
     /// Whose upload it is.

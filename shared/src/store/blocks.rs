@@ -8,7 +8,6 @@ use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
-use super::edges::met_another_write;
 use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
@@ -173,20 +172,5 @@ impl Store {
             .condition_expression("attribute_not_exists(#other)")
             .expression_attribute_names("#other", other);
         Ok(write.delete(delete.build().map_err(Error::broken)?).build())
-    }
-
-    /// Whether these writes were done, all of them; none if others wrote the same items.
-    async fn written_together(&self, writes: Vec<TransactWriteItem>) -> Result<bool, Error> {
-        let sent = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(writes))
-            .send()
-            .await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(error) if met_another_write(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
     }
 }

@@ -12,14 +12,14 @@ use std::hash::Hash;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
 use super::item::{Item, Read, n};
 use super::{CONFLICT_TRIES, Error, Store, Tables, back_off};
 use crate::domain::{Change, Edge, Outcome, Timestamp, Version, last_words};
 
 /// How many writes one transaction takes.
-const TRANSACTION: usize = 100;
+pub(super) const TRANSACTION: usize = 100;
 /// How long the tombstone of an undone edge stays: longer than any message can rest in a queue and
 /// then in its dead-letter queue (14 days each at most).
 const TOMBSTONE_DAYS: i64 = 30;
@@ -29,6 +29,8 @@ const TOMBSTONE_DAYS: i64 = 30;
 pub(super) struct Row<'a> {
     pub(super) table: &'a str,
     pub(super) key: Item,
+    /// What else it says, always.
+    pub(super) says: Item,
 }
 
 /// A counter: an attribute of a row.
@@ -107,6 +109,40 @@ enum Guard {
     None,
 }
 
+type Condition = (
+    Option<String>,
+    Option<HashMap<String, String>>,
+    Option<HashMap<String, AttributeValue>>,
+);
+
+impl Guard {
+    /// An expression, and the names and values in it.
+    fn condition(self) -> Condition {
+        let names = || {
+            Some(HashMap::from([(
+                "#version".to_owned(),
+                "version".to_owned(),
+            )]))
+        };
+        match self {
+            Self::None => (None, None, None),
+            Self::AsRead(None) => (
+                Some("attribute_not_exists(#version)".to_owned()),
+                names(),
+                None,
+            ),
+            Self::AsRead(Some(known)) => (
+                Some("#version = :known".to_owned()),
+                names(),
+                Some(HashMap::from([(
+                    ":known".to_owned(),
+                    n(known.version.micros()),
+                )])),
+            ),
+        }
+    }
+}
+
 /// A kind of edge.
 pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     /// What many edges have in common: written together, they move its counter once.
@@ -119,11 +155,11 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>>;
     /// Which edge a row read from the table is.
     fn of(row: &Item) -> Result<Self, Error>;
-    /// Those of these edges that may not come to be. Asked after the edges were read, so that whoever
-    /// forbids one and writes it in the same transaction is either seen here or makes ours fail.
+    /// Those of these words that are void. Asked after the edges were read, so that whoever voids a word
+    /// and writes its edge in the same transaction is either seen here or makes ours fail.
     fn refused(
         store: &Store,
-        edges: &[Self],
+        words: &[(Self, Change)],
     ) -> impl Future<Output = Result<HashSet<Self>, Error>> + Send;
 }
 
@@ -188,29 +224,17 @@ impl Store {
     async fn apply_chunk<K: EdgeKey>(&self, edges: &[(K, Change)]) -> Result<(), Error> {
         for tries in 0..CONFLICT_TRIES {
             let stored = self.stored_edges(edges.iter().map(|(key, _)| key)).await?;
-            let made: Vec<K> = edges
-                .iter()
-                .filter(|(_, change)| change.active)
-                .map(|(key, _)| key.clone())
-                .collect();
-            let refused = K::refused(self, &made).await?;
-            let allowed = |(key, change): &&(K, Change)| !(change.active && refused.contains(key));
+            let refused = K::refused(self, edges).await?;
+            let allowed = |(key, _): &&(K, Change)| !refused.contains(key);
             let edges: Vec<(K, Change)> = edges.iter().filter(allowed).cloned().collect();
             let writes = self.writes(&edges, &stored)?;
             if writes.is_empty() {
                 return Ok(());
             }
-            match self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes))
-                .send()
-                .await
-            {
-                Ok(_) => return Ok(()),
-                Err(error) if met_another_write(&error) => back_off(tries).await,
-                Err(error) => return Err(error.into()),
+            if self.written_together(writes).await? {
+                return Ok(());
             }
+            back_off(tries).await;
         }
         Err(Error::Unavailable(
             "others kept writing the same edges".to_owned(),
@@ -242,7 +266,7 @@ impl Store {
         stored: &HashMap<K, Edge>,
     ) -> Result<Vec<TransactWriteItem>, Error> {
         let mut writes = Vec::new();
-        let mut tallies: HashMap<String, Tally> = HashMap::new();
+        let mut tallies = Tallies::default();
         for (key, change) in edges {
             let known = stored.get(key).copied();
             let Outcome::Becomes { edge, delta } = Edge::after(known, *change) else {
@@ -253,19 +277,96 @@ impl Store {
             for (row, guard) in key.rows(&self.tables).into_iter().zip(guards) {
                 writes.push(put_edge(row, edge, guard)?);
             }
-            for counter in key.counters(&self.tables) {
-                let name = counter.name;
-                let id = counter.id.clone();
-                let tally = tallies
-                    .entry(id)
-                    .or_insert_with(|| Tally::of(counter, 0, edge.version.timestamp()));
-                *tally.sums.entry(name).or_default() += delta;
-            }
+            tallies.add(key.counters(&self.tables), delta, &edge);
         }
-        for tally in tallies.into_values() {
-            writes.extend(tally.write()?);
-        }
+        writes.extend(tallies.writes()?);
         Ok(writes)
+    }
+}
+
+impl Store {
+    /// Takes these edges away without a trace, and keeps every counter equal to its edges. Answers those
+    /// that were there.
+    pub(super) async fn erase<K: EdgeKey>(&self, edges: Vec<K>) -> Result<Vec<K>, Error> {
+        let word = Change {
+            active: false,
+            version: Version::now(),
+        };
+        let words = edges.into_iter().map(|key| (key, word)).collect();
+        let mut erased = Vec::new();
+        for chunk in self.fit_transactions::<K>(words) {
+            let keys: Vec<K> = chunk.into_iter().map(|(key, _)| key).collect();
+            erased.extend(self.erase_chunk(&keys).await?);
+        }
+        Ok(erased)
+    }
+
+    async fn erase_chunk<K: EdgeKey>(&self, keys: &[K]) -> Result<Vec<K>, Error> {
+        for tries in 0..CONFLICT_TRIES {
+            let stored = self.stored_edges(keys.iter()).await?;
+            let mut writes = Vec::new();
+            let mut tallies = Tallies::default();
+            for (key, edge) in &stored {
+                let guards = std::iter::once(Guard::AsRead(Some(*edge)))
+                    .chain(std::iter::repeat(Guard::None));
+                for (row, guard) in key.rows(&self.tables).into_iter().zip(guards) {
+                    writes.push(delete_edge(row, guard)?);
+                }
+                tallies.add(key.counters(&self.tables), -i64::from(edge.active), edge);
+            }
+            writes.extend(tallies.writes()?);
+            if writes.is_empty() || self.written_together(writes).await? {
+                return Ok(stored.into_keys().collect());
+            }
+            back_off(tries).await;
+        }
+        Err(Error::Unavailable(
+            "others kept writing the same edges".to_owned(),
+        ))
+    }
+
+    /// Whether these writes were done, all of them; none if others wrote the same items.
+    pub(super) async fn written_together(
+        &self,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<bool, Error> {
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(error) if met_another_write(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What is added to each counter by some edges.
+#[derive(Debug, Default)]
+struct Tallies<'a>(HashMap<String, Tally<'a>>);
+
+impl<'a> Tallies<'a> {
+    fn add(&mut self, counters: Vec<Counter<'a>>, delta: i64, edge: &Edge) {
+        for counter in counters {
+            let (id, name) = (counter.id.clone(), counter.name);
+            let tally = self
+                .0
+                .entry(id)
+                .or_insert_with(|| Tally::of(counter, 0, edge.version.timestamp()));
+            *tally.sums.entry(name).or_default() += delta;
+        }
+    }
+
+    fn writes(self) -> Result<Vec<TransactWriteItem>, Error> {
+        let writes = self.0.into_values().map(Tally::write);
+        Ok(writes
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 }
 
@@ -303,6 +404,7 @@ pub(super) fn read_edge(row: &Item) -> Result<Edge, Error> {
 /// A tombstone has no `since`, so that it is in no list.
 fn put_edge(row: Row, edge: Edge, guard: Guard) -> Result<TransactWriteItem, Error> {
     let mut attributes = row.key;
+    attributes.extend(row.says);
     attributes.insert("active".to_owned(), AttributeValue::Bool(edge.active));
     attributes.insert("version".to_owned(), n(edge.version.micros()));
     if edge.active {
@@ -314,17 +416,25 @@ fn put_edge(row: Row, edge: Edge, guard: Guard) -> Result<TransactWriteItem, Err
     let put = Put::builder()
         .table_name(row.table)
         .set_item(Some(attributes));
-    let put = match guard {
-        Guard::None => put,
-        Guard::AsRead(None) => put
-            .condition_expression("attribute_not_exists(#version)")
-            .expression_attribute_names("#version", "version"),
-        Guard::AsRead(Some(known)) => put
-            .condition_expression("#version = :known")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":known", n(known.version.micros())),
-    };
-    Ok(TransactWriteItem::builder()
-        .put(put.build().map_err(Error::broken)?)
-        .build())
+    let (condition, names, values) = guard.condition();
+    let put = put
+        .set_condition_expression(condition)
+        .set_expression_attribute_names(names)
+        .set_expression_attribute_values(values)
+        .build()
+        .map_err(Error::broken)?;
+    Ok(TransactWriteItem::builder().put(put).build())
+}
+
+fn delete_edge(row: Row, guard: Guard) -> Result<TransactWriteItem, Error> {
+    let (condition, names, values) = guard.condition();
+    let delete = Delete::builder()
+        .table_name(row.table)
+        .set_key(Some(row.key))
+        .set_condition_expression(condition)
+        .set_expression_attribute_names(names)
+        .set_expression_attribute_values(values)
+        .build()
+        .map_err(Error::broken)?;
+    Ok(TransactWriteItem::builder().delete(delete).build())
 }

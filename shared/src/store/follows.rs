@@ -52,6 +52,7 @@ impl EdgeKey for Follow {
         let row = |list, of, user| Row {
             table: tables.follows.as_str(),
             key: key(list, of, user),
+            says: Item::new(),
         };
         vec![
             row(FollowList::Followers, &self.followee, &self.follower),
@@ -64,6 +65,7 @@ impl EdgeKey for Follow {
             let row = Row {
                 table: tables.users.as_str(),
                 key: item([("id", s(id))]),
+                says: Item::new(),
             };
             Counter {
                 id: id.to_string(),
@@ -89,9 +91,26 @@ impl EdgeKey for Follow {
         })
     }
 
-    /// Nobody comes to follow somebody whom they block, or who blocks them.
-    async fn refused(store: &Store, follows: &[Self]) -> Result<HashSet<Self>, Error> {
-        store.blocked_follows(follows).await
+    /// Nobody comes to follow somebody whom they block, or who blocks them; and what somebody said who has
+    /// left since is void.
+    async fn refused(store: &Store, words: &[(Self, Change)]) -> Result<HashSet<Self>, Error> {
+        let made: Vec<Self> = words
+            .iter()
+            .filter(|(_, change)| change.active)
+            .map(|(follow, _)| follow.clone())
+            .collect();
+        let ends =
+            |(follow, _): &(Self, Change)| [follow.follower.clone(), follow.followee.clone()];
+        let ends: HashSet<UserId> = words.iter().flat_map(ends).collect();
+        let (mut refused, left) = futures::try_join!(
+            store.blocked_follows(&made),
+            store.left(ends.into_iter().collect())
+        )?;
+        let void = |(follow, change): &&(Self, Change)| {
+            left.voids(&follow.follower, *change) || left.voids(&follow.followee, *change)
+        };
+        refused.extend(words.iter().filter(void).map(|(follow, _)| follow.clone()));
+        Ok(refused)
     }
 }
 
@@ -202,5 +221,33 @@ impl Store {
             entry: "user",
         };
         self.latest(list, after, most).await
+    }
+
+    /// Erases one of the two lists of a user who has left, from after a position on. Answers where to go
+    /// on.
+    pub async fn erase_follows(
+        &self,
+        list: FollowList,
+        of: &UserId,
+        after: Option<UserId>,
+    ) -> Result<Option<UserId>, Error> {
+        let start = after.map(|after| key(list, of, &after));
+        let rows = self
+            .part(&self.tables.follows, ("list", list.of(of)), start)
+            .await?;
+        let others = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
+        let end = others.last().cloned();
+        let follow = |other: UserId| match list {
+            FollowList::Followers => Follow {
+                follower: other,
+                followee: of.clone(),
+            },
+            FollowList::Following => Follow {
+                follower: of.clone(),
+                followee: other,
+            },
+        };
+        self.erase(others.into_iter().map(follow).collect()).await?;
+        Ok(end)
     }
 }

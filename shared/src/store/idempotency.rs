@@ -42,13 +42,13 @@ pub enum Known {
 }
 
 impl Once {
-    fn item_key(&self) -> String {
-        format!("{}#{}", self.caller, self.key.as_str())
+    fn item_key(&self) -> Item {
+        item([("user", s(&self.caller)), ("key", s(self.key.as_str()))])
     }
 
     fn record(&self, answer: &Answer) -> Item {
-        let mut record = item([
-            ("key", s(self.item_key())),
+        let mut record = self.item_key();
+        record.extend(item([
             ("fingerprint", s(&self.fingerprint)),
             ("status", n(answer.status)),
             ("body", s(&answer.body)),
@@ -56,7 +56,7 @@ impl Once {
                 "expires_at",
                 n(Timestamp::now().plus_seconds(HOURS * 60 * 60).seconds()),
             ),
-        ]);
+        ]));
         if let Some(location) = &answer.location {
             record.insert("location".to_owned(), s(location));
         }
@@ -85,7 +85,7 @@ impl Store {
             .client
             .get_item()
             .table_name(&self.tables.idempotency)
-            .key("key", s(once.item_key()))
+            .set_key(Some(once.item_key()))
             .consistent_read(true)
             .send()
             .await?;

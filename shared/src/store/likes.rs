@@ -5,8 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::edges::{Counter, EdgeKey, Row};
 use super::item::{Item, Read, item, s};
 use super::latest::Latest;
+use super::leaving::PART;
 use super::{Error, Store, Tables};
 use crate::domain::{Change, Like, PostCounts, PostId, Reason, Since, UserId};
+use crate::full_page::Stretch;
 
 /// The row of a post's likes that holds their count; no user's id has a `#`.
 const COUNT: &str = "#count";
@@ -26,6 +28,8 @@ impl EdgeKey for Like {
         vec![Row {
             table: &tables.likes,
             key: key(self.post, self.user.as_str()),
+            // What the index `liker` goes by; the count's row is not in it.
+            says: item([("liker", s(&self.user))]),
         }]
     }
 
@@ -33,6 +37,7 @@ impl EdgeKey for Like {
         let row = Row {
             table: &tables.likes,
             key: key(self.post, COUNT),
+            says: Item::new(),
         };
         vec![Counter {
             id: self.post.to_string(),
@@ -49,9 +54,16 @@ impl EdgeKey for Like {
         })
     }
 
-    /// None: whoever applies likes has asked whether there are such posts.
-    async fn refused(_: &Store, _: &[Self]) -> Result<HashSet<Self>, Error> {
-        Ok(HashSet::new())
+    /// What somebody said who has left since is void.
+    async fn refused(store: &Store, words: &[(Self, Change)]) -> Result<HashSet<Self>, Error> {
+        let users: HashSet<UserId> = words.iter().map(|(like, _)| like.user.clone()).collect();
+        let left = store.left(users.into_iter().collect()).await?;
+        let void = |(like, change): &&(Self, Change)| left.voids(&like.user, *change);
+        Ok(words
+            .iter()
+            .filter(void)
+            .map(|(like, _)| like.clone())
+            .collect())
     }
 }
 
@@ -115,5 +127,35 @@ impl Store {
             .filter(|row| row.flag("active"))
             .map(post)
             .collect()
+    }
+
+    /// Erases likes of a user who has left, from after a position on. Answers them, and where to go on.
+    pub async fn erase_likes(
+        &self,
+        of: &UserId,
+        after: Option<PostId>,
+    ) -> Result<Stretch<Like, PostId>, Error> {
+        let start = after.map(|post| {
+            let mut start = key(post, of.as_str());
+            start.insert("liker".to_owned(), s(of));
+            start
+        });
+        let output = self
+            .client
+            .query()
+            .table_name(&self.tables.likes)
+            .index_name("liker")
+            .key_condition_expression("liker = :user")
+            .expression_attribute_values(":user", s(of))
+            .set_exclusive_start_key(start)
+            .limit(PART)
+            .send()
+            .await?;
+        let likes = output.items().iter().map(Like::of);
+        let likes = likes.collect::<Result<Vec<_>, _>>()?;
+        Ok(Stretch {
+            end: likes.last().map(|like| like.post),
+            items: self.erase(likes).await?,
+        })
     }
 }

@@ -16,7 +16,10 @@
 //! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
 //! | Saves | `user`, `post` | whether a user saved a post |
 //! | Saves, index `latest` | `user`, `since` | what a user saved, latest first |
-//! | Idempotency | `key` = `<user>#<key>` | the answer given to a key (24 hours) |
+//! | Likes, index `liker` | `liker`, `post` | what a user likes, to be erased |
+//! | Users, index `leaving` | `leaving`, `erase_at` | users who left and are to be erased (sparse) |
+//! | Users | `id` = `left#<hash>` | when a user left who is erased (30 days) |
+//! | Idempotency | `user`, `key` | the answer given to a key (24 hours) |
 //!
 //! Every read that decides something is strongly consistent (all indexes named `latest` are local
 //! ones for that reason). No request scans. Whatever must hold together is one transaction.
@@ -27,6 +30,7 @@ mod follows;
 mod idempotency;
 mod item;
 mod latest;
+mod leaving;
 mod likes;
 mod outbox;
 mod posts;

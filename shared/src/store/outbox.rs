@@ -124,7 +124,11 @@ impl Store {
             .update_item()
             .table_name(&self.tables.posts)
             .key("id", s(mark.post))
-            .update_expression("SET fanned_out = :yes REMOVE #outbox, due_at, chunks, sent_again")
+            .update_expression(format!(
+                "SET fanned_out = :yes REMOVE #outbox, due_at, chunks, sent_again{}",
+                // A deleted post's tombstone is nobody's.
+                if mark.deleted { ", author" } else { "" }
+            ))
             .condition_expression("rev = :rev")
             .expression_attribute_names("#outbox", "outbox")
             .expression_attribute_values(":yes", AttributeValue::Bool(true))
@@ -181,7 +185,7 @@ fn lost(error: Option<&UpdateItemError>) -> bool {
 }
 
 /// Whether a conditional write's condition held.
-fn held<R: std::fmt::Debug>(
+pub(super) fn held<R: std::fmt::Debug>(
     sent: Result<(), aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>>,
 ) -> Result<bool, Error> {
     match sent {

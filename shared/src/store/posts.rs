@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
-use super::edges::{Counter, Row, Tally, met_another_write};
+use super::edges::{Counter, Row, TRANSACTION, Tally, met_another_write};
 use super::idempotency::{Answer, Known, Once};
 use super::item::{Item, Read, item, list, n, s};
 use super::outbox::shard;
@@ -20,6 +20,7 @@ use super::{CONFLICT_TRIES, Error, Store, back_off};
 use crate::domain::{
     CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Timestamp, UserId,
 };
+use crate::full_page::Stretch;
 
 /// How long the tombstone of a deleted post stays.
 const TOMBSTONE_DAYS: i64 = 30;
@@ -217,6 +218,7 @@ impl Store {
         let row = Row {
             table: &self.tables.users,
             key: item([("id", s(author))]),
+            says: Item::new(),
         };
         let counter = Counter {
             id: author.to_string(),
@@ -401,23 +403,15 @@ impl Store {
             if author(&row)? != *caller {
                 return Err(PostError::NotAuthor);
             }
-            let writes = self.deletion(id, caller, rev, due)?;
-            match self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes))
-                .send()
-                .await
-            {
-                Ok(_) => {
-                    return Ok(Removed {
-                        rev: rev.saturating_add(1),
-                        before: false,
-                    });
-                }
-                Err(error) if met_another_write(&error) => back_off(tries).await,
-                Err(error) => return Err(Error::from(error).into()),
+            let mut writes = self.deletion(id, caller, rev, due)?;
+            writes.extend(self.count_posts(caller, -1)?);
+            if self.written_together(writes).await? {
+                return Ok(Removed {
+                    rev: rev.saturating_add(1),
+                    before: false,
+                });
             }
+            back_off(tries).await;
         }
         Err(Error::Unavailable("others kept changing the same post".to_owned()).into())
     }
@@ -455,10 +449,59 @@ impl Store {
             .map_err(Error::broken)?;
         let bury = TransactWriteItem::builder().update(bury).build();
         let unlist = TransactWriteItem::builder().delete(unlist).build();
-        Ok([bury, unlist]
-            .into_iter()
-            .chain(self.count_posts(by, -1)?)
-            .collect())
+        Ok(vec![bury, unlist])
+    }
+
+    /// Deletes posts of an author who has left: those after a position, at most so many. Answers them,
+    /// each to be handed over.
+    pub async fn erase_posts(
+        &self,
+        author: &UserId,
+        after: Option<PostId>,
+        most: usize,
+        due: Timestamp,
+    ) -> Result<Stretch<(PostId, Removed), PostId>, Error> {
+        let ids = self.posts_by(author, after, most).await?;
+        for tries in 0..CONFLICT_TRIES {
+            let rows = self
+                .batch_get(&self.tables.posts, post_keys(&ids), None)
+                .await?;
+            let mut removed = Vec::new();
+            let mut transactions = vec![(Vec::new(), 0)];
+            for row in rows.iter().filter(|row| !is_deleted(row)) {
+                let id = PostId::parse(row.text("id")?).map_err(Error::broken)?;
+                let rev = rev(row)?;
+                let writes = self.deletion(id, author, rev, due)?;
+                // Beside them there is the count's.
+                if let Some((last, _)) = transactions.last()
+                    && last.len() + writes.len() >= TRANSACTION
+                {
+                    transactions.push((Vec::new(), 0));
+                }
+                if let Some((last, count)) = transactions.last_mut() {
+                    last.extend(writes);
+                    *count += 1;
+                }
+                let rev = rev.saturating_add(1);
+                let before = false;
+                removed.push((id, Removed { rev, before }));
+            }
+            let mut done = true;
+            for (mut writes, count) in transactions {
+                writes.extend(self.count_posts(author, -count)?);
+                done &= writes.is_empty() || self.written_together(writes).await?;
+            }
+            if done {
+                return Ok(Stretch {
+                    items: removed,
+                    end: ids.last().copied().filter(|_| ids.len() == most),
+                });
+            }
+            back_off(tries).await;
+        }
+        Err(Error::Unavailable(
+            "the author's other writes kept coming first".to_owned(),
+        ))
     }
 }
 

@@ -48,7 +48,10 @@ async fn every_route_knows_who_may_do_what() {
     claims["exp"] = json!(1_700_000_000);
     let expired = owner.with_token(Some(&world.sign_in().sign(&claims).unwrap()));
     let image = owner.upload("image/jpeg", &image(JPEG)).await;
-    for (method, route, body) in routes::calls() {
+    // Who leaves can do nothing any more: another test's.
+    let calls = routes::calls()
+        .filter(|(method, route, _)| (method.as_str(), *route) != ("DELETE", "/v1/me"));
+    for (method, route, body) in calls {
         let body = body.map(|body| routes::with_image(body, &image));
         let post = owner.post_id("the owner's").await;
         let path = routes::path(route, &post, &owner.id);

@@ -189,10 +189,11 @@ async fn a_key_is_remembered_for_a_day() {
         .json();
     let client = Backstage::of(&world).await.tables;
     let table = world.table_name("IdempotencyTable").unwrap();
-    let key = AttributeValue::S(format!("{}#day", nabi.id));
+    let [user, key] = [nabi.id.as_str(), "day"].map(|part| AttributeValue::S(part.to_owned()));
     let found = client
         .get_item()
         .table_name(table)
+        .key("user", user.clone())
         .key("key", key.clone())
         .send()
         .await
@@ -213,7 +214,11 @@ async fn a_key_is_remembered_for_a_day() {
     );
 
     let over = AttributeValue::N((now - 1).to_string());
-    let update = client.update_item().table_name(table).key("key", key);
+    let update = client
+        .update_item()
+        .table_name(table)
+        .key("user", user)
+        .key("key", key);
     update
         .update_expression("SET expires_at = :over")
         .expression_attribute_values(":over", over)

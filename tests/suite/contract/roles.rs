@@ -71,6 +71,8 @@ fn needed(service: Service, operation: &str) -> Vec<String> {
         }
         (Service::Queues, "SendMessageBatch") => &["SendMessage"],
         (Service::Bucket, "HeadObject") => &["GetObject"],
+        (Service::Bucket, "DeleteObjects") => &["DeleteObject"],
+        (Service::Bucket, "ListObjects") => &["ListBucket"],
         (_, operation) => &[operation],
     };
     let prefix = match service {
@@ -170,17 +172,32 @@ async fn everything(world: &World) {
     // What a crash left unsent.
     world.pause_queue("FanOutQueue").await.unwrap();
     nabi.create("/v1/posts", &body).await.expect(201);
-    crate::faults::backstage::Backstage::of(world)
-        .await
-        .sweep()
-        .await;
+    let stage = crate::faults::backstage::Backstage::of(world).await;
+    stage.sweep().await;
     world.resume_queue("FanOutQueue").unwrap();
+    world.drained().await;
+    // Somebody leaves who has left something of everything.
+    fan.follow(&nabi).await;
+    fan.like(&kept).await;
+    fan.block(&other).await;
+    fan.create_once("/v1/posts", "bye", &json!({ "text": "bye" }))
+        .await
+        .expect(201);
+    fan.upload("image/png", b"x").await;
+    world.drained().await;
+    fan.delete("/v1/me").await.expect(202);
+    crate::support::eventually("they are erased", async || {
+        world.run_schedule("sweep").await.unwrap();
+        let seen = stage.item("UsersTable", "id", &fan.id).await;
+        seen.is_none().then_some(())
+    })
+    .await;
     world.drained().await;
 }
 
 #[tokio::test]
 async fn every_call_is_allowed_and_nothing_else() {
-    let world = World::own().await;
+    let world = World::with(World::options().parameter("ErasureSeconds", "1")).await;
     everything(&world).await;
     let template = template();
     let mut made: BTreeMap<String, BTreeSet<(Service, String)>> = BTreeMap::new();

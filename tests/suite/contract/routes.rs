@@ -72,7 +72,7 @@ pub(crate) const SIGNED_IN: &[Route] = &[
     },
     Route {
         path: "/v1/me",
-        methods: &[Method::GET],
+        methods: &[Method::GET, Method::DELETE],
     },
     Route {
         path: "/v1/me/saved",

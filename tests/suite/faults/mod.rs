@@ -8,6 +8,7 @@ mod deleted_is_gone;
 mod edges_exact;
 mod feed_rebuild;
 mod large_fan_out;
+mod leaving;
 mod lost_cache;
 mod outages;
 mod poison;

@@ -1,0 +1,43 @@
+//! `DELETE /v1/me`: the caller leaves. `sweep` erases what they left.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::delete;
+use axum::{Json, Router};
+use purrline::cache::Cache;
+use purrline::domain::Timestamp;
+use purrline::http::{self, Caller, Problem, Settings};
+use purrline::store::Store;
+use purrline::{aws, log};
+
+struct App {
+    store: Store,
+    cache: Cache,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), http::Error> {
+    log::init();
+    let app = App {
+        store: Store::from_env(&aws::config().await)?,
+        cache: Cache::from_env()?,
+    };
+    let router = Router::new()
+        .route("/v1/me", delete(leave))
+        .with_state(Arc::new(app));
+    http::run(router, Settings::from_env()?).await
+}
+
+async fn leave(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+) -> Result<impl IntoResponse, Problem> {
+    app.store.withdraw(&me, Timestamp::now()).await?;
+    // What cached feeds show of them goes by this. If the cache can't be told, the same request tries again.
+    app.cache.forget_author(&me).await?;
+    let status = serde_json::json!({ "status": "withdrawn" });
+    Ok((StatusCode::ACCEPTED, Json(status)))
+}

@@ -1,0 +1,125 @@
+//! Erasing accounts.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use purrline::domain::{FanOutMessage, Like, PostId, Timestamp, UserId};
+use purrline::store::FollowList;
+
+use super::{Error, Sweep};
+
+/// How many accounts are looked up at a time.
+const PAGE: i32 = 20;
+/// How many posts are deleted at a time.
+const POSTS: usize = 100;
+/// How long one account may take while others wait.
+const TURN: Duration = Duration::from_secs(20);
+/// After how many seconds an erasure that failed is tried again.
+const AGAIN_SECONDS: i64 = 60;
+
+impl Sweep {
+    /// Erases those who have left, the longest due first, until time is out. Answers how many erasures
+    /// failed.
+    pub(super) async fn erase_leavers(
+        &self,
+        start: Instant,
+        within: Duration,
+    ) -> Result<usize, Error> {
+        let mut seen: HashSet<UserId> = HashSet::new();
+        let mut failed = 0;
+        loop {
+            // The index lags: who was just erased may still be in it.
+            let due = self.store.leavers(Timestamp::now(), PAGE).await?;
+            let Some(user) = due.into_iter().find(|user| seen.insert(user.clone())) else {
+                return Ok(failed);
+            };
+            let rest = within.saturating_sub(start.elapsed());
+            if rest.is_zero() {
+                return Ok(failed);
+            }
+            // What it did not come to in its turn is found by the next.
+            match tokio::time::timeout(rest.min(TURN), self.erase(&user)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    failed += 1;
+                    let error = purrline::log::chain(&error);
+                    tracing::warn!(error, "an account was not erased");
+                    let again = Timestamp::now().plus_seconds(AGAIN_SECONDS);
+                    self.store.postpone_erasure(&user, again).await?;
+                }
+                Err(_elapsed) => {
+                    tracing::info!("an account is not wholly erased yet");
+                    let behind = Timestamp::now();
+                    self.store.postpone_erasure(&user, behind).await?;
+                }
+            }
+        }
+    }
+
+    /// One pass over all that a user left; if it may be the last, nothing is left then.
+    async fn erase(&self, user: &UserId) -> Result<(), Error> {
+        let Some(withdrawn) = self.store.withdrawn_at(user).await? else {
+            return Ok(());
+        };
+        let settled = withdrawn.plus_seconds(self.settled_after);
+        let last = settled <= Timestamp::now();
+        self.erase_posts(user).await?;
+        self.hand_over.media.erase(user).await?;
+        for list in [FollowList::Following, FollowList::Followers] {
+            let mut after = None;
+            while let Some(end) = self.store.erase_follows(list, user, after).await? {
+                after = Some(end);
+            }
+        }
+        self.erase_likes(user).await?;
+        self.store.erase_lists(user).await?;
+        self.cache.forget_user(user).await?;
+        if !last {
+            return Ok(self.store.postpone_erasure(user, settled).await?);
+        }
+        if self.store.finish_erasure(user).await? {
+            tracing::info!("an account is erased");
+            Ok(())
+        } else {
+            // Something came while it was erased: another pass.
+            Ok(self.store.postpone_erasure(user, Timestamp::now()).await?)
+        }
+    }
+
+    async fn erase_posts(&self, user: &UserId) -> Result<(), Error> {
+        let mut after: Option<PostId> = None;
+        loop {
+            let due = Timestamp::now().plus_seconds(self.overdue_after);
+            let posts = self.store.erase_posts(user, after, POSTS, due).await?;
+            let messages: Vec<FanOutMessage> = posts
+                .items
+                .iter()
+                .map(|(post, removed)| FanOutMessage::whole(*post, removed.rev))
+                .collect();
+            let unsent = self.hand_over.fan_out.send_batch(&messages).await;
+            if !unsent.is_empty() {
+                tracing::warn!(
+                    unsent = unsent.len(),
+                    "not handed over: left to the next sweep"
+                );
+            }
+            match posts.end {
+                Some(end) => after = Some(end),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn erase_likes(&self, user: &UserId) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let likes = self.store.erase_likes(user, after).await?;
+            let erased: HashSet<Like> = likes.items.into_iter().collect();
+            self.cache.forget_likes(&erased).await?;
+            match likes.end {
+                Some(end) => after = Some(end),
+                None => return Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Leaving.
+//!
+//! Who leaves is withdrawn by one write, and thereby hidden from everybody (see `shown`). What they left is
+//! then erased bit by bit: each step takes away what it finds and is fine with finding less than before,
+//! so an erasure that broke off is begun again. Counters of others move in the same transactions as what
+//! they count.
+//!
+//! While it goes on, words of theirs that are applied late are void. The last pass begins when none that was
+//! under way at the withdrawal can be so any more. What then remains is the hash of the id with the time,
+//! for as long as a message may rest in a queue: words from before are void, and whoever comes back with
+//! that id begins anew.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::item::{Item, Read, item, n, s};
+use super::{Error, Store, back_off};
+use crate::domain::{Change, Timestamp, UserId, Version};
+
+/// How many rows one step of an erasure takes at most.
+pub(super) const PART: i32 = 100;
+/// How many writes one `BatchWriteItem` takes.
+const BATCH_WRITE: usize = 25;
+const UNPROCESSED_TRIES: u32 = 10;
+/// How long it is remembered when somebody left: longer than any message can rest in a queue and then in its
+/// dead-letter queue (14 days each at most).
+const REMEMBERED_DAYS: i64 = 30;
+/// The one partition of the index `leaving`. Few leave at a time.
+const LEAVING: &str = "1";
+
+/// Which of some users have left, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Left(HashMap<UserId, Version>);
+
+impl Left {
+    /// Whether what that user said then counts no more.
+    pub(super) fn voids(&self, user: &UserId, said: Change) -> bool {
+        self.0.get(user).is_some_and(|left| said.version <= *left)
+    }
+}
+
+/// The key of what remains of a user: no id has a `#`.
+fn remains(user: &UserId) -> Item {
+    let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(user.as_str()));
+    item([("id", s(format!("left#{hash}")))])
+}
+
+impl Store {
+    /// The user leaves: is there for nobody from now on, and erased from `due` on. Twice is once.
+    pub async fn withdraw(&self, user: &UserId, due: Timestamp) -> Result<(), Error> {
+        self.client
+            .update_item()
+            .table_name(&self.tables.users)
+            .key("id", s(user))
+            .update_expression(
+                "SET created_at = if_not_exists(created_at, :now), \
+                 withdrawn_at = if_not_exists(withdrawn_at, :now), \
+                 leaving = :leaving, erase_at = if_not_exists(erase_at, :due)",
+            )
+            .expression_attribute_values(":now", n(Timestamp::now().millis()))
+            .expression_attribute_values(":leaving", s(LEAVING))
+            .expression_attribute_values(":due", n(due.millis()))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// Users who have left and whose erasure was due by then, the longest due first.
+    pub async fn leavers(&self, by: Timestamp, most: i32) -> Result<Vec<UserId>, Error> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.tables.users)
+            .index_name("leaving")
+            .key_condition_expression("leaving = :leaving AND erase_at <= :by")
+            .expression_attribute_values(":leaving", s(LEAVING))
+            .expression_attribute_values(":by", n(by.millis()))
+            .limit(most)
+            .send()
+            .await?;
+        let users = output.items().iter();
+        users
+            .map(|row| UserId::parse(row.text("id")?).map_err(Error::broken))
+            .collect()
+    }
+
+    /// When a user left who is not wholly erased yet; nothing otherwise.
+    pub async fn withdrawn_at(&self, user: &UserId) -> Result<Option<Timestamp>, Error> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.tables.users)
+            .key("id", s(user))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let row = output.item.unwrap_or_default();
+        let at = row.maybe_number("withdrawn_at")?;
+        Ok(at.map(Timestamp::from_millis))
+    }
+
+    /// Puts an erasure off.
+    pub async fn postpone_erasure(&self, user: &UserId, due: Timestamp) -> Result<(), Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.tables.users)
+            .key("id", s(user))
+            .update_expression("SET erase_at = :due")
+            .condition_expression("attribute_exists(withdrawn_at)")
+            .expression_attribute_values(":due", n(due.millis()))
+            .send()
+            .await;
+        super::outbox::held(sent.map(|_| ())).map(|_| ())
+    }
+
+    /// Erases what the user saved, whom they blocked and who blocked them, and the answers to their
+    /// requests.
+    pub async fn erase_lists(&self, user: &UserId) -> Result<(), Error> {
+        let Self { tables, .. } = self;
+        for (table, partition, sort) in [
+            (&tables.saves, "user", "post"),
+            (&tables.blocks, "user", "other"),
+            (&tables.idempotency, "user", "key"),
+        ] {
+            let row = |entry: &str| item([(partition, s(user)), (sort, s(entry))]);
+            let mut after = None;
+            loop {
+                let rows = self
+                    .part(table, (partition, user.to_string()), after)
+                    .await?;
+                let entries = rows.iter().map(|row| row.text(sort));
+                let entries = entries.collect::<Result<Vec<_>, _>>()?;
+                let Some(last) = entries.last() else {
+                    break;
+                };
+                after = Some(row(last));
+                let mut keys: Vec<Item> = entries.iter().map(|entry| row(entry)).collect();
+                if *table == tables.blocks {
+                    let others = entries.iter();
+                    keys.extend(others.map(|other| item([(partition, s(other)), (sort, s(user))])));
+                }
+                self.delete_all(table, keys).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends an erasure: nothing is left of the user but that they left. Not if something is, after all.
+    pub async fn finish_erasure(&self, user: &UserId) -> Result<bool, Error> {
+        let now = Version::now();
+        let mut row = remains(user);
+        row.insert("left_at".to_owned(), n(now.micros()));
+        let expires = now.timestamp().plus_seconds(REMEMBERED_DAYS * 24 * 60 * 60);
+        row.insert("expires_at".to_owned(), n(expires.seconds()));
+        let put = Put::builder()
+            .table_name(&self.tables.users)
+            .set_item(Some(row))
+            .build()
+            .map_err(Error::broken)?;
+        let nothing = |name: &str| format!("(attribute_not_exists({name}) OR {name} = :none)");
+        let delete = Delete::builder()
+            .table_name(&self.tables.users)
+            .set_key(Some(item([("id", s(user))])))
+            .condition_expression(format!(
+                "attribute_exists(withdrawn_at) AND {} AND {} AND {}",
+                nothing("posts"),
+                nothing("followers"),
+                nothing("following")
+            ))
+            .expression_attribute_values(":none", n(0))
+            .build()
+            .map_err(Error::broken)?;
+        let writes = vec![
+            TransactWriteItem::builder().put(put).build(),
+            TransactWriteItem::builder().delete(delete).build(),
+        ];
+        self.written_together(writes).await
+    }
+
+    /// Which of these users have left, or were erased.
+    pub(super) async fn left(&self, users: Vec<UserId>) -> Result<Left, Error> {
+        let mut known: HashMap<String, UserId> = HashMap::new();
+        let mut keys = Vec::new();
+        for user in users {
+            let remains = remains(&user);
+            known.insert(remains.text("id")?.to_owned(), user.clone());
+            keys.push(remains);
+            keys.push(item([("id", s(&user))]));
+            known.insert(user.to_string(), user);
+        }
+        let fields = Some("id, withdrawn_at, left_at");
+        let rows = self.batch_get(&self.tables.users, keys, fields).await?;
+        let mut left = Left::default();
+        for row in &rows {
+            let until = if row.contains_key("withdrawn_at") {
+                Version::from_micros(i64::MAX)
+            } else if let Some(at) = row.maybe_number("left_at")? {
+                Version::from_micros(at)
+            } else {
+                continue;
+            };
+            if let Some(user) = known.get(row.text("id")?) {
+                let latest = left.0.entry(user.clone()).or_insert(until);
+                *latest = until.max(*latest);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Some rows of a partition, from after a key on; none at its end.
+    pub(super) async fn part(
+        &self,
+        table: &str,
+        (name, partition): (&str, String),
+        after: Option<Item>,
+    ) -> Result<Vec<Item>, Error> {
+        let output = self
+            .client
+            .query()
+            .table_name(table)
+            .key_condition_expression("#partition = :partition")
+            .expression_attribute_names("#partition", name)
+            .expression_attribute_values(":partition", s(partition))
+            .consistent_read(true)
+            .set_exclusive_start_key(after)
+            .limit(PART)
+            .send()
+            .await?;
+        Ok(output.items.unwrap_or_default())
+    }
+
+    async fn delete_all(&self, table: &str, keys: Vec<Item>) -> Result<(), Error> {
+        let delete = |key: &Item| {
+            let delete = DeleteRequest::builder()
+                .set_key(Some(key.clone()))
+                .build()
+                .map_err(Error::broken)?;
+            Ok::<_, Error>(WriteRequest::builder().delete_request(delete).build())
+        };
+        for keys in keys.chunks(BATCH_WRITE) {
+            let deletes = keys.iter().map(delete).collect::<Result<Vec<_>, _>>()?;
+            let mut wanted = HashMap::from([(table.to_owned(), deletes)]);
+            for tries in 0.. {
+                if tries == UNPROCESSED_TRIES {
+                    return Err(Error::Unavailable("throttled: deletes left".to_owned()));
+                }
+                let output = self
+                    .client
+                    .batch_write_item()
+                    .set_request_items(Some(wanted))
+                    .send()
+                    .await?;
+                wanted = output.unprocessed_items.unwrap_or_default();
+                if wanted.is_empty() {
+                    break;
+                }
+                back_off(tries).await;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,394 @@
+//! Leaving: gone at once, then erased everywhere, whatever the erasure dies at.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use purrline::domain::{IdSource, PostId, Timestamp};
+use purrline_local::{FaultRule, Outage, Service, When};
+use serde_json::{Value, json};
+
+use super::backstage::{Backstage, Item};
+use super::impatient;
+use crate::support::{JPEG, User, World, eventually, eventually_within, id_of, image};
+
+/// How many posts and followers the largest leaver has: 300 unless told, for a run that shows how it grows.
+const SIZE: &str = "PURRLINE_LEAVER";
+/// How long the largest erasure may take.
+const PATIENCE: Duration = Duration::from_mins(30);
+
+async fn stage() -> Backstage {
+    let options = impatient().parameter("ErasureSeconds", "1");
+    Backstage::of(&World::with(options).await).await
+}
+
+/// Somebody who did everything that leaves a trace, and a friend who did the same to them.
+struct Life {
+    leaver: User,
+    friend: User,
+    /// The leaver's, which the friend likes and saved.
+    post: String,
+    /// The friend's, which the leaver likes.
+    liked: String,
+}
+
+impl Life {
+    async fn of(world: &World) -> Self {
+        let (leaver, friend, bad) = (
+            world.user("leaver"),
+            world.user("friend"),
+            world.user("bad"),
+        );
+        leaver.me().await;
+        let photo = leaver.upload("image/jpeg", &image(JPEG)).await;
+        leaver.upload("image/jpeg", &image(JPEG)).await;
+        let body = json!({ "text": "#bye", "images": [photo] });
+        let post = leaver
+            .create_once("/v1/posts", "key", &body)
+            .await
+            .expect(201);
+        let post = id_of(&post.json());
+        leaver.post("another").await;
+        let deleted = leaver.post_id("deleted").await;
+        leaver.delete_post(&deleted).await;
+        let liked = friend.post_id("friend's").await;
+        let unliked = friend.post_id("unliked").await;
+        for (by, other, post) in [(&leaver, &friend, &liked), (&friend, &leaver, &post)] {
+            by.follow(other).await;
+            by.like(post).await;
+            by.put(&format!("/v1/posts/{post}/save")).await.expect(204);
+        }
+        leaver.like(&unliked).await;
+        leaver.unlike(&unliked).await;
+        leaver.follow(&bad).await;
+        bad.follow(&leaver).await;
+        world.drained().await;
+        leaver.block(&bad).await;
+        bad.block(&leaver).await;
+        leaver.feed(5).await;
+        friend.feed(5).await;
+        Self {
+            leaver,
+            friend,
+            post,
+            liked,
+        }
+    }
+
+    /// Nobody sees anything of the leaver's.
+    async fn assert_gone(&self) {
+        let Self {
+            leaver,
+            friend,
+            post,
+            liked,
+        } = self;
+        let user = format!("/v1/users/{}", leaver.id);
+        for path in [
+            user.clone(),
+            format!("{user}/posts"),
+            format!("{user}/followers"),
+            format!("{user}/following"),
+            format!("/v1/posts/{post}"),
+            format!("/v1/posts/{post}/likes"),
+        ] {
+            friend.get(&path).await.problem(404);
+        }
+        let own = format!("/v1/users/{}", friend.id);
+        for list in [
+            format!("{own}/followers"),
+            format!("{own}/following"),
+            format!("/v1/posts/{liked}/likes"),
+        ] {
+            assert!(friend.walk(&list, 5).await.is_empty(), "{list}");
+        }
+        for list in ["/v1/feed", "/v1/me/saved"] {
+            assert!(!friend.walk_ids(list, 5).await.contains(post), "{list}");
+        }
+        leaver.get("/v1/me").await.problem(404);
+        leaver
+            .create("/v1/posts", &json!({ "text": "still here" }))
+            .await
+            .problem(403);
+    }
+}
+
+fn mentions(value: &AttributeValue, id: &str) -> bool {
+    format!("{value:?}").contains(id)
+}
+
+/// Everything that mentions a user: items, objects, keys of the cache.
+async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let tables = stage.tables.list_tables().send().await.unwrap();
+    for table in tables.table_names() {
+        let scan = stage.tables.scan().table_name(table).consistent_read(true);
+        let items: Vec<Item> = scan
+            .into_paginator()
+            .items()
+            .send()
+            .collect::<Result<_, _>>()
+            .await
+            .unwrap();
+        let items = items
+            .iter()
+            .filter(|item| item.values().any(|value| mentions(value, id)));
+        found.extend(items.map(|item| format!("{table}: {item:?}")));
+    }
+    let bucket = stage.world.bucket_name("MediaBucket").unwrap();
+    let list = stage
+        .world
+        .s3()
+        .list_objects_v2()
+        .bucket(bucket)
+        .prefix(format!("uploads/{id}/"));
+    let objects = list.send().await.unwrap();
+    found.extend(
+        objects
+            .contents()
+            .iter()
+            .map(|object| format!("{:?}", object.key())),
+    );
+    let keys = stage.keys().await;
+    let keys = keys
+        .iter()
+        .map(|key| String::from_utf8_lossy(key).into_owned());
+    found.extend(keys.filter(|key| key.contains(id)));
+    found
+}
+
+/// Lets `sweep` do its work until nothing of the user is left.
+async fn erased(stage: &Backstage, id: &str) {
+    eventually("the account is erased", async || {
+        stage.sweep().await;
+        stage.heal().await;
+        stage
+            .item("UsersTable", "id", id)
+            .await
+            .is_none()
+            .then_some(())
+    })
+    .await;
+    let left = traces(stage, id).await;
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+async fn leave(user: &User) {
+    let reply = user.delete("/v1/me").await.expect(202);
+    assert_eq!(reply.json(), json!({ "status": "withdrawn" }));
+}
+
+/// Fails if what is shown does not ask who has left, or if any step of the erasure is left out.
+#[tokio::test]
+async fn who_leaves_is_gone_at_once_and_then_erased_everywhere() {
+    let stage = stage().await;
+    let life = Life::of(&stage.world).await;
+    let Life { leaver, friend, .. } = &life;
+    assert!(traces(&stage, &leaver.id).await.len() > 15);
+    for _ in 0..2 {
+        leave(leaver).await;
+        life.assert_gone().await;
+        stage.world.flush_cache().await.unwrap();
+        life.assert_gone().await;
+    }
+    erased(&stage, &leaver.id).await;
+    life.friend
+        .get(&format!("/v1/users/{}", leaver.id))
+        .await
+        .problem(404);
+    let counts = friend.me().await;
+    assert_eq!(
+        (&counts["followers"], &counts["following"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(friend.read_post(&life.liked).await["likes"], 0);
+    stage
+        .assert_exact(
+            std::slice::from_ref(&friend.id),
+            std::slice::from_ref(&life.liked),
+        )
+        .await;
+}
+
+/// Fails if consumers do not ask who has left: a word said before is void whenever it is delivered.
+#[tokio::test]
+async fn a_word_from_before_is_void_and_who_comes_back_begins_anew() {
+    let stage = stage().await;
+    let world = &stage.world;
+    let life = Life::of(world).await;
+    let Life { leaver, friend, .. } = &life;
+    for queue in ["LikesQueue", "FollowsQueue"] {
+        world.pause_queue(queue).await.unwrap();
+    }
+    let other = friend.post_id("other").await;
+    leaver.like(&other).await;
+    leaver.follow(friend).await;
+    friend.follow(leaver).await;
+    let late = [
+        stage.take("LikesQueue").await,
+        stage.take("FollowsQueue").await,
+    ];
+    leave(leaver).await;
+    // While it is erased, and when it is.
+    for _ in 0..2 {
+        for (function, words) in ["like-consumer", "follow-consumer"].iter().zip(&late) {
+            assert!(!words.is_empty());
+            assert!(stage.deliver(function, words).await.is_empty());
+        }
+        assert_eq!(friend.read_post(&other).await["likes"], 0);
+        for queue in ["LikesQueue", "FollowsQueue"] {
+            world.resume_queue(queue).unwrap();
+        }
+        erased(&stage, &leaver.id).await;
+    }
+
+    let me = leaver.me().await;
+    for count in ["followers", "following", "posts"] {
+        assert_eq!(me[count], 0, "{count}");
+    }
+    let post = leaver.post_id("again").await;
+    leaver.like(&other).await;
+    friend.follow(leaver).await;
+    world.drained().await;
+    assert_eq!(friend.read_post(&other).await["likes"], 1);
+    assert_eq!(friend.feed_ids(1).await, [post]);
+}
+
+/// Rule 7: whatever call an erasure dies at, the next one finishes it, and the others' counts are exact.
+#[tokio::test]
+async fn an_erasure_may_die_at_any_call() {
+    let stage = stage().await;
+    let world = &stage.world;
+    let mut nth = 1;
+    loop {
+        let life = Life::of(world).await;
+        leave(&life.leaver).await;
+        let fault = world
+            .on_call(FaultRule::kill("sweep", nth, When::After))
+            .unwrap();
+        stage.make_due().await;
+        let outcome = world.run_schedule("sweep").await;
+        let died = fault.fired() > 0;
+        assert_eq!(outcome.is_err(), died, "{nth}");
+        fault.clear();
+        life.assert_gone().await;
+        erased(&stage, &life.leaver.id).await;
+        stage
+            .assert_exact(
+                std::slice::from_ref(&life.friend.id),
+                std::slice::from_ref(&life.liked),
+            )
+            .await;
+        assert_eq!(
+            life.friend.read_post(&life.liked).await["likes"],
+            0,
+            "{nth}"
+        );
+        if !died {
+            assert!(nth > 20, "the erasure made only {nth} calls");
+            return;
+        }
+        nth += 3;
+    }
+}
+
+#[tokio::test]
+async fn without_the_cache_leaving_is_not_answered() {
+    let stage = stage().await;
+    let life = Life::of(&stage.world).await;
+    stage.world.stop_service(Service::Cache, Outage::Closed);
+    let reply = life.leaver.delete("/v1/me").await;
+    reply.problem(503);
+    assert!(reply.header("retry-after").is_some());
+    stage.world.resume_service(Service::Cache);
+    leave(&life.leaver).await;
+    life.assert_gone().await;
+}
+
+/// Rows written right into a table.
+async fn fill(stage: &Backstage, table: &str, rows: impl Iterator<Item = Value>) {
+    let attribute = |value: Value| match value {
+        Value::String(text) => AttributeValue::S(text),
+        Value::Bool(value) => AttributeValue::Bool(value),
+        Value::Array(_) => AttributeValue::L(Vec::new()),
+        number => AttributeValue::N(number.to_string()),
+    };
+    let put = |row: Value| {
+        let Value::Object(members) = row else {
+            panic!("no row: {row}")
+        };
+        let item = members
+            .into_iter()
+            .map(|(name, value)| (name, attribute(value)));
+        let put = PutRequest::builder().set_item(Some(item.collect()));
+        WriteRequest::builder()
+            .put_request(put.build().unwrap())
+            .build()
+    };
+    let puts: Vec<WriteRequest> = rows.map(put).collect();
+    for chunk in puts.chunks(25) {
+        let write = stage.tables.batch_write_item();
+        let output = write
+            .request_items(stage.table(table), chunk.to_vec())
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            output
+                .unprocessed_items
+                .is_none_or(|items| items.is_empty())
+        );
+    }
+}
+
+/// Fails if a step of the erasure stops after its first part.
+#[tokio::test]
+async fn an_account_with_many_posts_and_followers_is_erased() {
+    let size: usize = std::env::var(SIZE).map_or(300, |size| size.parse().unwrap());
+    let stage = stage().await;
+    let star = stage.world.user("star");
+    star.me().await;
+    let id = star.id.as_str();
+    let ids = IdSource::new();
+    let posts: Vec<PostId> = (0..size).map(|_| PostId(ids.mint())).collect();
+    let fan = |n: usize| format!("fan-{n}");
+    let post_row = |post: &PostId| json!({ "id": post.to_string(), "author": id, "rev": 0, "text": "x", "images": [], "cats": [] });
+    fill(&stage, "PostsTable", posts.iter().map(post_row)).await;
+    let place = |post: &PostId| json!({ "list": format!("author#{id}"), "post": post.to_string() });
+    fill(&stage, "PostListsTable", posts.iter().map(place)).await;
+    let edge = |list: String, user: String| json!({ "list": list, "user": user, "active": true, "version": 1, "since": 1 });
+    let edges = (0..size).flat_map(|n| {
+        [
+            edge(format!("followers#{id}"), fan(n)),
+            edge(format!("following#{}", fan(n)), id.to_owned()),
+        ]
+    });
+    fill(&stage, "FollowsTable", edges).await;
+    let fans = (0..size).map(|n| json!({ "id": fan(n), "created_at": 1, "following": 1 }));
+    let counts = json!({ "id": id, "created_at": 1, "posts": size, "followers": size });
+    fill(&stage, "UsersTable", fans.chain([counts])).await;
+    assert_eq!(star.me().await["posts"], size);
+
+    leave(&star).await;
+    let started = Timestamp::now();
+    let mut sweeps = 0;
+    eventually_within(PATIENCE, "the account is erased", async || {
+        stage.world.run_schedule("sweep").await.unwrap();
+        sweeps += 1;
+        stage
+            .item("UsersTable", "id", id)
+            .await
+            .is_none()
+            .then_some(())
+    })
+    .await;
+    let seconds = (Timestamp::now().millis() - started.millis()) / 1000;
+    println!("{size} posts and followers: erased in {seconds} s, {sweeps} sweeps");
+    stage.world.drained().await;
+    stage.heal().await;
+    let left = traces(&stage, id).await;
+    assert!(left.is_empty(), "{left:#?}");
+    for n in [0, size / 2, size - 1] {
+        let fan = stage.item("UsersTable", "id", &fan(n)).await.unwrap();
+        assert_eq!(fan["following"], AttributeValue::N("0".to_owned()));
+    }
+}
