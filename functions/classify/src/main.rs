@@ -12,6 +12,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use purrline::cache::Cache;
 use purrline::domain::{
     BREEDS, Breed, ImageKey, Invalid, NOT_UPLOADED, Page, Reason, UPLOAD_MAX_BYTES, UserId,
 };
@@ -51,7 +52,8 @@ async fn serve() -> Result<(), http::Error> {
         .route("/v1/breeds", get(breeds))
         .route("/v1/classify", post(classify))
         .with_state(app);
-    http::run(routes, Settings::from_env()?.with_body_limit(BODY_LIMIT)).await
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    http::run(routes, settings.with_body_limit(BODY_LIMIT)).await
 }
 
 fn model_dir() -> std::io::Result<PathBuf> {

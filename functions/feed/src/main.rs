@@ -22,6 +22,7 @@ async fn main() -> Result<(), http::Error> {
     log::init();
     let store = Store::from_env(&aws::config().await)?;
     let cache = Cache::from_env()?;
+    let settings = Settings::from_env()?.limited_by(&cache)?;
     let images = ImageHost::new(&env::required("MEDIA_BASE_URL")?);
     let app = App {
         feeds: Feeds::new(store, cache.clone(), images),
@@ -30,7 +31,7 @@ async fn main() -> Result<(), http::Error> {
     let router = Router::new()
         .route("/v1/feed", get(feed))
         .with_state(Arc::new(app));
-    http::run(router, Settings::from_env()?).await
+    http::run(router, settings).await
 }
 
 async fn feed(

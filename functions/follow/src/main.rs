@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::put;
+use purrline::cache::Cache;
 use purrline::domain::{FollowMessage, UserId};
 use purrline::http::{self, Caller, Path, Problem, Queued, Settings};
 use purrline::queue::Queue;
@@ -15,7 +16,8 @@ async fn main() -> Result<(), http::Error> {
     let routes = Router::new()
         .route("/v1/users/{id}/follow", put(follow).delete(unfollow))
         .with_state(follows);
-    http::run(routes, Settings::from_env()?).await
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    http::run(routes, settings).await
 }
 
 async fn follow(

@@ -21,14 +21,16 @@ struct App {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), http::Error> {
     log::init();
+    let cache = Cache::from_env()?;
+    let settings = Settings::from_env()?.limited_by(&cache)?;
     let app = App {
         store: Store::from_env(&aws::config().await)?,
-        cache: Cache::from_env()?,
+        cache,
     };
     let router = Router::new()
         .route("/v1/me", delete(leave))
         .with_state(Arc::new(app));
-    http::run(router, Settings::from_env()?).await
+    http::run(router, settings).await
 }
 
 async fn leave(

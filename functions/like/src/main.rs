@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::put;
+use purrline::cache::Cache;
 use purrline::domain::{LikeMessage, PostId};
 use purrline::http::{self, Caller, Path, Queued, Settings};
 use purrline::queue::Queue;
@@ -16,7 +17,8 @@ async fn main() -> Result<(), http::Error> {
     let routes = Router::new()
         .route("/v1/posts/{id}/like", put(like).delete(unlike))
         .with_state(likes);
-    http::run(routes, Settings::from_env()?).await
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    http::run(routes, settings).await
 }
 
 async fn like(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
+use purrline::cache::Cache;
 use purrline::domain::{ImageHost, Page, PostId, PostView, UserId};
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
@@ -27,7 +28,8 @@ async fn main() -> Result<(), http::Error> {
         .route("/v1/posts/{id}", get(by_id))
         .route("/v1/users/{id}/posts", get(by_user))
         .with_state(Arc::new(app));
-    http::run(router, Settings::from_env()?).await
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    http::run(router, settings).await
 }
 
 async fn by_id(

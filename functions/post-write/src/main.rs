@@ -39,9 +39,11 @@ struct App {
 async fn main() -> Result<(), http::Error> {
     log::init();
     let config = aws::config().await;
+    let cache = Cache::from_env()?;
+    let settings = Settings::from_env()?.limited_by(&cache)?;
     let app = App {
         store: Store::from_env(&config)?,
-        cache: Cache::from_env()?,
+        cache,
         hand_over: HandOver::from_env(&config)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
         ids: IdSource::new(),
@@ -51,7 +53,7 @@ async fn main() -> Result<(), http::Error> {
         .route("/v1/posts", post(create))
         .route("/v1/posts/{id}", patch(edit).delete(delete))
         .with_state(Arc::new(app));
-    http::run(router, Settings::from_env()?).await
+    http::run(router, settings).await
 }
 
 impl App {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
+use purrline::cache::Cache;
 use purrline::domain::{Limit, Page, PostId, Since, UserId, UserView};
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
@@ -24,7 +25,8 @@ async fn main() -> Result<(), http::Error> {
         .route("/v1/users/{id}/following", get(following))
         .route("/v1/posts/{id}/likes", get(likes))
         .with_state(Arc::new(store));
-    http::run(router, Settings::from_env()?).await
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    http::run(router, settings).await
 }
 
 async fn me(State(store): State<App>, Caller(me): Caller) -> Result<Json<UserView>, Problem> {

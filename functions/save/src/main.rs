@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
+use purrline::cache::Cache;
 use purrline::domain::{ImageHost, Page, PostId, PostView, Since};
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
@@ -29,7 +30,8 @@ async fn main() -> Result<(), http::Error> {
         .route("/v1/posts/{id}/save", put(save).delete(unsave))
         .route("/v1/me/saved", get(saved))
         .with_state(Arc::new(app));
-    http::run(router, Settings::from_env()?).await
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    http::run(router, settings).await
 }
 
 async fn save(

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use purrline::cache::Cache;
 use purrline::domain::{
     ContentType, ImageKey, Reason, Timestamp, UPLOAD_MAX_BYTES, UploadSize, UserId,
 };
@@ -31,7 +32,8 @@ async fn main() -> Result<(), http::Error> {
     let routes = Router::new()
         .route("/v1/uploads", post(upload))
         .with_state(parts);
-    http::run(routes, Settings::from_env()?).await
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    http::run(routes, settings).await
 }
 
 #[derive(Clone)]

@@ -7,6 +7,7 @@
 //! | `liked:{<user>}` | hash | post id → `1` or `0`: what is known of the user's likes | user |
 //! | `post:{<post>}` | string | the post as stored, or nothing for one that is gone | post |
 //! | `counts:{<post>}` | string | the post's exact counts | post |
+//! | `calls:{<user>}:<route>` | hash | the user's token bucket for a route: `tokens`, and the time `at` which | user |
 //! | `author:{<user>}` | string | the author as shown, or nothing for one who has left | user |
 //!
 //! Nothing here is the truth: every key has a TTL, may vanish at any moment, and is filled again from
@@ -22,6 +23,7 @@
 //! A feed's placeholder is a list too, so that a fan-out's `LPUSHX` lands on it while the feed is
 //! rebuilt, and is in the rebuilt feed.
 
+mod buckets;
 mod feeds;
 mod objects;
 

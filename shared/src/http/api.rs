@@ -15,6 +15,7 @@ use lambda_runtime::Context;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::limits::{Gate, Verdict};
 use super::routes::{self, Found};
 use super::settings::{Origins, Settings};
 use super::sign_in::SignIn;
@@ -39,6 +40,7 @@ pub struct Api {
     router: Router,
     cors: CorsLayer,
     sign_in: Option<Arc<SignIn>>,
+    gate: Option<Gate>,
     body_limit: usize,
 }
 
@@ -58,6 +60,7 @@ impl Api {
             router,
             cors: cors(settings.origins),
             sign_in,
+            gate: settings.gate,
             body_limit: settings.body_limit,
         }
     }
@@ -138,8 +141,20 @@ impl Api {
         if let Some(sign_in) = &self.sign_in {
             parts.extensions.insert(Arc::clone(sign_in));
         }
+        if let Some(gate) = &self.gate {
+            parts.extensions.insert(Arc::clone(gate));
+        }
+        let verdict = Verdict::default();
+        parts.extensions.insert(verdict.clone());
         let request = Request::from_parts(parts, Body::empty());
-        let answer = AssertUnwindSafe(self.router.clone().oneshot(request)).catch_unwind();
+        let answer = async {
+            let answer = self.router.clone().oneshot(request).await;
+            match verdict.refusal().await {
+                Some(problem) => Ok(problem.into_response()),
+                None => answer,
+            }
+        };
+        let answer = AssertUnwindSafe(answer).catch_unwind();
         match tokio::time::timeout(budget, answer).await {
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(never))) => match never {},

@@ -8,6 +8,7 @@
 //!   right answer;
 //! - 413 above the body limit, 500 for a panic, 503 with `Retry-After` shortly before the function's
 //!   deadline;
+//! - 429 where a caller calls too often, see [`Settings::limited_by`];
 //! - every error as `application/problem+json` with the request id as `instance`.
 //!
 //! A handler takes what it needs as arguments, in this order, because the first that fails answers:
@@ -23,6 +24,7 @@ mod api;
 mod fields;
 mod idempotency;
 mod image;
+mod limits;
 mod paging;
 mod path;
 mod problem;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::time::Duration;
 
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
@@ -136,6 +137,14 @@ impl Problem {
             "Something this needs does not answer, please try again.",
         )
         .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS.into())
+    }
+
+    /// 429: the caller called too often, and may again after so long.
+    pub fn too_many_requests(wait: Duration) -> Self {
+        let begun = u64::from(wait.subsec_nanos() > 0);
+        let seconds = wait.as_secs().saturating_add(begun).max(1);
+        let detail = format!("Too many requests: try again in {seconds} s.");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, seconds.into())
     }
 
     /// An answer of a status that came without a problem.

@@ -2,18 +2,20 @@
 
 use axum::http::{HeaderValue, Uri};
 
+use super::limits::Gate;
 use super::sign_in::Pace;
 use crate::env::{self, BadSetting};
 
 /// The largest body a function takes unless it says otherwise, and the largest JSON even then.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
 
-/// Who may call, and from where.
-#[derive(Debug, Clone)]
+/// Who may call, from where, and how often.
+#[derive(Clone)]
 pub struct Settings {
     pub(super) origins: Origins,
     pub(super) sign_in: Option<Provider>,
     pub(super) body_limit: usize,
+    pub(super) gate: Option<Gate>,
 }
 
 /// The web origins that may read answers.
@@ -58,6 +60,7 @@ impl Settings {
             origins: Origins::parse(&origins)?,
             sign_in: None,
             body_limit: BODY_LIMIT,
+            gate: None,
         })
     }
 

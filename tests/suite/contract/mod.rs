@@ -13,6 +13,7 @@ mod follows;
 mod health;
 mod idempotency;
 mod likes;
+mod limits;
 mod lists;
 mod paths;
 mod post_changes;

@@ -69,6 +69,10 @@ impl World {
     /// the functions' lines are printed.
     pub(crate) fn options() -> Options {
         let mut options = Options::new(repository().join("template.yaml"), binaries());
+        // Tests call more often than people do; those of the limits set them.
+        for limit in ["ReadLimit", "WriteLimit", "ClassifyLimit"] {
+            options = options.parameter(limit, "off");
+        }
         if std::env::var_os("TEST_LOG").is_some() {
             options.log = Log::Stream;
         }

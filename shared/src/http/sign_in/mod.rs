@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use self::jwks::Jwks;
 pub(super) use self::jwks::Pace;
 use super::Problem;
+use super::limits;
 use super::settings::Provider;
 use crate::domain::UserId;
 
@@ -81,7 +82,11 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             _ => None,
         };
         match token {
-            Some(token) => sign_in.caller(token).await.map(Self),
+            Some(token) => {
+                let caller = sign_in.caller(token).await?;
+                limits::admit(parts, &caller).await?;
+                Ok(Self(caller))
+            }
             None => Err(Problem::unauthorized(
                 "Sign in: send `Authorization: Bearer` and an access token.",
             )),

@@ -196,6 +196,7 @@ fn settings() -> Settings {
         origins: Origins::parse(&format!("{ORIGIN}, https://b.example/")).unwrap(),
         sign_in: None,
         body_limit: 1024,
+        gate: None,
     }
 }
 

@@ -1,0 +1,150 @@
+//! How often a caller may call: each route has a bucket of tokens for each caller, in the cache.
+//!
+//! A request that changes something waits for its token. One that reads is served meanwhile, so that it
+//! takes no longer, and its answer is withheld if there was none. If the cache doesn't say in time, calls
+//! pass: a limit is no reason to be down.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::MatchedPath;
+use axum::http::Method;
+use axum::http::request::Parts;
+use futures::future::BoxFuture;
+use tokio::task::JoinHandle;
+
+use super::Problem;
+use crate::domain::UserId;
+
+/// Whether a caller may go on with a method of a route.
+pub(super) type Gate =
+    Arc<dyn Fn(UserId, Method, String) -> BoxFuture<'static, Result<(), Problem>> + Send + Sync>;
+
+/// What a request is told while it is served already.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Verdict(Arc<Mutex<Option<JoinHandle<Result<(), Problem>>>>>);
+
+impl Verdict {
+    fn later(&self, verdict: JoinHandle<Result<(), Problem>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
+    }
+
+    /// What is to be answered in place of what was asked for, if anything.
+    pub(super) async fn refusal(&self) -> Option<Problem> {
+        let verdict = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()?;
+        verdict.await.ok()?.err()
+    }
+}
+
+/// Asks whether the caller may go on, if anybody is to be asked.
+pub(super) async fn admit(parts: &Parts, caller: &UserId) -> Result<(), Problem> {
+    let Some(gate) = parts.extensions.get::<Gate>() else {
+        return Ok(());
+    };
+    let route = parts.extensions.get::<MatchedPath>();
+    let route = route.map_or_else(|| parts.uri.path(), MatchedPath::as_str);
+    let asked = gate(caller.clone(), parts.method.clone(), route.to_owned());
+    match parts.extensions.get::<Verdict>() {
+        Some(verdict) if parts.method.is_safe() => {
+            verdict.later(tokio::spawn(asked));
+            Ok(())
+        }
+        _ => asked.await,
+    }
+}
+
+#[cfg(feature = "cache")]
+mod by_cache {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::time::Duration;
+
+    use axum::http::Method;
+    use futures::FutureExt;
+
+    use super::Gate;
+    use crate::cache::Cache;
+    use crate::domain::{RateLimit, Timestamp, UserId};
+    use crate::env::BadSetting;
+    use crate::http::{Problem, Settings};
+
+    /// How long a request waits for its token.
+    const PATIENCE: Duration = Duration::from_millis(250);
+    /// How long nobody is asked for tokens after the cache did not answer.
+    const PAUSE_MILLIS: i64 = 1000;
+
+    impl Settings {
+        /// Limits how often each caller may call each route: `READ_LIMIT` for those that only read,
+        /// `WRITE_LIMIT` for the others (see [`RateLimit::parse`]; not set, there is no limit).
+        pub fn limited_by(mut self, cache: &Cache) -> Result<Self, BadSetting> {
+            self.gate = gate(cache.clone(), limit("READ_LIMIT")?, limit("WRITE_LIMIT")?);
+            Ok(self)
+        }
+    }
+
+    fn limit(name: &str) -> Result<Option<RateLimit>, BadSetting> {
+        match std::env::var(name) {
+            Ok(text) => {
+                RateLimit::parse(&text).map_err(|reason| BadSetting::new(name, reason.to_string()))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn gate(cache: Cache, reads: Option<RateLimit>, writes: Option<RateLimit>) -> Option<Gate> {
+        if reads.is_none() && writes.is_none() {
+            return None;
+        }
+        let paused_until = Arc::new(AtomicI64::new(0));
+        Some(Arc::new(move |caller, method: Method, route| {
+            let (cache, paused_until) = (cache.clone(), Arc::clone(&paused_until));
+            let limit = if method.is_safe() { reads } else { writes };
+            async move {
+                let paused = Timestamp::now().millis() < paused_until.load(Ordering::Relaxed);
+                let Some(limit) = limit.filter(|_| !paused) else {
+                    return Ok(());
+                };
+                let asked = ask(&cache, &caller, &method, &route, limit);
+                match tokio::time::timeout(PATIENCE, asked).await {
+                    Ok(Some(Some(wait))) => Err(Problem::too_many_requests(wait)),
+                    Ok(Some(None)) => Ok(()),
+                    Ok(None) | Err(_) => {
+                        let until = Timestamp::now().plus_millis(PAUSE_MILLIS);
+                        paused_until.store(until.millis(), Ordering::Relaxed);
+                        Ok(())
+                    }
+                }
+            }
+            .boxed()
+        }))
+    }
+
+    /// How long the caller must wait, if at all; nothing if the cache doesn't tell.
+    async fn ask(
+        cache: &Cache,
+        caller: &UserId,
+        method: &Method,
+        route: &str,
+        limit: RateLimit,
+    ) -> Option<Option<Duration>> {
+        // What can be got can be asked for its head.
+        let method = if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
+        match cache
+            .take_token(caller, &format!("{method} {route}"), limit)
+            .await
+        {
+            Ok(wait) => Some(wait),
+            Err(error) => {
+                tracing::warn!(%error, "calls are not limited");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Too many requests: 429, by caller and route.
+
+use std::time::{Duration, Instant};
+
+use purrline_local::{Outage, Service};
+use reqwest::Method;
+use serde_json::Value;
+
+use super::routes;
+use crate::support::{JPEG, Reply, User, World, eventually, image};
+
+async fn limited(reads: &str, writes: &str) -> World {
+    let options = World::options()
+        .parameter("ReadLimit", reads)
+        .parameter("WriteLimit", writes)
+        .parameter("ClassifyLimit", writes);
+    World::with(options).await
+}
+
+async fn call(caller: &User, method: &Method, path: &str, body: Option<&Value>) -> Reply {
+    let mut request = caller.request(method.clone(), path);
+    if let Some(body) = body {
+        request = request.json(body);
+    }
+    caller.send(request).await
+}
+
+/// The seconds after which to try again.
+fn retry_after(reply: &Reply) -> u64 {
+    reply.problem(429);
+    reply.header("retry-after").unwrap().parse().unwrap()
+}
+
+/// Fails for a function that doesn't ask for limits.
+#[tokio::test]
+async fn every_route_has_a_limit_of_its_own_for_each_caller() {
+    let world = limited("1/2", "1/2").await;
+    let author = world.user("author");
+    let post = author.post_id("x").await;
+    let photo = author.upload("image/jpeg", &image(JPEG)).await;
+    for (method, route, body) in routes::calls() {
+        let body = body.map(|body| routes::with_image(body, &photo));
+        let path = routes::path(route, &post, &author.id);
+        let (caller, other) = (world.user("caller"), world.user("other"));
+        for n in 0..2 {
+            let reply = call(&caller, &method, &path, body.as_ref()).await;
+            assert_ne!(reply.status, 429, "{n}: {}", reply.request);
+        }
+        let refused = call(&caller, &method, &path, body.as_ref()).await;
+        assert!((50..=60).contains(&retry_after(&refused)), "{refused:?}");
+        let reply = call(&other, &method, &path, body.as_ref()).await;
+        assert_ne!(reply.status, 429, "somebody else: {}", reply.request);
+    }
+}
+
+/// A refused write changes nothing; ids in the path make no difference, and HEAD counts as GET.
+#[tokio::test]
+async fn what_is_refused_is_not_done() {
+    let world = limited("1/3", "1/1").await;
+    let (nabi, author) = (world.user("nabi"), world.user("author"));
+    let post = nabi.post_id("first").await;
+    let other = author.post_id("other").await;
+    let again = nabi
+        .create("/v1/posts", &serde_json::json!({ "text": "second" }))
+        .await;
+    retry_after(&again);
+    assert_eq!(author.see(&nabi).await["posts"], 1);
+
+    nabi.read_post(&post).await;
+    let head = nabi.call(Method::HEAD, &format!("/v1/posts/{post}")).await;
+    assert_eq!(head.status, 200);
+    nabi.read_post(&other).await;
+    let refused = nabi.get(&format!("/v1/posts/{other}")).await;
+    retry_after(&refused);
+    let head = nabi.call(Method::HEAD, &format!("/v1/posts/{post}")).await;
+    assert_eq!((head.status, head.body.len()), (429, 0));
+    // Another route.
+    nabi.me().await;
+}
+
+#[tokio::test]
+async fn the_bucket_fills_again() {
+    let world = limited("60/1", "off").await;
+    let nabi = world.user("nabi");
+    nabi.me().await;
+    let started = Instant::now();
+    let refused = nabi.get("/v1/me").await;
+    // On a busy machine a second may have passed.
+    if refused.status == 429 {
+        assert_eq!(retry_after(&refused), 1);
+    }
+    eventually("there is a token again", async || {
+        (nabi.get("/v1/me").await.status == 200).then_some(())
+    })
+    .await;
+    assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+/// A limit is no reason to be down, nor to be slow.
+#[tokio::test]
+async fn without_the_cache_calls_pass() {
+    let world = limited("1/1", "1/1").await;
+    let nabi = world.user("nabi");
+    let post = nabi.post_id("x").await;
+    for outage in [Outage::Closed, Outage::Hang] {
+        world.stop_service(Service::Cache, outage);
+        for _ in 0..3 {
+            let started = Instant::now();
+            nabi.put(&format!("/v1/posts/{post}/like"))
+                .await
+                .expect(202);
+            nabi.me().await;
+            assert!(
+                started.elapsed() < Duration::from_secs(2),
+                "{:?}",
+                started.elapsed()
+            );
+        }
+        world.resume_service(Service::Cache);
+    }
+}
