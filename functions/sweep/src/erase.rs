@@ -78,6 +78,8 @@ impl Sweep {
             return Ok(self.store.postpone_erasure(user, settled).await?);
         }
         if self.store.finish_erasure(user).await? {
+            // Once more: a reader may have learned meanwhile that there is nobody. Somebody may come back.
+            self.cache.forget_user(user).await?;
             tracing::info!("an account is erased");
             Ok(())
         } else {

@@ -19,12 +19,14 @@ use crate::domain::UserId;
 pub(super) type Gate =
     Arc<dyn Fn(UserId, Method, String) -> BoxFuture<'static, Result<(), Problem>> + Send + Sync>;
 
+type Asked = JoinHandle<Result<(), Problem>>;
+
 /// What a request is told while it is served already.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Verdict(Arc<Mutex<Option<JoinHandle<Result<(), Problem>>>>>);
+pub(super) struct Verdict(Arc<Mutex<Option<Asked>>>);
 
 impl Verdict {
-    fn later(&self, verdict: JoinHandle<Result<(), Problem>>) {
+    fn later(&self, verdict: Asked) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
     }
 
