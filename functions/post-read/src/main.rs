@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use purrline::domain::{ImageHost, Page, Post, PostId, PostView, UserId};
+use purrline::domain::{ImageHost, Page, PostId, PostView, UserId};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
-use purrline::store::{self, Store};
+use purrline::store::{Store, full_page};
 use purrline::{aws, env, log};
 
 struct App {
@@ -51,36 +51,15 @@ async fn by_user(
 ) -> Result<Json<Page<PostView>>, Problem> {
     let list = format!("posts/{user}");
     let (limit, after) = paging.open(&list, PostId::at_position)?;
-    let (posts, more) = app.page(&user, after, limit.get()).await?;
+    let (store, user) = (&app.store, &user);
+    let ids = |before, most| store.posts_by(user, before, most);
+    let find = |ids: Vec<PostId>| async move {
+        let mut found = store.posts(&ids).await?;
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    };
+    let (posts, more) = full_page(limit.get(), after, ids, find).await?;
     let views = app.store.views(&me, posts, &app.images).await?;
     Ok(Json(Page::new(&list, views, more, |post| {
         post.id.0.to_bytes()
     })))
-}
-
-impl App {
-    /// A full page while there are more, and whether there are.
-    async fn page(
-        &self,
-        user: &UserId,
-        after: Option<PostId>,
-        size: usize,
-    ) -> Result<(Vec<Post>, bool), store::Error> {
-        let mut posts = Vec::new();
-        let mut position = after;
-        while posts.len() <= size {
-            let wanted = size + 1 - posts.len();
-            let ids = self.store.posts_by(user, position, wanted).await?;
-            // One that was deleted since its place in the list was read is left out, and made up for.
-            let mut found = self.store.posts(&ids).await?;
-            posts.extend(ids.iter().filter_map(|id| found.remove(id)));
-            position = ids.last().copied();
-            if ids.len() < wanted {
-                break;
-            }
-        }
-        let more = posts.len() > size;
-        posts.truncate(size);
-        Ok((posts, more))
-    }
 }

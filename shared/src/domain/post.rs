@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Handle, Image, ImageHost, ImageKey, Invalid, PostId, PostText, Profile, Reason, Tag, Timestamp,
+    CatId, Handle, Image, ImageHost, ImageKey, Invalid, PostId, PostText, Profile, Tag, Timestamp,
     UserId, tags_of,
 };
 
@@ -11,23 +11,6 @@ use super::{
 pub const MAX_IMAGES: usize = 10;
 /// How many cats a post shows at most.
 pub const MAX_CATS: usize = 10;
-
-/// A cat's id, `^[0-9A-Za-z_-]{1,40}$`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CatId(UserId);
-
-impl CatId {
-    /// Parses an id.
-    pub fn parse(text: &str) -> Result<Self, Reason> {
-        UserId::parse(text).map(Self)
-    }
-
-    /// The id's text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
 
 /// What an author writes: a text, which may be empty where there is an image, images and cats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,7 +215,7 @@ mod tests {
     #[test]
     fn ten_images_and_cats_are_the_most() {
         let text = PostText::parse("x").unwrap();
-        let cats = |n: usize| vec![CatId::parse("c").unwrap(); n];
+        let cats = |n: usize| vec![CatId::parse("0000000000001").unwrap(); n];
         assert!(Draft::new(text.clone(), images(10), cats(10)).is_ok());
         let refused = Draft::new(text, images(11), cats(11)).unwrap_err();
         assert_eq!(refused.errors.len(), 2);

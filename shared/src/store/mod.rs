@@ -12,17 +12,22 @@
 //! | Likes | `post`, `user` | who likes a post; whether the caller likes these |
 //! | Likes | `post`, `user` = `#count` | a post's exact count of likes |
 //! | Likes, index `latest` | `post`, `since` | who likes a post, latest first |
+//! | Cats | `list` = `cat#<cat>`, `cat` | a cat by id; cats of a page by batch |
+//! | Cats | `list` = `owner#<user>`, `cat` | somebody's cats, newest first, from any position |
 //! | Idempotency | `key` = `<user>#<key>` | the answer given to a key (24 hours) |
 //!
 //! Every read that decides something is strongly consistent (both indexes named `latest` are local
 //! ones for that reason). No request scans. Whatever must hold together is one transaction.
 
+mod cats;
+mod create;
 mod edges;
 mod follows;
 mod idempotency;
 mod item;
 mod likes;
 mod outbox;
+mod pages;
 mod posts;
 mod users;
 mod views;
@@ -37,10 +42,12 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use crate::env::{self, BadSetting};
 
+pub use create::Created;
 pub use follows::FollowList;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
-pub use posts::{Created, PostError, Removed, Revised};
+pub use pages::full_page;
+pub use posts::{PostError, Removed, Revised};
 
 /// Why the store did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +103,7 @@ struct Tables {
     users: String,
     follows: String,
     likes: String,
+    cats: String,
     idempotency: String,
 }
 
@@ -108,7 +116,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `IDEMPOTENCY_TABLE`.
+    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `CATS_TABLE`, `IDEMPOTENCY_TABLE`.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         Self::new(config, env::required)
     }
@@ -129,6 +137,7 @@ impl Store {
                 users: name("USERS_TABLE")?,
                 follows: name("FOLLOWS_TABLE")?,
                 likes: name("LIKES_TABLE")?,
+                cats: name("CATS_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,
             },
         })

@@ -57,11 +57,14 @@ async fn an_empty_list_is_a_page_without_a_next() {
     }
 }
 
-/// A user with seven posts, three followers, and three whom they follow.
+/// A user with seven posts, three cats, three followers, and three whom they follow.
 async fn popular(world: &World) -> User {
     let nabi = world.user("nabi");
     for n in 0..7 {
         nabi.post(&n.to_string()).await;
+    }
+    for n in 0..3 {
+        nabi.cat(&n.to_string()).await;
     }
     for name in ["a", "b", "c"] {
         let other = world.user(name);

@@ -2,6 +2,7 @@
 
 mod access;
 mod bodies;
+mod cats;
 mod classify;
 mod classify_memory;
 mod classify_refusals;
