@@ -129,7 +129,8 @@ async fn create(
         match app.store.create_cat(&cat, once).await? {
             Created::Now => return Ok(answer),
             Created::Before(known) => return known.again(),
-            Created::IdTaken => cat.id = CatId(app.ids.mint()),
+            // Nothing that it builds on can change.
+            Created::IdTaken | Created::Outdated => cat.id = CatId(app.ids.mint()),
         }
     }
 }

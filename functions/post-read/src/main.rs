@@ -1,13 +1,13 @@
-//! `GET /v1/posts/{id}` and `GET /v1/users/{id}/posts`, from the store alone.
+//! `GET /v1/posts/{id}`, and the lists of posts by user and by cat, from the store alone.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use purrline::domain::{ImageHost, Page, PostId, PostView, UserId};
+use purrline::domain::{CatId, ImageHost, Limit, Page, PostId, PostView, UserId};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
-use purrline::store::{Store, full_page};
+use purrline::store::{PostList, Store, full_page};
 use purrline::{aws, env, log};
 
 struct App {
@@ -24,6 +24,7 @@ async fn main() -> Result<(), http::Error> {
     };
     let router = Router::new()
         .route("/v1/posts/{id}", get(by_id))
+        .route("/v1/cats/{id}/posts", get(by_cat))
         .route("/v1/users/{id}/posts", get(by_user))
         .with_state(Arc::new(app));
     http::run(router, Settings::from_env()?).await
@@ -49,17 +50,43 @@ async fn by_user(
     Path(user): Path<UserId>,
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
-    let list = format!("posts/{user}");
-    let (limit, after) = paging.open(&list, PostId::at_position)?;
-    let (store, user) = (&app.store, &user);
-    let ids = |before, most| store.posts_by(user, before, most);
-    let find = |ids: Vec<PostId>| async move {
-        let mut found = store.posts(&ids).await?;
-        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
-    };
-    let (posts, more) = full_page(limit.get(), after, ids, find).await?;
-    let views = app.store.views(&me, posts, &app.images).await?;
-    Ok(Json(Page::new(&list, views, more, |post| {
-        post.id.0.to_bytes()
-    })))
+    let name = format!("posts/{user}");
+    let place = paging.open(&name, PostId::at_position)?;
+    app.list(&me, &name, &PostList::By(user), place).await
+}
+
+async fn by_cat(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(cat): Path<CatId>,
+    paging: Paging,
+) -> Result<Json<Page<PostView>>, Problem> {
+    let name = format!("cat/{cat}");
+    let place = paging.open(&name, PostId::at_position)?;
+    let known = app.store.cat(cat).await?;
+    known.ok_or_else(Path::<CatId>::not_found)?;
+    app.list(&me, &name, &PostList::Of(cat), place).await
+}
+
+impl App {
+    /// A page of a list of that name: so many, from there on.
+    async fn list(
+        &self,
+        caller: &UserId,
+        name: &str,
+        list: &PostList,
+        (limit, after): (Limit, Option<PostId>),
+    ) -> Result<Json<Page<PostView>>, Problem> {
+        let store = &self.store;
+        let ids = |before, most| store.newest_posts(list, before, most);
+        let find = |ids: Vec<PostId>| async move {
+            let mut found = store.posts(&ids).await?;
+            Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+        };
+        let (posts, more) = full_page(limit.get(), after, ids, find).await?;
+        let views = store.views(caller, posts, &self.images).await?;
+        Ok(Json(Page::new(name, views, more, |post: &PostView| {
+            post.id.0.to_bytes()
+        })))
+    }
 }

@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use super::{Bio, CatId, ImageHost, ImageKey, Name, Reason, Timestamp, UserId};
 
+/// What is wrong with a cat's id that isn't one of the caller's cats'.
+pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");
+
 /// A cat as stored. Its time of registration follows from its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cat {

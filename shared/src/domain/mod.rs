@@ -22,7 +22,7 @@ mod time;
 mod user;
 
 pub use breed::{BREEDS, Breed, BreedName};
-pub use cat::{BirthDate, Cat, CatEdit, CatView};
+pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
 pub use feed::{FEED_CAP, FeedWindow};

@@ -21,7 +21,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A post with neither text nor image says nothing; more than 10 images or cats are too many.
+    /// A post with neither text nor image says nothing; more than 10 images or cats are too many. A cat
+    /// named twice is shown once.
     pub fn new(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         if text.is_empty() && images.is_empty() {
@@ -37,7 +38,17 @@ impl Draft {
             invalid.push("/cats", "must be at most 10");
         }
         invalid.into_result()?;
-        Ok(Self { text, images, cats })
+        let mut shown: Vec<CatId> = Vec::new();
+        for cat in cats {
+            if !shown.contains(&cat) {
+                shown.push(cat);
+            }
+        }
+        Ok(Self {
+            text,
+            images,
+            cats: shown,
+        })
     }
 
     /// The text.
@@ -217,6 +228,8 @@ mod tests {
         let text = PostText::parse("x").unwrap();
         let cats = |n: usize| vec![CatId::parse("0000000000001").unwrap(); n];
         assert!(Draft::new(text.clone(), images(10), cats(10)).is_ok());
+        let twice = Draft::new(text.clone(), vec![], cats(10)).unwrap();
+        assert_eq!(twice.cats().len(), 1);
         let refused = Draft::new(text, images(11), cats(11)).unwrap_err();
         assert_eq!(refused.errors.len(), 2);
     }

@@ -26,6 +26,7 @@ pub const ROUTES: &[Route] = &[
         "/v1/cats/{id}",
         &[Method::DELETE, Method::GET, Method::PATCH],
     ),
+    route("/v1/cats/{id}/posts", &[Method::GET]),
     route("/v1/classify", &[Method::POST]),
     route("/v1/feed", &[Method::GET]),
     route("/v1/health", &[Method::GET]),

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, ReturnValue, TransactWriteItem};
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, ReturnValue, TransactWriteItem,
+};
 
 use super::create::{Created, failed_condition};
 use super::edges::met_another_write;
@@ -75,6 +77,19 @@ fn changes(edit: &CatEdit) -> Vec<(&'static str, Option<AttributeValue>)> {
 }
 
 impl Store {
+    /// The part of a transaction that lets it fail unless this is that user's cat.
+    pub(super) fn check_cat(&self, id: CatId, owner: &UserId) -> Result<TransactWriteItem, Error> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.cats)
+            .set_key(Some(cat_key(id)))
+            .condition_expression("#owner = :owner")
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_values(":owner", s(owner))
+            .build()
+            .map_err(Error::broken)?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
     /// Stores a new cat, and remembers what was answered to its idempotency key.
     pub async fn create_cat(
         &self,

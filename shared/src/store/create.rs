@@ -17,12 +17,15 @@ pub enum Created {
     IdTaken,
     /// The request was sent before.
     Before(Known),
+    /// Something that it builds on is no longer as it must be.
+    Outdated,
 }
 
 impl Store {
     /// Writes something new, all of it or nothing, and remembers what was answered to its idempotency
     /// key. The first write is on condition that the id is new; `is_ours` tells whether what has the id
-    /// already is this very thing, written by an earlier try whose answer was lost.
+    /// already is this very thing, written by an earlier try whose answer was lost. Conditions of the other
+    /// writes are about what it builds on.
     pub(super) async fn create(
         &self,
         mut writes: Vec<TransactWriteItem>,
@@ -56,6 +59,9 @@ impl Store {
                 && let Some(known) = self.known(once).await?
             {
                 return Ok(Created::Before(known));
+            }
+            if (1..remembering).any(|place| failed_condition(&error, place)) {
+                return Ok(Created::Outdated);
             }
             if !met_another_write(&error) {
                 return Err(error.into());

@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::try_join_all;
 
 use super::{Error, Store, back_off};
+use crate::domain::PostId;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -31,6 +32,12 @@ pub(super) fn n(number: impl ToString) -> AttributeValue {
 
 pub(super) fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> AttributeValue {
     AttributeValue::L(values.into_iter().map(s).collect())
+}
+
+/// Which of so many partitions a post belongs to: its id's last digits are random.
+pub(super) fn shard(post: PostId, of: u8) -> u8 {
+    let [.., last] = post.0.to_bytes();
+    last.checked_rem(of).unwrap_or_default()
 }
 
 /// An item, or a key, of these attributes.

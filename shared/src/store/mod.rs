@@ -5,6 +5,8 @@
 //! | Posts | `id` | a post by id; posts of a page by batch; tombstones of deleted posts (30 days) |
 //! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
 //! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
+//! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, likewise |
+//! | `PostLists` | `list` = `tag#<tag>#<shard>`, `post` | the posts with a tag, likewise, merged from 16 shards |
 //! | Users | `id` | profile and exact follower, following and post counts |
 //! | Follows | `list` = `followers#<user>`, `user` | an author's followers by id, in ranges, for fan-out |
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
@@ -28,6 +30,7 @@ mod item;
 mod likes;
 mod outbox;
 mod pages;
+mod post_lists;
 mod posts;
 mod users;
 mod views;
@@ -47,6 +50,7 @@ pub use follows::FollowList;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
 pub use pages::full_page;
+pub use post_lists::PostList;
 pub use posts::{PostError, Removed, Revised};
 
 /// Why the store did not answer.

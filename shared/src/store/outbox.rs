@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures::future::try_join_all;
 
-use super::item::{Item, Read, n, s};
+use super::item::{self, Item, Read, n, s};
 use super::posts::{author, images, is_deleted, rev};
 use super::{Error, Store};
 use crate::domain::{ImageKey, PostId, Timestamp, UserId};
@@ -18,8 +18,7 @@ use crate::domain::{ImageKey, PostId, Timestamp, UserId};
 const SHARDS: u8 = 8;
 
 pub(super) fn shard(post: PostId) -> u8 {
-    let [.., last] = post.0.to_bytes();
-    last % SHARDS
+    item::shard(post, SHARDS)
 }
 
 /// A post whose fan-out is not done.

@@ -12,8 +12,9 @@ use crate::support::{User, World, id_of};
 async fn limits_are_1_to_100() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
+    let cat = nabi.cat_id("x").await;
     for list in LISTS {
-        let list = routes::path(list, "", &nabi.id);
+        let list = routes::with_cat(&routes::path(list, "", &nabi.id), &cat);
         for good in ["1", "20", "99", "100"] {
             nabi.get(&format!("{list}?limit={good}")).await.expect(200);
         }
@@ -48,23 +49,26 @@ async fn an_empty_list_is_a_page_without_a_next() {
     let world = World::shared().await;
     let (nabi, newcomer) = (world.user("nabi"), world.user("newcomer"));
     newcomer.me().await;
+    let cat = world.user("other").cat_id("x").await;
     // Breeds there always are.
     for list in LISTS.iter().filter(|list| **list != "/v1/breeds") {
         for user in [&nabi, &newcomer] {
-            let (items, next) = nabi.page(&routes::path(list, "", &user.id)).await;
+            let path = routes::with_cat(&routes::path(list, "", &user.id), &cat);
+            let (items, next) = nabi.page(&path).await;
             assert_eq!((items.len(), next), (0, None), "{list}");
         }
     }
 }
 
-/// A user with seven posts, three cats, three followers, and three whom they follow.
-async fn popular(world: &World) -> User {
+/// A user with three cats, one of them, which is in seven posts, three followers, and three whom they follow.
+async fn popular(world: &World) -> (User, String) {
     let nabi = world.user("nabi");
-    for n in 0..7 {
-        nabi.post(&n.to_string()).await;
-    }
-    for n in 0..3 {
+    for n in 0..2 {
         nabi.cat(&n.to_string()).await;
+    }
+    let cat = nabi.cat_id("2").await;
+    for n in 0..7 {
+        nabi.post_of(&n.to_string(), &[&cat]).await;
     }
     for name in ["a", "b", "c"] {
         let other = world.user(name);
@@ -72,7 +76,7 @@ async fn popular(world: &World) -> User {
         other.follow(&nabi).await;
     }
     world.drained().await;
-    nabi
+    (nabi, cat)
 }
 
 #[tokio::test]
@@ -80,10 +84,11 @@ async fn a_cursor_is_good_for_its_own_list_only() {
     let world = World::shared().await;
     let (nabi, reader) = futures::join!(popular(&world), async { popular(&world).await });
     let mut cursors = Vec::new();
-    for user in [&nabi, &reader] {
+    let (readers, reader) = (&reader, &reader.0);
+    for (user, cat) in [&nabi, readers] {
         for list in LISTS {
-            let list = routes::path(list, "", &user.id);
-            let caller = if list == "/v1/feed" { user } else { &reader };
+            let list = routes::with_cat(&routes::path(list, "", &user.id), cat);
+            let caller = if list == "/v1/feed" { user } else { reader };
             let (_, next) = caller.page(&format!("{list}?limit=2")).await;
             cursors.push((caller, list, next.unwrap()));
         }

@@ -2,6 +2,7 @@
 
 mod access;
 mod bodies;
+mod cat_posts;
 mod cats;
 mod classify;
 mod classify_memory;

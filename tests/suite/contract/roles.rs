@@ -157,6 +157,8 @@ async fn everything(world: &World) {
         .await
         .expect(200);
     fan.walk(&format!("/v1/users/{}/cats", nabi.id), 1).await;
+    nabi.post_of("x", &[&cat]).await;
+    fan.walk(&format!("/v1/cats/{cat}/posts"), 1).await;
     nabi.delete(&format!("/v1/cats/{cat}")).await.expect(204);
     nabi.delete_post(&deleted).await;
     fan.unlike(&kept).await;

@@ -39,6 +39,10 @@ pub(crate) const SIGNED_IN: &[Route] = &[
         methods: &[Method::GET, Method::PATCH, Method::DELETE],
     },
     Route {
+        path: "/v1/cats/{cat}/posts",
+        methods: &[Method::GET],
+    },
+    Route {
         path: "/v1/users/{user}/cats",
         methods: &[Method::GET],
     },
@@ -89,6 +93,7 @@ pub(crate) const HEALTH: Route = Route {
 /// The routes whose answer is a list.
 pub(crate) const LISTS: &[&str] = &[
     "/v1/users/{user}/posts",
+    "/v1/cats/{cat}/posts",
     "/v1/users/{user}/cats",
     "/v1/users/{user}/followers",
     "/v1/users/{user}/following",

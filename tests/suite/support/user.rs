@@ -104,6 +104,14 @@ impl User {
             .json()
     }
 
+    /// Posts a text that shows these cats, and returns the post.
+    pub(crate) async fn post_of(&self, text: &str, cats: &[&str]) -> Value {
+        self.create("/v1/posts", &json!({ "text": text, "cats": cats }))
+            .await
+            .expect(201)
+            .json()
+    }
+
     /// Posts a text and returns the post's id.
     pub(crate) async fn post_id(&self, text: &str) -> String {
         id_of(&self.post(text).await)
