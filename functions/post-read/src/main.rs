@@ -1,11 +1,11 @@
-//! `GET /v1/posts/{id}`, and the lists of posts by user and by cat, from the store alone.
+//! `GET /v1/posts/{id}`, and the lists of posts by user, by cat and by tag, from the store alone.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use purrline::domain::{CatId, ImageHost, Limit, Page, PostId, PostView, UserId};
+use purrline::domain::{CatId, ImageHost, Limit, Page, PostId, PostView, Tag, UserId};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
 use purrline::store::{PostList, Store, full_page};
 use purrline::{aws, env, log};
@@ -25,6 +25,7 @@ async fn main() -> Result<(), http::Error> {
     let router = Router::new()
         .route("/v1/posts/{id}", get(by_id))
         .route("/v1/cats/{id}/posts", get(by_cat))
+        .route("/v1/tags/{tag}/posts", get(by_tag))
         .route("/v1/users/{id}/posts", get(by_user))
         .with_state(Arc::new(app));
     http::run(router, Settings::from_env()?).await
@@ -66,6 +67,17 @@ async fn by_cat(
     let known = app.store.cat(cat).await?;
     known.ok_or_else(Path::<CatId>::not_found)?;
     app.list(&me, &name, &PostList::Of(cat), place).await
+}
+
+async fn by_tag(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(tag): Path<Tag>,
+    paging: Paging,
+) -> Result<Json<Page<PostView>>, Problem> {
+    let name = format!("tag/{tag}");
+    let place = paging.open(&name, PostId::at_position)?;
+    app.list(&me, &name, &PostList::Tagged(tag), place).await
 }
 
 impl App {

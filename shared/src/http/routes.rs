@@ -37,6 +37,7 @@ pub const ROUTES: &[Route] = &[
         &[Method::DELETE, Method::GET, Method::PATCH],
     ),
     route("/v1/posts/{id}/like", &[Method::DELETE, Method::PUT]),
+    route("/v1/tags/{tag}/posts", &[Method::GET]),
     route("/v1/uploads", &[Method::POST]),
     route("/v1/users/{id}", &[Method::GET]),
     route("/v1/users/{id}/cats", &[Method::GET]),

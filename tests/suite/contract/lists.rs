@@ -60,15 +60,17 @@ async fn an_empty_list_is_a_page_without_a_next() {
     }
 }
 
-/// A user with three cats, one of them, which is in seven posts, three followers, and three whom they follow.
+/// A user with three cats, one of them, which is in seven posts with the user's tag, three followers, and three
+/// whom they follow.
 async fn popular(world: &World) -> (User, String) {
     let nabi = world.user("nabi");
     for n in 0..2 {
         nabi.cat(&n.to_string()).await;
     }
     let cat = nabi.cat_id("2").await;
+    let tag = routes::tag_of(&nabi.id);
     for n in 0..7 {
-        nabi.post_of(&n.to_string(), &[&cat]).await;
+        nabi.post_of(&format!("{n} #{tag}"), &[&cat]).await;
     }
     for name in ["a", "b", "c"] {
         let other = world.user(name);

@@ -21,6 +21,7 @@ mod posts;
 mod roles;
 mod routes;
 mod shapes;
+mod tag_posts;
 mod tags;
 mod tokens;
 mod upload_refusals;

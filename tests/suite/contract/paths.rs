@@ -145,7 +145,9 @@ async fn what_can_be_no_id_is_not_found() {
         "-",
         "_",
     ];
-    for (method, route, body) in routes::calls().filter(|(_, route, _)| route.contains('{')) {
+    // A tag is no id.
+    let has_id = |route: &str| route.contains('{') && !route.contains("{tag}");
+    for (method, route, body) in routes::calls().filter(|(_, route, _)| has_id(route)) {
         let ids: Vec<&str> = if route.contains("{post}") || route.contains("{cat}") {
             [&NO_IDS[..], &no_posts].concat()
         } else {

@@ -159,6 +159,7 @@ async fn everything(world: &World) {
     fan.walk(&format!("/v1/users/{}/cats", nabi.id), 1).await;
     nabi.post_of("x", &[&cat]).await;
     fan.walk(&format!("/v1/cats/{cat}/posts"), 1).await;
+    fan.walk("/v1/tags/x/posts", 1).await;
     nabi.delete(&format!("/v1/cats/{cat}")).await.expect(204);
     nabi.delete_post(&deleted).await;
     fan.unlike(&kept).await;

@@ -43,6 +43,10 @@ pub(crate) const SIGNED_IN: &[Route] = &[
         methods: &[Method::GET],
     },
     Route {
+        path: "/v1/tags/{tag}/posts",
+        methods: &[Method::GET],
+    },
+    Route {
         path: "/v1/users/{user}/cats",
         methods: &[Method::GET],
     },
@@ -94,6 +98,7 @@ pub(crate) const HEALTH: Route = Route {
 pub(crate) const LISTS: &[&str] = &[
     "/v1/users/{user}/posts",
     "/v1/cats/{cat}/posts",
+    "/v1/tags/{tag}/posts",
     "/v1/users/{user}/cats",
     "/v1/users/{user}/followers",
     "/v1/users/{user}/following",
@@ -116,9 +121,15 @@ impl Route {
     }
 }
 
-/// A route's path with ids in it.
+/// A route's path with ids in it, and a tag of the user's own.
 pub(crate) fn path(route: &str, post: &str, user: &str) -> String {
+    let route = route.replace("{tag}", &tag_of(user));
     route.replace("{post}", post).replace("{user}", user)
+}
+
+/// A tag that no other user has.
+pub(crate) fn tag_of(user: &str) -> String {
+    user.replace('-', "_")
 }
 
 /// A path with a cat's id in it, where it has a place for one.
