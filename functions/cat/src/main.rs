@@ -10,9 +10,10 @@ use purrline::domain::{
     Bio, BirthDate, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, Invalid,
     NOT_UPLOADED, Name, Page, Reason, UserId,
 };
+use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings};
 use purrline::media::Media;
-use purrline::store::{Answer, Created, Store, full_page};
+use purrline::store::{self, Answer, Created, Store};
 use purrline::{aws, env, log};
 
 struct App {
@@ -81,9 +82,9 @@ impl App {
     }
 
     /// A cat that the caller may see.
-    async fn seen(&self, _caller: &UserId, id: CatId) -> Result<Cat, Problem> {
-        let cat = self.store.cat(id).await?;
-        cat.ok_or_else(Path::<CatId>::not_found)
+    async fn seen(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
+        let seen = self.store.seen_cat(caller, id).await?;
+        seen.ok_or_else(Path::<CatId>::not_found)
     }
 
     /// A cat that the caller may change.
@@ -192,20 +193,27 @@ async fn delete(
 
 async fn by_user(
     State(app): State<Arc<App>>,
-    Caller(_): Caller,
+    Caller(me): Caller,
     Path(owner): Path<UserId>,
     paging: Paging,
 ) -> Result<Json<Page<CatView>>, Problem> {
     let list = format!("cats/{owner}");
     let (limit, after) = paging.open(&list, CatId::at_position)?;
-    let (store, owner) = (&app.store, &owner);
-    let ids = |before, most| store.cats_of(owner, before, most);
-    let find = |ids: Vec<CatId>| async move {
-        let mut found = store.cats(&ids).await?;
-        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
-    };
-    let (cats, more) = full_page(limit.get(), after, ids, find).await?;
-    let views = cats.into_iter().map(|cat| cat.view(&app.images)).collect();
+    let shown = app.store.shown(&me, std::slice::from_ref(&owner)).await?;
+    if !shown.sees(&owner) {
+        return Err(Path::<UserId>::not_found());
+    }
+    let (app, owner) = (&*app, &owner);
+    let (views, more) = full_page(limit.get(), after, |after, most| async move {
+        let ids = app.store.cats_of(owner, after, most).await?;
+        let mut found = app.store.cats(&ids).await?;
+        let cats = ids.iter().filter_map(|id| found.remove(id));
+        Ok::<_, store::Error>(Stretch {
+            items: cats.map(|cat| cat.view(&app.images)).collect(),
+            end: ids.last().copied().filter(|_| ids.len() == most),
+        })
+    })
+    .await?;
     Ok(Json(Page::new(&list, views, more, |cat: &CatView| {
         cat.id.0.to_bytes()
     })))

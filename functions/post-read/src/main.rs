@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use purrline::domain::{CatId, ImageHost, Limit, Page, PostId, PostView, Tag, UserId};
+use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
-use purrline::store::{PostList, Store, full_page};
+use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
 
 struct App {
@@ -36,12 +37,7 @@ async fn by_id(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<Json<PostView>, Problem> {
-    let post = app
-        .store
-        .post(id)
-        .await?
-        .ok_or_else(Path::<PostId>::not_found)?;
-    let view = app.store.views(&me, vec![post], &app.images).await?.pop();
+    let view = app.store.seen(&me, &[id], &app.images).await?.pop();
     view.map(Json).ok_or_else(Path::<PostId>::not_found)
 }
 
@@ -53,6 +49,10 @@ async fn by_user(
 ) -> Result<Json<Page<PostView>>, Problem> {
     let name = format!("posts/{user}");
     let place = paging.open(&name, PostId::at_position)?;
+    let shown = app.store.shown(&me, std::slice::from_ref(&user)).await?;
+    if !shown.sees(&user) {
+        return Err(Path::<UserId>::not_found());
+    }
     app.list(&me, &name, &PostList::By(user), place).await
 }
 
@@ -64,8 +64,8 @@ async fn by_cat(
 ) -> Result<Json<Page<PostView>>, Problem> {
     let name = format!("cat/{cat}");
     let place = paging.open(&name, PostId::at_position)?;
-    let known = app.store.cat(cat).await?;
-    known.ok_or_else(Path::<CatId>::not_found)?;
+    let seen = app.store.seen_cat(&me, cat).await?;
+    seen.ok_or_else(Path::<CatId>::not_found)?;
     app.list(&me, &name, &PostList::Of(cat), place).await
 }
 
@@ -89,14 +89,14 @@ impl App {
         list: &PostList,
         (limit, after): (Limit, Option<PostId>),
     ) -> Result<Json<Page<PostView>>, Problem> {
-        let store = &self.store;
-        let ids = |before, most| store.newest_posts(list, before, most);
-        let find = |ids: Vec<PostId>| async move {
-            let mut found = store.posts(&ids).await?;
-            Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
-        };
-        let (posts, more) = full_page(limit.get(), after, ids, find).await?;
-        let views = store.views(caller, posts, &self.images).await?;
+        let (views, more) = full_page(limit.get(), after, |after, most| async move {
+            let ids = self.store.newest_posts(list, after, most).await?;
+            Ok::<_, store::Error>(Stretch {
+                items: self.store.seen(caller, &ids, &self.images).await?,
+                end: ids.last().copied().filter(|_| ids.len() == most),
+            })
+        })
+        .await?;
         Ok(Json(Page::new(name, views, more, |post: &PostView| {
             post.id.0.to_bytes()
         })))

@@ -128,6 +128,15 @@ impl Store {
         Ok(self.cats(&[id]).await?.remove(&id))
     }
 
+    /// A cat that the caller may see.
+    pub async fn seen_cat(&self, caller: &UserId, id: CatId) -> Result<Option<Cat>, Error> {
+        let Some(cat) = self.cat(id).await? else {
+            return Ok(None);
+        };
+        let shown = self.shown(caller, std::slice::from_ref(&cat.owner)).await?;
+        Ok(shown.sees(&cat.owner).then_some(cat))
+    }
+
     /// Those of these cats that there are.
     pub async fn cats(&self, ids: &[CatId]) -> Result<HashMap<CatId, Cat>, Error> {
         let keys = ids.iter().map(|&id| cat_key(id)).collect();

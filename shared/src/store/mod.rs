@@ -16,22 +16,29 @@
 //! | Likes, index `latest` | `post`, `since` | who likes a post, latest first |
 //! | Cats | `list` = `cat#<cat>`, `cat` | a cat by id; cats of a page by batch |
 //! | Cats | `list` = `owner#<user>`, `cat` | somebody's cats, newest first, from any position |
+//! | Blocks | `user`, `other` | whether two users block each other, either way |
+//! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
+//! | Saves | `user`, `post` | whether a user saved a post |
+//! | Saves, index `latest` | `user`, `since` | what a user saved, latest first |
 //! | Idempotency | `key` = `<user>#<key>` | the answer given to a key (24 hours) |
 //!
-//! Every read that decides something is strongly consistent (both indexes named `latest` are local
+//! Every read that decides something is strongly consistent (all indexes named `latest` are local
 //! ones for that reason). No request scans. Whatever must hold together is one transaction.
 
+mod blocks;
 mod cats;
 mod create;
 mod edges;
 mod follows;
 mod idempotency;
 mod item;
+mod latest;
 mod likes;
 mod outbox;
-mod pages;
 mod post_lists;
 mod posts;
+mod saves;
+mod shown;
 mod users;
 mod views;
 
@@ -49,9 +56,9 @@ pub use create::Created;
 pub use follows::FollowList;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
-pub use pages::full_page;
 pub use post_lists::PostList;
 pub use posts::{PostError, Removed, Revised};
+pub use shown::Shown;
 
 /// Why the store did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +114,8 @@ struct Tables {
     users: String,
     follows: String,
     likes: String,
+    blocks: String,
+    saves: String,
     cats: String,
     idempotency: String,
 }
@@ -120,7 +129,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `CATS_TABLE`, `IDEMPOTENCY_TABLE`.
+    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `CATS_TABLE`, `IDEMPOTENCY_TABLE`.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         Self::new(config, env::required)
     }
@@ -141,6 +150,8 @@ impl Store {
                 users: name("USERS_TABLE")?,
                 follows: name("FOLLOWS_TABLE")?,
                 likes: name("LIKES_TABLE")?,
+                blocks: name("BLOCKS_TABLE")?,
+                saves: name("SAVES_TABLE")?,
                 cats: name("CATS_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,
             },

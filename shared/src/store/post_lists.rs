@@ -146,6 +146,8 @@ mod tests {
         }
     }
 
+    const POSTS: usize = 64_000;
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8))]
 
@@ -156,7 +158,6 @@ mod tests {
             let tag = PostList::Tagged(Tag::parse("cats").unwrap());
             let sources: Vec<IdSource> = (0..processes).map(|_| IdSource::new()).collect();
             let mut counts: HashMap<String, usize> = HashMap::new();
-            const POSTS: usize = 64_000;
             for source in sources.iter().cycle().take(POSTS) {
                 *counts.entry(tag.partition(PostId(source.mint()))).or_default() += 1;
             }

@@ -12,9 +12,9 @@ use crate::support::{User, World, id_of};
 async fn limits_are_1_to_100() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    let cat = nabi.cat_id("x").await;
+    let (post, cat) = (nabi.post_id("x").await, nabi.cat_id("x").await);
     for list in LISTS {
-        let list = routes::with_cat(&routes::path(list, "", &nabi.id), &cat);
+        let list = routes::with_cat(&routes::path(list, &post, &nabi.id), &cat);
         for good in ["1", "20", "99", "100"] {
             nabi.get(&format!("{list}?limit={good}")).await.expect(200);
         }
@@ -49,36 +49,45 @@ async fn an_empty_list_is_a_page_without_a_next() {
     let world = World::shared().await;
     let (nabi, newcomer) = (world.user("nabi"), world.user("newcomer"));
     newcomer.me().await;
-    let cat = world.user("other").cat_id("x").await;
+    let author = world.user("author");
+    let (post, cat) = (author.post_id("x").await, author.cat_id("x").await);
     // Breeds there always are.
     for list in LISTS.iter().filter(|list| **list != "/v1/breeds") {
         for user in [&nabi, &newcomer] {
-            let path = routes::with_cat(&routes::path(list, "", &user.id), &cat);
+            let path = routes::with_cat(&routes::path(list, &post, &user.id), &cat);
             let (items, next) = nabi.page(&path).await;
             assert_eq!((items.len(), next), (0, None), "{list}");
         }
     }
 }
 
-/// A user with three cats, one of them, which is in seven posts with the user's tag, three followers, and three
-/// whom they follow.
-async fn popular(world: &World) -> (User, String) {
+/// A user with three cats, one of which is in seven posts with the user's tag, of which three are saved, three
+/// followers, who like the last post, three whom they follow, and three whom they block; that post and that cat.
+async fn popular(world: &World) -> (User, String, String) {
     let nabi = world.user("nabi");
     for n in 0..2 {
         nabi.cat(&n.to_string()).await;
     }
     let cat = nabi.cat_id("2").await;
     let tag = routes::tag_of(&nabi.id);
+    let mut post = String::new();
     for n in 0..7 {
-        nabi.post_of(&format!("{n} #{tag}"), &[&cat]).await;
+        post = id_of(&nabi.post_of(&format!("{n} #{tag}"), &[&cat]).await);
+        if n < 3 {
+            nabi.put(&format!("/v1/posts/{post}/save"))
+                .await
+                .expect(204);
+        }
     }
     for name in ["a", "b", "c"] {
-        let other = world.user(name);
+        let (other, stranger) = (world.user(name), world.user("stranger"));
         nabi.follow(&other).await;
         other.follow(&nabi).await;
+        other.like(&post).await;
+        nabi.block(&stranger).await;
     }
     world.drained().await;
-    (nabi, cat)
+    (nabi, post, cat)
 }
 
 #[tokio::test]
@@ -86,11 +95,11 @@ async fn a_cursor_is_good_for_its_own_list_only() {
     let world = World::shared().await;
     let (nabi, reader) = futures::join!(popular(&world), async { popular(&world).await });
     let mut cursors = Vec::new();
-    let (readers, reader) = (&reader, &reader.0);
-    for (user, cat) in [&nabi, readers] {
+    for (user, post, cat) in [&nabi, &reader] {
         for list in LISTS {
-            let list = routes::with_cat(&routes::path(list, "", &user.id), cat);
-            let caller = if list == "/v1/feed" { user } else { reader };
+            let list = routes::with_cat(&routes::path(list, post, &user.id), cat);
+            let own = routes::is_callers_own(&list);
+            let caller = if own { user } else { &reader.0 };
             let (_, next) = caller.page(&format!("{list}?limit=2")).await;
             cursors.push((caller, list, next.unwrap()));
         }
@@ -105,7 +114,7 @@ async fn a_cursor_is_good_for_its_own_list_only() {
             .expect(200);
         for (other_caller, other_list, foreign) in &cursors {
             if (list, &caller.id) == (other_list, &other_caller.id)
-                || (list == other_list && list != "/v1/feed")
+                || (list == other_list && !routes::is_callers_own(list))
             {
                 continue;
             }

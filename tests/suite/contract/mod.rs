@@ -1,6 +1,7 @@
 //! What `api.md` promises, status by status, header by header, limit by limit.
 
 mod access;
+mod blocks;
 mod bodies;
 mod cat_posts;
 mod cats;
@@ -20,6 +21,7 @@ mod post_changes;
 mod posts;
 mod roles;
 mod routes;
+mod saves;
 mod shapes;
 mod tag_posts;
 mod tags;
