@@ -1,19 +1,25 @@
-//! `GET /v1/posts/{id}`, and the lists of posts by user, by cat and by tag, from the store alone.
+//! `GET /v1/posts/{id}`, and the lists of posts by user, by cat and by tag, and the
+//! tags that trend, from the store alone.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use purrline::domain::{CatId, ImageHost, Limit, Page, PostId, PostView, Tag, UserId};
+use purrline::domain::{
+    CatId, Cursor, ImageHost, Limit, Page, PostId, PostView, Tag, Trend, UserId,
+};
 use purrline::full_page::{Stretch, full_page};
-use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
+use purrline::http::{self, Caller, Paging, Path, Problem, Query, Settings};
 use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
+use serde::Serialize;
 
 struct App {
     store: Store,
     images: ImageHost,
+    /// For how many seconds what trends is answered again.
+    trends_kept: i64,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -22,11 +28,13 @@ async fn main() -> Result<(), http::Error> {
     let app = App {
         store: Store::from_env(&aws::config().await)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
+        trends_kept: env::seconds("TRENDING_SECONDS", 10)?,
     };
     let router = Router::new()
         .route("/v1/posts/{id}", get(by_id))
         .route("/v1/cats/{id}/posts", get(by_cat))
         .route("/v1/tags/{tag}/posts", get(by_tag))
+        .route("/v1/tags/trending", get(trending))
         .route("/v1/users/{id}/posts", get(by_user))
         .with_state(Arc::new(app));
     http::run(router, Settings::from_env()?).await
@@ -78,6 +86,25 @@ async fn by_tag(
     let name = format!("tag/{tag}");
     let place = paging.open(&name, PostId::at_position)?;
     app.list(&me, &name, &PostList::Tagged(tag), place).await
+}
+
+#[derive(Serialize)]
+struct Trending {
+    items: Vec<Trend>,
+    next: Option<Cursor>,
+}
+
+/// One page, always: what trends changes faster than anybody turns pages.
+async fn trending(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    Query(mut query): Query,
+) -> Result<Json<Trending>, Problem> {
+    let limit = query.optional("limit", Limit::parse);
+    let (limit,) = query.finish((limit,))?;
+    let mut items = app.store.trending(app.trends_kept).await?;
+    items.truncate(limit.unwrap_or_default().get());
+    Ok(Json(Trending { items, next: None }))
 }
 
 impl App {

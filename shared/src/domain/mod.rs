@@ -19,6 +19,7 @@ mod post;
 mod tag;
 mod text;
 mod time;
+mod trend;
 mod user;
 
 pub use breed::{BREEDS, Breed, BreedName};
@@ -39,4 +40,5 @@ pub use post::{Author, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, 
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::PostText;
 pub use time::{Timestamp, Version};
+pub use trend::{TREND_HOURS, Trend, TrendHour, most_used};
 pub use user::{Handle, Profile, UserId, UserView};

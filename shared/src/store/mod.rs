@@ -20,6 +20,9 @@
 //! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
 //! | Saves | `user`, `post` | whether a user saved a post |
 //! | Saves, index `latest` | `user`, `since` | what a user saved, latest first |
+//! | Trends | `window` = `<hour>#<shard>`, `tag` | how many posts of that hour have the tag (48 hours) |
+//! | Trends, index `top` | `window`, `posts` | the tags of an hour and shard with the most posts |
+//! | Trends | `window` = `answer`, `tag` = `#` | what was last answered |
 //! | Idempotency | `key` = `<user>#<key>` | the answer given to a key (24 hours) |
 //!
 //! Every read that decides something is strongly consistent (all indexes named `latest` are local
@@ -39,6 +42,7 @@ mod post_lists;
 mod posts;
 mod saves;
 mod shown;
+mod trends;
 mod users;
 mod views;
 
@@ -117,6 +121,7 @@ struct Tables {
     blocks: String,
     saves: String,
     cats: String,
+    trends: String,
     idempotency: String,
 }
 
@@ -129,7 +134,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `CATS_TABLE`, `IDEMPOTENCY_TABLE`.
+    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `CATS_TABLE`, `TRENDS_TABLE`,
+    /// `IDEMPOTENCY_TABLE`.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         Self::new(config, env::required)
     }
@@ -153,6 +159,7 @@ impl Store {
                 blocks: name("BLOCKS_TABLE")?,
                 saves: name("SAVES_TABLE")?,
                 cats: name("CATS_TABLE")?,
+                trends: name("TRENDS_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,
             },
         })

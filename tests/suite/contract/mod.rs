@@ -26,6 +26,7 @@ mod shapes;
 mod tag_posts;
 mod tags;
 mod tokens;
+mod trending;
 mod upload_refusals;
 mod uploads;
 mod users;

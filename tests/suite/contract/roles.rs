@@ -175,6 +175,7 @@ async fn everything(world: &World) {
     nabi.post_of("x", &[&cat]).await;
     fan.walk(&format!("/v1/cats/{cat}/posts"), 1).await;
     fan.walk("/v1/tags/x/posts", 1).await;
+    fan.page("/v1/tags/trending").await;
     nabi.delete(&format!("/v1/cats/{cat}")).await.expect(204);
     nabi.delete_post(&deleted).await;
     fan.unlike(&kept).await;

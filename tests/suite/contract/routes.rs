@@ -47,6 +47,10 @@ pub(crate) const SIGNED_IN: &[Route] = &[
         methods: &[Method::GET],
     },
     Route {
+        path: "/v1/tags/trending",
+        methods: &[Method::GET],
+    },
+    Route {
         path: "/v1/users/{user}/cats",
         methods: &[Method::GET],
     },

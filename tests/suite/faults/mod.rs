@@ -14,6 +14,7 @@ mod poison;
 mod post_or_nothing;
 mod sign_in_keys;
 mod timeouts;
+mod trends_exact;
 mod write_cost;
 
 use std::future::Future;
