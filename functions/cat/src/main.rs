@@ -1,24 +1,32 @@
 //! `POST /v1/cats`, `GET`, `PATCH` and `DELETE /v1/cats/{id}`, and `GET /v1/users/{id}/cats`.
+//!
+//! A cat that is registered with a photo and without a breed is answered with `breed_suggestions` besides: the
+//! classifier's three best, or none where it fails or takes too long. They are part of the answer that an
+//! `Idempotency-Key` remembers.
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use purrline::domain::{
-    Bio, BirthDate, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, Invalid,
-    NOT_UPLOADED, Name, Page, Reason, UserId,
+    Bio, BirthDate, BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey,
+    Invalid, NOT_UPLOADED, Name, Page, Reason, UserId,
 };
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings};
 use purrline::media::Media;
 use purrline::store::{self, Answer, Created, Store};
+use purrline::suggest::Suggestions;
 use purrline::{aws, env, log};
+use serde::Serialize;
 
 struct App {
     store: Store,
     media: Media,
+    suggestions: Suggestions,
     images: ImageHost,
     ids: IdSource,
 }
@@ -30,6 +38,7 @@ async fn main() -> Result<(), http::Error> {
     let app = App {
         store: Store::from_env(&config)?,
         media: Media::from_env(&config)?,
+        suggestions: Suggestions::from_env(&config)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
         ids: IdSource::new(),
     };
@@ -102,6 +111,7 @@ async fn create(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
     idempotency: Idempotency,
+    headers: HeaderMap,
     fields: Fields,
 ) -> Result<Answer, Problem> {
     let (name, told) = told(fields, |fields| fields.required("name", Name::parse))?;
@@ -124,8 +134,19 @@ async fn create(
         photo,
         bio: told.bio.flatten(),
     };
+    let breed_suggestions = match (&cat.breed, &cat.photo) {
+        (None, Some(photo)) => {
+            let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str);
+            let authorization = authorization.and_then(Result::ok).unwrap_or_default();
+            Some(app.suggestions.of(photo, authorization).await)
+        }
+        _ => None,
+    };
     loop {
-        let answer = created(&cat, &app.images)?;
+        let answer = created(&Registered {
+            cat: cat.clone().view(&app.images),
+            breed_suggestions: breed_suggestions.as_deref(),
+        })?;
         let once = once.as_ref().map(|once| (once, &answer));
         match app.store.create_cat(&cat, once).await? {
             Created::Now => return Ok(answer),
@@ -136,12 +157,20 @@ async fn create(
     }
 }
 
-fn created(cat: &Cat, images: &ImageHost) -> Result<Answer, Problem> {
-    let view = cat.clone().view(images);
-    let body = serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?;
+/// What registering a cat is answered with.
+#[derive(Serialize)]
+struct Registered<'a> {
+    #[serde(flatten)]
+    cat: CatView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breed_suggestions: Option<&'a [BreedProbability]>,
+}
+
+fn created(registered: &Registered) -> Result<Answer, Problem> {
+    let body = serde_json::to_string(registered).map_err(|error| Problem::internal(&error))?;
     Ok(Answer {
         status: 201,
-        location: Some(format!("/v1/cats/{}", cat.id)),
+        location: Some(format!("/v1/cats/{}", registered.cat.id)),
         body,
     })
 }

@@ -22,7 +22,7 @@ mod time;
 mod trend;
 mod user;
 
-pub use breed::{BREEDS, Breed, BreedName};
+pub use breed::{BREEDS, Breed, BreedName, BreedProbability};
 pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};

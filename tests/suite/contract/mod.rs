@@ -3,6 +3,7 @@
 mod access;
 mod blocks;
 mod bodies;
+mod breed_suggestions;
 mod cat_posts;
 mod cats;
 mod classify;

@@ -71,12 +71,14 @@ fn needed(service: Service, operation: &str) -> Vec<String> {
         }
         (Service::Queues, "SendMessageBatch") => &["SendMessage"],
         (Service::Bucket, "HeadObject") => &["GetObject"],
+        (Service::Functions, "Invoke") => &["InvokeFunction"],
         (_, operation) => &[operation],
     };
     let prefix = match service {
         Service::Tables => "dynamodb",
         Service::Queues => "sqs",
         Service::Bucket => "s3",
+        Service::Functions => "lambda",
         Service::Cache => return Vec::new(),
     };
     names
