@@ -51,6 +51,13 @@ impl Draft {
         })
     }
 
+    /// The same, no longer showing a cat.
+    #[must_use]
+    pub fn without(mut self, cat: CatId) -> Self {
+        self.cats.retain(|shown| *shown != cat);
+        self
+    }
+
     /// The text.
     pub const fn text(&self) -> &PostText {
         &self.text

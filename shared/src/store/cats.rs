@@ -2,6 +2,11 @@
 //!
 //! A cat is written in one transaction with its place in its owner's list; its owner never changes, so
 //! an edit writes the cat alone, and only what it changes.
+//!
+//! A cat that is deleted is gone at once, but its id still stands in the posts that showed it, however many.
+//! The deletion leaves a note in the list `deleted`; `sweep` walks the cat's posts, takes the id out of each,
+//! and then removes the note. No post can come to show the cat meanwhile, since a post is stored only while
+//! its cats are its author's.
 
 use std::collections::HashMap;
 
@@ -23,6 +28,13 @@ fn cat_key(id: CatId) -> Item {
 
 fn owner_list(owner: &UserId) -> String {
     format!("owner#{owner}")
+}
+
+/// The list of cats that were deleted, and whose ids may still stand in posts.
+const DELETED: &str = "deleted";
+
+fn deleted_key(id: CatId) -> Item {
+    item([("list", s(DELETED)), ("cat", s(id))])
 }
 
 fn owner_key(owner: &UserId, id: CatId) -> Item {
@@ -219,7 +231,13 @@ impl Store {
             let delete = delete.build().map_err(Error::broken)?;
             Ok(TransactWriteItem::builder().delete(delete).build())
         });
-        let writes: Vec<_> = writes.into_iter().collect::<Result<_, Error>>()?;
+        let mut writes: Vec<_> = writes.into_iter().collect::<Result<_, Error>>()?;
+        let note = Put::builder()
+            .table_name(&self.tables.cats)
+            .set_item(Some(deleted_key(id)))
+            .build()
+            .map_err(Error::broken)?;
+        writes.push(TransactWriteItem::builder().put(note).build());
         for tries in 0..CONFLICT_TRIES {
             let sent = self
                 .client
@@ -237,5 +255,24 @@ impl Store {
         Err(Error::Unavailable(
             "others kept changing the same cat".to_owned(),
         ))
+    }
+
+    /// Cats that were deleted and whose ids may still stand in posts, at most so many.
+    pub async fn deleted_cats(&self, most: usize) -> Result<Vec<CatId>, Error> {
+        let rows = self
+            .newest(&self.tables.cats, DELETED, "cat", None::<CatId>, most)
+            .await?;
+        rows.iter().map(id).collect()
+    }
+
+    /// Notes that a deleted cat's id stands in no post any more.
+    pub async fn forget_cat(&self, id: CatId) -> Result<(), Error> {
+        self.client
+            .delete_item()
+            .table_name(&self.tables.cats)
+            .set_key(Some(deleted_key(id)))
+            .send()
+            .await?;
+        Ok(())
     }
 }

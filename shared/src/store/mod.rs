@@ -15,6 +15,7 @@
 //! | Likes | `post`, `user` = `#count` | a post's exact count of likes |
 //! | Likes, index `latest` | `post`, `since` | who likes a post, latest first |
 //! | Cats | `list` = `cat#<cat>`, `cat` | a cat by id; cats of a page by batch |
+//! | Cats | `list` = `deleted`, `cat` | deleted cats whose ids may still stand in posts |
 //! | Cats | `list` = `owner#<user>`, `cat` | somebody's cats, newest first, from any position |
 //! | Blocks | `user`, `other` | whether two users block each other, either way |
 //! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |

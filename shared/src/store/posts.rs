@@ -242,6 +242,42 @@ impl Store {
         edit: &PostEdit,
         due: Timestamp,
     ) -> Result<Revised, PostError> {
+        let edited = |stored: &Post| {
+            if stored.author != *caller {
+                return Err(PostError::NotAuthor);
+            }
+            Ok(Post {
+                draft: edit.clone().apply(stored.draft.clone())?,
+                edited_at: Some(Timestamp::now()),
+                ..stored.clone()
+            })
+        };
+        self.revise_post(id, edited, due).await
+    }
+
+    /// Takes a cat that is gone out of a post, which counts as no edit of its author's.
+    pub async fn drop_cat(
+        &self,
+        id: PostId,
+        cat: CatId,
+        due: Timestamp,
+    ) -> Result<Revised, PostError> {
+        let without = |stored: &Post| {
+            Ok(Post {
+                draft: stored.draft.clone().without(cat),
+                ..stored.clone()
+            })
+        };
+        self.revise_post(id, without, due).await
+    }
+
+    /// Replaces a post by what `change` makes of it.
+    async fn revise_post(
+        &self,
+        id: PostId,
+        change: impl Fn(&Post) -> Result<Post, PostError>,
+        due: Timestamp,
+    ) -> Result<Revised, PostError> {
         for tries in 0..CONFLICT_TRIES {
             let row = self
                 .post_row(id)
@@ -249,14 +285,7 @@ impl Store {
                 .filter(|row| !is_deleted(row))
                 .ok_or(PostError::NotFound)?;
             let Revised { post: stored, rev } = revised(&row)?;
-            if stored.author != *caller {
-                return Err(PostError::NotAuthor);
-            }
-            let post = Post {
-                draft: edit.clone().apply(stored.draft.clone())?,
-                edited_at: Some(Timestamp::now()),
-                ..stored.clone()
-            };
+            let post = change(&stored)?;
             let mut writes = vec![self.edition(&post, rev, due)?];
             let (before, after) = (partitions(&stored), partitions(&post));
             for partition in before.difference(&after) {
@@ -268,7 +297,7 @@ impl Store {
             let checks = writes.len();
             let known = stored.draft.cats();
             for &cat in post.draft.cats().iter().filter(|cat| !known.contains(cat)) {
-                writes.push(self.check_cat(cat, caller)?);
+                writes.push(self.check_cat(cat, &post.author)?);
             }
             let all = writes.len();
             let sent = self
@@ -297,27 +326,34 @@ impl Store {
     /// The write that replaces revision `rev` of a post.
     fn edition(&self, post: &Post, rev: u32, due: Timestamp) -> Result<TransactWriteItem, Error> {
         let [text, images, cats] = draft_attributes(&post.draft).map(|(_, value)| value);
-        let edited_at = post.edited_at.map_or(0, Timestamp::millis);
+        let edited_at = post.edited_at.map(|at| n(at.millis()));
+        let edited = if edited_at.is_some() {
+            ", edited_at = :edited"
+        } else {
+            ""
+        };
         let update = Update::builder()
             .table_name(&self.tables.posts)
             .key("id", s(post.id))
-            .update_expression(
-                "SET #text = :text, images = :images, cats = :cats, edited_at = :now, rev = :next, \
-                 #outbox = :shard, due_at = :due",
-            )
+            .update_expression(format!(
+                "SET #text = :text, images = :images, cats = :cats, rev = :next, #outbox = :shard, \
+                 due_at = :due{edited}"
+            ))
             .condition_expression("rev = :rev AND attribute_not_exists(deleted_at)")
             .expression_attribute_names("#text", "text")
             .expression_attribute_names("#outbox", "outbox")
             .expression_attribute_values(":text", text)
             .expression_attribute_values(":images", images)
             .expression_attribute_values(":cats", cats)
-            .expression_attribute_values(":now", n(edited_at))
             .expression_attribute_values(":rev", n(rev))
             .expression_attribute_values(":next", n(rev.saturating_add(1)))
             .expression_attribute_values(":shard", s(shard(post.id)))
-            .expression_attribute_values(":due", n(due.millis()))
-            .build()
-            .map_err(Error::broken)?;
+            .expression_attribute_values(":due", n(due.millis()));
+        let update = match edited_at {
+            Some(at) => update.expression_attribute_values(":edited", at),
+            None => update,
+        };
+        let update = update.build().map_err(Error::broken)?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
 

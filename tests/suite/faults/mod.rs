@@ -4,6 +4,7 @@
 pub(crate) mod backstage;
 
 mod consumers_die;
+mod deleted_cats;
 mod deleted_is_gone;
 mod edges_exact;
 mod feed_rebuild;
