@@ -12,7 +12,8 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 /// Fills an event's placeholders in by asking the stack at `url`: `{{token:bob}}` becomes a token of
-/// bob, `{{post:alice}}` the id of a post that alice has just written, the same in all its places.
+/// bob, `{{post:alice}}` the id of a post that alice has just written, `{{cat:alice}}` that of a cat that alice
+/// has just registered, each the same in all its places.
 ///
 /// # Errors
 /// The stack can't be reached or refuses, or a placeholder is none of these.
@@ -29,10 +30,13 @@ pub async fn fill_event(url: &str, event: &str) -> Result<String> {
         if !known.contains_key(placeholder) {
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => token(url, user).await?,
-                Some(("post", user)) => post(url, user).await?,
+                Some(("post", user)) => {
+                    created(url, user, "posts", r#"{"text": "A sample"}"#).await?
+                }
+                Some(("cat", user)) => created(url, user, "cats", r#"{"name": "나비"}"#).await?,
                 _ => {
                     return Err(failed(format!(
-                        "{{{{{placeholder}}}}} is neither a token nor a post"
+                        "{{{{{placeholder}}}}} is neither a token, a post nor a cat"
                     )));
                 }
             };
@@ -52,12 +56,13 @@ async fn token(url: &str, user: &str) -> Result<String> {
     .await
 }
 
-async fn post(url: &str, user: &str) -> Result<String> {
+/// The id of something that a user creates.
+async fn created(url: &str, user: &str, what: &str, body: &'static str) -> Result<String> {
     let request = reqwest::Client::new()
-        .post(format!("{url}/v1/posts"))
+        .post(format!("{url}/v1/{what}"))
         .bearer_auth(token(url, user).await?)
         .header(CONTENT_TYPE, "application/json")
-        .body(r#"{"text": "A sample"}"#);
+        .body(body);
     field(request, "id").await
 }
 

@@ -1,4 +1,4 @@
-//! Counts the functions' calls to tables, queues, bucket and cache, and makes chosen ones go wrong.
+//! Counts the functions' calls to tables, queues, bucket, cache and each other, and makes chosen ones go wrong.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +20,8 @@ pub enum Service {
     /// The cache. One call is one round trip, named after its first command in capitals, such as
     /// `EVALSHA`, however many commands it holds.
     Cache,
+    /// Lambda, called by a function. The one operation is `Invoke`.
+    Functions,
 }
 
 /// When a fault strikes.
@@ -201,7 +203,7 @@ const LOGGED: usize = 100_000;
 #[derive(Debug)]
 pub(crate) struct Faults {
     state: Mutex<State>,
-    outages: [watch::Sender<Option<Outage>>; 4],
+    outages: [watch::Sender<Option<Outage>>; 5],
 }
 
 /// What is to happen to one call.
@@ -242,12 +244,13 @@ impl Faults {
     }
 
     pub(crate) fn outage(&self, service: Service) -> &watch::Sender<Option<Outage>> {
-        let [tables, queues, bucket, cache] = &self.outages;
+        let [tables, queues, bucket, cache, functions] = &self.outages;
         match service {
             Service::Tables => tables,
             Service::Queues => queues,
             Service::Bucket => bucket,
             Service::Cache => cache,
+            Service::Functions => functions,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What all AWS clients have in common: time limits and retries.
 //!
 //! Region and credentials come from the environment, as Lambda sets them; endpoints can be moved by
-//! `AWS_ENDPOINT_URL_DYNAMODB`, `_SQS` and `_S3`.
+//! `AWS_ENDPOINT_URL_DYNAMODB`, `_SQS`, `_S3` and `_LAMBDA`.
 
 use std::time::Duration;
 

@@ -27,5 +27,7 @@ pub mod media;
 pub mod queue;
 #[cfg(feature = "store")]
 pub mod store;
+#[cfg(feature = "suggest")]
+pub mod suggest;
 #[cfg(feature = "vision")]
 pub mod vision;

@@ -178,6 +178,14 @@ impl Media {
         }
     }
 
+    /// The key that a user sent, if there is such an upload and it is theirs.
+    pub async fn sent_by(&self, user: &UserId, text: &str) -> Result<Option<ImageKey>, Error> {
+        let Ok(key) = ImageKey::sent_by(user, text) else {
+            return Ok(None);
+        };
+        Ok(self.uploaded(&key).await?.then_some(key))
+    }
+
     /// The bytes of the key's object, of which there may be `limit`: a larger object is refused by the
     /// size that S3 tells, before any of it is read.
     ///

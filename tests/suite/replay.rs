@@ -68,7 +68,7 @@ fn samples() -> Vec<Sample> {
     samples
 }
 
-/// Fills `{{token:bob}}` and `{{post:alice}}` in; the same ones wherever `known` has them.
+/// Fills `{{token:bob}}`, `{{post:alice}}` and `{{cat:alice}}` in; the same ones wherever `known` has them.
 async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -> Value {
     let mut filled = String::new();
     let mut rest = text;
@@ -80,6 +80,7 @@ async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => world.token(user).unwrap(),
                 Some(("post", user)) => world.user_called(user).post_id("a sample").await,
+                Some(("cat", user)) => world.user_called(user).cat_id("나비").await,
                 _ => panic!("no such placeholder: {placeholder}"),
             };
             known.insert(placeholder.to_owned(), value);

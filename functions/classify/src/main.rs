@@ -14,11 +14,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    BREEDS, Breed, ImageKey, Invalid, NOT_UPLOADED, Page, Reason, UPLOAD_MAX_BYTES, UserId,
+    BREEDS, Breed, BreedProbability, ImageKey, Invalid, NOT_UPLOADED, Page, Reason,
+    UPLOAD_MAX_BYTES, UserId,
 };
 use purrline::http::{self, Caller, ImageBody, Paging, Problem, Query, Settings};
 use purrline::media::{Media, ReadError};
-use purrline::vision::{BreedProbability, Classifier, ImageError, ModelInfo};
+use purrline::vision::{Classifier, ImageError, ModelInfo};
 use purrline::{aws, log};
 use serde::Serialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};

@@ -1,4 +1,4 @@
-//! The fan-out queue's consumer: pushes a post's id into its followers' feeds.
+//! The fan-out queue's consumer: counts a post's tags, and pushes its id into its followers' feeds.
 //!
 //! Followers beyond one chunk are cut into ranges, each a message of its own, so that they are served
 //! in parallel and a crash repeats one chunk. The post's outbox mark is cleared when the last is done.
@@ -77,14 +77,23 @@ impl FanOut {
         }
     }
 
+    /// The post's mark, once the post is counted for the tags that it has. No mark: done before. Another
+    /// revision: its own message takes care of it.
+    async fn counted(&self, post: PostId, rev: u32) -> Result<Option<OutboxMark>, Error> {
+        loop {
+            let mark = self.store.outbox_mark(post).await?;
+            let Some(mark) = mark.filter(|mark| mark.rev == rev) else {
+                return Ok(None);
+            };
+            // Else the same message, delivered twice, was faster, or there is another revision by now.
+            if self.store.count_trends(&mark).await? {
+                return Ok(Some(mark));
+            }
+        }
+    }
+
     async fn whole(&self, post: PostId, rev: u32) -> Result<(), Error> {
-        // No mark: done before. Another revision: its own message takes care of it.
-        let Some(mark) = self
-            .store
-            .outbox_mark(post)
-            .await?
-            .filter(|mark| mark.rev == rev)
-        else {
+        let Some(mark) = self.counted(post, rev).await? else {
             return Ok(());
         };
         // Whoever changed the post may have died before the cache forgot it.

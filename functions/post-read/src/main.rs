@@ -1,4 +1,5 @@
-//! `GET /v1/posts/{id}` and `GET /v1/users/{id}/posts`, from the store alone.
+//! `GET /v1/posts/{id}`, and the lists of posts by user, by cat and by tag, and the
+//! tags that trend, from the store alone.
 
 use std::sync::Arc;
 
@@ -6,15 +7,20 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{ImageHost, Page, PostId, PostView, UserId};
+use purrline::domain::{
+    CatId, Cursor, ImageHost, Limit, Page, PostId, PostView, Tag, Trend, UserId,
+};
 use purrline::full_page::{Stretch, full_page};
-use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
-use purrline::store::{self, Store};
+use purrline::http::{self, Caller, Paging, Path, Problem, Query, Settings};
+use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
+use serde::Serialize;
 
 struct App {
     store: Store,
     images: ImageHost,
+    /// For how many seconds what trends is answered again.
+    trends_kept: i64,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,9 +29,13 @@ async fn main() -> Result<(), http::Error> {
     let app = App {
         store: Store::from_env(&aws::config().await)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
+        trends_kept: env::seconds("TRENDING_SECONDS", 10)?,
     };
     let router = Router::new()
         .route("/v1/posts/{id}", get(by_id))
+        .route("/v1/cats/{id}/posts", get(by_cat))
+        .route("/v1/tags/{tag}/posts", get(by_tag))
+        .route("/v1/tags/trending", get(trending))
         .route("/v1/users/{id}/posts", get(by_user))
         .with_state(Arc::new(app));
     let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
@@ -47,22 +57,77 @@ async fn by_user(
     Path(user): Path<UserId>,
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
-    let list = format!("posts/{user}");
-    let (limit, after) = paging.open(&list, PostId::at_position)?;
+    let name = format!("posts/{user}");
+    let place = paging.open(&name, PostId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&user)).await?;
     if !shown.sees(&user) {
         return Err(Path::<UserId>::not_found());
     }
-    let (app, me, user) = (&*app, &me, &user);
-    let (views, more) = full_page(limit.get(), after, |after, most| async move {
-        let ids = app.store.posts_by(user, after, most).await?;
-        Ok::<_, store::Error>(Stretch {
-            items: app.store.seen(me, &ids, &app.images).await?,
-            end: ids.last().copied().filter(|_| ids.len() == most),
+    app.list(&me, &name, &PostList::By(user), place).await
+}
+
+async fn by_cat(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(cat): Path<CatId>,
+    paging: Paging,
+) -> Result<Json<Page<PostView>>, Problem> {
+    let name = format!("cat/{cat}");
+    let place = paging.open(&name, PostId::at_position)?;
+    let seen = app.store.seen_cat(&me, cat).await?;
+    seen.ok_or_else(Path::<CatId>::not_found)?;
+    app.list(&me, &name, &PostList::Of(cat), place).await
+}
+
+async fn by_tag(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(tag): Path<Tag>,
+    paging: Paging,
+) -> Result<Json<Page<PostView>>, Problem> {
+    let name = format!("tag/{tag}");
+    let place = paging.open(&name, PostId::at_position)?;
+    app.list(&me, &name, &PostList::Tagged(tag), place).await
+}
+
+#[derive(Serialize)]
+struct Trending {
+    items: Vec<Trend>,
+    next: Option<Cursor>,
+}
+
+/// One page, always: what trends changes faster than anybody turns pages.
+async fn trending(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    Query(mut query): Query,
+) -> Result<Json<Trending>, Problem> {
+    let limit = query.optional("limit", Limit::parse);
+    let (limit,) = query.finish((limit,))?;
+    let mut items = app.store.trending(app.trends_kept).await?;
+    items.truncate(limit.unwrap_or_default().get());
+    Ok(Json(Trending { items, next: None }))
+}
+
+impl App {
+    /// A page of a list of that name: so many, from there on.
+    async fn list(
+        &self,
+        caller: &UserId,
+        name: &str,
+        list: &PostList,
+        (limit, after): (Limit, Option<PostId>),
+    ) -> Result<Json<Page<PostView>>, Problem> {
+        let (views, more) = full_page(limit.get(), after, |after, most| async move {
+            let ids = self.store.newest_posts(list, after, most).await?;
+            Ok::<_, store::Error>(Stretch {
+                items: self.store.seen(caller, &ids, &self.images).await?,
+                end: ids.last().copied().filter(|_| ids.len() == most),
+            })
         })
-    })
-    .await?;
-    Ok(Json(Page::new(&list, views, more, |post| {
-        post.id.0.to_bytes()
-    })))
+        .await?;
+        Ok(Json(Page::new(name, views, more, |post: &PostView| {
+            post.id.0.to_bytes()
+        })))
+    }
 }

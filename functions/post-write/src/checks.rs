@@ -1,11 +1,15 @@
 //! What a post may be made of: 400 for what is malformed, 422 for what isn't the caller's to use.
 
+use std::collections::HashSet;
+
 use futures::future::try_join_all;
 use purrline::domain::{
-    CatId, Draft, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, NOT_UPLOADED, PostText, Reason, UserId,
+    CatId, Draft, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, NOT_UPLOADED, NOT_YOUR_CAT, PostText,
+    Reason, UserId,
 };
 use purrline::http::{Fields, Problem};
 use purrline::media::Media;
+use purrline::store::Store;
 
 /// What a request says; nothing where nothing was said. An image's key and a cat's id are any text: one
 /// that this service never handed out is an image that was never uploaded, nobody's cat.
@@ -43,43 +47,46 @@ pub(crate) fn content(mut fields: Fields) -> Result<Content, Problem> {
     Ok(Content { text, images, cats })
 }
 
-/// Checks that the images are there and the caller's; those in `kept` are known to be. Nobody has cats
-/// yet, so no cat is the caller's.
+/// Checks that the images are there and the caller's, and the cats the caller's; the images in `kept` are
+/// known to be.
 pub(crate) async fn usable(
     media: &Media,
+    store: &Store,
     caller: &UserId,
     content: &Content,
     kept: &[ImageKey],
 ) -> Result<Usable, Problem> {
+    let images = content.images.as_deref().unwrap_or_default();
+    let images = images.iter().map(|text| async move {
+        match ImageKey::sent_by(caller, text) {
+            Ok(key) if kept.contains(&key) => Ok(Some(key)),
+            _ => media.sent_by(caller, text).await,
+        }
+    });
+    let cats = content.cats.as_deref().unwrap_or_default();
+    let cats = cats.iter().map(|text| CatId::parse(text).ok());
+    let cats: Vec<Option<CatId>> = cats.collect();
+    let distinct: HashSet<CatId> = cats.iter().flatten().copied().collect();
+    let distinct: Vec<CatId> = distinct.into_iter().collect();
+    let (images, known) = futures::join!(try_join_all(images), store.cats(&distinct));
+    let (images, known) = (images?, known?);
+    let is_theirs = |cat: &CatId| known.get(cat).is_some_and(|cat| cat.owner == *caller);
+    let cats: Vec<_> = cats.into_iter().map(|cat| cat.filter(is_theirs)).collect();
+
     let mut unusable = Invalid::default();
-    let keys = content
-        .images
-        .iter()
-        .flatten()
-        .map(|text| ImageKey::sent_by(caller, text));
-    let found = try_join_all(keys.map(|key| async move {
-        let Ok(key) = key else {
-            return Ok(None);
-        };
-        let there = kept.contains(&key) || media.uploaded(&key).await?;
-        Ok::<_, purrline::media::Error>(there.then_some(key))
-    }));
-    let found = found.await.map_err(|error| Problem::unavailable(&error))?;
-    for (at, _) in found.iter().enumerate().filter(|(_, key)| key.is_none()) {
+    for (at, _) in images.iter().enumerate().filter(|(_, key)| key.is_none()) {
         unusable.push(format!("/images/{at}"), NOT_UPLOADED);
     }
-    for (at, _) in content.cats.iter().flatten().enumerate() {
-        unusable.push(format!("/cats/{at}"), "is not one of your cats");
+    for (at, _) in cats.iter().enumerate().filter(|(_, cat)| cat.is_none()) {
+        unusable.push(format!("/cats/{at}"), NOT_YOUR_CAT);
     }
     if !unusable.errors.is_empty() {
         return Err(Problem::unusable(unusable));
     }
+    let said = |_: &Vec<String>| images.into_iter().flatten().collect();
     Ok(Usable {
         text: content.text.clone(),
-        images: content
-            .images
-            .as_ref()
-            .map(|_| found.into_iter().flatten().collect()),
-        cats: content.cats.as_ref().map(|_| Vec::new()),
+        images: content.images.as_ref().map(said),
+        cats: (content.cats.as_ref()).map(|_| cats.into_iter().flatten().collect()),
     })
 }

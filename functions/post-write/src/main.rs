@@ -16,7 +16,8 @@ use axum::response::IntoResponse;
 use axum::routing::{patch, post};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Author, IdSource, ImageHost, ImageKey, Post, PostCounts, PostEdit, PostId, Timestamp,
+    Author, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
+    PostId, Timestamp,
 };
 use purrline::hand_over::HandOver;
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings};
@@ -97,7 +98,7 @@ async fn create(
     {
         return known.again();
     }
-    let usable = checks::usable(&app.hand_over.media, &me, &content, &[]);
+    let usable = checks::usable(&app.hand_over.media, &app.store, &me, &content, &[]);
     let (draft, profile) = futures::join!(usable, app.store.profile(&me));
     let (draft, profile) = (draft?.into_draft()?, profile?);
     if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
@@ -123,6 +124,7 @@ async fn create(
             }
             Created::Before(known) => return known.again(),
             Created::IdTaken => {}
+            Created::Outdated => return Err(cat_gone()),
         }
     }
 }
@@ -154,7 +156,8 @@ async fn edit(
     if stored.author != me {
         return Err(not_author());
     }
-    let usable = checks::usable(&app.hand_over.media, &me, &content, stored.draft.images()).await?;
+    let (media, kept) = (&app.hand_over.media, stored.draft.images());
+    let usable = checks::usable(media, &app.store, &me, &content, kept).await?;
     let edit = PostEdit {
         text: usable.text,
         images: usable.images,
@@ -192,10 +195,16 @@ fn not_author() -> Problem {
     Problem::forbidden("Only its author may change a post.")
 }
 
+/// A cat of the post was there when it was looked up, and is not any more.
+fn cat_gone() -> Problem {
+    Problem::unusable(Invalid::one("/cats", NOT_YOUR_CAT))
+}
+
 fn refused(error: PostError) -> Problem {
     match error {
         PostError::NotFound => Path::<PostId>::not_found(),
         PostError::NotAuthor => not_author(),
+        PostError::CatGone => cat_gone(),
         PostError::Invalid(invalid) => invalid.into(),
         PostError::Store(error) => error.into(),
     }

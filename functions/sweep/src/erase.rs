@@ -12,6 +12,8 @@ use super::{Error, Sweep};
 const PAGE: i32 = 20;
 /// How many posts are deleted at a time.
 const POSTS: usize = 100;
+/// How many cats are read at a time.
+const CATS: usize = 100;
 /// How long one account may take while others wait.
 const TURN: Duration = Duration::from_secs(20);
 /// After how many seconds an erasure that failed is tried again.
@@ -64,6 +66,7 @@ impl Sweep {
         let settled = withdrawn.plus_seconds(self.settled_after);
         let last = settled <= Timestamp::now();
         self.erase_posts(user).await?;
+        self.erase_cats(user).await?;
         self.hand_over.media.erase(user).await?;
         for list in [FollowList::Following, FollowList::Followers] {
             let mut after = None;
@@ -108,6 +111,18 @@ impl Sweep {
             match posts.end {
                 Some(end) => after = Some(end),
                 None => return Ok(()),
+            }
+        }
+    }
+
+    async fn erase_cats(&self, user: &UserId) -> Result<(), Error> {
+        loop {
+            let cats = self.store.cats_of(user, None, CATS).await?;
+            if cats.is_empty() {
+                return Ok(());
+            }
+            for cat in cats {
+                self.store.delete_cat(cat, user).await?;
             }
         }
     }

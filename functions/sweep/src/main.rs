@@ -1,17 +1,17 @@
-//! The schedule's function: hands over again what a crash left undone, and erases what those left who
-//! left.
+//! The schedule's function: hands over again what a crash left undone, takes deleted cats out of posts, and
+//! erases what those left who left.
 
 mod erase;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use purrline::cache::{self, Cache};
-use purrline::domain::{PostId, Timestamp};
+use purrline::domain::{CatId, PostId, Timestamp};
 use purrline::hand_over::{self, HandOver};
 use purrline::media;
-use purrline::store::{self, Store};
+use purrline::store::{self, PostError, PostList, Store};
 use purrline::{aws, consumer, env, log};
 
 /// How many posts of each shard are looked up at a time.
@@ -20,6 +20,10 @@ const PAGE: i32 = 50;
 const MOST_DOUBLINGS: u32 = 6;
 /// How many posts are handed over at a time.
 const AT_ONCE: usize = 16;
+
+/// How many deleted cats one run takes on, and how many of a cat's posts are read at a time.
+const CATS: usize = 100;
+const POSTS_OF_CAT: usize = 100;
 
 struct Sweep {
     store: Store,
@@ -35,12 +39,14 @@ enum Error {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
+    Post(#[from] PostError),
+    #[error(transparent)]
     HandOver(#[from] hand_over::Error),
     #[error(transparent)]
     Cache(#[from] cache::Error),
     #[error(transparent)]
     Media(#[from] media::Error),
-    #[error("{0} posts were not handed over, or accounts not erased")]
+    #[error("{0} posts, cats and accounts are left to the next run")]
     Incomplete(usize),
 }
 
@@ -88,13 +94,59 @@ impl Sweep {
                 }
             }
         }
+        let cats = self.store.deleted_cats(CATS).await?;
+        for &cat in &cats {
+            if let Err(error) = self.forget_cat(cat, start + within).await {
+                failed += 1;
+                let error = purrline::log::chain(&error);
+                tracing::warn!(%cat, error, "a deleted cat is still in posts");
+            }
+        }
         failed += self.erase_leavers(start, within).await?;
-        tracing::info!(found = seen.len(), failed, "sweep");
+        tracing::info!(found = seen.len(), cats = cats.len(), failed, "sweep");
         if failed == 0 {
             Ok(())
         } else {
             Err(Error::Incomplete(failed))
         }
+    }
+
+    /// Takes a cat that was deleted out of the posts that show it; what time is too short for is left to the
+    /// next run.
+    async fn forget_cat(&self, cat: CatId, deadline: Instant) -> Result<(), Error> {
+        let (list, mut before) = (PostList::Of(cat), None);
+        while Instant::now() < deadline {
+            let posts = self.store.newest_posts(&list, before, POSTS_OF_CAT).await?;
+            before = posts.last().copied();
+            let read = posts.len();
+            futures::stream::iter(posts)
+                .map(|post| self.drop_cat(post, cat))
+                .buffer_unordered(AT_ONCE)
+                .try_collect::<()>()
+                .await?;
+            if read < POSTS_OF_CAT {
+                return Ok(self.store.forget_cat(cat).await?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn drop_cat(&self, post: PostId, cat: CatId) -> Result<(), Error> {
+        let due = Timestamp::now().plus_seconds(self.overdue_after);
+        let revised = match self.store.drop_cat(post, cat, due).await {
+            Ok(revised) => revised,
+            // It went itself.
+            Err(PostError::NotFound) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        // What fails here has its mark, and is handed over when it is overdue.
+        let images = revised.post.draft.images();
+        let handed_over = self.hand_over.post(post, revised.rev, images).await;
+        if let Err(error) = handed_over {
+            let error = purrline::log::chain(&error);
+            tracing::warn!(%post, error, "a post was not handed over");
+        }
+        Ok(())
     }
 
     async fn serve(&self, post: PostId) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! Lambda's own invoke API, `POST /2015-03-31/functions/<name>/invocations`, so that `./dev invoke`,
-//! `cargo lambda invoke` and `aws lambda invoke` send events here. Placeholders in an event are filled in.
+//! `cargo lambda invoke` and `aws lambda invoke` send events here, and functions call each other.
+//! Placeholders in an event are filled in.
 
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use crate::events::fill_event;
-use crate::http_server::{Body, answer, json as json_answer};
+use crate::faults::Service;
+use crate::http_server::{Body, Closed, answer, json as json_answer};
+use crate::services::{Front, Refusal};
 use crate::stack::Parts;
 
 /// The largest event that can be invoked by hand, as on AWS.
@@ -23,6 +26,22 @@ pub(super) fn function(path: &str) -> Option<&str> {
 
 /// Invokes a function with the request's body as its event.
 pub(super) async fn handle(
+    parts: Arc<Parts>,
+    function: String,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Closed> {
+    let front = Front {
+        service: Service::Functions,
+        refusal: Refusal::Json,
+        faults: Arc::clone(&parts.faults),
+        lambda: Arc::clone(&parts.lambda),
+    };
+    let headers = request.headers().clone();
+    let invoked = async move { Ok(invoke(&parts, function, request).await) };
+    front.call(&headers, "Invoke".to_owned(), invoked).await
+}
+
+async fn invoke(
     parts: &Arc<Parts>,
     function: String,
     request: Request<Incoming>,

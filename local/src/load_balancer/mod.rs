@@ -43,7 +43,7 @@ pub(crate) async fn handle(
     }
     if let Some(function) = invoke_api::function(path) {
         let function = function.to_owned();
-        return Ok(invoke_api::handle(&parts, function, request).await);
+        return invoke_api::handle(parts, function, request).await;
     }
     if path.starts_with("/media/") {
         return local_routes::media(&parts, request).await;

@@ -95,6 +95,8 @@ impl Endpoints {
             ("DYNAMODB", &self.tables),
             ("SQS", &self.queues),
             ("S3", &self.bucket),
+            // Lambda's invoke API stands beside the load balancer.
+            ("LAMBDA", &self.url),
         ]
         .into_iter()
         .map(|(service, url)| (format!("AWS_ENDPOINT_URL_{service}"), url.clone()))

@@ -21,6 +21,16 @@ pub struct BreedName {
     pub ko: &'static str,
 }
 
+/// How likely the cat in an image is of a breed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BreedProbability {
+    /// The breed.
+    #[serde(flatten)]
+    pub breed: Breed,
+    /// From 0 to 1; over all breeds, they sum to 1.
+    pub probability: f32,
+}
+
 /// All breeds, in the order of the model's outputs, which is that of `model/breeds.json`.
 pub const BREEDS: [Breed; 12] = [
     Breed::new("abyssinian", "Abyssinian", "아비시니안"),
@@ -45,6 +55,11 @@ impl Breed {
     const fn new(id: &'static str, en: &'static str, ko: &'static str) -> Self {
         let name = BreedName { en, ko };
         Self { id, name }
+    }
+
+    /// The breed of that id.
+    pub fn of(id: &str) -> Option<Self> {
+        BREEDS.into_iter().find(|breed| breed.id == id)
     }
 }
 

@@ -173,6 +173,11 @@ id_type! {
     PostId
 }
 
+id_type! {
+    /// A cat's id: sorts by the time it was registered.
+    CatId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

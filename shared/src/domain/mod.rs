@@ -4,6 +4,7 @@
 //! is total. The adapters (`store`, `cache`, `queue`, `media`, `http`) speak in these types only.
 
 mod breed;
+mod cat;
 mod cursor;
 mod edge;
 mod feed;
@@ -12,29 +13,34 @@ mod idempotency;
 mod image;
 mod invalid;
 mod message;
+mod name;
 mod page;
 mod post;
 mod rate_limit;
 mod tag;
 mod text;
 mod time;
+mod trend;
 mod user;
 
-pub use breed::{BREEDS, Breed, BreedName};
+pub use breed::{BREEDS, Breed, BreedName, BreedProbability};
+pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
 pub use feed::{FEED_CAP, FeedWindow};
-pub use id::{Id, IdSource, PostId};
+pub use id::{CatId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use image::{
     ContentType, Image, ImageHost, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, UploadSize,
 };
 pub use invalid::{FieldError, Invalid, Reason};
 pub use message::{Chunk, FanOutMessage, FollowMessage, Followers, LikeMessage, V1};
+pub use name::{Bio, Name};
 pub use page::{Limit, Page, Since};
-pub use post::{Author, CatId, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView};
+pub use post::{Author, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView};
 pub use rate_limit::RateLimit;
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::PostText;
 pub use time::{Timestamp, Version};
+pub use trend::{TREND_HOURS, Trend, TrendHour, most_used};
 pub use user::{Handle, Profile, UserId, UserView};

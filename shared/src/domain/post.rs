@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Handle, Image, ImageHost, ImageKey, Invalid, PostId, PostText, Profile, Reason, Tag, Timestamp,
+    CatId, Handle, Image, ImageHost, ImageKey, Invalid, PostId, PostText, Profile, Tag, Timestamp,
     UserId, tags_of,
 };
 
@@ -11,23 +11,6 @@ use super::{
 pub const MAX_IMAGES: usize = 10;
 /// How many cats a post shows at most.
 pub const MAX_CATS: usize = 10;
-
-/// A cat's id, `^[0-9A-Za-z_-]{1,40}$`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CatId(UserId);
-
-impl CatId {
-    /// Parses an id.
-    pub fn parse(text: &str) -> Result<Self, Reason> {
-        UserId::parse(text).map(Self)
-    }
-
-    /// The id's text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
 
 /// What an author writes: a text, which may be empty where there is an image, images and cats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +21,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A post with neither text nor image says nothing; more than 10 images or cats are too many.
+    /// A post with neither text nor image says nothing; more than 10 images or cats are too many. A cat
+    /// named twice is shown once.
     pub fn new(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         if text.is_empty() && images.is_empty() {
@@ -54,7 +38,24 @@ impl Draft {
             invalid.push("/cats", "must be at most 10");
         }
         invalid.into_result()?;
-        Ok(Self { text, images, cats })
+        let mut shown: Vec<CatId> = Vec::new();
+        for cat in cats {
+            if !shown.contains(&cat) {
+                shown.push(cat);
+            }
+        }
+        Ok(Self {
+            text,
+            images,
+            cats: shown,
+        })
+    }
+
+    /// The same, no longer showing a cat.
+    #[must_use]
+    pub fn without(mut self, cat: CatId) -> Self {
+        self.cats.retain(|shown| *shown != cat);
+        self
     }
 
     /// The text.
@@ -232,8 +233,10 @@ mod tests {
     #[test]
     fn ten_images_and_cats_are_the_most() {
         let text = PostText::parse("x").unwrap();
-        let cats = |n: usize| vec![CatId::parse("c").unwrap(); n];
+        let cats = |n: usize| vec![CatId::parse("0000000000001").unwrap(); n];
         assert!(Draft::new(text.clone(), images(10), cats(10)).is_ok());
+        let twice = Draft::new(text.clone(), vec![], cats(10)).unwrap();
+        assert_eq!(twice.cats().len(), 1);
         let refused = Draft::new(text, images(11), cats(11)).unwrap_err();
         assert_eq!(refused.errors.len(), 2);
     }

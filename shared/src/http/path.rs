@@ -4,7 +4,7 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::Problem;
-use crate::domain::{PostId, UserId};
+use crate::domain::{CatId, PostId, Tag, UserId};
 
 /// The path's one parameter, percent-decoded and parsed. What doesn't parse can't exist: 404.
 #[derive(Debug, Clone)]
@@ -20,6 +20,21 @@ pub trait FromPath: Sized {
 
 impl FromPath for PostId {
     const NOT_FOUND: &'static str = "There is no such post.";
+    fn from_path(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl FromPath for CatId {
+    const NOT_FOUND: &'static str = "There is no such cat.";
+    fn from_path(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+/// In any spelling of it, without its `#`.
+impl FromPath for Tag {
+    const NOT_FOUND: &'static str = "There is no such tag.";
     fn from_path(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }

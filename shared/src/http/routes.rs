@@ -21,6 +21,12 @@ const fn route(path: &'static str, methods: &'static [Method]) -> Route {
 /// Every route of the API.
 pub const ROUTES: &[Route] = &[
     route("/v1/breeds", &[Method::GET]),
+    route("/v1/cats", &[Method::POST]),
+    route(
+        "/v1/cats/{id}",
+        &[Method::DELETE, Method::GET, Method::PATCH],
+    ),
+    route("/v1/cats/{id}/posts", &[Method::GET]),
     route("/v1/classify", &[Method::POST]),
     route("/v1/feed", &[Method::GET]),
     route("/v1/health", &[Method::GET]),
@@ -35,9 +41,12 @@ pub const ROUTES: &[Route] = &[
     route("/v1/posts/{id}/like", &[Method::DELETE, Method::PUT]),
     route("/v1/posts/{id}/likes", &[Method::GET]),
     route("/v1/posts/{id}/save", &[Method::DELETE, Method::PUT]),
+    route("/v1/tags/trending", &[Method::GET]),
+    route("/v1/tags/{tag}/posts", &[Method::GET]),
     route("/v1/uploads", &[Method::POST]),
     route("/v1/users/{id}", &[Method::GET]),
     route("/v1/users/{id}/block", &[Method::DELETE, Method::PUT]),
+    route("/v1/users/{id}/cats", &[Method::GET]),
     route("/v1/users/{id}/follow", &[Method::DELETE, Method::PUT]),
     route("/v1/users/{id}/followers", &[Method::GET]),
     route("/v1/users/{id}/following", &[Method::GET]),

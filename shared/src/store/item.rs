@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::try_join_all;
 
 use super::{Error, Store, back_off};
+use crate::domain::PostId;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -31,6 +32,12 @@ pub(super) fn n(number: impl ToString) -> AttributeValue {
 
 pub(super) fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> AttributeValue {
     AttributeValue::L(values.into_iter().map(s).collect())
+}
+
+/// Which of so many partitions a post belongs to: its id's last digits are random.
+pub(super) fn shard(post: PostId, of: u8) -> u8 {
+    let [.., last] = post.0.to_bytes();
+    last.checked_rem(of).unwrap_or_default()
 }
 
 /// An item, or a key, of these attributes.
@@ -110,6 +117,50 @@ impl Read for Item {
 }
 
 impl Store {
+    /// The newest items of a list, which is sorted by ids: those older than a position, at most so many.
+    pub(super) async fn newest(
+        &self,
+        table: &str,
+        list: &str,
+        id: &str,
+        before: Option<impl ToString>,
+        most: usize,
+    ) -> Result<Vec<Item>, Error> {
+        let bound = if before.is_some() {
+            " AND #id < :before"
+        } else {
+            ""
+        };
+        let before = before.map(s);
+        let mut found = Vec::new();
+        let mut from = None;
+        while found.len() < most {
+            let mut query = self
+                .client
+                .query()
+                .table_name(table)
+                .key_condition_expression(format!("#list = :list{bound}"))
+                .expression_attribute_names("#list", "list")
+                .expression_attribute_values(":list", s(list))
+                .scan_index_forward(false)
+                .consistent_read(true)
+                .set_exclusive_start_key(from)
+                .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX));
+            if let Some(before) = before.clone() {
+                query = query
+                    .expression_attribute_names("#id", id)
+                    .expression_attribute_values(":before", before);
+            }
+            let output = query.send().await?;
+            found.extend(output.items.unwrap_or_default());
+            match output.last_evaluated_key {
+                Some(key) => from = Some(key),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+
     /// The items of these keys that exist, read consistently, in any order; at most `fields` of each.
     pub(super) async fn batch_get(
         &self,

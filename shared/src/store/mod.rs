@@ -5,6 +5,8 @@
 //! | Posts | `id` | a post by id; posts of a page by batch; tombstones of deleted posts (30 days) |
 //! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
 //! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
+//! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, likewise |
+//! | `PostLists` | `list` = `tag#<tag>#<shard>`, `post` | the posts with a tag, likewise, merged from 16 shards |
 //! | Users | `id` | profile and exact follower, following and post counts |
 //! | Follows | `list` = `followers#<user>`, `user` | an author's followers by id, in ranges, for fan-out |
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
@@ -12,6 +14,9 @@
 //! | Likes | `post`, `user` | who likes a post; whether the caller likes these |
 //! | Likes | `post`, `user` = `#count` | a post's exact count of likes |
 //! | Likes, index `latest` | `post`, `since` | who likes a post, latest first |
+//! | Cats | `list` = `cat#<cat>`, `cat` | a cat by id; cats of a page by batch |
+//! | Cats | `list` = `deleted`, `cat` | deleted cats whose ids may still stand in posts |
+//! | Cats | `list` = `owner#<user>`, `cat` | somebody's cats, newest first, from any position |
 //! | Blocks | `user`, `other` | whether two users block each other, either way |
 //! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
 //! | Saves | `user`, `post` | whether a user saved a post |
@@ -19,12 +24,17 @@
 //! | Likes, index `liker` | `liker`, `post` | what a user likes, to be erased |
 //! | Users, index `leaving` | `leaving`, `erase_at` | users who left and are to be erased (sparse) |
 //! | Users | `id` = `left#<hash>` | when a user left who is erased (30 days) |
+//! | Trends | `window` = `<hour>#<shard>`, `tag` | how many posts of that hour have the tag (48 hours) |
+//! | Trends, index `top` | `window`, `posts` | the tags of an hour and shard with the most posts |
+//! | Trends | `window` = `answer`, `tag` = `#` | what was last answered |
 //! | Idempotency | `user`, `key` | the answer given to a key (24 hours) |
 //!
 //! Every read that decides something is strongly consistent (all indexes named `latest` are local
 //! ones for that reason). No request scans. Whatever must hold together is one transaction.
 
 mod blocks;
+mod cats;
+mod create;
 mod edges;
 mod follows;
 mod idempotency;
@@ -33,9 +43,11 @@ mod latest;
 mod leaving;
 mod likes;
 mod outbox;
+mod post_lists;
 mod posts;
 mod saves;
 mod shown;
+mod trends;
 mod users;
 mod views;
 
@@ -49,10 +61,12 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use crate::env::{self, BadSetting};
 
+pub use create::Created;
 pub use follows::FollowList;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
-pub use posts::{Created, PostError, Removed, Revised};
+pub use post_lists::PostList;
+pub use posts::{PostError, Removed, Revised};
 pub use shown::Shown;
 
 /// Why the store did not answer.
@@ -111,6 +125,8 @@ struct Tables {
     likes: String,
     blocks: String,
     saves: String,
+    cats: String,
+    trends: String,
     idempotency: String,
 }
 
@@ -123,7 +139,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `IDEMPOTENCY_TABLE`.
+    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `CATS_TABLE`, `TRENDS_TABLE`,
+    /// `IDEMPOTENCY_TABLE`.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         Self::new(config, env::required)
     }
@@ -146,6 +163,8 @@ impl Store {
                 likes: name("LIKES_TABLE")?,
                 blocks: name("BLOCKS_TABLE")?,
                 saves: name("SAVES_TABLE")?,
+                cats: name("CATS_TABLE")?,
+                trends: name("TRENDS_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,
             },
         })

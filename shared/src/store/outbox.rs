@@ -9,17 +9,16 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures::future::try_join_all;
 
-use super::item::{Item, Read, n, s};
+use super::item::{self, Item, Read, n, s};
 use super::posts::{author, images, is_deleted, rev};
 use super::{Error, Store};
-use crate::domain::{ImageKey, PostId, Timestamp, UserId};
+use crate::domain::{ImageKey, PostId, Tag, Timestamp, UserId, tags_of};
 
 /// Over how many partitions of the index the marks are spread: each takes 1,000 writes a second.
 const SHARDS: u8 = 8;
 
 pub(super) fn shard(post: PostId) -> u8 {
-    let [.., last] = post.0.to_bytes();
-    last % SHARDS
+    item::shard(post, SHARDS)
 }
 
 /// A post whose fan-out is not done.
@@ -37,10 +36,20 @@ pub struct OutboxMark {
     pub fanned_out: bool,
     /// Its images.
     pub images: Vec<ImageKey>,
+    /// Its tags: none any more, if it was deleted.
+    pub tags: Vec<Tag>,
+    /// The tags that it is counted for: see [`Store::count_trends`].
+    pub trended: Vec<Tag>,
     /// When it counts as overdue.
     pub due: Timestamp,
     /// How often it was sent again.
     pub sent_again: u32,
+}
+
+fn trended(row: &Item) -> Result<Vec<Tag>, Error> {
+    let tags = row.texts("trended")?.into_iter();
+    tags.map(|tag| Tag::parse(tag).map_err(Error::broken))
+        .collect()
 }
 
 fn mark(row: &Item) -> Result<Option<OutboxMark>, Error> {
@@ -54,6 +63,8 @@ fn mark(row: &Item) -> Result<Option<OutboxMark>, Error> {
         deleted: is_deleted(row),
         fanned_out: row.flag("fanned_out"),
         images: images(row)?,
+        tags: tags_of(row.maybe_text("text").unwrap_or_default()),
+        trended: trended(row)?,
         due: Timestamp::from_millis(row.number("due_at")?),
         sent_again: u32::try_from(row.count("sent_again")?).map_err(Error::broken)?,
     }))

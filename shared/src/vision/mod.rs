@@ -21,10 +21,8 @@ mod webp;
 
 use std::path::Path;
 
-use serde::Serialize;
-
 use self::model::Model;
-use crate::domain::{BREEDS, Breed, UPLOAD_MAX_BYTES};
+use crate::domain::{BREEDS, BreedProbability, UPLOAD_MAX_BYTES};
 
 pub use self::limits::{MAX_PIXELS, MAX_SIDE};
 pub use self::model::ModelInfo;
@@ -35,16 +33,6 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug)]
 pub struct Classifier {
     model: Model,
-}
-
-/// How likely the cat in an image is of a breed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct BreedProbability {
-    /// The breed.
-    #[serde(flatten)]
-    pub breed: Breed,
-    /// From 0 to 1; over all breeds, they sum to 1.
-    pub probability: f32,
 }
 
 /// What a model looks at: RGB, row by row, upright.

@@ -15,8 +15,8 @@ struct Expected {
 
 fn expected(method: &Method, route: &str) -> Expected {
     let (owner, other) = match (method.as_str(), route) {
-        ("PATCH", "/v1/posts/{post}") => (200, 403),
-        ("DELETE", "/v1/posts/{post}") => (204, 403),
+        ("PATCH", "/v1/posts/{post}" | "/v1/cats/{cat}") => (200, 403),
+        ("DELETE", "/v1/posts/{post}" | "/v1/cats/{cat}") => (204, 403),
         // Somebody else's upload.
         ("POST", "/v1/classify") => (200, 422),
         ("POST", _) => (201, 201),
@@ -54,7 +54,8 @@ async fn every_route_knows_who_may_do_what() {
     for (method, route, body) in calls {
         let body = body.map(|body| routes::with_image(body, &image));
         let post = owner.post_id("the owner's").await;
-        let path = routes::path(route, &post, &owner.id);
+        let cat = owner.cat_id("the owner's").await;
+        let path = routes::with_cat(&routes::path(route, &post, &owner.id), &cat);
         let Expected {
             owner: to_owner,
             other: to_other,
@@ -77,6 +78,12 @@ async fn every_route_knows_who_may_do_what() {
             if who != "owner" && status >= 400 {
                 assert_eq!(
                     owner.read_post(&post).await["edited_at"],
+                    Value::Null,
+                    "{who}: {}",
+                    reply.request
+                );
+                assert_eq!(
+                    owner.read_cat(&cat).await["bio"],
                     Value::Null,
                     "{who}: {}",
                     reply.request

@@ -12,10 +12,12 @@ const LIMIT: usize = 64 * 1024;
 /// Every call that takes a body: its method, path and a body it would take.
 async fn calls_with_bodies(user: &User) -> Vec<(Method, String, Value)> {
     let post = user.post_id("x").await;
+    let cat = user.cat_id("x").await;
     let image = user.upload("image/jpeg", &image(JPEG)).await;
     let calls = routes::calls().filter_map(|(method, route, body)| {
         let body = routes::with_image(body?, &image);
-        Some((method, routes::path(route, &post, &user.id), body))
+        let path = routes::with_cat(&routes::path(route, &post, &user.id), &cat);
+        Some((method, path, body))
     });
     calls.collect()
 }

@@ -12,9 +12,9 @@ use crate::support::{User, World, id_of};
 async fn limits_are_1_to_100() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    let post = nabi.post_id("x").await;
+    let (post, cat) = (nabi.post_id("x").await, nabi.cat_id("x").await);
     for list in LISTS {
-        let list = routes::path(list, &post, &nabi.id);
+        let list = routes::with_cat(&routes::path(list, &post, &nabi.id), &cat);
         for good in ["1", "20", "99", "100"] {
             nabi.get(&format!("{list}?limit={good}")).await.expect(200);
         }
@@ -49,23 +49,30 @@ async fn an_empty_list_is_a_page_without_a_next() {
     let world = World::shared().await;
     let (nabi, newcomer) = (world.user("nabi"), world.user("newcomer"));
     newcomer.me().await;
-    let post = world.user("author").post_id("x").await;
+    let author = world.user("author");
+    let (post, cat) = (author.post_id("x").await, author.cat_id("x").await);
     // Breeds there always are.
     for list in LISTS.iter().filter(|list| **list != "/v1/breeds") {
         for user in [&nabi, &newcomer] {
-            let (items, next) = nabi.page(&routes::path(list, &post, &user.id)).await;
+            let path = routes::with_cat(&routes::path(list, &post, &user.id), &cat);
+            let (items, next) = nabi.page(&path).await;
             assert_eq!((items.len(), next), (0, None), "{list}");
         }
     }
 }
 
-/// A user with seven posts, of which three are saved, three followers, who like the last post, three whom
-/// they follow, and three whom they block; and that post.
-async fn popular(world: &World) -> (User, String) {
+/// A user with three cats, one of which is in seven posts with the user's tag, of which three are saved, three
+/// followers, who like the last post, three whom they follow, and three whom they block; that post and that cat.
+async fn popular(world: &World) -> (User, String, String) {
     let nabi = world.user("nabi");
+    for n in 0..2 {
+        nabi.cat(&n.to_string()).await;
+    }
+    let cat = nabi.cat_id("2").await;
+    let tag = routes::tag_of(&nabi.id);
     let mut post = String::new();
     for n in 0..7 {
-        post = nabi.post_id(&n.to_string()).await;
+        post = id_of(&nabi.post_of(&format!("{n} #{tag}"), &[&cat]).await);
         if n < 3 {
             nabi.put(&format!("/v1/posts/{post}/save"))
                 .await
@@ -80,7 +87,7 @@ async fn popular(world: &World) -> (User, String) {
         nabi.block(&stranger).await;
     }
     world.drained().await;
-    (nabi, post)
+    (nabi, post, cat)
 }
 
 #[tokio::test]
@@ -88,9 +95,9 @@ async fn a_cursor_is_good_for_its_own_list_only() {
     let world = World::shared().await;
     let (nabi, reader) = futures::join!(popular(&world), async { popular(&world).await });
     let mut cursors = Vec::new();
-    for (user, post) in [&nabi, &reader] {
+    for (user, post, cat) in [&nabi, &reader] {
         for list in LISTS {
-            let list = routes::path(list, post, &user.id);
+            let list = routes::with_cat(&routes::path(list, post, &user.id), cat);
             let own = routes::is_callers_own(&list);
             let caller = if own { user } else { &reader.0 };
             let (_, next) = caller.page(&format!("{list}?limit=2")).await;

@@ -21,6 +21,7 @@ async fn a_known_path_with_another_method_names_those_it_has() {
     let nabi = world.user("nabi");
     for route in SIGNED_IN.iter().chain([&HEALTH]) {
         let path = routes::path(route.path, "0000000000000", &nabi.id);
+        let path = routes::with_cat(&path, "0000000000000");
         for method in METHODS
             .iter()
             .filter(|method| !route.allowed().contains(&method.to_string()))
@@ -73,7 +74,8 @@ async fn unknown_paths_are_not_found_whatever_the_method() {
         SIGNED_IN
             .iter()
             .chain([&HEALTH])
-            .map(|route| format!("{}/", routes::path(route.path, "0000000000000", &nabi.id))),
+            .map(|route| routes::path(route.path, "0000000000000", &nabi.id))
+            .map(|path| format!("{}/", routes::with_cat(&path, "0000000000000"))),
     );
     for path in &unknown {
         for method in &METHODS {
@@ -92,12 +94,13 @@ async fn head_answers_as_get_does_without_a_body() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let post = nabi.post_id("x").await;
+    let cat = nabi.cat_id("x").await;
     for route in SIGNED_IN
         .iter()
         .chain([&HEALTH])
         .filter(|route| route.methods.contains(&Method::GET))
     {
-        let path = routes::path(route.path, &post, &nabi.id);
+        let path = routes::with_cat(&routes::path(route.path, &post, &nabi.id), &cat);
         let (get, head) = (
             nabi.get(&path).await.expect(200),
             nabi.call(Method::HEAD, &path).await,
@@ -142,14 +145,17 @@ async fn what_can_be_no_id_is_not_found() {
         "-",
         "_",
     ];
-    for (method, route, body) in routes::calls().filter(|(_, route, _)| route.contains('{')) {
-        let ids: Vec<&str> = if route.contains("{post}") {
+    // A tag is no id.
+    let has_id = |route: &str| route.contains('{') && !route.contains("{tag}");
+    for (method, route, body) in routes::calls().filter(|(_, route, _)| has_id(route)) {
+        let ids: Vec<&str> = if route.contains("{post}") || route.contains("{cat}") {
             [&NO_IDS[..], &no_posts].concat()
         } else {
             NO_IDS.to_vec()
         };
         for id in ids {
-            let mut request = nabi.request(method.clone(), &routes::path(route, id, id));
+            let path = routes::with_cat(&routes::path(route, id, id), id);
+            let mut request = nabi.request(method.clone(), &path);
             if let Some(body) = &body {
                 request = request.json(body);
             }

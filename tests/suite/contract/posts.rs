@@ -203,29 +203,57 @@ async fn images_must_be_uploaded_and_the_callers() {
 }
 
 #[tokio::test]
-async fn nobody_has_cats_yet() {
-    let nabi = World::shared().await.user("nabi");
-    let cats = |count: usize| -> Vec<String> { (0..count).map(|n| format!("cat-{n}")).collect() };
+async fn cats_must_be_the_callers() {
+    let world = World::shared().await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    let (mine, theirs) = (nabi.cat_id("x").await, other.cat_id("x").await);
+    let gone = nabi.cat_id("gone").await;
+    nabi.delete(&format!("/v1/cats/{gone}")).await.expect(204);
     nabi.create("/v1/posts", &json!({ "text": "x", "cats": [] }))
         .await
         .expect(201);
-    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(1) }))
-        .await
-        .bad_fields(422, &["/cats/0"]);
-    let all: Vec<String> = (0..10).map(|n| format!("/cats/{n}")).collect();
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(10) }))
-        .await
-        .bad_fields(422, &all);
-    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats(11) }))
-        .await
-        .bad_fields(400, &["/cats"]);
     // What can be no id is no cat of anybody's either.
-    let body = json!({ "text": "x", "cats": ["", "a b", "c".repeat(41), "나비"] });
+    let long = "c".repeat(41);
+    for cat in [
+        &theirs,
+        &gone,
+        "0000000000000",
+        "cat",
+        "",
+        "a b",
+        &long,
+        "나비",
+    ] {
+        let body = json!({ "text": "x", "cats": [mine, cat] });
+        nabi.create("/v1/posts", &body)
+            .await
+            .bad_fields(422, &["/cats/1"]);
+    }
+    let body = json!({ "text": "x", "images": ["x"], "cats": [theirs, mine, theirs] });
     nabi.create("/v1/posts", &body)
         .await
-        .bad_fields(422, &["/cats/0", "/cats/1", "/cats/2", "/cats/3"]);
+        .bad_fields(422, &["/images/0", "/cats/0", "/cats/2"]);
     assert_eq!(nabi.me().await["posts"], 1);
+}
+
+#[tokio::test]
+async fn ten_cats_are_the_most() {
+    let nabi = World::shared().await.user("nabi");
+    let mut cats = Vec::new();
+    for n in 0..11 {
+        cats.push(nabi.cat_id(&n.to_string()).await);
+    }
+    let body = json!({ "text": "x", "cats": cats[..10] });
+    let post = nabi.create("/v1/posts", &body).await.expect(201).json();
+    assert_eq!(post["cats"], body["cats"]);
+    assert_eq!(nabi.read_post(post["id"].as_str().unwrap()).await, post);
+    nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats }))
+        .await
+        .bad_fields(400, &["/cats"]);
+    // One named twice is shown once.
+    let body = json!({ "text": "x", "cats": [cats[1], cats[0], cats[1]] });
+    let post = nabi.create("/v1/posts", &body).await.expect(201).json();
+    assert_eq!(post["cats"], json!([cats[1], cats[0]]));
 }
 
 #[tokio::test]

@@ -73,12 +73,14 @@ fn needed(service: Service, operation: &str) -> Vec<String> {
         (Service::Bucket, "HeadObject") => &["GetObject"],
         (Service::Bucket, "DeleteObjects") => &["DeleteObject"],
         (Service::Bucket, "ListObjects") => &["ListBucket"],
+        (Service::Functions, "Invoke") => &["InvokeFunction"],
         (_, operation) => &[operation],
     };
     let prefix = match service {
         Service::Tables => "dynamodb",
         Service::Queues => "sqs",
         Service::Bucket => "s3",
+        Service::Functions => "lambda",
         Service::Cache => return Vec::new(),
     };
     names
@@ -97,7 +99,7 @@ fn is_not_seen_here(function: &str, action: &str) -> bool {
             _,
             "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes"
         ) | ("upload-url", "s3:PutObject" | "s3:PutObjectTagging")
-            | ("post-write" | "classify", "s3:ListBucket")
+            | ("cat" | "post-write" | "classify", "s3:ListBucket")
             | ("fan-out", "sqs:SendMessage")
     )
 }
@@ -165,6 +167,20 @@ async fn everything(world: &World) {
     let photo = nabi.upload("image/jpeg", &image(JPEG)).await;
     nabi.classify_upload("", &photo).await.expect(200);
     nabi.page("/v1/breeds").await;
+    for key in ["cat", "cat"] {
+        let cat = json!({ "name": "나비", "photo": photo });
+        nabi.create_once("/v1/cats", key, &cat).await.expect(201);
+    }
+    let cat = nabi.cat_id("coco").await;
+    nabi.change(&format!("/v1/cats/{cat}"), &json!({ "bio": "x" }))
+        .await
+        .expect(200);
+    fan.walk(&format!("/v1/users/{}/cats", nabi.id), 1).await;
+    nabi.post_of("x", &[&cat]).await;
+    fan.walk(&format!("/v1/cats/{cat}/posts"), 1).await;
+    fan.walk("/v1/tags/x/posts", 1).await;
+    fan.page("/v1/tags/trending").await;
+    nabi.delete(&format!("/v1/cats/{cat}")).await.expect(204);
     nabi.delete_post(&deleted).await;
     fan.unlike(&kept).await;
     fan.unfollow(&nabi).await;

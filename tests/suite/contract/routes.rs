@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// A path and its methods.
 pub(crate) struct Route {
-    /// `{post}` and `{user}` stand for ids.
+    /// `{post}`, `{cat}` and `{user}` stand for ids.
     pub(crate) path: &'static str,
     /// The methods, HEAD left out.
     pub(crate) methods: &'static [Method],
@@ -29,6 +29,30 @@ pub(crate) const SIGNED_IN: &[Route] = &[
     Route {
         path: "/v1/posts/{post}/like",
         methods: &[Method::PUT, Method::DELETE],
+    },
+    Route {
+        path: "/v1/cats",
+        methods: &[Method::POST],
+    },
+    Route {
+        path: "/v1/cats/{cat}",
+        methods: &[Method::GET, Method::PATCH, Method::DELETE],
+    },
+    Route {
+        path: "/v1/cats/{cat}/posts",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/tags/{tag}/posts",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/tags/trending",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/users/{user}/cats",
+        methods: &[Method::GET],
     },
     Route {
         path: "/v1/posts/{post}/likes",
@@ -97,6 +121,9 @@ pub(crate) const HEALTH: Route = Route {
 /// The routes whose answer is a list.
 pub(crate) const LISTS: &[&str] = &[
     "/v1/users/{user}/posts",
+    "/v1/cats/{cat}/posts",
+    "/v1/tags/{tag}/posts",
+    "/v1/users/{user}/cats",
     "/v1/users/{user}/followers",
     "/v1/users/{user}/following",
     "/v1/posts/{post}/likes",
@@ -126,9 +153,20 @@ impl Route {
     }
 }
 
-/// A route's path with ids in it.
+/// A route's path with ids in it, and a tag of the user's own.
 pub(crate) fn path(route: &str, post: &str, user: &str) -> String {
+    let route = route.replace("{tag}", &tag_of(user));
     route.replace("{post}", post).replace("{user}", user)
+}
+
+/// A tag that no other user has.
+pub(crate) fn tag_of(user: &str) -> String {
+    user.replace('-', "_")
+}
+
+/// A path with a cat's id in it, where it has a place for one.
+pub(crate) fn with_cat(path: &str, cat: &str) -> String {
+    path.replace("{cat}", cat)
 }
 
 /// A body with the key of an upload in it, where it has a place for one.
@@ -145,6 +183,8 @@ pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
     match (method.as_str(), route) {
         ("POST", "/v1/uploads") => Some(json!({ "content_type": "image/png", "size": 3 })),
         ("POST", "/v1/posts") => Some(json!({ "text": "야옹" })),
+        ("POST", "/v1/cats") => Some(json!({ "name": "나비" })),
+        ("PATCH", "/v1/cats/{cat}") => Some(json!({ "bio": "야옹" })),
         ("POST", "/v1/classify") => Some(json!({ "image": "{image}" })),
         ("PATCH", "/v1/posts/{post}") => Some(json!({ "text": "야옹!" })),
         _ => None,

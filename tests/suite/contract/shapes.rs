@@ -108,6 +108,34 @@ pub(crate) fn assert_user(user: &Value) {
     assert_time(&user["created_at"]);
 }
 
+/// Fails unless this is a cat with every field that `api.md` names, and no other.
+#[track_caller]
+pub(crate) fn assert_cat(cat: &Value) {
+    assert_fields(
+        cat,
+        &[
+            "id",
+            "owner",
+            "name",
+            "breed",
+            "birth_date",
+            "photo_url",
+            "bio",
+            "created_at",
+        ],
+    );
+    assert_id(&cat["id"]);
+    assert_id(&cat["owner"]);
+    assert!(
+        cat["name"].as_str().is_some_and(|name| !name.is_empty()),
+        "{cat}"
+    );
+    for text in ["breed", "birth_date", "photo_url", "bio"] {
+        assert!(cat[text].is_null() || cat[text].is_string(), "{cat}");
+    }
+    assert_time(&cat["created_at"]);
+}
+
 /// Fails unless the object has exactly these fields.
 #[track_caller]
 pub(crate) fn assert_fields(object: &Value, names: &[&str]) {

@@ -48,6 +48,8 @@ impl Life {
             .expect(201);
         let post = id_of(&post.json());
         leaver.post("another").await;
+        let cat = leaver.cat_id("Momo").await;
+        leaver.post_of("with a cat", &[&cat]).await;
         let deleted = leaver.post_id("deleted").await;
         leaver.delete_post(&deleted).await;
         let liked = friend.post_id("friend's").await;

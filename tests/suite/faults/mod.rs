@@ -4,6 +4,7 @@
 pub(crate) mod backstage;
 
 mod consumers_die;
+mod deleted_cats;
 mod deleted_is_gone;
 mod edges_exact;
 mod feed_rebuild;
@@ -15,6 +16,7 @@ mod poison;
 mod post_or_nothing;
 mod sign_in_keys;
 mod timeouts;
+mod trends_exact;
 mod write_cost;
 
 use std::future::Future;

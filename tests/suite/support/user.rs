@@ -104,9 +104,37 @@ impl User {
             .json()
     }
 
+    /// Posts a text that shows these cats, and returns the post.
+    pub(crate) async fn post_of(&self, text: &str, cats: &[&str]) -> Value {
+        self.create("/v1/posts", &json!({ "text": text, "cats": cats }))
+            .await
+            .expect(201)
+            .json()
+    }
+
     /// Posts a text and returns the post's id.
     pub(crate) async fn post_id(&self, text: &str) -> String {
         id_of(&self.post(text).await)
+    }
+
+    /// Registers a cat of this name and returns it.
+    pub(crate) async fn cat(&self, name: &str) -> Value {
+        self.create("/v1/cats", &json!({ "name": name }))
+            .await
+            .expect(201)
+            .json()
+    }
+
+    /// Registers a cat of this name and returns the cat's id.
+    pub(crate) async fn cat_id(&self, name: &str) -> String {
+        id_of(&self.cat(name).await)
+    }
+
+    pub(crate) async fn read_cat(&self, cat: &str) -> Value {
+        self.get(&format!("/v1/cats/{cat}"))
+            .await
+            .expect(200)
+            .json()
     }
 
     pub(crate) async fn read_post(&self, post: &str) -> Value {

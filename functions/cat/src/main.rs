@@ -1,0 +1,251 @@
+//! `POST /v1/cats`, `GET`, `PATCH` and `DELETE /v1/cats/{id}`, and `GET /v1/users/{id}/cats`.
+//!
+//! A cat that is registered with a photo and without a breed is answered with `breed_suggestions` besides: the
+//! classifier's three best, or none where it fails or takes too long. They are part of the answer that an
+//! `Idempotency-Key` remembers.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use purrline::cache::Cache;
+use purrline::domain::{
+    Bio, BirthDate, BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey,
+    Invalid, NOT_UPLOADED, Name, Page, Reason, UserId,
+};
+use purrline::full_page::{Stretch, full_page};
+use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings};
+use purrline::media::Media;
+use purrline::store::{self, Answer, Created, Store};
+use purrline::suggest::Suggestions;
+use purrline::{aws, env, log};
+use serde::Serialize;
+
+struct App {
+    store: Store,
+    media: Media,
+    suggestions: Suggestions,
+    images: ImageHost,
+    ids: IdSource,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), http::Error> {
+    log::init();
+    let config = aws::config().await;
+    let app = App {
+        store: Store::from_env(&config)?,
+        media: Media::from_env(&config)?,
+        suggestions: Suggestions::from_env(&config)?,
+        images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
+        ids: IdSource::new(),
+    };
+    let router = Router::new()
+        .route("/v1/cats", post(create))
+        .route("/v1/cats/{id}", get(by_id).patch(edit).delete(delete))
+        .route("/v1/users/{id}/cats", get(by_user))
+        .with_state(Arc::new(app));
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    http::run(router, settings).await
+}
+
+/// What the body of a `POST` or a `PATCH` says besides the name. A photo's key is any text: one that this
+/// service never handed out is an image that was never uploaded.
+#[expect(clippy::option_option, reason = "left out, null, or a value")]
+struct Told {
+    breed: Option<Option<Name>>,
+    birth_date: Option<Option<BirthDate>>,
+    photo: Option<Option<String>>,
+    bio: Option<Option<Bio>>,
+}
+
+/// What a body says, and the name that `name` finds in it.
+fn told<T>(
+    mut fields: Fields,
+    name: impl FnOnce(&mut Fields) -> Result<T, http::Bad>,
+) -> Result<(T, Told), Problem> {
+    let name = name(&mut fields);
+    let breed = fields.nullable("breed", Name::parse);
+    let birth_date = fields.nullable("birth_date", BirthDate::parse);
+    let photo = fields.nullable("photo", |key| Ok::<_, Reason>(key.to_owned()));
+    let bio = fields.nullable("bio", Bio::parse);
+    let found = fields.finish((name, breed, birth_date, photo, bio))?;
+    let (name, breed, birth_date, photo, bio) = found;
+    let told = Told {
+        breed,
+        birth_date,
+        photo,
+        bio,
+    };
+    Ok((name, told))
+}
+
+impl App {
+    /// The caller's upload of that key, kept from now on: what is stored must not expire.
+    async fn photo(&self, caller: &UserId, key: &str) -> Result<ImageKey, Problem> {
+        let key = self.media.sent_by(caller, key).await?;
+        let key = key.ok_or_else(|| Problem::unusable(Invalid::one("/photo", NOT_UPLOADED)))?;
+        self.media.keep(&key).await?;
+        Ok(key)
+    }
+
+    /// A cat that the caller may see.
+    async fn seen(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
+        let seen = self.store.seen_cat(caller, id).await?;
+        seen.ok_or_else(Path::<CatId>::not_found)
+    }
+
+    /// A cat that the caller may change.
+    async fn own(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
+        let cat = self.seen(caller, id).await?;
+        if cat.owner == *caller {
+            Ok(cat)
+        } else {
+            Err(Problem::forbidden("Only its owner may change a cat."))
+        }
+    }
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    idempotency: Idempotency,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Answer, Problem> {
+    let (name, told) = told(fields, |fields| fields.required("name", Name::parse))?;
+    let once = idempotency.once(&me);
+    if let Some(once) = &once
+        && let Some(known) = app.store.known(once).await?
+    {
+        return known.again();
+    }
+    let photo = match told.photo.flatten() {
+        Some(key) => Some(app.photo(&me, &key).await?),
+        None => None,
+    };
+    let mut cat = Cat {
+        id: CatId(app.ids.mint()),
+        owner: me,
+        name,
+        breed: told.breed.flatten(),
+        birth_date: told.birth_date.flatten(),
+        photo,
+        bio: told.bio.flatten(),
+    };
+    let breed_suggestions = match (&cat.breed, &cat.photo) {
+        (None, Some(photo)) => {
+            let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str);
+            let authorization = authorization.and_then(Result::ok).unwrap_or_default();
+            Some(app.suggestions.of(photo, authorization).await)
+        }
+        _ => None,
+    };
+    loop {
+        let answer = created(&Registered {
+            cat: cat.clone().view(&app.images),
+            breed_suggestions: breed_suggestions.as_deref(),
+        })?;
+        let once = once.as_ref().map(|once| (once, &answer));
+        match app.store.create_cat(&cat, once).await? {
+            Created::Now => return Ok(answer),
+            Created::Before(known) => return known.again(),
+            // Nothing that it builds on can change.
+            Created::IdTaken | Created::Outdated => cat.id = CatId(app.ids.mint()),
+        }
+    }
+}
+
+/// What registering a cat is answered with.
+#[derive(Serialize)]
+struct Registered<'a> {
+    #[serde(flatten)]
+    cat: CatView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breed_suggestions: Option<&'a [BreedProbability]>,
+}
+
+fn created(registered: &Registered) -> Result<Answer, Problem> {
+    let body = serde_json::to_string(registered).map_err(|error| Problem::internal(&error))?;
+    Ok(Answer {
+        status: 201,
+        location: Some(format!("/v1/cats/{}", registered.cat.id)),
+        body,
+    })
+}
+
+async fn by_id(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(id): Path<CatId>,
+) -> Result<Json<CatView>, Problem> {
+    Ok(Json(app.seen(&me, id).await?.view(&app.images)))
+}
+
+async fn edit(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(id): Path<CatId>,
+    fields: Fields,
+) -> Result<Json<CatView>, Problem> {
+    let (name, told) = told(fields, |fields| fields.optional("name", Name::parse))?;
+    let cat = app.own(&me, id).await?;
+    let photo = match told.photo {
+        Some(Some(key)) => Some(Some(app.photo(&me, &key).await?)),
+        none => none.map(|_| None),
+    };
+    let edit = CatEdit {
+        name,
+        breed: told.breed,
+        birth_date: told.birth_date,
+        photo,
+        bio: told.bio,
+    };
+    let edited = app.store.edit_cat(cat.id, &me, &edit).await?;
+    let edited = edited.ok_or_else(Path::<CatId>::not_found)?;
+    Ok(Json(edited.view(&app.images)))
+}
+
+async fn delete(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(id): Path<CatId>,
+) -> Result<StatusCode, Problem> {
+    let cat = app.own(&me, id).await?;
+    if app.store.delete_cat(cat.id, &me).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Path::<CatId>::not_found())
+    }
+}
+
+async fn by_user(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(owner): Path<UserId>,
+    paging: Paging,
+) -> Result<Json<Page<CatView>>, Problem> {
+    let list = format!("cats/{owner}");
+    let (limit, after) = paging.open(&list, CatId::at_position)?;
+    let shown = app.store.shown(&me, std::slice::from_ref(&owner)).await?;
+    if !shown.sees(&owner) {
+        return Err(Path::<UserId>::not_found());
+    }
+    let (app, owner) = (&*app, &owner);
+    let (views, more) = full_page(limit.get(), after, |after, most| async move {
+        let ids = app.store.cats_of(owner, after, most).await?;
+        let mut found = app.store.cats(&ids).await?;
+        let cats = ids.iter().filter_map(|id| found.remove(id));
+        Ok::<_, store::Error>(Stretch {
+            items: cats.map(|cat| cat.view(&app.images)).collect(),
+            end: ids.last().copied().filter(|_| ids.len() == most),
+        })
+    })
+    .await?;
+    Ok(Json(Page::new(&list, views, more, |cat: &CatView| {
+        cat.id.0.to_bytes()
+    })))
+}

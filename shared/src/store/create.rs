@@ -1,0 +1,90 @@
+//! Creating: what is new is written in one transaction with the answer to its idempotency key.
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::TransactWriteItem;
+
+use super::edges::met_another_write;
+use super::idempotency::{Answer, Known, Once};
+use super::{CONFLICT_TRIES, Error, Store, back_off};
+
+/// What became of something new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Created {
+    /// It is stored.
+    Now,
+    /// Something else has that id: mint another.
+    IdTaken,
+    /// The request was sent before.
+    Before(Known),
+    /// Something that it builds on is no longer as it must be.
+    Outdated,
+}
+
+impl Store {
+    /// Writes something new, all of it or nothing, and remembers what was answered to its idempotency
+    /// key. The first write is on condition that the id is new; `is_ours` tells whether what has the id
+    /// already is this very thing, written by an earlier try whose answer was lost. Conditions of the other
+    /// writes are about what it builds on.
+    pub(super) async fn create(
+        &self,
+        mut writes: Vec<TransactWriteItem>,
+        once: Option<(&Once, &Answer)>,
+        is_ours: impl Future<Output = bool>,
+    ) -> Result<Created, Error> {
+        let remembering = writes.len();
+        if let Some((once, answer)) = once {
+            let put = once.put(&self.tables.idempotency, answer)?;
+            writes.push(TransactWriteItem::builder().put(put).build());
+        }
+        for tries in 0..CONFLICT_TRIES {
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes.clone()))
+                .send()
+                .await;
+            let Err(error) = sent else {
+                return Ok(Created::Now);
+            };
+            if failed_condition(&error, 0) {
+                return Ok(if is_ours.await {
+                    Created::Now
+                } else {
+                    Created::IdTaken
+                });
+            }
+            if failed_condition(&error, remembering)
+                && let Some((once, _)) = once
+                && let Some(known) = self.known(once).await?
+            {
+                return Ok(Created::Before(known));
+            }
+            if (1..remembering).any(|place| failed_condition(&error, place)) {
+                return Ok(Created::Outdated);
+            }
+            if !met_another_write(&error) {
+                return Err(error.into());
+            }
+            back_off(tries).await;
+        }
+        Err(Error::Unavailable(
+            "other writes kept coming first".to_owned(),
+        ))
+    }
+}
+
+/// Whether the write at that place failed its own condition.
+pub(super) fn failed_condition<R>(
+    error: &SdkError<TransactWriteItemsError, R>,
+    place: usize,
+) -> bool {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled
+            .cancellation_reasons()
+            .get(place)
+            .and_then(|reason| reason.code())
+            .is_some_and(|code| code == "ConditionalCheckFailed"),
+        _ => false,
+    }
+}

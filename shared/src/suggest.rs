@@ -1,0 +1,143 @@
+//! Breeds suggested for a cat's photo: by the function that classifies, called through Lambda itself.
+//!
+//! It is called as the load balancer calls it, with the caller's own token, so that it decides by its own
+//! rules whose upload the photo is. What it says is an extra: there is one try, of four seconds at most, and
+//! where it fails there is no suggestion.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::Builder;
+use aws_sdk_lambda::primitives::Blob;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::{Breed, BreedProbability, ImageKey};
+use crate::env::{self, BadSetting};
+
+/// How long the one try may take.
+const WITHIN: Duration = Duration::from_secs(4);
+/// How many breeds are suggested.
+const MOST: usize = 3;
+
+/// Suggests breeds.
+#[derive(Debug, Clone)]
+pub struct Suggestions {
+    client: Client,
+    function: String,
+}
+
+/// Nothing was suggested.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the classifier was not called, or not in time")]
+    NotCalled(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the classifier failed: {0}")]
+    Failed(String),
+    #[error("the classifier answered {0}")]
+    Refused(u16),
+    #[error("the classifier's answer can't be understood")]
+    NotUnderstood(#[from] serde_json::Error),
+}
+
+impl Error {
+    fn not_called(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::NotCalled(Box::new(error))
+    }
+}
+
+/// What the load balancer is answered.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    status_code: u16,
+    body: String,
+}
+
+#[derive(Deserialize)]
+struct Classified {
+    breeds: Vec<Likely>,
+}
+
+#[derive(Deserialize)]
+struct Likely {
+    breed: String,
+    probability: f32,
+}
+
+impl Suggestions {
+    /// By the function that `CLASSIFY_FUNCTION` names.
+    pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_timeout(WITHIN)
+            .build();
+        let config = Builder::from(aws)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .build();
+        Ok(Self {
+            client: Client::from_conf(config),
+            function: env::required("CLASSIFY_FUNCTION")?,
+        })
+    }
+
+    /// The three likeliest breeds of the cat in an upload, by its owner's `Authorization`; none where they
+    /// can't be had.
+    pub async fn of(&self, photo: &ImageKey, authorization: &str) -> Vec<BreedProbability> {
+        self.ask(photo, authorization)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(error = crate::log::chain(&error), "no breeds are suggested");
+                Vec::new()
+            })
+    }
+
+    async fn ask(
+        &self,
+        photo: &ImageKey,
+        authorization: &str,
+    ) -> Result<Vec<BreedProbability>, Error> {
+        let event = json!({
+            "requestContext": { "elb": { "targetGroupArn": "" } },
+            "httpMethod": "POST",
+            "path": "/v1/classify",
+            "multiValueQueryStringParameters": { "top": [MOST.to_string()] },
+            "multiValueHeaders": {
+                "authorization": [authorization],
+                "content-type": ["application/json"],
+            },
+            "body": json!({ "image": photo }).to_string(),
+            "isBase64Encoded": false,
+        });
+        let call = self
+            .client
+            .invoke()
+            .function_name(&self.function)
+            .payload(Blob::new(event.to_string()));
+        // The SDK's own limit ends where the body begins.
+        let output = tokio::time::timeout(WITHIN, call.send())
+            .await
+            .map_err(Error::not_called)?
+            .map_err(Error::not_called)?;
+        if let Some(error) = output.function_error {
+            return Err(Error::Failed(error));
+        }
+        let payload = output.payload.map(Blob::into_inner).unwrap_or_default();
+        let answer: Answer = serde_json::from_slice(&payload)?;
+        if answer.status_code != 200 {
+            return Err(Error::Refused(answer.status_code));
+        }
+        let Classified { breeds } = serde_json::from_str(&answer.body)?;
+        let known = breeds.into_iter().filter_map(|likely| {
+            Some(BreedProbability {
+                breed: Breed::of(&likely.breed)?,
+                probability: likely.probability,
+            })
+        });
+        Ok(known.take(MOST).collect())
+    }
+}

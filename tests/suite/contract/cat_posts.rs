@@ -1,0 +1,101 @@
+//! `GET /v1/cats/{id}/posts`.
+
+use serde_json::json;
+
+use crate::support::{World, id_of};
+
+#[tokio::test]
+async fn a_cats_posts_are_those_that_show_it_newest_first() {
+    let world = World::shared().await;
+    let (nabi, reader) = (world.user("nabi"), world.user("reader"));
+    let (coco, momo) = (nabi.cat_id("coco").await, nabi.cat_id("momo").await);
+    let list = |cat: &str| format!("/v1/cats/{cat}/posts");
+    let mut posts = Vec::new();
+    for n in 0..7 {
+        let cats = [[&coco, &momo], [&momo, &coco]][n % 2];
+        let cats = cats.map(String::as_str);
+        let shown = if n % 3 == 0 {
+            &cats[..]
+        } else {
+            &[coco.as_str()]
+        };
+        posts.push(nabi.post_of(&n.to_string(), shown).await);
+    }
+    nabi.post("no cat").await;
+    posts.reverse();
+    for size in [1, 2, 3, 7, 20] {
+        assert_eq!(reader.walk(&list(&coco), size).await, posts, "by {size}");
+    }
+    let of_momo = posts
+        .iter()
+        .filter(|post| post["cats"].as_array().unwrap().len() == 2);
+    let of_momo: Vec<_> = of_momo.cloned().collect();
+    assert_eq!(reader.walk(&list(&momo), 2).await, of_momo);
+}
+
+#[tokio::test]
+async fn edits_and_deletions_move_a_post_between_lists() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let (coco, momo) = (nabi.cat_id("coco").await, nabi.cat_id("momo").await);
+    let post = id_of(&nabi.post_of("x", &[&coco]).await);
+    let path = format!("/v1/posts/{post}");
+    let lists = async || {
+        let coco = nabi.walk_ids(&format!("/v1/cats/{coco}/posts"), 20).await;
+        (
+            coco.len(),
+            nabi.walk_ids(&format!("/v1/cats/{momo}/posts"), 20)
+                .await
+                .len(),
+        )
+    };
+    assert_eq!(lists().await, (1, 0));
+    for (edit, expected) in [
+        (json!({ "cats": [coco, momo] }), (1, 1)),
+        (json!({ "text": "y" }), (1, 1)),
+        (json!({ "cats": [momo] }), (0, 1)),
+        (json!({ "cats": [] }), (0, 0)),
+        (json!({ "cats": [momo, coco, momo] }), (1, 1)),
+    ] {
+        nabi.change(&path, &edit).await.expect(200);
+        assert_eq!(lists().await, expected, "{edit}");
+    }
+    let refused = json!({ "cats": [coco, "x"] });
+    nabi.change(&path, &refused)
+        .await
+        .bad_fields(422, &["/cats/1"]);
+    assert_eq!(lists().await, (1, 1));
+    nabi.delete_post(&post).await;
+    assert_eq!(lists().await, (0, 0));
+}
+
+#[tokio::test]
+async fn a_cat_that_is_not_there_has_no_list() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let cat = nabi.cat_id("x").await;
+    nabi.post_of("x", &[&cat]).await;
+    nabi.get("/v1/cats/0000000000000/posts").await.problem(404);
+    nabi.delete(&format!("/v1/cats/{cat}")).await.expect(204);
+    nabi.get(&format!("/v1/cats/{cat}/posts"))
+        .await
+        .problem(404);
+}
+
+/// Whether a cat is still the author's is looked at in the very transaction that stores the post: deleted at
+/// the same time, it is in no post that was stored afterwards.
+#[tokio::test]
+async fn a_cat_that_goes_meanwhile_is_in_no_later_post() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    for _ in 0..6 {
+        let cat = nabi.cat_id("x").await;
+        let body = json!({ "text": "x", "cats": [cat] });
+        let path = format!("/v1/cats/{cat}");
+        let (created, _) = futures::join!(nabi.create("/v1/posts", &body), nabi.delete(&path));
+        assert!([201, 422].contains(&created.status), "{created:?}");
+        nabi.create("/v1/posts", &body)
+            .await
+            .bad_fields(422, &["/cats/0"]);
+    }
+}
