@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-use crate::domain::{ContentType, ImageKey, Timestamp, UploadSize};
+use crate::domain::{ContentType, ImageKey, Timestamp, UploadSize, UserId};
 use crate::env::{self, BadSetting};
 
 /// How long a presigned PUT is good.
@@ -175,6 +175,14 @@ impl Media {
             }
             Err(error) => Err(Error::new(error)),
         }
+    }
+
+    /// The key that a user sent, if there is such an upload and it is theirs.
+    pub async fn sent_by(&self, user: &UserId, text: &str) -> Result<Option<ImageKey>, Error> {
+        let Ok(key) = ImageKey::sent_by(user, text) else {
+            return Ok(None);
+        };
+        Ok(self.uploaded(&key).await?.then_some(key))
     }
 
     /// The bytes of the key's object, of which there may be `limit`: a larger object is refused by the

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use purrline::domain::{ImageHost, Page, Post, PostId, PostView, UserId};
+use purrline::domain::{ImageHost, Page, Post, PostId, PostView, UserId, UserRef};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
@@ -46,9 +46,10 @@ async fn by_id(
 async fn by_user(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
-    Path(user): Path<UserId>,
+    user: Path<UserRef>,
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
+    let user = user.user(&app.store).await?;
     let list = format!("posts/{user}");
     let (limit, after) = paging.open(&list, PostId::at_position)?;
     let (posts, more) = app.page(&user, after, limit.get()).await?;

@@ -296,6 +296,14 @@ impl Cache {
         self.send::<i64>(del).await.map(|_| ())
     }
 
+    /// Forgets an author, after the profile was changed in the store.
+    pub async fn forget_author(&self, author: &UserId) -> Result<(), Error> {
+        self.count_trip();
+        let mut del = cmd("DEL");
+        del.arg(author_key(author));
+        self.send::<i64>(del).await.map(|_| ())
+    }
+
     /// Forgets the counts of these posts and what is known of these likes, after they were changed in
     /// the store.
     pub async fn forget_likes(&self, likes: &HashSet<Like>) -> Result<(), Error> {
@@ -318,6 +326,16 @@ impl Cache {
         try_join_all(counts.chain(fields).map(|del| self.send::<i64>(del)))
             .await
             .map(|_| ())
+    }
+
+    /// Forgets an author whose profile is about to be changed in the store, and keeps others from filling
+    /// it in, until it is forgotten again or for as long as a request may last.
+    pub async fn hold_author(&self, author: &UserId) -> Result<(), Error> {
+        self.count_trip();
+        let mut set = cmd("SET");
+        set.arg(author_key(author)).arg(Lease::new().token());
+        set.arg("EX").arg(LEASE_SECONDS);
+        self.send::<()>(set).await
     }
 }
 

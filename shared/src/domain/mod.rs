@@ -12,6 +12,7 @@ mod idempotency;
 mod image;
 mod invalid;
 mod message;
+mod name;
 mod page;
 mod post;
 mod tag;
@@ -30,9 +31,12 @@ pub use image::{
 };
 pub use invalid::{FieldError, Invalid, Reason};
 pub use message::{Chunk, FanOutMessage, FollowMessage, Followers, LikeMessage, V1};
+pub use name::{Bio, Name};
 pub use page::{Limit, Page};
-pub use post::{Author, CatId, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView};
+pub use post::{
+    Author, AuthorView, CatId, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView,
+};
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::PostText;
 pub use time::{Timestamp, Version};
-pub use user::{Handle, Profile, UserId, UserView};
+pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Handle, Image, ImageHost, ImageKey, Invalid, PostId, PostText, Profile, Reason, Tag, Timestamp,
-    UserId, tags_of,
+    Handle, Image, ImageHost, ImageKey, Invalid, Name, PostId, PostText, Profile, Reason, Tag,
+    Timestamp, UserId, tags_of,
 };
 
 /// How many images a post has at most.
@@ -124,7 +124,7 @@ impl Post {
     ) -> PostView {
         PostView {
             id: self.id,
-            author,
+            author: author.view(images),
             tags: self.tags(),
             images: self
                 .draft
@@ -152,9 +152,22 @@ pub struct PostCounts {
     pub comments: u64,
 }
 
-/// The author as shown with a post.
+/// The author of what is shown, as the cache keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
+    /// The user.
+    pub id: UserId,
+    /// The handle, chosen or generated.
+    pub handle: Handle,
+    /// The name; the handle where none was chosen.
+    pub name: String,
+    /// The avatar.
+    pub avatar: Option<ImageKey>,
+}
+
+/// An author in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuthorView {
     /// The user.
     pub id: UserId,
     /// The handle, chosen or generated.
@@ -172,13 +185,24 @@ impl Author {
             .and_then(|p| p.handle.clone())
             .unwrap_or_else(|| Handle::generated(id));
         let name = profile
-            .and_then(|p| p.name.clone())
-            .unwrap_or_else(|| handle.as_str().to_owned());
+            .and_then(|p| p.name.as_ref())
+            .map_or_else(|| handle.as_str(), Name::as_str)
+            .to_owned();
         Self {
             id: id.clone(),
             handle,
             name,
-            avatar_url: None,
+            avatar: profile.and_then(|p| p.avatar.clone()),
+        }
+    }
+
+    /// As everybody sees it.
+    pub fn view(self, images: &ImageHost) -> AuthorView {
+        AuthorView {
+            id: self.id,
+            handle: self.handle,
+            name: self.name,
+            avatar_url: self.avatar.map(|key| images.url(&key)),
         }
     }
 }
@@ -189,7 +213,7 @@ pub struct PostView {
     /// Its id.
     pub id: PostId,
     /// Who wrote it.
-    pub author: Author,
+    pub author: AuthorView,
     /// The text as written.
     pub text: PostText,
     /// Its tags, in order.

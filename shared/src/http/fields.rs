@@ -64,6 +64,19 @@ impl Fields {
         self.text(pointer(name), &value, parse).map(Some)
     }
 
+    /// A text that may be left out, or `null` where there is to be none: `Some(None)`.
+    pub fn nullable<T, E: fmt::Display>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<Option<T>>, Bad> {
+        if self.values.get(name).is_some_and(Value::is_null) {
+            self.values.remove(name);
+            return Ok(Some(None));
+        }
+        Ok(self.optional(name, parse)?.map(Some))
+    }
+
     /// A whole number from 0 that must be there; one too large for 64 bits is the largest of them.
     pub fn number(&mut self, name: &str) -> Result<u64, Bad> {
         match self.values.remove(name) {

@@ -24,7 +24,7 @@ pub const ROUTES: &[Route] = &[
     route("/v1/classify", &[Method::POST]),
     route("/v1/feed", &[Method::GET]),
     route("/v1/health", &[Method::GET]),
-    route("/v1/me", &[Method::GET]),
+    route("/v1/me", &[Method::GET, Method::PUT]),
     route("/v1/posts", &[Method::POST]),
     route(
         "/v1/posts/{id}",

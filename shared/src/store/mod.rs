@@ -6,6 +6,8 @@
 //! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
 //! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
 //! | Users | `id` | profile and exact follower, following and post counts |
+//! | Users, index `generated` | `generated_handle` | for whom a handle was generated |
+//! | Handles | `handle` | whose a handle is, or was until lately (30 days) |
 //! | Follows | `list` = `followers#<user>`, `user` | an author's followers by id, in ranges, for fan-out |
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
@@ -15,10 +17,11 @@
 //! | Idempotency | `key` = `<user>#<key>` | the answer given to a key (24 hours) |
 //!
 //! Every read that decides something is strongly consistent (both indexes named `latest` are local
-//! ones for that reason). No request scans. Whatever must hold together is one transaction.
+//! ones for that reason; `generated` never changes what it said). No request scans. Whatever must hold together is one transaction.
 
 mod edges;
 mod follows;
+mod handles;
 mod idempotency;
 mod item;
 mod likes;
@@ -38,6 +41,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use crate::env::{self, BadSetting};
 
 pub use follows::FollowList;
+pub use handles::ProfileError;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
 pub use posts::{Created, PostError, Removed, Revised};
@@ -94,6 +98,7 @@ struct Tables {
     posts: String,
     post_lists: String,
     users: String,
+    handles: String,
     follows: String,
     likes: String,
     idempotency: String,
@@ -108,7 +113,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `IDEMPOTENCY_TABLE`.
+    /// `HANDLES_TABLE`, `FOLLOWS_TABLE`, `LIKES_TABLE`, `IDEMPOTENCY_TABLE`.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         Self::new(config, env::required)
     }
@@ -127,6 +132,7 @@ impl Store {
                 posts: name("POSTS_TABLE")?,
                 post_lists: name("POST_LISTS_TABLE")?,
                 users: name("USERS_TABLE")?,
+                handles: name("HANDLES_TABLE")?,
                 follows: name("FOLLOWS_TABLE")?,
                 likes: name("LIKES_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,

@@ -95,7 +95,7 @@ fn is_not_seen_here(function: &str, action: &str) -> bool {
             _,
             "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes"
         ) | ("upload-url", "s3:PutObject" | "s3:PutObjectTagging")
-            | ("post-write" | "classify", "s3:ListBucket")
+            | ("post-write" | "classify" | "profile", "s3:ListBucket")
             | ("fan-out", "sqs:SendMessage")
     )
 }
@@ -146,6 +146,14 @@ async fn everything(world: &World) {
         world.flush_cache().await.unwrap();
     }
     let photo = nabi.upload("image/jpeg", &image(JPEG)).await;
+    let profile = json!({ "handle": "nabi", "name": "나비", "avatar": photo });
+    nabi.put_me(&profile).await.expect(201);
+    // Chosen and generated.
+    for handle in [json!("nabi"), fan.me().await["handle"].clone()] {
+        let path = format!("/v1/users/@{}", handle.as_str().unwrap());
+        fan.get(&path).await.expect(200);
+        fan.page(&format!("{path}/posts")).await;
+    }
     nabi.classify_upload("", &photo).await.expect(200);
     nabi.page("/v1/breeds").await;
     nabi.delete_post(&deleted).await;

@@ -35,6 +35,23 @@ fn finds_what_is_there() {
 }
 
 #[test]
+fn null_takes_away_where_it_may() {
+    let id = |text| UserId::parse(text).unwrap();
+    for (body, expected) in [
+        ("{}", None),
+        (r#"{"a": null}"#, Some(None)),
+        (r#"{"a": "x"}"#, Some(Some(id("x")))),
+    ] {
+        let mut f = fields(body);
+        let found = f.nullable("a", UserId::parse);
+        assert_eq!(f.finish(found).unwrap(), expected, "{body}");
+    }
+    let mut f = fields(r#"{"a": 7}"#);
+    let found = f.nullable("a", UserId::parse);
+    assert_eq!(pointers(&f.finish(found).unwrap_err()), ["/a"]);
+}
+
+#[test]
 fn names_every_bad_field_at_once() {
     let mut f = fields(
         r#"{"a": "?", "n": -1, "l": ["x", 1, "?"], "m": ["x", "y"], "o": null, "d": "x", "d": "y", "e/~": 1, "f": {}}"#,
