@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
 
 use crate::cache::{self, Cache, Feed, Known, Missing, Rebuild};
 use crate::domain::{
     Author, FEED_CAP, FeedWindow, ImageHost, Post, PostId, PostView, Timestamp, UserId,
 };
+use crate::full_page::{Stretch, full_page};
 use crate::store::{self, Store};
 
 /// How many authors' lists are read at a time.
@@ -68,25 +70,14 @@ impl Feeds {
         after: Option<PostId>,
         size: usize,
     ) -> Result<FeedPage, store::Error> {
-        let mut source = Source {
+        let source = Source {
             feeds: self,
             caller,
             window: self.window(caller).await?,
-            authors: None,
+            authors: OnceCell::new(),
         };
-        let mut posts = Vec::new();
-        let mut position = after;
-        // One more than is asked for tells whether there is a next page.
-        while posts.len() <= size {
-            let ids = source.older_than(position, size + 1 - posts.len()).await?;
-            let Some(last) = ids.last().copied() else {
-                break;
-            };
-            position = Some(last);
-            posts.extend(self.visible(caller, &ids, source.authors.as_ref()).await?);
-        }
-        let more = posts.len() > size;
-        posts.truncate(size);
+        let (posts, more) =
+            full_page(size, after, |position, most| source.read(position, most)).await?;
         Ok(FeedPage { posts, more })
     }
 
@@ -237,10 +228,7 @@ impl Feeds {
             if !shown.contains(&post.author) && post.author != *caller {
                 return None;
             }
-            let author = cards
-                .get(&post.author)
-                .cloned()
-                .unwrap_or_else(|| Author::of(&post.author, None));
+            let author = cards.get(&post.author)?.clone()?;
             let counts = known.counts.get(id).copied().unwrap_or_default();
             let liked = known.liked.get(id).copied().unwrap_or(false);
             Some(post.view(author, counts, liked, &self.images))
@@ -301,7 +289,7 @@ impl Feeds {
         &self,
         caller: &UserId,
         authors: &[UserId],
-    ) -> Result<(HashMap<UserId, Author>, HashSet<UserId>), Failure> {
+    ) -> Result<(HashMap<UserId, Option<Author>>, HashSet<UserId>), Failure> {
         let (mut cards, shown) = self.cache.known_authors(caller, authors).await?;
         let shown = match shown {
             Some(shown) => shown,
@@ -319,8 +307,12 @@ impl Feeds {
         if !missing.is_empty() {
             let lease = self.cache.lease(caller, &missing).await?;
             let profiles = self.store.profiles(&missing.authors).await?;
-            let card = |id: &UserId| (id.clone(), Author::of(id, profiles.get(id)));
-            let found: HashMap<UserId, Author> = missing.authors.iter().map(card).collect();
+            let card = |id: &UserId| {
+                let profile = profiles.get(id);
+                let left = profile.is_some_and(|profile| profile.withdrawn);
+                (id.clone(), (!left).then(|| Author::of(id, profile)))
+            };
+            let found: HashMap<UserId, Option<Author>> = missing.authors.iter().map(card).collect();
             self.cache
                 .fill(caller, &lease, &missing, &Known::default(), &found)
                 .await?;
@@ -336,12 +328,28 @@ struct Source<'a> {
     caller: &'a UserId,
     window: Option<FeedWindow>,
     /// Whose lists are read, once they are.
-    authors: Option<HashSet<UserId>>,
+    authors: OnceCell<HashSet<UserId>>,
 }
 
 impl Source<'_> {
+    async fn read(
+        &self,
+        position: Option<PostId>,
+        most: usize,
+    ) -> Result<Stretch<PostView, PostId>, store::Error> {
+        let ids = self.older_than(position, most).await?;
+        let items = self
+            .feeds
+            .visible(self.caller, &ids, self.authors.get())
+            .await?;
+        Ok(Stretch {
+            items,
+            end: ids.last().copied(),
+        })
+    }
+
     async fn older_than(
-        &mut self,
+        &self,
         position: Option<PostId>,
         most: usize,
     ) -> Result<Vec<PostId>, store::Error> {
@@ -352,13 +360,11 @@ impl Source<'_> {
                 return Ok(ids);
             }
         }
-        let authors = match &mut self.authors {
-            Some(authors) => authors,
-            none => {
-                let following = self.feeds.store.following(self.caller).await?;
-                none.insert(authors(self.caller, &following))
-            }
+        let read = async || {
+            let following = self.feeds.store.following(self.caller).await?;
+            Ok::<_, store::Error>(authors(self.caller, &following))
         };
+        let authors = self.authors.get_or_try_init(read).await?;
         self.feeds.newest_of(authors, position, most).await
     }
 }

@@ -15,6 +15,7 @@ pub mod domain;
 pub mod env;
 #[cfg(feature = "feed")]
 pub mod feed;
+pub mod full_page;
 #[cfg(feature = "hand-over")]
 pub mod hand_over;
 #[cfg(feature = "http")]

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use purrline::domain::{ImageHost, Page, Post, PostId, PostView, UserId, UserRef};
+use purrline::domain::{ImageHost, Page, PostId, PostView, UserId, UserRef};
+use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
@@ -34,12 +35,7 @@ async fn by_id(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<Json<PostView>, Problem> {
-    let post = app
-        .store
-        .post(id)
-        .await?
-        .ok_or_else(Path::<PostId>::not_found)?;
-    let view = app.store.views(&me, vec![post], &app.images).await?.pop();
+    let view = app.store.seen(&me, &[id], &app.images).await?.pop();
     view.map(Json).ok_or_else(Path::<PostId>::not_found)
 }
 
@@ -52,36 +48,20 @@ async fn by_user(
     let user = user.user(&app.store).await?;
     let list = format!("posts/{user}");
     let (limit, after) = paging.open(&list, PostId::at_position)?;
-    let (posts, more) = app.page(&user, after, limit.get()).await?;
-    let views = app.store.views(&me, posts, &app.images).await?;
+    let shown = app.store.shown(&me, std::slice::from_ref(&user)).await?;
+    if !shown.sees(&user) {
+        return Err(Path::<UserId>::not_found());
+    }
+    let (app, me, user) = (&*app, &me, &user);
+    let (views, more) = full_page(limit.get(), after, |after, most| async move {
+        let ids = app.store.posts_by(user, after, most).await?;
+        Ok::<_, store::Error>(Stretch {
+            items: app.store.seen(me, &ids, &app.images).await?,
+            end: ids.last().copied().filter(|_| ids.len() == most),
+        })
+    })
+    .await?;
     Ok(Json(Page::new(&list, views, more, |post| {
         post.id.0.to_bytes()
     })))
-}
-
-impl App {
-    /// A full page while there are more, and whether there are.
-    async fn page(
-        &self,
-        user: &UserId,
-        after: Option<PostId>,
-        size: usize,
-    ) -> Result<(Vec<Post>, bool), store::Error> {
-        let mut posts = Vec::new();
-        let mut position = after;
-        while posts.len() <= size {
-            let wanted = size + 1 - posts.len();
-            let ids = self.store.posts_by(user, position, wanted).await?;
-            // One that was deleted since its place in the list was read is left out, and made up for.
-            let mut found = self.store.posts(&ids).await?;
-            posts.extend(ids.iter().filter_map(|id| found.remove(id)));
-            position = ids.last().copied();
-            if ids.len() < wanted {
-                break;
-            }
-        }
-        let more = posts.len() > size;
-        posts.truncate(size);
-        Ok((posts, more))
-    }
 }

@@ -1,6 +1,5 @@
-//! `GET` and `PUT /v1/me`, `GET /v1/users/{id}`, and the two lists of follows.
+//! `GET` and `PUT /v1/me`, `GET /v1/users/{id}`, and lists of users: who follows whom, and who likes a post.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -9,12 +8,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Bio, Handle, ImageHost, Invalid, NOT_UPLOADED, Name, Page, Profile, ProfileEdit, Reason,
-    UserId, UserRef, UserView, Version,
+    Bio, Handle, ImageHost, Invalid, Limit, NOT_UPLOADED, Name, Page, PostId, ProfileEdit, Reason,
+    Since, UserId, UserRef, UserView,
 };
+use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Fields, Paging, Path, Problem, Settings};
 use purrline::media::Media;
-use purrline::store::{FollowList, ProfileError, Store};
+use purrline::store::{self, FollowList, ProfileError, Store};
 use purrline::{aws, env, log};
 
 struct App {
@@ -39,6 +39,7 @@ async fn main() -> Result<(), http::Error> {
         .route("/v1/users/{id}", get(user))
         .route("/v1/users/{id}/followers", get(followers))
         .route("/v1/users/{id}/following", get(following))
+        .route("/v1/posts/{id}/likes", get(likes))
         .with_state(Arc::new(app));
     http::run(router, Settings::from_env()?).await
 }
@@ -117,11 +118,12 @@ async fn user(
     if id == me {
         return app.see_oneself(&me).await.map(Json);
     }
-    let (profile, followed) = futures::try_join!(
-        app.store.profile(&id),
+    let (shown, followed) = futures::try_join!(
+        app.store.shown(&me, std::slice::from_ref(&id)),
         app.store.followed(&me, std::slice::from_ref(&id))
     )?;
-    let profile = profile.ok_or_else(Path::<UserId>::not_found)?;
+    let profile = shown.known(&id).ok_or_else(Path::<UserId>::not_found)?;
+    let profile = profile.clone();
     Ok(Json(profile.view(followed.contains(&id), &app.images)))
 }
 
@@ -155,37 +157,57 @@ async fn follows(
     let store = &app.store;
     let of = user.user(store).await?;
     let list = format!("{}/{of}", which.name());
-    let (limit, after) = paging.open(&list, position)?;
-    // One more than is asked for tells whether there is a next page.
-    let mut found = store
-        .latest_follows(which, &of, after, limit.get() + 1)
+    let (limit, after) = paging.open(&list, Since::from_bytes)?;
+    if !store.shown(&me, std::slice::from_ref(&of)).await?.sees(&of) {
+        return Err(Path::<UserId>::not_found());
+    }
+    let read = |after, most| store.latest_follows(which, &of, after, most);
+    app.users(&me, &list, limit, after, read).await
+}
+
+async fn likes(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(post): Path<PostId>,
+    paging: Paging,
+) -> Answer {
+    let list = format!("likes/{post}");
+    let (limit, after) = paging.open(&list, Since::from_bytes)?;
+    let seen = app.store.seen_post(&me, post).await?;
+    seen.ok_or_else(Path::<PostId>::not_found)?;
+    let read = |after, most| app.store.likers(post, after, most);
+    app.users(&me, &list, limit, after, read).await
+}
+
+impl App {
+    /// A page of a list of users, as the caller sees them; `read` gives the entries after a position.
+    async fn users<R>(
+        &self,
+        me: &UserId,
+        list: &str,
+        limit: Limit,
+        after: Option<Since<UserId>>,
+        read: impl Fn(Option<Since<UserId>>, usize) -> R + Sync,
+    ) -> Answer
+    where
+        R: Future<Output = Result<Vec<Since<UserId>>, store::Error>> + Send,
+    {
+        let (store, read) = (&self.store, &read);
+        let (views, more) = full_page(limit.get(), after, |after, most| async move {
+            let entries = read(after, most).await?;
+            let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
+            let (shown, followed) =
+                futures::try_join!(store.shown(me, &ids), store.followed(me, &ids))?;
+            let end = entries.last().cloned().filter(|_| entries.len() == most);
+            let view = |at: Since<UserId>| {
+                let profile = shown.profile(&at.entry, at.since.timestamp())?;
+                let view = profile.view(followed.contains(&at.entry), &self.images);
+                Some((view, at.to_bytes()))
+            };
+            let items = entries.into_iter().filter_map(view).collect();
+            Ok::<_, store::Error>(Stretch { items, end })
+        })
         .await?;
-    let more = found.len() > limit.get();
-    found.truncate(limit.get());
-    let ids: Vec<UserId> = found.iter().map(|(id, _)| id.clone()).collect();
-    let (mut profiles, followed) =
-        futures::try_join!(store.profiles(&ids), store.followed(&me, &ids))?;
-    let sinces: HashMap<UserId, Version> = found.iter().cloned().collect();
-    let view = |(id, since): (UserId, Version)| {
-        let profile = profiles
-            .remove(&id)
-            .unwrap_or_else(|| Profile::new(id.clone(), since.timestamp()));
-        profile.view(followed.contains(&id), &app.images)
-    };
-    let views = found.into_iter().map(view).collect();
-    Ok(Json(Page::new(&list, views, more, |user: &UserView| {
-        at(&user.id, sinces.get(&user.id))
-    })))
-}
-
-/// A position in a list of follows: since when, and who.
-fn at(id: &UserId, since: Option<&Version>) -> Vec<u8> {
-    let since = since.map_or(0, |since| since.micros());
-    [&since.to_be_bytes(), id.as_str().as_bytes()].concat()
-}
-
-fn position(bytes: &[u8]) -> Option<(Version, UserId)> {
-    let (since, id) = bytes.split_first_chunk()?;
-    let id = UserId::parse(std::str::from_utf8(id).ok()?).ok()?;
-    Some((Version::from_micros(i64::from_be_bytes(*since)), id))
+        Ok(Json(Page::of(list, views, more)))
+    }
 }

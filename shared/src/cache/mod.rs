@@ -7,7 +7,7 @@
 //! | `liked:{<user>}` | hash | post id → `1` or `0`: what is known of the user's likes | user |
 //! | `post:{<post>}` | string | the post as stored, or nothing for one that is gone | post |
 //! | `counts:{<post>}` | string | the post's exact counts | post |
-//! | `author:{<user>}` | string | the author as shown | user |
+//! | `author:{<user>}` | string | the author as shown, or nothing for one who has left | user |
 //!
 //! Nothing here is the truth: every key has a TTL, may vanish at any moment, and is filled again from
 //! the store. Two rules keep what is filled from being stale:

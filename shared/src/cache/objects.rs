@@ -174,13 +174,14 @@ impl Cache {
         Ok(known)
     }
 
-    /// Those of these authors that are known, and those of them that the caller's feed shows (whom the
-    /// caller follows, and the caller); `None` where that is not known. One round trip.
+    /// Those of these authors that are known (of one who has left, that there is nothing to show), and
+    /// those of them that the caller's feed shows (whom the caller follows, and the caller); `None` where
+    /// that is not known. One round trip.
     pub async fn known_authors(
         &self,
         caller: &UserId,
         authors: &[UserId],
-    ) -> Result<(HashMap<UserId, Author>, Option<HashSet<UserId>>), Error> {
+    ) -> Result<(HashMap<UserId, Option<Author>>, Option<HashSet<UserId>>), Error> {
         if authors.is_empty() {
             return Ok((HashMap::new(), Some(HashSet::new())));
         }
@@ -193,7 +194,7 @@ impl Cache {
         let (cards, shown) = futures::try_join!(cards, self.shows(caller, authors))?;
         let mut known = HashMap::new();
         for (id, card) in authors.iter().zip(cards) {
-            if let Held::Known(Some(author)) = held::<Author>(card) {
+            if let Held::Known(author) = held::<Author>(card) {
                 known.insert(id.clone(), author);
             }
         }
@@ -243,7 +244,7 @@ impl Cache {
         lease: &Lease,
         missing: &Missing,
         found: &Known,
-        authors: &HashMap<UserId, Author>,
+        authors: &HashMap<UserId, Option<Author>>,
     ) -> Result<(), Error> {
         self.count_trip();
         let posts = missing
@@ -256,10 +257,12 @@ impl Cache {
                 json(&found.counts.get(&post).copied().unwrap_or_default()),
             )
         });
-        let cards = missing
-            .authors
-            .iter()
-            .map(|author| (author_key(author), json(&authors.get(author))));
+        let cards = missing.authors.iter().map(|author| {
+            (
+                author_key(author),
+                json(&authors.get(author).and_then(Option::as_ref)),
+            )
+        });
         let fills = try_join_all(
             posts
                 .chain(counts)

@@ -32,7 +32,7 @@ pub use image::{
 pub use invalid::{FieldError, Invalid, Reason};
 pub use message::{Chunk, FanOutMessage, FollowMessage, Followers, LikeMessage, V1};
 pub use name::{Bio, Name};
-pub use page::{Limit, Page};
+pub use page::{Limit, Page, Since};
 pub use post::{
     Author, AuthorView, CatId, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView,
 };

@@ -1,8 +1,11 @@
 //! Pages of a list.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::Serialize;
 
-use super::{Cursor, Reason};
+use super::{Cursor, Reason, Version};
 
 /// The largest page in bytes, as it stands inside the function's answer. The load balancer takes 1 MB
 /// for the whole answer, with its headers.
@@ -33,6 +36,36 @@ impl Default for Limit {
     }
 }
 
+/// A position in a list that is ordered by when its entries came to be in it, latest first: which entry, and
+/// since when. Of two of the same moment the greater one comes first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since<T> {
+    /// Since when.
+    pub since: Version,
+    /// Which entry.
+    pub entry: T,
+}
+
+impl<T: fmt::Display> Since<T> {
+    /// As a cursor holds it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.since.micros().to_be_bytes().to_vec();
+        bytes.extend_from_slice(self.entry.to_string().as_bytes());
+        bytes
+    }
+}
+
+impl<T: FromStr> Since<T> {
+    /// What a cursor holds; nothing for what is none.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (since, entry) = bytes.split_first_chunk()?;
+        Some(Self {
+            since: Version::from_micros(i64::from_be_bytes(*since)),
+            entry: std::str::from_utf8(entry).ok()?.parse().ok()?,
+        })
+    }
+}
+
 /// A page in JSON: `{"items": […], "next": "<cursor>" | null}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Page<T> {
@@ -46,12 +79,21 @@ impl<T: Serialize> Page<T> {
     /// the next page goes on after them.
     pub fn new<P: AsRef<[u8]>>(
         list: &str,
-        mut items: Vec<T>,
+        items: Vec<T>,
         more: bool,
         position: impl Fn(&T) -> P,
     ) -> Self {
+        let with_position = |item| {
+            let position = position(&item);
+            (item, position)
+        };
+        Self::of(list, items.into_iter().map(with_position).collect(), more)
+    }
+
+    /// The same of items with their positions.
+    pub fn of<P: AsRef<[u8]>>(list: &str, mut items: Vec<(T, P)>, more: bool) -> Self {
         let mut bytes = 0;
-        let fit = items.iter().take_while(|item| {
+        let fit = items.iter().take_while(|(item, _)| {
             bytes += size(item);
             bytes <= MAX_BYTES
         });
@@ -61,8 +103,11 @@ impl<T: Serialize> Page<T> {
         let next = items
             .last()
             .filter(|_| more)
-            .map(|last| Cursor::issue(list, position(last).as_ref()));
-        Self { items, next }
+            .map(|(_, position)| Cursor::issue(list, position.as_ref()));
+        Self {
+            items: items.into_iter().map(|(item, _)| item).collect(),
+            next,
+        }
     }
 }
 

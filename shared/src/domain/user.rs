@@ -1,6 +1,7 @@
 //! Users: their ids, handles, and what others see of them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -39,6 +40,13 @@ impl TryFrom<String> for UserId {
 impl From<UserId> for String {
     fn from(id: UserId) -> Self {
         id.0
+    }
+}
+
+impl FromStr for UserId {
+    type Err = Reason;
+    fn from_str(text: &str) -> Result<Self, Reason> {
+        Self::parse(text)
     }
 }
 
@@ -157,6 +165,8 @@ pub struct Profile {
     pub posts: u64,
     /// When the user first left a trace here.
     pub created_at: Timestamp,
+    /// Whether the user has left: gone for everyone, and about to be erased.
+    pub withdrawn: bool,
 }
 
 impl Profile {
@@ -172,6 +182,7 @@ impl Profile {
             following: 0,
             posts: 0,
             created_at,
+            withdrawn: false,
         }
     }
 

@@ -7,6 +7,7 @@
 //! The transactions of a batch follow each other, because they may share counters.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::Future;
 use std::hash::Hash;
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -118,6 +119,12 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>>;
     /// Which edge a row read from the table is.
     fn of(row: &Item) -> Result<Self, Error>;
+    /// Those of these edges that may not come to be. Asked after the edges were read, so that whoever
+    /// forbids one and writes it in the same transaction is either seen here or makes ours fail.
+    fn refused(
+        store: &Store,
+        edges: &[Self],
+    ) -> impl Future<Output = Result<HashSet<Self>, Error>> + Send;
 }
 
 impl Store {
@@ -181,7 +188,15 @@ impl Store {
     async fn apply_chunk<K: EdgeKey>(&self, edges: &[(K, Change)]) -> Result<(), Error> {
         for tries in 0..CONFLICT_TRIES {
             let stored = self.stored_edges(edges.iter().map(|(key, _)| key)).await?;
-            let writes = self.writes(edges, &stored)?;
+            let made: Vec<K> = edges
+                .iter()
+                .filter(|(_, change)| change.active)
+                .map(|(key, _)| key.clone())
+                .collect();
+            let refused = K::refused(self, &made).await?;
+            let allowed = |(key, change): &&(K, Change)| !(change.active && refused.contains(key));
+            let edges: Vec<(K, Change)> = edges.iter().filter(allowed).cloned().collect();
+            let writes = self.writes(&edges, &stored)?;
             if writes.is_empty() {
                 return Ok(());
             }
@@ -202,7 +217,7 @@ impl Store {
         ))
     }
 
-    async fn stored_edges<'k, K: EdgeKey + 'k>(
+    pub(super) async fn stored_edges<'k, K: EdgeKey + 'k>(
         &self,
         keys: impl Iterator<Item = &'k K>,
     ) -> Result<HashMap<K, Edge>, Error> {
@@ -221,7 +236,7 @@ impl Store {
             .collect()
     }
 
-    fn writes<K: EdgeKey>(
+    pub(super) fn writes<K: EdgeKey>(
         &self,
         edges: &[(K, Change)],
         stored: &HashMap<K, Edge>,

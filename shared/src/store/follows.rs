@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::edges::{Counter, EdgeKey, Row};
-use super::item::{Item, Read, item, n, s};
+use super::item::{Item, Read, item, s};
+use super::latest::Latest;
 use super::{Error, Store, Tables};
-use crate::domain::{Change, Follow, Followers, UserId, Version};
+use crate::domain::{Change, Follow, Followers, Since, UserId};
 
 /// One of a user's two lists of follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +87,11 @@ impl EdgeKey for Follow {
             follower: user(row)?,
             followee: UserId::parse(followee).map_err(Error::broken)?,
         })
+    }
+
+    /// Nobody comes to follow somebody whom they block, or who blocks them.
+    async fn refused(store: &Store, follows: &[Self]) -> Result<HashSet<Self>, Error> {
+        store.blocked_follows(follows).await
     }
 }
 
@@ -182,44 +188,19 @@ impl Store {
         Ok((followers, next))
     }
 
-    /// A page of one of a user's lists of follows, latest first, from after a position on: each user
-    /// with the version that is the position after it.
+    /// One of a user's lists of follows, latest first, from after a position on.
     pub async fn latest_follows(
         &self,
         list: FollowList,
         of: &UserId,
-        after: Option<(Version, UserId)>,
+        after: Option<Since<UserId>>,
         most: usize,
-    ) -> Result<Vec<(UserId, Version)>, Error> {
-        let mut from = after.map(|(since, user)| {
-            let mut start = key(list, of, &user);
-            start.insert("since".to_owned(), n(since.micros()));
-            start
-        });
-        let mut found = Vec::new();
-        while found.len() < most {
-            let output = self
-                .client
-                .query()
-                .table_name(&self.tables.follows)
-                .index_name("latest")
-                .key_condition_expression("#list = :list")
-                .expression_attribute_names("#list", "list")
-                .expression_attribute_values(":list", s(list.of(of)))
-                .scan_index_forward(false)
-                .consistent_read(true)
-                .set_exclusive_start_key(from)
-                .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX))
-                .send()
-                .await?;
-            for row in output.items() {
-                found.push((user(row)?, Version::from_micros(row.number("since")?)));
-            }
-            match output.last_evaluated_key {
-                Some(key) => from = Some(key),
-                None => break,
-            }
-        }
-        Ok(found)
+    ) -> Result<Vec<Since<UserId>>, Error> {
+        let list = Latest {
+            table: &self.tables.follows,
+            list: ("list", list.of(of)),
+            entry: "user",
+        };
+        self.latest(list, after, most).await
     }
 }

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::edges::{Counter, EdgeKey, Row};
 use super::item::{Item, Read, item, s};
+use super::latest::Latest;
 use super::{Error, Store, Tables};
-use crate::domain::{Change, Like, PostCounts, PostId, Reason, UserId};
+use crate::domain::{Change, Like, PostCounts, PostId, Reason, Since, UserId};
 
 /// The row of a post's likes that holds their count; no user's id has a `#`.
 const COUNT: &str = "#count";
@@ -47,6 +48,11 @@ impl EdgeKey for Like {
             post: post(row)?,
         })
     }
+
+    /// None: whoever applies likes has asked whether there are such posts.
+    async fn refused(_: &Store, _: &[Self]) -> Result<HashSet<Self>, Error> {
+        Ok(HashSet::new())
+    }
 }
 
 fn user(row: &Item) -> Result<UserId, Error> {
@@ -84,6 +90,21 @@ impl Store {
                 ))
             })
             .collect()
+    }
+
+    /// Who likes a post, latest first, from after a position on.
+    pub async fn likers(
+        &self,
+        of: PostId,
+        after: Option<Since<UserId>>,
+        most: usize,
+    ) -> Result<Vec<Since<UserId>>, Error> {
+        let list = Latest {
+            table: &self.tables.likes,
+            list: ("post", of.to_string()),
+            entry: "user",
+        };
+        self.latest(list, after, most).await
     }
 
     /// Which of these posts the user likes.

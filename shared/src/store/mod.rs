@@ -14,19 +14,28 @@
 //! | Likes | `post`, `user` | who likes a post; whether the caller likes these |
 //! | Likes | `post`, `user` = `#count` | a post's exact count of likes |
 //! | Likes, index `latest` | `post`, `since` | who likes a post, latest first |
+//! | Blocks | `user`, `other` | whether two users block each other, either way |
+//! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
+//! | Saves | `user`, `post` | whether a user saved a post |
+//! | Saves, index `latest` | `user`, `since` | what a user saved, latest first |
 //! | Idempotency | `key` = `<user>#<key>` | the answer given to a key (24 hours) |
 //!
-//! Every read that decides something is strongly consistent (both indexes named `latest` are local
-//! ones for that reason; `generated` never changes what it said). No request scans. Whatever must hold together is one transaction.
+//! Every read that decides something is strongly consistent (all indexes named `latest` are local
+//! ones for that reason; what `generated` says never changes). No request scans. Whatever must hold
+//! together is one transaction.
 
+mod blocks;
 mod edges;
 mod follows;
 mod handles;
 mod idempotency;
 mod item;
+mod latest;
 mod likes;
 mod outbox;
 mod posts;
+mod saves;
+mod shown;
 mod users;
 mod views;
 
@@ -45,6 +54,7 @@ pub use handles::ProfileError;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
 pub use posts::{Created, PostError, Removed, Revised};
+pub use shown::Shown;
 
 /// Why the store did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +111,8 @@ struct Tables {
     handles: String,
     follows: String,
     likes: String,
+    blocks: String,
+    saves: String,
     idempotency: String,
 }
 
@@ -113,7 +125,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `HANDLES_TABLE`, `FOLLOWS_TABLE`, `LIKES_TABLE`, `IDEMPOTENCY_TABLE`.
+    /// `HANDLES_TABLE`, `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`,
+    /// `IDEMPOTENCY_TABLE`.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         Self::new(config, env::required)
     }
@@ -135,6 +148,8 @@ impl Store {
                 handles: name("HANDLES_TABLE")?,
                 follows: name("FOLLOWS_TABLE")?,
                 likes: name("LIKES_TABLE")?,
+                blocks: name("BLOCKS_TABLE")?,
+                saves: name("SAVES_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,
             },
         })

@@ -46,6 +46,7 @@ fn profile(row: &Item) -> Result<Profile, Error> {
         following: row.count("following")?,
         posts: row.count("posts")?,
         created_at: Timestamp::from_millis(row.number("created_at")?),
+        withdrawn: row.contains_key("withdrawn_at"),
     })
 }
 

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use super::{Error, Store};
-use crate::domain::{Author, ImageHost, Post, PostCounts, PostId, PostView, UserId};
+use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId};
 
 impl Store {
-    /// These posts as the caller sees them, in their order.
+    /// Those of these posts that the caller may see, as the caller sees them, in their order.
     pub async fn views(
         &self,
         caller: &UserId,
@@ -16,17 +16,40 @@ impl Store {
         let ids: Vec<PostId> = posts.iter().map(|post| post.id).collect();
         let authors: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
-        let (counts, liked, profiles) = futures::try_join!(
+        let (counts, liked, shown) = futures::try_join!(
             self.post_counts(&ids),
             self.liked(caller, &ids),
-            self.profiles(&authors)
+            self.shown(caller, &authors)
         )?;
         let view = |post: Post| {
-            let author = Author::of(&post.author, profiles.get(&post.author));
+            let author = shown.author(&post.author)?;
             let counts: PostCounts = counts.get(&post.id).copied().unwrap_or_default();
             let liked = liked.contains(&post.id);
-            post.view(author, counts, liked, images)
+            Some(post.view(author, counts, liked, images))
         };
-        Ok(posts.into_iter().map(view).collect())
+        Ok(posts.into_iter().filter_map(view).collect())
+    }
+
+    /// Those of these posts that are there and the caller may see, in their order.
+    pub async fn seen(
+        &self,
+        caller: &UserId,
+        ids: &[PostId],
+        images: &ImageHost,
+    ) -> Result<Vec<PostView>, Error> {
+        let mut found = self.posts(ids).await?;
+        let posts = ids.iter().filter_map(|id| found.remove(id)).collect();
+        self.views(caller, posts, images).await
+    }
+
+    /// A post that the caller may see; nothing if there is none.
+    pub async fn seen_post(&self, caller: &UserId, id: PostId) -> Result<Option<Post>, Error> {
+        let Some(post) = self.post(id).await? else {
+            return Ok(None);
+        };
+        let shown = self
+            .shown(caller, std::slice::from_ref(&post.author))
+            .await?;
+        Ok(shown.sees(&post.author).then_some(post))
     }
 }

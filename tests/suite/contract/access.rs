@@ -24,6 +24,9 @@ fn expected(method: &Method, route: &str) -> Expected {
         ("PUT", "/v1/me") => (201, 201),
         // Nobody follows themselves.
         (_, "/v1/users/{user}/follow") => (422, 202),
+        // Nor block themselves.
+        (_, "/v1/users/{user}/block") => (422, 204),
+        (_, "/v1/posts/{post}/save") => (204, 204),
         ("PUT" | "DELETE", _) => (202, 202),
         ("GET", _) => (200, 200),
         _ => panic!("say what is expected of {method} {route}"),

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::{User, World, eventually};
+use super::shapes::assert_user;
+use crate::support::{User, World, eventually, id_of};
 
 /// A post's likes as this caller sees them, wherever it is shown.
 async fn seen(caller: &User, post: &str) -> (u64, bool) {
@@ -114,4 +115,40 @@ async fn likes_of_what_is_not_there_harm_nobody() {
     world.drained().await;
     assert_eq!(seen(&nabi, &kept).await, (1, true));
     nabi.get(&format!("/v1/posts/{gone}")).await.problem(404);
+}
+
+#[tokio::test]
+async fn who_likes_a_post_is_listed_latest_first() {
+    let world = World::shared().await;
+    let (nabi, reader) = (world.user("nabi"), world.user("reader"));
+    let post = nabi.post_id("x").await;
+    let list = format!("/v1/posts/{post}/likes");
+    let fans: Vec<User> = (0..7).map(|n| world.user(&format!("fan{n}"))).collect();
+    for fan in &fans {
+        fan.like(&post).await;
+    }
+    // Somebody who did nothing else is a user too, and the author may like it.
+    nabi.like(&post).await;
+    fans[2].unlike(&post).await;
+    reader.follow(&fans[5]).await;
+    world.drained().await;
+    let mut expected = vec![nabi.id.clone()];
+    expected.extend(fans.iter().rev().map(|fan| fan.id.clone()));
+    expected.retain(|id| *id != fans[2].id);
+    for size in [1, 3, 7, 100] {
+        let walked = reader.walk(&list, size).await;
+        walked.iter().for_each(assert_user);
+        assert_eq!(walked.iter().map(id_of).collect::<Vec<_>>(), expected);
+        for user in &walked {
+            assert_eq!(user["followed"], id_of(user) == fans[5].id, "{user}");
+        }
+    }
+    nabi.delete_post(&post).await;
+    for gone in [
+        list.as_str(),
+        "/v1/posts/nothing/likes",
+        "/v1/posts/0000000000000/likes",
+    ] {
+        reader.get(gone).await.problem(404);
+    }
 }

@@ -12,8 +12,9 @@ use crate::support::{User, World, id_of};
 async fn limits_are_1_to_100() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
+    let post = nabi.post_id("x").await;
     for list in LISTS {
-        let list = routes::path(list, "", &nabi.id);
+        let list = routes::path(list, &post, &nabi.id);
         for good in ["1", "20", "99", "100"] {
             nabi.get(&format!("{list}?limit={good}")).await.expect(200);
         }
@@ -48,28 +49,38 @@ async fn an_empty_list_is_a_page_without_a_next() {
     let world = World::shared().await;
     let (nabi, newcomer) = (world.user("nabi"), world.user("newcomer"));
     newcomer.me().await;
+    let post = world.user("author").post_id("x").await;
     // Breeds there always are.
     for list in LISTS.iter().filter(|list| **list != "/v1/breeds") {
         for user in [&nabi, &newcomer] {
-            let (items, next) = nabi.page(&routes::path(list, "", &user.id)).await;
+            let (items, next) = nabi.page(&routes::path(list, &post, &user.id)).await;
             assert_eq!((items.len(), next), (0, None), "{list}");
         }
     }
 }
 
-/// A user with seven posts, three followers, and three whom they follow.
-async fn popular(world: &World) -> User {
+/// A user with seven posts, of which three are saved, three followers, who like the last post, three whom
+/// they follow, and three whom they block; and that post.
+async fn popular(world: &World) -> (User, String) {
     let nabi = world.user("nabi");
+    let mut post = String::new();
     for n in 0..7 {
-        nabi.post(&n.to_string()).await;
+        post = nabi.post_id(&n.to_string()).await;
+        if n < 3 {
+            nabi.put(&format!("/v1/posts/{post}/save"))
+                .await
+                .expect(204);
+        }
     }
     for name in ["a", "b", "c"] {
-        let other = world.user(name);
+        let (other, stranger) = (world.user(name), world.user("stranger"));
         nabi.follow(&other).await;
         other.follow(&nabi).await;
+        other.like(&post).await;
+        nabi.block(&stranger).await;
     }
     world.drained().await;
-    nabi
+    (nabi, post)
 }
 
 #[tokio::test]
@@ -77,10 +88,11 @@ async fn a_cursor_is_good_for_its_own_list_only() {
     let world = World::shared().await;
     let (nabi, reader) = futures::join!(popular(&world), async { popular(&world).await });
     let mut cursors = Vec::new();
-    for user in [&nabi, &reader] {
+    for (user, post) in [&nabi, &reader] {
         for list in LISTS {
-            let list = routes::path(list, "", &user.id);
-            let caller = if list == "/v1/feed" { user } else { &reader };
+            let list = routes::path(list, post, &user.id);
+            let own = routes::is_callers_own(&list);
+            let caller = if own { user } else { &reader.0 };
             let (_, next) = caller.page(&format!("{list}?limit=2")).await;
             cursors.push((caller, list, next.unwrap()));
         }
@@ -95,7 +107,7 @@ async fn a_cursor_is_good_for_its_own_list_only() {
             .expect(200);
         for (other_caller, other_list, foreign) in &cursors {
             if (list, &caller.id) == (other_list, &other_caller.id)
-                || (list == other_list && list != "/v1/feed")
+                || (list == other_list && !routes::is_callers_own(list))
             {
                 continue;
             }

@@ -1,6 +1,7 @@
 //! What `api.md` promises, status by status, header by header, limit by limit.
 
 mod access;
+mod blocks;
 mod bodies;
 mod classify;
 mod classify_memory;
@@ -19,6 +20,7 @@ mod posts;
 mod profiles;
 mod roles;
 mod routes;
+mod saves;
 mod shapes;
 mod tags;
 mod tokens;

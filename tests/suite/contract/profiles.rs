@@ -271,6 +271,16 @@ async fn users_are_found_by_handle_wherever_by_id() {
     fan.delete(&format!("/v1/users/@{handle}/follow"))
         .await
         .problem(404);
+    // Whom one blocks is found by handle to be unblocked, and by nothing else.
+    let block = format!("/v1/users/@{handle}/block");
+    fan.put(&block).await.expect(204);
+    for list in ["", "/posts", "/followers", "/following"] {
+        fan.get(&format!("/v1/users/@{handle}{list}"))
+            .await
+            .problem(404);
+    }
+    fan.delete(&block).await.expect(204);
+    fan.get(&format!("/v1/users/@{handle}")).await.expect(200);
 }
 
 #[tokio::test]

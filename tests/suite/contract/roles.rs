@@ -154,6 +154,22 @@ async fn everything(world: &World) {
         fan.get(&path).await.expect(200);
         fan.page(&format!("{path}/posts")).await;
     }
+    for user in [&nabi, &fan] {
+        user.walk(&format!("/v1/posts/{kept}/likes"), 2).await;
+        let save = format!("/v1/posts/{kept}/save");
+        user.put(&save).await.expect(204);
+        user.walk("/v1/me/saved", 2).await;
+        user.delete(&save).await.expect(204);
+    }
+    let other = world.user("other");
+    fan.block(&nabi).await;
+    nabi.block(&fan).await;
+    fan.walk("/v1/me/blocked", 2).await;
+    nabi.block(&other).await;
+    fan.delete("/v1/users/@nabi/block").await.expect(204);
+    for (by, whom) in [(&fan, &nabi), (&nabi, &fan), (&nabi, &other)] {
+        by.unblock(whom).await;
+    }
     nabi.classify_upload("", &photo).await.expect(200);
     nabi.page("/v1/breeds").await;
     nabi.delete_post(&deleted).await;

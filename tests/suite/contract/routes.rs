@@ -33,8 +33,20 @@ pub(crate) const SIGNED_IN: &[Route] = &[
         methods: &[Method::PUT, Method::DELETE],
     },
     Route {
+        path: "/v1/posts/{post}/likes",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/posts/{post}/save",
+        methods: &[Method::PUT, Method::DELETE],
+    },
+    Route {
         path: "/v1/users/{user}",
         methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/users/{user}/block",
+        methods: &[Method::PUT, Method::DELETE],
     },
     Route {
         path: "/v1/users/{user}/posts",
@@ -65,6 +77,14 @@ pub(crate) const SIGNED_IN: &[Route] = &[
         methods: &[Method::GET, Method::PUT],
     },
     Route {
+        path: "/v1/me/saved",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/me/blocked",
+        methods: &[Method::GET],
+    },
+    Route {
         path: "/v1/feed",
         methods: &[Method::GET],
     },
@@ -81,9 +101,17 @@ pub(crate) const LISTS: &[&str] = &[
     "/v1/users/{user}/posts",
     "/v1/users/{user}/followers",
     "/v1/users/{user}/following",
+    "/v1/posts/{post}/likes",
     "/v1/feed",
+    "/v1/me/saved",
+    "/v1/me/blocked",
     "/v1/breeds",
 ];
+
+/// Whether a list is another for each caller.
+pub(crate) fn is_callers_own(list: &str) -> bool {
+    list == "/v1/feed" || list.starts_with("/v1/me/")
+}
 
 impl Route {
     /// The methods, HEAD where there is GET, sorted by name.

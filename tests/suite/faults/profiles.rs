@@ -200,7 +200,7 @@ async fn a_slow_reader_does_not_bring_back_an_old_author() {
         .put_me(&json!({ "handle": "author", "name": "Author" }))
         .await
         .expect(201);
-    let before = HashMap::from([(id.clone(), before)]);
+    let before = HashMap::from([(id.clone(), Some(before))]);
     cache
         .fill(&me, &lease, &missing, &Known::default(), &before)
         .await
@@ -211,7 +211,10 @@ async fn a_slow_reader_does_not_bring_back_an_old_author() {
         .known_authors(&me, std::slice::from_ref(&id))
         .await
         .unwrap();
-    let view = known[&id].clone().view(&ImageHost::new("http://images"));
+    let view = known[&id]
+        .clone()
+        .unwrap()
+        .view(&ImageHost::new("http://images"));
     assert_eq!((view.name.as_str(), view.avatar_url), ("Author", None));
 }
 

@@ -147,6 +147,18 @@ impl User {
             .expect(202);
     }
 
+    pub(crate) async fn block(&self, other: &Self) {
+        self.put(&format!("/v1/users/{}/block", other.id))
+            .await
+            .expect(204);
+    }
+
+    pub(crate) async fn unblock(&self, other: &Self) {
+        self.delete(&format!("/v1/users/{}/block", other.id))
+            .await
+            .expect(204);
+    }
+
     pub(crate) async fn like(&self, post: &str) {
         self.put(&format!("/v1/posts/{post}/like"))
             .await

@@ -1,0 +1,94 @@
+//! `PUT` and `DELETE /v1/users/{id}/block`, and `GET /v1/me/blocked`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use purrline::cache::Cache;
+use purrline::domain::{ImageHost, Page, Profile, Since, UserId, UserRef, UserView};
+use purrline::full_page::{Stretch, full_page};
+use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
+use purrline::store::{self, Store};
+use purrline::{aws, env, log};
+
+struct App {
+    store: Store,
+    cache: Cache,
+    images: ImageHost,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), http::Error> {
+    log::init();
+    let app = App {
+        store: Store::from_env(&aws::config().await)?,
+        cache: Cache::from_env()?,
+        images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
+    };
+    let router = Router::new()
+        .route("/v1/users/{id}/block", put(block).delete(unblock))
+        .route("/v1/me/blocked", get(blocked))
+        .with_state(Arc::new(app));
+    http::run(router, Settings::from_env()?).await
+}
+
+async fn block(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    other: Path<UserRef>,
+) -> Result<StatusCode, Problem> {
+    let other = other.user(&app.store).await?;
+    somebody_else(&me, &other)?;
+    app.store.block(&me, &other).await?;
+    // Neither's feed shows the other any more. If the cache can't be told, the same request tries again.
+    app.cache.forget_feeds(&HashSet::from([me, other])).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn unblock(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    other: Path<UserRef>,
+) -> Result<StatusCode, Problem> {
+    let other = other.user(&app.store).await?;
+    somebody_else(&me, &other)?;
+    app.store.unblock(&me, &other).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn somebody_else(me: &UserId, other: &UserId) -> Result<(), Problem> {
+    if other == me {
+        return Err(Problem::unprocessable("Nobody can block themselves."));
+    }
+    Ok(())
+}
+
+/// Those who have left are not shown, not even to be unblocked.
+async fn blocked(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    paging: Paging,
+) -> Result<Json<Page<UserView>>, Problem> {
+    let list = format!("blocked/{me}");
+    let (limit, after) = paging.open(&list, Since::from_bytes)?;
+    let (store, images, me) = (&app.store, &app.images, &me);
+    let (users, more) = full_page(limit.get(), after, |after, most| async move {
+        let entries = store.blocked_by(me, after, most).await?;
+        let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
+        let mut profiles = store.profiles(&ids).await?;
+        let end = entries.last().cloned().filter(|_| entries.len() == most);
+        let view = |at: Since<UserId>| {
+            let profile = profiles
+                .remove(&at.entry)
+                .unwrap_or_else(|| Profile::new(at.entry.clone(), at.since.timestamp()));
+            (!profile.withdrawn).then(|| (profile.view(false, images), at.to_bytes()))
+        };
+        let items = entries.into_iter().filter_map(view).collect();
+        Ok::<_, store::Error>(Stretch { items, end })
+    })
+    .await?;
+    Ok(Json(Page::of(&list, users, more)))
+}

@@ -1,0 +1,82 @@
+//! `PUT` and `DELETE /v1/posts/{id}/save`, and `GET /v1/me/saved`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use purrline::domain::{ImageHost, Page, PostId, PostView, Since};
+use purrline::full_page::{Stretch, full_page};
+use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
+use purrline::store::{self, Store};
+use purrline::{aws, env, log};
+
+struct App {
+    store: Store,
+    images: ImageHost,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), http::Error> {
+    log::init();
+    let app = App {
+        store: Store::from_env(&aws::config().await)?,
+        images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
+    };
+    let router = Router::new()
+        .route("/v1/posts/{id}/save", put(save).delete(unsave))
+        .route("/v1/me/saved", get(saved))
+        .with_state(Arc::new(app));
+    http::run(router, Settings::from_env()?).await
+}
+
+async fn save(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(post): Path<PostId>,
+) -> Result<StatusCode, Problem> {
+    let seen = app.store.seen_post(&me, post).await?;
+    seen.ok_or_else(Path::<PostId>::not_found)?;
+    app.store.save(&me, post).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn unsave(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Path(post): Path<PostId>,
+) -> Result<StatusCode, Problem> {
+    app.store.unsave(&me, post).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Without those that were deleted since, and those of somebody whom the caller doesn't see any more.
+async fn saved(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    paging: Paging,
+) -> Result<Json<Page<PostView>>, Problem> {
+    let list = format!("saved/{me}");
+    let (limit, after) = paging.open(&list, Since::from_bytes)?;
+    let (app, me) = (&*app, &me);
+    let (posts, more) = full_page(limit.get(), after, |after, most| async move {
+        let entries = app.store.saved(me, after, most).await?;
+        let ids: Vec<PostId> = entries.iter().map(|post| post.entry).collect();
+        let views = app.store.seen(me, &ids, &app.images).await?;
+        let places: HashMap<PostId, &Since<PostId>> =
+            entries.iter().map(|at| (at.entry, at)).collect();
+        let item = |view: PostView| Some((places.get(&view.id)?.to_bytes(), view));
+        let items = views
+            .into_iter()
+            .filter_map(item)
+            .map(|(at, view)| (view, at));
+        Ok::<_, store::Error>(Stretch {
+            items: items.collect(),
+            end: entries.last().cloned().filter(|_| entries.len() == most),
+        })
+    })
+    .await?;
+    Ok(Json(Page::of(&list, posts, more)))
+}

@@ -1,0 +1,192 @@
+//! Blocks.
+//!
+//! A block is two rows, one in each user's list, written together, so that one read tells whether either
+//! of two users blocks the other. In the same transaction the follows between the two end, with their
+//! counters. A follow that is applied later meets the block: see [`EdgeKey::refused`](super::edges::EdgeKey::refused).
+
+use std::collections::HashSet;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
+
+use super::edges::met_another_write;
+use super::item::{Item, Read, item, n, s};
+use super::latest::Latest;
+use super::{CONFLICT_TRIES, Error, Store, back_off};
+use crate::domain::{Change, Follow, Since, UserId, Version};
+
+/// In the row of A's about B: since when A blocks B; the index `latest` has only such rows.
+const SINCE: &str = "since";
+/// In the row of A's about B: that B blocks A.
+const BLOCKED: &str = "blocked";
+
+fn key(of: &UserId, other: &UserId) -> Item {
+    item([("user", s(of)), ("other", s(other))])
+}
+
+fn other(row: &Item) -> Result<UserId, Error> {
+    UserId::parse(row.text("other")?).map_err(Error::broken)
+}
+
+impl Store {
+    /// Those of these users whom the user blocks, or who block the user.
+    pub(super) async fn blocked_between(
+        &self,
+        user: &UserId,
+        others: &[UserId],
+    ) -> Result<HashSet<UserId>, Error> {
+        let keys = others.iter().filter(|other| *other != user);
+        let keys = keys.map(|other| key(user, other)).collect();
+        let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
+        rows.iter().map(other).collect()
+    }
+
+    /// Those of these follows between whose ends there is a block.
+    pub(super) async fn blocked_follows(
+        &self,
+        follows: &[Follow],
+    ) -> Result<HashSet<Follow>, Error> {
+        let keys = follows
+            .iter()
+            .map(|follow| key(&follow.follower, &follow.followee))
+            .collect();
+        let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Follow {
+                    follower: UserId::parse(row.text("user")?).map_err(Error::broken)?,
+                    followee: other(row)?,
+                })
+            })
+            .collect()
+    }
+
+    /// The user blocks the other, and neither follows the other any more. Twice is once.
+    pub async fn block(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
+        let follows = [(user, other), (other, user)].map(|(follower, followee)| Follow {
+            follower: follower.clone(),
+            followee: followee.clone(),
+        });
+        for tries in 0..CONFLICT_TRIES {
+            // Later than every follow that was accepted before the block is stored: those that are applied
+            // meanwhile make the transaction fail, because it is about the same edges.
+            let end = Change {
+                active: false,
+                version: Version::now(),
+            };
+            let stored = self.stored_edges(follows.iter()).await?;
+            let ends = follows.clone().map(|follow| (follow, end));
+            let mut writes = self.writes(&ends, &stored)?;
+            let now = n(end.version.micros());
+            writes.push(self.set(key(user, other), SINCE, now)?);
+            writes.push(self.set(key(other, user), BLOCKED, AttributeValue::Bool(true))?);
+            if self.written_together(writes).await? {
+                return Ok(());
+            }
+            back_off(tries).await;
+        }
+        Err(Error::Unavailable(
+            "others kept writing the same follows".to_owned(),
+        ))
+    }
+
+    /// The user blocks the other no longer. Follows don't come back.
+    pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
+        for tries in 0..CONFLICT_TRIES {
+            let keys = vec![key(user, other), key(other, user)];
+            let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
+            if !rows
+                .iter()
+                .any(|row| row.contains_key(SINCE) && row.maybe_text("user") == Some(user.as_str()))
+            {
+                return Ok(());
+            }
+            // The rows stay, with what they say of the other's block, if there is one.
+            let mutual = rows.iter().filter(|row| row.contains_key(SINCE)).count() == 2;
+            let writes = vec![
+                self.unset(key(user, other), SINCE, BLOCKED, mutual)?,
+                self.unset(key(other, user), BLOCKED, SINCE, mutual)?,
+            ];
+            if self.written_together(writes).await? {
+                return Ok(());
+            }
+            back_off(tries).await;
+        }
+        Err(Error::Unavailable(
+            "others kept writing the same blocks".to_owned(),
+        ))
+    }
+
+    /// Whom the user blocks, latest first, from after a position on.
+    pub async fn blocked_by(
+        &self,
+        user: &UserId,
+        after: Option<Since<UserId>>,
+        most: usize,
+    ) -> Result<Vec<Since<UserId>>, Error> {
+        let list = Latest {
+            table: &self.tables.blocks,
+            list: ("user", user.to_string()),
+            entry: "other",
+        };
+        self.latest(list, after, most).await
+    }
+
+    fn set(
+        &self,
+        key: Item,
+        name: &str,
+        value: AttributeValue,
+    ) -> Result<TransactWriteItem, Error> {
+        let update = Update::builder()
+            .table_name(&self.tables.blocks)
+            .set_key(Some(key))
+            .update_expression("SET #name = if_not_exists(#name, :value)")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", value)
+            .build()
+            .map_err(Error::broken)?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// Takes an attribute off a row, and the row away unless it has the other attribute, as it was read.
+    fn unset(
+        &self,
+        key: Item,
+        name: &str,
+        other: &str,
+        stays: bool,
+    ) -> Result<TransactWriteItem, Error> {
+        let write = TransactWriteItem::builder();
+        if stays {
+            let update = Update::builder()
+                .table_name(&self.tables.blocks)
+                .set_key(Some(key))
+                .update_expression("REMOVE #name")
+                .condition_expression("attribute_exists(#other)")
+                .expression_attribute_names("#name", name)
+                .expression_attribute_names("#other", other);
+            return Ok(write.update(update.build().map_err(Error::broken)?).build());
+        }
+        let delete = Delete::builder()
+            .table_name(&self.tables.blocks)
+            .set_key(Some(key))
+            .condition_expression("attribute_not_exists(#other)")
+            .expression_attribute_names("#other", other);
+        Ok(write.delete(delete.build().map_err(Error::broken)?).build())
+    }
+
+    /// Whether these writes were done, all of them; none if others wrote the same items.
+    async fn written_together(&self, writes: Vec<TransactWriteItem>) -> Result<bool, Error> {
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(error) if met_another_write(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Lists in the order in which their entries came to be in them, latest first: the local indexes `latest`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::item::{Item, Read, n, s};
+use super::{Error, Store};
+use crate::domain::{Reason, Since, Version};
+
+/// One list of a table with such an index.
+#[derive(Debug, Clone)]
+pub(super) struct Latest<'a> {
+    pub(super) table: &'a str,
+    /// The partition key's name, and the list's.
+    pub(super) list: (&'static str, String),
+    /// The name of the sort key, which tells the entry.
+    pub(super) entry: &'static str,
+}
+
+impl Latest<'_> {
+    fn key<T: fmt::Display>(&self, position: &Since<T>) -> Item {
+        let (name, list) = &self.list;
+        Item::from([
+            ((*name).to_owned(), s(list)),
+            (self.entry.to_owned(), s(&position.entry)),
+            ("since".to_owned(), n(position.since.micros())),
+        ])
+    }
+
+    fn read<T: FromStr<Err = Reason>>(&self, row: &Item) -> Result<Since<T>, Error> {
+        Ok(Since {
+            since: Version::from_micros(row.number("since")?),
+            entry: row.text(self.entry)?.parse().map_err(Error::broken)?,
+        })
+    }
+}
+
+impl Store {
+    /// The entries of a list after a position, at most so many, and fewer only at its end.
+    pub(super) async fn latest<T>(
+        &self,
+        list: Latest<'_>,
+        after: Option<Since<T>>,
+        most: usize,
+    ) -> Result<Vec<Since<T>>, Error>
+    where
+        T: fmt::Display + FromStr<Err = Reason>,
+    {
+        let mut from = after.map(|position| list.key(&position));
+        let mut found = Vec::new();
+        while found.len() < most {
+            let output = self
+                .client
+                .query()
+                .table_name(list.table)
+                .index_name("latest")
+                .key_condition_expression("#list = :list")
+                .expression_attribute_names("#list", list.list.0)
+                .expression_attribute_values(":list", s(&list.list.1))
+                .scan_index_forward(false)
+                .consistent_read(true)
+                .set_exclusive_start_key(from)
+                .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX))
+                .send()
+                .await?;
+            for row in output.items() {
+                found.push(list.read(row)?);
+            }
+            match output.last_evaluated_key {
+                Some(key) => from = Some(key),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,48 @@
+//! Saved posts.
+
+use super::item::{item, n, s};
+use super::latest::Latest;
+use super::{Error, Store};
+use crate::domain::{PostId, Since, UserId, Version};
+
+impl Store {
+    /// The user saves a post. One saved before keeps its place.
+    pub async fn save(&self, user: &UserId, post: PostId) -> Result<(), Error> {
+        self.client
+            .update_item()
+            .table_name(&self.tables.saves)
+            .set_key(Some(item([("user", s(user)), ("post", s(post))])))
+            .update_expression("SET #since = if_not_exists(#since, :now)")
+            .expression_attribute_names("#since", "since")
+            .expression_attribute_values(":now", n(Version::now().micros()))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// The user saves a post no longer.
+    pub async fn unsave(&self, user: &UserId, post: PostId) -> Result<(), Error> {
+        self.client
+            .delete_item()
+            .table_name(&self.tables.saves)
+            .set_key(Some(item([("user", s(user)), ("post", s(post))])))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// What the user saved, latest first, from after a position on.
+    pub async fn saved(
+        &self,
+        user: &UserId,
+        after: Option<Since<PostId>>,
+        most: usize,
+    ) -> Result<Vec<Since<PostId>>, Error> {
+        let list = Latest {
+            table: &self.tables.saves,
+            list: ("user", user.to_string()),
+            entry: "post",
+        };
+        self.latest(list, after, most).await
+    }
+}

@@ -1,0 +1,276 @@
+//! Blocks: from then on neither sees the other's profile or posts, and follows between them end.
+
+use std::collections::HashSet;
+
+use purrline_local::{FaultRule, Outage, Service, When};
+use serde_json::json;
+
+use super::shapes::assert_user;
+use crate::faults::backstage::Backstage;
+use crate::support::{User, World, id_of};
+
+/// What one sees of the other, each way that there is.
+async fn assert_hidden(world: &World, reader: &User, author: &User, post: &str) {
+    let user = format!("/v1/users/{}", author.id);
+    for path in [
+        user.clone(),
+        format!("{user}/posts"),
+        format!("{user}/followers"),
+        format!("{user}/following"),
+        format!("/v1/posts/{post}"),
+        format!("/v1/posts/{post}/likes"),
+    ] {
+        reader.get(&path).await.problem(404);
+    }
+    reader
+        .put(&format!("/v1/posts/{post}/save"))
+        .await
+        .problem(404);
+    assert!(
+        !reader
+            .walk_ids("/v1/me/saved", 5)
+            .await
+            .contains(&post.to_owned())
+    );
+    assert!(!reader.feed_ids(20).await.contains(&post.to_owned()));
+    // Also where the cache can't help.
+    world.flush_cache().await.unwrap();
+    assert!(!reader.feed_ids(20).await.contains(&post.to_owned()));
+}
+
+/// How many follow somebody, and how many they follow, as a third sees it.
+async fn counts(world: &World, user: &User) -> (u64, u64) {
+    let seen = world.user("third").see(user).await;
+    let count = |name: &str| seen[name].as_u64().unwrap();
+    (count("followers"), count("following"))
+}
+
+#[tokio::test]
+async fn neither_sees_the_other_and_follows_between_them_end() {
+    let world = World::own().await;
+    let (nabi, bad, friend) = (world.user("nabi"), world.user("bad"), world.user("friend"));
+    let mine = nabi.post_id("nabi's").await;
+    let theirs = bad.post_id("bad's").await;
+    let common = friend.post_id("friend's").await;
+    for (by, whom) in [
+        (&nabi, &bad),
+        (&bad, &nabi),
+        (&nabi, &friend),
+        (&bad, &friend),
+        (&friend, &nabi),
+        (&friend, &bad),
+    ] {
+        by.follow(whom).await;
+    }
+    for (by, post) in [
+        (&nabi, &theirs),
+        (&bad, &mine),
+        (&nabi, &common),
+        (&bad, &common),
+    ] {
+        by.like(post).await;
+        by.put(&format!("/v1/posts/{post}/save")).await.expect(204);
+    }
+    world.drained().await;
+    assert_eq!(
+        nabi.feed_ids(20).await,
+        [common.clone(), theirs.clone(), mine.clone()]
+    );
+    assert_eq!(counts(&world, &bad).await, (2, 2));
+
+    let reply = nabi
+        .put(&format!("/v1/users/{}/block", bad.id))
+        .await
+        .expect(204);
+    assert!(reply.body.is_empty());
+    assert_hidden(&world, &nabi, &bad, &theirs).await;
+    assert_hidden(&world, &bad, &nabi, &mine).await;
+    assert_eq!(counts(&world, &bad).await, (1, 1));
+    assert_eq!(counts(&world, &nabi).await, (1, 1));
+
+    // In lists of a third, each sees everybody but the other, and pages are full.
+    for (reader, hidden, list) in [
+        (&nabi, &bad, format!("/v1/users/{}/followers", friend.id)),
+        (&bad, &nabi, format!("/v1/users/{}/following", friend.id)),
+        (&nabi, &bad, format!("/v1/posts/{common}/likes")),
+        (&bad, &nabi, format!("/v1/posts/{common}/likes")),
+    ] {
+        let ids = reader.walk_ids(&list, 1).await;
+        assert_eq!(ids, [reader.id.clone()], "{list}");
+        let everybody: HashSet<String> = friend.walk_ids(&list, 1).await.into_iter().collect();
+        assert_eq!(
+            everybody,
+            [reader.id.clone(), hidden.id.clone()].into(),
+            "{list}"
+        );
+    }
+
+    // What one does to the other has no effect.
+    nabi.follow(&bad).await;
+    bad.follow(&nabi).await;
+    world.drained().await;
+    assert_eq!(counts(&world, &bad).await, (1, 1));
+    assert_eq!(counts(&world, &nabi).await, (1, 1));
+
+    // Without the block each sees the other again, but follows don't come back.
+    nabi.unblock(&bad).await;
+    assert_eq!(bad.read_post(&mine).await["id"], json!(mine));
+    assert_eq!(nabi.see(&bad).await["followed"], false);
+    assert!(!nabi.feed_ids(20).await.contains(&theirs));
+    nabi.follow(&bad).await;
+    world.drained().await;
+    assert!(nabi.feed_ids(20).await.contains(&theirs));
+}
+
+#[tokio::test]
+async fn each_has_their_own_block() {
+    let world = World::shared().await;
+    let (nabi, bad) = (world.user("nabi"), world.user("bad"));
+    let post = nabi.post_id("x").await;
+    bad.me().await;
+    for _ in 0..2 {
+        nabi.block(&bad).await;
+        bad.block(&nabi).await;
+    }
+    nabi.unblock(&bad).await;
+    bad.get(&format!("/v1/posts/{post}")).await.problem(404);
+    nabi.get(&format!("/v1/users/{}", bad.id))
+        .await
+        .problem(404);
+    assert!(nabi.walk("/v1/me/blocked", 5).await.is_empty());
+    assert_eq!(bad.walk_ids("/v1/me/blocked", 5).await, [nabi.id.clone()]);
+    bad.unblock(&nabi).await;
+    bad.unblock(&nabi).await;
+    bad.read_post(&post).await;
+    // Nothing is left of it.
+    let stage = Backstage::of(&world).await;
+    for user in [&nabi, &bad] {
+        let rows = stage.partition("BlocksTable", "user", &user.id).await;
+        assert!(rows.is_empty(), "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_blocked_are_listed_latest_first_for_the_blocker_alone() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let mut blocked = Vec::new();
+    for n in 0..5 {
+        let other = world.user(&format!("other{n}"));
+        nabi.block(&other).await;
+        other.block(&nabi).await;
+        blocked.insert(0, other);
+    }
+    // Again: each keeps its place.
+    nabi.block(&blocked[3]).await;
+    let ids: Vec<String> = blocked.iter().map(|user| user.id.clone()).collect();
+    for size in [1, 2, 5, 100] {
+        let walked = nabi.walk("/v1/me/blocked", size).await;
+        walked.iter().for_each(assert_user);
+        assert_eq!(walked.iter().map(id_of).collect::<Vec<_>>(), ids);
+    }
+    assert_eq!(
+        blocked[0].walk_ids("/v1/me/blocked", 5).await,
+        [nabi.id.clone()]
+    );
+    assert!(
+        world
+            .user("third")
+            .walk("/v1/me/blocked", 5)
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn nobody_blocks_themselves() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    nabi.put(&format!("/v1/users/{}/block", nabi.id))
+        .await
+        .problem(422);
+    nabi.delete(&format!("/v1/users/{}/block", nabi.id))
+        .await
+        .problem(422);
+    nabi.put("/v1/users/a%20b/block").await.problem(404);
+    nabi.me().await;
+}
+
+/// Follows that were accepted before the block and are applied at the same time, or after it, don't
+/// outlive it.
+#[tokio::test]
+async fn a_follow_that_races_with_a_block_loses() {
+    let world = World::shared().await;
+    for _ in 0..10 {
+        let (nabi, bad) = (world.user("nabi"), world.user("bad"));
+        nabi.me().await;
+        let follows = async {
+            for _ in 0..3 {
+                bad.follow(&nabi).await;
+            }
+        };
+        futures::join!(follows, nabi.block(&bad));
+        bad.follow(&nabi).await;
+        world.drained().await;
+        assert_eq!(counts(&world, &nabi).await, (0, 0));
+    }
+}
+
+/// Rule 7: whatever call it dies at, a block is there with all that belongs to it, or not at all; and
+/// the same request again brings it about.
+#[tokio::test]
+async fn a_block_is_whole_or_not_at_all() {
+    let world = World::own().await;
+    for (nth, when) in [
+        (1, When::After),
+        (2, When::After),
+        (3, When::Before),
+        (3, When::After),
+        (4, When::Before),
+    ] {
+        let (nabi, bad) = (world.user("nabi"), world.user("bad"));
+        let post = bad.post_id("x").await;
+        nabi.follow(&bad).await;
+        world.drained().await;
+        nabi.feed(5).await;
+        let fault = world.on_call(FaultRule::kill("block", nth, when)).unwrap();
+        let reply = nabi.put(&format!("/v1/users/{}/block", bad.id)).await;
+        let died = fault.fired() > 0;
+        fault.clear();
+        assert_eq!(
+            reply.status,
+            if died { 502 } else { 204 },
+            "{}",
+            reply.text()
+        );
+        let blocked = !nabi.walk("/v1/me/blocked", 5).await.is_empty();
+        assert_eq!(
+            counts(&world, &bad).await.0,
+            u64::from(!blocked),
+            "{nth} {when:?}"
+        );
+        let hidden = nabi.get(&format!("/v1/posts/{post}")).await.status == 404;
+        assert_eq!(hidden, blocked, "{nth} {when:?}");
+        nabi.block(&bad).await;
+        assert_hidden(&world, &nabi, &bad, &post).await;
+        assert_eq!(counts(&world, &bad).await.0, 0);
+    }
+}
+
+/// The feed obeys at once, so a block counts as done only when the cache knows.
+#[tokio::test]
+async fn without_the_cache_a_block_is_not_answered() {
+    let world = World::own().await;
+    let (nabi, bad) = (world.user("nabi"), world.user("bad"));
+    let post = bad.post_id("x").await;
+    nabi.follow(&bad).await;
+    world.drained().await;
+    assert_eq!(nabi.feed_ids(5).await, [post.clone()]);
+    world.stop_service(Service::Cache, Outage::Closed);
+    let reply = nabi.put(&format!("/v1/users/{}/block", bad.id)).await;
+    reply.problem(503);
+    assert!(reply.header("retry-after").is_some());
+    world.resume_service(Service::Cache);
+    nabi.block(&bad).await;
+    assert_hidden(&world, &nabi, &bad, &post).await;
+}

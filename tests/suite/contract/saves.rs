@@ -1,0 +1,94 @@
+//! Saved posts: once or twice alike, latest saved first, for the caller alone.
+
+use super::shapes::assert_post;
+use crate::support::{User, World, id_of};
+
+async fn save(user: &User, post: &str) {
+    let reply = user
+        .put(&format!("/v1/posts/{post}/save"))
+        .await
+        .expect(204);
+    assert!(reply.body.is_empty());
+}
+
+async fn unsave(user: &User, post: &str) {
+    user.delete(&format!("/v1/posts/{post}/save"))
+        .await
+        .expect(204);
+}
+
+#[tokio::test]
+async fn saved_posts_are_listed_latest_saved_first() {
+    let world = World::shared().await;
+    let (nabi, author) = (world.user("nabi"), world.user("author"));
+    let mut posts = Vec::new();
+    for n in 0..7 {
+        posts.push(author.post_id(&n.to_string()).await);
+    }
+    let order = [3, 0, 6, 1, 5, 2, 4];
+    for &n in &order {
+        save(&nabi, &posts[n]).await;
+    }
+    // Again: it keeps its place.
+    save(&nabi, &posts[3]).await;
+    let expected: Vec<&String> = order.iter().rev().map(|&n| &posts[n]).collect();
+    for size in [1, 2, 3, 7, 100] {
+        let walked = nabi.walk("/v1/me/saved", size).await;
+        walked.iter().for_each(assert_post);
+        assert_eq!(
+            walked.iter().map(id_of).collect::<Vec<_>>(),
+            expected.iter().map(|id| (*id).clone()).collect::<Vec<_>>()
+        );
+    }
+    assert!(
+        author.walk("/v1/me/saved", 5).await.is_empty(),
+        "somebody else's"
+    );
+
+    unsave(&nabi, &posts[6]).await;
+    unsave(&nabi, &posts[6]).await;
+    save(&nabi, &posts[0]).await;
+    assert_eq!(nabi.walk("/v1/me/saved", 3).await.len(), 6);
+    save(&nabi, &posts[6]).await;
+    assert_eq!(
+        nabi.walk_ids("/v1/me/saved", 3).await[0],
+        posts[6],
+        "saved anew"
+    );
+}
+
+#[tokio::test]
+async fn a_deleted_post_is_gone_and_pages_stay_full() {
+    let world = World::shared().await;
+    let (nabi, author) = (world.user("nabi"), world.user("author"));
+    let mut posts = Vec::new();
+    for n in 0..8 {
+        let post = author.post_id(&n.to_string()).await;
+        save(&nabi, &post).await;
+        posts.insert(0, post);
+    }
+    for n in [0, 1, 2, 5, 7] {
+        author.delete_post(&posts[n]).await;
+    }
+    let left = [posts[3].clone(), posts[4].clone(), posts[6].clone()];
+    for size in [1, 2, 3] {
+        assert_eq!(nabi.walk_ids("/v1/me/saved", size).await, left);
+    }
+    // It can be taken off the list, and not be put on it again.
+    unsave(&nabi, &posts[0]).await;
+    nabi.put(&format!("/v1/posts/{}/save", posts[0]))
+        .await
+        .problem(404);
+}
+
+#[tokio::test]
+async fn what_is_no_post_is_404() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    for id in ["0000000000000", "nothing", "a%2Fb"] {
+        nabi.put(&format!("/v1/posts/{id}/save")).await.problem(404);
+    }
+    unsave(&nabi, "0000000000000").await;
+    nabi.delete("/v1/posts/nothing/save").await.problem(404);
+    assert!(nabi.walk("/v1/me/saved", 5).await.is_empty());
+}
