@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::shapes::{assert_user, author};
 use crate::faults::backstage::Backstage;
-use crate::support::{JPEG, User, World, image};
+use crate::support::{JPEG, Reply, User, World, eventually, image};
 
 const DAY: i64 = 24 * 60 * 60;
 
@@ -400,6 +400,15 @@ async fn authors_are_shown_as_they_are_now() {
     }
 }
 
+/// Asks for it, and again where too much was asked of this machine at once.
+async fn claim(user: &User, body: &Value) -> Reply {
+    eventually("it is answered", async || {
+        let reply = user.put_me(body).await;
+        (reply.status != 503).then_some(reply)
+    })
+    .await
+}
+
 /// The bar, as clients see it: a hundred who ask for one handle at once, more than the functions take at a time.
 #[tokio::test]
 async fn of_a_hundred_who_ask_for_a_handle_one_has_it() {
@@ -411,7 +420,8 @@ async fn of_a_hundred_who_ask_for_a_handle_one_has_it() {
     let mut winners = HashSet::new();
     for round in 0..ROUNDS {
         let body = plain(&format!("round_{round}"));
-        let replies = futures::future::join_all(users.iter().map(|user| user.put_me(&body))).await;
+        let claims = users.iter().map(|user| claim(user, &body));
+        let replies = futures::future::join_all(claims).await;
         let mut won = Vec::new();
         for (user, reply) in users.iter().zip(&replies) {
             match reply.status {

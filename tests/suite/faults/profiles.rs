@@ -235,23 +235,31 @@ async fn an_avatar_is_kept() {
     assert_eq!((read(&used).await, read(&unused).await), (200, 404));
 }
 
-/// Somebody changes their mind eight times at once: each is answered, once as the first; one handle is
-/// theirs, the others are held for them. Fails when the profile is written whatever its handle has become.
+/// What a `PUT` of this handle makes of a profile, and nothing else.
+fn edit(handle: &str) -> ProfileEdit {
+    ProfileEdit {
+        handle: Handle::parse(handle).unwrap(),
+        name: Name::parse(handle).unwrap(),
+        bio: None,
+        avatar: None,
+    }
+}
+
+/// Somebody changes their mind eight times at once: once it is the first profile; one handle is theirs, the
+/// others are held for them. Fails when the profile is written whatever its handle has become.
 #[tokio::test]
 async fn changes_at_once_leave_one_handle() {
     let stage = stage().await;
+    let store = stage.store().await;
     for round in 0..5 {
         let author = stage.world.user("author");
+        let id = UserId::parse(&author.id).unwrap();
         let handles: Vec<String> = (0..8).map(|n| format!("round_{round}_{n}")).collect();
-        let bodies: Vec<Value> = handles
-            .iter()
-            .map(|handle| json!({ "handle": handle, "name": handle }))
-            .collect();
-        let replies =
-            futures::future::join_all(bodies.iter().map(|body| author.put_me(body))).await;
-        let first = replies.iter().filter(|reply| reply.status == 201).count();
-        let later = replies.iter().filter(|reply| reply.status == 200).count();
-        assert_eq!((first, later), (1, 7), "{replies:?}");
+        let edits: Vec<ProfileEdit> = handles.iter().map(|handle| edit(handle)).collect();
+        let changes = edits.iter().map(|edit| store.put_profile(&id, edit));
+        let changes = futures::future::join_all(changes).await;
+        let first = changes.into_iter().filter(|first| *first.as_ref().unwrap());
+        assert_eq!(first.count(), 1);
         let me = author.me().await;
         assert_eq!(me["handle"], me["name"]);
         assert_agreed(&stage, &author, &handles).await;
@@ -261,8 +269,9 @@ async fn changes_at_once_leave_one_handle() {
     }
 }
 
-/// The bar: a hundred who ask for one handle at the very same time, fifty times: one has it, the others
-/// hear that it is taken. Fails when a handle is only looked up before it is taken.
+/// A hundred who ask the store for one handle at the very same time, more than there are processes to: one
+/// has it, the others hear that it is taken. (Fifty rounds by way of the load balancer are in
+/// `contract::profiles`.) Fails when a handle is only looked up before it is taken.
 #[tokio::test]
 async fn of_a_hundred_claims_of_a_handle_one_holds() {
     let stage = stage().await;
@@ -272,14 +281,9 @@ async fn of_a_hundred_claims_of_a_handle_one_holds() {
         .collect();
     let started = std::time::Instant::now();
     let mut taken = HashMap::new();
-    for round in 0..50 {
-        let handle = Handle::parse(&format!("round_{round}")).unwrap();
-        let edit = ProfileEdit {
-            handle: handle.clone(),
-            name: Name::parse("Claimant").unwrap(),
-            bio: None,
-            avatar: None,
-        };
+    for round in 0..10 {
+        let edit = edit(&format!("round_{round}"));
+        let handle = edit.handle.clone();
         let claims = users.iter().map(|user| store.put_profile(user, &edit));
         let claims = futures::future::join_all(claims).await;
         let mut winners = Vec::new();
@@ -295,7 +299,7 @@ async fn of_a_hundred_claims_of_a_handle_one_holds() {
         assert_eq!(owner.as_ref(), Some(winners[0]), "round {round}");
         taken.insert(handle, winners[0].clone());
     }
-    println!("50 rounds of 100 claims took {:?}", started.elapsed());
+    println!("10 rounds of 100 claims took {:?}", started.elapsed());
     // Each handle leads to who won it, and everybody's profile has the last of theirs.
     for (handle, winner) in &taken {
         let profile = store.profile(winner).await.unwrap().unwrap();
