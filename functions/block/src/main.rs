@@ -8,15 +8,16 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{Page, Profile, Since, UserId, UserView};
+use purrline::domain::{ImageHost, Page, Profile, Since, UserId, UserRef, UserView};
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
 use purrline::store::{self, Store};
-use purrline::{aws, log};
+use purrline::{aws, env, log};
 
 struct App {
     store: Store,
     cache: Cache,
+    images: ImageHost,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -27,6 +28,7 @@ async fn main() -> Result<(), http::Error> {
     let app = App {
         store: Store::from_env(&aws::config().await)?,
         cache,
+        images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
     };
     let router = Router::new()
         .route("/v1/users/{id}/block", put(block).delete(unblock))
@@ -38,8 +40,9 @@ async fn main() -> Result<(), http::Error> {
 async fn block(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
-    Path(other): Path<UserId>,
+    other: Path<UserRef>,
 ) -> Result<StatusCode, Problem> {
+    let other = other.user(&app.store).await?;
     somebody_else(&me, &other)?;
     app.store.block(&me, &other).await?;
     // Neither's feed shows the other any more. If the cache can't be told, the same request tries again.
@@ -50,8 +53,9 @@ async fn block(
 async fn unblock(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
-    Path(other): Path<UserId>,
+    other: Path<UserRef>,
 ) -> Result<StatusCode, Problem> {
+    let other = other.user(&app.store).await?;
     somebody_else(&me, &other)?;
     app.store.unblock(&me, &other).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -72,7 +76,7 @@ async fn blocked(
 ) -> Result<Json<Page<UserView>>, Problem> {
     let list = format!("blocked/{me}");
     let (limit, after) = paging.open(&list, Since::from_bytes)?;
-    let (store, me) = (&app.store, &me);
+    let (store, images, me) = (&app.store, &app.images, &me);
     let (users, more) = full_page(limit.get(), after, |after, most| async move {
         let entries = store.blocked_by(me, after, most).await?;
         let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
@@ -82,7 +86,7 @@ async fn blocked(
             let profile = profiles
                 .remove(&at.entry)
                 .unwrap_or_else(|| Profile::new(at.entry.clone(), at.since.timestamp()));
-            (!profile.withdrawn).then(|| (profile.view(false), at.to_bytes()))
+            (!profile.withdrawn).then(|| (profile.view(false, images), at.to_bytes()))
         };
         let items = entries.into_iter().filter_map(view).collect();
         Ok::<_, store::Error>(Stretch { items, end })

@@ -1,4 +1,6 @@
 //! `PUT` and `DELETE /v1/users/{id}/follow`: queued, 202. `follow-consumer` applies it.
+//!
+//! By id only: whose an `@handle` is, the store knows, and this asks none. Such a path is 404.
 
 use axum::Router;
 use axum::extract::State;

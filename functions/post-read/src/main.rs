@@ -8,7 +8,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    CatId, Cursor, ImageHost, Limit, Page, PostId, PostView, Tag, Trend, UserId,
+    CatId, Cursor, ImageHost, Limit, Page, PostId, PostView, Tag, Trend, UserId, UserRef,
 };
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Paging, Path, Problem, Query, Settings};
@@ -54,9 +54,10 @@ async fn by_id(
 async fn by_user(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
-    Path(user): Path<UserId>,
+    user: Path<UserRef>,
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
+    let user = user.user(&app.store).await?;
     let name = format!("posts/{user}");
     let place = paging.open(&name, PostId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&user)).await?;

@@ -76,6 +76,7 @@ impl Sweep {
         }
         self.erase_likes(user).await?;
         self.store.erase_lists(user).await?;
+        self.store.erase_handles(user).await?;
         self.cache.forget_user(user).await?;
         if !last {
             return Ok(self.store.postpone_erasure(user, settled).await?);

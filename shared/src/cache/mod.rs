@@ -20,6 +20,10 @@
 //!   between, or an emptied cache, takes the placeholder away, and the value is not kept. (Leases:
 //!   Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.)
 //!
+//! An author has nobody to do what is left undone by a function that dies in between, as sweep does for
+//! posts. So who changes a profile puts a lease of its own there first ([`Cache::hold_author`]), which
+//! keeps others from filling in what they read before.
+//!
 //! A feed's placeholder is a list too, so that a fan-out's `LPUSHX` lands on it while the feed is
 //! rebuilt, and is in the rebuilt feed.
 

@@ -344,6 +344,16 @@ impl Cache {
             .await
             .map(|_| ())
     }
+
+    /// Forgets an author whose profile is about to be changed in the store, and keeps others from filling
+    /// it in, until it is forgotten again or for as long as a request may last.
+    pub async fn hold_author(&self, author: &UserId) -> Result<(), Error> {
+        self.count_trip();
+        let mut set = cmd("SET");
+        set.arg(author_key(author)).arg(Lease::new().token());
+        set.arg("EX").arg(LEASE_SECONDS);
+        self.send::<()>(set).await
+    }
 }
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {

@@ -57,6 +57,11 @@ impl Id {
         Self((millis << RANDOM_BITS) & (u64::MAX >> 1))
     }
 
+    /// Whether a text is 13 of an id's digits, even if no id is spelt so.
+    pub(super) fn is_made_of_digits(text: &str) -> bool {
+        text.len() == TEXT_LEN && text.bytes().all(|digit| DIGITS.contains(&digit))
+    }
+
     /// Parses the 13-digit text.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         const BAD: Reason = Reason::new("not an id of this service");

@@ -163,10 +163,15 @@ impl ImageHost {
         Self(base.trim_end_matches('/').to_owned())
     }
 
+    /// Where the image of that key is served.
+    pub fn url(&self, key: &ImageKey) -> String {
+        format!("{}/{key}", self.0)
+    }
+
     /// The image of that key.
     pub fn image(&self, key: ImageKey) -> Image {
         Image {
-            url: format!("{}/{key}", self.0),
+            url: self.url(&key),
             key,
         }
     }

@@ -37,10 +37,12 @@ pub use invalid::{FieldError, Invalid, Reason};
 pub use message::{Chunk, FanOutMessage, FollowMessage, Followers, LikeMessage, V1};
 pub use name::{Bio, Name};
 pub use page::{Limit, Page, Since};
-pub use post::{Author, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView};
+pub use post::{
+    Author, AuthorView, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView,
+};
 pub use rate_limit::RateLimit;
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::PostText;
 pub use time::{Timestamp, Version};
 pub use trend::{TREND_HOURS, Trend, TrendHour, most_used};
-pub use user::{Handle, Profile, UserId, UserView};
+pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};

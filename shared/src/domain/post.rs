@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CatId, Handle, Image, ImageHost, ImageKey, Invalid, PostId, PostText, Profile, Tag, Timestamp,
+    CatId, Handle, Image, ImageHost, ImageKey, Invalid, Name, PostId, PostText, Profile, Tag, Timestamp,
     UserId, tags_of,
 };
 
@@ -125,7 +125,7 @@ impl Post {
     ) -> PostView {
         PostView {
             id: self.id,
-            author,
+            author: author.view(images),
             tags: self.tags(),
             images: self
                 .draft
@@ -153,9 +153,22 @@ pub struct PostCounts {
     pub comments: u64,
 }
 
-/// The author as shown with a post.
+/// The author of what is shown, as the cache keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
+    /// The user.
+    pub id: UserId,
+    /// The handle, chosen or generated.
+    pub handle: Handle,
+    /// The name; the handle where none was chosen.
+    pub name: String,
+    /// The avatar.
+    pub avatar: Option<ImageKey>,
+}
+
+/// An author in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AuthorView {
     /// The user.
     pub id: UserId,
     /// The handle, chosen or generated.
@@ -173,13 +186,24 @@ impl Author {
             .and_then(|p| p.handle.clone())
             .unwrap_or_else(|| Handle::generated(id));
         let name = profile
-            .and_then(|p| p.name.clone())
-            .unwrap_or_else(|| handle.as_str().to_owned());
+            .and_then(|p| p.name.as_ref())
+            .map_or_else(|| handle.as_str(), Name::as_str)
+            .to_owned();
         Self {
             id: id.clone(),
             handle,
             name,
-            avatar_url: None,
+            avatar: profile.and_then(|p| p.avatar.clone()),
+        }
+    }
+
+    /// As everybody sees it.
+    pub fn view(self, images: &ImageHost) -> AuthorView {
+        AuthorView {
+            id: self.id,
+            handle: self.handle,
+            name: self.name,
+            avatar_url: self.avatar.map(|key| images.url(&key)),
         }
     }
 }
@@ -190,7 +214,7 @@ pub struct PostView {
     /// Its id.
     pub id: PostId,
     /// Who wrote it.
-    pub author: Author,
+    pub author: AuthorView,
     /// The text as written.
     pub text: PostText,
     /// Its tags, in order.

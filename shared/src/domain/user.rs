@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Id, Reason, Timestamp};
+use super::{Author, AuthorView, Bio, Id, ImageHost, ImageKey, Name, Reason, Timestamp};
 
 /// A user's id: the token's `sub`, `^[0-9A-Za-z_-]{1,40}$`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -56,6 +56,8 @@ impl fmt::Display for UserId {
     }
 }
 
+const GENERATED: &str = "cat_";
+
 /// A handle: 3 to 30 of `a-z 0-9 _ .`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -84,7 +86,18 @@ impl Handle {
         let digits = Id::from_u64(bits >> 1)
             .map(|id| id.to_string())
             .unwrap_or_default();
-        Self(format!("cat_{digits}"))
+        Self(format!("{GENERATED}{digits}"))
+    }
+
+    /// Whether a user may take it: all that look generated are kept for whom they are generated for.
+    pub fn is_open_to(&self, user: &UserId) -> bool {
+        !self.looks_generated() || *self == Self::generated(user)
+    }
+
+    /// Whether it is of the form that generated handles have.
+    pub fn looks_generated(&self) -> bool {
+        let digits = self.0.strip_prefix(GENERATED);
+        digits.is_some_and(Id::is_made_of_digits)
     }
 
     /// The handle's text, without `@`.
@@ -106,6 +119,31 @@ impl From<Handle> for String {
     }
 }
 
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a path names a user: by id, or by handle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserRef {
+    /// `nabi`
+    Id(UserId),
+    /// `@nabi`
+    Handle(Handle),
+}
+
+impl UserRef {
+    /// Parses an id, or an `@` with a handle.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        match text.strip_prefix('@') {
+            Some(handle) => Handle::parse(handle).map(Self::Handle),
+            None => UserId::parse(text).map(Self::Id),
+        }
+    }
+}
+
 /// What is known of a user: the profile, if there is one, and the exact counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
@@ -114,9 +152,11 @@ pub struct Profile {
     /// The chosen handle.
     pub handle: Option<Handle>,
     /// The chosen name.
-    pub name: Option<String>,
+    pub name: Option<Name>,
     /// The chosen self-description.
-    pub bio: Option<String>,
+    pub bio: Option<Bio>,
+    /// The chosen avatar.
+    pub avatar: Option<ImageKey>,
     /// How many follow this user.
     pub followers: u64,
     /// How many this user follows.
@@ -137,6 +177,7 @@ impl Profile {
             handle: None,
             name: None,
             bio: None,
+            avatar: None,
             followers: 0,
             following: 0,
             posts: 0,
@@ -146,14 +187,19 @@ impl Profile {
     }
 
     /// As the caller sees it; `followed`: by the caller.
-    pub fn view(self, followed: bool) -> UserView {
-        let handle = self.handle.unwrap_or_else(|| Handle::generated(&self.id));
-        UserView {
-            name: self.name.unwrap_or_else(|| handle.as_str().to_owned()),
+    pub fn view(self, followed: bool, images: &ImageHost) -> UserView {
+        let AuthorView {
+            id,
             handle,
-            id: self.id,
+            name,
+            avatar_url,
+        } = Author::of(&self.id, Some(&self)).view(images);
+        UserView {
+            id,
+            handle,
+            name,
             bio: self.bio,
-            avatar_url: None,
+            avatar_url,
             followers: self.followers,
             following: self.following,
             posts: self.posts,
@@ -161,6 +207,19 @@ impl Profile {
             created_at: self.created_at,
         }
     }
+}
+
+/// What a `PUT` makes of the caller's profile: of what may be left out, nothing where nothing was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileEdit {
+    /// The handle.
+    pub handle: Handle,
+    /// The name.
+    pub name: Name,
+    /// The new self-description, or that there is to be none.
+    pub bio: Option<Option<Bio>>,
+    /// The new avatar, or that there is to be none.
+    pub avatar: Option<Option<ImageKey>>,
 }
 
 /// A user in JSON.
@@ -173,7 +232,7 @@ pub struct UserView {
     /// The name; the handle where none was chosen.
     pub name: String,
     /// The self-description.
-    pub bio: Option<String>,
+    pub bio: Option<Bio>,
     /// Where the avatar is served.
     pub avatar_url: Option<String>,
     /// How many follow this user.
@@ -191,6 +250,59 @@ pub struct UserView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn generated_handles_are_open_to_their_users_alone(
+            nabi in "[0-9A-Za-z_-]{1,40}", other in "[0-9A-Za-z_-]{1,40}",
+        ) {
+            let [nabi, other] = [nabi, other].map(|id| UserId::parse(&id).unwrap());
+            let handle = Handle::generated(&nabi);
+            prop_assert_eq!(Handle::parse(handle.as_str()), Ok(handle.clone()));
+            prop_assert!(handle.is_open_to(&nabi));
+            prop_assert_eq!(handle.is_open_to(&other), nabi == other);
+        }
+    }
+
+    #[test]
+    fn handles_of_the_generated_form_alone_are_kept() {
+        let nabi = UserId::parse("nabi").unwrap();
+        let is_open = |handle: &str| Handle::parse(handle).unwrap().is_open_to(&nabi);
+        for kept in [
+            "cat_0000000000000",
+            "cat_zzzzzzzzzzzzz",
+            "cat_0123456789abc",
+        ] {
+            assert!(!is_open(kept), "{kept}");
+        }
+        // i, l, o and u are no digits.
+        for open in [
+            "cat_",
+            "cat_000000000000",
+            "cat_00000000000000",
+            "cat_000000000000u",
+            "dog_0000000000000",
+        ] {
+            assert!(is_open(open), "{open}");
+        }
+    }
+
+    #[test]
+    fn paths_name_users_by_id_or_handle() {
+        let parsed = UserRef::parse;
+        assert_eq!(
+            parsed("nabi"),
+            Ok(UserRef::Id(UserId::parse("nabi").unwrap()))
+        );
+        assert_eq!(
+            parsed("@n.a_b"),
+            Ok(UserRef::Handle(Handle::parse("n.a_b").unwrap()))
+        );
+        for bad in ["", "@", "@ab", "@Nabi", "@@nabi", "n.a", "@na-bi"] {
+            assert!(parsed(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn ids_keep_to_their_alphabet_and_length() {
@@ -210,11 +322,5 @@ mod tests {
         for bad in ["ab", &"x".repeat(31), "Abc", "a-b", "나비야"] {
             assert!(Handle::parse(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn generated_handles_are_handles() {
-        let handle = Handle::generated(&UserId::parse("nabi").unwrap());
-        assert!(Handle::parse(handle.as_str()).is_ok());
     }
 }

@@ -4,7 +4,9 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::Problem;
-use crate::domain::{CatId, PostId, Tag, UserId};
+use crate::domain::{CatId, PostId, Tag, UserId, UserRef};
+#[cfg(feature = "store")]
+use crate::store::Store;
 
 /// The path's one parameter, percent-decoded and parsed. What doesn't parse can't exist: 404.
 #[derive(Debug, Clone)]
@@ -44,6 +46,21 @@ impl FromPath for UserId {
     const NOT_FOUND: &'static str = "There is no such user.";
     fn from_path(text: &str) -> Option<Self> {
         Self::parse(text).ok()
+    }
+}
+
+impl FromPath for UserRef {
+    const NOT_FOUND: &'static str = UserId::NOT_FOUND;
+    fn from_path(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+#[cfg(feature = "store")]
+impl Path<UserRef> {
+    /// The user's id: 404 if nobody has the handle. Whether there is a user of that id is not asked.
+    pub async fn user(self, store: &Store) -> Result<UserId, Problem> {
+        store.user(self.0).await?.ok_or_else(Self::not_found)
     }
 }
 

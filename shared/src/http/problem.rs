@@ -95,6 +95,11 @@ impl Problem {
         }
     }
 
+    /// 409: somebody else was faster, or has it.
+    pub fn conflict(detail: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
     /// 413: too large.
     pub fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)

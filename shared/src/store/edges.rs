@@ -14,7 +14,8 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
-use super::item::{Item, Read, n};
+use super::item::{Item, Read, n, s};
+use super::users::{FIRST_TRACE, generated_handle};
 use super::{CONFLICT_TRIES, Error, Store, Tables, back_off};
 use crate::domain::{Change, Edge, Outcome, Timestamp, Version, last_words};
 
@@ -40,7 +41,7 @@ pub(super) struct Counter<'a> {
     pub(super) id: String,
     pub(super) row: Row<'a>,
     pub(super) name: &'static str,
-    /// Whether the row also remembers when it first came to be.
+    /// Whether the row is a user's, which also keeps [`FIRST_TRACE`].
     pub(super) dated: bool,
 }
 
@@ -78,6 +79,7 @@ impl<'a> Tally<'a> {
             .map(|(name, _)| format!("#{name} :{name}"))
             .collect();
         let adds = adds.join(", ");
+        let generated = self.dated.then(|| generated_handle(&self.row.key));
         let mut update = Update::builder()
             .table_name(self.row.table)
             .set_key(Some(self.row.key));
@@ -86,14 +88,12 @@ impl<'a> Tally<'a> {
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), n(sum));
         }
-        let update = if self.dated {
-            update
-                .update_expression(format!(
-                    "SET created_at = if_not_exists(created_at, :seen) ADD {adds}"
-                ))
+        let update = match generated {
+            Some(generated) => update
+                .update_expression(format!("SET {FIRST_TRACE} ADD {adds}"))
                 .expression_attribute_values(":seen", n(self.first_seen.millis()))
-        } else {
-            update.update_expression(format!("ADD {adds}"))
+                .expression_attribute_values(":generated", s(generated?)),
+            None => update.update_expression(format!("ADD {adds}")),
         };
         let update = update.build().map_err(Error::broken)?;
         Ok(Some(TransactWriteItem::builder().update(update).build()))

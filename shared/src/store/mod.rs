@@ -8,6 +8,9 @@
 //! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, likewise |
 //! | `PostLists` | `list` = `tag#<tag>#<shard>`, `post` | the posts with a tag, likewise, merged from 16 shards |
 //! | Users | `id` | profile and exact follower, following and post counts |
+//! | Users, index `generated` | `generated_handle` | for whom a handle was generated |
+//! | Handles | `handle` | whose a handle is, or was until lately (30 days) |
+//! | Handles, index `user` | `user` | a user's handles, to be erased |
 //! | Follows | `list` = `followers#<user>`, `user` | an author's followers by id, in ranges, for fan-out |
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
@@ -30,13 +33,15 @@
 //! | Idempotency | `user`, `key` | the answer given to a key (24 hours) |
 //!
 //! Every read that decides something is strongly consistent (all indexes named `latest` are local
-//! ones for that reason). No request scans. Whatever must hold together is one transaction.
+//! ones for that reason; what `generated` says never changes). No request scans. Whatever must hold
+//! together is one transaction.
 
 mod blocks;
 mod cats;
 mod create;
 mod edges;
 mod follows;
+mod handles;
 mod idempotency;
 mod item;
 mod latest;
@@ -63,6 +68,7 @@ use crate::env::{self, BadSetting};
 
 pub use create::Created;
 pub use follows::FollowList;
+pub use handles::ProfileError;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
 pub use post_lists::PostList;
@@ -121,6 +127,7 @@ struct Tables {
     posts: String,
     post_lists: String,
     users: String,
+    handles: String,
     follows: String,
     likes: String,
     blocks: String,
@@ -139,7 +146,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `CATS_TABLE`, `TRENDS_TABLE`,
+    /// `HANDLES_TABLE`, `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `CATS_TABLE`,
+    /// `TRENDS_TABLE`,
     /// `IDEMPOTENCY_TABLE`.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         Self::new(config, env::required)
@@ -159,6 +167,7 @@ impl Store {
                 posts: name("POSTS_TABLE")?,
                 post_lists: name("POST_LISTS_TABLE")?,
                 users: name("USERS_TABLE")?,
+                handles: name("HANDLES_TABLE")?,
                 follows: name("FOLLOWS_TABLE")?,
                 likes: name("LIKES_TABLE")?,
                 blocks: name("BLOCKS_TABLE")?,

@@ -6,7 +6,18 @@ use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::item::{Item, Read, item, n, s};
 use super::{Error, Store};
-use crate::domain::{Handle, Profile, Timestamp, UserId};
+use crate::domain::{Bio, Handle, ImageKey, Name, Profile, Timestamp, UserId};
+
+/// What each write sets that may be the first trace of a user: since when there is the user, and the handle to
+/// show and to be found by until one is chosen.
+pub(super) const FIRST_TRACE: &str = "created_at = if_not_exists(created_at, :seen), \
+     generated_handle = if_not_exists(generated_handle, :generated)";
+
+/// The handle that is generated for the user with that key.
+pub(super) fn generated_handle(key: &Item) -> Result<Handle, Error> {
+    let id = UserId::parse(key.text("id")?).map_err(Error::broken)?;
+    Ok(Handle::generated(&id))
+}
 
 fn profile(row: &Item) -> Result<Profile, Error> {
     Ok(Profile {
@@ -16,8 +27,21 @@ fn profile(row: &Item) -> Result<Profile, Error> {
             .map(Handle::parse)
             .transpose()
             .map_err(Error::broken)?,
-        name: row.maybe_text("name").map(str::to_owned),
-        bio: row.maybe_text("bio").map(str::to_owned),
+        name: row
+            .maybe_text("name")
+            .map(Name::parse)
+            .transpose()
+            .map_err(Error::broken)?,
+        bio: row
+            .maybe_text("bio")
+            .map(Bio::parse)
+            .transpose()
+            .map_err(Error::broken)?,
+        avatar: row
+            .maybe_text("avatar")
+            .map(ImageKey::parse)
+            .transpose()
+            .map_err(Error::broken)?,
         followers: row.count("followers")?,
         following: row.count("following")?,
         posts: row.count("posts")?,
@@ -51,8 +75,9 @@ impl Store {
             .update_item()
             .table_name(&self.tables.users)
             .key("id", s(id))
-            .update_expression("SET created_at = if_not_exists(created_at, :now)")
-            .expression_attribute_values(":now", n(Timestamp::now().millis()))
+            .update_expression(format!("SET {FIRST_TRACE}"))
+            .expression_attribute_values(":seen", n(Timestamp::now().millis()))
+            .expression_attribute_values(":generated", s(Handle::generated(id)))
             .return_values(ReturnValue::AllNew)
             .send()
             .await?;

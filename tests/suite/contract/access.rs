@@ -20,6 +20,8 @@ fn expected(method: &Method, route: &str) -> Expected {
         // Somebody else's upload.
         ("POST", "/v1/classify") => (200, 422),
         ("POST", _) => (201, 201),
+        // Everybody's own.
+        ("PUT", "/v1/me") => (201, 201),
         // Nobody follows themselves.
         (_, "/v1/users/{user}/follow") => (422, 202),
         // Nor block themselves.
@@ -35,7 +37,7 @@ fn expected(method: &Method, route: &str) -> Expected {
 async fn call(caller: &User, method: &Method, path: &str, body: Option<&Value>) -> Reply {
     let mut request = caller.request(method.clone(), path);
     if let Some(body) = body {
-        request = request.json(body);
+        request = request.json(&routes::with_handle(body.clone(), caller));
     }
     caller.send(request).await
 }

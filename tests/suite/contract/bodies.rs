@@ -15,7 +15,7 @@ async fn calls_with_bodies(user: &User) -> Vec<(Method, String, Value)> {
     let cat = user.cat_id("x").await;
     let image = user.upload("image/jpeg", &image(JPEG)).await;
     let calls = routes::calls().filter_map(|(method, route, body)| {
-        let body = routes::with_image(body?, &image);
+        let body = routes::with_handle(routes::with_image(body?, &image), user);
         let path = routes::with_cat(&routes::path(route, &post, &user.id), &cat);
         Some((method, path, body))
     });
@@ -253,6 +253,20 @@ async fn every_bad_field_is_named_at_once() {
         nabi.create("/v1/classify", &body)
             .await
             .bad_fields(400, &pointers);
+    }
+    let profile_fields = [
+        (json!({}), vec!["/handle", "/name"]),
+        (
+            json!({ "handle": null, "name": null, "bio": 7, "avatar": {}, "id": "x" }),
+            vec!["/handle", "/name", "/bio", "/avatar", "/id"],
+        ),
+        (
+            json!({ "handle": "Nabi", "name": " ", "bio": "x".repeat(501), "avatar_url": null }),
+            vec!["/handle", "/name", "/bio", "/avatar_url"],
+        ),
+    ];
+    for (body, pointers) in profile_fields {
+        nabi.put_me(&body).await.bad_fields(400, &pointers);
     }
     // A field given twice is no less wrong.
     let twice = send(

@@ -21,6 +21,7 @@ mod lists;
 mod paths;
 mod post_changes;
 mod posts;
+mod profiles;
 mod roles;
 mod routes;
 mod saves;

@@ -206,7 +206,14 @@ async fn ids_may_be_percent_encoded() {
 #[tokio::test]
 async fn handles_nobody_has_are_not_found() {
     let nabi = World::shared().await.user("nabi");
-    for handle in ["@nobody_at_all", "@ab", "@", "@NABI", "%40nobody"] {
+    for handle in [
+        "@nobody_at_all",
+        "@ab",
+        "@",
+        "@NABI",
+        "%40nobody",
+        "@cat_0000000000000",
+    ] {
         for list in ["", "/posts", "/followers", "/following"] {
             nabi.get(&format!("/v1/users/{handle}{list}"))
                 .await

@@ -99,7 +99,7 @@ fn is_not_seen_here(function: &str, action: &str) -> bool {
             _,
             "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes"
         ) | ("upload-url", "s3:PutObject" | "s3:PutObjectTagging")
-            | ("cat" | "post-write" | "classify", "s3:ListBucket")
+            | ("cat" | "post-write" | "classify" | "profile", "s3:ListBucket")
             | ("fan-out", "sqs:SendMessage")
     )
 }
@@ -149,6 +149,15 @@ async fn everything(world: &World) {
         }
         world.flush_cache().await.unwrap();
     }
+    let photo = nabi.upload("image/jpeg", &image(JPEG)).await;
+    let profile = json!({ "handle": "nabi", "name": "나비", "avatar": photo });
+    nabi.put_me(&profile).await.expect(201);
+    // Chosen and generated.
+    for handle in [json!("nabi"), fan.me().await["handle"].clone()] {
+        let path = format!("/v1/users/@{}", handle.as_str().unwrap());
+        fan.get(&path).await.expect(200);
+        fan.page(&format!("{path}/posts")).await;
+    }
     for user in [&nabi, &fan] {
         user.walk(&format!("/v1/posts/{kept}/likes"), 2).await;
         let save = format!("/v1/posts/{kept}/save");
@@ -161,10 +170,10 @@ async fn everything(world: &World) {
     nabi.block(&fan).await;
     fan.walk("/v1/me/blocked", 2).await;
     nabi.block(&other).await;
+    fan.delete("/v1/users/@nabi/block").await.expect(204);
     for (by, whom) in [(&fan, &nabi), (&nabi, &fan), (&nabi, &other)] {
         by.unblock(whom).await;
     }
-    let photo = nabi.upload("image/jpeg", &image(JPEG)).await;
     nabi.classify_upload("", &photo).await.expect(200);
     nabi.page("/v1/breeds").await;
     for key in ["cat", "cat"] {

@@ -4,6 +4,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::User;
+
 /// A path and its methods.
 pub(crate) struct Route {
     /// `{post}`, `{cat}` and `{user}` stand for ids.
@@ -96,7 +98,7 @@ pub(crate) const SIGNED_IN: &[Route] = &[
     },
     Route {
         path: "/v1/me",
-        methods: &[Method::GET, Method::DELETE],
+        methods: &[Method::GET, Method::PUT, Method::DELETE],
     },
     Route {
         path: "/v1/me/saved",
@@ -177,8 +179,16 @@ pub(crate) fn with_image(mut body: Value, key: &str) -> Value {
     body
 }
 
+/// A body with a handle in it that this caller may take, where it has a place for one.
+pub(crate) fn with_handle(mut body: Value, caller: &User) -> Value {
+    if let Some(handle) = body.get_mut("handle") {
+        *handle = json!(caller.own_handle());
+    }
+    body
+}
+
 /// A body that this route takes; nothing if it takes none. An upload's key is to be put in by
-/// [`with_image`].
+/// [`with_image`], the caller's handle by [`with_handle`].
 pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
     match (method.as_str(), route) {
         ("POST", "/v1/uploads") => Some(json!({ "content_type": "image/png", "size": 3 })),
@@ -187,6 +197,7 @@ pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
         ("PATCH", "/v1/cats/{cat}") => Some(json!({ "bio": "야옹" })),
         ("POST", "/v1/classify") => Some(json!({ "image": "{image}" })),
         ("PATCH", "/v1/posts/{post}") => Some(json!({ "text": "야옹!" })),
+        ("PUT", "/v1/me") => Some(json!({ "handle": "{handle}", "name": "나비 집사" })),
         _ => None,
     }
 }

@@ -85,6 +85,34 @@ impl Backstage {
             .item
     }
 
+    /// Whose that handle is, and until when it is held if it was given up.
+    pub(crate) async fn owner_of(&self, handle: &str) -> Option<(String, Option<i64>)> {
+        let row = self.item("HandlesTable", "handle", handle).await?;
+        let until = row.get("expires_at");
+        let until = until.map(|until| until.as_n().unwrap().parse().unwrap());
+        Some((text(&row, "user"), until))
+    }
+
+    /// Lets a handle that was given up be held until so many seconds from now.
+    pub(crate) async fn hold_for(&self, handle: &str, seconds: i64) {
+        let until = purrline::domain::Timestamp::now()
+            .plus_seconds(seconds)
+            .seconds();
+        let update = self
+            .tables
+            .update_item()
+            .table_name(self.table("HandlesTable"));
+        let update = update
+            .key("handle", AttributeValue::S(handle.to_owned()))
+            .update_expression("SET expires_at = :until")
+            .condition_expression("attribute_exists(expires_at)");
+        update
+            .expression_attribute_values(":until", AttributeValue::N(until.to_string()))
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// The posts whose fan-out is not done.
     pub(crate) async fn unfinished(&self) -> Vec<String> {
         let scan = self

@@ -38,8 +38,13 @@ impl Life {
             world.user("friend"),
             world.user("bad"),
         );
-        leaver.me().await;
         let photo = leaver.upload("image/jpeg", &image(JPEG)).await;
+        // Two handles, one of them given up.
+        for (handle, status) in [("old", 201), ("new", 200)] {
+            let handle = handle_of(&leaver, handle);
+            let profile = json!({ "handle": handle, "name": "Leaver", "bio": "bye", "avatar": photo });
+            leaver.put_me(&profile).await.expect(status);
+        }
         leaver.upload("image/jpeg", &image(JPEG)).await;
         let body = json!({ "text": "#bye", "images": [photo] });
         let post = leaver
@@ -112,6 +117,12 @@ impl Life {
             .await
             .problem(403);
     }
+}
+
+/// A handle of that user's, which doesn't tell whose it is.
+fn handle_of(user: &User, name: &str) -> String {
+    let number = user.id.rsplit('-').next().unwrap();
+    format!("{name}_{number}")
 }
 
 fn mentions(value: &AttributeValue, id: &str) -> bool {
@@ -193,10 +204,19 @@ async fn who_leaves_is_gone_at_once_and_then_erased_everywhere() {
         life.assert_gone().await;
     }
     erased(&stage, &leaver.id).await;
-    life.friend
+    friend
         .get(&format!("/v1/users/{}", leaver.id))
         .await
         .problem(404);
+    // Old links don't become somebody else at once.
+    for handle in ["old", "new"].map(|handle| handle_of(leaver, handle)) {
+        friend
+            .get(&format!("/v1/users/@{handle}"))
+            .await
+            .problem(404);
+        let profile = json!({ "handle": handle, "name": "Not me" });
+        friend.put_me(&profile).await.problem(409);
+    }
     let counts = friend.me().await;
     assert_eq!(
         (&counts["followers"], &counts["following"]),

@@ -14,6 +14,7 @@ mod lost_cache;
 mod outages;
 mod poison;
 mod post_or_nothing;
+mod profiles;
 mod sign_in_keys;
 mod timeouts;
 mod trends_exact;

@@ -54,6 +54,7 @@ async fn without_tables_everything_is_refused_in_time() {
         json!({ "text": "x" }),
         json!({ "content_type": "image/jpeg", "size": 1 }),
     );
+    let profile = json!({ "handle": "author", "name": "Author" });
     stage.world.drained().await;
     for outage in OUTAGES {
         // A feed that is in the cache needs no table.
@@ -70,6 +71,8 @@ async fn without_tables_everything_is_refused_in_time() {
             refused("read", author.get(&path)),
             refused("list", author.get(&lists[0])),
             refused("me", author.get("/v1/me")),
+            refused("put me", author.put_me(&profile)),
+            refused("handle", author.get("/v1/users/@somebody")),
             refused("user", author.get("/v1/users/somebody")),
             refused("followers", author.get(&lists[1])),
             refused("following", author.get(&lists[2])),
@@ -108,9 +111,11 @@ async fn without_the_bucket_only_images_are_refused() {
     for outage in OUTAGES {
         stage.world.stop_service(Service::Bucket, outage);
         let with_image = json!({ "text": "look", "images": [image] });
+        let with_avatar = json!({ "handle": "author", "name": "x", "avatar": photo });
         futures::join!(
             refused("post", author.create("/v1/posts", &with_image)),
             refused("classify", author.classify_upload("", &photo)),
+            refused("avatar", author.put_me(&with_avatar)),
             async {
                 let bytes = support::image(support::JPEG);
                 author.classify("", "image/jpeg", bytes).await.expect(200);

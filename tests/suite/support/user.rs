@@ -94,6 +94,21 @@ impl User {
             .await
     }
 
+    /// `PUT` with a JSON body.
+    pub(crate) async fn put_json(&self, path: &str, body: &Value) -> Reply {
+        self.send(self.request(Method::PUT, path).json(body)).await
+    }
+
+    /// `PUT /v1/me`.
+    pub(crate) async fn put_me(&self, body: &Value) -> Reply {
+        self.put_json("/v1/me", body).await
+    }
+
+    /// A handle that no other user of the stack asks for: the id, spelt as handles are.
+    pub(crate) fn own_handle(&self) -> String {
+        self.id.to_lowercase().replace('-', "_")
+    }
+
     // ---- What people do; each fails unless it is answered as api.md says ----
 
     /// Posts a text and returns the post.

@@ -1,0 +1,254 @@
+//! Profiles as their users write them, and the handles they are found by.
+//!
+//! A handle's row says whose it is. It is written in one transaction with the profile, which changes only if
+//! its handle is still as it was read, so that the two agree at any moment, and a handle has one owner,
+//! however many ask for it at once. The handle that a user gives up stays theirs for 30 days: it leads to
+//! them, and they can take it back.
+
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
+
+use super::edges::met_another_write;
+use super::outbox::held;
+use super::item::{Item, Read, item, n, s};
+use super::users::FIRST_TRACE;
+use super::{CONFLICT_TRIES, Error, Store, back_off};
+use crate::domain::{Bio, Handle, ImageKey, ProfileEdit, Timestamp, UserId, UserRef};
+
+/// How long a handle stays with who gave it up.
+const HELD_DAYS: i64 = 30;
+
+/// Whose the handles are of who has left. No id has a `#`.
+const GONE: &str = "#";
+
+/// Whose a handle is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Owner {
+    Nobody,
+    User(UserId),
+    /// Somebody's who has left.
+    Gone,
+}
+
+/// Why a profile was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The handle is somebody else's, or kept for somebody else.
+    #[error("the handle is taken")]
+    HandleTaken,
+    /// The user has left, and is being erased.
+    #[error("the account was withdrawn")]
+    Withdrawn,
+    /// The store did not answer.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Store {
+    /// Who is meant; nobody, if nobody has that handle. Whether there is a user of that id is not asked.
+    pub async fn user(&self, named: UserRef) -> Result<Option<UserId>, Error> {
+        match named {
+            UserRef::Id(id) => Ok(Some(id)),
+            UserRef::Handle(handle) => match self.owner(&handle).await? {
+                Owner::Nobody if handle.looks_generated() => self.generated_for(&handle).await,
+                Owner::Nobody | Owner::Gone => Ok(None),
+                Owner::User(id) => Ok(Some(id)),
+            },
+        }
+    }
+
+    /// For whom that handle was generated. The index is a moment behind, once for each user.
+    async fn generated_for(&self, handle: &Handle) -> Result<Option<UserId>, Error> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.tables.users)
+            .index_name("generated")
+            .key_condition_expression("generated_handle = :handle")
+            .expression_attribute_values(":handle", s(handle))
+            .limit(1)
+            .send()
+            .await?;
+        let id = |row: &Item| UserId::parse(row.text("id")?).map_err(Error::broken);
+        output.items().first().map(id).transpose()
+    }
+
+    /// Who has that handle, or had it until lately.
+    async fn owner(&self, handle: &Handle) -> Result<Owner, Error> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.tables.handles)
+            .key("handle", s(handle))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let Some(row) = output.item else {
+            return Ok(Owner::Nobody);
+        };
+        // DynamoDB deletes what has expired up to days later: until then it counts as gone.
+        let held_until = row.maybe_number("expires_at")?;
+        if held_until.is_some_and(|until| until < Timestamp::now().seconds()) {
+            return Ok(Owner::Nobody);
+        }
+        match row.text("user")? {
+            GONE => Ok(Owner::Gone),
+            id => UserId::parse(id).map(Owner::User).map_err(Error::broken),
+        }
+    }
+
+    /// Keeps the handles of a user who has left from everybody for a while, without saying whose they
+    /// were.
+    pub async fn erase_handles(&self, user: &UserId) -> Result<(), Error> {
+        let output = self
+            .client
+            .query()
+            .table_name(&self.tables.handles)
+            .index_name("user")
+            .key_condition_expression("#user = :user")
+            .expression_attribute_names("#user", "user")
+            .expression_attribute_values(":user", s(user))
+            .send()
+            .await?;
+        let until = Timestamp::now().plus_seconds(HELD_DAYS * 24 * 60 * 60);
+        for row in output.items() {
+            let sent = self
+                .client
+                .update_item()
+                .table_name(&self.tables.handles)
+                .key("handle", s(row.text("handle")?))
+                .update_expression("SET #user = :gone, expires_at = :until")
+                // The index lags: the handle may be somebody else's by now.
+                .condition_expression("#user = :user")
+                .expression_attribute_names("#user", "user")
+                .expression_attribute_values(":user", s(user))
+                .expression_attribute_values(":gone", s(GONE))
+                .expression_attribute_values(":until", n(until.seconds()))
+                .send()
+                .await;
+            held(sent.map(|_| ()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the user's profile, and takes the handle. Answers whether the user had none before.
+    pub async fn put_profile(
+        &self,
+        user: &UserId,
+        edit: &ProfileEdit,
+    ) -> Result<bool, ProfileError> {
+        if !edit.handle.is_open_to(user) {
+            return Err(ProfileError::HandleTaken);
+        }
+        for tries in 0..CONFLICT_TRIES {
+            let (profile, owner) =
+                futures::try_join!(self.profile(user), self.owner(&edit.handle))?;
+            match owner {
+                Owner::User(owner) if owner != *user => return Err(ProfileError::HandleTaken),
+                Owner::Gone => return Err(ProfileError::HandleTaken),
+                Owner::User(_) | Owner::Nobody => {}
+            }
+            if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
+                return Err(ProfileError::Withdrawn);
+            }
+            let had = profile.and_then(|profile| profile.handle);
+            let mut writes = vec![self.write_profile(user, edit, had.as_ref())?];
+            if had.as_ref() != Some(&edit.handle) {
+                writes.push(self.take(&edit.handle, user)?);
+                if let Some(had) = &had {
+                    writes.push(self.give_up(had, user)?);
+                }
+            }
+            match self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes))
+                .send()
+                .await
+            {
+                Ok(_) => return Ok(had.is_none()),
+                Err(error) if met_another_write(&error) => back_off(tries).await,
+                Err(error) => return Err(Error::from(error).into()),
+            }
+        }
+        Err(Error::Unavailable("others kept asking for the same handle".to_owned()).into())
+    }
+
+    /// Writes the profile, if its handle is still the one that was read.
+    fn write_profile(
+        &self,
+        user: &UserId,
+        edit: &ProfileEdit,
+        had: Option<&Handle>,
+    ) -> Result<TransactWriteItem, Error> {
+        let bio = edit.bio.as_ref().map(|bio| bio.as_ref().map(Bio::as_str));
+        let avatar = edit.avatar.as_ref();
+        let avatar = avatar.map(|avatar| avatar.as_ref().map(ImageKey::as_str));
+        let mut sets = vec![FIRST_TRACE.to_owned()];
+        let mut removes = Vec::new();
+        let mut update = Update::builder()
+            .table_name(&self.tables.users)
+            .key("id", s(user))
+            .expression_attribute_values(":seen", n(Timestamp::now().millis()))
+            .expression_attribute_values(":generated", s(Handle::generated(user)));
+        for (name, text) in [
+            ("handle", Some(Some(edit.handle.as_str()))),
+            ("name", Some(Some(edit.name.as_str()))),
+            ("bio", bio),
+            ("avatar", avatar),
+        ] {
+            let Some(text) = text else { continue };
+            update = update.expression_attribute_names(format!("#{name}"), name);
+            match text {
+                Some(text) => {
+                    sets.push(format!("#{name} = :{name}"));
+                    update = update.expression_attribute_values(format!(":{name}"), s(text));
+                }
+                None => removes.push(format!("#{name}")),
+            }
+        }
+        let mut expression = format!("SET {}", sets.join(", "));
+        if !removes.is_empty() {
+            expression = format!("{expression} REMOVE {}", removes.join(", "));
+        }
+        let update = match had {
+            Some(had) => update
+                .condition_expression("#handle = :had")
+                .expression_attribute_values(":had", s(had)),
+            None => update.condition_expression("attribute_not_exists(#handle)"),
+        };
+        let update = update.update_expression(expression);
+        let update = update.build().map_err(Error::broken)?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// Takes a handle, if it is nobody else's.
+    fn take(&self, handle: &Handle, user: &UserId) -> Result<TransactWriteItem, Error> {
+        let put = Put::builder()
+            .table_name(&self.tables.handles)
+            .set_item(Some(item([("handle", s(handle)), ("user", s(user))])))
+            .condition_expression(
+                "attribute_not_exists(#user) OR #user = :user OR expires_at < :now",
+            )
+            .expression_attribute_names("#user", "user")
+            .expression_attribute_values(":user", s(user))
+            .expression_attribute_values(":now", n(Timestamp::now().seconds()))
+            .build()
+            .map_err(Error::broken)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// Gives a handle up, which the user keeps for a while.
+    fn give_up(&self, handle: &Handle, user: &UserId) -> Result<TransactWriteItem, Error> {
+        let until = Timestamp::now().plus_seconds(HELD_DAYS * 24 * 60 * 60);
+        let put = Put::builder()
+            .table_name(&self.tables.handles)
+            .set_item(Some(item([
+                ("handle", s(handle)),
+                ("user", s(user)),
+                ("expires_at", n(until.seconds())),
+            ])))
+            .build()
+            .map_err(Error::broken)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+}

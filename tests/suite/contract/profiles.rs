@@ -1,0 +1,447 @@
+//! `PUT /v1/me`, and users found by their handles.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::shapes::{assert_user, author};
+use crate::faults::backstage::Backstage;
+use crate::support::{JPEG, Reply, User, World, eventually, image};
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// A profile of nothing but what it must have.
+fn plain(handle: &str) -> Value {
+    json!({ "handle": handle, "name": "나비 집사" })
+}
+
+/// A user with such a profile, and with their own handle.
+async fn profiled(world: &World, name: &str) -> User {
+    let user = world.user(name);
+    user.put_me(&plain(&user.own_handle())).await.expect(201);
+    user
+}
+
+/// Who has that handle, as somebody sees them.
+async fn by_handle(caller: &User, handle: &str) -> Option<Value> {
+    let reply = caller.get(&format!("/v1/users/@{handle}")).await;
+    match reply.status {
+        200 => Some(reply.json()["id"].clone()),
+        _ => {
+            reply.problem(404);
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_profile_is_created_once_and_shown_to_everybody() {
+    let world = World::shared().await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    // To be here is not to have a profile.
+    let before = nabi.me().await;
+    let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
+    let handle = nabi.own_handle();
+    let body = json!({ "handle": handle, "name": "나비 집사", "bio": "Three cats,\none sofa.", "avatar": avatar });
+    let created = nabi.put_me(&body).await.expect(201);
+    assert_eq!(created.header("content-type"), Some("application/json"));
+    let me = created.json();
+    assert_user(&me);
+    for field in ["handle", "name", "bio"] {
+        assert_eq!(me[field], body[field], "{field}");
+    }
+    for field in [
+        "id",
+        "followers",
+        "following",
+        "posts",
+        "followed",
+        "created_at",
+    ] {
+        assert_eq!(me[field], before[field], "{field}");
+    }
+    let photo = nabi.http().get(me["avatar_url"].as_str().unwrap());
+    let photo = photo.send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(photo, image(JPEG));
+    assert_eq!(nabi.me().await, me);
+    assert_eq!(nabi.see(&nabi).await, me);
+    assert_eq!(other.see(&nabi).await, me);
+    assert_eq!(nabi.put_me(&body).await.expect(200).json(), me);
+    // Somebody who was never here before.
+    let new = world.user("new");
+    let me = new
+        .put_me(&plain(&new.own_handle()))
+        .await
+        .expect(201)
+        .json();
+    assert_user(&me);
+    assert_eq!(
+        (&me["bio"], &me["avatar_url"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(new.me().await, me);
+}
+
+#[tokio::test]
+async fn handles_names_and_bios_keep_their_limits() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let handle = nabi.own_handle();
+    let longest = format!("{handle}.{}", "x".repeat(29 - handle.len()));
+    let shortest = format!("{:0>3}", nabi.id.split('-').next_back().unwrap());
+    for handle in [&shortest, &longest, &format!("._{handle}")] {
+        let me = nabi.put_me(&plain(handle)).await;
+        assert!([200, 201].contains(&me.status), "{}", me.text());
+        assert_eq!(me.json()["handle"], **handle);
+    }
+    for handle in [
+        "",
+        "ab",
+        &"x".repeat(31),
+        "Nabi",
+        "na-bi",
+        "na bi",
+        "나비야",
+        "@nabi",
+        "nabi\n",
+    ] {
+        nabi.put_me(&plain(handle))
+            .await
+            .bad_fields(400, &["/handle"]);
+    }
+    for name in [
+        "x",
+        " x ",
+        &"나".repeat(50),
+        &"🐈".repeat(50),
+        "a\u{80}",
+        "\u{202e}x",
+    ] {
+        let body = json!({ "handle": handle, "name": name });
+        assert_eq!(nabi.put_me(&body).await.expect(200).json()["name"], name);
+    }
+    for name in [
+        "",
+        " ",
+        "\u{3000}",
+        &"나".repeat(51),
+        "a\nb",
+        "a\u{0}",
+        "\u{1f}",
+        "a\u{7f}",
+    ] {
+        let body = json!({ "handle": handle, "name": name });
+        nabi.put_me(&body).await.bad_fields(400, &["/name"]);
+    }
+    for bio in [&"고".repeat(500), "\n\t"] {
+        let body = json!({ "handle": handle, "name": "x", "bio": bio });
+        assert_eq!(nabi.put_me(&body).await.expect(200).json()["bio"], bio);
+    }
+    let body = json!({ "handle": handle, "name": "x", "bio": "고".repeat(501) });
+    nabi.put_me(&body).await.bad_fields(400, &["/bio"]);
+}
+
+#[tokio::test]
+async fn what_is_left_out_stays_and_null_removes_it() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
+    let put = async |more: Value| {
+        let mut body = plain(&nabi.own_handle());
+        let more = more.as_object().unwrap().clone();
+        body.as_object_mut().unwrap().extend(more);
+        let reply = nabi.put_me(&body).await;
+        assert!([200, 201].contains(&reply.status), "{}", reply.text());
+        let me = reply.json();
+        assert_eq!(nabi.me().await, me);
+        (me["bio"].clone(), me["avatar_url"].is_string())
+    };
+    let none = Value::Null;
+    assert_eq!(
+        put(json!({ "bio": "a", "avatar": avatar })).await,
+        (json!("a"), true)
+    );
+    assert_eq!(put(json!({})).await, (json!("a"), true));
+    assert_eq!(put(json!({ "bio": null })).await, (none.clone(), true));
+    assert_eq!(
+        put(json!({ "bio": "b", "avatar": null })).await,
+        (json!("b"), false)
+    );
+    assert_eq!(put(json!({ "avatar": avatar })).await, (json!("b"), true));
+    assert_eq!(put(json!({ "bio": "" })).await, (none.clone(), true));
+    assert_eq!(
+        put(json!({ "bio": null, "avatar": null })).await,
+        (none.clone(), false)
+    );
+    assert_eq!(put(json!({})).await, (none, false));
+}
+
+#[tokio::test]
+async fn an_avatar_is_an_upload_of_the_callers() {
+    let world = World::shared().await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    let mine = nabi.upload("image/png", b"x").await;
+    let theirs = other.upload("image/png", b"x").await;
+    let wanted = json!({ "content_type": "image/png", "size": 1 });
+    let never_sent = nabi.create("/v1/uploads", &wanted).await.expect(201).json();
+    let body = |avatar: &str| json!({ "handle": nabi.own_handle(), "name": "x", "avatar": avatar });
+    for avatar in [
+        "",
+        "x",
+        "../secrets",
+        &theirs,
+        never_sent["key"].as_str().unwrap(),
+    ] {
+        nabi.put_me(&body(avatar))
+            .await
+            .bad_fields(422, &["/avatar"]);
+    }
+    // None of it was a profile.
+    assert_ne!(nabi.me().await["name"], "x");
+    nabi.put_me(&body(&mine)).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_handle_has_one_user() {
+    let world = World::shared().await;
+    let (nabi, other) = (
+        profiled(&world, "nabi").await,
+        profiled(&world, "other").await,
+    );
+    let before = other.me().await;
+    let taken = other.put_me(&plain(&nabi.own_handle())).await;
+    taken.bad_fields(409, &["/handle"]);
+    assert_eq!(other.me().await, before);
+    // One's own is not taken.
+    nabi.put_me(&plain(&nabi.own_handle())).await.expect(200);
+    assert_eq!(
+        by_handle(&other, &nabi.own_handle()).await,
+        Some(json!(nabi.id))
+    );
+    assert_eq!(
+        by_handle(&nabi, &other.own_handle()).await,
+        Some(json!(other.id))
+    );
+}
+
+#[tokio::test]
+async fn users_are_found_by_handle_wherever_by_id() {
+    let world = World::shared().await;
+    let (nabi, fan) = (profiled(&world, "nabi").await, world.user("fan"));
+    for n in 0..3 {
+        nabi.post(&n.to_string()).await;
+    }
+    fan.follow(&nabi).await;
+    world.drained().await;
+    let handle = nabi.own_handle();
+    for list in ["", "/posts", "/followers", "/following"] {
+        let by_id = fan
+            .get(&format!("/v1/users/{}{list}", nabi.id))
+            .await
+            .expect(200)
+            .json();
+        for name in [format!("@{handle}"), format!("%40{handle}")] {
+            let path = format!("/v1/users/{name}{list}");
+            assert_eq!(fan.get(&path).await.expect(200).json(), by_id, "{path}");
+        }
+        for nobody in [
+            handle.to_uppercase(),
+            format!("{handle}_"),
+            format!("@{handle}"),
+        ] {
+            fan.get(&format!("/v1/users/@{nobody}{list}"))
+                .await
+                .problem(404);
+        }
+    }
+    // It is the same list.
+    let (_, next) = fan
+        .page(&format!("/v1/users/@{handle}/posts?limit=1"))
+        .await;
+    let cursor = next.unwrap();
+    for name in [&nabi.id, &format!("@{handle}")] {
+        let rest = format!("/v1/users/{name}/posts?cursor={cursor}");
+        assert_eq!(fan.page(&rest).await.0.len(), 2);
+    }
+    // A handle is no id, and what is queued goes by id alone.
+    fan.get(&format!("/v1/users/{handle}.")).await.problem(404);
+    fan.put(&format!("/v1/users/@{handle}/follow"))
+        .await
+        .problem(404);
+    fan.delete(&format!("/v1/users/@{handle}/follow"))
+        .await
+        .problem(404);
+    // Whom one blocks is found by handle to be unblocked, and by nothing else.
+    let block = format!("/v1/users/@{handle}/block");
+    fan.put(&block).await.expect(204);
+    for list in ["", "/posts", "/followers", "/following"] {
+        fan.get(&format!("/v1/users/@{handle}{list}"))
+            .await
+            .problem(404);
+    }
+    fan.delete(&block).await.expect(204);
+    fan.get(&format!("/v1/users/@{handle}")).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_handle_given_up_is_held_for_30_days() {
+    let world = World::shared().await;
+    let stage = Backstage::of(&world).await;
+    let (nabi, other) = (profiled(&world, "nabi").await, world.user("other"));
+    let old = nabi.own_handle();
+    let new = format!("{old}_new");
+    nabi.put_me(&plain(&new)).await.expect(200);
+    for handle in [&old, &new] {
+        assert_eq!(
+            by_handle(&other, handle).await,
+            Some(json!(nabi.id)),
+            "{handle}"
+        );
+        other
+            .put_me(&plain(handle))
+            .await
+            .bad_fields(409, &["/handle"]);
+    }
+    let (_, until) = stage.owner_of(&old).await.unwrap();
+    let now = purrline::domain::Timestamp::now().seconds();
+    let held = until.unwrap() - now;
+    assert!((30 * DAY - 60..=30 * DAY).contains(&held), "{held} seconds");
+    // Taken back at once; then the other one is held.
+    nabi.put_me(&plain(&old)).await.expect(200);
+    assert_eq!(stage.owner_of(&old).await.unwrap().1, None);
+    assert_eq!(by_handle(&other, &new).await, Some(json!(nabi.id)));
+    // Until the end of its time, and no longer, whether or not the table has noticed.
+    stage.hold_for(&new, 60).await;
+    other
+        .put_me(&plain(&new))
+        .await
+        .bad_fields(409, &["/handle"]);
+    stage.hold_for(&new, -2).await;
+    assert_eq!(by_handle(&other, &new).await, None);
+    other.put_me(&plain(&new)).await.expect(201);
+    assert_eq!(by_handle(&nabi, &new).await, Some(json!(other.id)));
+    nabi.put_me(&plain(&new))
+        .await
+        .bad_fields(409, &["/handle"]);
+    assert_eq!(stage.owner_of(&new).await, Some((other.id.clone(), None)));
+}
+
+#[tokio::test]
+async fn generated_handles_are_kept_for_whom_they_are_generated() {
+    let world = World::shared().await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    let generated = async |user: &User| {
+        let handle = user.me().await["handle"].as_str().unwrap().to_owned();
+        assert!(handle.starts_with("cat_"), "{handle}");
+        handle
+    };
+    let of_other = generated(&other).await;
+    for handle in [of_other.as_str(), "cat_0000000000000", "cat_zzzzzzzzzzzzz"] {
+        nabi.put_me(&plain(handle))
+            .await
+            .bad_fields(409, &["/handle"]);
+    }
+    // They lead to their users, who need not have asked for them.
+    let posted = world.user("posted");
+    let post = posted.post("x").await;
+    let shown = post["author"]["handle"].as_str().unwrap();
+    assert_eq!(by_handle(&nabi, shown).await, Some(json!(posted.id)));
+    assert_eq!(by_handle(&nabi, &of_other).await, Some(json!(other.id)));
+    // Also when they have chosen another, and when they have chosen these.
+    other.put_me(&plain(&other.own_handle())).await.expect(201);
+    assert_eq!(by_handle(&nabi, &of_other).await, Some(json!(other.id)));
+    let me = other.put_me(&plain(&of_other)).await.expect(200).json();
+    assert_eq!(me["handle"], of_other);
+    assert_eq!(by_handle(&nabi, &of_other).await, Some(json!(other.id)));
+    // What only looks alike is free: i, l, o and u are no digits.
+    let alike = format!("cat_u{:0>12}", nabi.id.split('-').next_back().unwrap());
+    nabi.put_me(&plain(&alike)).await.expect(201);
+}
+
+#[tokio::test]
+async fn authors_are_shown_as_they_are_now() {
+    let world = World::shared().await;
+    let (nabi, reader) = (world.user("nabi"), world.user("reader"));
+    reader.follow(&nabi).await;
+    let post = nabi.post_id("x").await;
+    world.drained().await;
+    let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
+    let handle = nabi.own_handle();
+    for body in [
+        json!({ "handle": handle, "name": "first", "avatar": avatar }),
+        json!({ "handle": handle, "name": "second" }),
+        json!({ "handle": format!("{handle}_"), "name": "second" }),
+        json!({ "handle": handle, "name": "third", "avatar": null }),
+    ] {
+        // Out of the cache.
+        for _ in 0..2 {
+            reader.feed(5).await;
+        }
+        nabi.put_me(&body).await;
+        let now = author(&nabi).await;
+        assert_eq!(
+            (&now["handle"], &now["name"]),
+            (&body["handle"], &body["name"])
+        );
+        for _ in 0..2 {
+            assert_eq!(reader.feed(5).await[0]["author"], now, "in the feed");
+        }
+        assert_eq!(reader.read_post(&post).await["author"], now, "by id");
+        let list = format!("/v1/users/{}/posts", nabi.id);
+        assert_eq!(reader.page(&list).await.0[0]["author"], now, "in the list");
+        let followed = reader
+            .page(&format!("/v1/users/{}/following", reader.id))
+            .await
+            .0;
+        assert_eq!(followed[0]["name"], now["name"], "among those followed");
+        let new = nabi.post("y").await;
+        assert_eq!(new["author"], now, "of a new post");
+        nabi.delete_post(new["id"].as_str().unwrap()).await;
+    }
+}
+
+/// Asks for it, and again where too much was asked of this machine at once.
+async fn claim(user: &User, body: &Value) -> Reply {
+    eventually("it is answered", async || {
+        let reply = user.put_me(body).await;
+        (reply.status != 503).then_some(reply)
+    })
+    .await
+}
+
+/// The bar, as clients see it: a hundred who ask for one handle at once, more than the functions take at a time.
+#[tokio::test]
+async fn of_a_hundred_who_ask_for_a_handle_one_has_it() {
+    let mut options = World::options();
+    options.workers = 16;
+    let world = World::with(options).await;
+    let users: Vec<User> = (0..100).map(|_| world.user("nabi")).collect();
+    let started = std::time::Instant::now();
+    let mut winners = HashSet::new();
+    for round in 0..ROUNDS {
+        let body = plain(&format!("round_{round}"));
+        let claims = users.iter().map(|user| claim(user, &body));
+        let replies = futures::future::join_all(claims).await;
+        let mut won = Vec::new();
+        for (user, reply) in users.iter().zip(&replies) {
+            match reply.status {
+                200 | 201 => won.push((user, reply.json())),
+                _ => reply.bad_fields(409, &["/handle"]),
+            }
+        }
+        assert_eq!(won.len(), 1, "round {round}: {won:?}");
+        let (winner, shown) = won.remove(0);
+        assert_eq!(winner.me().await, shown);
+        let found = by_handle(&users[0], &format!("round_{round}")).await;
+        assert_eq!(found, Some(json!(winner.id)));
+        winners.insert(winner.id.clone());
+    }
+    println!(
+        "{ROUNDS} rounds of {} took {:?}, {} won",
+        users.len(),
+        started.elapsed(),
+        winners.len()
+    );
+}
+
+const ROUNDS: usize = 50;

@@ -1,0 +1,314 @@
+//! Rule 7 for profiles: a handle and the profile that shows it agree, whoever asks and whatever dies, and
+//! authors are shown as they are.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use purrline::cache::{Known, Missing};
+use purrline::domain::{Author, Handle, ImageHost, Name, ProfileEdit, UserId, UserRef};
+use purrline::store::ProfileError;
+use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
+use serde_json::{Value, json};
+
+use super::backstage::{Backstage, text};
+use super::{followers_of, refused, stage};
+use crate::support::User;
+
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
+
+/// Fails unless the user's handle is the user's, and these others are not in use: they are held for the
+/// user, or nobody's.
+async fn assert_agreed(stage: &Backstage, user: &User, others: &[String]) {
+    let row = stage.item("UsersTable", "id", &user.id).await.unwrap();
+    let handle = text(&row, "handle");
+    let owner = Some((user.id.clone(), None));
+    assert_eq!(stage.owner_of(&handle).await, owner, "{handle}");
+    for other in others.iter().filter(|other| **other != handle) {
+        match stage.owner_of(other).await {
+            None => {}
+            Some((of, until)) => {
+                assert_eq!(of, user.id, "{other}");
+                assert!(until.is_some(), "{other} is in use, and {handle}");
+            }
+        }
+    }
+}
+
+/// The author of the newest post, as the reader's feed shows them.
+async fn shown(reader: &User) -> Value {
+    reader.feed(1).await[0]["author"].clone()
+}
+
+/// A change is killed at each of its calls, before and after. Either all of it is there or nothing, handle
+/// and profile agree, a warm feed shows what is there, and the same request again heals.
+///
+/// Fails when handle and profile are not one transaction, and when the cache is told only afterwards.
+#[tokio::test]
+async fn a_change_that_is_killed_leaves_handle_and_profile_in_agreement() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let reader = followers_of(&stage, &author, 1).await.remove(0);
+    let rival = stage.world.user("rival");
+    author.post("x").await;
+    stage.world.drained().await;
+    author
+        .put_me(&json!({ "handle": "case_0", "name": "case 0" }))
+        .await
+        .expect(201);
+    let mut handles = vec!["case_0".to_owned()];
+    let calls = [
+        ("HeadObject", 1),
+        ("DeleteObjectTagging", 1),
+        ("SET", 1),
+        ("BatchGetItem", 1),
+        ("GetItem", 1),
+        ("TransactWriteItems", 1),
+        ("DEL", 1),
+        // What is answered.
+        ("BatchGetItem", 2),
+    ];
+    let mut done = 0;
+    for (operation, nth) in calls {
+        for when in [When::Before, When::After] {
+            let what = format!("{when:?} {operation} {nth}");
+            let number = handles.len();
+            let avatar = author.upload("image/jpeg", JPEG).await;
+            let body = json!({ "handle": format!("case_{number}"), "name": format!("case {number}"), "avatar": avatar });
+            handles.push(format!("case_{number}"));
+            let before = author.me().await;
+            for _ in 0..2 {
+                assert_eq!(shown(&reader).await["name"], before["name"]);
+            }
+            let rule = FaultRule::kill("profile", nth, when).operation(operation);
+            let fault = stage.world.on_call(rule).unwrap();
+            let reply = author.put_me(&body).await;
+            assert_eq!((reply.status, fault.fired()), (502, 1), "{what}");
+            fault.clear();
+
+            let after = author.me().await;
+            let changed = after["handle"] == body["handle"];
+            if changed {
+                done += 1;
+                assert_eq!(after["name"], body["name"], "{what}");
+                let url = after["avatar_url"].as_str().unwrap();
+                assert!(url.ends_with(&avatar), "{what}");
+            } else {
+                assert_eq!(after, before, "{what}");
+            }
+            assert_agreed(&stage, &author, &handles).await;
+            for _ in 0..2 {
+                let shown = shown(&reader).await;
+                for field in ["handle", "name", "avatar_url"] {
+                    assert_eq!(shown[field], after[field], "{field} {what}");
+                }
+            }
+
+            let healed = author.put_me(&body).await.expect(200).json();
+            assert_eq!(healed["handle"], body["handle"], "{what}");
+            assert_eq!(shown(&reader).await["name"], body["name"], "{what}");
+            assert_agreed(&stage, &author, &handles).await;
+            for handle in &handles {
+                let claim = json!({ "handle": handle, "name": "rival" });
+                rival.put_me(&claim).await.problem(409);
+            }
+        }
+    }
+    assert_eq!(done, 5, "after the transaction, and at whatever follows");
+}
+
+/// The store does it, and the answer is lost on the way: it was the first profile all the same. Fails when
+/// a call that was tried again counts as another.
+#[tokio::test]
+async fn an_answer_lost_on_the_way_is_still_the_first() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let rule = FaultRule::new(When::After, FaultAction::Disconnect).operation("TransactWriteItems");
+    let fault = stage.world.on_call(rule).unwrap();
+    let body = json!({ "handle": "author", "name": "Author" });
+    author.put_me(&body).await.expect(201);
+    assert_eq!(fault.fired(), 1);
+    assert_agreed(&stage, &author, &[]).await;
+}
+
+/// Without a cache nothing is changed, which it would not know of: 503, and the same again heals. Whatever
+/// only reads goes on. Fails when the cache is told after the store, or when a failure to tell it is passed over.
+#[tokio::test]
+async fn without_a_cache_profiles_stay_and_then_heal() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let reader = followers_of(&stage, &author, 1).await.remove(0);
+    author.post("x").await;
+    stage.world.drained().await;
+    author
+        .put_me(&json!({ "handle": "before", "name": "before" }))
+        .await
+        .expect(201);
+    for how in ["killed", "stopped", "closed"] {
+        let before = author.me().await;
+        assert_eq!(shown(&reader).await["name"], before["name"]);
+        match how {
+            "killed" => stage.world.kill_cache().await.unwrap(),
+            "stopped" => stage.world.pause_cache().unwrap(),
+            _ => stage.world.stop_service(Service::Cache, Outage::Closed),
+        }
+        let body = json!({ "handle": how, "name": how });
+        refused(how, author.put_me(&body)).await;
+        assert_eq!(author.me().await, before, "{how}");
+        assert_eq!(reader.see(&author).await["name"], before["name"], "{how}");
+        assert_eq!(shown(&reader).await["name"], before["name"], "{how}");
+        match how {
+            "killed" => stage.world.start_cache().await.unwrap(),
+            "stopped" => stage.world.resume_cache().unwrap(),
+            _ => stage.world.resume_service(Service::Cache),
+        }
+        let healed = async || (author.put_me(&body).await.status == 200).then_some(());
+        crate::support::eventually("the same again heals", healed).await;
+        assert_eq!(shown(&reader).await["name"], how);
+    }
+    // It goes away once the store has it: not answered, since nobody may have heard of it.
+    let fault = FaultRule::new(When::Before, FaultAction::Disconnect)
+        .function("profile")
+        .operation("DEL");
+    let fault = stage.world.on_call(fault.times(u64::MAX)).unwrap();
+    let body = json!({ "handle": "after", "name": "after" });
+    refused("untold", author.put_me(&body)).await;
+    assert!(fault.fired() > 0);
+    assert_eq!(shown(&reader).await["name"], "after", "held");
+    fault.clear();
+    author.put_me(&body).await.expect(200);
+    assert_eq!(shown(&reader).await["name"], "after");
+}
+
+/// A reader takes a lease, reads the author from the store, is slow; the author changes; then the reader
+/// fills the cache. Fails when a change leaves leases standing.
+#[tokio::test]
+async fn a_slow_reader_does_not_bring_back_an_old_author() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let reader = followers_of(&stage, &author, 1).await.remove(0);
+    author.post("x").await;
+    stage.world.drained().await;
+    let (store, cache) = (stage.store().await, stage.cache().await);
+    let [me, id] = [&reader.id, &author.id].map(|id| UserId::parse(id).unwrap());
+    let missing = Missing {
+        authors: vec![id.clone()],
+        ..Missing::default()
+    };
+    let lease = cache.lease(&me, &missing).await.unwrap();
+    let before = Author::of(&id, store.profile(&id).await.unwrap().as_ref());
+    author
+        .put_me(&json!({ "handle": "author", "name": "Author" }))
+        .await
+        .expect(201);
+    let before = HashMap::from([(id.clone(), Some(before))]);
+    cache
+        .fill(&me, &lease, &missing, &Known::default(), &before)
+        .await
+        .unwrap();
+    assert_eq!(shown(&reader).await["name"], "Author");
+    // What is in the cache is made for any address of images.
+    let (known, _) = cache
+        .known_authors(&me, std::slice::from_ref(&id))
+        .await
+        .unwrap();
+    let view = known[&id]
+        .clone()
+        .unwrap()
+        .view(&ImageHost::new("http://images"));
+    assert_eq!((view.name.as_str(), view.avatar_url), ("Author", None));
+}
+
+/// An avatar outlives the expiry of unused uploads, and nothing else is kept. Fails when it isn't.
+#[tokio::test]
+async fn an_avatar_is_kept() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let (used, unused) = (
+        author.upload("image/jpeg", JPEG).await,
+        author.upload("image/jpeg", JPEG).await,
+    );
+    let body = json!({ "handle": "author", "name": "Author", "avatar": used });
+    author.put_me(&body).await.expect(201);
+    let later = Duration::from_hours(30 * 24);
+    assert_eq!(stage.world.expire_objects(later).await.unwrap(), 1);
+    let read = async |key: &str| author.get(&format!("/media/{key}")).await.status;
+    assert_eq!((read(&used).await, read(&unused).await), (200, 404));
+}
+
+/// What a `PUT` of this handle makes of a profile, and nothing else.
+fn edit(handle: &str) -> ProfileEdit {
+    ProfileEdit {
+        handle: Handle::parse(handle).unwrap(),
+        name: Name::parse(handle).unwrap(),
+        bio: None,
+        avatar: None,
+    }
+}
+
+/// Somebody changes their mind eight times at once: once it is the first profile; one handle is theirs, the
+/// others are held for them. Fails when the profile is written whatever its handle has become.
+#[tokio::test]
+async fn changes_at_once_leave_one_handle() {
+    let stage = stage().await;
+    let store = stage.store().await;
+    for round in 0..5 {
+        let author = stage.world.user("author");
+        let id = UserId::parse(&author.id).unwrap();
+        let handles: Vec<String> = (0..8).map(|n| format!("round_{round}_{n}")).collect();
+        let edits: Vec<ProfileEdit> = handles.iter().map(|handle| edit(handle)).collect();
+        let changes = edits.iter().map(|edit| store.put_profile(&id, edit));
+        let changes = futures::future::join_all(changes).await;
+        let first = changes.into_iter().filter(|first| *first.as_ref().unwrap());
+        assert_eq!(first.count(), 1);
+        let me = author.me().await;
+        assert_eq!(me["handle"], me["name"]);
+        assert_agreed(&stage, &author, &handles).await;
+        for handle in &handles {
+            assert!(stage.owner_of(handle).await.is_some(), "{handle}");
+        }
+    }
+}
+
+/// A hundred who ask the store for one handle at the very same time, more than there are processes to: one
+/// has it, the others hear that it is taken. (Fifty rounds by way of the load balancer are in
+/// `contract::profiles`.) Fails when a handle is only looked up before it is taken.
+#[tokio::test]
+async fn of_a_hundred_claims_of_a_handle_one_holds() {
+    let stage = stage().await;
+    let store = stage.store().await;
+    let users: Vec<UserId> = (0..100)
+        .map(|n| UserId::parse(&format!("claimant-{n}")).unwrap())
+        .collect();
+    let started = std::time::Instant::now();
+    let mut taken = HashMap::new();
+    for round in 0..10 {
+        let edit = edit(&format!("round_{round}"));
+        let handle = edit.handle.clone();
+        let claims = users.iter().map(|user| store.put_profile(user, &edit));
+        let claims = futures::future::join_all(claims).await;
+        let mut winners = Vec::new();
+        for (user, claim) in users.iter().zip(claims) {
+            match claim {
+                Ok(_) => winners.push(user),
+                Err(ProfileError::HandleTaken) => {}
+                Err(ProfileError::Store(error)) => panic!("round {round}: {error}"),
+            }
+        }
+        assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
+        let owner = store.user(UserRef::Handle(handle.clone())).await.unwrap();
+        assert_eq!(owner.as_ref(), Some(winners[0]), "round {round}");
+        taken.insert(handle, winners[0].clone());
+    }
+    println!("10 rounds of 100 claims took {:?}", started.elapsed());
+    // Each handle leads to who won it, and everybody's profile has the last of theirs.
+    for (handle, winner) in &taken {
+        let profile = store.profile(winner).await.unwrap().unwrap();
+        let (owner, until) = stage.owner_of(handle.as_str()).await.unwrap();
+        assert_eq!(owner, winner.as_str());
+        assert_eq!(until.is_none(), profile.handle.as_ref() == Some(handle));
+    }
+    let with_profile = store.profiles(&users).await.unwrap();
+    let with_profile = with_profile.values().filter(|it| it.handle.is_some());
+    let winners: std::collections::HashSet<_> = taken.values().collect();
+    assert_eq!(with_profile.count(), winners.len());
+}
