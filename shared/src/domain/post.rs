@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CatId, Handle, Image, ImageHost, ImageKey, Invalid, Name, PostId, PostText, Profile, Tag, Timestamp,
-    UserId, tags_of,
+    CatId, Handle, Image, ImageHost, ImageKey, Invalid, Name, PostId, PostText, Profile, Tag,
+    Timestamp, UserId, tags_of,
 };
 
 /// How many images a post has at most.

@@ -8,8 +8,8 @@
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
 use super::edges::met_another_write;
-use super::outbox::held;
 use super::item::{Item, Read, item, n, s};
+use super::outbox::held;
 use super::users::FIRST_TRACE;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
 use crate::domain::{Bio, Handle, ImageKey, ProfileEdit, Timestamp, UserId, UserRef};

@@ -99,7 +99,10 @@ fn is_not_seen_here(function: &str, action: &str) -> bool {
             _,
             "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes"
         ) | ("upload-url", "s3:PutObject" | "s3:PutObjectTagging")
-            | ("cat" | "post-write" | "classify" | "profile", "s3:ListBucket")
+            | (
+                "cat" | "post-write" | "classify" | "profile",
+                "s3:ListBucket"
+            )
             | ("fan-out", "sqs:SendMessage")
     )
 }

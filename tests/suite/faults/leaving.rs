@@ -42,7 +42,8 @@ impl Life {
         // Two handles, one of them given up.
         for (handle, status) in [("old", 201), ("new", 200)] {
             let handle = handle_of(&leaver, handle);
-            let profile = json!({ "handle": handle, "name": "Leaver", "bio": "bye", "avatar": photo });
+            let profile =
+                json!({ "handle": handle, "name": "Leaver", "bio": "bye", "avatar": photo });
             leaver.put_me(&profile).await.expect(status);
         }
         leaver.upload("image/jpeg", &image(JPEG)).await;
