@@ -19,9 +19,8 @@ fn expected(method: &Method, route: &str) -> Expected {
         ("DELETE", "/v1/posts/{post}" | "/v1/cats/{cat}") => (204, 403),
         // Somebody else's upload.
         ("POST", "/v1/classify") => (200, 422),
-        ("POST", _) => (201, 201),
-        // Everybody's own.
-        ("PUT", "/v1/me") => (201, 201),
+        // A profile is everybody's own.
+        ("POST", _) | ("PUT", "/v1/me") => (201, 201),
         // Nobody follows themselves.
         (_, "/v1/users/{user}/follow") => (422, 202),
         // Nor block themselves.

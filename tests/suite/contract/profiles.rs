@@ -25,13 +25,11 @@ async fn profiled(world: &World, name: &str) -> User {
 /// Who has that handle, as somebody sees them.
 async fn by_handle(caller: &User, handle: &str) -> Option<Value> {
     let reply = caller.get(&format!("/v1/users/@{handle}")).await;
-    match reply.status {
-        200 => Some(reply.json()["id"].clone()),
-        _ => {
-            reply.problem(404);
-            None
-        }
+    if reply.status == 200 {
+        return Some(reply.json()["id"].clone());
     }
+    reply.problem(404);
+    None
 }
 
 #[tokio::test]
@@ -413,7 +411,7 @@ async fn claim(user: &User, body: &Value) -> Reply {
 #[tokio::test]
 async fn of_a_hundred_who_ask_for_a_handle_one_has_it() {
     let mut options = World::options();
-    options.workers = 16;
+    options.workers = 8;
     let world = World::with(options).await;
     let users: Vec<User> = (0..100).map(|_| world.user("nabi")).collect();
     let started = std::time::Instant::now();
