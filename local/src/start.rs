@@ -150,8 +150,8 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     };
 
     let folder = Folder::open(options.data_dir.as_deref())?;
-    let cache_folder = temporary_folder("purrline-cache-")?;
-    let mut temporary = vec![cache_folder.path()];
+    let scratch = temporary_folder("purrline-run-")?;
+    let mut temporary = vec![scratch.path()];
     temporary.extend(folder.temporary.as_ref().map(TempDir::path));
     let guard = Guard::start(&temporary)?;
     let logs = Arc::new(Logs::new(options.log));
@@ -163,6 +163,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         guard: Arc::clone(&guard),
         logs: Arc::clone(&logs),
         next_instance: Arc::new(AtomicU32::new(1)),
+        temporary: scratch.path().join("tmp"),
     };
     let lambda = Arc::new(Lambda::new(
         &plan,
@@ -173,7 +174,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     // The cache takes longest: everything else starts while it does.
     let starting_cache = async {
         if plan.has_cache {
-            Cache::start(cache_folder.path(), cache_address.port(), guard)
+            Cache::start(scratch.path(), cache_address.port(), guard)
                 .await
                 .map(Some)
         } else {
@@ -208,7 +209,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         faults: Faults::new(),
         logs,
         requests: Arc::new(AtomicUsize::new(0)),
-        _cache_folder: cache_folder,
+        _scratch: scratch,
     });
     listen(&parts, listeners).await?;
     run(&parts, options);

@@ -25,6 +25,8 @@ pub mod log;
 pub mod media;
 #[cfg(feature = "queue")]
 pub mod queue;
+#[cfg(feature = "search")]
+pub mod search;
 #[cfg(feature = "store")]
 pub mod store;
 #[cfg(feature = "suggest")]

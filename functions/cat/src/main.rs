@@ -12,13 +12,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{
-    Bio, BirthDate, BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey,
-    Invalid, NOT_UPLOADED, Name, Page, Reason, UserId,
-};
+use purrline::domain::{Bio, BirthDate, BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, IndexMessage, Invalid, NOT_UPLOADED, Name, Page, Reason, Subject, UserId, UserRef};
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings};
 use purrline::media::Media;
+use purrline::queue::Queue;
 use purrline::store::{self, Answer, Created, Store};
 use purrline::suggest::Suggestions;
 use purrline::{aws, env, log};
@@ -30,6 +28,7 @@ struct App {
     suggestions: Suggestions,
     images: ImageHost,
     ids: IdSource,
+    index: Queue,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -42,6 +41,7 @@ async fn main() -> Result<(), http::Error> {
         suggestions: Suggestions::from_env(&config)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
         ids: IdSource::new(),
+        index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
     };
     let router = Router::new()
         .route("/v1/cats", post(create))
@@ -90,6 +90,15 @@ impl App {
         let key = key.ok_or_else(|| Problem::unusable(Invalid::one("/photo", NOT_UPLOADED)))?;
         self.media.keep(&key).await?;
         Ok(key)
+    }
+
+    /// Tells search. What is stored is answered even if it can't be told: it learns of the next change.
+    async fn changed(&self, id: CatId) {
+        let changed = IndexMessage::new(Subject::Cat(id));
+        if let Err(error) = self.index.send(&changed).await {
+            let error = purrline::log::chain(&error);
+            tracing::warn!(%id, error, "search was not told of a cat");
+        }
     }
 
     /// A cat that the caller may see.
@@ -151,7 +160,10 @@ async fn create(
         })?;
         let once = once.as_ref().map(|once| (once, &answer));
         match app.store.create_cat(&cat, once).await? {
-            Created::Now => return Ok(answer),
+            Created::Now => {
+                app.changed(cat.id).await;
+                return Ok(answer);
+            }
             Created::Before(known) => return known.again(),
             // Nothing that it builds on can change.
             Created::IdTaken | Created::Outdated => cat.id = CatId(app.ids.mint()),
@@ -206,6 +218,7 @@ async fn edit(
     };
     let edited = app.store.edit_cat(cat.id, &me, &edit).await?;
     let edited = edited.ok_or_else(Path::<CatId>::not_found)?;
+    app.changed(edited.id).await;
     Ok(Json(edited.view(&app.images)))
 }
 
@@ -216,6 +229,7 @@ async fn delete(
 ) -> Result<StatusCode, Problem> {
     let cat = app.own(&me, id).await?;
     if app.store.delete_cat(cat.id, &me).await? {
+        app.changed(cat.id).await;
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Path::<CatId>::not_found())
@@ -225,9 +239,10 @@ async fn delete(
 async fn by_user(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
-    Path(owner): Path<UserId>,
+    owner: Path<UserRef>,
     paging: Paging,
 ) -> Result<Json<Page<CatView>>, Problem> {
+    let owner = owner.user(&app.store).await?;
     let list = format!("cats/{owner}");
     let (limit, after) = paging.open(&list, CatId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&owner)).await?;

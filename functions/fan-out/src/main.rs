@@ -1,12 +1,13 @@
 //! The fan-out queue's consumer: counts a post's tags, and pushes its id into its followers' feeds.
 //!
 //! Followers beyond one chunk are cut into ranges, each a message of its own, so that they are served
-//! in parallel and a crash repeats one chunk. The post's outbox mark is cleared when the last is done.
+//! in parallel and a crash repeats one chunk. The post's outbox mark is cleared when the last is done. Each
+//! change of a post comes by here, so search is told of it here too.
 
 use purrline::cache::{self, Cache};
 use purrline::consumer::{self, Consumer, Failed, Received};
-use purrline::domain::{Chunk, FanOutMessage, Followers, PostId, UserId};
-use purrline::queue::Queue;
+use purrline::domain::{Chunk, FanOutMessage, Followers, IndexMessage, PostId, Subject, UserId};
+use purrline::queue::{self, Queue};
 use purrline::store::{self, OutboxMark, Store};
 use purrline::{aws, log};
 
@@ -17,6 +18,7 @@ struct FanOut {
     store: Store,
     cache: Cache,
     queue: Queue,
+    index: Queue,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,10 +27,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let config = aws::config().await;
     let store = Store::from_env(&config)?;
     let queue = Queue::from_env(&config, "FAN_OUT_QUEUE_URL")?;
+    let index = Queue::from_env(&config, "INDEX_QUEUE_URL")?;
     consumer::run(FanOut {
         store,
         cache: Cache::from_env()?,
         queue,
+        index,
     })
     .await
 }
@@ -40,6 +44,8 @@ enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Cache(#[from] cache::Error),
+    #[error(transparent)]
+    Index(#[from] queue::Error),
     #[error("{0} chunks were not queued")]
     NotQueued(usize),
 }
@@ -98,6 +104,9 @@ impl FanOut {
         };
         // Whoever changed the post may have died before the cache forgot it.
         self.cache.forget_post(post).await?;
+        // Whatever became of the post, it comes by here.
+        let changed = IndexMessage::new(Subject::Post(post));
+        self.index.send(&changed).await?;
         if mark.deleted || mark.fanned_out {
             return Ok(self.store.clear(&mark).await?);
         }

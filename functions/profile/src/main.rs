@@ -8,12 +8,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Bio, Handle, ImageHost, Invalid, Limit, NOT_UPLOADED, Name, Page, PostId, ProfileEdit, Reason,
-    Since, UserId, UserRef, UserView,
+    Bio, Handle, ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Name, Page, PostId, ProfileEdit, Reason,
+    Since, Subject, UserId, UserRef, UserView,
 };
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Fields, Paging, Path, Problem, Settings};
 use purrline::media::Media;
+use purrline::queue::Queue;
 use purrline::store::{self, FollowList, ProfileError, Store};
 use purrline::{aws, env, log};
 
@@ -22,6 +23,7 @@ struct App {
     cache: Cache,
     media: Media,
     images: ImageHost,
+    index: Queue,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,6 +37,7 @@ async fn main() -> Result<(), http::Error> {
         cache,
         media: Media::from_env(&config)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
+        index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
     };
     let router = Router::new()
         .route("/v1/me", get(me).put(put_me))
@@ -68,8 +71,13 @@ async fn put_me(
     let edit = app.edit(&me, fields).await?;
     app.cache.hold_author(&me).await?;
     let new = app.store.put_profile(&me, &edit).await.map_err(refused)?;
-    // Who shows the author from now on must show the new one.
-    app.cache.forget_author(&me).await?;
+    // Who shows the author from now on must show the new one, and search must find them. If either can't be
+    // told, the same request tries again.
+    let changed = IndexMessage::new(Subject::User(me.clone()));
+    let (forgotten, queued) =
+        futures::join!(app.cache.forget_author(&me), app.index.send(&changed));
+    forgotten?;
+    queued?;
     let status = if new {
         StatusCode::CREATED
     } else {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use purrline::domain::{FanOutMessage, Like, PostId, Timestamp, UserId};
+use purrline::domain::{FanOutMessage, IndexMessage, Like, PostId, Subject, Timestamp, UserId};
 use purrline::store::FollowList;
 
 use super::{Error, Sweep};
@@ -78,6 +78,8 @@ impl Sweep {
         self.store.erase_lists(user).await?;
         self.store.erase_handles(user).await?;
         self.cache.forget_user(user).await?;
+        let changed = IndexMessage::new(Subject::User(user.clone()));
+        self.index.send(&changed).await?;
         if !last {
             return Ok(self.store.postpone_erasure(user, settled).await?);
         }
@@ -124,6 +126,8 @@ impl Sweep {
             }
             for cat in cats {
                 self.store.delete_cat(cat, user).await?;
+                let changed = IndexMessage::new(Subject::Cat(cat));
+                self.index.send(&changed).await?;
             }
         }
     }

@@ -11,6 +11,7 @@ use purrline::cache::{self, Cache};
 use purrline::domain::{CatId, PostId, Timestamp};
 use purrline::hand_over::{self, HandOver};
 use purrline::media;
+use purrline::queue::{self, Queue};
 use purrline::store::{self, PostError, PostList, Store};
 use purrline::{aws, consumer, env, log};
 
@@ -29,6 +30,7 @@ struct Sweep {
     store: Store,
     cache: Cache,
     hand_over: HandOver,
+    index: Queue,
     overdue_after: i64,
     /// How long after a withdrawal the last pass over what is left may begin, in seconds.
     settled_after: i64,
@@ -46,6 +48,8 @@ enum Error {
     Cache(#[from] cache::Error),
     #[error(transparent)]
     Media(#[from] media::Error),
+    #[error(transparent)]
+    Index(#[from] queue::Error),
     #[error("{0} posts, cats and accounts are left to the next run")]
     Incomplete(usize),
 }
@@ -58,6 +62,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         store: Store::from_env(&config)?,
         hand_over: HandOver::from_env(&config)?,
         cache: Cache::from_env()?,
+        index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
         settled_after: env::seconds("ERASURE_SECONDS", 300)?,
     };

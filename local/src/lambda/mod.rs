@@ -11,7 +11,7 @@ mod runtime_api;
 mod state;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -76,6 +76,8 @@ pub(crate) struct Surroundings {
     pub(crate) guard: Arc<Guard>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) next_instance: Arc<AtomicU32>,
+    /// Where processes have their temporary folders, each its own as on AWS.
+    pub(crate) temporary: PathBuf,
 }
 
 impl Lambda {

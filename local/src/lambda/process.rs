@@ -1,6 +1,7 @@
 //! Starts a function's process as Lambda would, and sees it through to its end.
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -22,6 +23,8 @@ pub(super) struct Started {
 pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
     let (spec, surroundings) = (&function.spec, &function.surroundings);
     let name = &spec.name;
+    let temporary = temporary(function, id);
+    std::fs::create_dir_all(&temporary)?;
     let mut child = Command::new(&function.binary)
         .env_clear()
         .envs([
@@ -39,6 +42,8 @@ pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
             ("AWS_LAMBDA_FUNCTION_NAME", name),
             ("_HANDLER", "bootstrap"),
         ])
+        // On AWS it is /tmp.
+        .env("TMPDIR", temporary)
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", spec.memory_mb.to_string())
         .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
         .env("AWS_LAMBDA_LOG_STREAM_NAME", format!("local/[$LATEST]{id}"))
@@ -64,6 +69,12 @@ pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
         guarded,
         pid,
     })
+}
+
+/// The folder that a process may write to, gone when the process is.
+fn temporary(function: &Function, id: u32) -> PathBuf {
+    let name = format!("{}.{id}", function.spec.name);
+    function.surroundings.temporary.join(name)
 }
 
 /// Takes what a process prints, line by line.
@@ -102,6 +113,7 @@ pub(super) fn supervise(function: Arc<Function>, id: u32, started: Started, kill
         };
         drop(guarded);
         init.abort();
+        let _ = tokio::fs::remove_dir_all(temporary(&function, id)).await;
         let status = ended.map_or_else(|error| error.to_string(), describe);
         function.exited(id, &status);
     });

@@ -37,7 +37,7 @@ pub(crate) struct Parts {
     pub(crate) logs: Arc<Logs>,
     /// Requests that the load balancer works on.
     pub(crate) requests: Arc<AtomicUsize>,
-    pub(crate) _cache_folder: TempDir,
+    pub(crate) _scratch: TempDir,
 }
 
 impl Parts {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Change, Follow, Like, PostId, UserId, Version};
+use super::{CatId, Change, Follow, Like, PostId, UserId, Version};
 
 /// The `"v": 1` of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -184,9 +184,54 @@ impl Followers {
     }
 }
 
+/// Something that can be searched for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "id", rename_all = "lowercase")]
+pub enum Subject {
+    /// A post.
+    Post(PostId),
+    /// A user.
+    User(UserId),
+    /// A cat.
+    Cat(CatId),
+}
+
+/// Something changed, or went away: search is to look at it again. It says nothing of how it changed, so
+/// that messages may come twice and in any order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexMessage {
+    /// The format's version.
+    pub v: V1,
+    /// What changed.
+    #[serde(flatten)]
+    pub subject: Subject,
+}
+
+impl IndexMessage {
+    /// This changed.
+    pub const fn new(subject: Subject) -> Self {
+        Self { v: V1, subject }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_message_is_flat() {
+        let cat = IndexMessage::new(Subject::Cat(CatId::parse("0000000000001").unwrap()));
+        let text = serde_json::to_string(&cat).unwrap();
+        assert_eq!(text, r#"{"v":1,"kind":"cat","id":"0000000000001"}"#);
+        assert_eq!(serde_json::from_str::<IndexMessage>(&text).unwrap(), cat);
+        for bad in [
+            r#"{"v":2,"kind":"cat","id":"0000000000001"}"#,
+            r#"{"v":1,"kind":"dog","id":"0000000000001"}"#,
+            r#"{"v":1,"kind":"cat","id":"mimi"}"#,
+        ] {
+            assert!(serde_json::from_str::<IndexMessage>(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn another_version_is_refused_and_a_new_field_is_not() {

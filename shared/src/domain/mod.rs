@@ -17,6 +17,7 @@ mod name;
 mod page;
 mod post;
 mod rate_limit;
+mod search;
 mod tag;
 mod text;
 mod time;
@@ -34,15 +35,18 @@ pub use image::{
     ContentType, Image, ImageHost, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, UploadSize,
 };
 pub use invalid::{FieldError, Invalid, Reason};
-pub use message::{Chunk, FanOutMessage, FollowMessage, Followers, LikeMessage, V1};
+pub use message::{
+    Chunk, FanOutMessage, FollowMessage, Followers, IndexMessage, LikeMessage, Subject, V1,
+};
 pub use name::{Bio, Name};
 pub use page::{Limit, Page, Since};
 pub use post::{
     Author, AuthorView, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView,
 };
 pub use rate_limit::RateLimit;
+pub use search::{SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
-pub use text::PostText;
+pub use text::{PostText, normal_form};
 pub use time::{Timestamp, Version};
 pub use trend::{TREND_HOURS, Trend, TrendHour, most_used};
 pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};

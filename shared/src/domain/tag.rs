@@ -7,12 +7,10 @@
 
 use std::fmt;
 
-use caseless::Caseless;
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
-use super::Reason;
+use super::{Reason, normal_form};
 
 /// How many distinct tags of a text count.
 pub const MAX_TAGS: usize = 30;
@@ -28,7 +26,7 @@ impl Tag {
     pub fn parse(text: &str) -> Result<Self, Reason> {
         const BAD: Reason =
             Reason::new("must be 1 to 50 letters, digits, marks or _, not digits alone");
-        let normal: String = text.nfc().default_case_fold().nfc().collect();
+        let normal = normal_form(text);
         let lengthy = normal.chars().take(MAX_CHARS + 1).count() > MAX_CHARS;
         if !lengthy && normal.chars().all(continues) && normal.chars().any(names) {
             Ok(Self(normal))
@@ -102,6 +100,7 @@ fn names(c: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
 
     fn tags(text: &str) -> Vec<String> {
         tags_of(text).into_iter().map(String::from).collect()

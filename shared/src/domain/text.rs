@@ -1,6 +1,8 @@
-//! The text of a post.
+//! The text of a post, and when two texts count as the same.
 
+use caseless::Caseless;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 use super::Reason;
 
@@ -29,6 +31,11 @@ impl PostText {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The form in which spellings of the same text meet: NFC, full case folding, NFC.
+pub fn normal_form(text: &str) -> String {
+    text.nfc().default_case_fold().nfc().collect()
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ pub const ROUTES: &[Route] = &[
     route("/v1/posts/{id}/like", &[Method::DELETE, Method::PUT]),
     route("/v1/posts/{id}/likes", &[Method::GET]),
     route("/v1/posts/{id}/save", &[Method::DELETE, Method::PUT]),
+    route("/v1/search", &[Method::GET]),
     route("/v1/tags/trending", &[Method::GET]),
     route("/v1/tags/{tag}/posts", &[Method::GET]),
     route("/v1/uploads", &[Method::POST]),

@@ -56,7 +56,7 @@ async fn every_route_knows_who_may_do_what() {
         let body = body.map(|body| routes::with_image(body, &image));
         let post = owner.post_id("the owner's").await;
         let cat = owner.cat_id("the owner's").await;
-        let path = routes::with_cat(&routes::path(route, &post, &owner.id), &cat);
+        let path = routes::with_cat(&routes::good_path(route, &post, &owner.id), &cat);
         let Expected {
             owner: to_owner,
             other: to_other,

@@ -85,7 +85,7 @@ async fn answers_and_errors_of_every_function_can_be_read_by_our_pages_alone() {
             routes::calls().filter(|(method, ..)| *method != Method::DELETE)
         {
             for origin in [OURS, FOREIGN] {
-                let path = routes::path(route, &post, "somebody");
+                let path = routes::good_path(route, &post, "somebody");
                 let mut request = caller
                     .request(method.clone(), &path)
                     .header("origin", origin);

@@ -25,6 +25,8 @@ mod profiles;
 mod roles;
 mod routes;
 mod saves;
+mod search;
+mod search_bench;
 mod shapes;
 mod tag_posts;
 mod tags;

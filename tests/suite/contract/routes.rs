@@ -112,6 +112,10 @@ pub(crate) const SIGNED_IN: &[Route] = &[
         path: "/v1/feed",
         methods: &[Method::GET],
     },
+    Route {
+        path: "/v1/search",
+        methods: &[Method::GET],
+    },
 ];
 
 /// The one that doesn't.
@@ -120,7 +124,7 @@ pub(crate) const HEALTH: Route = Route {
     methods: &[Method::GET],
 };
 
-/// The routes whose answer is a list.
+/// The routes whose answer is a list, but for search, which takes a query of its own.
 pub(crate) const LISTS: &[&str] = &[
     "/v1/users/{user}/posts",
     "/v1/cats/{cat}/posts",
@@ -169,6 +173,12 @@ pub(crate) fn tag_of(user: &str) -> String {
 /// A path with a cat's id in it, where it has a place for one.
 pub(crate) fn with_cat(path: &str, cat: &str) -> String {
     path.replace("{cat}", cat)
+}
+
+/// As [`path`], with the query that the route must have.
+pub(crate) fn good_path(route: &str, post: &str, user: &str) -> String {
+    let query = if route == "/v1/search" { "?q=x" } else { "" };
+    format!("{}{query}", path(route, post, user))
 }
 
 /// A body with the key of an upload in it, where it has a place for one.

@@ -49,7 +49,7 @@ async fn every_wrong_token_is_refused_on_every_route() {
     let post = nabi.post_id("mine").await;
     let wrong = wrong(&world, &nabi);
     for (method, route, body) in routes::calls() {
-        let path = routes::path(route, &post, &other.id);
+        let path = routes::good_path(route, &post, &other.id);
         for (why, authorization) in &wrong {
             assert_refused(
                 &with_authorization(&nabi, &method, &path, body.as_ref(), authorization).await,

@@ -15,6 +15,7 @@ mod outages;
 mod poison;
 mod post_or_nothing;
 mod profiles;
+mod search_index;
 mod sign_in_keys;
 mod timeouts;
 mod trends_exact;

@@ -207,10 +207,9 @@ async fn dead_letters_are_handled_when_replayed() {
     let new = author.post_id("stuck").await;
     let all_rest = async || {
         let status = stage.world.status().await.unwrap();
-        status
-            .queues
-            .values()
-            .all(|queue| queue.dead_letters == 1)
+        QUEUES
+            .iter()
+            .all(|(queue, _)| status.queues[*queue].dead_letters == 1)
             .then_some(())
     };
     eventually("all rest", all_rest).await;

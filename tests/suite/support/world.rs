@@ -68,7 +68,8 @@ impl World {
     /// The deployed template with the binaries of this build, keeping no data. With `TEST_LOG` set,
     /// the functions' lines are printed.
     pub(crate) fn options() -> Options {
-        let mut options = Options::new(repository().join("template.yaml"), binaries());
+        let mut options = Options::new(repository().join("template.yaml"), binaries())
+            .parameter("IndexWindowSeconds", "1");
         // Tests call more often than people do; those of the limits set them.
         for limit in ["ReadLimit", "WriteLimit", "ClassifyLimit"] {
             options = options.parameter(limit, "off");

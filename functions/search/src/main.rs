@@ -1,0 +1,251 @@
+//! `GET /v1/search`: what is found in the index, as the store has it.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use purrline::cache::Cache;
+use purrline::domain::{
+    BadCursor, CatId, CatView, Cursor, ImageHost, Limit, Page, PostView, SearchText, SearchType, Subject, TagView,
+    UserId, UserView,
+};
+use purrline::full_page::{Stretch, full_page};
+use purrline::http::{self, Caller, Problem, Query, Settings};
+use purrline::search::{Generation, Hit, Position, Search};
+use purrline::store::Store;
+use purrline::{aws, env, log};
+
+struct App {
+    store: Store,
+    search: Search,
+    images: ImageHost,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), http::Error> {
+    log::init();
+    let config = aws::config().await;
+    let app = App {
+        store: Store::from_env(&config)?,
+        search: Search::from_env(&config)?,
+        images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
+    };
+    let router = Router::new()
+        .route("/v1/search", get(search))
+        .with_state(Arc::new(app));
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    http::run(router, settings).await
+}
+
+/// Where a page begins: after what, in which generation of the index.
+#[derive(Debug, Clone)]
+struct Place {
+    generation: u64,
+    after: After,
+}
+
+#[derive(Debug, Clone)]
+enum After {
+    Hit(Position),
+    Tag(TagView),
+}
+
+impl Place {
+    fn parse(bytes: &[u8], kind: SearchType) -> Option<Self> {
+        let (generation, after) = bytes.split_first_chunk()?;
+        let after = match kind {
+            SearchType::Tags => After::Tag(TagView::at_position(after)?),
+            _ => After::Hit(Position::from_bytes(after)?),
+        };
+        Some(Self {
+            generation: u64::from_be_bytes(*generation),
+            after,
+        })
+    }
+
+    const fn hit(&self) -> Option<Position> {
+        match self.after {
+            After::Hit(position) => Some(position),
+            After::Tag(_) => None,
+        }
+    }
+
+    const fn tag(&self) -> Option<&TagView> {
+        match &self.after {
+            After::Tag(tag) => Some(tag),
+            After::Hit(_) => None,
+        }
+    }
+}
+
+async fn search(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    Query(mut fields): Query,
+) -> Result<Response, Problem> {
+    let words = fields.required("q", SearchText::parse);
+    let kind = fields.optional("type", SearchType::parse);
+    let limit = fields.optional("limit", Limit::parse);
+    // The list is this search: without it no cursor can be told from a bad one.
+    let search = words.clone().ok().zip(kind.ok());
+    let search = search.map(|(words, kind)| (words, kind.unwrap_or_default()));
+    let list = search.as_ref().map_or_else(String::new, |(words, kind)| {
+        format!("search/{kind:?}/{}", words.as_str())
+    });
+    let place = fields.optional("cursor", |cursor| match search {
+        None => Ok(None),
+        Some((_, kind)) => {
+            let place = Cursor::open(cursor, &list)?;
+            Place::parse(&place, kind).map(Some).ok_or(BadCursor)
+        }
+    });
+    let (words, kind, limit, place) = fields.finish((words, kind, limit, place))?;
+    let place = place.flatten();
+    let generation = match &place {
+        None => app.search.newest().await?,
+        Some(place) => app.search.generation(place.generation).await?,
+    };
+    // Nothing was ever indexed.
+    let Some(generation) = generation else {
+        return Ok(Json(Page::of(&list, Vec::<(TagView, [u8; 0])>::new(), false)).into_response());
+    };
+    let found = Found {
+        app: &app,
+        me: &me,
+        list: &list,
+        words: &words,
+        size: limit.unwrap_or_default().get(),
+        generation: &generation,
+    };
+    let after = place.as_ref().and_then(Place::hit);
+    Ok(match kind.unwrap_or_default() {
+        SearchType::Posts => Json(found.posts(after).await?).into_response(),
+        SearchType::Users => Json(found.users(after).await?).into_response(),
+        SearchType::Cats => Json(found.cats(after).await?).into_response(),
+        SearchType::Tags => {
+            let after = place.as_ref().and_then(Place::tag);
+            Json(found.tags(after)?).into_response()
+        }
+    })
+}
+
+/// A search, and the generation of the index it is answered from.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    app: &'a App,
+    me: &'a UserId,
+    list: &'a str,
+    words: &'a SearchText,
+    size: usize,
+    generation: &'a Generation,
+}
+
+impl Found<'_> {
+    async fn posts(self, after: Option<Position>) -> Result<Page<PostView>, Problem> {
+        let (views, more) = full_page(self.size, after, |after, most| async move {
+            let hits = self.generation.posts(self.words, after, most)?;
+            let (ids, positions) = split(&hits, |subject| match subject {
+                Subject::Post(id) => Some(*id),
+                _ => None,
+            });
+            let views = self.app.store.seen(self.me, &ids, &self.app.images).await?;
+            let placed = |view: PostView| {
+                let position = self.place(positions.get(&view.id)?);
+                Some((view, position))
+            };
+            Ok::<_, Problem>(Stretch {
+                items: views.into_iter().filter_map(placed).collect(),
+                end: end(&hits, most),
+            })
+        })
+        .await?;
+        Ok(Page::of(self.list, views, more))
+    }
+
+    async fn users(self, after: Option<Position>) -> Result<Page<UserView>, Problem> {
+        let (views, more) = full_page(self.size, after, |after, most| async move {
+            let hits = self.generation.users(self.words, after, most)?;
+            let (ids, positions) = split(&hits, |subject| match subject {
+                Subject::User(id) => Some(id.clone()),
+                _ => None,
+            });
+            let store = &self.app.store;
+            let (shown, followed) =
+                futures::try_join!(store.shown(self.me, &ids), store.followed(self.me, &ids))?;
+            let view = |id: &UserId| {
+                let profile = shown.known(id)?.clone();
+                let position = self.place(positions.get(id)?);
+                Some((profile.view(followed.contains(id), &self.app.images), position))
+            };
+            Ok::<_, Problem>(Stretch {
+                items: ids.iter().filter_map(view).collect(),
+                end: end(&hits, most),
+            })
+        })
+        .await?;
+        Ok(Page::of(self.list, views, more))
+    }
+
+    async fn cats(self, after: Option<Position>) -> Result<Page<CatView>, Problem> {
+        let (views, more) = full_page(self.size, after, |after, most| async move {
+            let hits = self.generation.cats(self.words, after, most)?;
+            let (ids, positions) = split(&hits, |subject| match subject {
+                Subject::Cat(id) => Some(*id),
+                _ => None,
+            });
+            let store = &self.app.store;
+            let mut cats = store.cats(&ids).await?;
+            let owners: HashSet<UserId> = cats.values().map(|cat| cat.owner.clone()).collect();
+            let owners: Vec<UserId> = owners.into_iter().collect();
+            let shown = store.shown(self.me, &owners).await?;
+            let mut view = |id: &CatId| {
+                let cat = cats.remove(id).filter(|cat| shown.sees(&cat.owner))?;
+                Some((cat.view(&self.app.images), self.place(positions.get(id)?)))
+            };
+            Ok::<_, Problem>(Stretch {
+                items: ids.iter().filter_map(&mut view).collect(),
+                end: end(&hits, most),
+            })
+        })
+        .await?;
+        Ok(Page::of(self.list, views, more))
+    }
+
+    fn tags(self, after: Option<&TagView>) -> Result<Page<TagView>, Problem> {
+        let mut tags = self.generation.tags(self.words, after, self.size + 1)?;
+        let more = tags.len() > self.size;
+        tags.truncate(self.size);
+        Ok(Page::new(self.list, tags, more, |tag| {
+            [self.number().as_slice(), &tag.to_position()].concat()
+        }))
+    }
+
+    fn number(self) -> [u8; 8] {
+        self.generation.number().to_be_bytes()
+    }
+
+    fn place(self, position: &Position) -> Vec<u8> {
+        [self.number().as_slice(), &position.to_bytes()].concat()
+    }
+}
+
+/// The ids of what was found, in order, and their positions.
+fn split<I: Clone + Eq + Hash>(
+    hits: &[Hit],
+    id: impl Fn(&Subject) -> Option<I>,
+) -> (Vec<I>, HashMap<I, Position>) {
+    let placed = |hit: &Hit| id(&hit.subject).map(|id| (id, hit.position));
+    let placed: Vec<(I, Position)> = hits.iter().filter_map(placed).collect();
+    let ids = placed.iter().map(|(id, _)| id.clone()).collect();
+    (ids, placed.into_iter().collect())
+}
+
+/// Where the next stretch goes on, if there may be one.
+fn end(hits: &[Hit], most: usize) -> Option<Position> {
+    let last = hits.last().filter(|_| hits.len() == most);
+    last.map(|hit| hit.position)
+}

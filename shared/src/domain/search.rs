@@ -1,0 +1,99 @@
+//! What is searched for.
+
+use serde::Serialize;
+
+use super::{Reason, Tag};
+
+const MAX_CHARS: usize = 100;
+
+/// The words of `?q=`: 1 to 100 characters, without the white space around them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchText(String);
+
+impl SearchText {
+    /// Parses it.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().take(MAX_CHARS + 1).count() > MAX_CHARS {
+            return Err(Reason::new("must be 1 to 100 characters"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What kind of things is searched for: `?type=`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SearchType {
+    /// Posts, by the words of their text.
+    #[default]
+    Posts,
+    /// Users, by what their handle or a word of their name begins with.
+    Users,
+    /// Cats, by what a word of their name begins with.
+    Cats,
+    /// Tags, by what they begin with.
+    Tags,
+}
+
+impl SearchType {
+    /// Parses it.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        match text {
+            "posts" => Ok(Self::Posts),
+            "users" => Ok(Self::Users),
+            "cats" => Ok(Self::Cats),
+            "tags" => Ok(Self::Tags),
+            _ => Err(Reason::new("must be posts, users, cats or tags")),
+        }
+    }
+}
+
+/// A tag in JSON, as in the list of trending ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TagView {
+    /// The tag, in its normal form and without the `#`.
+    pub tag: Tag,
+    /// How many posts have it.
+    pub posts: u64,
+}
+
+impl TagView {
+    /// Its position in a list ordered by counts.
+    pub fn to_position(&self) -> Vec<u8> {
+        [&self.posts.to_be_bytes(), self.tag.as_str().as_bytes()].concat()
+    }
+
+    /// The tag at a position; nothing for what is none.
+    pub fn at_position(bytes: &[u8]) -> Option<Self> {
+        let (posts, tag) = bytes.split_first_chunk()?;
+        Some(Self {
+            tag: Tag::parse(std::str::from_utf8(tag).ok()?).ok()?,
+            posts: u64::from_be_bytes(*posts),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_to_a_hundred_characters_count() {
+        for good in [
+            "x",
+            " x ",
+            &"고".repeat(100),
+            &format!(" {} ", "x".repeat(100)),
+        ] {
+            assert!(SearchText::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", " \t\u{3000}", &"고".repeat(101)] {
+            assert!(SearchText::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

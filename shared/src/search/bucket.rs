@@ -1,0 +1,335 @@
+//! The index in its bucket: immutable objects, and manifests that say which of them are the index.
+//!
+//! `v1/data/<random>` is one object for each segment of the index, with its files one after the other,
+//! and one for each of its lists of deleted documents. `v1/manifests/<number>` says which objects a
+//! generation of the index is made of. Numbers count down, so that the newest manifest is the first of
+//! the list: one call finds it. Nothing is ever overwritten. A manifest is put on condition that its
+//! number is not taken, so of two writers who start from the same generation only one succeeds; and
+//! until it is there, whatever else was put is invisible.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use crate::domain::Timestamp;
+use crate::env::{self, BadSetting};
+
+/// What the objects' names begin with. Another format is another index beside this one.
+pub(super) const FORMAT: &str = "v1";
+/// How long objects stay that no newest manifest names: for readers who still page through an older one.
+const KEPT_SECONDS: i64 = 15 * 60;
+/// How many objects one call removes.
+const AT_ONCE: usize = 1000;
+/// An object is some megabytes, and a function's deadline ten seconds.
+const ATTEMPT: Duration = Duration::from_secs(4);
+const OPERATION: Duration = Duration::from_secs(8);
+
+/// What a generation of the index is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    /// Counts the generations.
+    pub(super) generation: u64,
+    /// Tells whose manifest this is, where two writers meet.
+    pub(super) writer: String,
+    /// The index's own description, tantivy's `meta.json`.
+    pub(super) meta: String,
+    /// The objects, each with the names of its files.
+    pub(super) objects: BTreeMap<String, Vec<String>>,
+    /// The objects that the generations before had, and when they left.
+    pub(super) left: BTreeMap<String, Timestamp>,
+}
+
+impl Manifest {
+    /// The next generation.
+    pub(super) fn next(&self, meta: String, objects: BTreeMap<String, Vec<String>>) -> Self {
+        let now = Timestamp::now();
+        let mut left = self.left.clone();
+        left.retain(|_, at| !is_over(*at, now));
+        let gone = self
+            .objects
+            .keys()
+            .filter(|name| !objects.contains_key(*name));
+        left.extend(gone.map(|name| (name.clone(), now)));
+        Self {
+            generation: self.generation + 1,
+            writer: random_name(),
+            meta,
+            objects,
+            left,
+        }
+    }
+}
+
+fn is_over(since: Timestamp, now: Timestamp) -> bool {
+    since.plus_seconds(KEPT_SECONDS) < now
+}
+
+/// A name that nobody else will think of.
+pub(super) fn random_name() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// Whether a manifest was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Put {
+    Done,
+    /// Another writer's has that number.
+    Taken,
+}
+
+/// The bucket.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    client: Client,
+    name: String,
+}
+
+impl Bucket {
+    /// The bucket that `SEARCH_BUCKET` names.
+    pub(super) fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
+        Ok(Self::new(aws, env::required("SEARCH_BUCKET")?))
+    }
+
+    pub(super) fn new(aws: &SdkConfig, name: String) -> Self {
+        // An endpoint of our own (a local stack) has no name for each bucket.
+        let moved =
+            std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || aws.endpoint_url().is_some();
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(ATTEMPT)
+            .operation_timeout(OPERATION)
+            .build();
+        let config = Builder::from(aws)
+            .force_path_style(moved)
+            .timeout_config(timeouts)
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            name,
+        }
+    }
+
+    /// The number of the newest manifest, if there is any.
+    pub(super) async fn newest(&self) -> Result<Option<u64>, Error> {
+        let prefix = manifest_prefix();
+        let page = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.name)
+            .prefix(&prefix)
+            .max_keys(1)
+            .send()
+            .await?;
+        Ok(page.contents().first().and_then(generation_of))
+    }
+
+    /// The manifest of that number, if it is there.
+    pub(super) async fn manifest(&self, generation: u64) -> Result<Option<Manifest>, Error> {
+        let bytes = self.get(&manifest_name(generation)).await?;
+        bytes
+            .map(|bytes| serde_json::from_slice(&bytes).map_err(Error::broken))
+            .transpose()
+    }
+
+    /// Puts a manifest, unless there is one of that number.
+    pub(super) async fn put_manifest(&self, manifest: &Manifest) -> Result<Put, Error> {
+        let sent = self
+            .client
+            .put_object()
+            .bucket(&self.name)
+            .key(manifest_name(manifest.generation))
+            .if_none_match("*")
+            .content_type("application/json")
+            .body(serde_json::to_vec(manifest).map_err(Error::broken)?.into())
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(Put::Done),
+            // An earlier try may have put it, and only its answer was lost. 409: another is about to.
+            Err(error) if is_taken(&error) => match self.manifest(manifest.generation).await? {
+                Some(known) if known.writer == manifest.writer => Ok(Put::Done),
+                _ => Ok(Put::Taken),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An object of data.
+    pub(super) async fn data(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let bytes = self.get(&data_name(name)).await?;
+        bytes.ok_or_else(|| Error::broken(format_args!("the object {name} is gone")))
+    }
+
+    /// Puts an object of data.
+    pub(super) async fn put_data(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        self.client
+            .put_object()
+            .bucket(&self.name)
+            .key(data_name(name))
+            .body(ByteStream::from(bytes))
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        let reading = async {
+            let sent = self
+                .client
+                .get_object()
+                .bucket(&self.name)
+                .key(key)
+                .send()
+                .await;
+            match sent {
+                Ok(object) => {
+                    let bytes = object.body.collect().await.map_err(Error::unavailable)?;
+                    Ok(Some(bytes.to_vec()))
+                }
+                Err(error)
+                    if error
+                        .as_service_error()
+                        .is_some_and(GetObjectError::is_no_such_key) =>
+                {
+                    Ok(None)
+                }
+                Err(error) => Err(error.into()),
+            }
+        };
+        let read = tokio::time::timeout(OPERATION, reading).await;
+        read.map_err(Error::unavailable)?
+    }
+
+    /// Removes manifests and objects that nobody needs any more: what writers left who died before their
+    /// manifest was there, and what a newer one did without for a while.
+    pub(super) async fn tidy(&self, newest: &Manifest) -> Result<usize, Error> {
+        let now = Timestamp::now();
+        let is_old = |object: &Object| {
+            let changed = object.last_modified().map(|at| at.secs());
+            changed.is_some_and(|at| is_over(Timestamp::from_millis(at.saturating_mul(1000)), now))
+        };
+        let (manifests, data) = (manifest_prefix(), data_name(""));
+        let (manifests, data) = futures::try_join!(self.list(&manifests), self.list(&data))?;
+        // A manifest counts as left when the next newer one came.
+        let followed = manifests.iter().zip(manifests.iter().skip(1));
+        let over = followed
+            .filter(|(newer, older)| {
+                is_old(newer) && generation_of(older).is_some_and(|it| it < newest.generation)
+            })
+            .map(|(_, older)| older);
+        let used: BTreeSet<String> = newest
+            .objects
+            .keys()
+            .chain(
+                newest
+                    .left
+                    .iter()
+                    .filter(|(_, at)| !is_over(**at, now))
+                    .map(|(name, _)| name),
+            )
+            .map(|name| data_name(name))
+            .collect();
+        let unused = data
+            .iter()
+            .filter(|object| is_old(object) && object.key().is_some_and(|key| !used.contains(key)));
+        let keys: Vec<&str> = over.chain(unused).filter_map(Object::key).collect();
+        for some in keys.chunks(AT_ONCE) {
+            self.remove(some).await?;
+        }
+        Ok(keys.len())
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Object>, Error> {
+        let mut objects = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.name)
+                .prefix(prefix)
+                .set_start_after(after)
+                .send()
+                .await?;
+            let more = page.is_truncated() == Some(true);
+            objects.extend(page.contents.unwrap_or_default());
+            after = objects.last().and_then(|last| last.key.clone());
+            if !more {
+                return Ok(objects);
+            }
+        }
+    }
+
+    async fn remove(&self, keys: &[&str]) -> Result<(), Error> {
+        let objects = keys
+            .iter()
+            .map(|key| ObjectIdentifier::builder().key(*key).build())
+            .collect::<Result<_, _>>()
+            .map_err(Error::broken)?;
+        let delete = Delete::builder()
+            .set_objects(Some(objects))
+            .quiet(true)
+            .build()
+            .map_err(Error::broken)?;
+        self.client
+            .delete_objects()
+            .bucket(&self.name)
+            .delete(delete)
+            .send()
+            .await?;
+        Ok(())
+    }
+}
+
+fn is_taken<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    let code = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code);
+    matches!(
+        code,
+        Some("PreconditionFailed" | "ConditionalRequestConflict")
+    )
+}
+
+fn manifest_prefix() -> String {
+    format!("{FORMAT}/manifests/")
+}
+
+fn manifest_name(generation: u64) -> String {
+    format!("{}{:020}", manifest_prefix(), u64::MAX - generation)
+}
+
+fn generation_of(object: &Object) -> Option<u64> {
+    let number = object.key()?.strip_prefix(&manifest_prefix())?;
+    Some(u64::MAX - number.parse::<u64>().ok()?)
+}
+
+fn data_name(name: &str) -> String {
+    format!("{FORMAT}/data/{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_manifest_comes_first() {
+        let names: Vec<String> = [u64::MAX, 100, 99, 10, 1, 0]
+            .into_iter()
+            .map(manifest_name)
+            .collect();
+        assert!(names.is_sorted());
+        let object = Object::builder().key(manifest_name(42)).build();
+        assert_eq!(generation_of(&object), Some(42));
+    }
+}

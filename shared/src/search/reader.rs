@@ -1,0 +1,238 @@
+//! Reading the index.
+//!
+//! A function keeps the newest generation on its disk. Whether there is a newer one it asks the bucket
+//! while it answers, at most every two seconds, and goes on with what it has; only after a pause of
+//! more than [`STALE`] does a search wait for it. While the bucket is down the old one is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aws_config::SdkConfig;
+use tantivy::{Index, ReloadPolicy, Searcher};
+
+use super::Error;
+use super::bucket::{Bucket, Manifest};
+use super::document::{Fields, schema};
+use super::files::{Folder, Snapshot};
+
+/// How long a function takes what it has for the newest.
+const FRESH: Duration = Duration::from_secs(2);
+/// How long it goes on with what it has while it asks. Together with the batching of changes this stays
+/// far below a minute.
+const STALE: Duration = Duration::from_secs(20);
+/// How long a search waits for a newer generation.
+const WAIT: Duration = Duration::from_secs(3);
+/// How many generations are kept open, for those who page through an older one.
+const OPEN: usize = 4;
+
+/// One generation of the index.
+pub struct Generation {
+    pub(super) number: u64,
+    pub(super) searcher: Searcher,
+    pub(super) fields: Fields,
+    objects: BTreeMap<String, Vec<String>>,
+}
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Generation({})", self.number)
+    }
+}
+
+/// The index, as the bucket has it.
+#[derive(Debug, Clone)]
+pub struct Search(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    bucket: Bucket,
+    state: Mutex<State>,
+    /// The folder; held by whoever fetches.
+    folder: tokio::sync::Mutex<Folder>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the bucket last said what is the newest; nothing before it ever did.
+    asked: Option<Instant>,
+    /// Whether it is being asked.
+    asking: bool,
+    /// The newest, if there is any.
+    newest: Option<Arc<Generation>>,
+    /// Others, the one used last at the end.
+    older: Vec<Arc<Generation>>,
+}
+
+impl Search {
+    /// With the bucket that `SEARCH_BUCKET` names.
+    pub fn from_env(aws: &SdkConfig) -> Result<Self, Error> {
+        Self::new(Bucket::from_env(aws)?, "purrline-search")
+    }
+
+    /// With the bucket of that name, and a folder of that name among the temporary ones.
+    pub fn open(aws: &SdkConfig, bucket: String, folder: &str) -> Result<Self, Error> {
+        Self::new(Bucket::new(aws, bucket), folder)
+    }
+
+    fn new(bucket: Bucket, folder: &str) -> Result<Self, Error> {
+        Ok(Self(Arc::new(Inner {
+            bucket,
+            state: Mutex::default(),
+            folder: tokio::sync::Mutex::new(Folder::open(folder)?),
+        })))
+    }
+
+    /// The newest generation, as far as is known here; nothing if nothing was ever indexed.
+    pub async fn newest(&self) -> Result<Option<Arc<Generation>>, Error> {
+        let age = {
+            let state = self.0.state();
+            let age = state.asked.map(|at| at.elapsed());
+            if age.is_some_and(|age| age < FRESH) {
+                return Ok(state.newest.clone());
+            }
+            age
+        };
+        if age.is_some_and(|age| age < STALE) {
+            self.0.ask_meanwhile();
+            return Ok(self.0.state().newest.clone());
+        }
+        let inner = Arc::clone(&self.0);
+        // A task of its own: what it has fetched counts even if this search waits no longer.
+        let asking = tokio::spawn(async move { inner.ask().await });
+        let asked = match tokio::time::timeout(WAIT, asking).await {
+            Ok(done) => done.map_err(Error::unavailable).and_then(|asked| asked),
+            Err(elapsed) => Err(Error::unavailable(elapsed)),
+        };
+        let newest = self.0.state().newest.clone();
+        match asked {
+            Err(error) if newest.is_none() => Err(error),
+            Err(error) => {
+                let error = crate::log::chain(&error);
+                tracing::warn!(error, "an older index is read");
+                Ok(newest)
+            }
+            Ok(()) => Ok(newest),
+        }
+    }
+
+    /// The generation of that number, for whoever pages through it; the newest one if it is gone.
+    pub async fn generation(&self, number: u64) -> Result<Option<Arc<Generation>>, Error> {
+        if let Some(known) = self.0.known(number) {
+            return Ok(Some(known));
+        }
+        let newest = self.newest().await?;
+        if let Some(known) = self.0.known(number) {
+            return Ok(Some(known));
+        }
+        // Another process may have given a newer one than this one knows.
+        match self.0.older(number).await {
+            Ok(Some(older)) => Ok(Some(older)),
+            Ok(None) => Ok(newest),
+            Err(error) => {
+                let error = crate::log::chain(&error);
+                tracing::warn!(error, number, "a page is read from another generation");
+                Ok(newest)
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks while the function does something else.
+    fn ask_meanwhile(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.state().asking, true) {
+            return;
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = inner.ask().await {
+                let error = crate::log::chain(&error);
+                tracing::warn!(error, "an older index is read");
+            }
+            inner.state().asking = false;
+        });
+    }
+
+    /// Asks the bucket for the newest generation, and opens it.
+    async fn ask(&self) -> Result<(), Error> {
+        let folder = self.folder.lock().await;
+        let asked = Instant::now();
+        let newest = self.bucket.newest().await?;
+        let known = self.state().newest.as_ref().map(|it| it.number);
+        if let Some(number) = newest.filter(|_| newest != known) {
+            let manifest = self.bucket.manifest(number).await?;
+            let manifest = manifest.ok_or_else(|| Error::broken("the newest manifest is gone"))?;
+            let generation = self.load(&folder, manifest).await?;
+            let mut state = self.state();
+            let before = state.newest.replace(generation);
+            state.older.extend(before);
+        }
+        self.state().asked = Some(asked);
+        self.tidy(&folder)
+    }
+
+    fn known(&self, number: u64) -> Option<Arc<Generation>> {
+        let mut state = self.state();
+        if let Some(newest) = state.newest.as_ref().filter(|it| it.number == number) {
+            return Some(Arc::clone(newest));
+        }
+        let at = state.older.iter().position(|it| it.number == number)?;
+        let known = state.older.remove(at);
+        state.older.push(Arc::clone(&known));
+        Some(known)
+    }
+
+    async fn older(&self, number: u64) -> Result<Option<Arc<Generation>>, Error> {
+        let folder = self.folder.lock().await;
+        let Some(manifest) = self.bucket.manifest(number).await? else {
+            return Ok(None);
+        };
+        let generation = self.load(&folder, manifest).await?;
+        self.state().older.push(Arc::clone(&generation));
+        self.tidy(&folder)?;
+        Ok(Some(generation))
+    }
+
+    async fn load(&self, folder: &Folder, manifest: Manifest) -> Result<Arc<Generation>, Error> {
+        let here = self.objects();
+        folder
+            .fetch(&self.bucket, &manifest, |object| here.contains_key(object))
+            .await?;
+        let snapshot = Snapshot::new(folder, &manifest.meta).map_err(Error::broken)?;
+        let reader = Index::open(snapshot)?
+            .reader_builder()
+            .reload_policy(ReloadPolicy::Manual)
+            .try_into()?;
+        let (_, fields) = schema();
+        Ok(Arc::new(Generation {
+            number: manifest.generation,
+            searcher: reader.searcher(),
+            fields,
+            objects: manifest.objects,
+        }))
+    }
+
+    /// The objects of the generations that are open.
+    fn objects(&self) -> BTreeMap<String, Vec<String>> {
+        let state = self.state();
+        let open = state.newest.iter().chain(&state.older);
+        open.flat_map(|generation| generation.objects.clone())
+            .collect()
+    }
+
+    /// Closes generations that nobody pages through, and removes files that none has.
+    fn tidy(&self, folder: &Folder) -> Result<(), Error> {
+        {
+            let mut state = self.state();
+            let over = state.older.len().saturating_sub(OPEN - 1);
+            state.older.drain(..over);
+        }
+        let used: BTreeSet<String> = self.objects().into_values().flatten().collect();
+        folder.keep(&used)
+    }
+}

@@ -1,0 +1,339 @@
+//! Writing the index.
+//!
+//! A batch of changes becomes the next generation: documents are deleted by their keys and added anew,
+//! the new segment and the lists of deleted documents are put into the bucket, then the manifest. Whatever
+//! fails before leaves the old generation whole, and the same batch again does all of it; so does another
+//! writer's manifest that came first. What is written on disk counts for nothing then.
+//!
+//! Segments are merged by eights of about the same size, up to a size that a function manages to merge and
+//! to send in seconds, so that a small batch costs little, and a search looks into few of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_config::SdkConfig;
+use tantivy::directory::MmapDirectory;
+use tantivy::index::{SegmentComponent, SegmentId, SegmentMeta};
+use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
+use tantivy::{Index, IndexSettings, IndexWriter, Term};
+
+use super::Error;
+use super::bucket::{Bucket, Manifest, Put, random_name};
+use super::document::{Document, Fields, key, schema};
+use super::files::{Folder, META};
+use crate::domain::Subject;
+
+/// The least that the writer works with.
+const MEMORY: usize = 15_000_000;
+/// How many segments of a size are merged.
+const MERGED: usize = 8;
+/// Segments with fewer documents are all of one size.
+const SMALLEST: u32 = 64;
+/// How many documents a merged segment may have.
+const LARGEST: u32 = 50_000;
+/// A segment of which so large a part (one in this number) was deleted is written anew.
+const DELETED: u32 = 3;
+/// After how many generations the bucket is tidied.
+const TIDY_EVERY: u64 = 64;
+
+/// What became of something that can be searched for: its document, or nothing if it is gone.
+pub type Change = (Subject, Option<Document>);
+
+/// Writes the index.
+#[derive(Debug)]
+pub struct Indexer {
+    bucket: Bucket,
+    folder: Folder,
+    /// The objects whose files are on disk.
+    here: BTreeMap<String, Vec<String>>,
+    /// Where it was left; nothing at the start and after whatever failed.
+    writing: Option<Writing>,
+}
+
+struct Writing {
+    manifest: Manifest,
+    index: Index,
+    writer: IndexWriter,
+    fields: Fields,
+}
+
+impl std::fmt::Debug for Writing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writing").finish_non_exhaustive()
+    }
+}
+
+impl Indexer {
+    /// With the bucket that `SEARCH_BUCKET` names.
+    pub fn from_env(aws: &SdkConfig) -> Result<Self, Error> {
+        Ok(Self::new(Bucket::from_env(aws)?, "purrline-index")?)
+    }
+
+    /// With the bucket of that name, and a folder of that name among the temporary ones.
+    pub fn open(aws: &SdkConfig, bucket: String, folder: &str) -> Result<Self, Error> {
+        Self::new(Bucket::new(aws, bucket), folder)
+    }
+
+    fn new(bucket: Bucket, folder: &str) -> Result<Self, Error> {
+        Ok(Self {
+            bucket,
+            folder: Folder::open(folder)?,
+            here: BTreeMap::new(),
+            writing: None,
+        })
+    }
+
+    /// Makes these changes. [`Error::Overtaken`] means that another writer came first: read what changed
+    /// again, since it may have changed once more, and try again.
+    pub async fn apply(&mut self, changes: Vec<Change>) -> Result<(), Error> {
+        // Whatever fails from here on, or is given up, leaves nothing to go on with.
+        let mut writing = match self.writing.take() {
+            Some(writing) => writing,
+            None => self.start().await?,
+        };
+        writing.write(changes)?;
+        if self.publish(&mut writing).await? {
+            self.maintain(&mut writing).await?;
+        }
+        self.writing = Some(writing);
+        Ok(())
+    }
+
+    /// Starts from the newest generation, or from nothing.
+    async fn start(&mut self) -> Result<Writing, Error> {
+        let manifest = match self.bucket.newest().await? {
+            None => Manifest::default(),
+            Some(newest) => {
+                let manifest = self.bucket.manifest(newest).await?;
+                manifest.ok_or_else(|| Error::broken("the newest manifest is gone"))?
+            }
+        };
+        // What the index gave up on the way to a generation that never was is gone.
+        let names = self.folder.names()?;
+        self.here.retain(|object, files| {
+            manifest.objects.contains_key(object) && files.iter().all(|file| names.contains(file))
+        });
+        // First, so that nothing an earlier try wrote passes for what is fetched.
+        let stays = self.here.values().flatten().cloned().collect();
+        self.folder.keep(&stays)?;
+        let here = |object: &str| self.here.contains_key(object);
+        self.folder.fetch(&self.bucket, &manifest, here).await?;
+        self.here = manifest.objects.clone();
+        let directory = MmapDirectory::open(self.folder.path()).map_err(Error::broken)?;
+        let (schema, fields) = schema();
+        let index = if manifest.meta.is_empty() {
+            let settings = IndexSettings {
+                docstore_compress_dedicated_thread: false,
+                ..IndexSettings::default()
+            };
+            Index::create(directory, schema, settings)?
+        } else {
+            self.folder.write(META, manifest.meta.as_bytes())?;
+            Index::open(directory)?
+        };
+        let options = IndexWriterOptions::builder()
+            .num_worker_threads(1)
+            .num_merge_threads(1)
+            .memory_budget_per_thread(MEMORY)
+            .build();
+        let writer: IndexWriter = index.writer_with_options(options)?;
+        // Merging is a step of its own here: a function stands still between two batches.
+        writer.set_merge_policy(Box::new(NoMergePolicy));
+        Ok(Writing {
+            manifest,
+            index,
+            writer,
+            fields,
+        })
+    }
+
+    /// Puts what is new into the bucket, then the manifest. Answers whether there was anything.
+    async fn publish(&mut self, writing: &mut Writing) -> Result<bool, Error> {
+        let names = self.folder.names()?;
+        let known: BTreeMap<&Vec<String>, &String> = writing
+            .manifest
+            .objects
+            .iter()
+            .map(|(object, files)| (files, object))
+            .collect();
+        let mut objects = BTreeMap::new();
+        let mut fresh = Vec::new();
+        for segment in writing.index.load_metas()?.segments {
+            for files in files_of(&segment, &names) {
+                if let Some(object) = known.get(&files) {
+                    objects.insert((*object).clone(), files);
+                } else {
+                    let object = random_name();
+                    fresh.push((object.clone(), self.folder.pack(&files)?));
+                    objects.insert(object, files);
+                }
+            }
+        }
+        if objects == writing.manifest.objects {
+            return Ok(false);
+        }
+        let bucket = &self.bucket;
+        let sent = fresh
+            .into_iter()
+            .map(|(object, bytes)| async move { bucket.put_data(&object, bytes).await });
+        futures::future::try_join_all(sent).await?;
+        let meta = String::from_utf8(self.folder.read(META)?).map_err(Error::broken)?;
+        let manifest = writing.manifest.next(meta, objects);
+        match self.bucket.put_manifest(&manifest).await? {
+            Put::Taken => return Err(Error::Overtaken),
+            Put::Done => {}
+        }
+        self.here = manifest.objects.clone();
+        let live: BTreeSet<&String> = manifest.objects.values().flatten().collect();
+        // Files of the index itself, such as its lock, begin with a dot.
+        let stays = |name: &&String| name.starts_with('.') || *name == META || live.contains(name);
+        self.folder
+            .keep(&self.folder.names()?.iter().filter(stays).cloned().collect())?;
+        writing.manifest = manifest;
+        Ok(true)
+    }
+
+    /// Merges segments and tidies the bucket, where that is due. The changes are in the index already.
+    async fn maintain(&mut self, writing: &mut Writing) -> Result<(), Error> {
+        let due = due(&writing.index.load_metas()?.segments);
+        if !due.is_empty() {
+            writing.writer.merge(&due).wait()?;
+            match self.publish(writing).await {
+                // The other one will come to it.
+                Err(Error::Overtaken) => {
+                    *writing = self.start().await?;
+                }
+                published => drop(published?),
+            }
+        }
+        if writing.manifest.generation.is_multiple_of(TIDY_EVERY) {
+            let removed = self.bucket.tidy(&writing.manifest).await?;
+            tracing::info!(removed, "tidied");
+        }
+        Ok(())
+    }
+}
+
+impl Writing {
+    fn write(&mut self, changes: Vec<Change>) -> Result<(), Error> {
+        for (subject, document) in changes {
+            let key = Term::from_field_text(self.fields.key, &key(&subject));
+            self.writer.delete_term(key);
+            if let Some(document) = document {
+                self.writer
+                    .add_document(document.into_tantivy(&self.fields))?;
+            }
+        }
+        self.writer.commit()?;
+        Ok(())
+    }
+}
+
+/// The files of a segment, as they go into objects: its list of deleted documents changes, the others
+/// never do.
+fn files_of(segment: &SegmentMeta, names: &BTreeSet<String>) -> Vec<Vec<String>> {
+    let id = segment.id().uuid_string();
+    let never = |name: &&String| {
+        name.starts_with(&id)
+            && !std::path::Path::new(name.as_str())
+                .extension()
+                .is_some_and(|it| it == "del" || it == "temp")
+    };
+    let mut files = vec![names.iter().filter(never).cloned().collect()];
+    if segment.has_deletes() {
+        let path = segment.relative_path(SegmentComponent::Delete);
+        files.push(vec![path.to_string_lossy().into_owned()]);
+    }
+    files
+}
+
+/// Which segments to merge now, if any.
+fn due(segments: &[SegmentMeta]) -> Vec<SegmentId> {
+    let sizes: Vec<(u32, SegmentId)> = segments
+        .iter()
+        .map(|segment| (segment.num_docs(), segment.id()))
+        .collect();
+    let merged = due_of(&sizes);
+    if !merged.is_empty() {
+        return merged;
+    }
+    let thinned = segments.iter().find(|segment| {
+        segment.num_deleted_docs() > segment.max_doc() / DELETED && segment.max_doc() > SMALLEST
+    });
+    thinned.map(SegmentMeta::id).into_iter().collect()
+}
+
+/// The smaller ones of the smallest size of which there are eight, as many as fit into one.
+fn due_of<T: Copy>(segments: &[(u32, T)]) -> Vec<T> {
+    let mut sizes: BTreeMap<u32, Vec<(u32, T)>> = BTreeMap::new();
+    for segment in segments {
+        let size = (segment.0.max(1) / SMALLEST)
+            .checked_ilog(8)
+            .map_or(0, |it| it + 1);
+        sizes.entry(size).or_default().push(*segment);
+    }
+    for mut alike in sizes.into_values() {
+        if alike.len() < MERGED {
+            continue;
+        }
+        alike.sort_by_key(|(documents, _)| *documents);
+        let mut sum = 0_u32;
+        let fit: Vec<T> = alike
+            .into_iter()
+            .take_while(|(documents, _)| {
+                sum = sum.saturating_add(*documents);
+                sum <= LARGEST
+            })
+            .map(|(_, segment)| segment)
+            .collect();
+        if fit.len() > 1 {
+            return fit;
+        }
+    }
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Batches of that many documents, one after the other: how many segments there are at the most, how
+    /// often a document was written, and how many were merged at once at the most.
+    fn grow(batch: u32, batches: u32) -> (usize, f64, u32) {
+        let (mut segments, mut most, mut written, mut largest) = (Vec::new(), 0, 0_u64, 0);
+        for n in 0..batches {
+            segments.push((batch, n));
+            written += u64::from(batch);
+            let merged = due_of(&segments);
+            let sum: u32 = segments
+                .iter()
+                .filter(|(_, n)| merged.contains(n))
+                .map(|(size, _)| size)
+                .sum();
+            if sum > 0 {
+                segments.retain(|(_, n)| !merged.contains(n));
+                segments.push((sum, n + batches));
+                written += u64::from(sum);
+                largest = largest.max(sum);
+            }
+            most = most.max(segments.len());
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::as_conversions,
+            reason = "a ratio"
+        )]
+        let ratio = written as f64 / f64::from(batch * batches);
+        (most, ratio, largest)
+    }
+
+    #[test]
+    fn merging_is_bounded() {
+        for (batch, batches) in [(1, 200_000), (3, 70_000), (50, 20_000), (1000, 1000)] {
+            let (most, ratio, largest) = grow(batch, batches);
+            let full = usize::try_from(batch * batches / (LARGEST / 2)).unwrap();
+            assert!(most < 45 + full, "{batch}: {most} segments");
+            assert!(ratio < 8.0, "{batch}: each is written {ratio} times");
+            assert!(largest <= LARGEST);
+        }
+    }
+}

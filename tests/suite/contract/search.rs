@@ -1,0 +1,448 @@
+//! Search: what is found by which words, in which order, and what is not.
+
+use serde_json::{Value, json};
+
+use crate::faults::backstage::{Backstage, user_row};
+use crate::support::{User, World, eventually, id_of};
+
+/// A stack with one process that searches: what it found once, it finds from then on.
+async fn searched() -> World {
+    let mut options = World::options();
+    options.workers = 1;
+    World::with(options).await
+}
+
+/// A word that only this user's test knows.
+fn word(user: &User) -> String {
+    user.id.replace('-', "x")
+}
+
+/// As a query holds it.
+pub(super) fn encoded(words: &str) -> String {
+    words.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+/// One page of what is found.
+async fn find(user: &User, kind: &str, words: &str) -> Vec<Value> {
+    let path = format!("/v1/search?limit=100&type={kind}&q={}", encoded(words));
+    let page = user.get(&path).await.expect(200).json();
+    assert_eq!(page["next"], Value::Null, "{words}");
+    page["items"].as_array().unwrap().clone()
+}
+
+async fn find_ids(user: &User, words: &str) -> Vec<String> {
+    find(user, "posts", words).await.iter().map(id_of).collect()
+}
+
+/// Waits until exactly these posts are found, in this order.
+async fn found(user: &User, words: &str, posts: &[&str]) {
+    let what = format!("{words} finds {posts:?}");
+    eventually(&what, async || {
+        (find_ids(user, words).await == posts).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn posts_are_found_by_the_words_of_their_text() {
+    let world = searched().await;
+    let (nabi, reader) = (world.user("nabi"), world.user("reader"));
+    let w = word(&nabi);
+    let text =
+        format!("{w}: 우리 길고양이가 창가에서 잔다 🐱 Sleeping CATS, #러시안블루 naïve 猫がいる");
+    let post = nabi.post_id(&text).await;
+    found(&reader, &w, &[&post]).await;
+    for words in [
+        "고양이",
+        "길고양이",
+        "길고양이가",
+        "창가",
+        "잔다",
+        "잔",
+        "러시안",
+        "블루",
+        "#러시안블루",
+        "sleep",
+        "cat",
+        "Cat's sleeping",
+        "🐱",
+        "NAI\u{308}VE",
+        "猫",
+        "cats 창가에서 고양이",
+        // 고양이, as some keyboards send it.
+        "\u{1100}\u{1169}\u{110b}\u{1163}\u{11bc}\u{110b}\u{1175}",
+    ] {
+        assert_eq!(
+            find_ids(&reader, &format!("{words} {w}")).await,
+            [post.as_str()],
+            "{words}"
+        );
+    }
+    for words in [
+        "강아지",
+        "고양이를",
+        "양",
+        "dog",
+        "ca",
+        "sleeper cat dog",
+        "🐶",
+        "러시안 dog",
+    ] {
+        assert!(
+            find_ids(&reader, &format!("{words} {w}")).await.is_empty(),
+            "{words}"
+        );
+    }
+    // Nothing that a text could be found by.
+    assert!(find_ids(&reader, "!!!").await.is_empty());
+    let shown = find(&reader, "posts", &w).await.remove(0);
+    assert_eq!(shown, reader.read_post(&post).await);
+}
+
+/// Fails when the index is trusted, or fan-out tells search of new posts only.
+#[tokio::test]
+async fn an_edited_post_is_found_by_its_new_text_and_a_deleted_one_at_once_no_more() {
+    let world = searched().await;
+    let nabi = world.user("nabi");
+    let w = word(&nabi);
+    let (first, second) = (format!("{w} 고양이"), format!("{w} 강아지"));
+    let (edited, deleted) = (nabi.post_id(&first).await, nabi.post_id(&first).await);
+    found(&nabi, &first, &[&deleted, &edited]).await;
+    nabi.change(&format!("/v1/posts/{edited}"), &json!({ "text": second }))
+        .await
+        .expect(200);
+    found(&nabi, &second, &[&edited]).await;
+    assert_eq!(find_ids(&nabi, &first).await, [deleted.as_str()]);
+    nabi.delete_post(&deleted).await;
+    assert!(find_ids(&nabi, &first).await.is_empty());
+    found(&nabi, &w, &[&edited]).await;
+}
+
+/// Fails when newer posts are not preferred, or are preferred to ones that fit far better.
+#[tokio::test]
+async fn the_best_comes_first_and_of_equals_the_newest() {
+    let world = searched().await;
+    let nabi = world.user("nabi");
+    let w = word(&nabi);
+    let best = nabi.post_id(&format!("{w} {w} {w}")).await;
+    let rest = "말이 아주 많은 글이라 낱말 하나하나는 덜 중요하다 ".repeat(10);
+    let worst = nabi.post_id(&format!("{w} {rest}")).await;
+    let older = nabi.post_id(&format!("{w} 나비")).await;
+    let newer = nabi.post_id(&format!("{w} 나비")).await;
+    found(&nabi, &w, &[&best, &newer, &older, &worst]).await;
+}
+
+/// Fails when a cursor's generation of the index is not kept.
+#[tokio::test]
+async fn every_page_size_walks_each_item_once_also_while_others_write() {
+    let world = searched().await;
+    let nabi = world.user("nabi");
+    let w = word(&nabi);
+    let mut posts = Vec::new();
+    for n in 0..12 {
+        posts.insert(
+            0,
+            nabi.post_id(&format!("{w} {}", "나 ".repeat(n % 3))).await,
+        );
+    }
+    let list = format!("/v1/search?q={w}");
+    let all = eventually("all are found", async || {
+        let ids = find_ids(&nabi, &w).await;
+        (ids.len() == posts.len()).then_some(ids)
+    })
+    .await;
+    for size in [1, 3, 4, 5, 11, 12, 13, 100] {
+        let (mut walked, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let (page, next) = nabi.page(&format!("{list}&limit={size}{cursor}")).await;
+            assert!(next.is_none() || page.len() == size);
+            walked.extend(page.iter().map(id_of));
+            match next {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(walked, all, "by {size}");
+    }
+    // A new one comes first, and others change what words are worth; the walk that has begun goes on.
+    let (page, next) = nabi.page(&format!("{list}&limit=4")).await;
+    let mut walked: Vec<String> = page.iter().map(id_of).collect();
+    let new = nabi.post_id(&format!("{w} {w} {w} {w}")).await;
+    nabi.delete_post(&all[1]).await;
+    nabi.delete_post(&all[7]).await;
+    eventually("the new one is found", async || {
+        find_ids(&nabi, &w).await.contains(&new).then_some(())
+    })
+    .await;
+    let mut cursor = next.unwrap();
+    loop {
+        let (page, next) = nabi.page(&format!("{list}&limit=2&cursor={cursor}")).await;
+        assert!(next.is_none() || page.len() == 2, "a page that isn't full");
+        walked.extend(page.iter().map(id_of));
+        match next {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    let mut expected = all.clone();
+    expected.remove(7);
+    assert_eq!(walked, expected);
+}
+
+/// Gives a user a profile, and tells search.
+async fn introduce(stage: &Backstage, user: &User, handle: &str, name: &str) {
+    stage
+        .put("UsersTable", user_row(&user.id, handle, name))
+        .await;
+    let message = json!({ "v": 1, "kind": "user", "id": user.id });
+    stage.send("IndexQueue", &[message.to_string()]).await;
+}
+
+#[tokio::test]
+async fn users_are_found_while_their_name_is_typed() {
+    let world = searched().await;
+    let stage = Backstage::of(&world).await;
+    let (nabi, other, reader) = (
+        world.user("nabi"),
+        world.user("other"),
+        world.user("reader"),
+    );
+    let number = nabi.id.split('-').nth(1).unwrap().to_owned();
+    let (handle, theirs) = (format!("q{number}_purr.cat"), format!("q{number}"));
+    introduce(&stage, &nabi, &handle, &format!("나비{number} Butterfly")).await;
+    introduce(&stage, &other, &theirs, "달님").await;
+    reader.follow(&nabi).await;
+    let ids = async |words: &str| -> Vec<String> {
+        find(&reader, "users", words)
+            .await
+            .iter()
+            .map(id_of)
+            .collect()
+    };
+    eventually(
+        "both are found, the one who is called just so first",
+        async || (ids(&theirs).await == [other.id.clone(), nabi.id.clone()]).then_some(()),
+    )
+    .await;
+    for words in [
+        format!("@{handle}"),
+        format!("{theirs}_"),
+        format!("{theirs} p"),
+        format!("{theirs} cat"),
+        format!("{theirs} BUTT"),
+        format!("{theirs} ㄴ"),
+        format!("{theirs} 납"),
+        format!("나비{number} {theirs}"),
+    ] {
+        assert_eq!(ids(&words).await, std::slice::from_ref(&nabi.id), "{words}");
+    }
+    for words in [
+        format!("{theirs} fly"),
+        format!("{theirs} 비"),
+        format!("{theirs}_purrs"),
+    ] {
+        assert!(ids(&words).await.is_empty(), "{words}");
+    }
+    world.drained().await;
+    let shown = find(&reader, "users", &handle).await.remove(0);
+    assert_eq!(shown, reader.see(&nabi).await);
+    assert_eq!(shown["followed"], true);
+    // Another name: found by it, and no longer by the old one.
+    introduce(&stage, &nabi, &handle, "구름").await;
+    eventually("the new name is found", async || {
+        (ids(&format!("{theirs} 구")).await == std::slice::from_ref(&nabi.id)).then_some(())
+    })
+    .await;
+    assert!(ids(&format!("{theirs} 나비")).await.is_empty());
+}
+
+/// Fails when deleted posts count, or a tag is found by its middle.
+#[tokio::test]
+async fn tags_are_found_while_they_are_typed_with_their_counts() {
+    let world = searched().await;
+    let nabi = world.user("nabi");
+    let w = word(&nabi);
+    let mut posts = Vec::new();
+    for text in [
+        format!("#{w}고양이"),
+        format!("#{w}고양이 #{w}강아지 #{w}고"),
+        format!("#{}고양이 #{w}고양이", w.to_uppercase()),
+        format!("#{w}과자 #{w}고래 #{w}고래"),
+        format!("#{w}고래"),
+    ] {
+        posts.push(nabi.post_id(&text).await);
+    }
+    let tags = async |words: &str| -> Vec<(String, u64)> {
+        let items = find(&nabi, "tags", words).await;
+        let tag = |tag: &Value| {
+            assert_eq!(tag.as_object().unwrap().len(), 2);
+            let name = tag["tag"].as_str().unwrap().strip_prefix(&w).unwrap();
+            (name.to_owned(), tag["posts"].as_u64().unwrap())
+        };
+        items.iter().map(tag).collect()
+    };
+    let expect = async |words: &str, expected: &[(&str, u64)]| {
+        let expected: Vec<(String, u64)> = expected
+            .iter()
+            .map(|(tag, posts)| ((*tag).to_owned(), *posts))
+            .collect();
+        eventually(&format!("{words} finds {expected:?}"), async || {
+            (tags(words).await == expected).then_some(())
+        })
+        .await;
+    };
+    // The tag itself first, then those of the most posts; `과` begins as `고` does on the keyboard.
+    expect(
+        &format!("{w}고"),
+        &[("고", 1), ("고양이", 3), ("고래", 2), ("과자", 1)],
+    )
+    .await;
+    expect(&format!("#{w}고양"), &[("고양이", 3)]).await;
+    expect(&format!("{w} 고양이"), &[("고양이", 3)]).await;
+    expect(&format!("{w}양이"), &[]).await;
+    let list = format!("/v1/search?type=tags&q={w}");
+    let (all, _) = nabi.page(&list).await;
+    assert_eq!(all.len(), 5);
+    let (mut walked, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = nabi.page(&format!("{list}&limit=2{cursor}")).await;
+        walked.extend(page);
+        match next {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(walked, all);
+    nabi.delete_post(&posts[0]).await;
+    nabi.delete_post(&posts[3]).await;
+    expect(&format!("{w}고"), &[("고", 1), ("고양이", 2), ("고래", 1)]).await;
+}
+
+#[tokio::test]
+async fn bad_input_is_named() {
+    let world = searched().await;
+    let nabi = world.user("nabi");
+    for q in [
+        "x".repeat(100),
+        "고".repeat(100),
+        format!("%20{}%20", "x".repeat(100)),
+    ] {
+        nabi.get(&format!("/v1/search?q={q}")).await.expect(200);
+    }
+    for (query, fields) in [
+        ("", vec!["/q"]),
+        ("?q=", vec!["/q"]),
+        ("?q=%20%20", vec!["/q"]),
+        (&format!("?q={}", "x".repeat(101)), vec!["/q"]),
+        ("?q=x&q=y", vec!["/q"]),
+        ("?q=x&type=dogs", vec!["/type"]),
+        ("?q=x&type=", vec!["/type"]),
+        ("?q=x&limit=0", vec!["/limit"]),
+        ("?q=x&limit=101", vec!["/limit"]),
+        ("?q=x&cursor=x", vec!["/cursor"]),
+        (
+            "?type=dogs&limit=x&page=2",
+            vec!["/q", "/type", "/limit", "/page"],
+        ),
+    ] {
+        nabi.get(&format!("/v1/search{query}"))
+            .await
+            .bad_fields(400, &fields);
+    }
+    // Whatever is searched for, it is only words.
+    for q in [
+        "\"", "a AND (", "*", "+x -y", "text:x", "x\0y", "\\", "~", "=", "ㄱ\u{0}",
+    ] {
+        for kind in ["posts", "users", "cats", "tags"] {
+            find(&nabi, kind, q).await;
+        }
+    }
+}
+
+/// A cursor is bound to its words and type.
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_search_only() {
+    let world = searched().await;
+    let nabi = world.user("nabi");
+    let w = word(&nabi);
+    for _ in 0..2 {
+        nabi.post(&format!("{w} #{w}a #{w}b")).await;
+    }
+    let mut cursors = Vec::new();
+    for list in ["type=posts&q=", "type=tags&q="] {
+        let list = format!("/v1/search?{list}{w}");
+        let next = eventually("there is a second page", async || {
+            nabi.page(&format!("{list}&limit=1")).await.1
+        })
+        .await;
+        nabi.get(&format!("{list}&limit=5&cursor={next}"))
+            .await
+            .expect(200);
+        cursors.push(next);
+    }
+    let [posts, tags] = &cursors[..] else {
+        panic!("two cursors")
+    };
+    for (query, cursor) in [
+        (format!("type=tags&q={w}"), posts),
+        (format!("type=posts&q={w}"), tags),
+        (format!("type=users&q={w}"), posts),
+        (format!("q={w}y"), posts),
+    ] {
+        nabi.get(&format!("/v1/search?{query}&cursor={cursor}"))
+            .await
+            .bad_fields(400, &["/cursor"]);
+    }
+}
+
+/// Fails when search doesn't ask who is there for whom, or gives pages that aren't full.
+#[tokio::test]
+async fn who_is_blocked_or_has_left_is_not_found() {
+    let world = searched().await;
+    let stage = Backstage::of(&world).await;
+    let (nabi, other, left) = (world.user("nabi"), world.user("other"), world.user("left"));
+    let reader = world.user("reader");
+    let w = word(&nabi);
+    let mut seen = Vec::new();
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        for author in [&nabi, &other, &left] {
+            let post = author.post_id(&w).await;
+            if author.id == nabi.id {
+                seen.insert(0, post.clone());
+            }
+            all.insert(0, post);
+        }
+    }
+    for user in [&nabi, &other, &left] {
+        introduce(&stage, user, &word(user), &format!("{w} 나비")).await;
+    }
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    found(&reader, &w, &all).await;
+    eventually("all three are found", async || {
+        (find(&reader, "users", &w).await.len() == 3).then_some(())
+    })
+    .await;
+    reader.block(&other).await;
+    let mut row = user_row(&left.id, &word(&left), &format!("{w} 나비"));
+    let long_ago = aws_sdk_dynamodb::types::AttributeValue::N("1795249800123".to_owned());
+    row.insert("withdrawn_at".to_owned(), long_ago);
+    stage.put("UsersTable", row).await;
+    assert_eq!(find_ids(&reader, &w).await, seen);
+    let users = find(&reader, "users", &w).await;
+    assert_eq!(
+        users.iter().map(id_of).collect::<Vec<_>>(),
+        [nabi.id.clone()]
+    );
+    let (page, next) = reader.page(&format!("/v1/search?q={w}&limit=2")).await;
+    assert_eq!((page.len(), next.is_some()), (2, true));
+    let next = next.unwrap();
+    let (page, next) = reader
+        .page(&format!("/v1/search?q={w}&limit=2&cursor={next}"))
+        .await;
+    assert_eq!((page.len(), next), (1, None));
+    // And the other way round.
+    let hidden = reader.post_id(&format!("{w} 숨은")).await;
+    found(&nabi, &format!("{w} 숨은"), &[&hidden]).await;
+    assert!(find_ids(&other, &format!("{w} 숨은")).await.is_empty());
+}
