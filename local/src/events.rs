@@ -12,13 +12,14 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 /// Fills an event's placeholders in by asking the stack at `url`: `{{token:bob}}` becomes a token of
-/// bob, `{{post:alice}}` the id of a post that alice has just written, the same in all its places.
+/// bob, `{{post:alice}}` the id of a post that alice has just written, `{{comment:alice}}` that of a comment
+/// of hers on that post, the same in all its places.
 ///
 /// # Errors
 /// The stack can't be reached or refuses, or a placeholder is none of these.
 pub async fn fill_event(url: &str, event: &str) -> Result<String> {
     let url = url.trim_end_matches('/');
-    let mut known = BTreeMap::new();
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
     let (mut filled, mut rest) = (String::new(), event);
     while let Some((before, after)) = rest.split_once("{{") {
         let (placeholder, after) = after
@@ -30,13 +31,20 @@ pub async fn fill_event(url: &str, event: &str) -> Result<String> {
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => token(url, user).await?,
                 Some(("post", user)) => post(url, user).await?,
+                Some(("comment", user)) => {
+                    let of = format!("post:{user}");
+                    if !known.contains_key(&of) {
+                        known.insert(of.clone(), post(url, user).await?);
+                    }
+                    comment(url, user, known.get(&of).map_or("", String::as_str)).await?
+                }
                 _ => {
                     return Err(failed(format!(
-                        "{{{{{placeholder}}}}} is neither a token nor a post"
+                        "{{{{{placeholder}}}}} is neither a token nor a post nor a comment"
                     )));
                 }
             };
-            known.insert(placeholder, value);
+            known.insert(placeholder.to_owned(), value);
         }
         filled.push_str(known.get(placeholder).map_or("", String::as_str));
     }
@@ -53,9 +61,18 @@ async fn token(url: &str, user: &str) -> Result<String> {
 }
 
 async fn post(url: &str, user: &str) -> Result<String> {
+    create(&format!("{url}/v1/posts"), token(url, user).await?).await
+}
+
+async fn comment(url: &str, user: &str, post: &str) -> Result<String> {
+    let comments = format!("{url}/v1/posts/{post}/comments");
+    create(&comments, token(url, user).await?).await
+}
+
+async fn create(url: &str, token: String) -> Result<String> {
     let request = reqwest::Client::new()
-        .post(format!("{url}/v1/posts"))
-        .bearer_auth(token(url, user).await?)
+        .post(url)
+        .bearer_auth(token)
         .header(CONTENT_TYPE, "application/json")
         .body(r#"{"text": "A sample"}"#);
     field(request, "id").await

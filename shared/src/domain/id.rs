@@ -173,6 +173,11 @@ id_type! {
     PostId
 }
 
+id_type! {
+    /// A comment's id: sorts by the time of creation.
+    CommentId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! is total. The adapters (`store`, `cache`, `queue`, `media`, `http`) speak in these types only.
 
 mod breed;
+mod comment;
 mod cursor;
 mod edge;
 mod feed;
@@ -20,10 +21,11 @@ mod time;
 mod user;
 
 pub use breed::{BREEDS, Breed, BreedName};
+pub use comment::{Comment, CommentView};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
 pub use feed::{FEED_CAP, FeedWindow};
-pub use id::{Id, IdSource, PostId};
+pub use id::{CommentId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use image::{
     ContentType, Image, ImageHost, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, UploadSize,
@@ -33,6 +35,6 @@ pub use message::{Chunk, FanOutMessage, FollowMessage, Followers, LikeMessage, V
 pub use page::{Limit, Page, Since};
 pub use post::{Author, CatId, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
-pub use text::PostText;
+pub use text::{CommentText, PostText};
 pub use time::{Timestamp, Version};
 pub use user::{Handle, Profile, UserId, UserView};

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::try_join_all;
 
@@ -107,6 +108,27 @@ impl Read for Item {
             })
             .collect()
     }
+}
+
+/// The items that a query finds, at most so many, and fewer only where there are no more: it may take
+/// several calls, since one reads a megabyte at most.
+pub(super) async fn rows(query: QueryFluentBuilder, most: usize) -> Result<Vec<Item>, Error> {
+    let mut found = Vec::new();
+    let mut from = query.get_exclusive_start_key().clone();
+    while found.len() < most {
+        let output = query
+            .clone()
+            .set_exclusive_start_key(from)
+            .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        found.extend(output.items.unwrap_or_default());
+        from = output.last_evaluated_key;
+        if from.is_none() {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 impl Store {

@@ -10,8 +10,10 @@
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
 //! | Likes | `post`, `user` | who likes a post; whether the caller likes these |
-//! | Likes | `post`, `user` = `#count` | a post's exact count of likes |
+//! | Likes | `post`, `user` = `#count` | a post's exact counts of likes and comments |
 //! | Likes, index `latest` | `post`, `since` | who likes a post, latest first |
+//! | Comments | `post`, `id` | a post's comments, newest first, from any position; a comment by id |
+//! | Comments, index `author` | `author`, `id` | an author's comments, to erase them |
 //! | Blocks | `user`, `other` | whether two users block each other, either way |
 //! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
 //! | Saves | `user`, `post` | whether a user saved a post |
@@ -22,6 +24,8 @@
 //! ones for that reason). No request scans. Whatever must hold together is one transaction.
 
 mod blocks;
+mod comments;
+mod create;
 mod edges;
 mod follows;
 mod idempotency;
@@ -45,10 +49,11 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use crate::env::{self, BadSetting};
 
+pub use create::Created;
 pub use follows::FollowList;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
-pub use posts::{Created, PostError, Removed, Revised};
+pub use posts::{PostError, Removed, Revised};
 pub use shown::Shown;
 
 /// Why the store did not answer.
@@ -105,6 +110,7 @@ struct Tables {
     users: String,
     follows: String,
     likes: String,
+    comments: String,
     blocks: String,
     saves: String,
     idempotency: String,
@@ -119,7 +125,7 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `IDEMPOTENCY_TABLE`.
+    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `COMMENTS_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `IDEMPOTENCY_TABLE`.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         Self::new(config, env::required)
     }
@@ -140,6 +146,7 @@ impl Store {
                 users: name("USERS_TABLE")?,
                 follows: name("FOLLOWS_TABLE")?,
                 likes: name("LIKES_TABLE")?,
+                comments: name("COMMENTS_TABLE")?,
                 blocks: name("BLOCKS_TABLE")?,
                 saves: name("SAVES_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,

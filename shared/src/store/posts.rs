@@ -7,14 +7,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
+use super::create::Created;
 use super::edges::{Counter, Row, Tally, met_another_write};
-use super::idempotency::{Answer, Known, Once};
-use super::item::{Item, Read, item, list, n, s};
+use super::idempotency::{Answer, Once};
+use super::item::{Item, Read, item, list, n, rows, s};
 use super::outbox::shard;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
 use crate::domain::{
@@ -23,17 +22,6 @@ use crate::domain::{
 
 /// How long the tombstone of a deleted post stays.
 const TOMBSTONE_DAYS: i64 = 30;
-
-/// What became of a new post.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Created {
-    /// It is stored.
-    Now,
-    /// Another post has that id: mint another.
-    IdTaken,
-    /// The request was sent before.
-    Before(Known),
-}
 
 /// Why a post was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -137,52 +125,13 @@ impl Store {
         due: Timestamp,
         once: Option<(&Once, &Answer)>,
     ) -> Result<Created, Error> {
-        for tries in 0..CONFLICT_TRIES {
-            let mut writes = vec![
-                TransactWriteItem::builder()
-                    .put(self.put_post(post, due)?)
-                    .build(),
-                TransactWriteItem::builder()
-                    .put(self.put_in_list(post)?)
-                    .build(),
-            ];
-            writes.extend(self.count_posts(&post.author, 1)?);
-            if let Some((once, answer)) = once {
-                let put = once.put(&self.tables.idempotency, answer)?;
-                writes.push(TransactWriteItem::builder().put(put).build());
-            }
-            let sent = self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes))
-                .send()
-                .await;
-            let Err(error) = sent else {
-                return Ok(Created::Now);
-            };
-            if failed_condition(&error, 0) {
-                // Ours, if an earlier try was written and only its answer was lost.
-                let ours = self.is_stored(post).await;
-                return Ok(if ours { Created::Now } else { Created::IdTaken });
-            }
-            if failed_condition(&error, 3)
-                && let Some((once, _)) = once
-                && let Some(known) = self.known(once).await?
-            {
-                return Ok(Created::Before(known));
-            }
-            if !met_another_write(&error) {
-                return Err(error.into());
-            }
-            back_off(tries).await;
-        }
-        Err(Error::Unavailable(
-            "the author's other writes kept coming first".to_owned(),
-        ))
-    }
-
-    async fn is_stored(&self, post: &Post) -> bool {
-        matches!(self.post(post.id).await, Ok(Some(stored)) if stored == *post)
+        let put = TransactWriteItem::builder().put(self.put_post(post, due)?);
+        let listed = TransactWriteItem::builder().put(self.put_in_list(post)?);
+        let counted = self.count_posts(&post.author, 1)?;
+        let writes = [put.build(), listed.build()].into_iter().chain(counted);
+        let is_ours = async { Ok(self.post(post.id).await?.as_ref() == Some(post)) };
+        let created = self.create(writes.collect(), once, is_ours).await?;
+        created.ok_or_else(|| Error::broken("a new post has no other conditions"))
     }
 
     fn put_post(&self, post: &Post, due: Timestamp) -> Result<Put, Error> {
@@ -275,33 +224,21 @@ impl Store {
         } else {
             ""
         };
-        let mut found = Vec::new();
-        let mut from = None;
-        while found.len() < most {
-            let mut query = self
-                .client
-                .query()
-                .table_name(&self.tables.post_lists)
-                .key_condition_expression(format!("#list = :list{bound}"))
-                .expression_attribute_names("#list", "list")
-                .expression_attribute_values(":list", s(author_list(author)))
-                .scan_index_forward(false)
-                .consistent_read(true)
-                .set_exclusive_start_key(from)
-                .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX));
-            if let Some(before) = before {
-                query = query.expression_attribute_values(":before", s(before));
-            }
-            let output = query.send().await?;
-            for row in output.items() {
-                found.push(PostId::parse(row.text("post")?).map_err(Error::broken)?);
-            }
-            match output.last_evaluated_key {
-                Some(key) => from = Some(key),
-                None => break,
-            }
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.tables.post_lists)
+            .key_condition_expression(format!("#list = :list{bound}"))
+            .expression_attribute_names("#list", "list")
+            .expression_attribute_values(":list", s(author_list(author)))
+            .scan_index_forward(false)
+            .consistent_read(true);
+        if let Some(before) = before {
+            query = query.expression_attribute_values(":before", s(before));
         }
-        Ok(found)
+        let rows = rows(query, most).await?;
+        let id = |row: &Item| PostId::parse(row.text("post")?).map_err(Error::broken);
+        rows.iter().map(id).collect()
     }
 
     async fn post_row(&self, id: PostId) -> Result<Option<Item>, Error> {
@@ -459,17 +396,5 @@ impl Store {
             .into_iter()
             .chain(self.count_posts(by, -1)?)
             .collect())
-    }
-}
-
-/// Whether the write at that place failed its own condition.
-fn failed_condition<R>(error: &SdkError<TransactWriteItemsError, R>, place: usize) -> bool {
-    match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled
-            .cancellation_reasons()
-            .get(place)
-            .and_then(|reason| reason.code())
-            .is_some_and(|code| code == "ConditionalCheckFailed"),
-        _ => false,
     }
 }
