@@ -4,6 +4,7 @@
 //! answered. A request that can't be answered for that, or dies before, is sent again, and finds its work
 //! done but for that.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -96,9 +97,7 @@ async fn list(
     let (store, me) = (&app.store, &me);
     let (comments, more) = full_page(limit.get(), after, |after, most| async move {
         let comments = store.comments(post, after, most).await?;
-        let mut authors: Vec<UserId> = comments.iter().map(|it| it.author.clone()).collect();
-        authors.sort_unstable();
-        authors.dedup();
+        let authors = distinct(comments.iter().map(|comment| &comment.author));
         let shown = store.shown(me, &authors).await?;
         let end = comments.last().map(|comment| comment.id);
         Ok::<_, store::Error>(Stretch {
@@ -116,6 +115,11 @@ async fn list(
     })))
 }
 
+fn distinct<'u>(users: impl Iterator<Item = &'u UserId>) -> Vec<UserId> {
+    let users: HashSet<&UserId> = users.collect();
+    users.into_iter().cloned().collect()
+}
+
 async fn remove(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
@@ -125,7 +129,7 @@ async fn remove(
     let of = found.ok_or_else(Path::<PostId>::not_found)?.author;
     if me != of {
         let by = comment.as_ref().map(|comment| &comment.author);
-        let users: Vec<UserId> = [&of].into_iter().chain(by).cloned().collect();
+        let users = distinct([&of].into_iter().chain(by));
         let shown = app.store.shown(&me, &users).await?;
         if !shown.sees(&of) {
             return Err(Path::<PostId>::not_found());

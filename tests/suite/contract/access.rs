@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::routes;
-use crate::support::{JPEG, Reply, User, World, image};
+use crate::support::{JPEG, Reply, User, World, id_of, image};
 
 /// What each caller is answered.
 struct Expected {
@@ -17,6 +17,8 @@ fn expected(method: &Method, route: &str) -> Expected {
     let (owner, other) = match (method.as_str(), route) {
         ("PATCH", "/v1/posts/{post}") => (200, 403),
         ("DELETE", "/v1/posts/{post}") => (204, 403),
+        // The owner's comment on the owner's post.
+        ("DELETE", "/v1/posts/{post}/comments/{comment}") => (204, 403),
         // Somebody else's upload.
         ("POST", "/v1/classify") => (200, 422),
         ("POST", _) => (201, 201),
@@ -51,7 +53,8 @@ async fn every_route_knows_who_may_do_what() {
     for (method, route, body) in routes::calls() {
         let body = body.map(|body| routes::with_image(body, &image));
         let post = owner.post_id("the owner's").await;
-        let path = routes::path(route, &post, &owner.id);
+        let comment = id_of(&owner.comment(&post, "the owner's").await);
+        let path = routes::path(&route.replace("{comment}", &comment), &post, &owner.id);
         let Expected {
             owner: to_owner,
             other: to_other,

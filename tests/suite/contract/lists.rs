@@ -59,8 +59,8 @@ async fn an_empty_list_is_a_page_without_a_next() {
     }
 }
 
-/// A user with seven posts, of which three are saved, three followers, who like the last post, three whom
-/// they follow, and three whom they block; and that post.
+/// A user with seven posts, of which three are saved, three followers, who like the last post and
+/// comment on it, three whom they follow, and three whom they block; and that post.
 async fn popular(world: &World) -> (User, String) {
     let nabi = world.user("nabi");
     let mut post = String::new();
@@ -77,6 +77,7 @@ async fn popular(world: &World) -> (User, String) {
         nabi.follow(&other).await;
         other.follow(&nabi).await;
         other.like(&post).await;
+        other.comment(&post, "purr").await;
         nabi.block(&stranger).await;
     }
     world.drained().await;

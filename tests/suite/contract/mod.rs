@@ -6,6 +6,8 @@ mod bodies;
 mod classify;
 mod classify_memory;
 mod classify_refusals;
+mod comments;
+mod comments_cost;
 mod cors;
 mod feed;
 mod feed_cost;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// A path and its methods.
 pub(crate) struct Route {
-    /// `{post}` and `{user}` stand for ids.
+    /// `{post}`, `{comment}` and `{user}` stand for ids.
     pub(crate) path: &'static str,
     /// The methods, HEAD left out.
     pub(crate) methods: &'static [Method],
@@ -25,6 +25,14 @@ pub(crate) const SIGNED_IN: &[Route] = &[
     Route {
         path: "/v1/posts/{post}",
         methods: &[Method::GET, Method::PATCH, Method::DELETE],
+    },
+    Route {
+        path: "/v1/posts/{post}/comments",
+        methods: &[Method::GET, Method::POST],
+    },
+    Route {
+        path: "/v1/posts/{post}/comments/{comment}",
+        methods: &[Method::DELETE],
     },
     Route {
         path: "/v1/posts/{post}/like",
@@ -99,6 +107,7 @@ pub(crate) const LISTS: &[&str] = &[
     "/v1/users/{user}/posts",
     "/v1/users/{user}/followers",
     "/v1/users/{user}/following",
+    "/v1/posts/{post}/comments",
     "/v1/posts/{post}/likes",
     "/v1/feed",
     "/v1/me/saved",
@@ -126,9 +135,12 @@ impl Route {
     }
 }
 
-/// A route's path with ids in it.
+/// A route's path with ids in it; a comment's, which has the same form, is the post's, unless it was put
+/// in before.
 pub(crate) fn path(route: &str, post: &str, user: &str) -> String {
-    route.replace("{post}", post).replace("{user}", user)
+    let ids = [("{post}", post), ("{comment}", post), ("{user}", user)];
+    ids.iter()
+        .fold(route.to_owned(), |path, (name, id)| path.replace(name, id))
 }
 
 /// A body with the key of an upload in it, where it has a place for one.
@@ -145,6 +157,7 @@ pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
     match (method.as_str(), route) {
         ("POST", "/v1/uploads") => Some(json!({ "content_type": "image/png", "size": 3 })),
         ("POST", "/v1/posts") => Some(json!({ "text": "야옹" })),
+        ("POST", "/v1/posts/{post}/comments") => Some(json!({ "text": "귀여워" })),
         ("POST", "/v1/classify") => Some(json!({ "image": "{image}" })),
         ("PATCH", "/v1/posts/{post}") => Some(json!({ "text": "야옹!" })),
         _ => None,
