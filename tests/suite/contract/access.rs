@@ -16,9 +16,8 @@ struct Expected {
 fn expected(method: &Method, route: &str) -> Expected {
     let (owner, other) = match (method.as_str(), route) {
         ("PATCH", "/v1/posts/{post}") => (200, 403),
-        ("DELETE", "/v1/posts/{post}") => (204, 403),
-        // The owner's comment on the owner's post.
-        ("DELETE", "/v1/posts/{post}/comments/{comment}") => (204, 403),
+        // Both are the owner's, the comment and its post.
+        ("DELETE", "/v1/posts/{post}" | "/v1/posts/{post}/comments/{comment}") => (204, 403),
         // Somebody else's upload.
         ("POST", "/v1/classify") => (200, 422),
         ("POST", _) => (201, 201),

@@ -2,7 +2,7 @@
 //!
 //! `MANY_COMMENTS` says how many there are (default 5,000).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures::{StreamExt, TryStreamExt};
@@ -22,7 +22,7 @@ const BATCH: usize = 25;
 async fn write(stage: &Backstage, authors: &[User], post: &str, count: usize) -> Vec<Id> {
     let source = IdSource::new();
     let ids: Vec<Id> = (0..count).map(|_| source.mint()).collect();
-    let row = |(n, id): (usize, &Id)| {
+    let row = |(n, id): &(usize, &Id)| {
         let attributes = [
             ("post", post.to_owned()),
             ("id", id.to_string()),
@@ -38,20 +38,16 @@ async fn write(stage: &Backstage, authors: &[User], post: &str, count: usize) ->
             .put_request(put.build().unwrap())
             .build()
     };
-    let rows: Vec<WriteRequest> = ids.iter().enumerate().map(row).collect();
+    let numbered: Vec<(usize, &Id)> = ids.iter().enumerate().collect();
     let table = stage.table("CommentsTable");
-    futures::stream::iter(rows.chunks(BATCH))
+    futures::stream::iter(numbered.chunks(BATCH))
         .map(|batch| {
-            let write = stage.tables.batch_write_item();
-            write.request_items(&table, batch.to_vec()).send()
+            let (write, rows) = (stage.tables.batch_write_item(), batch.iter().map(row));
+            write.request_items(&table, rows.collect()).send()
         })
         .buffer_unordered(4)
         .try_for_each(async |written| {
-            assert!(
-                written
-                    .unprocessed_items()
-                    .is_none_or(|left| left.is_empty())
-            );
+            assert!(written.unprocessed_items().is_none_or(HashMap::is_empty));
             Ok(())
         })
         .await
