@@ -105,7 +105,7 @@ impl Proxy {
                 self.lambda.kill_instance(caller);
                 Err(Ended)
             }
-            FaultAction::Status(_) | FaultAction::Disconnect => Err(Ended),
+            FaultAction::Status(_) | FaultAction::Conflict | FaultAction::Disconnect => Err(Ended),
             FaultAction::Hang => std::future::pending().await,
             FaultAction::Delay(time) => {
                 tokio::time::sleep(time).await;

@@ -12,14 +12,15 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 /// Fills an event's placeholders in by asking the stack at `url`: `{{token:bob}}` becomes a token of
-/// bob, `{{post:alice}}` the id of a post that alice has just written, `{{cat:alice}}` that of a cat that alice
-/// has just registered, each the same in all its places.
+/// bob, `{{post:alice}}` the id of a post that alice has just written, `{{comment:alice}}` that of a comment
+/// of hers on that post, `{{cat:alice}}` that of a cat that alice has just registered, each the same in all
+/// its places.
 ///
 /// # Errors
 /// The stack can't be reached or refuses, or a placeholder is none of these.
 pub async fn fill_event(url: &str, event: &str) -> Result<String> {
     let url = url.trim_end_matches('/');
-    let mut known = BTreeMap::new();
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
     let (mut filled, mut rest) = (String::new(), event);
     while let Some((before, after)) = rest.split_once("{{") {
         let (placeholder, after) = after
@@ -30,17 +31,22 @@ pub async fn fill_event(url: &str, event: &str) -> Result<String> {
         if !known.contains_key(placeholder) {
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => token(url, user).await?,
-                Some(("post", user)) => {
-                    created(url, user, "posts", r#"{"text": "A sample"}"#).await?
+                Some(("post", user)) => post(url, user).await?,
+                Some(("comment", user)) => {
+                    let of = format!("post:{user}");
+                    if !known.contains_key(&of) {
+                        known.insert(of.clone(), post(url, user).await?);
+                    }
+                    comment(url, user, known.get(&of).map_or("", String::as_str)).await?
                 }
                 Some(("cat", user)) => created(url, user, "cats", r#"{"name": "나비"}"#).await?,
                 _ => {
                     return Err(failed(format!(
-                        "{{{{{placeholder}}}}} is neither a token, a post nor a cat"
+                        "{{{{{placeholder}}}}} is neither a token, a post, a comment nor a cat"
                     )));
                 }
             };
-            known.insert(placeholder, value);
+            known.insert(placeholder.to_owned(), value);
         }
         filled.push_str(known.get(placeholder).map_or("", String::as_str));
     }
@@ -54,6 +60,17 @@ async fn token(url: &str, user: &str) -> Result<String> {
         "access_token",
     )
     .await
+}
+
+/// What is posted, and commented.
+const SAMPLE: &str = r#"{"text": "A sample"}"#;
+
+async fn post(url: &str, user: &str) -> Result<String> {
+    created(url, user, "posts", SAMPLE).await
+}
+
+async fn comment(url: &str, user: &str, post: &str) -> Result<String> {
+    created(url, user, &format!("posts/{post}/comments"), SAMPLE).await
 }
 
 /// The id of something that a user creates.

@@ -41,6 +41,8 @@ pub enum FaultAction {
     KillCaller,
     /// The service answers with this status and an error of its own kind. As `Disconnect` for the cache.
     Status(u16),
+    /// The answer to a transaction that met another one on its items. As `Disconnect` for all but tables.
+    Conflict,
     /// The connection is closed without an answer.
     Disconnect,
     /// There is never an answer.
@@ -193,6 +195,7 @@ struct Armed {
 struct State {
     rules: Vec<Arc<Armed>>,
     counts: BTreeMap<Call, u64>,
+    rows: BTreeMap<Call, u64>,
     log: Vec<Call>,
 }
 
@@ -295,6 +298,17 @@ impl Faults {
         self.lock().counts.clone()
     }
 
+    /// Notes how many rows of a table a call read.
+    pub(crate) fn read(&self, call: Call, rows: u64) {
+        let mut state = self.lock();
+        let count = state.rows.entry(call).or_default();
+        *count = count.saturating_add(rows);
+    }
+
+    pub(crate) fn rows(&self) -> BTreeMap<Call, u64> {
+        self.lock().rows.clone()
+    }
+
     pub(crate) fn log(&self) -> Vec<Call> {
         self.lock().log.clone()
     }
@@ -302,6 +316,7 @@ impl Faults {
     pub(crate) fn reset(&self) {
         let mut state = self.lock();
         state.counts.clear();
+        state.rows.clear();
         state.log.clear();
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use purrline_local::template::Action;
 use serde_json::{Value, json};
 
-use crate::support::{World, repository};
+use crate::support::{World, id_of, repository};
 
 /// A sample event as written, with its placeholders.
 struct Sample {
@@ -68,7 +68,8 @@ fn samples() -> Vec<Sample> {
     samples
 }
 
-/// Fills `{{token:bob}}`, `{{post:alice}}` and `{{cat:alice}}` in; the same ones wherever `known` has them.
+/// Fills `{{token:bob}}`, `{{post:alice}}`, `{{comment:alice}}` and `{{cat:alice}}` in; the same ones wherever
+/// `known` has them.
 async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -> Value {
     let mut filled = String::new();
     let mut rest = text;
@@ -81,6 +82,13 @@ async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -
                 Some(("token", user)) => world.token(user).unwrap(),
                 Some(("post", user)) => world.user_called(user).post_id("a sample").await,
                 Some(("cat", user)) => world.user_called(user).cat_id("나비").await,
+                Some(("comment", name)) => {
+                    let (user, of) = (world.user_called(name), format!("post:{name}"));
+                    if !known.contains_key(&of) {
+                        known.insert(of.clone(), user.post_id("a sample").await);
+                    }
+                    id_of(&user.comment(&known[&of], "a sample").await)
+                }
                 _ => panic!("no such placeholder: {placeholder}"),
             };
             known.insert(placeholder.to_owned(), value);

@@ -112,7 +112,11 @@ async fn create(
             draft: draft.clone(),
             edited_at: None,
         };
-        let answer = created(&post, &author, &app.images)?;
+        let counts = PostCounts::default();
+        let view = post
+            .clone()
+            .view(author.clone(), counts, false, &app.images);
+        let answer = Answer::created(format!("/v1/posts/{}", post.id), &view)?;
         match app
             .store
             .create_post(&post, app.due(), once.as_ref().map(|once| (once, &answer)))
@@ -127,18 +131,6 @@ async fn create(
             Created::Outdated => return Err(cat_gone()),
         }
     }
-}
-
-fn created(post: &Post, author: &Author, images: &ImageHost) -> Result<Answer, Problem> {
-    let view = post
-        .clone()
-        .view(author.clone(), PostCounts::default(), false, images);
-    let body = serde_json::to_string(&view).map_err(|error| Problem::internal(&error))?;
-    Ok(Answer {
-        status: 201,
-        location: Some(format!("/v1/posts/{}", post.id)),
-        body,
-    })
 }
 
 async fn edit(

@@ -75,6 +75,7 @@ impl Sweep {
             }
         }
         self.erase_likes(user).await?;
+        self.erase_comments(user).await?;
         self.store.erase_lists(user).await?;
         self.store.erase_handles(user).await?;
         self.cache.forget_user(user).await?;
@@ -141,6 +142,21 @@ impl Sweep {
             match likes.end {
                 Some(end) => after = Some(end),
                 None => return Ok(()),
+            }
+        }
+    }
+
+    async fn erase_comments(&self, user: &UserId) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let comments = self.store.comments_by(user, after.as_ref()).await?;
+            let Some(last) = comments.last().copied() else {
+                return Ok(());
+            };
+            after = Some(last);
+            for (post, comment) in comments {
+                self.store.delete_comment(post, comment).await?;
+                self.cache.forget_counts(post).await?;
             }
         }
     }

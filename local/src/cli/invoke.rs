@@ -14,7 +14,7 @@ use super::terminal::{say, showing};
 pub(super) struct Invoke {
     /// The function, by its name or by its name in the template.
     function: String,
-    /// The event's file; - for standard input. `{{token:<user>}}` and `{{post:<user>}}` in it are filled in.
+    /// The event's file; - for standard input. `{{token:<user>}}`, `{{post:<user>}}` and `{{comment:<user>}}` in it are filled in.
     event: PathBuf,
     /// A running stack's address, as `up` prints it; without it, a fresh one that keeps nothing.
     #[arg(long, value_name = "URL")]

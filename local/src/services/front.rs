@@ -18,6 +18,12 @@ pub(crate) enum Refusal {
     Xml,
 }
 
+/// What `DynamoDB` answers to a transaction that met another one.
+const CONFLICT: &str = concat!(
+    r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","#,
+    r#""Message":"injected fault","CancellationReasons":[{"Code":"TransactionConflict"}]}"#
+);
+
 /// The front of one service.
 #[derive(Debug, Clone)]
 pub(crate) struct Front {
@@ -44,15 +50,7 @@ impl Front {
         F: Future<Output = Result<Response<Body>, Closed>> + Send + 'static,
     {
         let caller = caller(headers);
-        let function = caller
-            .rsplit_once('.')
-            .map_or("", |(function, _)| function)
-            .to_owned();
-        let verdict = self.faults.called(Call {
-            function,
-            service: self.service,
-            operation,
-        });
+        let verdict = self.faults.called(self.call_of(&caller, operation));
         let outage = *self.faults.outage(self.service).borrow();
         match outage {
             None => {}
@@ -75,6 +73,24 @@ impl Front {
         Ok(response)
     }
 
+    /// Notes how many rows of a table a call read.
+    pub(crate) fn read(&self, headers: &HeaderMap, operation: String, rows: u64) {
+        let call = self.call_of(&caller(headers), operation);
+        self.faults.read(call, rows);
+    }
+
+    fn call_of(&self, caller: &str, operation: String) -> Call {
+        let function = caller
+            .rsplit_once('.')
+            .map_or("", |(function, _)| function)
+            .to_owned();
+        Call {
+            function,
+            service: self.service,
+            operation,
+        }
+    }
+
     async fn act(
         &self,
         action: FaultAction,
@@ -92,7 +108,12 @@ impl Front {
             FaultAction::Status(status) => Ok(Some(self.refuse(
                 StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             ))),
-            FaultAction::Disconnect => Err(Closed),
+            FaultAction::Conflict if self.service == Service::Tables => Ok(Some(answer(
+                StatusCode::BAD_REQUEST,
+                "application/x-amz-json-1.0",
+                CONFLICT,
+            ))),
+            FaultAction::Conflict | FaultAction::Disconnect => Err(Closed),
             FaultAction::Hang => std::future::pending().await,
             FaultAction::Delay(time) => {
                 tokio::time::sleep(time).await;

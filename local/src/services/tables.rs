@@ -133,13 +133,19 @@ impl TableService {
                         .and_then(|value| value.to_str().ok())
                         .unwrap_or_default();
                     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-                    front
-                        .call(
-                            &headers,
-                            operation,
-                            pass_on(client, request, address.port()),
-                        )
-                        .await
+                    let counting = {
+                        let (front, headers) = (front.clone(), headers.clone());
+                        let operation = operation.clone();
+                        async move {
+                            let response = pass_on(client, request, address.port()).await?;
+                            let (rows, response) = rows_read(&operation, response).await?;
+                            if rows > 0 {
+                                front.read(&headers, operation, rows);
+                            }
+                            Ok(response)
+                        }
+                    };
+                    front.call(&headers, operation, counting).await
                 }
             },
         ));
@@ -161,6 +167,29 @@ async fn pass_on(
         .map_err(|_| Closed)?;
     let response = client.request(request).await.map_err(|_| Closed)?;
     Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+}
+
+/// How many rows a call read, and its answer.
+async fn rows_read(
+    operation: &str,
+    response: Response<Body>,
+) -> Result<(u64, Response<Body>), Closed> {
+    if !matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan") {
+        return Ok((0, response));
+    }
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let looked_at = answer.get("ScannedCount").and_then(Value::as_u64);
+    let batches = answer.get("Responses").and_then(Value::as_object);
+    let of_batches = batches
+        .into_iter()
+        .flat_map(|tables| tables.values())
+        .filter_map(Value::as_array)
+        .map(|items| u64::try_from(items.len()).unwrap_or(u64::MAX));
+    let got = u64::from(answer.get("Item").is_some());
+    let rows = looked_at.unwrap_or_else(|| got.saturating_add(of_batches.sum()));
+    Ok((rows, Response::from_parts(head, http_server::full(body))))
 }
 
 fn key_schema(key: &Key) -> Value {

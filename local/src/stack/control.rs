@@ -34,6 +34,11 @@ impl Stack {
         self.parts.faults.counts()
     }
 
+    /// How many rows of tables they read, those that read any: whatever DynamoDB looked at, filtered out or not.
+    pub fn rows_read(&self) -> BTreeMap<Call, u64> {
+        self.parts.faults.rows()
+    }
+
     /// The same calls in their order, the first 100,000.
     pub fn call_log(&self) -> Vec<Call> {
         self.parts.faults.log()

@@ -293,17 +293,23 @@ impl Cache {
 
     /// Forgets a post, after it was changed or deleted in the store.
     pub async fn forget_post(&self, post: PostId) -> Result<(), Error> {
-        self.count_trip();
-        let mut del = cmd("DEL");
-        del.arg(post_key(post));
-        self.send::<i64>(del).await.map(|_| ())
+        self.forget(post_key(post)).await
+    }
+
+    /// Forgets a post's counts, after they were changed in the store.
+    pub async fn forget_counts(&self, post: PostId) -> Result<(), Error> {
+        self.forget(counts_key(post)).await
     }
 
     /// Forgets an author, after the profile was changed in the store.
     pub async fn forget_author(&self, author: &UserId) -> Result<(), Error> {
+        self.forget(author_key(author)).await
+    }
+
+    async fn forget(&self, key: String) -> Result<(), Error> {
         self.count_trip();
         let mut del = cmd("DEL");
-        del.arg(author_key(author));
+        del.arg(key);
         self.send::<i64>(del).await.map(|_| ())
     }
 

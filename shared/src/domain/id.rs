@@ -183,6 +183,11 @@ id_type! {
     CatId
 }
 
+id_type! {
+    /// A comment's id: sorts by the time of creation.
+    CommentId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@
 
 mod breed;
 mod cat;
+mod comment;
 mod cursor;
 mod edge;
 mod feed;
@@ -26,10 +27,11 @@ mod user;
 
 pub use breed::{BREEDS, Breed, BreedName, BreedProbability};
 pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT};
+pub use comment::{Comment, CommentView};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
 pub use feed::{FEED_CAP, FeedWindow};
-pub use id::{CatId, Id, IdSource, PostId};
+pub use id::{CatId, CommentId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use image::{
     ContentType, Image, ImageHost, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, UploadSize,
@@ -46,7 +48,7 @@ pub use post::{
 pub use rate_limit::RateLimit;
 pub use search::{SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
-pub use text::{PostText, normal_form};
+pub use text::{CommentText, PostText, normal_form};
 pub use time::{Timestamp, Version};
 pub use trend::{TREND_HOURS, Trend, TrendHour, most_used};
 pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};

@@ -1,4 +1,4 @@
-//! The text of a post, and when two texts count as the same.
+//! The texts of posts and comments, and when two texts count as the same.
 
 use caseless::Caseless;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,13 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::Reason;
 
-const MAX_CHARS: usize = 2000;
+const POST_CHARS: usize = 2000;
+const COMMENT_CHARS: usize = 1000;
+
+/// Whether a text has at most so many characters, which are Unicode scalar values.
+fn fits(text: &str, most: usize) -> bool {
+    text.chars().nth(most).is_none()
+}
 
 /// A post's text: at most 2,000 characters (Unicode scalar values), kept as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,7 +22,7 @@ pub struct PostText(String);
 impl PostText {
     /// Parses a text; an empty one is a text too, see [`super::Draft`].
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        if text.chars().take(MAX_CHARS + 1).count() > MAX_CHARS {
+        if !fits(text, POST_CHARS) {
             return Err(Reason::new("must be at most 2000 characters"));
         }
         Ok(Self(text.to_owned()))
@@ -25,6 +31,26 @@ impl PostText {
     /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A comment's text: 1 to 1,000 characters (Unicode scalar values), kept as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct CommentText(String);
+
+impl CommentText {
+    /// Parses a text.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        if text.is_empty() || !fits(text, COMMENT_CHARS) {
+            return Err(Reason::new("must be 1 to 1000 characters"));
+        }
+        Ok(Self(text.to_owned()))
     }
 
     /// The text.
@@ -47,5 +73,9 @@ mod tests {
         assert!(PostText::parse(&"고".repeat(2000)).is_ok());
         assert!(PostText::parse(&"고".repeat(2001)).is_err());
         assert!(PostText::parse("").is_ok());
+        assert!(CommentText::parse(&"고".repeat(1000)).is_ok());
+        assert!(CommentText::parse(&"고".repeat(1001)).is_err());
+        assert!(CommentText::parse("\u{1f408}").is_ok());
+        assert!(CommentText::parse("").is_err());
     }
 }

@@ -48,6 +48,7 @@ mod remembered {
     use axum::http::StatusCode;
     use axum::http::header::{CONTENT_TYPE, LOCATION};
     use axum::response::{IntoResponse, Response};
+    use serde::Serialize;
 
     use super::super::Problem;
     use super::Idempotency;
@@ -75,6 +76,18 @@ mod remembered {
                     "This `Idempotency-Key` was used for another request.",
                 )),
             }
+        }
+    }
+
+    impl Answer {
+        /// 201, where what was created is, and what it looks like.
+        pub fn created(location: String, view: &impl Serialize) -> Result<Self, Problem> {
+            let body = serde_json::to_string(view).map_err(|error| Problem::internal(&error))?;
+            Ok(Self {
+                status: 201,
+                location: Some(location),
+                body,
+            })
         }
     }
 

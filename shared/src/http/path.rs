@@ -4,11 +4,12 @@ use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::Problem;
-use crate::domain::{CatId, PostId, Tag, UserId, UserRef};
+use crate::domain::{CatId, CommentId, PostId, Tag, UserId, UserRef};
 #[cfg(feature = "store")]
 use crate::store::Store;
 
-/// The path's one parameter, percent-decoded and parsed. What doesn't parse can't exist: 404.
+/// The path's one parameter, or its two as a pair, percent-decoded and parsed. What doesn't parse can't
+/// exist: 404.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 
@@ -37,6 +38,13 @@ impl FromPath for CatId {
 /// In any spelling of it, without its `#`.
 impl FromPath for Tag {
     const NOT_FOUND: &'static str = "There is no such tag.";
+    fn from_path(text: &str) -> Option<Self> {
+        Self::parse(text).ok()
+    }
+}
+
+impl FromPath for CommentId {
+    const NOT_FOUND: &'static str = "There is no such comment.";
     fn from_path(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }
@@ -74,6 +82,12 @@ where
     }
 }
 
+/// The first of these parameters that are left, parsed; nothing if there can't be such a thing.
+fn next<'p, T: FromPath>(texts: &mut impl Iterator<Item = &'p str>) -> Result<T, Problem> {
+    let value = texts.next().and_then(T::from_path);
+    value.ok_or_else(Path::<T>::not_found)
+}
+
 impl<S: Send + Sync, T: FromPath> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
@@ -82,10 +96,20 @@ impl<S: Send + Sync, T: FromPath> FromRequestParts<S> for Path<T> {
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| Self::not_found())?;
-        let value = params
-            .iter()
-            .next()
-            .and_then(|(_, text)| T::from_path(text));
-        value.map(Self).ok_or_else(Self::not_found)
+        let mut texts = params.iter().map(|(_, text)| text);
+        Ok(Self(next(&mut texts)?))
+    }
+}
+
+impl<S: Send + Sync, A: FromPath, B: FromPath> FromRequestParts<S> for Path<(A, B)> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        // Whichever it is, the path leads to no `B`.
+        let params = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Path::<B>::not_found())?;
+        let mut texts = params.iter().map(|(_, text)| text);
+        Ok(Self((next(&mut texts)?, next(&mut texts)?)))
     }
 }

@@ -38,6 +38,8 @@ pub const ROUTES: &[Route] = &[
         "/v1/posts/{id}",
         &[Method::DELETE, Method::GET, Method::PATCH],
     ),
+    route("/v1/posts/{id}/comments", &[Method::GET, Method::POST]),
+    route("/v1/posts/{id}/comments/{comment_id}", &[Method::DELETE]),
     route("/v1/posts/{id}/like", &[Method::DELETE, Method::PUT]),
     route("/v1/posts/{id}/likes", &[Method::GET]),
     route("/v1/posts/{id}/save", &[Method::DELETE, Method::PUT]),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::try_join_all;
 
@@ -116,6 +117,27 @@ impl Read for Item {
     }
 }
 
+/// The items that a query finds, at most so many, and fewer only where there are no more: it may take
+/// several calls, since one reads a megabyte at most.
+pub(super) async fn rows(query: QueryFluentBuilder, most: usize) -> Result<Vec<Item>, Error> {
+    let mut found = Vec::new();
+    let mut from = query.get_exclusive_start_key().clone();
+    while found.len() < most {
+        let output = query
+            .clone()
+            .set_exclusive_start_key(from)
+            .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX))
+            .send()
+            .await?;
+        found.extend(output.items.unwrap_or_default());
+        from = output.last_evaluated_key;
+        if from.is_none() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 impl Store {
     /// The newest items of a list, which is sorted by ids: those older than a position, at most so many.
     pub(super) async fn newest(
@@ -131,34 +153,21 @@ impl Store {
         } else {
             ""
         };
-        let before = before.map(s);
-        let mut found = Vec::new();
-        let mut from = None;
-        while found.len() < most {
-            let mut query = self
-                .client
-                .query()
-                .table_name(table)
-                .key_condition_expression(format!("#list = :list{bound}"))
-                .expression_attribute_names("#list", "list")
-                .expression_attribute_values(":list", s(list))
-                .scan_index_forward(false)
-                .consistent_read(true)
-                .set_exclusive_start_key(from)
-                .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX));
-            if let Some(before) = before.clone() {
-                query = query
-                    .expression_attribute_names("#id", id)
-                    .expression_attribute_values(":before", before);
-            }
-            let output = query.send().await?;
-            found.extend(output.items.unwrap_or_default());
-            match output.last_evaluated_key {
-                Some(key) => from = Some(key),
-                None => break,
-            }
+        let mut query = self
+            .client
+            .query()
+            .table_name(table)
+            .key_condition_expression(format!("#list = :list{bound}"))
+            .expression_attribute_names("#list", "list")
+            .expression_attribute_values(":list", s(list))
+            .scan_index_forward(false)
+            .consistent_read(true);
+        if let Some(before) = before {
+            query = query
+                .expression_attribute_names("#id", id)
+                .expression_attribute_values(":before", s(before));
         }
-        Ok(found)
+        rows(query, most).await
     }
 
     /// The items of these keys that exist, read consistently, in any order; at most `fields` of each.

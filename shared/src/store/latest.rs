@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::item::{Item, Read, n, s};
+use super::item::{Item, Read, n, rows, s};
 use super::{Error, Store};
 use crate::domain::{Reason, Since, Version};
 
@@ -46,31 +46,18 @@ impl Store {
     where
         T: fmt::Display + FromStr<Err = Reason>,
     {
-        let mut from = after.map(|position| list.key(&position));
-        let mut found = Vec::new();
-        while found.len() < most {
-            let output = self
-                .client
-                .query()
-                .table_name(list.table)
-                .index_name("latest")
-                .key_condition_expression("#list = :list")
-                .expression_attribute_names("#list", list.list.0)
-                .expression_attribute_values(":list", s(&list.list.1))
-                .scan_index_forward(false)
-                .consistent_read(true)
-                .set_exclusive_start_key(from)
-                .limit(i32::try_from(most - found.len()).unwrap_or(i32::MAX))
-                .send()
-                .await?;
-            for row in output.items() {
-                found.push(list.read(row)?);
-            }
-            match output.last_evaluated_key {
-                Some(key) => from = Some(key),
-                None => break,
-            }
-        }
-        Ok(found)
+        let query = self
+            .client
+            .query()
+            .table_name(list.table)
+            .index_name("latest")
+            .key_condition_expression("#list = :list")
+            .expression_attribute_names("#list", list.list.0)
+            .expression_attribute_values(":list", s(&list.list.1))
+            .scan_index_forward(false)
+            .consistent_read(true)
+            .set_exclusive_start_key(after.map(|position| list.key(&position)));
+        let rows = rows(query, most).await?;
+        rows.iter().map(|row| list.read(row)).collect()
     }
 }

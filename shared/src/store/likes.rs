@@ -1,4 +1,4 @@
-//! Likes.
+//! Likes, and the row of a post's counts among them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,11 +10,26 @@ use super::{Error, Store, Tables};
 use crate::domain::{Change, Like, PostCounts, PostId, Reason, Since, UserId};
 use crate::full_page::Stretch;
 
-/// The row of a post's likes that holds their count; no user's id has a `#`.
+/// The row among a post's likes that holds its counts; no user's id has a `#`.
 const COUNT: &str = "#count";
 
 fn key(post: PostId, user: &str) -> Item {
     item([("post", s(post)), ("user", s(user))])
+}
+
+/// One of a post's counters.
+pub(super) fn counter<'a>(tables: &'a Tables, post: PostId, name: &'static str) -> Counter<'a> {
+    let row = Row {
+        table: &tables.likes,
+        key: key(post, COUNT),
+        says: Item::new(),
+    };
+    Counter {
+        id: post.to_string(),
+        row,
+        name,
+        dated: false,
+    }
 }
 
 impl EdgeKey for Like {
@@ -34,17 +49,7 @@ impl EdgeKey for Like {
     }
 
     fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>> {
-        let row = Row {
-            table: &tables.likes,
-            key: key(self.post, COUNT),
-            says: Item::new(),
-        };
-        vec![Counter {
-            id: self.post.to_string(),
-            row,
-            name: "likes",
-            dated: false,
-        }]
+        vec![counter(tables, self.post, "likes")]
     }
 
     fn of(row: &Item) -> Result<Self, Error> {
@@ -84,7 +89,7 @@ impl Store {
         self.apply(words).await
     }
 
-    /// The exact counts of these posts; those never liked are absent.
+    /// The exact counts of these posts; those never liked nor commented are absent.
     pub async fn post_counts(
         &self,
         posts: &[PostId],
@@ -97,7 +102,7 @@ impl Store {
                     post(row)?,
                     PostCounts {
                         likes: row.count("likes")?,
-                        comments: 0,
+                        comments: row.count("comments")?,
                     },
                 ))
             })

@@ -15,11 +15,13 @@
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
 //! | Likes | `post`, `user` | who likes a post; whether the caller likes these |
-//! | Likes | `post`, `user` = `#count` | a post's exact count of likes |
+//! | Likes | `post`, `user` = `#count` | a post's exact counts of likes and comments |
 //! | Likes, index `latest` | `post`, `since` | who likes a post, latest first |
 //! | Cats | `list` = `cat#<cat>`, `cat` | a cat by id; cats of a page by batch |
 //! | Cats | `list` = `deleted`, `cat` | deleted cats whose ids may still stand in posts |
 //! | Cats | `list` = `owner#<user>`, `cat` | somebody's cats, newest first, from any position |
+//! | Comments | `post`, `id` | a post's comments, newest first, from any position; a comment by id |
+//! | Comments, index `author` | `author`, `id` | an author's comments, to erase them |
 //! | Blocks | `user`, `other` | whether two users block each other, either way |
 //! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
 //! | Saves | `user`, `post` | whether a user saved a post |
@@ -38,6 +40,7 @@
 
 mod blocks;
 mod cats;
+mod comments;
 mod create;
 mod edges;
 mod follows;
@@ -130,6 +133,7 @@ struct Tables {
     handles: String,
     follows: String,
     likes: String,
+    comments: String,
     blocks: String,
     saves: String,
     cats: String,
@@ -146,9 +150,8 @@ pub struct Store {
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `HANDLES_TABLE`, `FOLLOWS_TABLE`, `LIKES_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `CATS_TABLE`,
-    /// `TRENDS_TABLE`,
-    /// `IDEMPOTENCY_TABLE`.
+    /// `HANDLES_TABLE`, `FOLLOWS_TABLE`, `LIKES_TABLE`, `COMMENTS_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`,
+    /// `CATS_TABLE`, `TRENDS_TABLE`, `IDEMPOTENCY_TABLE`.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         Self::new(config, env::required)
     }
@@ -170,6 +173,7 @@ impl Store {
                 handles: name("HANDLES_TABLE")?,
                 follows: name("FOLLOWS_TABLE")?,
                 likes: name("LIKES_TABLE")?,
+                comments: name("COMMENTS_TABLE")?,
                 blocks: name("BLOCKS_TABLE")?,
                 saves: name("SAVES_TABLE")?,
                 cats: name("CATS_TABLE")?,

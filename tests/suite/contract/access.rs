@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::routes;
-use crate::support::{JPEG, Reply, User, World, image};
+use crate::support::{JPEG, Reply, User, World, id_of, image};
 
 /// What each caller is answered.
 struct Expected {
@@ -16,7 +16,10 @@ struct Expected {
 fn expected(method: &Method, route: &str) -> Expected {
     let (owner, other) = match (method.as_str(), route) {
         ("PATCH", "/v1/posts/{post}" | "/v1/cats/{cat}") => (200, 403),
-        ("DELETE", "/v1/posts/{post}" | "/v1/cats/{cat}") => (204, 403),
+        (
+            "DELETE",
+            "/v1/posts/{post}" | "/v1/cats/{cat}" | "/v1/posts/{post}/comments/{comment}",
+        ) => (204, 403),
         // Somebody else's upload.
         ("POST", "/v1/classify") => (200, 422),
         // A profile is everybody's own.
@@ -56,7 +59,9 @@ async fn every_route_knows_who_may_do_what() {
         let body = body.map(|body| routes::with_image(body, &image));
         let post = owner.post_id("the owner's").await;
         let cat = owner.cat_id("the owner's").await;
-        let path = routes::with_cat(&routes::good_path(route, &post, &owner.id), &cat);
+        let comment = id_of(&owner.comment(&post, "the owner's").await);
+        let route_of = route.replace("{comment}", &comment);
+        let path = routes::with_cat(&routes::good_path(&route_of, &post, &owner.id), &cat);
         let Expected {
             owner: to_owner,
             other: to_other,

@@ -213,6 +213,21 @@ async fn every_bad_field_is_named_at_once() {
             .bad_fields(400, &pointers);
     }
 
+    let comment_fields = [
+        (json!({}), vec!["/text"]),
+        (
+            json!({ "text": null, "post_id": post }),
+            vec!["/text", "/post_id"],
+        ),
+        (json!({ "text": ["x"] }), vec!["/text"]),
+        (json!({ "text": "x", "author": "y" }), vec!["/author"]),
+    ];
+    for (body, pointers) in comment_fields {
+        nabi.create(&format!("/v1/posts/{post}/comments"), &body)
+            .await
+            .bad_fields(400, &pointers);
+    }
+
     let upload_fields = [
         (json!({}), vec!["/content_type", "/size"]),
         (

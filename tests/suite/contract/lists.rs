@@ -62,7 +62,7 @@ async fn an_empty_list_is_a_page_without_a_next() {
 }
 
 /// A user with three cats, one of which is in seven posts with the user's tag, of which three are saved, three
-/// followers, who like the last post, three whom they follow, and three whom they block; that post and that cat.
+/// followers, who like the last post and comment on it, three whom they follow, and three whom they block; that post and that cat.
 async fn popular(world: &World) -> (User, String, String) {
     let nabi = world.user("nabi");
     for n in 0..2 {
@@ -84,6 +84,7 @@ async fn popular(world: &World) -> (User, String, String) {
         nabi.follow(&other).await;
         other.follow(&nabi).await;
         other.like(&post).await;
+        other.comment(&post, "purr").await;
         nabi.block(&stranger).await;
     }
     world.drained().await;

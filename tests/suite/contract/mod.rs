@@ -9,6 +9,8 @@ mod cats;
 mod classify;
 mod classify_memory;
 mod classify_refusals;
+mod comments;
+mod comments_cost;
 mod cors;
 mod feed;
 mod feed_cost;

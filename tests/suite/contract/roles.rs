@@ -10,7 +10,7 @@ use purrline_local::Service;
 use saphyr::{LoadableYamlNode as _, MarkedYamlOwned, ScalarOwned, YamlDataOwned};
 use serde_json::{Value, json};
 
-use crate::support::{JPEG, World, image, repository};
+use crate::support::{JPEG, World, comments, image, repository};
 
 /// YAML as JSON; `!Sub x` becomes `{"!Sub": x}`.
 fn plain(yaml: &MarkedYamlOwned) -> Value {
@@ -169,6 +169,17 @@ async fn everything(world: &World) {
         user.put(&save).await.expect(204);
         user.walk("/v1/me/saved", 2).await;
         user.delete(&save).await.expect(204);
+    }
+    for user in [&nabi, &fan] {
+        let comments = comments(&kept);
+        let body = json!({ "text": "purr" });
+        for _ in 0..2 {
+            user.create_once(&comments, "comment", &body)
+                .await
+                .expect(201);
+        }
+        let ids = fan.walk_ids(&comments, 2).await;
+        user.uncomment(&kept, &ids[0]).await.expect(204);
     }
     let other = world.user("other");
     fan.block(&nabi).await;

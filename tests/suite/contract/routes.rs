@@ -8,7 +8,7 @@ use crate::support::User;
 
 /// A path and its methods.
 pub(crate) struct Route {
-    /// `{post}`, `{cat}` and `{user}` stand for ids.
+    /// `{post}`, `{comment}`, `{cat}` and `{user}` stand for ids.
     pub(crate) path: &'static str,
     /// The methods, HEAD left out.
     pub(crate) methods: &'static [Method],
@@ -27,6 +27,14 @@ pub(crate) const SIGNED_IN: &[Route] = &[
     Route {
         path: "/v1/posts/{post}",
         methods: &[Method::GET, Method::PATCH, Method::DELETE],
+    },
+    Route {
+        path: "/v1/posts/{post}/comments",
+        methods: &[Method::GET, Method::POST],
+    },
+    Route {
+        path: "/v1/posts/{post}/comments/{comment}",
+        methods: &[Method::DELETE],
     },
     Route {
         path: "/v1/posts/{post}/like",
@@ -132,6 +140,7 @@ pub(crate) const LISTS: &[&str] = &[
     "/v1/users/{user}/cats",
     "/v1/users/{user}/followers",
     "/v1/users/{user}/following",
+    "/v1/posts/{post}/comments",
     "/v1/posts/{post}/likes",
     "/v1/feed",
     "/v1/me/saved",
@@ -159,10 +168,13 @@ impl Route {
     }
 }
 
-/// A route's path with ids in it, and a tag of the user's own.
+/// A route's path with ids in it, and a tag of the user's own; a comment's id, which has the same form, is the
+/// post's, unless it was put in before.
 pub(crate) fn path(route: &str, post: &str, user: &str) -> String {
-    let route = route.replace("{tag}", &tag_of(user));
-    route.replace("{post}", post).replace("{user}", user)
+    let tag = tag_of(user);
+    let ids = [("{post}", post), ("{comment}", post), ("{user}", user), ("{tag}", &tag)];
+    ids.iter()
+        .fold(route.to_owned(), |path, (name, id)| path.replace(name, id))
 }
 
 /// A tag that no other user has.
@@ -205,6 +217,7 @@ pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
         ("POST", "/v1/posts") => Some(json!({ "text": "야옹" })),
         ("POST", "/v1/cats") => Some(json!({ "name": "나비" })),
         ("PATCH", "/v1/cats/{cat}") => Some(json!({ "bio": "야옹" })),
+        ("POST", "/v1/posts/{post}/comments") => Some(json!({ "text": "귀여워" })),
         ("POST", "/v1/classify") => Some(json!({ "image": "{image}" })),
         ("PATCH", "/v1/posts/{post}") => Some(json!({ "text": "야옹!" })),
         ("PUT", "/v1/me") => Some(json!({ "handle": "{handle}", "name": "나비 집사" })),

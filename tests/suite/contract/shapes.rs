@@ -26,19 +26,7 @@ pub(crate) fn assert_post(post: &Value) {
         ],
     );
     assert_id(&post["id"]);
-    assert_fields(&post["author"], &["id", "handle", "name", "avatar_url"]);
-    assert_id(&post["author"]["id"]);
-    assert_handle(&post["author"]["handle"]);
-    assert!(
-        post["author"]["name"]
-            .as_str()
-            .is_some_and(|name| !name.is_empty()),
-        "{post}"
-    );
-    assert!(
-        post["author"]["avatar_url"].is_null() || post["author"]["avatar_url"].is_string(),
-        "{post}"
-    );
+    assert_author(&post["author"]);
     assert!(post["text"].is_string(), "{post}");
     for tag in post["tags"].as_array().unwrap() {
         assert!(
@@ -72,6 +60,30 @@ pub(crate) fn assert_post(post: &Value) {
         post["likes"].is_u64() && post["comments"].is_u64() && post["liked"].is_boolean(),
         "{post}"
     );
+}
+
+/// Fails unless this is a comment with every field that `api.md` names, and no other.
+#[track_caller]
+pub(crate) fn assert_comment(comment: &Value) {
+    assert_fields(comment, &["id", "post_id", "author", "text", "created_at"]);
+    assert_id(&comment["id"]);
+    assert_id(&comment["post_id"]);
+    assert_author(&comment["author"]);
+    let text = comment["text"].as_str().unwrap();
+    assert!((1..=1000).contains(&text.chars().count()), "{comment}");
+    assert_time(&comment["created_at"]);
+}
+
+/// Who wrote something, as shown with it.
+#[track_caller]
+fn assert_author(author: &Value) {
+    assert_fields(author, &["id", "handle", "name", "avatar_url"]);
+    assert_id(&author["id"]);
+    assert_handle(&author["handle"]);
+    let name = author["name"].as_str();
+    assert!(name.is_some_and(|name| !name.is_empty()), "{author}");
+    let avatar = &author["avatar_url"];
+    assert!(avatar.is_null() || avatar.is_string(), "{author}");
 }
 
 /// Fails unless this is a user with every field that `api.md` names, and no other.

@@ -196,7 +196,21 @@ impl Backstage {
         for post in posts {
             let likes = self.likes_of(post).await;
             assert_eq!(likes.0, likes.1.len(), "likes of {post}");
+            let comments = self.comments_of(post).await;
+            assert_eq!(comments.0, comments.1.len(), "comments of {post}");
         }
+    }
+
+    /// A post's count of comments, and the ids of those that there are, newest first.
+    pub(crate) async fn comments_of(&self, post: &str) -> (usize, Vec<String>) {
+        let rows = self.partition("LikesTable", "post", post).await;
+        let counts = rows.iter().find(|row| text(row, "user") == "#count");
+        let count = counts.map_or(0, |row| number(row, "comments"));
+        let there = self.partition("CommentsTable", "post", post).await;
+        (
+            count,
+            there.iter().rev().map(|row| text(row, "id")).collect(),
+        )
     }
 
     /// A post's count of likes, and who likes it by its edges.

@@ -3,6 +3,7 @@
 
 pub(crate) mod backstage;
 
+mod comments_exact;
 mod consumers_die;
 mod deleted_cats;
 mod deleted_is_gone;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{followers_of, refused, stage};
-use crate::support;
+use crate::support::{self, id_of};
 
 const OUTAGES: [Outage; 3] = [Outage::Closed, Outage::Unavailable, Outage::Hang];
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
@@ -50,6 +50,8 @@ async fn without_tables_everything_is_refused_in_time() {
     let path = format!("/v1/posts/{post}");
     let lists =
         ["posts", "followers", "following"].map(|list| format!("/v1/users/{}/{list}", author.id));
+    let comments = support::comments(&post);
+    let comment = id_of(&author.comment(&post, "before").await);
     let (text, upload) = (
         json!({ "text": "x" }),
         json!({ "content_type": "image/jpeg", "size": 1 }),
@@ -70,6 +72,10 @@ async fn without_tables_everything_is_refused_in_time() {
             refused("delete", author.delete(&path)),
             refused("read", author.get(&path)),
             refused("list", author.get(&lists[0])),
+            refused("comments", author.get(&comments)),
+            refused("comment", author.create(&comments, &text)),
+            refused("comment once", author.create_once(&comments, "k", &text)),
+            refused("uncomment", author.uncomment(&post, &comment)),
             refused("me", author.get("/v1/me")),
             refused("put me", author.put_me(&profile)),
             refused("handle", author.get("/v1/users/@somebody")),
@@ -95,6 +101,12 @@ async fn without_tables_everything_is_refused_in_time() {
         );
         assert_eq!(author.walk_ids(&lists[0], 10).await, [post.as_str()]);
         assert_eq!(author.feed(5).await[0]["likes"], 1, "{outage:?}");
+        assert_eq!(
+            author.walk_ids(&comments, 10).await,
+            [comment.as_str()],
+            "{outage:?}"
+        );
+        assert_eq!(author.feed(5).await[0]["comments"], 1, "{outage:?}");
     }
 }
 

@@ -12,5 +12,5 @@ mod world;
 pub(crate) use images::{JPEG, image, jpeg_of_size};
 pub(crate) use poll::{eventually, eventually_within};
 pub(crate) use reply::Reply;
-pub(crate) use user::{User, id_of};
+pub(crate) use user::{User, comments, id_of};
 pub(crate) use world::{World, repository};

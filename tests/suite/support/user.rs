@@ -163,6 +163,19 @@ impl User {
         self.delete(&format!("/v1/posts/{post}")).await.expect(204);
     }
 
+    /// Comments on a post and returns the comment.
+    pub(crate) async fn comment(&self, post: &str, text: &str) -> Value {
+        self.create(&comments(post), &json!({ "text": text }))
+            .await
+            .expect(201)
+            .json()
+    }
+
+    /// `DELETE` of a comment.
+    pub(crate) async fn uncomment(&self, post: &str, comment: &str) -> Reply {
+        self.delete(&format!("{}/{comment}", comments(post))).await
+    }
+
     pub(crate) async fn follow(&self, other: &Self) {
         self.put(&format!("/v1/users/{}/follow", other.id))
             .await
@@ -311,6 +324,11 @@ impl User {
     pub(crate) fn http(&self) -> &Client {
         &self.http
     }
+}
+
+/// The path of a post's comments.
+pub(crate) fn comments(post: &str) -> String {
+    format!("/v1/posts/{post}/comments")
 }
 
 /// The id of a post, of a user, of anything.

@@ -1,0 +1,162 @@
+//! Comments.
+//!
+//! A comment is written in one transaction with its post's count and on condition that the post is there;
+//! it is deleted in one with the count too. So a post's count equals its comments at any moment.
+
+use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
+
+use super::create::{Created, failed_condition};
+use super::edges::{Tally, met_another_write};
+use super::idempotency::{Answer, Once};
+use super::item::{Item, Read, item, rows, s};
+use super::leaving::PART;
+use super::likes::counter;
+use super::{CONFLICT_TRIES, Error, Store, back_off};
+use crate::domain::{Comment, CommentId, CommentText, PostId, Timestamp, UserId};
+
+fn key(post: PostId, id: CommentId) -> Item {
+    item([("post", s(post)), ("id", s(id))])
+}
+
+fn comment(row: &Item) -> Result<Comment, Error> {
+    Ok(Comment {
+        id: CommentId::parse(row.text("id")?).map_err(Error::broken)?,
+        post: PostId::parse(row.text("post")?).map_err(Error::broken)?,
+        author: UserId::parse(row.text("author")?).map_err(Error::broken)?,
+        text: CommentText::parse(row.text("text")?).map_err(Error::broken)?,
+    })
+}
+
+impl Store {
+    /// Stores a new comment, and remembers what was answered to its idempotency key; outdated, if there is
+    /// no such post, or no longer.
+    pub async fn create_comment(
+        &self,
+        new: &Comment,
+        once: Option<(&Once, &Answer)>,
+    ) -> Result<Created, Error> {
+        let mut row = key(new.post, new.id);
+        row.extend(item([
+            ("author", s(&new.author)),
+            ("text", s(new.text.as_str())),
+        ]));
+        let put = Put::builder()
+            .table_name(&self.tables.comments)
+            .set_item(Some(row))
+            .condition_expression("attribute_not_exists(id)")
+            .build()
+            .map_err(Error::broken)?;
+        let post_is_there = ConditionCheck::builder()
+            .table_name(&self.tables.posts)
+            .key("id", s(new.post))
+            .condition_expression("attribute_exists(id) AND attribute_not_exists(deleted_at)")
+            .build()
+            .map_err(Error::broken)?;
+        let writes = [
+            TransactWriteItem::builder().put(put).build(),
+            TransactWriteItem::builder()
+                .condition_check(post_is_there)
+                .build(),
+        ];
+        let counted = self.count_comments(new.post, 1)?;
+        let is_ours = async {
+            matches!(self.comment(new.post, new.id).await, Ok(Some(stored)) if stored == *new)
+        };
+        self.create(writes.into_iter().chain(counted).collect(), once, is_ours)
+            .await
+    }
+
+    /// Deletes a comment. Whether it was there.
+    pub async fn delete_comment(&self, post: PostId, id: CommentId) -> Result<bool, Error> {
+        let delete = Delete::builder()
+            .table_name(&self.tables.comments)
+            .set_key(Some(key(post, id)))
+            .condition_expression("attribute_exists(id)")
+            .build()
+            .map_err(Error::broken)?;
+        let delete = TransactWriteItem::builder().delete(delete).build();
+        let counted = self.count_comments(post, -1)?;
+        let writes: Vec<TransactWriteItem> = [delete].into_iter().chain(counted).collect();
+        for tries in 0..CONFLICT_TRIES {
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes.clone()))
+                .send()
+                .await;
+            match sent {
+                Ok(_) => return Ok(true),
+                Err(error) if failed_condition(&error, 0) => return Ok(false),
+                Err(error) if met_another_write(&error) => back_off(tries).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Unavailable(
+            "others kept writing the same counts".to_owned(),
+        ))
+    }
+
+    fn count_comments(&self, post: PostId, sum: i64) -> Result<Option<TransactWriteItem>, Error> {
+        let counter = counter(&self.tables, post, "comments");
+        Tally::of(counter, sum, Timestamp::now()).write()
+    }
+
+    /// A comment, if it exists.
+    pub async fn comment(&self, post: PostId, id: CommentId) -> Result<Option<Comment>, Error> {
+        let keys = vec![key(post, id)];
+        let rows = self.batch_get(&self.tables.comments, keys, None).await?;
+        rows.first().map(comment).transpose()
+    }
+
+    /// A post's comments, newest first: those older than a position, at most so many, and fewer only at
+    /// the list's end. Costs what it gives, however many there are.
+    pub async fn comments(
+        &self,
+        post: PostId,
+        before: Option<CommentId>,
+        most: usize,
+    ) -> Result<Vec<Comment>, Error> {
+        let from = before.map(|before| key(post, before));
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.comments)
+            .key_condition_expression("post = :post")
+            .expression_attribute_values(":post", s(post))
+            .scan_index_forward(false)
+            .consistent_read(true)
+            .set_exclusive_start_key(from);
+        let rows = rows(query, most).await?;
+        rows.iter().map(comment).collect()
+    }
+
+    /// Somebody's comments, after a position: each with its post, and the position after it.
+    pub async fn comments_by(
+        &self,
+        author: &UserId,
+        after: Option<&(PostId, CommentId)>,
+    ) -> Result<Vec<(PostId, CommentId)>, Error> {
+        let start = after.map(|&(post, id)| {
+            let mut start = key(post, id);
+            start.insert("author".to_owned(), s(author));
+            start
+        });
+        let output = self
+            .client
+            .query()
+            .table_name(&self.tables.comments)
+            .index_name("author")
+            .key_condition_expression("author = :author")
+            .expression_attribute_values(":author", s(author))
+            .set_exclusive_start_key(start)
+            .limit(PART)
+            .send()
+            .await?;
+        let place = |row: &Item| {
+            let post = PostId::parse(row.text("post")?).map_err(Error::broken)?;
+            let id = CommentId::parse(row.text("id")?).map_err(Error::broken)?;
+            Ok((post, id))
+        };
+        output.items().iter().map(place).collect()
+    }
+}

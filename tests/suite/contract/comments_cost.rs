@@ -1,0 +1,133 @@
+//! The bar: a page of 20 comments of a post with 1,000,000 costs the same reads as of one with 100.
+//!
+//! `MANY_COMMENTS` says how many there are (default 5,000).
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use futures::{StreamExt, TryStreamExt};
+use purrline::domain::{Cursor, Id, IdSource};
+use purrline_local::{Call, Service};
+use serde_json::Value;
+
+use crate::faults::backstage::Backstage;
+use crate::support::{User, World, comments};
+
+/// How many wrote the comments, in turns: on every page there is one by each.
+const AUTHORS: usize = 7;
+/// Comments that one `BatchWriteItem` takes.
+const BATCH: usize = 25;
+
+/// Writes so many comments on a post straight into the table. Gives their ids, oldest first.
+async fn write(stage: &Backstage, authors: &[User], post: &str, count: usize) -> Vec<Id> {
+    let source = IdSource::new();
+    let ids: Vec<Id> = (0..count).map(|_| source.mint()).collect();
+    let row = |(n, id): &(usize, &Id)| {
+        let attributes = [
+            ("post", post.to_owned()),
+            ("id", id.to_string()),
+            ("author", authors[n % authors.len()].id.clone()),
+            ("text", format!("comment {n}")),
+        ];
+        let put = attributes
+            .into_iter()
+            .fold(PutRequest::builder(), |put, (name, value)| {
+                put.item(name, AttributeValue::S(value))
+            });
+        WriteRequest::builder()
+            .put_request(put.build().unwrap())
+            .build()
+    };
+    let numbered: Vec<(usize, &Id)> = ids.iter().enumerate().collect();
+    let table = stage.table("CommentsTable");
+    futures::stream::iter(numbered.chunks(BATCH))
+        .map(|batch| {
+            let (write, rows) = (stage.tables.batch_write_item(), batch.iter().map(row));
+            write.request_items(&table, rows.collect()).send()
+        })
+        .buffer_unordered(4)
+        .try_for_each(async |written| {
+            assert!(written.unprocessed_items().is_none_or(HashMap::is_empty));
+            Ok(())
+        })
+        .await
+        .unwrap();
+    ids
+}
+
+/// What a page costs: how often each operation of each service is called, and how many rows that reads.
+type Cost = BTreeMap<Call, (u64, u64)>;
+
+/// A page of 20 after a comment, and its cost.
+async fn page(world: &World, reader: &User, post: &str, after: Option<Id>) -> (Vec<Value>, Cost) {
+    let mut path = format!("{}?limit=20", comments(post));
+    if let Some(after) = after {
+        let cursor = Cursor::issue(&format!("comments/{post}"), &after.to_bytes());
+        path = format!("{path}&cursor={}", cursor.as_str());
+    }
+    world.reset_calls();
+    let (items, _) = reader.page(&path).await;
+    let (calls, rows) = (world.calls(), world.rows_read());
+    let cost = |(call, count): (Call, u64)| {
+        let rows = rows.get(&call).copied().unwrap_or_default();
+        (call, (count, rows))
+    };
+    // The cache is not asked, but a process that has just started makes its connection.
+    let calls = calls.into_iter();
+    let calls = calls.filter(|(call, _)| call.service != Service::Cache);
+    (items, calls.map(cost).collect())
+}
+
+/// Fails when a page reads more than it shows, by a filter, an offset, or counting.
+#[tokio::test]
+async fn a_page_of_comments_costs_a_page_however_many_there_are() {
+    let many = std::env::var("MANY_COMMENTS").map_or(5_000, |many| many.parse().unwrap());
+    let world = World::own().await;
+    let stage = Backstage::of(&world).await;
+    let (nabi, reader) = (world.user("nabi"), world.user("reader"));
+    let authors: Vec<User> = (0..AUTHORS)
+        .map(|n| world.user(&format!("fan{n}")))
+        .collect();
+    for author in &authors {
+        author.me().await;
+    }
+    let (small, large) = (nabi.post_id("small").await, nabi.post_id("large").await);
+    world.drained().await;
+    let of_small = write(&stage, &authors, &small, 100).await;
+    let of_large = write(&stage, &authors, &large, many).await;
+
+    // Newest, in the middle, and the last full page.
+    let places = |ids: &[Id]| [None, Some(ids[ids.len() / 2]), Some(ids[21])];
+    let mut costs = Vec::new();
+    for (post, ids) in [(&small, &of_small), (&large, &of_large)] {
+        for after in places(ids) {
+            let (items, cost) = page(&world, &reader, post, after).await;
+            let end = after.map_or(ids.len(), |after| {
+                ids.iter().position(|id| *id == after).unwrap()
+            });
+            let expected: Vec<String> =
+                ids[end - 20..end].iter().rev().map(Id::to_string).collect();
+            let found: Vec<&str> = items
+                .iter()
+                .map(|item| item["id"].as_str().unwrap())
+                .collect();
+            assert_eq!(found, expected);
+            costs.push(cost);
+        }
+    }
+    println!(
+        "of 100 and of {many} comments, a page of 20 costs: {:#?}",
+        costs[0]
+    );
+    assert!(costs.iter().all(|cost| *cost == costs[0]), "{costs:#?}");
+    let made: BTreeMap<&str, (u64, u64)> = costs[0]
+        .iter()
+        .map(|(call, cost)| (call.operation.as_str(), *cost))
+        .collect();
+    // One more than is shown tells whether there are more. The post, its author, who blocks whom; then
+    // the authors of the comments.
+    assert_eq!(made["Query"], (1, 21), "{made:?}");
+    let (calls, rows) = made["BatchGetItem"];
+    assert!(calls <= 5 && rows <= 2 + 7, "{made:?}");
+    assert_eq!(made.len(), 2, "{made:?}");
+}
