@@ -12,7 +12,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{Bio, BirthDate, BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, IndexMessage, Invalid, NOT_UPLOADED, Name, Page, Reason, Subject, UserId, UserRef};
+use purrline::domain::{
+    Bio, BirthDate, BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey,
+    IndexMessage, Invalid, NOT_UPLOADED, Name, Page, Reason, Subject, UserId, UserRef,
+};
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings};
 use purrline::media::Media;
@@ -154,10 +157,11 @@ async fn create(
         _ => None,
     };
     loop {
-        let answer = created(&Registered {
+        let registered = Registered {
             cat: cat.clone().view(&app.images),
             breed_suggestions: breed_suggestions.as_deref(),
-        })?;
+        };
+        let answer = Answer::created(format!("/v1/cats/{}", cat.id), &registered)?;
         let once = once.as_ref().map(|once| (once, &answer));
         match app.store.create_cat(&cat, once).await? {
             Created::Now => {
@@ -178,15 +182,6 @@ struct Registered<'a> {
     cat: CatView,
     #[serde(skip_serializing_if = "Option::is_none")]
     breed_suggestions: Option<&'a [BreedProbability]>,
-}
-
-fn created(registered: &Registered) -> Result<Answer, Problem> {
-    let body = serde_json::to_string(registered).map_err(|error| Problem::internal(&error))?;
-    Ok(Answer {
-        status: 201,
-        location: Some(format!("/v1/cats/{}", registered.cat.id)),
-        body,
-    })
 }
 
 async fn by_id(

@@ -8,8 +8,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Bio, Handle, ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Name, Page, PostId, ProfileEdit, Reason,
-    Since, Subject, UserId, UserRef, UserView,
+    Bio, Handle, ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Name, Page, PostId,
+    ProfileEdit, Reason, Since, Subject, UserId, UserRef, UserView,
 };
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Fields, Paging, Path, Problem, Settings};

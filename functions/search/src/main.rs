@@ -10,8 +10,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    BadCursor, CatId, CatView, Cursor, ImageHost, Limit, Page, PostView, SearchText, SearchType, Subject, TagView,
-    UserId, UserView,
+    BadCursor, CatId, CatView, Cursor, ImageHost, Limit, Page, PostView, SearchText, SearchType,
+    Subject, TagView, UserId, UserView,
 };
 use purrline::full_page::{Stretch, full_page};
 use purrline::http::{self, Caller, Problem, Query, Settings};
@@ -179,7 +179,10 @@ impl Found<'_> {
             let view = |id: &UserId| {
                 let profile = shown.known(id)?.clone();
                 let position = self.place(positions.get(id)?);
-                Some((profile.view(followed.contains(id), &self.app.images), position))
+                Some((
+                    profile.view(followed.contains(id), &self.app.images),
+                    position,
+                ))
             };
             Ok::<_, Problem>(Stretch {
                 items: ids.iter().filter_map(view).collect(),

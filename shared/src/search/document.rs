@@ -9,7 +9,9 @@ use tantivy::schema::{FAST, Field, IndexRecordOption, Schema, TextFieldIndexing,
 use tantivy::tokenizer::{PreTokenizedString, Token};
 
 use super::analysis::{self, Placed};
-use crate::domain::{Cat, CatId, Handle, Id, Name, Post, PostId, Profile, Subject, Tag, UserId, tags_of};
+use crate::domain::{
+    Cat, CatId, Handle, Id, Name, Post, PostId, Profile, Subject, Tag, UserId, tags_of,
+};
 
 /// The fields.
 #[derive(Debug, Clone, Copy)]

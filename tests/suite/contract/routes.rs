@@ -172,7 +172,12 @@ impl Route {
 /// post's, unless it was put in before.
 pub(crate) fn path(route: &str, post: &str, user: &str) -> String {
     let tag = tag_of(user);
-    let ids = [("{post}", post), ("{comment}", post), ("{user}", user), ("{tag}", &tag)];
+    let ids = [
+        ("{post}", post),
+        ("{comment}", post),
+        ("{user}", user),
+        ("{tag}", &tag),
+    ];
     ids.iter()
         .fold(route.to_owned(), |path, (name, id)| path.replace(name, id))
 }

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::faults::backstage::{Backstage, user_row};
 use crate::support::{User, World, eventually, id_of};
 
 /// A stack with one process that searches: what it found once, it finds from then on.
@@ -189,19 +188,15 @@ async fn every_page_size_walks_each_item_once_also_while_others_write() {
     assert_eq!(walked, expected);
 }
 
-/// Gives a user a profile, and tells search.
-async fn introduce(stage: &Backstage, user: &User, handle: &str, name: &str) {
-    stage
-        .put("UsersTable", user_row(&user.id, handle, name))
-        .await;
-    let message = json!({ "v": 1, "kind": "user", "id": user.id });
-    stage.send("IndexQueue", &[message.to_string()]).await;
+async fn introduce(user: &User, handle: &str, name: &str) {
+    let profile = json!({ "handle": handle, "name": name });
+    let reply = user.put_me(&profile).await;
+    assert!(matches!(reply.status, 200 | 201), "{}", reply.text());
 }
 
 #[tokio::test]
 async fn users_are_found_while_their_name_is_typed() {
     let world = searched().await;
-    let stage = Backstage::of(&world).await;
     let (nabi, other, reader) = (
         world.user("nabi"),
         world.user("other"),
@@ -209,8 +204,8 @@ async fn users_are_found_while_their_name_is_typed() {
     );
     let number = nabi.id.split('-').nth(1).unwrap().to_owned();
     let (handle, theirs) = (format!("q{number}_purr.cat"), format!("q{number}"));
-    introduce(&stage, &nabi, &handle, &format!("나비{number} Butterfly")).await;
-    introduce(&stage, &other, &theirs, "달님").await;
+    introduce(&nabi, &handle, &format!("나비{number} Butterfly")).await;
+    introduce(&other, &theirs, "달님").await;
     reader.follow(&nabi).await;
     let ids = async |words: &str| -> Vec<String> {
         find(&reader, "users", words)
@@ -248,7 +243,7 @@ async fn users_are_found_while_their_name_is_typed() {
     assert_eq!(shown, reader.see(&nabi).await);
     assert_eq!(shown["followed"], true);
     // Another name: found by it, and no longer by the old one.
-    introduce(&stage, &nabi, &handle, "구름").await;
+    introduce(&nabi, &handle, "구름").await;
     eventually("the new name is found", async || {
         (ids(&format!("{theirs} 구")).await == std::slice::from_ref(&nabi.id)).then_some(())
     })
@@ -399,7 +394,6 @@ async fn a_cursor_is_good_for_its_own_search_only() {
 #[tokio::test]
 async fn who_is_blocked_or_has_left_is_not_found() {
     let world = searched().await;
-    let stage = Backstage::of(&world).await;
     let (nabi, other, left) = (world.user("nabi"), world.user("other"), world.user("left"));
     let reader = world.user("reader");
     let w = word(&nabi);
@@ -415,7 +409,7 @@ async fn who_is_blocked_or_has_left_is_not_found() {
         }
     }
     for user in [&nabi, &other, &left] {
-        introduce(&stage, user, &word(user), &format!("{w} 나비")).await;
+        introduce(user, &word(user), &format!("{w} 나비")).await;
     }
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     found(&reader, &w, &all).await;
@@ -424,10 +418,7 @@ async fn who_is_blocked_or_has_left_is_not_found() {
     })
     .await;
     reader.block(&other).await;
-    let mut row = user_row(&left.id, &word(&left), &format!("{w} 나비"));
-    let long_ago = aws_sdk_dynamodb::types::AttributeValue::N("1795249800123".to_owned());
-    row.insert("withdrawn_at".to_owned(), long_ago);
-    stage.put("UsersTable", row).await;
+    left.delete("/v1/me").await.expect(202);
     assert_eq!(find_ids(&reader, &w).await, seen);
     let users = find(&reader, "users", &w).await;
     assert_eq!(
@@ -445,4 +436,42 @@ async fn who_is_blocked_or_has_left_is_not_found() {
     let hidden = reader.post_id(&format!("{w} 숨은")).await;
     found(&nabi, &format!("{w} 숨은"), &[&hidden]).await;
     assert!(find_ids(&other, &format!("{w} 숨은")).await.is_empty());
+}
+
+/// Fails when a change of a cat isn't told, or search doesn't ask whose it is.
+#[tokio::test]
+async fn cats_are_found_while_their_name_is_typed() {
+    let world = searched().await;
+    let (nabi, reader) = (world.user("nabi"), world.user("reader"));
+    let w = word(&nabi);
+    let cat = nabi.cat_id(&format!("{w} 고등어")).await;
+    let ids = async |words: String| -> Vec<String> {
+        find(&reader, "cats", &words)
+            .await
+            .iter()
+            .map(id_of)
+            .collect()
+    };
+    eventually("the cat is found", async || {
+        (ids(format!("{w} 고등")).await == std::slice::from_ref(&cat)).then_some(())
+    })
+    .await;
+    assert_eq!(
+        find(&reader, "cats", &w).await,
+        [reader.read_cat(&cat).await]
+    );
+    assert!(ids(format!("{w} 등어")).await.is_empty());
+    let path = format!("/v1/cats/{cat}");
+    let renamed = json!({ "name": format!("{w} 치즈") });
+    nabi.change(&path, &renamed).await.expect(200);
+    eventually("the new name is found", async || {
+        (ids(format!("{w} 치즈")).await == std::slice::from_ref(&cat)).then_some(())
+    })
+    .await;
+    assert!(ids(format!("{w} 고등")).await.is_empty());
+    nabi.block(&reader).await;
+    assert!(ids(w.clone()).await.is_empty());
+    nabi.unblock(&reader).await;
+    nabi.delete(&path).await.expect(204);
+    assert!(ids(w.clone()).await.is_empty());
 }

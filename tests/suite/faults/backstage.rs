@@ -113,11 +113,6 @@ impl Backstage {
             .unwrap();
     }
 
-    pub(crate) async fn put(&self, table: &str, item: Item) {
-        let put = self.tables.put_item().table_name(self.table(table));
-        put.set_item(Some(item)).send().await.unwrap();
-    }
-
     /// The posts whose fan-out is not done.
     pub(crate) async fn unfinished(&self) -> Vec<String> {
         let scan = self
@@ -373,20 +368,6 @@ pub(crate) fn batch(bodies: &[String]) -> Value {
         })
     };
     json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() })
-}
-
-/// A user's row with a profile.
-pub(crate) fn user_row(id: &str, handle: &str, name: &str) -> Item {
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    HashMap::from([
-        ("id".to_owned(), text(id)),
-        ("handle".to_owned(), text(handle)),
-        ("name".to_owned(), text(name)),
-        (
-            "created_at".to_owned(),
-            AttributeValue::N("1795249800123".to_owned()),
-        ),
-    ])
 }
 
 pub(crate) fn text(item: &Item, name: &str) -> String {

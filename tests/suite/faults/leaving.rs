@@ -72,6 +72,11 @@ impl Life {
         world.drained().await;
         leaver.block(&bad).await;
         bad.block(&leaver).await;
+        // Comments on each other's posts, and one on a post that is gone.
+        leaver.comment(&liked, "bye").await;
+        friend.comment(&post, "bye").await;
+        leaver.comment(&unliked, "bye").await;
+        friend.delete_post(&unliked).await;
         leaver.feed(5).await;
         friend.feed(5).await;
         Self {
@@ -223,7 +228,8 @@ async fn who_leaves_is_gone_at_once_and_then_erased_everywhere() {
         (&counts["followers"], &counts["following"]),
         (&json!(0), &json!(0))
     );
-    assert_eq!(friend.read_post(&life.liked).await["likes"], 0);
+    let read = friend.read_post(&life.liked).await;
+    assert_eq!((&read["likes"], &read["comments"]), (&json!(0), &json!(0)));
     stage
         .assert_exact(
             std::slice::from_ref(&friend.id),

@@ -291,7 +291,9 @@ async fn of_a_hundred_claims_of_a_handle_one_holds() {
             match claim {
                 Ok(_) => winners.push(user),
                 Err(ProfileError::HandleTaken) => {}
-                Err(error @ (ProfileError::Store(_) | ProfileError::Withdrawn)) => panic!("round {round}: {error}"),
+                Err(error @ (ProfileError::Store(_) | ProfileError::Withdrawn)) => {
+                    panic!("round {round}: {error}")
+                }
             }
         }
         assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
