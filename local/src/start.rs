@@ -108,14 +108,16 @@ fn temporary_folder(prefix: &str) -> Result<TempDir> {
         .map_err(Error::io("can't make a folder"))
 }
 
+fn read_template(path: &Path) -> Result<Template> {
+    let unread = Error::io(format!("can't read {}", path.display()));
+    Ok(Template::parse(
+        &std::fs::read_to_string(path).map_err(unread)?,
+    )?)
+}
+
 /// Starts everything.
 pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
-    let text = std::fs::read_to_string(&options.template).map_err(Error::io(format!(
-        "can't read {}",
-        options.template.display()
-    )))?;
-    let template = Template::parse(&text)?;
-
+    let template = read_template(&options.template)?;
     let (load_balancer, address) = bind(options.port.unwrap_or(0)).await?;
     let (runtime_api, runtime_address) = bind(0).await?;
     let (tables, tables_address) = bind(0).await?;

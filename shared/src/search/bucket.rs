@@ -16,7 +16,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectError;
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
 use serde::{Deserialize, Serialize};
 
@@ -215,7 +215,7 @@ impl Bucket {
     pub(super) async fn tidy(&self, newest: &Manifest) -> Result<usize, Error> {
         let now = Timestamp::now();
         let is_old = |object: &Object| {
-            let changed = object.last_modified().map(|at| at.secs());
+            let changed = object.last_modified().map(DateTime::secs);
             changed.is_some_and(|at| is_over(Timestamp::from_millis(at.saturating_mul(1000)), now))
         };
         let (manifests, data) = (manifest_prefix(), data_name(""));

@@ -10,7 +10,7 @@ use tantivy::tokenizer::{PreTokenizedString, Token};
 
 use super::analysis::{self, Placed};
 use crate::domain::{
-    Cat, CatId, Handle, Id, Name, Post, PostId, Profile, Subject, Tag, UserId, tags_of,
+    Author, Cat, CatId, Id, Name, Post, PostId, Profile, Subject, Tag, UserId, tags_of,
 };
 
 /// The fields.
@@ -143,16 +143,9 @@ impl Document {
 
     /// A user: by handle and name, as they are shown.
     pub fn user(profile: &Profile) -> Self {
-        let generated;
-        let handle = match &profile.handle {
-            Some(handle) => handle,
-            None => {
-                generated = Handle::generated(&profile.id);
-                &generated
-            }
-        };
+        let shown = Author::of(&profile.id, Some(profile));
         let name = profile.name.as_ref().map(Name::as_str);
-        let names = [Some(handle.as_str()), name];
+        let names = [Some(shown.handle.as_str()), name];
         Self::named(
             Subject::User(profile.id.clone()),
             names.into_iter().flatten(),

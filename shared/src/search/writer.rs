@@ -65,7 +65,7 @@ impl std::fmt::Debug for Writing {
 impl Indexer {
     /// With the bucket that `SEARCH_BUCKET` names.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, Error> {
-        Ok(Self::new(Bucket::from_env(aws)?, "purrline-index")?)
+        Self::new(Bucket::from_env(aws)?, "purrline-index")
     }
 
     /// With the bucket of that name, and a folder of that name among the temporary ones.
@@ -332,7 +332,8 @@ mod tests {
             let (most, ratio, largest) = grow(batch, batches);
             let full = usize::try_from(batch * batches / (LARGEST / 2)).unwrap();
             assert!(most < 45 + full, "{batch}: {most} segments");
-            assert!(ratio < 8.0, "{batch}: each is written {ratio} times");
+            // Six sizes from one to the largest, and the smallest size takes some more.
+            assert!(ratio < 10.0, "{batch}: each is written {ratio} times");
             assert!(largest <= LARGEST);
         }
     }

@@ -10,7 +10,8 @@ use purrline_local::Service;
 use saphyr::{LoadableYamlNode as _, MarkedYamlOwned, ScalarOwned, YamlDataOwned};
 use serde_json::{Value, json};
 
-use crate::support::{JPEG, World, comments, image, repository};
+use crate::faults::backstage::Backstage;
+use crate::support::{JPEG, User, World, comments, eventually, image, repository};
 
 /// YAML as JSON; `!Sub x` becomes `{"!Sub": x}`.
 fn plain(yaml: &MarkedYamlOwned) -> Value {
@@ -112,6 +113,20 @@ fn is_not_seen_here(function: &str, action: &str) -> bool {
 /// Does everything that the API can do at least once, with and without the cache.
 async fn everything(world: &World) {
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
+    let (kept, deleted) = posts(world, &nabi, &fan).await;
+    let photo = profiles(&nabi, &fan).await;
+    community(world, &nabi, &fan, &kept).await;
+    cats_and_search(&nabi, &fan, &photo).await;
+    nabi.delete_post(&deleted).await;
+    fan.unlike(&kept).await;
+    fan.unfollow(&nabi).await;
+    world.drained().await;
+    left_unsent(world, &nabi).await;
+    leaving(world, &nabi, &fan, &kept).await;
+}
+
+/// Answers a post that stays, and one that is to go.
+async fn posts(world: &World, nabi: &User, fan: &User) -> (String, String) {
     let wanted = json!({ "content_type": "image/png", "size": 1 });
     for _ in 0..2 {
         nabi.create_once("/v1/uploads", "key", &wanted)
@@ -119,7 +134,7 @@ async fn everything(world: &World) {
             .expect(201);
     }
     let key = nabi.upload("image/png", b"x").await;
-    fan.follow(&nabi).await;
+    fan.follow(nabi).await;
     fan.me().await;
     let body = json!({ "text": "#x", "images": [key] });
     let mut posts = Vec::new();
@@ -139,13 +154,13 @@ async fn everything(world: &World) {
         .expect(200);
     world.drained().await;
     fan.like(&kept).await;
-    fan.follow(&nabi).await;
+    fan.follow(nabi).await;
     world.drained().await;
     for _ in 0..2 {
-        for user in [&nabi, &fan] {
+        for user in [nabi, fan] {
             user.feed(20).await;
             user.me().await;
-            user.see(&nabi).await;
+            user.see(nabi).await;
             user.read_post(&kept).await;
             for list in ["posts", "followers", "following"] {
                 user.walk(&format!("/v1/users/{}/{list}", nabi.id), 2).await;
@@ -154,6 +169,11 @@ async fn everything(world: &World) {
         }
         world.flush_cache().await.unwrap();
     }
+    (kept, deleted)
+}
+
+/// Answers a photo.
+async fn profiles(nabi: &User, fan: &User) -> String {
     let photo = nabi.upload("image/jpeg", &image(JPEG)).await;
     let profile = json!({ "handle": "nabi", "name": "나비", "avatar": photo });
     nabi.put_me(&profile).await.expect(201);
@@ -162,16 +182,21 @@ async fn everything(world: &World) {
         let path = format!("/v1/users/@{}", handle.as_str().unwrap());
         fan.get(&path).await.expect(200);
         fan.page(&format!("{path}/posts")).await;
+        fan.page(&format!("{path}/cats")).await;
     }
-    for user in [&nabi, &fan] {
+    photo
+}
+
+async fn community(world: &World, nabi: &User, fan: &User, kept: &str) {
+    for user in [nabi, fan] {
         user.walk(&format!("/v1/posts/{kept}/likes"), 2).await;
         let save = format!("/v1/posts/{kept}/save");
         user.put(&save).await.expect(204);
         user.walk("/v1/me/saved", 2).await;
         user.delete(&save).await.expect(204);
     }
-    for user in [&nabi, &fan] {
-        let comments = comments(&kept);
+    for user in [nabi, fan] {
+        let comments = comments(kept);
         let body = json!({ "text": "purr" });
         for _ in 0..2 {
             user.create_once(&comments, "comment", &body)
@@ -179,18 +204,21 @@ async fn everything(world: &World) {
                 .expect(201);
         }
         let ids = fan.walk_ids(&comments, 2).await;
-        user.uncomment(&kept, &ids[0]).await.expect(204);
+        user.uncomment(kept, &ids[0]).await.expect(204);
     }
     let other = world.user("other");
-    fan.block(&nabi).await;
-    nabi.block(&fan).await;
+    fan.block(nabi).await;
+    nabi.block(fan).await;
     fan.walk("/v1/me/blocked", 2).await;
     nabi.block(&other).await;
     fan.delete("/v1/users/@nabi/block").await.expect(204);
-    for (by, whom) in [(&fan, &nabi), (&nabi, &fan), (&nabi, &other)] {
+    for (by, whom) in [(fan, nabi), (nabi, fan), (nabi, &other)] {
         by.unblock(whom).await;
     }
-    nabi.classify_upload("", &photo).await.expect(200);
+}
+
+async fn cats_and_search(nabi: &User, fan: &User, photo: &str) {
+    nabi.classify_upload("", photo).await.expect(200);
     nabi.page("/v1/breeds").await;
     for key in ["cat", "cat"] {
         let cat = json!({ "name": "나비", "photo": photo });
@@ -209,30 +237,38 @@ async fn everything(world: &World) {
     for kind in ["posts", "users", "cats", "tags"] {
         nabi.page(&format!("/v1/search?q=x&type={kind}")).await;
     }
-    nabi.delete_post(&deleted).await;
-    fan.unlike(&kept).await;
-    fan.unfollow(&nabi).await;
-    world.drained().await;
+}
+
+/// What a crash left unsent.
+async fn left_unsent(world: &World, nabi: &User) {
     // One that has no index yet.
     world.kill_function("index").unwrap();
-    // What a crash left unsent.
     world.pause_queue("FanOutQueue").await.unwrap();
+    let image = nabi.upload("image/png", b"x").await;
+    let body = json!({ "text": "unsent", "images": [image] });
     nabi.create("/v1/posts", &body).await.expect(201);
-    let stage = crate::faults::backstage::Backstage::of(world).await;
-    stage.sweep().await;
+    Backstage::of(world).await.sweep().await;
     world.resume_queue("FanOutQueue").unwrap();
     world.drained().await;
-    // Somebody leaves who has left something of everything.
-    fan.follow(&nabi).await;
-    fan.like(&kept).await;
-    fan.block(&other).await;
+}
+
+/// Somebody leaves who has left something of everything.
+async fn leaving(world: &World, nabi: &User, fan: &User, kept: &str) {
+    fan.follow(nabi).await;
+    fan.like(kept).await;
+    fan.comment(kept, "bye").await;
+    fan.block(&world.user("other")).await;
+    let profile = json!({ "handle": "fan", "name": "Fan" });
+    fan.put_me(&profile).await.expect(201);
+    fan.cat_id("Momo").await;
     fan.create_once("/v1/posts", "bye", &json!({ "text": "bye" }))
         .await
         .expect(201);
     fan.upload("image/png", b"x").await;
     world.drained().await;
     fan.delete("/v1/me").await.expect(202);
-    crate::support::eventually("they are erased", async || {
+    let stage = Backstage::of(world).await;
+    eventually("they are erased", async || {
         world.run_schedule("sweep").await.unwrap();
         let seen = stage.item("UsersTable", "id", &fan.id).await;
         seen.is_none().then_some(())

@@ -18,7 +18,8 @@ fn word(user: &User) -> String {
 
 /// As a query holds it.
 pub(super) fn encoded(words: &str) -> String {
-    words.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let encoded: Vec<String> = words.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    encoded.concat()
 }
 
 /// One page of what is found.
@@ -423,7 +424,7 @@ async fn who_is_blocked_or_has_left_is_not_found() {
     let users = find(&reader, "users", &w).await;
     assert_eq!(
         users.iter().map(id_of).collect::<Vec<_>>(),
-        [nabi.id.clone()]
+        std::slice::from_ref(&nabi.id)
     );
     let (page, next) = reader.page(&format!("/v1/search?q={w}&limit=2")).await;
     assert_eq!((page.len(), next.is_some()), (2, true));

@@ -94,7 +94,7 @@ impl Words {
 
     fn text(&self, numbers: &mut Numbers) -> String {
         let mut text = String::new();
-        let korean = numbers.next() % 3 > 0;
+        let korean = !numbers.next().is_multiple_of(3);
         for _ in 0..5 + numbers.next() % 30 {
             if korean {
                 text.push_str(numbers.one_of(&self.korean));
@@ -115,7 +115,7 @@ impl Words {
 
     /// What people search for: mostly common words, by one or two of them.
     fn query(&self, numbers: &mut Numbers) -> (&'static str, String) {
-        let words = if numbers.next() % 2 == 0 {
+        let words = if numbers.next().is_multiple_of(2) {
             &self.korean
         } else {
             &self.english

@@ -176,7 +176,7 @@ async fn a_bad_index_message_hurts_nobody_else() {
     let stage = quiet_stage().await;
     let author = stage.world.user("author");
     let post = post_unheard(&stage, &author, "고양이").await;
-    let cat: Value = json!({ "v": 1, "kind": "cat", "id": "nobody" });
+    let cat: Value = json!({ "v": 1, "kind": "cat", "id": "0000000000000" });
     let messages = [
         "not json".to_owned(),
         message("0000000000000"),
