@@ -1,6 +1,6 @@
 //! The bar: a page of 20 comments of a post with 1,000,000 costs the same reads as of one with 100.
 //!
-//! `MANY_COMMENTS` says how many there are (default 5,000).
+//! `PURRLINE_COMMENTS` says how many there are (default 5,000).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -81,7 +81,7 @@ async fn page(world: &World, reader: &User, post: &str, after: Option<Id>) -> (V
 /// Fails when a page reads more than it shows, by a filter, an offset, or counting.
 #[tokio::test]
 async fn a_page_of_comments_costs_a_page_however_many_there_are() {
-    let many = std::env::var("MANY_COMMENTS").map_or(5_000, |many| many.parse().unwrap());
+    let many = std::env::var("PURRLINE_COMMENTS").map_or(5_000, |many| many.parse().unwrap());
     let world = World::own().await;
     let stage = Backstage::of(&world).await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
