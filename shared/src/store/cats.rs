@@ -15,11 +15,10 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, Put, ReturnValue, TransactWriteItem,
 };
 
-use super::create::{Created, failed_condition};
-use super::edges::met_another_write;
+use super::create::Created;
 use super::idempotency::{Answer, Once};
 use super::item::{Item, Read, item, s};
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::{Error, Store};
 use crate::domain::{Bio, BirthDate, Cat, CatEdit, CatId, ImageKey, Name, UserId};
 
 fn cat_key(id: CatId) -> Item {
@@ -238,23 +237,7 @@ impl Store {
             .build()
             .map_err(Error::broken)?;
         writes.push(TransactWriteItem::builder().put(note).build());
-        for tries in 0..CONFLICT_TRIES {
-            let sent = self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes.clone()))
-                .send()
-                .await;
-            match sent {
-                Ok(_) => return Ok(true),
-                Err(error) if failed_condition(&error, 0) => return Ok(false),
-                Err(error) if met_another_write(&error) => back_off(tries).await,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Error::Unavailable(
-            "others kept changing the same cat".to_owned(),
-        ))
+        self.write_if(writes).await
     }
 
     /// Cats that were deleted and whose ids may still stand in posts, at most so many.

@@ -5,13 +5,13 @@
 
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
 
-use super::create::{Created, failed_condition};
-use super::edges::{Tally, met_another_write};
+use super::create::Created;
+use super::edges::Tally;
 use super::idempotency::{Answer, Once};
 use super::item::{Item, Read, item, rows, s};
 use super::leaving::PART;
 use super::likes::counter;
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::{Error, Store};
 use crate::domain::{Comment, CommentId, CommentText, PostId, Timestamp, UserId};
 
 fn key(post: PostId, id: CommentId) -> Item {
@@ -77,23 +77,7 @@ impl Store {
         let delete = TransactWriteItem::builder().delete(delete).build();
         let counted = self.count_comments(post, -1)?;
         let writes: Vec<TransactWriteItem> = [delete].into_iter().chain(counted).collect();
-        for tries in 0..CONFLICT_TRIES {
-            let sent = self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes.clone()))
-                .send()
-                .await;
-            match sent {
-                Ok(_) => return Ok(true),
-                Err(error) if failed_condition(&error, 0) => return Ok(false),
-                Err(error) if met_another_write(&error) => back_off(tries).await,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Error::Unavailable(
-            "others kept writing the same counts".to_owned(),
-        ))
+        self.write_if(writes).await
     }
 
     fn count_comments(&self, post: PostId, sum: i64) -> Result<Option<TransactWriteItem>, Error> {

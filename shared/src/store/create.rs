@@ -1,11 +1,9 @@
 //! Creating: what is new is written in one transaction with the answer to its idempotency key.
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
-use super::edges::met_another_write;
 use super::idempotency::{Answer, Known, Once};
+use super::transactions::{failed_condition, met_another_write};
 use super::{CONFLICT_TRIES, Error, Store, back_off};
 
 /// What became of something new.
@@ -71,20 +69,5 @@ impl Store {
         Err(Error::Unavailable(
             "other writes kept coming first".to_owned(),
         ))
-    }
-}
-
-/// Whether the write at that place failed its own condition.
-pub(super) fn failed_condition<R>(
-    error: &SdkError<TransactWriteItemsError, R>,
-    place: usize,
-) -> bool {
-    match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled
-            .cancellation_reasons()
-            .get(place)
-            .and_then(|reason| reason.code())
-            .is_some_and(|code| code == "ConditionalCheckFailed"),
-        _ => false,
     }
 }

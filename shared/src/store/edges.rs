@@ -10,17 +10,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::Future;
 use std::hash::Hash;
 
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
 use super::item::{Item, Read, n, s};
+use super::transactions::TRANSACTION;
 use super::users::{FIRST_TRACE, generated_handle};
 use super::{CONFLICT_TRIES, Error, Store, Tables, back_off};
 use crate::domain::{Change, Edge, Outcome, Timestamp, Version, last_words};
 
-/// How many writes one transaction takes.
-pub(super) const TRANSACTION: usize = 100;
 /// How long the tombstone of an undone edge stays: longer than any message can rest in a queue and
 /// then in its dead-letter queue (14 days each at most).
 const TOMBSTONE_DAYS: i64 = 30;
@@ -324,24 +321,6 @@ impl Store {
             "others kept writing the same edges".to_owned(),
         ))
     }
-
-    /// Whether these writes were done, all of them; none if others wrote the same items.
-    pub(super) async fn written_together(
-        &self,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<bool, Error> {
-        let sent = self
-            .client
-            .transact_write_items()
-            .set_transact_items(Some(writes))
-            .send()
-            .await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(error) if met_another_write(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
 }
 
 /// What is added to each counter by some edges.
@@ -367,28 +346,6 @@ impl<'a> Tallies<'a> {
             .into_iter()
             .flatten()
             .collect())
-    }
-}
-
-/// Whether the transaction failed only because others wrote the same items at the same time.
-pub(super) fn met_another_write<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
-    match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-            let codes = || {
-                canceled
-                    .cancellation_reasons()
-                    .iter()
-                    .filter_map(|reason| reason.code())
-            };
-            codes().all(|code| {
-                matches!(
-                    code,
-                    "None" | "ConditionalCheckFailed" | "TransactionConflict"
-                )
-            })
-        }
-        Some(TransactWriteItemsError::TransactionInProgressException(_)) => true,
-        _ => false,
     }
 }
 

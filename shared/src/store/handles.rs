@@ -7,7 +7,6 @@
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
-use super::edges::met_another_write;
 use super::item::{Item, Read, item, n, s};
 use super::outbox::held;
 use super::users::FIRST_TRACE;
@@ -158,17 +157,10 @@ impl Store {
                     writes.push(self.give_up(had, user)?);
                 }
             }
-            match self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes))
-                .send()
-                .await
-            {
-                Ok(_) => return Ok(had.is_none()),
-                Err(error) if met_another_write(&error) => back_off(tries).await,
-                Err(error) => return Err(Error::from(error).into()),
+            if self.written_together(writes).await? {
+                return Ok(had.is_none());
             }
+            back_off(tries).await;
         }
         Err(Error::Unavailable("others kept asking for the same handle".to_owned()).into())
     }

@@ -55,6 +55,7 @@ mod post_lists;
 mod posts;
 mod saves;
 mod shown;
+mod transactions;
 mod trends;
 mod users;
 mod views;

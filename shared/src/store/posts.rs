@@ -13,12 +13,13 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 
-use super::create::{Created, failed_condition};
-use super::edges::{Counter, Row, TRANSACTION, Tally, met_another_write};
+use super::create::Created;
+use super::edges::{Counter, Row, Tally};
 use super::idempotency::{Answer, Once};
 use super::item::{Item, Read, item, list, n, s};
 use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
+use super::transactions::{TRANSACTION, failed_condition, met_another_write};
 use super::{CONFLICT_TRIES, Error, Store, back_off};
 use crate::domain::{
     CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Timestamp, UserId,

@@ -25,10 +25,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use futures::{StreamExt, TryStreamExt};
 
-use super::create::failed_condition;
-use super::edges::met_another_write;
 use super::item::{Item, Read, item, list, n, s, shard};
-use super::{CONFLICT_TRIES, Error, OutboxMark, Store, back_off};
+use super::{Error, OutboxMark, Store};
 use crate::domain::{PostId, TREND_HOURS, Tag, Timestamp, Trend, TrendHour, most_used};
 
 /// Over how many partitions an hour is spread.
@@ -103,23 +101,7 @@ impl Store {
         for (tag, by) in moves.chain(new.into_iter().map(|tag| (tag, 1))) {
             writes.push(self.move_trend(mark.post, tag, by)?);
         }
-        for tries in 0..CONFLICT_TRIES {
-            let sent = self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes.clone()))
-                .send()
-                .await;
-            match sent {
-                Ok(_) => return Ok(true),
-                Err(error) if failed_condition(&error, 0) => return Ok(false),
-                Err(error) if met_another_write(&error) => back_off(tries).await,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Error::Unavailable(
-            "others kept counting the same tags".to_owned(),
-        ))
+        self.write_if(writes).await
     }
 
     fn note_trended(&self, mark: &OutboxMark) -> Result<TransactWriteItem, Error> {

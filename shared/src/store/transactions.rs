@@ -1,0 +1,89 @@
+//! Transactions: what became of one, and trying again after meeting another.
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::TransactWriteItem;
+
+use super::{CONFLICT_TRIES, Error, Store, back_off};
+
+/// How many writes one transaction takes.
+pub(super) const TRANSACTION: usize = 100;
+
+impl Store {
+    /// Does these writes, all of them, and again after meeting others on the same items; none if the first
+    /// one's condition doesn't hold. Only the first has one.
+    pub(super) async fn write_if(&self, writes: Vec<TransactWriteItem>) -> Result<bool, Error> {
+        for tries in 0..CONFLICT_TRIES {
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes.clone()))
+                .send()
+                .await;
+            match sent {
+                Ok(_) => return Ok(true),
+                Err(error) if failed_condition(&error, 0) => return Ok(false),
+                Err(error) if met_another_write(&error) => back_off(tries).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Unavailable(
+            "others kept writing the same items".to_owned(),
+        ))
+    }
+
+    /// Whether these writes were done, all of them; none if others wrote the same items.
+    pub(super) async fn written_together(
+        &self,
+        writes: Vec<TransactWriteItem>,
+    ) -> Result<bool, Error> {
+        let sent = self
+            .client
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(error) if met_another_write(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether the transaction failed only because others wrote the same items at the same time.
+pub(super) fn met_another_write<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+            let codes = || {
+                canceled
+                    .cancellation_reasons()
+                    .iter()
+                    .filter_map(|reason| reason.code())
+            };
+            codes().all(|code| {
+                matches!(
+                    code,
+                    "None" | "ConditionalCheckFailed" | "TransactionConflict"
+                )
+            })
+        }
+        Some(TransactWriteItemsError::TransactionInProgressException(_)) => true,
+        _ => false,
+    }
+}
+
+/// Whether the write at that place failed its own condition.
+pub(super) fn failed_condition<R>(
+    error: &SdkError<TransactWriteItemsError, R>,
+    place: usize,
+) -> bool {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => canceled
+            .cancellation_reasons()
+            .get(place)
+            .and_then(|reason| reason.code())
+            .is_some_and(|code| code == "ConditionalCheckFailed"),
+        _ => false,
+    }
+}
