@@ -13,9 +13,9 @@ use tokio::sync::OnceCell;
 
 use crate::cache::{self, Cache, Feed, Known, Missing, Rebuild};
 use crate::domain::{
-    Author, FEED_CAP, FeedWindow, ImageHost, Post, PostId, PostView, Timestamp, UserId,
+    Author, FEED_CAP, FeedWindow, ImageHost, Post, PostId, PostView, Stretch, Timestamp, UserId,
 };
-use crate::full_page::{Stretch, full_page};
+use crate::full_page::full_page;
 use crate::store::{self, Store};
 
 /// How many authors' lists are read at a time.
@@ -42,15 +42,6 @@ pub struct Feeds {
     paused_until: AtomicI64,
 }
 
-/// A page of a feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedPage {
-    /// The posts, newest first.
-    pub posts: Vec<PostView>,
-    /// Whether there are older ones.
-    pub more: bool,
-}
-
 impl Feeds {
     /// From its parts.
     pub const fn new(store: Store, cache: Cache, images: ImageHost) -> Self {
@@ -62,23 +53,20 @@ impl Feeds {
         }
     }
 
-    /// A page of the caller's feed: the newest `size` posts older than a position, which is full while
-    /// there are more.
+    /// A page of the caller's feed: the newest `size` posts older than a position; see [`full_page`].
     pub async fn page(
         &self,
         caller: &UserId,
         after: Option<PostId>,
         size: usize,
-    ) -> Result<FeedPage, store::Error> {
+    ) -> Result<Stretch<PostView, PostId>, store::Error> {
         let source = Source {
             feeds: self,
             caller,
             window: self.window(caller).await?,
             authors: OnceCell::new(),
         };
-        let (posts, more) =
-            full_page(size, after, |position, most| source.read(position, most)).await?;
-        Ok(FeedPage { posts, more })
+        full_page(size, after, |position, most| source.read(position, most)).await
     }
 
     fn cache_is_paused(&self) -> bool {
@@ -338,14 +326,10 @@ impl Source<'_> {
         most: usize,
     ) -> Result<Stretch<PostView, PostId>, store::Error> {
         let ids = self.older_than(position, most).await?;
-        let items = self
-            .feeds
-            .visible(self.caller, &ids, self.authors.get())
-            .await?;
-        Ok(Stretch {
-            items,
-            end: ids.last().copied(),
-        })
+        let visible = self.feeds.visible(self.caller, &ids, self.authors.get());
+        Ok(Stretch::new(visible.await?, ids.last().copied(), |view| {
+            view.id
+        }))
     }
 
     async fn older_than(

@@ -2,40 +2,59 @@
 
 use std::future::Future;
 
-/// A stretch of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stretch<T, P> {
-    /// What the caller may see of it, in the list's order.
-    pub items: Vec<T>,
-    /// The position of its last entry, seen or not; nothing at the list's end.
-    pub end: Option<P>,
-}
+use crate::domain::Stretch;
 
-/// A page that is full while there is more to see, and whether there is. `read` gives the stretch of at
-/// most so many entries after a position.
+/// How many reads a page costs at most. Each is up to twice as long as the one before: together they go
+/// past about 500 entries, of which a caller sees fewer than a page only where somebody meant it so.
+const MOST_READS: usize = 10;
+/// The longest stretch that is read at a time: the largest page, and one more.
+const LONGEST: usize = 101;
+
+/// A page that is full while there is more to see; `read` gives the entries after a position that the
+/// caller may see, of at most so many.
+///
+/// Where hardly anything may be seen it stops after ten reads with what there is, and goes on from there:
+/// a page costs a page, whatever is in the list.
 pub async fn full_page<T, P, E, R>(
     size: usize,
     after: Option<P>,
-    mut read: impl FnMut(Option<P>, usize) -> R,
-) -> Result<(Vec<T>, bool), E>
+    read: impl FnMut(Option<P>, usize) -> R,
+) -> Result<Stretch<T, P>, E>
 where
+    P: Clone,
     R: Future<Output = Result<Stretch<T, P>, E>>,
 {
-    let mut items = Vec::new();
-    let mut position = after;
+    page_within(MOST_READS, size, after, read).await
+}
+
+async fn page_within<T, P, E, R>(
+    reads: usize,
+    size: usize,
+    after: Option<P>,
+    mut read: impl FnMut(Option<P>, usize) -> R,
+) -> Result<Stretch<T, P>, E>
+where
+    P: Clone,
+    R: Future<Output = Result<Stretch<T, P>, E>>,
+{
+    let mut items: Vec<(T, P)> = Vec::new();
+    let mut end = after;
     // One more than is asked for tells whether there is a next page.
-    while items.len() <= size {
-        // Later stretches are no shorter: what isn't seen may come in runs, and each costs a read.
-        let stretch = read(position, size + 1).await?;
+    let mut most = size.saturating_add(1);
+    for _ in 0..reads {
+        let stretch = read(end, most).await?;
         items.extend(stretch.items);
-        position = stretch.end;
-        if position.is_none() {
+        end = stretch.end;
+        if end.is_none() || items.len() > size {
             break;
         }
+        most = most.saturating_mul(2).min(LONGEST);
     }
-    let more = items.len() > size;
-    items.truncate(size);
-    Ok((items, more))
+    if items.len() > size {
+        items.truncate(size);
+        end = items.last().map(|(_, position)| position.clone());
+    }
+    Ok(Stretch { items, end })
 }
 
 #[cfg(test)]
@@ -44,24 +63,32 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Pages of any size walk what may be seen once, in order, each full but the last.
+        /// Pages of any size walk what may be seen once, in order; each but the last is full, or cost
+        /// all the reads it may.
         #[test]
-        fn pages_walk_what_is_seen(seen in prop::collection::vec(any::<bool>(), 0..60), size in 1..9_usize) {
+        fn pages_walk_what_is_seen(
+            seen in prop::collection::vec(prop::bool::weighted(0.2), 0..200), size in 1..9_usize, reads in 1..4_usize,
+        ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let read = |after: Option<usize>, most: usize| {
-                let start = after.map_or(0, |after| after + 1);
-                let end = seen.len().min(start + most);
-                let items = (start..end).filter(|&at| seen[at]).collect();
-                let end = (end - start == most).then(|| end - 1);
-                std::future::ready(Ok::<_, ()>(Stretch { items, end }))
-            };
             let mut walked: Vec<usize> = Vec::new();
+            let mut after = None;
             loop {
-                let after = walked.last().copied();
-                let (page, more) = runtime.block_on(full_page(size, after, read)).unwrap();
-                prop_assert!(page.len() == size || !more);
-                walked.extend(page);
-                if !more {
+                let mut count = 0;
+                let read = |after: Option<usize>, most: usize| {
+                    count += 1;
+                    let start = after.map_or(0, |after| after + 1);
+                    let end = seen.len().min(start + most);
+                    let items = (start..end).filter(|&at| seen[at]).map(|at| (at, at)).collect();
+                    let end = (end - start == most).then(|| end - 1);
+                    std::future::ready(Ok::<_, ()>(Stretch { items, end }))
+                };
+                let page = runtime.block_on(page_within(reads, size, after, read)).unwrap();
+                prop_assert!(count <= reads);
+                prop_assert!(page.items.len() == size || page.end.is_none() || (count == reads && page.items.len() < size));
+                prop_assert!(page.end.is_none() || page.end > after);
+                walked.extend(page.items.into_iter().map(|(item, _)| item));
+                after = page.end;
+                if after.is_none() {
                     break;
                 }
             }

@@ -23,6 +23,8 @@ pub mod http;
 pub mod log;
 #[cfg(feature = "media")]
 pub mod media;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 #[cfg(feature = "queue")]
 pub mod queue;
 #[cfg(feature = "search")]

@@ -73,6 +73,7 @@ impl Suggestions {
     pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(WITHIN)
             .operation_timeout(WITHIN)
             .build();
         let config = Builder::from(aws)

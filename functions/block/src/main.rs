@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{ImageHost, Page, Profile, Since, UserId, UserRef, UserView};
-use purrline::full_page::{Stretch, full_page};
+use purrline::domain::{ImageHost, Page, Profile, Since, Stretch, UserId, UserRef, UserView};
+use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
@@ -44,9 +44,12 @@ async fn block(
 ) -> Result<StatusCode, Problem> {
     let other = other.user(&app.store).await?;
     somebody_else(&me, &other)?;
+    http::not_withdrawn(&app.store, &me).await?;
+    // Neither's feed shows the other from now on, whatever becomes of this request.
+    let feeds = HashSet::from([me.clone(), other.clone()]);
+    app.cache.hold_feeds(&feeds).await?;
     app.store.block(&me, &other).await?;
-    // Neither's feed shows the other any more. If the cache can't be told, the same request tries again.
-    app.cache.forget_feeds(&HashSet::from([me, other])).await?;
+    app.cache.forget_feeds(&feeds).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -77,20 +80,23 @@ async fn blocked(
     let list = format!("blocked/{me}");
     let (limit, after) = paging.open(&list, Since::from_bytes)?;
     let (store, images, me) = (&app.store, &app.images, &me);
-    let (users, more) = full_page(limit.get(), after, |after, most| async move {
+    let users = full_page(limit.get(), after, |after, most| async move {
         let entries = store.blocked_by(me, after, most).await?;
         let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
-        let mut profiles = store.profiles(&ids).await?;
+        let (mut profiles, blocked_back) =
+            futures::try_join!(store.profiles(&ids), store.blocked_back(me, &ids))?;
         let end = entries.last().cloned().filter(|_| entries.len() == most);
         let view = |at: Since<UserId>| {
-            let profile = profiles
-                .remove(&at.entry)
+            let known = profiles.remove(&at.entry);
+            // Who blocks the caller too is there to be unblocked, and no more of them is told.
+            let profile = known
+                .filter(|profile| profile.withdrawn || !blocked_back.contains(&at.entry))
                 .unwrap_or_else(|| Profile::new(at.entry.clone(), at.since.timestamp()));
-            (!profile.withdrawn).then(|| (profile.view(false, images), at.to_bytes()))
+            (!profile.withdrawn).then(|| (profile.view(false, images), at))
         };
         let items = entries.into_iter().filter_map(view).collect();
         Ok::<_, store::Error>(Stretch { items, end })
     })
     .await?;
-    Ok(Json(Page::of(&list, users, more)))
+    Ok(Json(Page::new(&list, users, Since::to_bytes)))
 }

@@ -13,17 +13,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Bio, BirthDate, BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey,
-    IndexMessage, Invalid, NOT_UPLOADED, Name, Page, Reason, Subject, UserId, UserRef,
+    Bio, BirthDate, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, IndexMessage,
+    Invalid, NOT_UPLOADED, Name, Page, Reason, RegisteredCat, Stretch, Subject, UserId, UserRef,
 };
-use purrline::full_page::{Stretch, full_page};
+use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings};
 use purrline::media::Media;
 use purrline::queue::Queue;
-use purrline::store::{self, Answer, Created, Store};
+use purrline::store::{self, Answer, Created, Known, Store};
 use purrline::suggest::Suggestions;
 use purrline::{aws, env, log};
-use serde::Serialize;
 
 struct App {
     store: Store,
@@ -95,13 +94,29 @@ impl App {
         Ok(key)
     }
 
-    /// Tells search. What is stored is answered even if it can't be told: it learns of the next change.
-    async fn changed(&self, id: CatId) {
+    /// Tells search.
+    async fn changed(&self, id: CatId) -> Result<(), Problem> {
         let changed = IndexMessage::new(Subject::Cat(id));
-        if let Err(error) = self.index.send(&changed).await {
-            let error = purrline::log::chain(&error);
-            tracing::warn!(%id, error, "search was not told of a cat");
+        Ok(self.index.send(&changed).await?)
+    }
+
+    /// Tells search, where the answer is the same even if that can't be told: of a new cat, since without a key
+    /// the same request again would make another (with a key, search is told again); and of one that is gone.
+    async fn tell(&self, id: CatId) {
+        if let Err(problem) = self.changed(id).await {
+            tracing::warn!(%id, status = problem.status().as_u16(), "search was not told of a cat");
         }
+    }
+
+    /// What was answered before, by a request that may have died before it told search.
+    async fn again(&self, known: Known) -> Result<Answer, Problem> {
+        let answer = known.again()?;
+        let location = answer.location.as_deref().unwrap_or_default();
+        let id = location.rsplit('/').next().map(CatId::parse);
+        if let Some(Ok(id)) = id {
+            self.tell(id).await;
+        }
+        Ok(answer)
     }
 
     /// A cat that the caller may see.
@@ -133,12 +148,15 @@ async fn create(
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?
     {
-        return known.again();
+        return app.again(known).await;
     }
-    let photo = match told.photo.flatten() {
-        Some(key) => Some(app.photo(&me, &key).await?),
-        None => None,
+    let photo = async {
+        match told.photo.flatten() {
+            Some(key) => app.photo(&me, &key).await.map(Some),
+            None => Ok(None),
+        }
     };
+    let (photo, ()) = futures::try_join!(photo, http::not_withdrawn(&app.store, &me))?;
     let mut cat = Cat {
         id: CatId(app.ids.mint()),
         owner: me,
@@ -157,7 +175,7 @@ async fn create(
         _ => None,
     };
     loop {
-        let registered = Registered {
+        let registered = RegisteredCat {
             cat: cat.clone().view(&app.images),
             breed_suggestions: breed_suggestions.as_deref(),
         };
@@ -165,23 +183,14 @@ async fn create(
         let once = once.as_ref().map(|once| (once, &answer));
         match app.store.create_cat(&cat, once).await? {
             Created::Now => {
-                app.changed(cat.id).await;
+                app.tell(cat.id).await;
                 return Ok(answer);
             }
-            Created::Before(known) => return known.again(),
+            Created::Before(known) => return app.again(known).await,
             // Nothing that it builds on can change.
             Created::IdTaken | Created::Outdated => cat.id = CatId(app.ids.mint()),
         }
     }
-}
-
-/// What registering a cat is answered with.
-#[derive(Serialize)]
-struct Registered<'a> {
-    #[serde(flatten)]
-    cat: CatView,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    breed_suggestions: Option<&'a [BreedProbability]>,
 }
 
 async fn by_id(
@@ -213,7 +222,8 @@ async fn edit(
     };
     let edited = app.store.edit_cat(cat.id, &me, &edit).await?;
     let edited = edited.ok_or_else(Path::<CatId>::not_found)?;
-    app.changed(edited.id).await;
+    // If search can't be told, the same request tells it.
+    app.changed(edited.id).await?;
     Ok(Json(edited.view(&app.images)))
 }
 
@@ -224,7 +234,8 @@ async fn delete(
 ) -> Result<StatusCode, Problem> {
     let cat = app.own(&me, id).await?;
     if app.store.delete_cat(cat.id, &me).await? {
-        app.changed(cat.id).await;
+        // `sweep` tells search too, once no post shows the cat.
+        app.tell(cat.id).await;
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Path::<CatId>::not_found())
@@ -245,17 +256,14 @@ async fn by_user(
         return Err(Path::<UserId>::not_found());
     }
     let (app, owner) = (&*app, &owner);
-    let (views, more) = full_page(limit.get(), after, |after, most| async move {
+    let views = full_page(limit.get(), after, |after, most| async move {
         let ids = app.store.cats_of(owner, after, most).await?;
         let mut found = app.store.cats(&ids).await?;
         let cats = ids.iter().filter_map(|id| found.remove(id));
-        Ok::<_, store::Error>(Stretch {
-            items: cats.map(|cat| cat.view(&app.images)).collect(),
-            end: ids.last().copied().filter(|_| ids.len() == most),
-        })
+        let views = cats.map(|cat| cat.view(&app.images)).collect();
+        let end = ids.last().copied().filter(|_| ids.len() == most);
+        Ok::<_, store::Error>(Stretch::new(views, end, |cat: &CatView| cat.id))
     })
     .await?;
-    Ok(Json(Page::new(&list, views, more, |cat: &CatView| {
-        cat.id.0.to_bytes()
-    })))
+    Ok(Json(Page::new(&list, views, |cat| cat.0.to_bytes())))
 }

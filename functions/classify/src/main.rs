@@ -14,14 +14,13 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    BREEDS, Breed, BreedProbability, ImageKey, Invalid, NOT_UPLOADED, Page, Reason,
-    UPLOAD_MAX_BYTES, UserId,
+    BREEDS, Breed, BreedProbability, Classification, ImageKey, Invalid, ModelInfo, NOT_UPLOADED,
+    Page, Reason, Stretch, UPLOAD_MAX_BYTES, UserId,
 };
 use purrline::http::{self, Caller, ImageBody, Paging, Problem, Query, Settings};
 use purrline::media::{Media, ReadError};
-use purrline::vision::{Classifier, ImageError, ModelInfo};
+use purrline::vision::{Classifier, ImageError};
 use purrline::{aws, log};
-use serde::Serialize;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The largest image that is sent itself: all that the load balancer lets through.
@@ -77,18 +76,12 @@ struct App {
 type Turn = OwnedMutexGuard<Classifier>;
 type Breeds = Vec<BreedProbability>;
 
-#[derive(Serialize)]
-struct Classified {
-    breeds: Breeds,
-    model: ModelInfo,
-}
-
 async fn classify(
     State(app): State<App>,
     Caller(caller): Caller,
     Query(mut query): Query,
     image: ImageBody,
-) -> Result<Json<Classified>, Problem> {
+) -> Result<Json<Classification>, Problem> {
     let top = query.optional("top", parse_top);
     let (top, mut breeds) = match image {
         ImageBody::Bytes(bytes) => {
@@ -103,7 +96,7 @@ async fn classify(
         }
     };
     breeds.truncate(top.unwrap_or(TOP));
-    Ok(Json(Classified {
+    Ok(Json(Classification {
         breeds,
         model: app.model,
     }))
@@ -161,7 +154,6 @@ async fn breeds(_: Caller, paging: Paging) -> Result<Json<Page<Breed>>, Problem>
     let (limit, last) = paging.open(LIST, place)?;
     let rest = BREEDS.get(last.map_or(0, |last| last + 1)..);
     let rest = rest.unwrap_or_default();
-    let page = rest.iter().take(limit.get()).copied().collect();
-    let more = rest.len() > limit.get();
-    Ok(Json(Page::new(LIST, page, more, |breed| breed.id)))
+    let page = Stretch::first(limit.get(), rest.to_vec(), |breed| breed.id);
+    Ok(Json(Page::new(LIST, page, |id| *id)))
 }

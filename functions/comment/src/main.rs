@@ -13,9 +13,10 @@ use axum::routing::{delete, post};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Author, Comment, CommentId, CommentText, CommentView, IdSource, ImageHost, Page, PostId, UserId,
+    Author, Comment, CommentId, CommentText, CommentView, IdSource, ImageHost, Page, PostId,
+    Stretch, UserId,
 };
-use purrline::full_page::{Stretch, full_page};
+use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings};
 use purrline::store::{self, Answer, Created, Store};
 use purrline::{aws, env, log};
@@ -58,17 +59,16 @@ async fn create(
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?
     {
-        let answer = known.again()?;
-        app.cache.forget_counts(post).await?;
-        return Ok(answer);
+        return known.again();
     }
     let (seen, profile) =
         futures::try_join!(app.store.seen_post(&me, post), app.store.profile(&me))?;
     seen.ok_or_else(Path::<PostId>::not_found)?;
     if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
-        return Err(Problem::forbidden("This account was withdrawn."));
+        return Err(Problem::withdrawn());
     }
     let author = Author::of(&me, profile.as_ref());
+    app.cache.hold_counts(&HashSet::from([post])).await?;
     let answer = loop {
         let comment = Comment {
             id: CommentId(app.ids.mint()),
@@ -86,8 +86,18 @@ async fn create(
             Created::Outdated => return Err(Path::<PostId>::not_found()),
         }
     };
-    app.cache.forget_counts(post).await?;
+    app.counted(post).await;
     Ok(answer)
+}
+
+impl App {
+    /// Lets the counts be read anew. Where the cache can't be told, it holds them a few seconds more.
+    async fn counted(&self, post: PostId) {
+        if let Err(error) = self.cache.forget_counts(post).await {
+            let error = purrline::log::chain(&error);
+            tracing::warn!(%post, error, "the cache learns of a comment later");
+        }
+    }
 }
 
 /// Without those by users whom the caller doesn't see.
@@ -102,23 +112,22 @@ async fn list(
     let seen = app.store.seen_post(&me, post).await?;
     seen.ok_or_else(Path::<PostId>::not_found)?;
     let (store, images, me) = (&app.store, &app.images, &me);
-    let (comments, more) = full_page(limit.get(), after, |after, most| async move {
+    let comments = full_page(limit.get(), after, |after, most| async move {
         let comments = store.comments(post, after, most).await?;
         let authors = distinct(comments.iter().map(|comment| &comment.author));
         let shown = store.shown(me, &authors).await?;
         let end = comments.last().map(|comment| comment.id);
-        Ok::<_, store::Error>(Stretch {
-            end: end.filter(|_| comments.len() == most),
-            items: comments
-                .into_iter()
-                .filter_map(|comment| Some((shown.author(&comment.author)?, comment)))
-                .map(|(author, comment)| comment.view(author, images))
-                .collect(),
-        })
+        let end = end.filter(|_| comments.len() == most);
+        let view = |comment: Comment| {
+            let author = shown.author(&comment.author)?;
+            Some(comment.view(author, images))
+        };
+        let views = comments.into_iter().filter_map(view).collect();
+        Ok::<_, store::Error>(Stretch::new(views, end, |comment: &CommentView| comment.id))
     })
     .await?;
-    Ok(Json(Page::new(&list, comments, more, |comment| {
-        comment.id.0.to_bytes()
+    Ok(Json(Page::new(&list, comments, |comment| {
+        comment.0.to_bytes()
     })))
 }
 
@@ -150,9 +159,12 @@ async fn remove(
             });
         }
     }
-    let deleted = comment.is_some() && app.store.delete_comment(post, id).await?;
-    // Also for one deleted before, by a request that died before it came here.
-    app.cache.forget_counts(post).await?;
+    if comment.is_none() {
+        return Err(Path::<CommentId>::not_found());
+    }
+    app.cache.hold_counts(&HashSet::from([post])).await?;
+    let deleted = app.store.delete_comment(post, id).await?;
+    app.counted(post).await;
     if deleted {
         Ok(StatusCode::NO_CONTENT)
     } else {

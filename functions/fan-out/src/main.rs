@@ -1,4 +1,5 @@
-//! The fan-out queue's consumer: counts a post's tags, and pushes its id into its followers' feeds.
+//! The fan-out queue's consumer: counts a post's tags, and pushes its id into its followers' feeds; of a post that
+//! was deleted it erases the comments and likes.
 //!
 //! Followers beyond one chunk are cut into ranges, each a message of its own, so that they are served
 //! in parallel and a crash repeats one chunk. The post's outbox mark is cleared when the last is done. Each
@@ -13,6 +14,8 @@ use purrline::{aws, log};
 
 /// How many followers one message serves.
 const CHUNK: i32 = 1000;
+/// How many times 100 comments and 100 likes of a deleted post one message erases.
+const ERASED_AT_ONCE: usize = 10;
 
 struct FanOut {
     store: Store,
@@ -107,7 +110,10 @@ impl FanOut {
         // Whatever became of the post, it comes by here.
         let changed = IndexMessage::new(Subject::Post(post));
         self.index.send(&changed).await?;
-        if mark.deleted || mark.fanned_out {
+        if mark.deleted {
+            return self.erase(&mark).await;
+        }
+        if mark.fanned_out {
             return Ok(self.store.clear(&mark).await?);
         }
         let everybody = Followers::all(mark.author.clone());
@@ -120,6 +126,18 @@ impl FanOut {
             }
             Some(first) => self.cut(&mark, first).await,
         }
+    }
+
+    /// Erases the comments and likes of a deleted post, as many as one message may; the rest by another one. If
+    /// that is lost, the mark is still there, and `sweep` sends it again.
+    async fn erase(&self, mark: &OutboxMark) -> Result<(), Error> {
+        for _ in 0..ERASED_AT_ONCE {
+            if self.store.erase_replies(mark.post).await? {
+                return Ok(self.store.clear(mark).await?);
+            }
+        }
+        let rest = FanOutMessage::whole(mark.post, mark.rev);
+        Ok(self.queue.send(&rest).await?)
     }
 
     /// Cuts the followers into ranges of about a chunk each and queues them.

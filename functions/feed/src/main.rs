@@ -7,7 +7,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{ImageHost, Page, PostId, PostView};
-use purrline::feed::{FeedPage, Feeds};
+use purrline::feed::Feeds;
 use purrline::http::{self, Caller, Paging, Problem, Settings};
 use purrline::store::Store;
 use purrline::{aws, env, log};
@@ -42,13 +42,11 @@ async fn feed(
     let list = format!("feed/{me}");
     let (limit, after) = paging.open(&list, PostId::at_position)?;
     let trips = app.cache.trips();
-    let FeedPage { posts, more } = app.feeds.page(&me, after, limit.get()).await?;
+    let posts = app.feeds.page(&me, after, limit.get()).await?;
     tracing::info!(
-        posts = posts.len(),
+        posts = posts.items.len(),
         cache_trips = app.cache.trips() - trips,
         "feed"
     );
-    Ok(Json(Page::new(&list, posts, more, |post| {
-        post.id.0.to_bytes()
-    })))
+    Ok(Json(Page::new(&list, posts, |post| post.0.to_bytes())))
 }

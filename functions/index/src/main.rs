@@ -59,7 +59,8 @@ impl Index {
         let mut indexer = self.indexer.lock().await;
         let mut tries = 1;
         loop {
-            // Anew each time: the other writer may have read it later than this one.
+            // Before the store is read, so that what the other writer reads later and publishes first is noticed.
+            indexer.begin().await?;
             let changes = self.read(subjects).await?;
             match indexer.apply(changes).await {
                 Err(search::Error::Overtaken) if tries < TRIES => tries += 1,

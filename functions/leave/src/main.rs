@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::delete;
-use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::Timestamp;
-use purrline::http::{self, Caller, Problem, Settings};
+use purrline::http::{self, Caller, Problem, Settings, Status};
 use purrline::store::Store;
 use purrline::{aws, log};
 
@@ -37,9 +37,9 @@ async fn leave(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
 ) -> Result<impl IntoResponse, Problem> {
+    // What cached feeds show of them goes by this, whatever becomes of this request.
+    app.cache.hold_author(&me).await?;
     app.store.withdraw(&me, Timestamp::now()).await?;
-    // What cached feeds show of them goes by this. If the cache can't be told, the same request tries again.
     app.cache.forget_author(&me).await?;
-    let status = serde_json::json!({ "status": "withdrawn" });
-    Ok((StatusCode::ACCEPTED, Json(status)))
+    Ok((StatusCode::ACCEPTED, Status::Withdrawn))
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use purrline::cache::Cache;
 use purrline::consumer::{self, Consumer, Failed, Received};
-use purrline::domain::{Like, LikeMessage, PostId};
+use purrline::domain::{Like, LikeMessage};
 use purrline::store::Store;
 use purrline::{aws, log};
 
@@ -30,17 +30,6 @@ impl Consumer for Likes {
     const TOGETHER: usize = usize::MAX;
 
     async fn handle(&self, batch: Vec<Received<LikeMessage>>) -> Vec<Failed> {
-        let posts: HashSet<PostId> = batch.iter().map(|received| received.message.post).collect();
-        let posts: Vec<PostId> = posts.into_iter().collect();
-        // A like of a post that is not there, or no longer, has nothing to count on.
-        let existing = match self.store.existing(&posts).await {
-            Ok(existing) => existing,
-            Err(error) => return consumer::all_failed(&batch, &error),
-        };
-        let batch: Vec<_> = batch
-            .into_iter()
-            .filter(|received| existing.contains(&received.message.post))
-            .collect();
         let words = batch
             .iter()
             .map(|Received { message, .. }| (message.edge(), message.change()));

@@ -2,25 +2,28 @@
 //! tags that trend, from the store alone.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    CatId, Cursor, ImageHost, Limit, Page, PostId, PostView, Tag, Trend, UserId, UserRef,
+    CatId, ImageHost, Limit, Page, PostId, PostView, Stretch, Tag, TagView, UserId, UserRef,
 };
-use purrline::full_page::{Stretch, full_page};
+use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Query, Settings};
 use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
-use serde::Serialize;
+use tokio::sync::Mutex;
 
 struct App {
     store: Store,
     images: ImageHost,
-    /// For how many seconds what trends is answered again.
-    trends_kept: i64,
+    /// For how long what trends is answered again.
+    trends_kept: Duration,
+    /// What trends, and when the store said so.
+    trends: Mutex<Option<(Instant, Vec<TagView>)>>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -29,7 +32,8 @@ async fn main() -> Result<(), http::Error> {
     let app = App {
         store: Store::from_env(&aws::config().await)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
-        trends_kept: env::seconds("TRENDING_SECONDS", 10)?,
+        trends_kept: Duration::from_secs(env::seconds("TRENDING_SECONDS", 10)?.unsigned_abs()),
+        trends: Mutex::default(),
     };
     let router = Router::new()
         .route("/v1/posts/{id}", get(by_id))
@@ -91,26 +95,33 @@ async fn by_tag(
     app.list(&me, &name, &PostList::Tagged(tag), place).await
 }
 
-#[derive(Serialize)]
-struct Trending {
-    items: Vec<Trend>,
-    next: Option<Cursor>,
-}
-
 /// One page, always: what trends changes faster than anybody turns pages.
 async fn trending(
     State(app): State<Arc<App>>,
     _: Caller,
     Query(mut query): Query,
-) -> Result<Json<Trending>, Problem> {
+) -> Result<Json<Page<TagView>>, Problem> {
     let limit = query.optional("limit", Limit::parse);
     let (limit,) = query.finish((limit,))?;
-    let mut items = app.store.trending(app.trends_kept).await?;
-    items.truncate(limit.unwrap_or_default().get());
-    Ok(Json(Trending { items, next: None }))
+    let mut tags = app.trending().await?;
+    tags.truncate(limit.unwrap_or_default().get());
+    Ok(Json(Page::whole(tags)))
 }
 
 impl App {
+    /// What trends, as this process was told lately, or as the store says: many ask, and few at a time ask
+    /// the store.
+    async fn trending(&self) -> Result<Vec<TagView>, store::Error> {
+        let mut told = self.trends.lock().await;
+        let lately = |(at, _): &&(Instant, Vec<TagView>)| at.elapsed() < self.trends_kept;
+        if let Some((_, tags)) = told.as_ref().filter(lately) {
+            return Ok(tags.clone());
+        }
+        let tags = self.store.trending(self.trends_kept).await?;
+        *told = Some((Instant::now(), tags.clone()));
+        Ok(tags)
+    }
+
     /// A page of a list of that name: so many, from there on.
     async fn list(
         &self,
@@ -119,16 +130,13 @@ impl App {
         list: &PostList,
         (limit, after): (Limit, Option<PostId>),
     ) -> Result<Json<Page<PostView>>, Problem> {
-        let (views, more) = full_page(limit.get(), after, |after, most| async move {
+        let views = full_page(limit.get(), after, |after, most| async move {
             let ids = self.store.newest_posts(list, after, most).await?;
-            Ok::<_, store::Error>(Stretch {
-                items: self.store.seen(caller, &ids, &self.images).await?,
-                end: ids.last().copied().filter(|_| ids.len() == most),
-            })
+            let end = ids.last().copied().filter(|_| ids.len() == most);
+            let views = self.store.seen(caller, &ids, &self.images).await?;
+            Ok::<_, store::Error>(Stretch::new(views, end, |view| view.id))
         })
         .await?;
-        Ok(Json(Page::new(name, views, more, |post: &PostView| {
-            post.id.0.to_bytes()
-        })))
+        Ok(Json(Page::new(name, views, |post| post.0.to_bytes())))
     }
 }

@@ -102,7 +102,7 @@ async fn create(
     let (draft, profile) = futures::join!(usable, app.store.profile(&me));
     let (draft, profile) = (draft?.into_draft()?, profile?);
     if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
-        return Err(Problem::forbidden("This account was withdrawn."));
+        return Err(Problem::withdrawn());
     }
     let author = Author::of(&me, profile.as_ref());
     loop {

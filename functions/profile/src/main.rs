@@ -9,9 +9,9 @@ use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
     Bio, Handle, ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Name, Page, PostId,
-    ProfileEdit, Reason, Since, Subject, UserId, UserRef, UserView,
+    ProfileEdit, Reason, Since, Stretch, Subject, UserId, UserRef, UserView,
 };
-use purrline::full_page::{Stretch, full_page};
+use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Fields, Paging, Path, Problem, Settings};
 use purrline::media::Media;
 use purrline::queue::Queue;
@@ -119,7 +119,11 @@ fn refused(error: ProfileError) -> Problem {
         ProfileError::HandleTaken => {
             Problem::conflict("Somebody else has this handle.").about("/handle")
         }
-        ProfileError::Withdrawn => Problem::forbidden("This account was withdrawn."),
+        ProfileError::TooManyHandles(wait) => {
+            const MANY: &str = "You gave up five handles lately: take one of them back, or wait.";
+            Problem::too_many(wait, MANY).about("/handle")
+        }
+        ProfileError::Withdrawn => Problem::withdrawn(),
         ProfileError::Store(error) => error.into(),
     }
 }
@@ -208,7 +212,7 @@ impl App {
         R: Future<Output = Result<Vec<Since<UserId>>, store::Error>> + Send,
     {
         let (store, read) = (&self.store, &read);
-        let (views, more) = full_page(limit.get(), after, |after, most| async move {
+        let views = full_page(limit.get(), after, |after, most| async move {
             let entries = read(after, most).await?;
             let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
             let (shown, followed) =
@@ -217,12 +221,12 @@ impl App {
             let view = |at: Since<UserId>| {
                 let profile = shown.profile(&at.entry, at.since.timestamp())?;
                 let view = profile.view(followed.contains(&at.entry), &self.images);
-                Some((view, at.to_bytes()))
+                Some((view, at))
             };
             let items = entries.into_iter().filter_map(view).collect();
             Ok::<_, store::Error>(Stretch { items, end })
         })
         .await?;
-        Ok(Json(Page::of(list, views, more)))
+        Ok(Json(Page::new(list, views, Since::to_bytes)))
     }
 }

@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{ImageHost, Page, PostId, PostView, Since};
-use purrline::full_page::{Stretch, full_page};
+use purrline::domain::{ImageHost, Page, PostId, PostView, Since, Stretch};
+use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
@@ -39,6 +39,7 @@ async fn save(
     Caller(me): Caller,
     Path(post): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
+    http::not_withdrawn(&app.store, &me).await?;
     let seen = app.store.seen_post(&me, post).await?;
     seen.ok_or_else(Path::<PostId>::not_found)?;
     app.store.save(&me, post).await?;
@@ -63,22 +64,17 @@ async fn saved(
     let list = format!("saved/{me}");
     let (limit, after) = paging.open(&list, Since::from_bytes)?;
     let (app, me) = (&*app, &me);
-    let (posts, more) = full_page(limit.get(), after, |after, most| async move {
+    let posts = full_page(limit.get(), after, |after, most| async move {
         let entries = app.store.saved(me, after, most).await?;
         let ids: Vec<PostId> = entries.iter().map(|post| post.entry).collect();
         let views = app.store.seen(me, &ids, &app.images).await?;
-        let places: HashMap<PostId, &Since<PostId>> =
-            entries.iter().map(|at| (at.entry, at)).collect();
-        let item = |view: PostView| Some((places.get(&view.id)?.to_bytes(), view));
-        let items = views
-            .into_iter()
-            .filter_map(item)
-            .map(|(at, view)| (view, at));
-        Ok::<_, store::Error>(Stretch {
-            items: items.collect(),
-            end: entries.last().cloned().filter(|_| entries.len() == most),
-        })
+        let end = entries.last().cloned().filter(|_| entries.len() == most);
+        let mut views: HashMap<PostId, PostView> =
+            views.into_iter().map(|view| (view.id, view)).collect();
+        let item = |at: Since<PostId>| Some((views.remove(&at.entry)?, at));
+        let items = entries.into_iter().filter_map(item).collect();
+        Ok::<_, store::Error>(Stretch { items, end })
     })
     .await?;
-    Ok(Json(Page::of(&list, posts, more)))
+    Ok(Json(Page::new(&list, posts, Since::to_bytes)))
 }

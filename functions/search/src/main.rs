@@ -10,10 +10,10 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    BadCursor, CatId, CatView, Cursor, ImageHost, Limit, Page, PostView, SearchText, SearchType,
-    Subject, TagView, UserId, UserView,
+    BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, PostView, SearchText,
+    SearchType, Stretch, Subject, TagView, UserId, UserView,
 };
-use purrline::full_page::{Stretch, full_page};
+use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Problem, Query, Settings};
 use purrline::search::{Generation, Hit, Position, Search};
 use purrline::store::Store;
@@ -107,11 +107,16 @@ async fn search(
     let place = place.flatten();
     let generation = match &place {
         None => app.search.newest().await?,
-        Some(place) => app.search.generation(place.generation).await?,
+        Some(place) => {
+            let generation = app.search.generation(place.generation).await?;
+            // In another one the order is another.
+            let gone = || Invalid::one("/cursor", "is too old: search again");
+            Some(generation.ok_or_else(gone)?)
+        }
     };
     // Nothing was ever indexed.
     let Some(generation) = generation else {
-        return Ok(Json(Page::of(&list, Vec::<(TagView, [u8; 0])>::new(), false)).into_response());
+        return Ok(Json(Page::<TagView>::whole(Vec::new())).into_response());
     };
     let found = Found {
         app: &app,
@@ -146,7 +151,7 @@ struct Found<'a> {
 
 impl Found<'_> {
     async fn posts(self, after: Option<Position>) -> Result<Page<PostView>, Problem> {
-        let (views, more) = full_page(self.size, after, |after, most| async move {
+        let views = full_page(self.size, after, |after, most| async move {
             let hits = self.generation.posts(self.words, after, most)?;
             let (ids, positions) = split(&hits, |subject| match subject {
                 Subject::Post(id) => Some(*id),
@@ -154,7 +159,7 @@ impl Found<'_> {
             });
             let views = self.app.store.seen(self.me, &ids, &self.app.images).await?;
             let placed = |view: PostView| {
-                let position = self.place(positions.get(&view.id)?);
+                let position = *positions.get(&view.id)?;
                 Some((view, position))
             };
             Ok::<_, Problem>(Stretch {
@@ -163,11 +168,11 @@ impl Found<'_> {
             })
         })
         .await?;
-        Ok(Page::of(self.list, views, more))
+        Ok(Page::new(self.list, views, |position| self.place(position)))
     }
 
     async fn users(self, after: Option<Position>) -> Result<Page<UserView>, Problem> {
-        let (views, more) = full_page(self.size, after, |after, most| async move {
+        let views = full_page(self.size, after, |after, most| async move {
             let hits = self.generation.users(self.words, after, most)?;
             let (ids, positions) = split(&hits, |subject| match subject {
                 Subject::User(id) => Some(id.clone()),
@@ -178,11 +183,8 @@ impl Found<'_> {
                 futures::try_join!(store.shown(self.me, &ids), store.followed(self.me, &ids))?;
             let view = |id: &UserId| {
                 let profile = shown.known(id)?.clone();
-                let position = self.place(positions.get(id)?);
-                Some((
-                    profile.view(followed.contains(id), &self.app.images),
-                    position,
-                ))
+                let view = profile.view(followed.contains(id), &self.app.images);
+                Some((view, *positions.get(id)?))
             };
             Ok::<_, Problem>(Stretch {
                 items: ids.iter().filter_map(view).collect(),
@@ -190,11 +192,11 @@ impl Found<'_> {
             })
         })
         .await?;
-        Ok(Page::of(self.list, views, more))
+        Ok(Page::new(self.list, views, |position| self.place(position)))
     }
 
     async fn cats(self, after: Option<Position>) -> Result<Page<CatView>, Problem> {
-        let (views, more) = full_page(self.size, after, |after, most| async move {
+        let views = full_page(self.size, after, |after, most| async move {
             let hits = self.generation.cats(self.words, after, most)?;
             let (ids, positions) = split(&hits, |subject| match subject {
                 Subject::Cat(id) => Some(*id),
@@ -207,7 +209,7 @@ impl Found<'_> {
             let shown = store.shown(self.me, &owners).await?;
             let mut view = |id: &CatId| {
                 let cat = cats.remove(id).filter(|cat| shown.sees(&cat.owner))?;
-                Some((cat.view(&self.app.images), self.place(positions.get(id)?)))
+                Some((cat.view(&self.app.images), *positions.get(id)?))
             };
             Ok::<_, Problem>(Stretch {
                 items: ids.iter().filter_map(&mut view).collect(),
@@ -215,15 +217,14 @@ impl Found<'_> {
             })
         })
         .await?;
-        Ok(Page::of(self.list, views, more))
+        Ok(Page::new(self.list, views, |position| self.place(position)))
     }
 
     fn tags(self, after: Option<&TagView>) -> Result<Page<TagView>, Problem> {
-        let mut tags = self.generation.tags(self.words, after, self.size + 1)?;
-        let more = tags.len() > self.size;
-        tags.truncate(self.size);
-        Ok(Page::new(self.list, tags, more, |tag| {
-            [self.number().as_slice(), &tag.to_position()].concat()
+        let tags = self.generation.tags(self.words, after, self.size + 1)?;
+        let tags = Stretch::first(self.size, tags, TagView::to_position);
+        Ok(Page::new(self.list, tags, |position| {
+            [self.number().as_slice(), position].concat()
         }))
     }
 

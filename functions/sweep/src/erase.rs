@@ -103,7 +103,7 @@ impl Sweep {
             let messages: Vec<FanOutMessage> = posts
                 .items
                 .iter()
-                .map(|(post, removed)| FanOutMessage::whole(*post, removed.rev))
+                .map(|(removed, post)| FanOutMessage::whole(*post, removed.rev))
                 .collect();
             let unsent = self.hand_over.fan_out.send_batch(&messages).await;
             if !unsent.is_empty() {
@@ -136,13 +136,16 @@ impl Sweep {
     async fn erase_likes(&self, user: &UserId) -> Result<(), Error> {
         let mut after = None;
         loop {
-            let likes = self.store.erase_likes(user, after).await?;
-            let erased: HashSet<Like> = likes.items.into_iter().collect();
+            let likes = self.store.likes_by(user, after).await?;
+            let Some(last) = likes.last() else {
+                return Ok(());
+            };
+            after = Some(last.post);
+            let posts = likes.iter().map(|like| like.post).collect();
+            self.cache.hold_counts(&posts).await?;
+            let erased: HashSet<Like> = likes.iter().cloned().collect();
+            self.store.erase_likes(likes).await?;
             self.cache.forget_likes(&erased).await?;
-            match likes.end {
-                Some(end) => after = Some(end),
-                None => return Ok(()),
-            }
         }
     }
 
@@ -155,6 +158,7 @@ impl Sweep {
             };
             after = Some(last);
             for (post, comment) in comments {
+                self.cache.hold_counts(&HashSet::from([post])).await?;
                 self.store.delete_comment(post, comment).await?;
                 self.cache.forget_counts(post).await?;
             }

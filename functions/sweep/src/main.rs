@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use purrline::cache::{self, Cache};
-use purrline::domain::{CatId, PostId, Timestamp};
+use purrline::domain::{CatId, IndexMessage, PostId, Subject, Timestamp};
 use purrline::hand_over::{self, HandOver};
 use purrline::media;
 use purrline::queue::{self, Queue};
@@ -22,8 +22,7 @@ const MOST_DOUBLINGS: u32 = 6;
 /// How many posts are handed over at a time.
 const AT_ONCE: usize = 16;
 
-/// How many deleted cats one run takes on, and how many of a cat's posts are read at a time.
-const CATS: usize = 100;
+/// How many of a deleted cat's posts are read at a time.
 const POSTS_OF_CAT: usize = 100;
 
 struct Sweep {
@@ -74,9 +73,11 @@ impl Sweep {
     /// the others waiting.
     async fn run(&self, within: Duration) -> Result<(), Error> {
         let start = Instant::now();
+        // A part of the time for each, so that much of one keeps nothing else waiting for ever.
+        let (posts_until, cats_until) = (start + within / 2, start + within * 3 / 4);
         let mut seen: HashSet<PostId> = HashSet::new();
         let mut failed = 0;
-        while start.elapsed() < within {
+        while Instant::now() < posts_until {
             // The index lags: what was just handed over may still be in it.
             let overdue = self.store.overdue(Timestamp::now(), PAGE).await?;
             let fresh: Vec<PostId> = overdue
@@ -99,16 +100,27 @@ impl Sweep {
                 }
             }
         }
-        let cats = self.store.deleted_cats(CATS).await?;
-        for &cat in &cats {
-            if let Err(error) = self.forget_cat(cat, start + within).await {
-                failed += 1;
-                let error = purrline::log::chain(&error);
-                tracing::warn!(%cat, error, "a deleted cat is still in posts");
+        let (mut cats, mut last) = (0, None);
+        while Instant::now() < cats_until {
+            let deleted = self.store.deleted_cats(last).await?;
+            last = deleted.last().copied();
+            if last.is_none() {
+                break;
+            }
+            for cat in deleted
+                .into_iter()
+                .take_while(|_| Instant::now() < cats_until)
+            {
+                cats += 1;
+                if let Err(error) = self.forget_cat(cat, cats_until).await {
+                    failed += 1;
+                    let error = purrline::log::chain(&error);
+                    tracing::warn!(%cat, error, "a deleted cat is still in posts");
+                }
             }
         }
         failed += self.erase_leavers(start, within).await?;
-        tracing::info!(found = seen.len(), cats = cats.len(), failed, "sweep");
+        tracing::info!(found = seen.len(), cats, failed, "sweep");
         if failed == 0 {
             Ok(())
         } else {
@@ -116,8 +128,8 @@ impl Sweep {
         }
     }
 
-    /// Takes a cat that was deleted out of the posts that show it; what time is too short for is left to the
-    /// next run.
+    /// Takes a cat that was deleted out of the posts that show it, and out of search, if whoever deleted it
+    /// died before; what time is too short for is left to the next run.
     async fn forget_cat(&self, cat: CatId, deadline: Instant) -> Result<(), Error> {
         let (list, mut before) = (PostList::Of(cat), None);
         while Instant::now() < deadline {
@@ -130,6 +142,8 @@ impl Sweep {
                 .try_collect::<()>()
                 .await?;
             if read < POSTS_OF_CAT {
+                let gone = IndexMessage::new(Subject::Cat(cat));
+                self.index.send(&gone).await?;
                 return Ok(self.store.forget_cat(cat).await?);
             }
         }

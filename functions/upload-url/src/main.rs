@@ -1,7 +1,5 @@
 //! `POST /v1/uploads`: a presigned PUT for one image.
 
-use std::collections::BTreeMap;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -10,13 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use purrline::cache::Cache;
 use purrline::domain::{
-    ContentType, ImageKey, Reason, Timestamp, UPLOAD_MAX_BYTES, UploadSize, UserId,
+    ContentType, ImageKey, Reason, Timestamp, UPLOAD_MAX_BYTES, Upload, UploadSize, UserId,
 };
 use purrline::http::{self, Caller, Fields, Idempotency, Problem, Settings};
 use purrline::media::{Checksum, Media};
 use purrline::store::{Answer, Once, Store};
 use purrline::{aws, log};
-use serde::{Deserialize, Serialize};
 
 /// A presigned PUT that is about to expire is no use to a client.
 const USEFUL_SECONDS: i64 = 60;
@@ -47,16 +44,6 @@ struct Wanted {
     kind: ContentType,
     size: UploadSize,
     checksum: Option<Checksum>,
-}
-
-/// How to upload it. The time is text, as it went out: two such texts compare as their times do.
-#[derive(Serialize, Deserialize)]
-struct Upload {
-    key: ImageKey,
-    method: String,
-    url: String,
-    headers: BTreeMap<String, String>,
-    expires_at: String,
 }
 
 async fn upload(

@@ -195,6 +195,32 @@ impl Cache {
         try_join_all(dels).await.map(|_| ())
     }
 
+    /// Forgets the feeds and the follows of these users, which are about to be changed in the store, and keeps
+    /// others from rebuilding them, until they are forgotten again or for as long as a request may last.
+    pub async fn hold_feeds(&self, users: &HashSet<UserId>) -> Result<(), Error> {
+        self.count_trip();
+        let lease = Lease::new();
+        let holds = users.iter().map(|user| {
+            let (feed, lease) = (feed_key(user), &lease);
+            let mut commands = redis::pipe();
+            commands.atomic();
+            commands
+                .cmd("DEL")
+                .arg(&feed)
+                .arg(following_key(user))
+                .ignore();
+            commands.cmd("RPUSH").arg(&feed).arg(lease.token()).ignore();
+            commands
+                .cmd("EXPIRE")
+                .arg(&feed)
+                .arg(REBUILD_SECONDS)
+                .ignore();
+            let mut connection = self.connection.clone();
+            async move { Ok::<_, Error>(commands.query_async::<()>(&mut connection).await?) }
+        });
+        try_join_all(holds).await.map(|_| ())
+    }
+
     /// Starts to rebuild a feed.
     pub async fn begin_rebuild(&self, user: &UserId) -> Result<Rebuild, Error> {
         self.count_trip();

@@ -354,11 +354,24 @@ impl Cache {
     /// Forgets an author whose profile is about to be changed in the store, and keeps others from filling
     /// it in, until it is forgotten again or for as long as a request may last.
     pub async fn hold_author(&self, author: &UserId) -> Result<(), Error> {
+        self.hold([author_key(author)]).await
+    }
+
+    /// Forgets the counts of these posts, which are about to be changed in the store, and keeps others from
+    /// filling them in, until they are forgotten again or for as long as a request may last.
+    pub async fn hold_counts(&self, posts: &HashSet<PostId>) -> Result<(), Error> {
+        self.hold(posts.iter().map(|&post| counts_key(post))).await
+    }
+
+    async fn hold(&self, keys: impl IntoIterator<Item = String>) -> Result<(), Error> {
         self.count_trip();
-        let mut set = cmd("SET");
-        set.arg(author_key(author)).arg(Lease::new().token());
-        set.arg("EX").arg(LEASE_SECONDS);
-        self.send::<()>(set).await
+        let lease = Lease::new();
+        let sets = keys.into_iter().map(|key| {
+            let mut set = cmd("SET");
+            set.arg(key).arg(lease.token()).arg("EX").arg(LEASE_SECONDS);
+            self.send::<()>(set)
+        });
+        try_join_all(sets).await.map(|_| ())
     }
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 /// A breed of cat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Breed {
     /// What it goes by in the API: lower case, words joined by hyphens.
     #[serde(rename = "breed")]
@@ -14,6 +15,7 @@ pub struct Breed {
 
 /// A breed's name in the two languages of the feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BreedName {
     /// In English.
     pub en: &'static str,
@@ -23,12 +25,33 @@ pub struct BreedName {
 
 /// How likely the cat in an image is of a breed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BreedProbability {
     /// The breed.
     #[serde(flatten)]
     pub breed: Breed,
     /// From 0 to 1; over all breeds, they sum to 1.
     pub probability: f32,
+}
+
+/// Which model answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct ModelInfo {
+    /// What it is called.
+    pub name: String,
+    /// Which training of it.
+    pub version: String,
+}
+
+/// What the classifier says of an image, in JSON.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Classification {
+    /// The breeds that were asked for, most likely first.
+    pub breeds: Vec<BreedProbability>,
+    /// Which model says so.
+    pub model: ModelInfo,
 }
 
 /// All breeds, in the order of the model's outputs, which is that of `model/breeds.json`.

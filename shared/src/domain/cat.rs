@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Bio, CatId, ImageHost, ImageKey, Name, Reason, Timestamp, UserId};
+use super::{Bio, BreedProbability, CatId, ImageHost, ImageKey, Name, Reason, Timestamp, UserId};
 
 /// What is wrong with a cat's id that isn't one of the caller's cats'.
 pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");
@@ -63,6 +63,8 @@ pub struct CatEdit {
 
 /// A cat in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Cat"))]
 pub struct CatView {
     /// Its id.
     pub id: CatId,
@@ -80,6 +82,20 @@ pub struct CatView {
     pub bio: Option<Bio>,
     /// When it was registered.
     pub created_at: Timestamp,
+}
+
+/// A cat in JSON, as registering it is answered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "RegisteredCat"))]
+pub struct RegisteredCat<'a> {
+    /// The cat.
+    #[serde(flatten)]
+    pub cat: CatView,
+    /// What the classifier takes it for, most likely first: there where a photo was given and no breed, and
+    /// empty if the classifier could not tell in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breed_suggestions: Option<&'a [BreedProbability]>,
 }
 
 /// A day of birth, `YYYY-MM-DD`: from 1970 until tomorrow in UTC, since somewhere it is tomorrow already.

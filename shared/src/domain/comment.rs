@@ -32,6 +32,8 @@ impl Comment {
 
 /// A comment in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Comment"))]
 pub struct CommentView {
     /// Its id.
     pub id: CommentId,

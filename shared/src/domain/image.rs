@@ -1,5 +1,6 @@
 //! Images: what may be uploaded, and the keys uploads go by.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine;
@@ -26,7 +27,8 @@ pub enum ContentType {
 }
 
 impl ContentType {
-    const ALL: [Self; 3] = [Self::Jpeg, Self::Png, Self::Webp];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Jpeg, Self::Png, Self::Webp];
 
     /// Parses a media type, exactly as api.md spells it.
     pub fn parse(text: &str) -> Result<Self, Reason> {
@@ -146,11 +148,29 @@ impl ImageKey {
 
 /// An image in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Image {
     /// Its key.
     pub key: ImageKey,
     /// Where it is served.
     pub url: String,
+}
+
+/// How to upload an image, in JSON: the file's bytes, to this address, with exactly these headers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+pub struct Upload {
+    /// What the image goes by from then on.
+    pub key: ImageKey,
+    /// The HTTP method: `PUT`.
+    pub method: String,
+    /// Where to send it.
+    pub url: String,
+    /// The headers, by their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Until when: a [`Timestamp`](super::Timestamp) as text, as it went out. Two such texts compare as their
+    /// times do.
+    pub expires_at: String,
 }
 
 /// Where images are served from.

@@ -25,6 +25,7 @@ impl From<String> for Reason {
 
 /// One bad field: where it is (a JSON pointer) and why it was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FieldError {
     /// JSON pointer (RFC 6901) into the request, `/text` or `/images/3`; a query parameter or a
     /// header stands under its own name, `/limit`.

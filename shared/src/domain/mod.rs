@@ -25,8 +25,8 @@ mod time;
 mod trend;
 mod user;
 
-pub use breed::{BREEDS, Breed, BreedName, BreedProbability};
-pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT};
+pub use breed::{BREEDS, Breed, BreedName, BreedProbability, Classification, ModelInfo};
+pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT, RegisteredCat};
 pub use comment::{Comment, CommentView};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
@@ -34,14 +34,14 @@ pub use feed::{FEED_CAP, FeedWindow};
 pub use id::{CatId, CommentId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use image::{
-    ContentType, Image, ImageHost, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, UploadSize,
+    ContentType, Image, ImageHost, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, Upload, UploadSize,
 };
 pub use invalid::{FieldError, Invalid, Reason};
 pub use message::{
     Chunk, FanOutMessage, FollowMessage, Followers, IndexMessage, LikeMessage, Subject, V1,
 };
 pub use name::{Bio, Name};
-pub use page::{Limit, Page, Since};
+pub use page::{Limit, Page, Since, Stretch};
 pub use post::{
     Author, AuthorView, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView,
 };
@@ -50,5 +50,5 @@ pub use search::{SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::{CommentText, PostText, normal_form};
 pub use time::{Timestamp, Version};
-pub use trend::{TREND_HOURS, Trend, TrendHour, most_used};
+pub use trend::{TREND_HOURS, TrendHour, most_used};
 pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};

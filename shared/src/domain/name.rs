@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Reason;
 
-const MAX_NAME: usize = 50;
-const MAX_BIO: usize = 500;
-
 /// A name: 1 to 50 characters (Unicode scalar values), not all of them blank and none a control
 /// character, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,9 +13,14 @@ const MAX_BIO: usize = 500;
 pub struct Name(String);
 
 impl Name {
+    /// How many characters it has at most.
+    pub const MAX_CHARS: usize = 50;
+
     /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        if text.chars().take(MAX_NAME + 1).count() > MAX_NAME || text.trim().is_empty() {
+        if text.chars().take(Self::MAX_CHARS + 1).count() > Self::MAX_CHARS
+            || text.trim().is_empty()
+        {
             return Err(Reason::new("must be 1 to 50 characters, not all blank"));
         }
         if text.bytes().any(|byte| byte.is_ascii_control()) {
@@ -39,9 +41,12 @@ impl Name {
 pub struct Bio(String);
 
 impl Bio {
+    /// How many characters it has at most.
+    pub const MAX_CHARS: usize = 500;
+
     /// Parses a text.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        if text.chars().take(MAX_BIO + 1).count() > MAX_BIO {
+        if text.chars().take(Self::MAX_CHARS + 1).count() > Self::MAX_CHARS {
             return Err(Reason::new("must be at most 500 characters"));
         }
         Ok(Self(text.to_owned()))

@@ -16,10 +16,15 @@ const MAX_BYTES: usize = 900 * 1024;
 pub struct Limit(u8);
 
 impl Limit {
+    /// The most items that a page holds.
+    pub const MAX: u8 = 100;
+
     /// Parses `?limit=`.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         match text.parse() {
-            Ok(limit @ 1..=100) if text.bytes().all(|b| b.is_ascii_digit()) => Ok(Self(limit)),
+            Ok(limit @ 1..=Self::MAX) if text.bytes().all(|b| b.is_ascii_digit()) => {
+                Ok(Self(limit))
+            }
             _ => Err(Reason::new("must be a whole number from 1 to 100")),
         }
     }
@@ -66,53 +71,80 @@ impl<T: FromStr> Since<T> {
     }
 }
 
+/// A stretch of a list: some of its entries with their positions, and where it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch<T, P> {
+    /// What the caller may see of it, in the list's order.
+    pub items: Vec<(T, P)>,
+    /// The position of its last entry, seen or not; nothing at the list's end.
+    pub end: Option<P>,
+}
+
 /// A page in JSON: `{"items": […], "next": "<cursor>" | null}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "{T}Page"))]
 pub struct Page<T> {
+    /// The items of this page.
     items: Vec<T>,
+    /// `?cursor=` of the next page; null at the end of the list.
     next: Option<Cursor>,
 }
 
-impl<T: Serialize> Page<T> {
-    /// A page of the list of that name: these items, in its order, and a cursor to the item after them if
-    /// there are `more`. Where they are too large for one answer it holds fewer, at least one, and
-    /// the next page goes on after them.
-    pub fn new<P: AsRef<[u8]>>(
-        list: &str,
-        items: Vec<T>,
-        more: bool,
-        position: impl Fn(&T) -> P,
-    ) -> Self {
-        let with_position = |item| {
+impl<T, P> Stretch<T, P> {
+    /// These items, whose positions follow from them, and where the list goes on.
+    pub fn new(items: Vec<T>, end: Option<P>, position: impl Fn(&T) -> P) -> Self {
+        let placed = |item| {
             let position = position(&item);
             (item, position)
         };
-        Self::of(list, items.into_iter().map(with_position).collect(), more)
+        let items = items.into_iter().map(placed).collect();
+        Self { items, end }
     }
 
-    /// The same of items with their positions.
-    pub fn of<P: AsRef<[u8]>>(list: &str, mut items: Vec<(T, P)>, more: bool) -> Self {
-        let mut bytes = 0;
-        let fit = items.iter().take_while(|(item, _)| {
-            bytes += size(item);
-            bytes <= MAX_BYTES
+    /// The first so many of these items; of the others it only matters whether there are any.
+    pub fn first(most: usize, mut items: Vec<T>, position: impl Fn(&T) -> P) -> Self {
+        let more = items.len() > most;
+        items.truncate(most);
+        let end = items.last().filter(|_| more).map(&position);
+        Self::new(items, end, position)
+    }
+}
+
+impl<T: Serialize> Page<T> {
+    /// A list that is one page.
+    pub const fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+
+    /// A page of the list of that name, with a cursor to where it goes on, which holds a position as these
+    /// bytes. Where the items are too large for one answer it holds fewer, at least one, and the next page
+    /// goes on after them.
+    pub fn new<P, B: AsRef<[u8]>>(
+        list: &str,
+        stretch: Stretch<T, P>,
+        bytes: impl Fn(&P) -> B,
+    ) -> Self {
+        let Stretch { mut items, end } = stretch;
+        let mut bytes_so_far = 0;
+        let fitting = items.iter().take_while(|(item, _)| {
+            bytes_so_far += size_of(item);
+            bytes_so_far <= MAX_BYTES
         });
-        let fit = fit.count().max(1);
-        let more = more || fit < items.len();
+        let fit = fitting.count().max(1);
+        let cut = fit < items.len();
         items.truncate(fit);
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|(_, position)| Cursor::issue(list, position.as_ref()));
+        let cut = items.last().filter(|_| cut).map(|(_, position)| position);
+        let goes_on = cut.or(end.as_ref());
         Self {
+            next: goes_on.map(|position| Cursor::issue(list, bytes(position).as_ref())),
             items: items.into_iter().map(|(item, _)| item).collect(),
-            next,
         }
     }
 }
 
 /// An item's size in an answer, which is JSON inside JSON: quotes and backslashes are escaped again.
-fn size(item: &impl Serialize) -> usize {
+fn size_of(item: &impl Serialize) -> usize {
     let json = serde_json::to_vec(item).unwrap_or_default();
     json.len()
         + 1
@@ -128,29 +160,15 @@ mod tests {
 
     #[test]
     fn a_page_too_large_for_one_answer_is_cut_and_goes_on() {
-        let text = |n: usize| "x".repeat(n);
-        let whole = Page::new(
-            "list",
-            vec![text(MAX_BYTES / 2 - 5), text(MAX_BYTES / 2 - 5)],
-            false,
-            |_| [0],
-        );
-        assert_eq!((whole.items.len(), whole.next), (2, None));
-        let cut = Page::new(
-            "list",
-            vec![text(MAX_BYTES / 2 + 1), text(MAX_BYTES / 2)],
-            false,
-            |_| [0],
-        );
-        assert_eq!((cut.items.len(), cut.next.is_some()), (1, true));
-        let huge = Page::new("list", vec![text(MAX_BYTES * 2)], false, |_| [0]);
-        assert_eq!((huge.items.len(), huge.next), (1, None));
-        assert_eq!(
-            Page::new("list", Vec::<u8>::new(), false, |_| [0])
-                .items
-                .len(),
-            0
-        );
+        let page = |sizes: &[usize]| {
+            let items = sizes.iter().map(|&n| "x".repeat(n)).collect();
+            let page = Page::new("list", Stretch::new(items, None, |_| 0_u8), |at| [*at]);
+            (page.items.len(), page.next.is_some())
+        };
+        assert_eq!(page(&[MAX_BYTES / 2 - 5, MAX_BYTES / 2 - 5]), (2, false));
+        assert_eq!(page(&[MAX_BYTES / 2 + 1, MAX_BYTES / 2]), (1, true));
+        assert_eq!(page(&[MAX_BYTES * 2]), (1, false));
+        assert_eq!(page(&[]), (0, false));
     }
 
     #[test]

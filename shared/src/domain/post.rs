@@ -168,6 +168,8 @@ pub struct Author {
 
 /// An author in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Author"))]
 pub struct AuthorView {
     /// The user.
     pub id: UserId,
@@ -210,6 +212,8 @@ impl Author {
 
 /// A post in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Post"))]
 pub struct PostView {
     /// Its id.
     pub id: PostId,

@@ -1,20 +1,21 @@
 //! What is searched for.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Reason, Tag};
-
-const MAX_CHARS: usize = 100;
 
 /// The words of `?q=`: 1 to 100 characters, without the white space around them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchText(String);
 
 impl SearchText {
+    /// How many characters it has at most, without the white space around them.
+    pub const MAX_CHARS: usize = 100;
+
     /// Parses it.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         let text = text.trim();
-        if text.is_empty() || text.chars().take(MAX_CHARS + 1).count() > MAX_CHARS {
+        if text.is_empty() || text.chars().take(Self::MAX_CHARS + 1).count() > Self::MAX_CHARS {
             return Err(Reason::new("must be 1 to 100 characters"));
         }
         Ok(Self(text.to_owned()))
@@ -41,20 +42,26 @@ pub enum SearchType {
 }
 
 impl SearchType {
+    /// All of them, by what they are called.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("posts", Self::Posts),
+        ("users", Self::Users),
+        ("cats", Self::Cats),
+        ("tags", Self::Tags),
+    ];
+
     /// Parses it.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        match text {
-            "posts" => Ok(Self::Posts),
-            "users" => Ok(Self::Users),
-            "cats" => Ok(Self::Cats),
-            "tags" => Ok(Self::Tags),
-            _ => Err(Reason::new("must be posts, users, cats or tags")),
-        }
+        let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
+        let found = found.map(|(_, kind)| kind);
+        found.ok_or(Reason::new("must be posts, users, cats or tags"))
     }
 }
 
-/// A tag in JSON, as in the list of trending ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A tag in JSON, with how many posts have it: of the last hours where it trends, of all where it is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Tag"))]
 pub struct TagView {
     /// The tag, in its normal form and without the `#`.
     pub tag: Tag,

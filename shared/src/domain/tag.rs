@@ -14,7 +14,6 @@ use super::{Reason, normal_form};
 
 /// How many distinct tags of a text count.
 pub const MAX_TAGS: usize = 30;
-const MAX_CHARS: usize = 50;
 
 /// A hashtag in its normal form, without the `#`; 1 to 50 characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,12 +21,15 @@ const MAX_CHARS: usize = 50;
 pub struct Tag(String);
 
 impl Tag {
+    /// How many characters it has at most.
+    pub const MAX_CHARS: usize = 50;
+
     /// Parses a tag, without its `#`, in any spelling of it.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         const BAD: Reason =
             Reason::new("must be 1 to 50 letters, digits, marks or _, not digits alone");
         let normal = normal_form(text);
-        let lengthy = normal.chars().take(MAX_CHARS + 1).count() > MAX_CHARS;
+        let lengthy = normal.chars().take(Self::MAX_CHARS + 1).count() > Self::MAX_CHARS;
         if !lengthy && normal.chars().all(continues) && normal.chars().any(names) {
             Ok(Self(normal))
         } else {

@@ -6,9 +6,6 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::Reason;
 
-const POST_CHARS: usize = 2000;
-const COMMENT_CHARS: usize = 1000;
-
 /// Whether a text has at most so many characters, which are Unicode scalar values.
 fn fits(text: &str, most: usize) -> bool {
     text.chars().nth(most).is_none()
@@ -20,9 +17,12 @@ fn fits(text: &str, most: usize) -> bool {
 pub struct PostText(String);
 
 impl PostText {
+    /// How many characters it has at most.
+    pub const MAX_CHARS: usize = 2000;
+
     /// Parses a text; an empty one is a text too, see [`super::Draft`].
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        if !fits(text, POST_CHARS) {
+        if !fits(text, Self::MAX_CHARS) {
             return Err(Reason::new("must be at most 2000 characters"));
         }
         Ok(Self(text.to_owned()))
@@ -45,9 +45,12 @@ impl PostText {
 pub struct CommentText(String);
 
 impl CommentText {
+    /// How many characters it has at most.
+    pub const MAX_CHARS: usize = 1000;
+
     /// Parses a text.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        if text.is_empty() || !fits(text, COMMENT_CHARS) {
+        if text.is_empty() || !fits(text, Self::MAX_CHARS) {
             return Err(Reason::new("must be 1 to 1000 characters"));
         }
         Ok(Self(text.to_owned()))

@@ -2,21 +2,10 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Tag, Timestamp};
+use super::{Tag, TagView, Timestamp};
 
 /// Of how many hours posts are counted: the hour that runs, and those before it.
 pub const TREND_HOURS: u8 = 24;
-
-/// A tag and how many posts have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trend {
-    /// The tag.
-    pub tag: Tag,
-    /// How many posts have it.
-    pub posts: u64,
-}
 
 /// An hour of posts, in UTC, as `2026-11-22T08`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,16 +30,16 @@ impl TrendHour {
 
 /// The tags with the most posts, by partial counts of any order: at most so many, most posts first, then
 /// by their names.
-pub fn most_used(counts: impl IntoIterator<Item = (Tag, u64)>, most: usize) -> Vec<Trend> {
+pub fn most_used(counts: impl IntoIterator<Item = (Tag, u64)>, most: usize) -> Vec<TagView> {
     let mut sums: HashMap<Tag, u64> = HashMap::new();
     for (tag, posts) in counts {
         let sum = sums.entry(tag).or_default();
         *sum = sum.saturating_add(posts);
     }
-    let mut trends: Vec<Trend> = sums
+    let mut trends: Vec<TagView> = sums
         .into_iter()
         .filter(|(_, posts)| *posts > 0)
-        .map(|(tag, posts)| Trend { tag, posts })
+        .map(|(tag, posts)| TagView { tag, posts })
         .collect();
     trends.sort_unstable_by(|a, b| b.posts.cmp(&a.posts).then_with(|| a.tag.cmp(&b.tag)));
     trends.truncate(most);

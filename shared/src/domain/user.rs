@@ -224,6 +224,8 @@ pub struct ProfileEdit {
 
 /// A user in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "User"))]
 pub struct UserView {
     /// The user's id.
     pub id: UserId,

@@ -35,6 +35,8 @@ pub struct Fields {
     invalid: Invalid,
 }
 
+const NOT_WHOLE: &str = "must be a whole number from 0";
+
 /// A field that can't be used; [`Fields`] has noted which and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bad(());
@@ -77,7 +79,8 @@ impl Fields {
         Ok(self.optional(name, parse)?.map(Some))
     }
 
-    /// A whole number from 0 that must be there; one too large for 64 bits is the largest of them.
+    /// A whole number from 0 that must be there, also one spelt `5.0`; one too large for 64 bits is the
+    /// largest of them.
     pub fn number(&mut self, name: &str) -> Result<u64, Bad> {
         match self.values.remove(name) {
             None => self.bad(pointer(name), "is missing"),
@@ -85,7 +88,13 @@ impl Fields {
                 (Some(number), _) => Ok(number),
                 // 2^64 as a float is exact, and larger floats are whole.
                 (None, Some(float)) if float >= 18_446_744_073_709_551_616.0 => Ok(u64::MAX),
-                _ => self.bad(pointer(name), "must be a whole number from 0"),
+                (None, Some(float)) if float.fract() == 0.0 && float >= 0.0 => {
+                    let digits = format!("{:.0}", float.abs());
+                    digits
+                        .parse()
+                        .or_else(|_| self.bad(pointer(name), NOT_WHOLE))
+                }
+                _ => self.bad(pointer(name), NOT_WHOLE),
             },
         }
     }

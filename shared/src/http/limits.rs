@@ -5,6 +5,7 @@
 //! pass: a limit is no reason to be down.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use axum::extract::MatchedPath;
 use axum::http::Method;
@@ -48,7 +49,11 @@ pub(super) async fn admit(parts: &Parts, caller: &UserId) -> Result<(), Problem>
     };
     let route = parts.extensions.get::<MatchedPath>();
     let route = route.map_or_else(|| parts.uri.path(), MatchedPath::as_str);
-    let asked = gate(caller.clone(), parts.method.clone(), route.to_owned());
+    let mut asked = gate(caller.clone(), parts.method.clone(), route.to_owned());
+    // What needs no cache is known at once.
+    if let Poll::Ready(known) = futures::poll!(&mut asked) {
+        return known;
+    }
     match parts.extensions.get::<Verdict>() {
         Some(verdict) if parts.method.is_safe() => {
             verdict.later(tokio::spawn(asked));
@@ -60,9 +65,10 @@ pub(super) async fn admit(parts: &Parts, caller: &UserId) -> Result<(), Problem>
 
 #[cfg(feature = "cache")]
 mod by_cache {
-    use std::sync::Arc;
+    use std::collections::HashMap;
     use std::sync::atomic::{AtomicI64, Ordering};
-    use std::time::Duration;
+    use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+    use std::time::{Duration, Instant};
 
     use axum::http::Method;
     use futures::FutureExt;
@@ -75,6 +81,8 @@ mod by_cache {
 
     /// How long a request waits for its token.
     const PATIENCE: Duration = Duration::from_millis(250);
+    /// How many refusals are remembered.
+    const REFUSALS: usize = 1000;
     /// How long nobody is asked for tokens after the cache did not answer.
     const PAUSE_MILLIS: i64 = 1000;
 
@@ -101,17 +109,27 @@ mod by_cache {
             return None;
         }
         let paused_until = Arc::new(AtomicI64::new(0));
+        let refusals = Arc::new(Refusals::default());
         Some(Arc::new(move |caller, method: Method, route| {
             let (cache, paused_until) = (cache.clone(), Arc::clone(&paused_until));
+            let refusals = Arc::clone(&refusals);
             let limit = if method.is_safe() { reads } else { writes };
             async move {
+                // Refused before it is served: else a caller far over the limit would cost as much as one
+                // within it.
+                if let Some(wait) = refusals.wait(&caller, &method, &route) {
+                    return Err(Problem::too_many_requests(wait));
+                }
                 let paused = Timestamp::now().millis() < paused_until.load(Ordering::Relaxed);
                 let Some(limit) = limit.filter(|_| !paused) else {
                     return Ok(());
                 };
                 let asked = ask(&cache, &caller, &method, &route, limit);
                 match tokio::time::timeout(PATIENCE, asked).await {
-                    Ok(Some(Some(wait))) => Err(Problem::too_many_requests(wait)),
+                    Ok(Some(Some(wait))) => {
+                        refusals.remember(caller, &method, route, wait);
+                        Err(Problem::too_many_requests(wait))
+                    }
                     Ok(Some(None)) => Ok(()),
                     Ok(None) | Err(_) => {
                         let until = Timestamp::now().plus_millis(PAUSE_MILLIS);
@@ -124,6 +142,43 @@ mod by_cache {
         }))
     }
 
+    /// Who is to call what again no sooner than when, as far as this process was told.
+    #[derive(Default)]
+    struct Refusals(Mutex<HashMap<(UserId, Method, String), Instant>>);
+
+    impl Refusals {
+        fn known(&self) -> MutexGuard<'_, HashMap<(UserId, Method, String), Instant>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        fn wait(&self, caller: &UserId, method: &Method, route: &str) -> Option<Duration> {
+            let call = (caller.clone(), asked_as(method).clone(), route.to_owned());
+            let until = self.known().get(&call).copied()?;
+            let wait = until.saturating_duration_since(Instant::now());
+            (!wait.is_zero()).then_some(wait)
+        }
+
+        fn remember(&self, caller: UserId, method: &Method, route: String, wait: Duration) {
+            let now = Instant::now();
+            let mut known = self.known();
+            if known.len() >= REFUSALS {
+                known.retain(|_, until| *until > now);
+            }
+            if known.len() < REFUSALS {
+                known.insert((caller, asked_as(method).clone(), route), now + wait);
+            }
+        }
+    }
+
+    /// What can be got can be asked for its head.
+    fn asked_as(method: &Method) -> &Method {
+        if *method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        }
+    }
+
     /// How long the caller must wait, if at all; nothing if the cache doesn't tell.
     async fn ask(
         cache: &Cache,
@@ -132,12 +187,7 @@ mod by_cache {
         route: &str,
         limit: RateLimit,
     ) -> Option<Option<Duration>> {
-        // What can be got can be asked for its head.
-        let method = if *method == Method::HEAD {
-            &Method::GET
-        } else {
-            method
-        };
+        let method = asked_as(method);
         match cache
             .take_token(caller, &format!("{method} {route}"), limit)
             .await

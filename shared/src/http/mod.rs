@@ -34,6 +34,7 @@ mod queued;
 pub mod routes;
 mod settings;
 mod sign_in;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -45,11 +46,16 @@ pub use image::ImageBody;
 pub use paging::Paging;
 pub use path::{FromPath, Path};
 pub use problem::Problem;
+#[cfg(feature = "openapi")]
+pub(crate) use problem::ProblemBody;
 pub use query::Query;
 #[cfg(feature = "queue")]
 pub use queued::{Queued, queued};
 pub use settings::Settings;
 pub use sign_in::Caller;
+#[cfg(feature = "store")]
+pub use sign_in::not_withdrawn;
+pub use status::Status;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -78,6 +78,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
+    /// 403: the caller has left.
+    pub fn withdrawn() -> Self {
+        Self::forbidden("This account was withdrawn.")
+    }
+
     /// 404: there is nothing of this kind here.
     pub fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
@@ -146,10 +151,14 @@ impl Problem {
 
     /// 429: the caller called too often, and may again after so long.
     pub fn too_many_requests(wait: Duration) -> Self {
-        let begun = u64::from(wait.subsec_nanos() > 0);
-        let seconds = wait.as_secs().saturating_add(begun).max(1);
-        let detail = format!("Too many requests: try again in {seconds} s.");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, seconds.into())
+        let detail = format!("Too many requests: try again in {} s.", whole_seconds(wait));
+        Self::too_many(wait, detail)
+    }
+
+    /// 429: too much of something else, until after so long.
+    pub fn too_many(wait: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
+            .with_header(RETRY_AFTER, whole_seconds(wait).into())
     }
 
     /// An answer of a status that came without a problem.
@@ -167,7 +176,7 @@ impl Problem {
 
     /// The body: JSON that repeats the request's id.
     pub(super) fn body(&self, instance: &str) -> Vec<u8> {
-        let body = Body {
+        let body = ProblemBody {
             kind: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
@@ -179,14 +188,29 @@ impl Problem {
     }
 }
 
+/// As many as it takes, at least one.
+fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).max(1)
+}
+
+/// RFC 9457's problem details.
 #[derive(Serialize)]
-struct Body<'a> {
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "Problem"))]
+pub(crate) struct ProblemBody<'a> {
+    /// What kind of problem it is: its status says all, so this is `about:blank`.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The answer's status.
     status: u16,
+    /// What went wrong, in words for people.
     detail: &'a str,
+    /// The request's id, as in `x-request-id`.
     instance: &'a str,
+    /// Which fields were refused, every one of them.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
 }

@@ -33,6 +33,7 @@ pub const ROUTES: &[Route] = &[
     route("/v1/me", &[Method::DELETE, Method::GET, Method::PUT]),
     route("/v1/me/blocked", &[Method::GET]),
     route("/v1/me/saved", &[Method::GET]),
+    route("/v1/openapi.json", &[Method::GET]),
     route("/v1/posts", &[Method::POST]),
     route(
         "/v1/posts/{id}",

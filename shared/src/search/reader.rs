@@ -116,24 +116,17 @@ impl Search {
         }
     }
 
-    /// The generation of that number, for whoever pages through it; the newest one if it is gone.
+    /// The generation of that number, for whoever pages through it; nothing if it is gone: it is kept for 15
+    /// minutes after the next.
     pub async fn generation(&self, number: u64) -> Result<Option<Arc<Generation>>, Error> {
         if let Some(known) = self.0.known(number) {
             return Ok(Some(known));
         }
-        let newest = self.newest().await?;
-        if let Some(known) = self.0.known(number) {
-            return Ok(Some(known));
-        }
         // Another process may have given a newer one than this one knows.
-        match self.0.older(number).await {
-            Ok(Some(older)) => Ok(Some(older)),
-            Ok(None) => Ok(newest),
-            Err(error) => {
-                let error = crate::log::chain(&error);
-                tracing::warn!(error, number, "a page is read from another generation");
-                Ok(newest)
-            }
+        self.newest().await?;
+        match self.0.known(number) {
+            Some(known) => Ok(Some(known)),
+            None => self.0.older(number).await,
         }
     }
 }

@@ -82,6 +82,15 @@ impl Indexer {
         })
     }
 
+    /// Goes on from the newest generation, unless this writer knows it: to be called before what changed is
+    /// read.
+    pub async fn begin(&mut self) -> Result<(), Error> {
+        if self.writing.is_none() {
+            self.writing = Some(self.start().await?);
+        }
+        Ok(())
+    }
+
     /// Makes these changes. [`Error::Overtaken`] means that another writer came first: read what changed
     /// again, since it may have changed once more, and try again.
     pub async fn apply(&mut self, changes: Vec<Change>) -> Result<(), Error> {

@@ -39,23 +39,31 @@ impl Store {
         rows.iter().map(other).collect()
     }
 
-    /// Those of these follows between whose ends there is a block.
-    pub(super) async fn blocked_follows(
+    /// Those of these pairs of users of whom one blocks the other.
+    pub(super) async fn blocked_pairs(
         &self,
-        follows: &[Follow],
-    ) -> Result<HashSet<Follow>, Error> {
-        let keys = follows
-            .iter()
-            .map(|follow| key(&follow.follower, &follow.followee))
-            .collect();
+        pairs: HashSet<(UserId, UserId)>,
+    ) -> Result<HashSet<(UserId, UserId)>, Error> {
+        let pairs = pairs.iter().filter(|(user, other)| user != other);
+        let keys = pairs.map(|(user, other)| key(user, other)).collect();
+        let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
+        let user = |row: &Item| UserId::parse(row.text("user")?).map_err(Error::broken);
+        rows.iter()
+            .map(|row| Ok((user(row)?, other(row)?)))
+            .collect()
+    }
+
+    /// Whom of these, whom the user blocks, block the user too.
+    pub async fn blocked_back(
+        &self,
+        user: &UserId,
+        others: &[UserId],
+    ) -> Result<HashSet<UserId>, Error> {
+        let keys = others.iter().map(|other| key(user, other)).collect();
         let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
         rows.iter()
-            .map(|row| {
-                Ok(Follow {
-                    follower: UserId::parse(row.text("user")?).map_err(Error::broken)?,
-                    followee: other(row)?,
-                })
-            })
+            .filter(|row| row.contains_key(BLOCKED))
+            .map(other)
             .collect()
     }
 

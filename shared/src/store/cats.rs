@@ -129,8 +129,7 @@ impl Store {
             Ok(TransactWriteItem::builder().put(put).build())
         });
         let writes = writes.into_iter().collect::<Result<_, Error>>()?;
-        let is_ours =
-            async { matches!(self.cat(cat.id).await, Ok(Some(stored)) if stored == *cat) };
+        let is_ours = async { Ok(self.cat(cat.id).await?.is_some_and(|stored| stored == *cat)) };
         self.create(writes, once, is_ours).await
     }
 
@@ -240,10 +239,12 @@ impl Store {
         self.write_if(writes).await
     }
 
-    /// Cats that were deleted and whose ids may still stand in posts, at most so many.
-    pub async fn deleted_cats(&self, most: usize) -> Result<Vec<CatId>, Error> {
+    /// Some cats that were deleted and whose ids may still stand in posts, the longest registered first, from
+    /// after a position on; none at their end.
+    pub async fn deleted_cats(&self, after: Option<CatId>) -> Result<Vec<CatId>, Error> {
+        let list = ("list", DELETED.to_owned());
         let rows = self
-            .newest(&self.tables.cats, DELETED, "cat", None::<CatId>, most)
+            .part(&self.tables.cats, list, after.map(deleted_key))
             .await?;
         rows.iter().map(id).collect()
     }

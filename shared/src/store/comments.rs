@@ -60,7 +60,8 @@ impl Store {
         ];
         let counted = self.count_comments(new.post, 1)?;
         let is_ours = async {
-            matches!(self.comment(new.post, new.id).await, Ok(Some(stored)) if stored == *new)
+            let stored = self.comment(new.post, new.id).await?;
+            Ok(stored.is_some_and(|stored| stored == *new))
         };
         self.create(writes.into_iter().chain(counted).collect(), once, is_ours)
             .await

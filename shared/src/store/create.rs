@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::idempotency::{Answer, Known, Once};
-use super::transactions::{failed_condition, met_another_write};
+use super::transactions::{Token, failed_condition, met_another_write};
 use super::{CONFLICT_TRIES, Error, Store, back_off};
 
 /// What became of something new.
@@ -28,25 +28,27 @@ impl Store {
         &self,
         mut writes: Vec<TransactWriteItem>,
         once: Option<(&Once, &Answer)>,
-        is_ours: impl Future<Output = bool>,
+        is_ours: impl Future<Output = Result<bool, Error>>,
     ) -> Result<Created, Error> {
         let remembering = writes.len();
         if let Some((once, answer)) = once {
             let put = once.put(&self.tables.idempotency, answer)?;
             writes.push(TransactWriteItem::builder().put(put).build());
         }
+        let mut token = Token::new();
         for tries in 0..CONFLICT_TRIES {
             let sent = self
                 .client
                 .transact_write_items()
                 .set_transact_items(Some(writes.clone()))
+                .client_request_token(token.as_str())
                 .send()
                 .await;
             let Err(error) = sent else {
                 return Ok(Created::Now);
             };
             if failed_condition(&error, 0) {
-                return Ok(if is_ours.await {
+                return Ok(if is_ours.await? {
                     Created::Now
                 } else {
                     Created::IdTaken
@@ -64,6 +66,7 @@ impl Store {
             if !met_another_write(&error) {
                 return Err(error.into());
             }
+            token.after(&error);
             back_off(tries).await;
         }
         Err(Error::Unavailable(

@@ -94,23 +94,24 @@ impl EdgeKey for Follow {
     /// Nobody comes to follow somebody whom they block, or who blocks them; and what somebody said who has
     /// left since is void.
     async fn refused(store: &Store, words: &[(Self, Change)]) -> Result<HashSet<Self>, Error> {
-        let made: Vec<Self> = words
-            .iter()
-            .filter(|(_, change)| change.active)
-            .map(|(follow, _)| follow.clone())
-            .collect();
+        let pair = |follow: &Self| (follow.follower.clone(), follow.followee.clone());
+        let made = words.iter().filter(|(_, change)| change.active);
+        let made = made.map(|(follow, _)| pair(follow)).collect();
         let ends =
             |(follow, _): &(Self, Change)| [follow.follower.clone(), follow.followee.clone()];
         let ends: HashSet<UserId> = words.iter().flat_map(ends).collect();
-        let (mut refused, left) = futures::try_join!(
-            store.blocked_follows(&made),
+        let (blocked, left) = futures::try_join!(
+            store.blocked_pairs(made),
             store.left(ends.into_iter().collect())
         )?;
         let void = |(follow, change): &&(Self, Change)| {
-            left.voids(&follow.follower, *change) || left.voids(&follow.followee, *change)
+            left.voids(&follow.follower, *change)
+                || left.voids(&follow.followee, *change)
+                || (change.active && blocked.contains(&pair(follow)))
+                || (change.active && left.is_gone(&follow.followee))
         };
-        refused.extend(words.iter().filter(void).map(|(follow, _)| follow.clone()));
-        Ok(refused)
+        let void = words.iter().filter(void);
+        Ok(void.map(|(follow, _)| follow.clone()).collect())
     }
 }
 

@@ -3,11 +3,14 @@
 //! A handle's row says whose it is. It is written in one transaction with the profile, which changes only if
 //! its handle is still as it was read, so that the two agree at any moment, and a handle has one owner,
 //! however many ask for it at once. The handle that a user gives up stays theirs for 30 days: it leads to
-//! them, and they can take it back.
+//! them, and they can take it back. Of five they have so, they give up none other: else one account could keep
+//! handles from everybody by the thousand.
+
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
-use super::item::{Item, Read, item, n, s};
+use super::item::{Item, Read, item, n, rows, s};
 use super::outbox::held;
 use super::users::FIRST_TRACE;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
@@ -15,6 +18,9 @@ use crate::domain::{Bio, Handle, ImageKey, ProfileEdit, Timestamp, UserId, UserR
 
 /// How long a handle stays with who gave it up.
 const HELD_DAYS: i64 = 30;
+
+/// How many handles a user may have given up of late: they are kept from everybody else meanwhile.
+const MOST_HELD: usize = 5;
 
 /// Whose the handles are of who has left. No id has a `#`.
 const GONE: &str = "#";
@@ -34,6 +40,9 @@ pub enum ProfileError {
     /// The handle is somebody else's, or kept for somebody else.
     #[error("the handle is taken")]
     HandleTaken,
+    /// The user gave up too many handles of late: the first of them is free again after so long.
+    #[error("too many handles were given up")]
+    TooManyHandles(Duration),
     /// The user has left, and is being erased.
     #[error("the account was withdrawn")]
     Withdrawn,
@@ -98,18 +107,8 @@ impl Store {
     /// Keeps the handles of a user who has left from everybody for a while, without saying whose they
     /// were.
     pub async fn erase_handles(&self, user: &UserId) -> Result<(), Error> {
-        let output = self
-            .client
-            .query()
-            .table_name(&self.tables.handles)
-            .index_name("user")
-            .key_condition_expression("#user = :user")
-            .expression_attribute_names("#user", "user")
-            .expression_attribute_values(":user", s(user))
-            .send()
-            .await?;
         let until = Timestamp::now().plus_seconds(HELD_DAYS * 24 * 60 * 60);
-        for row in output.items() {
+        for row in self.handles_of(user).await? {
             let sent = self
                 .client
                 .update_item()
@@ -127,6 +126,41 @@ impl Store {
             held(sent.map(|_| ()))?;
         }
         Ok(())
+    }
+
+    /// The rows of a user's handles, by an index that is a moment behind: few, since few may be given up.
+    async fn handles_of(&self, user: &UserId) -> Result<Vec<Item>, Error> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.handles)
+            .index_name("user")
+            .key_condition_expression("#user = :user")
+            .expression_attribute_names("#user", "user")
+            .expression_attribute_values(":user", s(user));
+        rows(query, usize::MAX).await
+    }
+
+    /// Fails if the user has given up so many handles that one more would be too many, unless it is one of
+    /// them that they ask for.
+    async fn check_given_up(&self, user: &UserId, asked: &Handle) -> Result<(), ProfileError> {
+        let now = Timestamp::now().seconds();
+        let mut held = Vec::new();
+        for row in self.handles_of(user).await? {
+            let until = row.maybe_number("expires_at")?;
+            let until = until.filter(|until| *until > now);
+            if row.text("handle")? == asked.as_str() {
+                return Ok(());
+            }
+            held.extend(until);
+        }
+        match held.iter().min() {
+            Some(first) if held.len() >= MOST_HELD => {
+                let wait = u64::try_from(first - now).unwrap_or_default();
+                Err(ProfileError::TooManyHandles(Duration::from_secs(wait)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes the user's profile, and takes the handle. Answers whether the user had none before.
@@ -154,6 +188,7 @@ impl Store {
             if had.as_ref() != Some(&edit.handle) {
                 writes.push(self.take(&edit.handle, user)?);
                 if let Some(had) = &had {
+                    self.check_given_up(user, &edit.handle).await?;
                     writes.push(self.give_up(had, user)?);
                 }
             }

@@ -10,7 +10,7 @@
 //! for as long as a message may rest in a queue: words from before are void, and whoever comes back with
 //! that id begins anew.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
 use base64::Engine;
@@ -34,12 +34,23 @@ const LEAVING: &str = "1";
 
 /// Which of some users have left, and since when.
 #[derive(Debug, Default)]
-pub(super) struct Left(HashMap<UserId, Version>);
+pub(super) struct Left {
+    until: HashMap<UserId, Version>,
+    /// Who has left a trace that is still there.
+    known: HashSet<UserId>,
+}
 
 impl Left {
     /// Whether what that user said then counts no more.
     pub(super) fn voids(&self, user: &UserId, said: Change) -> bool {
-        self.0.get(user).is_some_and(|left| said.version <= *left)
+        self.until
+            .get(user)
+            .is_some_and(|left| said.version <= *left)
+    }
+
+    /// Whether the user was erased, and has not come back.
+    pub(super) fn is_gone(&self, user: &UserId) -> bool {
+        self.until.contains_key(user) && !self.known.contains(user)
     }
 }
 
@@ -197,6 +208,9 @@ impl Store {
         let rows = self.batch_get(&self.tables.users, keys, fields).await?;
         let mut left = Left::default();
         for row in &rows {
+            if let Ok(user) = UserId::parse(row.text("id")?) {
+                left.known.insert(user);
+            }
             let until = if row.contains_key("withdrawn_at") {
                 Version::from_micros(i64::MAX)
             } else if let Some(at) = row.maybe_number("left_at")? {
@@ -205,7 +219,7 @@ impl Store {
                 continue;
             };
             if let Some(user) = known.get(row.text("id")?) {
-                let latest = left.0.entry(user.clone()).or_insert(until);
+                let latest = left.until.entry(user.clone()).or_insert(until);
                 *latest = until.max(*latest);
             }
         }
@@ -234,7 +248,7 @@ impl Store {
         Ok(output.items.unwrap_or_default())
     }
 
-    async fn delete_all(&self, table: &str, keys: Vec<Item>) -> Result<(), Error> {
+    pub(super) async fn delete_all(&self, table: &str, keys: Vec<Item>) -> Result<(), Error> {
         let delete = |key: &Item| {
             let delete = DeleteRequest::builder()
                 .set_key(Some(key.clone()))

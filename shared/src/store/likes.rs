@@ -8,10 +8,9 @@ use super::latest::Latest;
 use super::leaving::PART;
 use super::{Error, Store, Tables};
 use crate::domain::{Change, Like, PostCounts, PostId, Reason, Since, UserId};
-use crate::full_page::Stretch;
 
 /// The row among a post's likes that holds its counts; no user's id has a `#`.
-const COUNT: &str = "#count";
+pub(super) const COUNT: &str = "#count";
 
 fn key(post: PostId, user: &str) -> Item {
     item([("post", s(post)), ("user", s(user))])
@@ -59,11 +58,24 @@ impl EdgeKey for Like {
         })
     }
 
-    /// What somebody said who has left since is void.
+    /// A post that is not there, or no longer, has no likes; nobody comes to like what they don't see; and
+    /// what somebody said who has left since is void.
     async fn refused(store: &Store, words: &[(Self, Change)]) -> Result<HashSet<Self>, Error> {
         let users: HashSet<UserId> = words.iter().map(|(like, _)| like.user.clone()).collect();
-        let left = store.left(users.into_iter().collect()).await?;
-        let void = |(like, change): &&(Self, Change)| left.voids(&like.user, *change);
+        let posts: HashSet<PostId> = words.iter().map(|(like, _)| like.post).collect();
+        let posts: Vec<PostId> = posts.into_iter().collect();
+        let (left, authors) = futures::try_join!(
+            store.left(users.into_iter().collect()),
+            store.authors_of(&posts)
+        )?;
+        let pair = |like: &Self| Some((like.user.clone(), authors.get(&like.post)?.clone()));
+        let made = words.iter().filter(|(_, change)| change.active);
+        let pairs: HashSet<_> = made.filter_map(|(like, _)| pair(like)).collect();
+        let blocked = store.blocked_pairs(pairs).await?;
+        let void = |(like, change): &&(Self, Change)| {
+            left.voids(&like.user, *change)
+                || pair(like).is_none_or(|pair| change.active && blocked.contains(&pair))
+        };
         Ok(words
             .iter()
             .filter(void)
@@ -134,15 +146,11 @@ impl Store {
             .collect()
     }
 
-    /// Erases likes of a user who has left, from after a position on. Answers them, and where to go on.
-    pub async fn erase_likes(
-        &self,
-        of: &UserId,
-        after: Option<PostId>,
-    ) -> Result<Stretch<Like, PostId>, Error> {
+    /// Some likes of a user, in the order of the posts, from after a position on; none at their end.
+    pub async fn likes_by(&self, user: &UserId, after: Option<PostId>) -> Result<Vec<Like>, Error> {
         let start = after.map(|post| {
-            let mut start = key(post, of.as_str());
-            start.insert("liker".to_owned(), s(of));
+            let mut start = key(post, user.as_str());
+            start.insert("liker".to_owned(), s(user));
             start
         });
         let output = self
@@ -151,16 +159,16 @@ impl Store {
             .table_name(&self.tables.likes)
             .index_name("liker")
             .key_condition_expression("liker = :user")
-            .expression_attribute_values(":user", s(of))
+            .expression_attribute_values(":user", s(user))
             .set_exclusive_start_key(start)
             .limit(PART)
             .send()
             .await?;
-        let likes = output.items().iter().map(Like::of);
-        let likes = likes.collect::<Result<Vec<_>, _>>()?;
-        Ok(Stretch {
-            end: likes.last().map(|like| like.post),
-            items: self.erase(likes).await?,
-        })
+        output.items().iter().map(Like::of).collect()
+    }
+
+    /// Erases these likes, and the posts' counts with them.
+    pub async fn erase_likes(&self, likes: Vec<Like>) -> Result<(), Error> {
+        self.erase(likes).await.map(|_| ())
     }
 }

@@ -21,6 +21,7 @@
 //! | Cats | `list` = `deleted`, `cat` | deleted cats whose ids may still stand in posts |
 //! | Cats | `list` = `owner#<user>`, `cat` | somebody's cats, newest first, from any position |
 //! | Comments | `post`, `id` | a post's comments, newest first, from any position; a comment by id |
+//! | Comments, Likes | `post` | all that hangs on a post that was deleted, to erase it, part by part |
 //! | Comments, index `author` | `author`, `id` | an author's comments, to erase them |
 //! | Blocks | `user`, `other` | whether two users block each other, either way |
 //! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
@@ -105,6 +106,9 @@ const REFUSALS: [&str; 4] = [
     "ValidationException",
 ];
 
+/// The same of a part of a transaction, as the transaction's error names its parts' reasons.
+const REFUSED_REASONS: [&str; 2] = ["ItemCollectionSizeLimitExceeded", "ValidationError"];
+
 impl<E: ProvideErrorMetadata, R: fmt::Debug> From<SdkError<E, R>> for Error {
     fn from(error: SdkError<E, R>) -> Self {
         let what = match &error {
@@ -112,7 +116,11 @@ impl<E: ProvideErrorMetadata, R: fmt::Debug> From<SdkError<E, R>> for Error {
                 let meta = service.err().meta();
                 let code = meta.code().unwrap_or("?");
                 let what = format!("{code}: {}", meta.message().unwrap_or(""));
-                if REFUSALS.contains(&code) {
+                let reasons = meta
+                    .message()
+                    .filter(|_| code == "TransactionCanceledException");
+                let refused = |reason: &&str| reasons.is_some_and(|all| all.contains(*reason));
+                if REFUSALS.contains(&code) || REFUSED_REASONS.iter().any(refused) {
                     return Self::Broken(what);
                 }
                 what

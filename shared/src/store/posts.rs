@@ -9,7 +9,7 @@
 //! The largest transaction is the edit that changes all 30 tags and all 10 cats: 91 writes of the 100 that
 //! one may have.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 
@@ -17,14 +17,14 @@ use super::create::Created;
 use super::edges::{Counter, Row, Tally};
 use super::idempotency::{Answer, Once};
 use super::item::{Item, Read, item, list, n, s};
+use super::likes::COUNT;
 use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
 use super::transactions::{TRANSACTION, failed_condition, met_another_write};
 use super::{CONFLICT_TRIES, Error, Store, back_off};
 use crate::domain::{
-    CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Timestamp, UserId,
+    CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Stretch, Timestamp, UserId,
 };
-use crate::full_page::Stretch;
 
 /// How long the tombstone of a deleted post stays.
 const TOMBSTONE_DAYS: i64 = 30;
@@ -142,8 +142,11 @@ impl Store {
         self.create(writes, once, self.is_stored(post)).await
     }
 
-    async fn is_stored(&self, post: &Post) -> bool {
-        matches!(self.post(post.id).await, Ok(Some(stored)) if stored == *post)
+    async fn is_stored(&self, post: &Post) -> Result<bool, Error> {
+        Ok(self
+            .post(post.id)
+            .await?
+            .is_some_and(|stored| stored == *post))
     }
 
     fn put_post(&self, post: &Post, due: Timestamp) -> Result<Put, Error> {
@@ -198,14 +201,41 @@ impl Store {
             .collect())
     }
 
-    /// Which of these posts exist.
-    pub async fn existing(&self, ids: &[PostId]) -> Result<HashSet<PostId>, Error> {
+    /// Erases some of what hangs on a post that was deleted: its comments, its likes, and at last their counts.
+    /// False if there may be more.
+    pub async fn erase_replies(&self, post: PostId) -> Result<bool, Error> {
+        let mut whole = true;
+        for (table, sort) in [(&self.tables.comments, "id"), (&self.tables.likes, "user")] {
+            let rows = self.part(table, ("post", post.to_string()), None).await?;
+            let key = |row: &Item| Ok(item([("post", s(post)), (sort, s(row.text(sort)?))]));
+            let mut keys = rows.iter().map(key).collect::<Result<Vec<_>, Error>>()?;
+            // A row that is written meanwhile counts on the counts' row: it goes last.
+            keys.retain(|key| key.get(sort) != Some(&s(COUNT)));
+            whole &= keys.is_empty();
+            self.delete_all(table, keys).await?;
+        }
+        if whole {
+            let counts = item([("post", s(post)), ("user", s(COUNT))]);
+            self.delete_all(&self.tables.likes, vec![counts]).await?;
+        }
+        Ok(whole)
+    }
+
+    /// Who wrote these posts; those that are not there, or no longer, are absent.
+    pub(super) async fn authors_of(
+        &self,
+        ids: &[PostId],
+    ) -> Result<HashMap<PostId, UserId>, Error> {
+        let fields = Some("id, author, deleted_at");
         let rows = self
-            .batch_get(&self.tables.posts, post_keys(ids), Some("id, deleted_at"))
+            .batch_get(&self.tables.posts, post_keys(ids), fields)
             .await?;
         let alive = rows.iter().filter(|row| !is_deleted(row));
         alive
-            .map(|row| PostId::parse(row.text("id")?).map_err(Error::broken))
+            .map(|row| {
+                let id = PostId::parse(row.text("id")?).map_err(Error::broken)?;
+                Ok((id, author(row)?))
+            })
             .collect()
     }
 
@@ -437,7 +467,7 @@ impl Store {
         after: Option<PostId>,
         most: usize,
         due: Timestamp,
-    ) -> Result<Stretch<(PostId, Removed), PostId>, Error> {
+    ) -> Result<Stretch<Removed, PostId>, Error> {
         let ids = self.posts_by(author, after, most).await?;
         for tries in 0..CONFLICT_TRIES {
             let rows = self
@@ -461,7 +491,7 @@ impl Store {
                 }
                 let rev = rev.saturating_add(1);
                 let before = false;
-                removed.push((id, Removed { rev, before }));
+                removed.push((Removed { rev, before }, id));
             }
             let mut done = true;
             for (mut writes, count) in transactions {

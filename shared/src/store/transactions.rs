@@ -13,17 +13,22 @@ impl Store {
     /// Does these writes, all of them, and again after meeting others on the same items; none if the first
     /// one's condition doesn't hold. Only the first has one.
     pub(super) async fn write_if(&self, writes: Vec<TransactWriteItem>) -> Result<bool, Error> {
+        let mut token = Token::new();
         for tries in 0..CONFLICT_TRIES {
             let sent = self
                 .client
                 .transact_write_items()
                 .set_transact_items(Some(writes.clone()))
+                .client_request_token(token.as_str())
                 .send()
                 .await;
             match sent {
                 Ok(_) => return Ok(true),
                 Err(error) if failed_condition(&error, 0) => return Ok(false),
-                Err(error) if met_another_write(&error) => back_off(tries).await,
+                Err(error) if met_another_write(&error) => {
+                    token.after(&error);
+                    back_off(tries).await;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -51,7 +56,33 @@ impl Store {
     }
 }
 
-/// Whether the transaction failed only because others wrote the same items at the same time.
+/// What a transaction is known by to DynamoDB, which does no transaction twice of the same token, and answers
+/// the second as the first.
+#[derive(Debug)]
+pub(super) struct Token(String);
+
+impl Token {
+    pub(super) fn new() -> Self {
+        Self(format!("{:032x}", rand::random::<u128>()))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// For the next try. One that is still under way keeps its token, so that it is not taken for
+    /// somebody else's.
+    pub(super) fn after<R>(&mut self, error: &SdkError<TransactWriteItemsError, R>) {
+        if let Some(TransactWriteItemsError::TransactionCanceledException(_)) =
+            error.as_service_error()
+        {
+            *self = Self::new();
+        }
+    }
+}
+
+/// Whether the transaction failed only because others wrote the same items at the same time, or more than
+/// a partition takes.
 pub(super) fn met_another_write<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
@@ -64,7 +95,11 @@ pub(super) fn met_another_write<R>(error: &SdkError<TransactWriteItemsError, R>)
             codes().all(|code| {
                 matches!(
                     code,
-                    "None" | "ConditionalCheckFailed" | "TransactionConflict"
+                    "None"
+                        | "ConditionalCheckFailed"
+                        | "TransactionConflict"
+                        | "ThrottlingError"
+                        | "ProvisionedThroughputExceeded"
                 )
             })
         }

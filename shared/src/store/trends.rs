@@ -21,13 +21,15 @@
 //! as the hundredth has. The answer is some seconds old, and a post takes a second to be counted. Posts of
 //! users whom the caller doesn't see count too.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use futures::{StreamExt, TryStreamExt};
 
 use super::item::{Item, Read, item, list, n, s, shard};
 use super::{Error, OutboxMark, Store};
-use crate::domain::{PostId, TREND_HOURS, Tag, Timestamp, Trend, TrendHour, most_used};
+use crate::domain::{PostId, TREND_HOURS, Tag, TagView, Timestamp, TrendHour, most_used};
 
 /// Over how many partitions an hour is spread.
 const SHARDS: u8 = 16;
@@ -39,6 +41,10 @@ const AT_ONCE: usize = 32;
 const KEPT_SECONDS: i64 = 48 * 60 * 60;
 /// How long a reader may take to compute the answer, before another one tries.
 const CLAIM_SECONDS: i64 = 5;
+/// How often a reader looks whether another one has computed it, where there is no older one, and how long
+/// it waits between: longer than computing may take.
+const WAITS: u32 = 25;
+const WAIT: Duration = Duration::from_millis(200);
 /// How old an answer may be that is served while another reader computes a new one.
 const STALE_SECONDS: i64 = 60;
 
@@ -55,9 +61,15 @@ fn answer_key() -> Item {
     key("answer", "#")
 }
 
+/// Where it is noted that somebody computes a new one: a row of its own, since the answer is large, and a
+/// write that is refused costs as much as one that is not.
+fn claim_key() -> Item {
+    key("answer", "#claim")
+}
+
 /// An answer as it is kept.
 struct Answer {
-    trends: Vec<Trend>,
+    trends: Vec<TagView>,
     at: Timestamp,
 }
 
@@ -142,21 +154,27 @@ impl Store {
     }
 
     /// The tags that the most posts of the last 24 hours have, at most a hundred; an answer computed no
-    /// longer ago than so many seconds is used again.
-    pub async fn trending(&self, seconds: i64) -> Result<Vec<Trend>, Error> {
+    /// longer ago than that is used again.
+    pub async fn trending(&self, kept_for: Duration) -> Result<Vec<TagView>, Error> {
+        let seconds = i64::try_from(kept_for.as_secs()).unwrap_or(i64::MAX);
+        for _ in 0..WAITS {
+            let now = Timestamp::now();
+            let kept = self.kept_trends().await?;
+            if let Some(answer) = &kept
+                && answer.is_younger(seconds, now)
+            {
+                return Ok(answer.trends.clone());
+            }
+            let old = seconds.saturating_add(STALE_SECONDS);
+            match (self.claim_trends(now).await, kept) {
+                (Ok(true), _) => break,
+                // Somebody else is at it: what is old is better than nothing, and is there at once.
+                (_, Some(answer)) if answer.is_younger(old, now) => return Ok(answer.trends),
+                (Err(error), _) => return Err(error),
+                (Ok(false), _) => tokio::time::sleep(WAIT).await,
+            }
+        }
         let now = Timestamp::now();
-        let kept = self.kept_trends().await?;
-        if let Some(answer) = &kept
-            && answer.is_younger(seconds, now)
-        {
-            return Ok(answer.trends.clone());
-        }
-        if !self.claim_trends(now).await?
-            && let Some(answer) = kept
-            && answer.is_younger(seconds.saturating_add(STALE_SECONDS), now)
-        {
-            return Ok(answer.trends);
-        }
         let trends = self.compute_trends(now).await?;
         self.keep_trends(&trends, now).await?;
         Ok(trends)
@@ -171,7 +189,12 @@ impl Store {
             .consistent_read(true)
             .send()
             .await?;
-        output.item.as_ref().map_or(Ok(None), Answer::read)
+        let read = output.item.as_ref().map_or(Ok(None), Answer::read);
+        // One that another version kept is computed anew.
+        Ok(read.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the trends that are kept can't be read");
+            None
+        }))
     }
 
     /// Whether it is the caller's turn to compute the answer.
@@ -180,7 +203,7 @@ impl Store {
             .client
             .update_item()
             .table_name(&self.tables.trends)
-            .set_key(Some(answer_key()))
+            .set_key(Some(claim_key()))
             .update_expression("SET claimed_until = :until")
             .condition_expression("attribute_not_exists(claimed_until) OR claimed_until < :now")
             .expression_attribute_values(":until", n(now.plus_seconds(CLAIM_SECONDS).millis()))
@@ -196,22 +219,29 @@ impl Store {
         }
     }
 
-    async fn keep_trends(&self, trends: &[Trend], at: Timestamp) -> Result<(), Error> {
+    async fn keep_trends(&self, trends: &[TagView], at: Timestamp) -> Result<(), Error> {
         let json = serde_json::to_string(trends).map_err(Error::broken)?;
-        self.client
+        let keep = self
+            .client
             .update_item()
             .table_name(&self.tables.trends)
             .set_key(Some(answer_key()))
-            .update_expression("SET trends = :trends, #at = :at REMOVE claimed_until")
+            .update_expression("SET trends = :trends, #at = :at")
             .expression_attribute_names("#at", "at")
             .expression_attribute_values(":trends", s(json))
-            .expression_attribute_values(":at", n(at.millis()))
-            .send()
-            .await?;
+            .expression_attribute_values(":at", n(at.millis()));
+        keep.send().await?;
+        let release = self
+            .client
+            .update_item()
+            .table_name(&self.tables.trends)
+            .set_key(Some(claim_key()))
+            .update_expression("REMOVE claimed_until");
+        release.send().await?;
         Ok(())
     }
 
-    async fn compute_trends(&self, now: Timestamp) -> Result<Vec<Trend>, Error> {
+    async fn compute_trends(&self, now: Timestamp) -> Result<Vec<TagView>, Error> {
         let windows =
             TrendHour::all(now).flat_map(|hour| (0..SHARDS).map(move |shard| window(&hour, shard)));
         let tops: Vec<Vec<(Tag, u64)>> = futures::stream::iter(windows.collect::<Vec<_>>())

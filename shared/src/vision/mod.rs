@@ -22,10 +22,9 @@ mod webp;
 use std::path::Path;
 
 use self::model::Model;
-use crate::domain::{BREEDS, BreedProbability, UPLOAD_MAX_BYTES};
+use crate::domain::{BREEDS, BreedProbability, ModelInfo, UPLOAD_MAX_BYTES};
 
 pub use self::limits::{MAX_PIXELS, MAX_SIDE};
-pub use self::model::ModelInfo;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 

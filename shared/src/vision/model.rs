@@ -3,27 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
 use tract_onnx::prelude::*;
 
 use super::convolution::accelerate;
 use super::{Error, Square};
-use crate::domain::BREEDS;
+use crate::domain::{BREEDS, ModelInfo};
 
 /// The graph; its weights lie beside it in a file of the same name and `.data`.
 const FILE: &str = "resnet18-cats.onnx";
 
 /// Per channel: the mean and the standard deviation of the images that the network was trained on.
 const NORMS: [(f32, f32); 3] = [(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)];
-
-/// Which model answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ModelInfo {
-    /// What it is called.
-    pub name: String,
-    /// Which training of it.
-    pub version: String,
-}
 
 #[derive(Debug)]
 pub(super) struct Model {

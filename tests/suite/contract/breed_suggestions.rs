@@ -91,6 +91,12 @@ async fn a_classifier_that_fails_or_is_slow_costs_nothing_but_its_suggestions() 
         assert_eq!(suggestions, Some(json!([])), "{action:?}");
         assert_eq!(nabi.read_cat(&id_of(&cat)).await, cat);
     }
+    // A slow one is waited for.
+    let fault = calls(FaultAction::Delay(Duration::from_millis(2500)));
+    let answer = nabi.create("/v1/cats", &body).await.expect(201).json();
+    fault.clear();
+    let suggestions = without_suggestions(&answer).1.unwrap();
+    assert_eq!(suggestions.as_array().unwrap().len(), 3);
     // Its process dies.
     let rule = FaultRule::kill("classify", 1, When::Before).times(u64::MAX);
     let fault = world.on_call(rule).unwrap();

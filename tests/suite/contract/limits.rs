@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use purrline_local::{Outage, Service};
+use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -76,6 +76,28 @@ async fn what_is_refused_is_not_done() {
     assert_eq!((head.status, head.body.len()), (429, 0));
     // Another route.
     nabi.me().await;
+}
+
+/// Fails when what is refused is served all the same, and thrown away.
+#[tokio::test]
+async fn whoever_is_refused_costs_no_more() {
+    let world = limited("1/1", "off").await;
+    let nabi = world.user("nabi");
+    let post = nabi.post_id("x").await;
+    let path = format!("/v1/posts/{post}");
+    nabi.read_post(&post).await;
+    retry_after(&nabi.get(&path).await);
+    let any = FaultRule::new(When::Before, FaultAction::Delay(Duration::ZERO));
+    let any = any.function("post-read").times(u64::MAX);
+    let calls = world.on_call(any).unwrap();
+    // As many processes as there are know of it, each once it has refused.
+    let mut free = 0;
+    for _ in 0..5 {
+        let before = calls.fired();
+        retry_after(&nabi.get(&path).await);
+        free += u8::from(calls.fired() == before);
+    }
+    assert!(free > 0);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ mod idempotency;
 mod likes;
 mod limits;
 mod lists;
+mod openapi;
 mod paths;
 mod post_changes;
 mod posts;

@@ -324,6 +324,31 @@ async fn a_handle_given_up_is_held_for_30_days() {
     assert_eq!(stage.owner_of(&new).await, Some((other.id.clone(), None)));
 }
 
+/// Fails when one account may keep handles from everybody by giving them up.
+#[tokio::test]
+async fn nobody_holds_more_than_five_handles() {
+    let world = World::shared().await;
+    let nabi = profiled(&world, "nabi").await;
+    let handle = |n: usize| format!("{}_{n}", nabi.own_handle());
+    for n in 1..=5 {
+        nabi.put_me(&plain(&handle(n))).await.expect(200);
+    }
+    let refused = nabi.put_me(&plain(&handle(6))).await;
+    refused.bad_fields(429, &["/handle"]);
+    let wait: i64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((30 * DAY - 60..=30 * DAY).contains(&wait), "{wait} s");
+    assert_eq!(nabi.me().await["handle"], handle(5).as_str());
+    // One of them may be taken back, and what is no handle may change.
+    for n in [2, 5, 3] {
+        nabi.put_me(&plain(&handle(n))).await.expect(200);
+    }
+    nabi.put_me(&plain(&handle(6)))
+        .await
+        .bad_fields(429, &["/handle"]);
+    let other_name = json!({ "handle": handle(3), "name": "Other" });
+    nabi.put_me(&other_name).await.expect(200);
+}
+
 #[tokio::test]
 async fn generated_handles_are_kept_for_whom_they_are_generated() {
     let world = World::shared().await;
@@ -413,10 +438,14 @@ async fn of_a_hundred_who_ask_for_a_handle_one_has_it() {
     let mut options = World::options();
     options.workers = 8;
     let world = World::with(options).await;
-    let users: Vec<User> = (0..100).map(|_| world.user("nabi")).collect();
+    let mut users: Vec<User> = Vec::new();
     let started = std::time::Instant::now();
     let mut winners = HashSet::new();
     for round in 0..ROUNDS {
+        // Others after five rounds: whoever won them all gives up no more handles.
+        if round % 5 == 0 {
+            users = (0..100).map(|_| world.user("nabi")).collect();
+        }
         let body = plain(&format!("round_{round}"));
         let claims = users.iter().map(|user| claim(user, &body));
         let replies = futures::future::join_all(claims).await;

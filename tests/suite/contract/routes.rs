@@ -14,7 +14,7 @@ pub(crate) struct Route {
     pub(crate) methods: &'static [Method],
 }
 
-/// The routes that need a token: all but health.
+/// The routes that need a token: all but two.
 pub(crate) const SIGNED_IN: &[Route] = &[
     Route {
         path: "/v1/uploads",
@@ -126,11 +126,17 @@ pub(crate) const SIGNED_IN: &[Route] = &[
     },
 ];
 
-/// The one that doesn't.
-pub(crate) const HEALTH: Route = Route {
-    path: "/v1/health",
-    methods: &[Method::GET],
-};
+/// Those that don't.
+pub(crate) const PUBLIC: &[Route] = &[
+    Route {
+        path: "/v1/health",
+        methods: &[Method::GET],
+    },
+    Route {
+        path: "/v1/openapi.json",
+        methods: &[Method::GET],
+    },
+];
 
 /// The routes whose answer is a list, but for search, which takes a query of its own.
 pub(crate) const LISTS: &[&str] = &[

@@ -1,5 +1,6 @@
 //! Search: what is found by which words, in which order, and what is not.
 
+use purrline::domain::Cursor;
 use serde_json::{Value, json};
 
 use crate::support::{User, World, eventually, id_of};
@@ -353,6 +354,26 @@ async fn bad_input_is_named() {
             find(&nabi, kind, q).await;
         }
     }
+}
+
+/// Fails when a page is read from another generation of the index, whose order is another.
+#[tokio::test]
+async fn a_cursor_of_a_generation_that_is_gone_is_too_old() {
+    let world = searched().await;
+    let nabi = world.user("nabi");
+    let w = word(&nabi);
+    for n in 0..3 {
+        nabi.post_id(&format!("{w} {n}")).await;
+    }
+    let path = format!("/v1/search?q={w}&limit=1");
+    let next = eventually("there is a second page", async || nabi.page(&path).await.1).await;
+    let list = format!("search/Posts/{w}");
+    let mut place = Cursor::open(&next, &list).unwrap();
+    nabi.get(&format!("{path}&cursor={next}")).await.expect(200);
+    place[..8].copy_from_slice(&u64::to_be_bytes(1 << 40));
+    let gone = Cursor::issue(&list, &place);
+    let reply = nabi.get(&format!("{path}&cursor={}", gone.as_str())).await;
+    reply.bad_fields(400, &["/cursor"]);
 }
 
 /// A cursor is bound to its words and type.

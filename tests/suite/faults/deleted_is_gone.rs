@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 
 use purrline::cache::{Known, Missing};
-use purrline::domain::{PostId, UserId};
+use purrline::domain::{IdSource, PostId, UserId};
+use purrline_local::{FaultRule, When};
 
 use super::backstage::Backstage;
+use super::leaving::fill;
 use super::{followers_of, stage};
-use crate::support::User;
+use crate::support::{User, eventually};
 
 /// A reader of an author, on a stack whose fan-out, which tells the cache of a deletion once more, works
 /// only by hand.
@@ -179,4 +181,41 @@ async fn a_feed_follows_its_follows() {
         )
         .await;
     assert_eq!(reader.walk_ids("/v1/feed", 1).await, old);
+}
+
+/// Rule 4: nothing hangs on a post that was deleted for ever, however much it was, and whatever call its erasure
+/// dies at. Fails when comments or likes stay, and when the mark is cleared before they are gone.
+#[tokio::test]
+async fn comments_and_likes_of_a_deleted_post_are_erased() {
+    let stage = stage().await;
+    let (author, reader) = (stage.world.user("author"), stage.world.user("reader"));
+    let ids = IdSource::new();
+    // More than one message erases, and few.
+    for many in [1200, 3] {
+        let post = author.post_id("x").await;
+        reader.like(&post).await;
+        reader.comment(&post, "mine").await;
+        stage.world.drained().await;
+        let comment = |n: usize| {
+            let id = ids.mint().to_string();
+            serde_json::json!({ "post": post, "id": id, "author": format!("fan-{n}"), "text": "x" })
+        };
+        fill(&stage, "CommentsTable", (0..many).map(comment)).await;
+        let like = |n: usize| serde_json::json!({ "post": post, "user": format!("fan-{n}"), "liker": format!("fan-{n}"), "active": true, "version": 1, "since": 1 });
+        fill(&stage, "LikesTable", (0..many).map(like)).await;
+        for nth in [3, 6, 9] {
+            let dies = FaultRule::kill("fan-out", nth, When::After);
+            stage.world.on_call(dies).unwrap();
+        }
+        author.delete_post(&post).await;
+        eventually("nothing is left", async || {
+            stage.heal().await;
+            let comments = stage.partition("CommentsTable", "post", &post).await;
+            let likes = stage.partition("LikesTable", "post", &post).await;
+            (comments.is_empty() && likes.is_empty()).then_some(())
+        })
+        .await;
+        stage.world.drained().await;
+        assert!(stage.unfinished().await.is_empty());
+    }
 }

@@ -148,7 +148,7 @@ async fn a_rebuild_racing_with_fan_out_and_follows_loses_nothing() {
         let followed = round % 2 == 0;
         let page = async || {
             let page = feeds.page(&me, None, 100).await.unwrap();
-            let ids: Vec<PostId> = page.posts.iter().map(|post| post.id).collect();
+            let ids: Vec<PostId> = page.items.iter().map(|(post, _)| post.id).collect();
             assert!(ids.is_sorted_by(|a, b| a > b), "round {round}: {ids:?}");
             ids
         };

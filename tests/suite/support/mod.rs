@@ -3,6 +3,7 @@
 // Each suite uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod documented;
 mod images;
 mod poll;
 mod reply;

@@ -4,6 +4,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::Reply;
+use super::documented::Asked;
 
 /// Somebody who calls the API: with a token, or anonymous.
 #[derive(Debug, Clone)]
@@ -50,11 +51,14 @@ impl User {
         }
     }
 
-    /// Sends a request that may be left without an answer.
+    /// Sends a request that may be left without an answer. An answer must be as the API's description says.
     pub(crate) async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Reply> {
         let request = request.build()?;
         let name = format!("{} {}", request.method(), request.url());
-        Reply::read(name, self.http.execute(request).await?).await
+        let asked = Asked::of(&request);
+        let reply = Reply::read(name, self.http.execute(request).await?).await?;
+        asked.holds(&reply);
+        Ok(reply)
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str) -> Reply {

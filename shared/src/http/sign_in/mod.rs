@@ -21,6 +21,16 @@ use crate::domain::UserId;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller(pub UserId);
 
+/// 403 if the user has left: what they would write after their last trace is erased would stay for ever.
+#[cfg(feature = "store")]
+pub async fn not_withdrawn(store: &crate::store::Store, user: &UserId) -> Result<(), Problem> {
+    let profile = store.profile(user).await?;
+    match profile.filter(|profile| profile.withdrawn) {
+        Some(_) => Err(Problem::withdrawn()),
+        None => Ok(()),
+    }
+}
+
 /// Checks tokens.
 #[derive(Debug)]
 pub(super) struct SignIn {

@@ -1,0 +1,92 @@
+//! The schemas against the parsers.
+
+use jsonschema::Validator;
+use proptest::prelude::*;
+use schemars::JsonSchema;
+use serde_json::json;
+
+use super::*;
+use crate::domain::{
+    Bio, BirthDate, CommentText, Handle, IdempotencyKey, ImageKey, Limit, Name, PostId, PostText,
+    SearchText, Tag, UserId, UserRef,
+};
+
+fn validator<T: JsonSchema>() -> Validator {
+    let schema = SchemaGenerator::default().root_schema_for::<T>().to_value();
+    let options = jsonschema::options().should_validate_formats(true);
+    options.build(&schema).unwrap()
+}
+
+/// Texts of all kinds: of what parsers look at, of their lengths, and of anything.
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z0-9_.]{0,40}",
+        "@?[0-9A-Za-z_.-]{0,42}",
+        "[ -~]{0,70}",
+        "\\PC{0,12}",
+        "[ \t\n\u{85}\u{a0}\u{3000}\u{1c}\u{1f}x]{0,4}",
+        "[가-힣ㄱ-ㅎ#_0-9\u{301}]{0,60}",
+        "x{0,120}",
+        "x{495,505}",
+        "고{995,1005}",
+        "\u{1f408}{1995,2005}",
+    ]
+}
+
+macro_rules! agree {
+    ($($test:ident: $type:ty, $parse:expr;)*) => { proptest! { $(
+        #[test]
+        fn $test(text in texts()) {
+            let allowed = validator::<$type>().is_valid(&json!(text));
+            prop_assert_eq!(allowed, $parse(&text).is_ok(), "{:?}", text);
+        }
+    )* } };
+}
+
+agree! {
+    user_ids: UserId, UserId::parse;
+    users_in_paths: UserRef, UserRef::parse;
+    handles: Handle, Handle::parse;
+    names: Name, Name::parse;
+    bios: Bio, Bio::parse;
+    post_texts: PostText, PostText::parse;
+    comment_texts: CommentText, CommentText::parse;
+    idempotency_keys: IdempotencyKey, IdempotencyKey::parse;
+}
+
+proptest! {
+    /// What the schema allows is parsed; of what is longer only for the white space around it, it says nothing.
+    #[test]
+    fn searched_texts(text in texts()) {
+        let allowed = validator::<SearchText>().is_valid(&json!(text));
+        prop_assert_eq!(allowed, SearchText::parse(&text).is_ok() && text.chars().count() <= SearchText::MAX_CHARS);
+    }
+
+    #[test]
+    fn every_tag_is_allowed(text in texts()) {
+        if let Ok(tag) = Tag::parse(&text) {
+            prop_assert!(validator::<Tag>().is_valid(&json!(tag)), "{tag}");
+        }
+    }
+
+    #[test]
+    fn every_date_of_birth_is_allowed(text in "(19[67][0-9]|20[0-9]{2})-[01][0-9]-[0-3][0-9]|[0-9-]{9,11}") {
+        if BirthDate::parse(&text).is_ok() {
+            prop_assert!(validator::<BirthDate>().is_valid(&json!(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits(limit in 0..200_u64) {
+        let allowed = validator::<Limit>().is_valid(&json!(limit));
+        prop_assert_eq!(allowed, Limit::parse(&limit.to_string()).is_ok());
+    }
+
+    #[test]
+    fn every_id_and_key_is_allowed(bits in 0..u64::MAX >> 1, owner in "[0-9A-Za-z_-]{1,40}") {
+        let id = crate::domain::Id::from_u64(bits).unwrap();
+        prop_assert!(validator::<PostId>().is_valid(&json!(PostId(id))));
+        let key = ImageKey::mint(&UserId::parse(&owner).unwrap(), crate::domain::ContentType::Webp);
+        prop_assert!(validator::<ImageKey>().is_valid(&json!(key)));
+    }
+}

@@ -1,0 +1,150 @@
+//! `GET /v1/openapi.json`: the API's own description. That answers are as it says, every other test checks
+//! with each of its requests (see [`crate::support::documented`]).
+
+use std::collections::BTreeSet;
+
+use purrline::http::routes::ROUTES;
+use purrline::openapi::document;
+use serde_json::Value;
+
+use crate::support::documented::assert_valid;
+use crate::support::{World, repository};
+
+/// After a change of the code, `UPDATE_EXPECT=1` writes the file anew.
+#[test]
+fn the_file_is_what_the_code_says() {
+    let file = repository().join("openapi.json");
+    let text = serde_json::to_string_pretty(&document()).unwrap();
+    expect_test::expect_file![file].assert_eq(&format!("{text}\n"));
+}
+
+#[tokio::test]
+async fn is_served_to_anybody() {
+    let world = World::shared().await;
+    let reply = world.anonymous().get("/v1/openapi.json").await.expect(200);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert!(
+        reply.json() == document(),
+        "not the document: {}",
+        reply.text().len()
+    );
+}
+
+#[test]
+fn has_every_route_and_no_other() {
+    let document = document();
+    let described: BTreeSet<String> = operations(&document)
+        .map(|(path, method, _)| format!("{} {path}", method.to_uppercase()))
+        .collect();
+    let routes: BTreeSet<String> = ROUTES
+        .iter()
+        .flat_map(|route| {
+            route
+                .methods
+                .iter()
+                .map(|method| format!("{method} {}", route.path))
+        })
+        .collect();
+    assert_eq!(described, routes);
+}
+
+#[test]
+fn every_operation_has_its_own_name_an_example_and_its_problems() {
+    let document = document();
+    let mut names = BTreeSet::new();
+    for (path, method, operation) in operations(&document) {
+        let what = format!("{method} {path}");
+        assert!(
+            names.insert(operation["operationId"].as_str().unwrap()),
+            "{what}"
+        );
+        assert!(operation["summary"].is_string(), "{what}");
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.contains_key("503"), "{what}");
+        let public = operation["security"].as_array().is_some_and(Vec::is_empty);
+        assert_eq!(responses.contains_key("401"), !public, "{what}");
+        for (status, response) in responses {
+            assert!(
+                response["description"].is_string() || response["$ref"].is_string(),
+                "{what}: {status}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_example_is_as_its_schema_says() {
+    let document = document();
+    let mut seen = 0;
+    visit(&document, "", &mut |pointer, node| {
+        let schema = format!("{pointer}/schema");
+        for example in node["examples"].as_object().into_iter().flatten() {
+            assert_valid(&schema, &example.1["value"], pointer);
+            seen += 1;
+        }
+        if let (Some(example), true) = (node.get("example"), node.get("schema").is_some()) {
+            assert_valid(&schema, example, pointer);
+            seen += 1;
+        }
+        if pointer.starts_with("/components/schemas/") {
+            for example in node["examples"].as_array().into_iter().flatten() {
+                assert_valid(pointer, example, pointer);
+                seen += 1;
+            }
+        }
+    });
+    assert!(seen > 80, "{seen} examples");
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_everything_is_referred_to() {
+    let document = document();
+    let mut referred = BTreeSet::new();
+    visit(&document, "", &mut |pointer, node| {
+        if let Some(reference) = node["$ref"].as_str() {
+            let target = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(target).is_some(), "{pointer}: {reference}");
+            referred.insert(target.to_owned());
+        }
+        for link in node["links"].as_object().into_iter().flatten() {
+            let leads = |(_, _, operation): (_, _, &Value)| {
+                operation["operationId"] == link.1["operationId"]
+            };
+            assert!(operations(&document).any(leads), "{pointer}: {}", link.1);
+        }
+    });
+    for kind in ["schemas", "responses", "headers", "parameters"] {
+        for name in document["components"][kind].as_object().unwrap().keys() {
+            let pointer = format!("/components/{kind}/{name}");
+            assert!(referred.contains(&pointer), "nothing refers to {pointer}");
+        }
+    }
+}
+
+/// Path, method and description of each operation.
+fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Value)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths.flat_map(|(path, item)| {
+        let methods = item.as_object().unwrap().iter();
+        methods.map(move |(method, operation)| (path, method, operation))
+    })
+}
+
+/// Every object, with the JSON pointer to it.
+fn visit(node: &Value, pointer: &str, see: &mut impl FnMut(&str, &Value)) {
+    match node {
+        Value::Object(object) => {
+            see(pointer, node);
+            for (name, inner) in object {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                visit(inner, &format!("{pointer}/{name}"), see);
+            }
+        }
+        Value::Array(items) => {
+            for (at, inner) in items.iter().enumerate() {
+                visit(inner, &format!("{pointer}/{at}"), see);
+            }
+        }
+        _ => {}
+    }
+}
