@@ -48,8 +48,10 @@ async fn block(
     // Neither's feed shows the other from now on, whatever becomes of this request.
     let feeds = HashSet::from([me.clone(), other.clone()]);
     app.cache.hold_feeds(&feeds).await?;
-    app.store.block(&me, &other).await?;
+    let blocked = app.store.block(&me, &other).await;
+    // Also if it failed: readers would wait for feeds that nobody rebuilds.
     app.cache.forget_feeds(&feeds).await?;
+    blocked?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{delete, post};
 use axum::{Json, Router};
-use purrline::cache::Cache;
+use purrline::cache::{Cache, Hold};
 use purrline::domain::{
     Author, Comment, CommentId, CommentText, CommentView, IdSource, ImageHost, Page, PostId,
     Stretch, UserId,
@@ -68,7 +68,7 @@ async fn create(
         return Err(Problem::withdrawn());
     }
     let author = Author::of(&me, profile.as_ref());
-    app.cache.hold_counts(&HashSet::from([post])).await?;
+    let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let answer = loop {
         let comment = Comment {
             id: CommentId(app.ids.mint()),
@@ -86,16 +86,16 @@ async fn create(
             Created::Outdated => return Err(Path::<PostId>::not_found()),
         }
     };
-    app.counted(post).await;
+    app.counted(&hold).await;
     Ok(answer)
 }
 
 impl App {
     /// Lets the counts be read anew. Where the cache can't be told, it holds them a few seconds more.
-    async fn counted(&self, post: PostId) {
-        if let Err(error) = self.cache.forget_counts(post).await {
+    async fn counted(&self, hold: &Hold) {
+        if let Err(error) = self.cache.release(hold).await {
             let error = purrline::log::chain(&error);
-            tracing::warn!(%post, error, "the cache learns of a comment later");
+            tracing::warn!(error, "the cache learns of a comment later");
         }
     }
 }
@@ -162,9 +162,9 @@ async fn remove(
     if comment.is_none() {
         return Err(Path::<CommentId>::not_found());
     }
-    app.cache.hold_counts(&HashSet::from([post])).await?;
+    let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let deleted = app.store.delete_comment(post, id).await?;
-    app.counted(post).await;
+    app.counted(&hold).await;
     if deleted {
         Ok(StatusCode::NO_CONTENT)
     } else {

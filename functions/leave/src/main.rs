@@ -38,8 +38,8 @@ async fn leave(
     Caller(me): Caller,
 ) -> Result<impl IntoResponse, Problem> {
     // What cached feeds show of them goes by this, whatever becomes of this request.
-    app.cache.hold_author(&me).await?;
+    let hold = app.cache.hold_author(&me).await?;
     app.store.withdraw(&me, Timestamp::now()).await?;
-    app.cache.forget_author(&me).await?;
+    app.cache.release(&hold).await?;
     Ok((StatusCode::ACCEPTED, Status::Withdrawn))
 }

@@ -69,14 +69,20 @@ async fn put_me(
     fields: Fields,
 ) -> Result<(StatusCode, Json<UserView>), Problem> {
     let edit = app.edit(&me, fields).await?;
-    app.cache.hold_author(&me).await?;
-    let new = app.store.put_profile(&me, &edit).await.map_err(refused)?;
-    // Who shows the author from now on must show the new one, and search must find them. If either can't be
-    // told, the same request tries again.
+    // Who shows the author from now on must show the new one, whatever becomes of this request.
+    let hold = app.cache.hold_author(&me).await?;
+    let put = app.store.put_profile(&me, &edit).await;
+    let new = match put {
+        Ok(new) => new,
+        Err(error) => {
+            app.cache.release(&hold).await?;
+            return Err(refused(error));
+        }
+    };
+    // And search must find them. If either can't be told, the same request tries again.
     let changed = IndexMessage::new(Subject::User(me.clone()));
-    let (forgotten, queued) =
-        futures::join!(app.cache.forget_author(&me), app.index.send(&changed));
-    forgotten?;
+    let (released, queued) = futures::join!(app.cache.release(&hold), app.index.send(&changed));
+    released?;
     queued?;
     let status = if new {
         StatusCode::CREATED
@@ -119,10 +125,10 @@ fn refused(error: ProfileError) -> Problem {
         ProfileError::HandleTaken => {
             Problem::conflict("Somebody else has this handle.").about("/handle")
         }
-        ProfileError::TooManyHandles(wait) => {
-            const MANY: &str = "You gave up five handles lately: take one of them back, or wait.";
-            Problem::too_many(wait, MANY).about("/handle")
-        }
+        ProfileError::TooManyHandles => Problem::conflict(
+            "You gave up five handles within 30 days: take one of them back, or wait.",
+        )
+        .about("/handle"),
         ProfileError::Withdrawn => Problem::withdrawn(),
         ProfileError::Store(error) => error.into(),
     }

@@ -142,10 +142,11 @@ impl Sweep {
             };
             after = Some(last.post);
             let posts = likes.iter().map(|like| like.post).collect();
-            self.cache.hold_counts(&posts).await?;
+            let hold = self.cache.hold_counts(&posts).await?;
             let erased: HashSet<Like> = likes.iter().cloned().collect();
             self.store.erase_likes(likes).await?;
             self.cache.forget_likes(&erased).await?;
+            self.cache.release(&hold).await?;
         }
     }
 
@@ -158,9 +159,9 @@ impl Sweep {
             };
             after = Some(last);
             for (post, comment) in comments {
-                self.cache.hold_counts(&HashSet::from([post])).await?;
+                let hold = self.cache.hold_counts(&HashSet::from([post])).await?;
                 self.store.delete_comment(post, comment).await?;
-                self.cache.forget_counts(post).await?;
+                self.cache.release(&hold).await?;
             }
         }
     }

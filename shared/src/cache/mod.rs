@@ -20,9 +20,9 @@
 //!   between, or an emptied cache, takes the placeholder away, and the value is not kept. (Leases:
 //!   Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.)
 //!
-//! An author has nobody to do what is left undone by a function that dies in between, as sweep does for
-//! posts. So who changes a profile puts a lease of its own there first ([`Cache::hold_author`]), which
-//! keeps others from filling in what they read before.
+//! Authors, counts and blocks have nobody to do what is left undone by a function that dies in between, as
+//! sweep does for posts. So who changes one holds the key first ([`Hold`], [`Cache::hold_feeds`]): what
+//! stands there, neither a value nor a lease, keeps everybody from filling it in, and goes by itself.
 //!
 //! A feed's placeholder is a list too, so that a fan-out's `LPUSHX` lands on it while the feed is
 //! rebuilt, and is in the rebuilt feed.
@@ -42,7 +42,7 @@ use redis::{Cmd, FromRedisValue};
 use crate::env::{self, BadSetting};
 
 pub use feeds::{Feed, Rebuild};
-pub use objects::{Known, Lease, Missing};
+pub use objects::{Hold, Known, Lease, Missing};
 
 /// The cache did not answer, or not in its language: carry on without it.
 #[derive(Debug, thiserror::Error)]

@@ -49,6 +49,37 @@ static FILL_FIELDS: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// What the token of a hold begins with: no JSON does, nor a lease.
+const HELD: &str = "!";
+/// The token of nobody's hold.
+const NOBODY: &str = "";
+/// Holds a key; where somebody else does already, it is nobody's from then on, and stays until its time is up.
+static HOLD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local token = ARGV[1] \
+         local held = redis.call('GET', KEYS[1]) \
+         if held and string.sub(held, 1, 1) == '!' then token = '!' end \
+         redis.call('SET', KEYS[1], token, 'EX', ARGV[2]) return 1",
+    )
+});
+/// Forgets a key, unless it is held by somebody else.
+static FORGET: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local held = redis.call('GET', KEYS[1]) \
+         if held and string.sub(held, 1, 1) == '!' and held ~= ARGV[1] then return 0 end \
+         return redis.call('DEL', KEYS[1])",
+    )
+});
+
+/// Objects that are about to be changed in the store: nobody fills them in until they are released, or for as
+/// long as a request may last. So they are right also if whoever changes them dies in between.
+#[derive(Debug)]
+#[must_use = "what is changed is to be released"]
+pub struct Hold {
+    token: String,
+    keys: Vec<String>,
+}
+
 /// What an object's key holds: a value, in JSON; that there is none; or nothing known (a lease
 /// begins with `?`).
 enum Held<T> {
@@ -293,24 +324,22 @@ impl Cache {
 
     /// Forgets a post, after it was changed or deleted in the store.
     pub async fn forget_post(&self, post: PostId) -> Result<(), Error> {
-        self.forget(post_key(post)).await
-    }
-
-    /// Forgets a post's counts, after they were changed in the store.
-    pub async fn forget_counts(&self, post: PostId) -> Result<(), Error> {
-        self.forget(counts_key(post)).await
+        self.count_trip();
+        self.forget(post_key(post), NOBODY).await
     }
 
     /// Forgets an author, after the profile was changed in the store.
-    pub async fn forget_author(&self, author: &UserId) -> Result<(), Error> {
-        self.forget(author_key(author)).await
+    async fn forget_author(&self, author: &UserId) -> Result<(), Error> {
+        self.forget(author_key(author), NOBODY).await
     }
 
-    async fn forget(&self, key: String) -> Result<(), Error> {
-        self.count_trip();
-        let mut del = cmd("DEL");
-        del.arg(key);
-        self.send::<i64>(del).await.map(|_| ())
+    /// Forgets what a key holds, unless somebody else is about to change it, and will.
+    async fn forget(&self, key: String, whose: &str) -> Result<(), Error> {
+        let mut connection = self.connection.clone();
+        let mut forget = FORGET.key(key);
+        forget.arg(whose);
+        forget.invoke_async::<i64>(&mut connection).await?;
+        Ok(())
     }
 
     /// Forgets all that is kept for a user, who has been erased in the store.
@@ -336,42 +365,47 @@ impl Cache {
         for Like { user, post } in likes {
             by_user.entry(user).or_default().push(field(*post));
         }
-        let counts = posts.into_iter().map(|post| {
-            let mut del = cmd("DEL");
-            del.arg(counts_key(post));
-            del
-        });
+        let counts = posts.into_iter();
+        let counts = counts.map(|post| self.forget(counts_key(post), NOBODY));
         let fields = by_user.into_iter().map(|(user, posts)| {
             let mut del = cmd("HDEL");
             del.arg(liked_key(user)).arg(posts);
-            del
+            self.send::<i64>(del)
         });
-        try_join_all(counts.chain(fields).map(|del| self.send::<i64>(del)))
+        futures::try_join!(try_join_all(counts), try_join_all(fields))?;
+        Ok(())
+    }
+
+    /// Holds an author whose profile is about to be changed in the store.
+    pub async fn hold_author(&self, author: &UserId) -> Result<Hold, Error> {
+        self.hold(vec![author_key(author)]).await
+    }
+
+    /// Holds the counts of these posts, which are about to be changed in the store.
+    pub async fn hold_counts(&self, posts: &HashSet<PostId>) -> Result<Hold, Error> {
+        self.hold(posts.iter().map(|&post| counts_key(post)).collect())
             .await
-            .map(|_| ())
     }
 
-    /// Forgets an author whose profile is about to be changed in the store, and keeps others from filling
-    /// it in, until it is forgotten again or for as long as a request may last.
-    pub async fn hold_author(&self, author: &UserId) -> Result<(), Error> {
-        self.hold([author_key(author)]).await
-    }
-
-    /// Forgets the counts of these posts, which are about to be changed in the store, and keeps others from
-    /// filling them in, until they are forgotten again or for as long as a request may last.
-    pub async fn hold_counts(&self, posts: &HashSet<PostId>) -> Result<(), Error> {
-        self.hold(posts.iter().map(|&post| counts_key(post))).await
-    }
-
-    async fn hold(&self, keys: impl IntoIterator<Item = String>) -> Result<(), Error> {
+    async fn hold(&self, keys: Vec<String>) -> Result<Hold, Error> {
         self.count_trip();
-        let lease = Lease::new();
-        let sets = keys.into_iter().map(|key| {
-            let mut set = cmd("SET");
-            set.arg(key).arg(lease.token()).arg("EX").arg(LEASE_SECONDS);
-            self.send::<()>(set)
+        let token = format!("{HELD}{:016x}", rand::random::<u64>());
+        let holds = keys.iter().map(|key| {
+            let mut connection = self.connection.clone();
+            let mut hold = HOLD.key(key);
+            hold.arg(&token).arg(LEASE_SECONDS);
+            async move { hold.invoke_async::<i64>(&mut connection).await }
         });
-        try_join_all(sets).await.map(|_| ())
+        try_join_all(holds).await?;
+        Ok(Hold { token, keys })
+    }
+
+    /// Lets go, once the store has it: whoever needs it reads the store.
+    pub async fn release(&self, hold: &Hold) -> Result<(), Error> {
+        self.count_trip();
+        let keys = hold.keys.iter().cloned();
+        let releases = keys.map(|key| self.forget(key, &hold.token));
+        try_join_all(releases).await.map(|_| ())
     }
 }
 

@@ -151,14 +151,10 @@ impl Problem {
 
     /// 429: the caller called too often, and may again after so long.
     pub fn too_many_requests(wait: Duration) -> Self {
-        let detail = format!("Too many requests: try again in {} s.", whole_seconds(wait));
-        Self::too_many(wait, detail)
-    }
-
-    /// 429: too much of something else, until after so long.
-    pub fn too_many(wait: Duration, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
-            .with_header(RETRY_AFTER, whole_seconds(wait).into())
+        let begun = u64::from(wait.subsec_nanos() > 0);
+        let seconds = wait.as_secs().saturating_add(begun).max(1);
+        let detail = format!("Too many requests: try again in {seconds} s.");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, seconds.into())
     }
 
     /// An answer of a status that came without a problem.
@@ -186,12 +182,6 @@ impl Problem {
         };
         serde_json::to_vec(&body).unwrap_or_default()
     }
-}
-
-/// As many as it takes, at least one.
-fn whole_seconds(wait: Duration) -> u64 {
-    let begun = u64::from(wait.subsec_nanos() > 0);
-    wait.as_secs().saturating_add(begun).max(1)
 }
 
 /// RFC 9457's problem details.

@@ -27,7 +27,8 @@ The backend of a social feed for people who love cats.
 **Errors** are `application/problem+json` (RFC 9457) and name every bad field at once. Each answer has an \
 `x-request-id`, which a problem repeats as `instance`.
 
-**Lists** are read in pages: `next` is the `cursor` of the next one, null at the end. Walking to the end \
+**Lists** are read in pages: `next` is the `cursor` of the next one, and null at the end, however many items a \
+page has: where nearly all of a list is hidden from the caller, a page may hold few, or none. Walking to the end \
 gives each item that was there all along exactly once.
 
 **Creating** takes an `Idempotency-Key`: the same key with the same body gives the same answer for 24 hours \

@@ -96,7 +96,7 @@ fn list<T: JsonSchema + 'static>(operation: Operation, example: Value) -> Operat
 
 fn feed() -> Vec<Operation> {
     let feed = get("/v1/feed", "getFeed", "Read the feed")
-        .describe_as("Posts by those whom the caller follows, and the caller's own, newest first. A page is full while there is more.");
+        .describe_as("Posts by those whom the caller follows, and the caller's own, newest first. A page is full while there is more, unless nearly all that is left is hidden from the caller.");
     vec![list::<PostView>(feed, examples::post())]
 }
 
@@ -201,7 +201,12 @@ fn comments() -> Vec<Operation> {
 fn likes_and_follows() -> Vec<Operation> {
     const LIKE: &str = "/v1/posts/{id}/like";
     const FOLLOW: &str = "/v1/users/{id}/follow";
-    let queued = |operation: Operation| operation.says(202, "The queue has it.", Status::Queued);
+    let queued = |operation: Operation| {
+        operation
+            .says(202, "The queue has it.", Status::Queued)
+            .describe_as("It takes effect within seconds; where there is no such thing, or none that the caller may see, it has no effect.")
+            .problem_when(404, "There can't be such an id.")
+    };
     let user =
         |operation: Operation| queued(operation.path::<UserId>("id", "The user's id.", "nabi"));
     let oneself = "Nobody follows themselves.";
@@ -263,8 +268,7 @@ fn users() -> Vec<Operation> {
             .answers::<UserView>(200, "The profile as it is now.", examples::user())
             .answers::<UserView>(201, "The profile, set for the first time.", examples::user())
             .problem_when(403, WITHDRAWN)
-            .problem_when(409, "Somebody else has this handle.")
-            .problem_when(429, "The caller called this route too often, or gave up five handles within 30 days.")
+            .problem_when(409, "Somebody else has this handle, or the caller gave up five within 30 days.")
             .problem_when(422, "The avatar was not uploaded by the caller."),
         delete("/v1/me", "leave", "Withdraw one's account")
             .describe_as("At once its posts, comments and profile are gone for everybody; then its data is erased in the background.")
@@ -415,7 +419,7 @@ fn search() -> Vec<Operation> {
     ];
     vec![
         get("/v1/search", "search", "Search, best match first")
-            .describe_as("Posts are found by the words of their text, Korean by parts of words too; users, cats and tags by what their names begin with.")
+            .describe_as("Posts are found by the words of their text, Korean by parts of words too; users, cats and tags by what their names begin with. Cursors are good for 15 minutes; then they are 400: search again.")
             .query("q", true, SchemaGenerator::subschema_for::<SearchText>, "What to look for.", json!("고양이"))
             .query("type", false, SchemaGenerator::subschema_for::<SearchType>, "What kind of things.", json!("posts"))
             .paged()

@@ -153,7 +153,8 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     /// Which edge a row read from the table is.
     fn of(row: &Item) -> Result<Self, Error>;
     /// Those of these words that are void. Asked after the edges were read, so that whoever voids a word
-    /// and writes its edge in the same transaction is either seen here or makes ours fail.
+    /// and writes its edge in the same transaction is either seen here or makes ours fail. Who deletes a post
+    /// writes no edge: a like that is applied in the very moment may stay, and nothing shows it.
     fn refused(
         store: &Store,
         words: &[(Self, Change)],

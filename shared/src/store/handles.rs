@@ -6,8 +6,6 @@
 //! them, and they can take it back. Of five they have so, they give up none other: else one account could keep
 //! handles from everybody by the thousand.
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
 use super::item::{Item, Read, item, n, rows, s};
@@ -34,15 +32,20 @@ enum Owner {
     Gone,
 }
 
+/// The key of the handle that a row of the index is about.
+fn handle_key(row: &Item) -> Result<Item, Error> {
+    Ok(item([("handle", s(row.text("handle")?))]))
+}
+
 /// Why a profile was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The handle is somebody else's, or kept for somebody else.
     #[error("the handle is taken")]
     HandleTaken,
-    /// The user gave up too many handles of late: the first of them is free again after so long.
+    /// The user gave up too many handles of late.
     #[error("too many handles were given up")]
-    TooManyHandles(Duration),
+    TooManyHandles,
     /// The user has left, and is being erased.
     #[error("the account was withdrawn")]
     Withdrawn,
@@ -113,7 +116,7 @@ impl Store {
                 .client
                 .update_item()
                 .table_name(&self.tables.handles)
-                .key("handle", s(row.text("handle")?))
+                .set_key(Some(handle_key(&row)?))
                 .update_expression("SET #user = :gone, expires_at = :until")
                 // The index lags: the handle may be somebody else's by now.
                 .condition_expression("#user = :user")
@@ -144,22 +147,24 @@ impl Store {
     /// Fails if the user has given up so many handles that one more would be too many, unless it is one of
     /// them that they ask for.
     async fn check_given_up(&self, user: &UserId, asked: &Handle) -> Result<(), ProfileError> {
+        let named = self.handles_of(user).await?;
+        let keys = named.iter().map(handle_key).collect::<Result<_, _>>()?;
+        let rows = self.batch_get(&self.tables.handles, keys, None).await?;
         let now = Timestamp::now().seconds();
-        let mut held = Vec::new();
-        for row in self.handles_of(user).await? {
-            let until = row.maybe_number("expires_at")?;
-            let until = until.filter(|until| *until > now);
-            if row.text("handle")? == asked.as_str() {
+        let mut held = 0;
+        for row in &rows {
+            // The index lags: it may be somebody else's by now.
+            let theirs = row.text("user")? == user.as_str();
+            if theirs && row.text("handle")? == asked.as_str() {
                 return Ok(());
             }
-            held.extend(until);
+            let until = row.maybe_number("expires_at")?;
+            held += usize::from(theirs && until.is_some_and(|until| until > now));
         }
-        match held.iter().min() {
-            Some(first) if held.len() >= MOST_HELD => {
-                let wait = u64::try_from(first - now).unwrap_or_default();
-                Err(ProfileError::TooManyHandles(Duration::from_secs(wait)))
-            }
-            _ => Ok(()),
+        if held < MOST_HELD {
+            Ok(())
+        } else {
+            Err(ProfileError::TooManyHandles)
         }
     }
 

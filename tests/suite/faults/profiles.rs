@@ -59,13 +59,15 @@ async fn a_change_that_is_killed_leaves_handle_and_profile_in_agreement() {
     let calls = [
         ("HeadObject", 1),
         ("DeleteObjectTagging", 1),
-        ("SET", 1),
+        ("EVALSHA", 1),
         ("BatchGetItem", 1),
         ("GetItem", 1),
-        ("TransactWriteItems", 1),
-        ("DEL", 1),
-        // What is answered.
+        // Handles given up before.
         ("BatchGetItem", 2),
+        ("TransactWriteItems", 1),
+        ("EVALSHA", 2),
+        // What is answered.
+        ("BatchGetItem", 3),
     ];
     let (mut done, mut round) = (0, 0);
     for (operation, nth) in calls {
@@ -172,7 +174,8 @@ async fn without_a_cache_profiles_stay_and_then_heal() {
     // It goes away once the store has it: not answered, since nobody may have heard of it.
     let fault = FaultRule::new(When::Before, FaultAction::Disconnect)
         .function("profile")
-        .operation("DEL");
+        .operation("EVALSHA")
+        .nth(2);
     let fault = stage.world.on_call(fault.times(u64::MAX)).unwrap();
     let body = json!({ "handle": "after", "name": "after" });
     refused("untold", author.put_me(&body)).await;
@@ -294,7 +297,7 @@ async fn of_a_hundred_claims_of_a_handle_one_holds() {
         for (user, claim) in users.iter().zip(claims) {
             match claim {
                 Ok(_) => winners.push(user),
-                Err(ProfileError::HandleTaken | ProfileError::TooManyHandles(_)) => {}
+                Err(ProfileError::HandleTaken | ProfileError::TooManyHandles) => {}
                 Err(error @ (ProfileError::Store(_) | ProfileError::Withdrawn)) => {
                     panic!("round {round}: {error}")
                 }
