@@ -1,8 +1,11 @@
 //! `GET /v1/cats/{id}/posts`.
 
+use std::time::Duration;
+
+use purrline_local::{FaultAction, FaultRule, When};
 use serde_json::json;
 
-use crate::support::{World, id_of};
+use crate::support::{World, eventually, id_of};
 
 #[tokio::test]
 async fn a_cats_posts_are_those_that_show_it_newest_first() {
@@ -98,4 +101,27 @@ async fn a_cat_that_goes_meanwhile_is_in_no_later_post() {
             .await
             .bad_fields(422, &["/cats/0"]);
     }
+}
+
+/// A cat is deleted after a post's author was found to own it, and before the post is stored. Fails when a
+/// post is stored without asking for its cats in the same transaction: nobody would take the cat out again.
+#[tokio::test]
+async fn a_cat_deleted_meanwhile_is_in_no_post() {
+    let world = World::own().await;
+    let nabi = world.user("nabi");
+    let cat = nabi.cat_id("coco").await;
+    let slow = FaultRule::new(When::Before, FaultAction::Delay(Duration::from_secs(1)));
+    let slow = slow.function("post-write").operation("TransactWriteItems");
+    let stored = world.on_call(slow).unwrap();
+    let body = json!({ "text": "x", "cats": [cat] });
+    let delete = async {
+        eventually("the post is about to be stored", async || {
+            (stored.fired() > 0).then_some(())
+        })
+        .await;
+        nabi.delete(&format!("/v1/cats/{cat}")).await.expect(204);
+    };
+    let (post, ()) = futures::join!(nabi.create("/v1/posts", &body), delete);
+    post.bad_fields(422, &["/cats"]);
+    assert_eq!(nabi.me().await["posts"], 0);
 }

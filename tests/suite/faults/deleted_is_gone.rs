@@ -1,10 +1,10 @@
 //! Rule 4: what is deleted is gone from every read made after the answer, whoever was filling the
 //! cache meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use purrline::cache::{Known, Missing};
-use purrline::domain::{IdSource, PostId, UserId};
+use purrline::domain::{IdSource, Like, PostCounts, PostId, UserId};
 use purrline_local::{FaultRule, When};
 
 use super::backstage::Backstage;
@@ -181,6 +181,53 @@ async fn a_feed_follows_its_follows() {
         )
         .await;
     assert_eq!(reader.walk_ids("/v1/feed", 1).await, old);
+}
+
+/// What is about to change is filled in by nobody, whoever else changes it, too, meanwhile. Fails when another
+/// writer lets go of somebody's hold.
+#[tokio::test]
+async fn a_slow_reader_does_not_bring_back_what_somebody_holds() {
+    let stage = stage().await;
+    let cache = stage.cache().await;
+    let me = UserId::parse("reader").unwrap();
+    let id = PostId(IdSource::new().mint());
+    let posts = HashSet::from([id]);
+    let missing = Missing {
+        counts: vec![id],
+        ..Missing::default()
+    };
+    let old = Known {
+        counts: HashMap::from([(id, PostCounts::default())]),
+        ..Known::default()
+    };
+    let filled = async || {
+        let lease = cache.lease(&me, &missing).await.unwrap();
+        cache
+            .fill(&me, &lease, &missing, &old, &HashMap::new())
+            .await
+            .unwrap();
+        let known = cache.known_posts(&me, &[id]).await.unwrap();
+        known.counts.contains_key(&id)
+    };
+    let hold = cache.hold_counts(&posts).await.unwrap();
+    assert!(!filled().await);
+    let like = Like {
+        user: me.clone(),
+        post: id,
+    };
+    cache.forget_likes(&HashSet::from([like])).await.unwrap();
+    assert!(!filled().await, "a like is no reason to let go");
+    cache.release(&hold).await.unwrap();
+    assert!(filled().await);
+
+    let (first, second) = (
+        cache.hold_counts(&posts).await.unwrap(),
+        cache.hold_counts(&posts).await.unwrap(),
+    );
+    for hold in [second, first] {
+        cache.release(&hold).await.unwrap();
+        assert!(!filled().await, "the other one may still be at it");
+    }
 }
 
 /// Rule 4: nothing hangs on a post that was deleted for ever, however much it was, and whatever call its erasure
