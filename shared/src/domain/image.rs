@@ -168,8 +168,8 @@ pub struct Upload {
     pub url: String,
     /// The headers, by their names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Until when: a [`Timestamp`](super::Timestamp) as text, as it went out. Two such texts compare as their
-    /// times do.
+    /// Until when it is good.
+    // A time as text, as it went out: two such texts compare as their times do.
     pub expires_at: String,
 }
 

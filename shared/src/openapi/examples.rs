@@ -153,7 +153,12 @@ pub(super) fn upload() -> Value {
         "key": KEY,
         "method": "PUT",
         "url": "https://purrline-media.s3.eu-west-1.amazonaws.com/uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg?X-Amz-Algorithm=AWS4-HMAC-SHA256",
-        "headers": { "content-type": "image/jpeg", "content-length": "123456", "if-none-match": "*" },
+        "headers": {
+            "content-type": "image/jpeg",
+            "content-length": "123456",
+            "if-none-match": "*",
+            "x-amz-tagging": "state=unused",
+        },
         "expires_at": "2026-11-21T08:45:00.000Z",
     })
 }
