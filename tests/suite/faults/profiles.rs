@@ -172,17 +172,25 @@ async fn without_a_cache_profiles_stay_and_then_heal() {
         assert_eq!(shown(&reader).await["name"], how);
     }
     // It goes away once the store has it: not answered, since nobody may have heard of it.
-    let fault = FaultRule::new(When::Before, FaultAction::Disconnect)
+    let slow = FaultRule::new(When::Before, FaultAction::Delay(Duration::from_secs(1)))
         .function("profile")
-        .operation("EVALSHA")
-        .nth(2);
-    let fault = stage.world.on_call(fault.times(u64::MAX)).unwrap();
+        .operation("TransactWriteItems");
+    let stored = stage.world.on_call(slow).unwrap();
+    let goes = async {
+        crate::support::eventually("the profile is about to be stored", async || {
+            (stored.fired() > 0).then_some(())
+        })
+        .await;
+        stage.world.stop_service(Service::Cache, Outage::Closed);
+    };
     let body = json!({ "handle": "after", "name": "after" });
-    refused("untold", author.put_me(&body)).await;
-    assert!(fault.fired() > 0);
+    futures::join!(refused("untold", author.put_me(&body)), goes);
+    stage.world.resume_service(Service::Cache);
     assert_eq!(shown(&reader).await["name"], "after", "held");
-    fault.clear();
-    author.put_me(&body).await.expect(200);
+    crate::support::eventually("the same again heals", async || {
+        (author.put_me(&body).await.status == 200).then_some(())
+    })
+    .await;
     assert_eq!(shown(&reader).await["name"], "after");
 }
 
