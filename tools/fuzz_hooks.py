@@ -16,6 +16,9 @@ UNSAID = {
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
     """A refusal for nothing but what the schema can't say is none of the API's faults."""
+    # Who takes a like back deletes `…/like`. The list `…/likes`, whose path only begins alike, is still there.
+    if type(failure).__name__ == "UseAfterFree" and case.path == "/v1/posts/{id}/likes":
+        return False
     if response.status_code != 400 or type(failure).__name__ != "RejectedPositiveData":
         return True
     errors = json.loads(response.content).get("errors", [])
