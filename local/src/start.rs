@@ -91,6 +91,7 @@ impl Folder {
 /// binary; here it is where it was made.
 fn environment(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, String> {
     let mut environment = endpoints.environment();
+    environment.extend(options.environment.clone());
     let model = options.template.with_file_name("model").canonicalize();
     if let Some(model) = model
         .ok()

@@ -29,6 +29,8 @@ pub struct Received<M> {
     pub id: String,
     /// What it says.
     pub message: M,
+    /// Whether it came before: then some of it may be done.
+    pub again: bool,
 }
 
 /// A message that was not handled, and must come again.
@@ -132,6 +134,8 @@ fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>
     for record in records {
         let id = record.message_id.unwrap_or_default();
         let body = record.body.unwrap_or_default();
+        let times = record.attributes.get("ApproximateReceiveCount");
+        let again = times.is_some_and(|times| times != "1");
         if body.len() > MAX_BODY {
             failed.push(Failed {
                 id,
@@ -140,7 +144,7 @@ fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>
             continue;
         }
         match serde_json::from_str(&body) {
-            Ok(message) => batch.push(Received { id, message }),
+            Ok(message) => batch.push(Received { id, message, again }),
             Err(error) => failed.push(Failed {
                 id,
                 why: error.to_string(),

@@ -1,5 +1,7 @@
 //! A function's configuration: its environment.
 
+use std::str::FromStr;
+
 /// A setting is missing or unusable: the function must not start.
 #[derive(Debug, thiserror::Error)]
 #[error("environment variable {name} {problem}")]
@@ -28,14 +30,17 @@ pub fn required(name: &str) -> Result<String, BadSetting> {
 
 /// A number of whole seconds, or what it is where the variable is not set.
 pub fn seconds(name: &str, unless_set: i64) -> Result<i64, BadSetting> {
-    match std::env::var(name) {
-        Err(_) => Ok(unless_set),
-        Ok(value) => match value.parse() {
-            Ok(seconds @ 1..) => Ok(seconds),
-            _ => Err(BadSetting::new(
-                name,
-                "must be a whole number of seconds from 1",
-            )),
-        },
-    }
+    whole_number(name, unless_set)
+}
+
+/// A whole number from 1 on, or what it is where the variable is not set.
+pub fn whole_number<N>(name: &str, unless_set: N) -> Result<N, BadSetting>
+where
+    N: FromStr + PartialOrd + From<u8>,
+{
+    let Ok(value) = std::env::var(name) else {
+        return Ok(unless_set);
+    };
+    let number = value.parse().ok().filter(|number| *number >= N::from(1));
+    number.ok_or_else(|| BadSetting::new(name, "must be a whole number from 1"))
 }

@@ -25,6 +25,7 @@ pub mod log;
 pub mod media;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod planted;
 #[cfg(feature = "queue")]
 pub mod queue;
 #[cfg(feature = "search")]

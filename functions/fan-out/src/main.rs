@@ -1,27 +1,28 @@
 //! The fan-out queue's consumer: counts a post's tags, and pushes its id into its followers' feeds; of a post that
-//! was deleted it erases the comments and likes.
-//!
-//! Followers beyond one chunk are cut into ranges, each a message of its own, so that they are served
-//! in parallel and a crash repeats one chunk. The post's outbox mark is cleared when the last is done. Each
-//! change of a post comes by here, so search is told of it here too.
+//! was deleted it erases the comments and likes. Each change of a post comes by here, so search is told of it
+//! here too.
+
+mod deliver;
 
 use purrline::cache::{self, Cache};
 use purrline::consumer::{self, Consumer, Failed, Received};
-use purrline::domain::{Chunk, FanOutMessage, Followers, IndexMessage, PostId, Subject, UserId};
+use purrline::domain::{FanOutMessage, IndexMessage, PostId, Subject};
 use purrline::queue::{self, Queue};
 use purrline::store::{self, OutboxMark, Store};
-use purrline::{aws, log};
+use purrline::{aws, env, log};
 
-/// How many followers one message serves.
-const CHUNK: i32 = 1000;
 /// How many times 100 comments and 100 likes of a deleted post one message erases.
 const ERASED_AT_ONCE: usize = 10;
+/// Above how many followers an author's posts are merged in by the readers, unless told.
+const INFLUENCER_FOLLOWERS: u64 = 10_000;
 
 struct FanOut {
     store: Store,
     cache: Cache,
     queue: Queue,
     index: Queue,
+    /// Above how many followers an author's posts are merged in by the readers.
+    influencer_followers: u64,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -36,6 +37,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         cache: Cache::from_env()?,
         queue,
         index,
+        influencer_followers: env::whole_number("INFLUENCER_FOLLOWERS", INFLUENCER_FOLLOWERS)?,
     })
     .await
 }
@@ -51,6 +53,8 @@ enum Error {
     Index(#[from] queue::Error),
     #[error("{0} chunks were not queued")]
     NotQueued(usize),
+    #[error("others kept changing how the author's posts are delivered")]
+    Contended,
 }
 
 impl Consumer for FanOut {
@@ -60,8 +64,8 @@ impl Consumer for FanOut {
 
     async fn handle(&self, batch: Vec<Received<FanOutMessage>>) -> Vec<Failed> {
         let mut failed = Vec::new();
-        for Received { id, message } in batch {
-            if let Err(error) = self.serve(&message).await {
+        for Received { id, message, again } in batch {
+            if let Err(error) = self.serve(&message, again).await {
                 failed.push(Failed {
                     id,
                     why: error.to_string(),
@@ -73,16 +77,10 @@ impl Consumer for FanOut {
 }
 
 impl FanOut {
-    async fn serve(&self, message: &FanOutMessage) -> Result<(), Error> {
+    async fn serve(&self, message: &FanOutMessage, again: bool) -> Result<(), Error> {
         match &message.chunk {
-            None => self.whole(message.post, message.rev).await,
-            Some(chunk) => {
-                self.push_to(message.post, &chunk.followers).await?;
-                Ok(self
-                    .store
-                    .chunk_done(message.post, message.rev, &chunk.name)
-                    .await?)
-            }
+            None => self.whole(message.post, message.rev, again).await,
+            Some(chunk) => self.chunk(message.post, message.rev, chunk, again).await,
         }
     }
 
@@ -101,9 +99,18 @@ impl FanOut {
         }
     }
 
-    async fn whole(&self, post: PostId, rev: u32) -> Result<(), Error> {
+    async fn whole(&self, post: PostId, rev: u32, again: bool) -> Result<(), Error> {
         let Some(mark) = self.counted(post, rev).await? else {
             return Ok(());
+        };
+        // Before anything of the cache: without it feeds are read from there.
+        let delivery = match (mark.deleted, mark.fanned_out) {
+            (true, _) => {
+                self.store.remove_recent(&mark.author, post).await?;
+                None
+            }
+            (false, true) => None,
+            (false, false) => Some(self.add_recent(&mark.author, post).await?),
         };
         // Whoever changed the post may have died before the cache forgot it.
         self.cache.forget_post(post).await?;
@@ -113,18 +120,12 @@ impl FanOut {
         if mark.deleted {
             return self.erase(&mark).await;
         }
-        if mark.fanned_out {
-            return Ok(self.store.clear(&mark).await?);
-        }
-        let everybody = Followers::all(mark.author.clone());
-        let (mut feeds, next) = self.store.followers_in(&everybody, CHUNK).await?;
-        match next {
-            None => {
-                feeds.push(mark.author.clone());
-                self.cache.push(post, &feeds).await?;
-                Ok(self.store.clear(&mark).await?)
+        match delivery {
+            Some(delivery) => {
+                self.deliver(&mark, delivery, again || mark.sent_again > 0)
+                    .await
             }
-            Some(first) => self.cut(&mark, first).await,
+            None => Ok(self.store.clear(&mark).await?),
         }
     }
 
@@ -138,59 +139,5 @@ impl FanOut {
         }
         let rest = FanOutMessage::whole(mark.post, mark.rev);
         Ok(self.queue.send(&rest).await?)
-    }
-
-    /// Cuts the followers into ranges of about a chunk each and queues them.
-    async fn cut(&self, mark: &OutboxMark, first: UserId) -> Result<(), Error> {
-        self.cache
-            .push(mark.post, std::slice::from_ref(&mark.author))
-            .await?;
-        // Chunks of an earlier cut are no longer waited for: their names differ.
-        let cut = format!("{}.{:016x}", mark.rev, rand::random::<u64>());
-        let mut chunks = Vec::new();
-        let mut followers = Followers {
-            upto: Some(first),
-            ..Followers::all(mark.author.clone())
-        };
-        loop {
-            let name = format!("{cut}.{}", chunks.len());
-            let end = followers.upto.take();
-            chunks.push(Chunk {
-                name,
-                followers: Followers {
-                    upto: end.clone(),
-                    ..followers.clone()
-                },
-            });
-            if end.is_none() {
-                break;
-            }
-            followers.after = end;
-            (_, followers.upto) = self.store.followers_in(&followers, CHUNK).await?;
-        }
-        let names = chunks.iter().map(|chunk| chunk.name.clone()).collect();
-        if !self.store.cut_into(mark, names).await? {
-            return Ok(());
-        }
-        let messages: Vec<FanOutMessage> = chunks
-            .into_iter()
-            .map(|chunk| FanOutMessage::chunk(mark.post, mark.rev, chunk))
-            .collect();
-        match self.queue.send_batch(&messages).await.len() {
-            0 => Ok(()),
-            unsent => Err(Error::NotQueued(unsent)),
-        }
-    }
-
-    async fn push_to(&self, post: PostId, followers: &Followers) -> Result<(), Error> {
-        let mut rest = followers.clone();
-        loop {
-            let (feeds, next) = self.store.followers_in(&rest, CHUNK).await?;
-            self.cache.push(post, &feeds).await?;
-            match next {
-                Some(next) => rest.after = Some(next),
-                None => return Ok(()),
-            }
-        }
     }
 }

@@ -69,14 +69,12 @@ impl Sweep {
         self.erase_cats(user).await?;
         self.hand_over.media.erase(user).await?;
         for list in [FollowList::Following, FollowList::Followers] {
-            let mut after = None;
-            while let Some(end) = self.store.erase_follows(list, user, after).await? {
-                after = Some(end);
-            }
+            self.store.erase_follows(list, user).await?;
         }
         self.erase_likes(user).await?;
         self.erase_comments(user).await?;
         self.store.erase_lists(user).await?;
+        self.store.erase_recent(user).await?;
         self.store.erase_handles(user).await?;
         self.cache.forget_user(user).await?;
         let changed = IndexMessage::new(Subject::User(user.clone()));

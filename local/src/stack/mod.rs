@@ -38,6 +38,8 @@ pub struct Options {
     pub workers: usize,
     /// Values of the template's parameters, instead of its defaults and the stack's own.
     pub parameters: BTreeMap<String, String>,
+    /// What the functions' environment has besides.
+    pub environment: BTreeMap<String, String>,
     /// Where the functions' lines go.
     pub log: Log,
     /// Whether each function has a process from the start, so that no first request waits for it.
@@ -57,6 +59,7 @@ impl Options {
             port: None,
             workers: 4,
             parameters: BTreeMap::new(),
+            environment: BTreeMap::new(),
             log: Log::Quiet,
             warm: false,
             schedules: false,

@@ -2,7 +2,8 @@
 //!
 //! | key | type | holds | slot |
 //! |---|---|---|---|
-//! | `feed:{<user>}` | list | ids of the feed's posts, 8 bytes each, unordered; while it is rebuilt a placeholder | user |
+//! | `feed:{<user>}` | list | ids of the feed's posts, unordered, and whose posts are merged in (see `lists`) | user |
+//! | `wrote:{<user>}` | list | ids of what an author wrote of late who is merged into feeds, likewise | user |
 //! | `following:{<user>}` | set | whom the user follows, and the user | user |
 //! | `liked:{<user>}` | hash | post id → `1` or `0`: what is known of the user's likes | user |
 //! | `post:{<post>}` | string | the post as stored, or nothing for one that is gone | post |
@@ -29,10 +30,12 @@
 
 mod buckets;
 mod feeds;
+mod lists;
 mod objects;
+mod push;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use redis::cluster::{ClusterClient, ClusterConfig};
@@ -41,8 +44,13 @@ use redis::{Cmd, FromRedisValue};
 
 use crate::env::{self, BadSetting};
 
-pub use feeds::{Feed, Rebuild};
+use crate::domain::FEED_LENGTH;
+use push::Nodes;
+
+pub use feeds::Feed;
+pub use lists::{PostsAndMerged, Rebuild};
 pub use objects::{Hold, Known, Lease, Missing};
+pub use push::Push;
 
 /// The cache did not answer, or not in its language: carry on without it.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +75,8 @@ const OVERALL: Duration = Duration::from_millis(1500);
 pub struct Cache {
     connection: ClusterConnection,
     trips: Arc<AtomicU64>,
+    nodes: Arc<Mutex<Option<Arc<Nodes>>>>,
+    feed_length: usize,
 }
 
 impl std::fmt::Debug for Cache {
@@ -78,10 +88,15 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// Opens the cache that `CACHE_URL` names: `redis://host:port`, or `rediss://` with TLS.
+    /// Opens the cache that `CACHE_URL` names: `redis://host:port`, or `rediss://` with TLS. Feeds are kept as
+    /// long as `FEED_LENGTH` says.
     pub fn from_env() -> Result<Self, BadSetting> {
-        Self::new(&env::required("CACHE_URL")?)
-            .map_err(|error| BadSetting::new("CACHE_URL", error.to_string()))
+        let cache = Self::new(&env::required("CACHE_URL")?)
+            .map_err(|error| BadSetting::new("CACHE_URL", error.to_string()))?;
+        Ok(Self {
+            feed_length: env::whole_number("FEED_LENGTH", FEED_LENGTH)?,
+            ..cache
+        })
     }
 
     /// Opens the cache at an address. Needs a running executor; does not wait for the connection.
@@ -98,7 +113,14 @@ impl Cache {
         Ok(Self {
             connection,
             trips: Arc::default(),
+            nodes: Arc::default(),
+            feed_length: FEED_LENGTH,
         })
+    }
+
+    /// How many posts of a list are kept.
+    pub const fn feed_length(&self) -> usize {
+        self.feed_length
     }
 
     /// How many round trips were made since it was opened: each is a wait for the server, however

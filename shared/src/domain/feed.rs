@@ -1,47 +1,70 @@
-//! The cached part of a feed.
+//! Lists of posts as far as they are known, and how they are merged.
 //!
-//! Fan-out pushes ids onto a list in whatever order and however often they are delivered; the window
-//! is what the list means. It holds every post of the feed above its floor: the newest
-//! [`FEED_CAP`] of all that was ever pushed are always there, because trimming drops the smallest.
-//! So a list of fewer distinct ids has never been trimmed and is the whole feed, and in a longer
-//! one only the newest `FEED_CAP` count: below them there may be gaps.
+//! A list that is kept short (a feed or an author's posts in the cache, the recent posts of an author in
+//! the store) knows its newest posts and its floor: every post of the list that is newer than the floor is
+//! known. Posts are added in whatever order and however often they are delivered, and whoever cuts the list
+//! back raises the floor to the newest post that is dropped. So what is added late, below the floor, is
+//! passed over: there may be gaps around it.
 
 use super::PostId;
+use crate::planted::planted;
 
-/// How many of a feed's posts are kept in the cache.
-pub const FEED_CAP: usize = 200;
+/// How many posts of a list are kept in the cache, unless told.
+pub const FEED_LENGTH: usize = 200;
 
-/// The cached part of a feed, newest first, each id once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedWindow {
+/// A list of posts, newest first, each once: all that are newer than its floor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PostWindow {
     ids: Vec<PostId>,
-    whole: bool,
+    floor: Option<PostId>,
 }
 
-impl FeedWindow {
-    /// What a list of pushed ids means, in any order and with repetitions.
-    pub fn new(mut pushed: Vec<PostId>) -> Self {
-        pushed.sort_unstable_by(|a, b| b.cmp(a));
-        pushed.dedup();
-        let whole = pushed.len() < FEED_CAP;
-        pushed.truncate(FEED_CAP);
-        Self { ids: pushed, whole }
+impl PostWindow {
+    /// What these posts mean, in any order and with repetitions. No floor: there are no others.
+    pub fn new(mut ids: Vec<PostId>, floor: Option<PostId>) -> Self {
+        ids.retain(|id| Some(*id) > floor || planted("below-floor"));
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        if !planted("duplicates-shown") {
+            ids.dedup();
+        }
+        Self { ids, floor }
     }
 
-    /// Whether the feed has nothing older than what is here.
-    pub const fn is_whole(&self) -> bool {
-        self.whole
-    }
-
-    /// The ids, newest first.
+    /// The posts, newest first.
     pub fn ids(&self) -> &[PostId] {
         &self.ids
     }
 
-    /// The ids after a position (older than it), newest first.
+    /// The newest post that may be missing; nothing if none is.
+    pub const fn floor(&self) -> Option<PostId> {
+        self.floor
+    }
+
+    /// The posts after a position (older than it), newest first.
     pub fn after(&self, position: Option<PostId>) -> &[PostId] {
         let start = position.map_or(0, |position| self.ids.partition_point(|&id| id >= position));
         self.ids.get(start..).unwrap_or_default()
+    }
+
+    /// The newest so many of it.
+    #[must_use]
+    pub fn cut(mut self, most: usize) -> Self {
+        if let Some(dropped) = self.ids.get(most) {
+            self.floor = Some(*dropped);
+            self.ids.truncate(most);
+        }
+        self
+    }
+
+    /// Several lists as one, which is known as far as all of them are.
+    pub fn merged(lists: impl IntoIterator<Item = Self>) -> Self {
+        let mut ids = Vec::new();
+        let mut floor = None;
+        for mut list in lists {
+            ids.append(&mut list.ids);
+            floor = floor.max(list.floor);
+        }
+        Self::new(ids, floor)
     }
 }
 
@@ -50,26 +73,46 @@ mod tests {
     use super::*;
     use crate::domain::Id;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn id(n: u64) -> PostId {
         PostId(Id::from_u64(n).unwrap())
     }
 
+    /// A list that got these posts in this order and was cut back to `most` after each.
+    fn kept(posts: &[u64], most: usize) -> PostWindow {
+        posts.iter().fold(PostWindow::default(), |list, &post| {
+            let mut ids = list.ids.clone();
+            ids.push(id(post));
+            PostWindow::new(ids, list.floor).cut(most)
+        })
+    }
+
     proptest! {
-        /// Pages of any size walk the window once each, newest first, whatever the pushes were.
+        /// Pages of any size walk the list once each, newest first, whatever was added.
         #[test]
         fn pages_walk_each_id_once(pushed in prop::collection::vec(0..500_u64, 0..400), size in 1..30_usize) {
-            let window = FeedWindow::new(pushed.iter().copied().map(id).collect());
+            let window = PostWindow::new(pushed.iter().copied().map(id).collect(), None);
             let mut walked = Vec::new();
             while let page @ [_, ..] = window.after(walked.last().copied()) {
                 walked.extend(page.iter().copied().take(size));
             }
-            let mut expected: Vec<PostId> = pushed.into_iter().map(id).collect();
-            expected.sort_unstable_by(|a, b| b.cmp(a));
-            expected.dedup();
-            prop_assert_eq!(window.is_whole(), expected.len() < FEED_CAP);
-            expected.truncate(FEED_CAP);
-            prop_assert_eq!(walked, expected);
+            let expected: BTreeSet<u64> = pushed.into_iter().collect();
+            prop_assert_eq!(walked, expected.into_iter().rev().map(id).collect::<Vec<_>>());
+        }
+
+        /// However short they were kept, merged lists show every post above their floor, and no other.
+        #[test]
+        fn merged_lists_have_no_gap(
+            lists in prop::collection::vec((prop::collection::vec(0..200_u64, 0..40), 1..20_usize), 0..6),
+        ) {
+            let merged = PostWindow::merged(lists.iter().map(|(posts, most)| kept(posts, *most)));
+            let all: BTreeSet<PostId> = lists.iter().flat_map(|(posts, _)| posts).copied().map(id).collect();
+            let expected: Vec<PostId> = all.into_iter().rev().filter(|id| Some(*id) > merged.floor).collect();
+            prop_assert_eq!(&merged.ids, &expected);
+            // A list that was never cut hides nothing.
+            let short = lists.iter().all(|(posts, most)| posts.iter().collect::<BTreeSet<_>>().len() <= *most);
+            prop_assert!(!short || merged.floor.is_none());
         }
     }
 }

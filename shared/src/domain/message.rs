@@ -159,29 +159,23 @@ pub struct Chunk {
     /// The followers it serves.
     #[serde(flatten)]
     pub followers: Followers,
+    /// The announcement that it brings along, that the author's posts are merged in from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announces: Option<String>,
 }
 
-/// A range of an author's followers by id. It stays right while people follow and unfollow: whoever
-/// comes in belongs to exactly one range.
+/// An author's followers of one shard, by id. It stays right while people follow and unfollow: whoever
+/// comes in belongs to exactly one shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Followers {
     /// The author.
     pub author: UserId,
+    /// The shard.
+    #[serde(default)]
+    pub shard: u16,
     /// From the first after this one on; from the start where nothing is said.
+    #[serde(default)]
     pub after: Option<UserId>,
-    /// Up to and with this one; to the end where nothing is said.
-    pub upto: Option<UserId>,
-}
-
-impl Followers {
-    /// All of an author's followers.
-    pub const fn all(author: UserId) -> Self {
-        Self {
-            author,
-            after: None,
-            upto: None,
-        }
-    }
 }
 
 /// Something that can be searched for.

@@ -30,7 +30,7 @@ pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT, RegisteredCat};
 pub use comment::{Comment, CommentView};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
-pub use feed::{FEED_CAP, FeedWindow};
+pub use feed::{FEED_LENGTH, PostWindow};
 pub use id::{CatId, CommentId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use image::{

@@ -4,7 +4,7 @@
 //! of two users blocks the other. In the same transaction the follows between the two end, with their
 //! counters. A follow that is applied later meets the block: see [`EdgeKey::refused`](super::edges::EdgeKey::refused).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
@@ -82,7 +82,7 @@ impl Store {
             };
             let stored = self.stored_edges(follows.iter()).await?;
             let ends = follows.clone().map(|follow| (follow, end));
-            let mut writes = self.writes(&ends, &stored)?;
+            let mut writes = self.writes(&ends, &stored, &HashMap::new())?;
             let now = n(end.version.micros());
             writes.push(self.set(key(user, other), SINCE, now)?);
             writes.push(self.set(key(other, user), BLOCKED, AttributeValue::Bool(true))?);

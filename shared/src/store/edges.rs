@@ -146,8 +146,9 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     type Hub: Ord;
 
     fn hub(&self) -> Self::Hub;
-    /// The edge's rows, all alike; the first decides.
-    fn rows<'a>(&self, tables: &'a Tables) -> Vec<Row<'a>>;
+    /// The edge's rows, all alike; the first decides. The others may be spread over shards: which one is an
+    /// attribute of the first.
+    fn rows<'a>(&self, tables: &'a Tables, shard: Shard) -> Vec<Row<'a>>;
     /// The counters that count it.
     fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>>;
     /// Which edge a row read from the table is.
@@ -159,6 +160,24 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
         store: &Store,
         words: &[(Self, Change)],
     ) -> impl Future<Output = Result<HashSet<Self>, Error>> + Send;
+    /// The shards for new edges; the first for those not named.
+    fn shards(
+        store: &Store,
+        edges: &[&Self],
+    ) -> impl Future<Output = Result<HashMap<Self, Shard>, Error>> + Send;
+}
+
+/// One of the partitions that a list is spread over.
+pub(super) type Shard = u16;
+
+/// The attribute of an edge's first row that names its shard; absent for the first.
+pub(super) const SHARD: &str = "shard";
+
+/// An edge as stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stored {
+    edge: Edge,
+    shard: Shard,
 }
 
 impl Store {
@@ -200,7 +219,7 @@ impl Store {
         let mut chunks = Vec::new();
         let (mut chunk, mut rows, mut counted) = (Vec::new(), 0, HashSet::new());
         for (key, change) in edges {
-            let more_rows = key.rows(&self.tables).len();
+            let more_rows = key.rows(&self.tables, 0).len();
             let ids: Vec<String> = key
                 .counters(&self.tables)
                 .into_iter()
@@ -225,7 +244,13 @@ impl Store {
             let refused = K::refused(self, edges).await?;
             let allowed = |(key, _): &&(K, Change)| !refused.contains(key);
             let edges: Vec<(K, Change)> = edges.iter().filter(allowed).cloned().collect();
-            let writes = self.writes(&edges, &stored)?;
+            let fresh = edges.iter().map(|(key, _)| key);
+            let fresh: Vec<&K> = fresh.filter(|key| !stored.contains_key(*key)).collect();
+            let shards = match fresh.as_slice() {
+                [] => HashMap::new(),
+                fresh => K::shards(self, fresh).await?,
+            };
+            let writes = self.writes(&edges, &stored, &shards)?;
             if writes.is_empty() {
                 return Ok(());
             }
@@ -242,9 +267,9 @@ impl Store {
     pub(super) async fn stored_edges<'k, K: EdgeKey + 'k>(
         &self,
         keys: impl Iterator<Item = &'k K>,
-    ) -> Result<HashMap<K, Edge>, Error> {
+    ) -> Result<HashMap<K, Stored>, Error> {
         let rows: Vec<Row> = keys
-            .filter_map(|key| key.rows(&self.tables).into_iter().next())
+            .filter_map(|key| key.rows(&self.tables, 0).into_iter().next())
             .collect();
         let Some(table) = rows.first().map(|row| row.table) else {
             return Ok(HashMap::new());
@@ -254,25 +279,33 @@ impl Store {
             .await?;
         items
             .iter()
-            .map(|row| Ok((K::of(row)?, read_edge(row)?)))
+            .map(|row| {
+                let shard = Shard::try_from(row.count(SHARD)?).map_err(Error::broken)?;
+                let edge = read_edge(row)?;
+                Ok((K::of(row)?, Stored { edge, shard }))
+            })
             .collect()
     }
 
     pub(super) fn writes<K: EdgeKey>(
         &self,
         edges: &[(K, Change)],
-        stored: &HashMap<K, Edge>,
+        stored: &HashMap<K, Stored>,
+        shards: &HashMap<K, Shard>,
     ) -> Result<Vec<TransactWriteItem>, Error> {
         let mut writes = Vec::new();
         let mut tallies = Tallies::default();
         for (key, change) in edges {
-            let known = stored.get(key).copied();
+            let known = stored.get(key).map(|stored| stored.edge);
+            let shard = stored.get(key).map(|stored| stored.shard);
+            let shard = shard.or_else(|| shards.get(key).copied());
             let Outcome::Becomes { edge, delta } = Edge::after(known, *change) else {
                 continue;
             };
             let guards =
                 std::iter::once(Guard::AsRead(known)).chain(std::iter::repeat(Guard::None));
-            for (row, guard) in key.rows(&self.tables).into_iter().zip(guards) {
+            let rows = key.rows(&self.tables, shard.unwrap_or_default());
+            for (row, guard) in rows.into_iter().zip(guards) {
                 writes.push(put_edge(row, edge, guard)?);
             }
             tallies.add(key.counters(&self.tables), delta, &edge);
@@ -304,10 +337,10 @@ impl Store {
             let stored = self.stored_edges(keys.iter()).await?;
             let mut writes = Vec::new();
             let mut tallies = Tallies::default();
-            for (key, edge) in &stored {
+            for (key, Stored { edge, shard }) in &stored {
                 let guards = std::iter::once(Guard::AsRead(Some(*edge)))
                     .chain(std::iter::repeat(Guard::None));
-                for (row, guard) in key.rows(&self.tables).into_iter().zip(guards) {
+                for (row, guard) in key.rows(&self.tables, *shard).into_iter().zip(guards) {
                     writes.push(delete_edge(row, guard)?);
                 }
                 tallies.add(key.counters(&self.tables), -i64::from(edge.active), edge);

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::edges::{Counter, EdgeKey, Row};
-use super::item::{Item, Read, item, s};
+use super::audience;
+use super::edges::{Counter, EdgeKey, Row, SHARD, Shard};
+use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::{Error, Store, Tables};
 use crate::domain::{Change, Follow, Followers, Since, UserId};
@@ -28,13 +29,17 @@ impl FollowList {
         }
     }
 
-    fn of(self, user: &UserId) -> String {
-        format!("{}#{user}", self.name())
+    /// The partition of one shard of it; whom somebody follows has only the first.
+    fn partition(self, of: &UserId, shard: Shard) -> String {
+        match self {
+            Self::Followers => audience::partition(of, shard),
+            Self::Following => format!("following#{of}"),
+        }
     }
 }
 
-fn key(list: FollowList, of: &UserId, user: &UserId) -> Item {
-    item([("list", s(list.of(of))), ("user", s(user))])
+fn key(list: FollowList, of: &UserId, shard: Shard, user: &UserId) -> Item {
+    item([("list", s(list.partition(of, shard))), ("user", s(user))])
 }
 
 fn user(row: &Item) -> Result<UserId, Error> {
@@ -48,16 +53,19 @@ impl EdgeKey for Follow {
         self.followee.clone()
     }
 
-    fn rows<'a>(&self, tables: &'a Tables) -> Vec<Row<'a>> {
-        let row = |list, of, user| Row {
+    fn rows<'a>(&self, tables: &'a Tables, shard: Shard) -> Vec<Row<'a>> {
+        let row = |key, says| Row {
             table: tables.follows.as_str(),
-            key: key(list, of, user),
-            says: Item::new(),
+            key,
+            says,
         };
-        vec![
-            row(FollowList::Followers, &self.followee, &self.follower),
-            row(FollowList::Following, &self.follower, &self.followee),
-        ]
+        let says = match shard {
+            0 => Item::new(),
+            shard => item([(SHARD, n(shard))]),
+        };
+        let following = key(FollowList::Following, &self.follower, 0, &self.followee);
+        let followers = key(FollowList::Followers, &self.followee, shard, &self.follower);
+        vec![row(following, says), row(followers, Item::new())]
     }
 
     fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>> {
@@ -82,13 +90,17 @@ impl EdgeKey for Follow {
 
     fn of(row: &Item) -> Result<Self, Error> {
         let list = row.text("list")?;
-        let followee = list
-            .strip_prefix("followers#")
+        let follower = list
+            .strip_prefix("following#")
             .ok_or_else(|| Error::broken(list))?;
         Ok(Self {
-            follower: user(row)?,
-            followee: UserId::parse(followee).map_err(Error::broken)?,
+            follower: UserId::parse(follower).map_err(Error::broken)?,
+            followee: user(row)?,
         })
+    }
+
+    async fn shards(store: &Store, edges: &[&Self]) -> Result<HashMap<Self, Shard>, Error> {
+        store.follower_shards(edges).await
     }
 
     /// Nobody comes to follow somebody whom they block, or who blocks them; and what somebody said who has
@@ -128,7 +140,7 @@ impl Store {
     pub async fn followed(&self, by: &UserId, users: &[UserId]) -> Result<HashSet<UserId>, Error> {
         let keys = users
             .iter()
-            .map(|other| key(FollowList::Following, by, other))
+            .map(|other| key(FollowList::Following, by, 0, other))
             .collect();
         let rows = self.batch_get(&self.tables.follows, keys, None).await?;
         rows.iter()
@@ -149,7 +161,7 @@ impl Store {
                 .key_condition_expression("#list = :list")
                 .filter_expression("active = :yes")
                 .expression_attribute_names("#list", "list")
-                .expression_attribute_values(":list", s(FollowList::Following.of(by)))
+                .expression_attribute_values(":list", s(FollowList::Following.partition(by, 0)))
                 .expression_attribute_values(":yes", AttributeValue::Bool(true))
                 .consistent_read(true)
                 .set_exclusive_start_key(from)
@@ -165,45 +177,41 @@ impl Store {
         }
     }
 
-    /// The followers of a range, and where to read on if there were more than `most` rows.
+    /// Some followers of a shard, and where to read on if there were more than `most` rows.
     pub async fn followers_in(
         &self,
-        range: &Followers,
+        followers: &Followers,
         most: i32,
     ) -> Result<(Vec<UserId>, Option<UserId>), Error> {
-        let bounds = match (&range.after, &range.upto) {
-            (None, None) => "",
-            (Some(_), None) => " AND #user > :after",
-            (None, Some(_)) => " AND #user <= :upto",
-            // BETWEEN takes both ends in: the lower one is left out below.
-            (Some(_), Some(_)) => " AND #user BETWEEN :after AND :upto",
-        };
-        let mut query = self
+        let Followers {
+            author,
+            shard,
+            after,
+        } = followers;
+        let after = after
+            .as_ref()
+            .map(|after| key(FollowList::Followers, author, *shard, after));
+        let output = self
             .client
             .query()
             .table_name(&self.tables.follows)
-            .key_condition_expression(format!("#list = :list{bounds}"))
+            .key_condition_expression("#list = :list")
             .filter_expression("active = :yes")
-            .expression_attribute_names("#user", "user")
             .projection_expression("#user")
+            .expression_attribute_names("#user", "user")
             .expression_attribute_names("#list", "list")
-            .expression_attribute_values(":list", s(FollowList::Followers.of(&range.author)))
+            .expression_attribute_values(
+                ":list",
+                s(FollowList::Followers.partition(author, *shard)),
+            )
             .expression_attribute_values(":yes", AttributeValue::Bool(true))
             .consistent_read(true)
-            .limit(most);
-        if let Some(after) = &range.after {
-            query = query.expression_attribute_values(":after", s(after));
-        }
-        if let Some(upto) = &range.upto {
-            query = query.expression_attribute_values(":upto", s(upto));
-        }
-        let output = query.send().await?;
-        let mut followers = output
-            .items()
-            .iter()
-            .map(user)
-            .collect::<Result<Vec<_>, _>>()?;
-        followers.retain(|follower| Some(follower) != range.after.as_ref());
+            .set_exclusive_start_key(after)
+            .limit(most)
+            .send()
+            .await?;
+        let followers = output.items().iter().map(user);
+        let followers = followers.collect::<Result<Vec<_>, _>>()?;
         let next = output.last_evaluated_key.as_ref().map(user).transpose()?;
         Ok((followers, next))
     }
@@ -216,39 +224,47 @@ impl Store {
         after: Option<Since<UserId>>,
         most: usize,
     ) -> Result<Vec<Since<UserId>>, Error> {
-        let list = Latest {
+        let part = |shard| Latest {
             table: &self.tables.follows,
-            list: ("list", list.of(of)),
+            list: ("list", list.partition(of, shard)),
             entry: "user",
         };
-        self.latest(list, after, most).await
+        let parts = (0..self.shards_of(list, of).await?).map(part).collect();
+        self.latest_of_all(parts, after, most).await
     }
 
-    /// Erases one of the two lists of a user who has left, from after a position on. Answers where to go
-    /// on.
-    pub async fn erase_follows(
-        &self,
-        list: FollowList,
-        of: &UserId,
-        after: Option<UserId>,
-    ) -> Result<Option<UserId>, Error> {
-        let start = after.map(|after| key(list, of, &after));
-        let rows = self
-            .part(&self.tables.follows, ("list", list.of(of)), start)
-            .await?;
-        let others = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
-        let end = others.last().cloned();
-        let follow = |other: UserId| match list {
-            FollowList::Followers => Follow {
-                follower: other,
-                followee: of.clone(),
-            },
-            FollowList::Following => Follow {
-                follower: of.clone(),
-                followee: other,
-            },
-        };
-        self.erase(others.into_iter().map(follow).collect()).await?;
-        Ok(end)
+    async fn shards_of(&self, list: FollowList, of: &UserId) -> Result<Shard, Error> {
+        Ok(match list {
+            FollowList::Followers => self.audience(of).await?.shards,
+            FollowList::Following => 1,
+        })
+    }
+
+    /// Erases one of the two lists of a user who has left, part by part.
+    pub async fn erase_follows(&self, list: FollowList, of: &UserId) -> Result<(), Error> {
+        for shard in 0..self.shards_of(list, of).await? {
+            let mut after = None;
+            loop {
+                let partition = ("list", list.partition(of, shard));
+                let rows = self.part(&self.tables.follows, partition, after).await?;
+                let others = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
+                let Some(end) = others.last() else {
+                    break;
+                };
+                after = Some(key(list, of, shard, end));
+                let follow = |other: UserId| match list {
+                    FollowList::Followers => Follow {
+                        follower: other,
+                        followee: of.clone(),
+                    },
+                    FollowList::Following => Follow {
+                        follower: of.clone(),
+                        followee: other,
+                    },
+                };
+                self.erase(others.into_iter().map(follow).collect()).await?;
+            }
+        }
+        Ok(())
     }
 }

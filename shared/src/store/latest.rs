@@ -1,7 +1,10 @@
 //! Lists in the order in which their entries came to be in them, latest first: the local indexes `latest`.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
+
+use futures::future::try_join_all;
 
 use super::item::{Item, Read, n, rows, s};
 use super::{Error, Store};
@@ -36,6 +39,26 @@ impl Latest<'_> {
 }
 
 impl Store {
+    /// The same of a list that is spread over several partitions.
+    pub(super) async fn latest_of_all<T>(
+        &self,
+        lists: Vec<Latest<'_>>,
+        after: Option<Since<T>>,
+        most: usize,
+    ) -> Result<Vec<Since<T>>, Error>
+    where
+        T: fmt::Display + FromStr<Err = Reason> + Clone + Ord,
+    {
+        let reads = lists
+            .into_iter()
+            .map(|list| self.latest(list, after.clone(), most));
+        let mut entries = try_join_all(reads).await?.concat();
+        // As within a partition.
+        entries.sort_by_cached_key(|entry| Reverse((entry.since, entry.entry.clone())));
+        entries.truncate(most);
+        Ok(entries)
+    }
+
     /// The entries of a list after a position, at most so many, and fewer only at its end.
     pub(super) async fn latest<T>(
         &self,

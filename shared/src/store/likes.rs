@@ -1,26 +1,49 @@
-//! Likes, and the row of a post's counts among them.
+//! Likes, and the rows of the posts' counts among them.
+//!
+//! A post may be liked a hundred thousand times within a minute, and a partition takes 1,000 writes a second. So
+//! a post's likes are spread over 16 partitions, by a hash of who likes it: whether somebody does is still one
+//! row. The counts stand by themselves, and are written once for each hundred likes.
 
 use std::collections::{HashMap, HashSet};
 
-use super::edges::{Counter, EdgeKey, Row};
+use super::audience::shard_of;
+use super::edges::{Counter, EdgeKey, Row, Shard};
 use super::item::{Item, Read, item, s};
 use super::latest::Latest;
 use super::leaving::PART;
 use super::{Error, Store, Tables};
 use crate::domain::{Change, Like, PostCounts, PostId, Reason, Since, UserId};
 
-/// The row among a post's likes that holds its counts; no user's id has a `#`.
-pub(super) const COUNT: &str = "#count";
+/// The sort key of a post's counts; no user's id has a `#`.
+const COUNT: &str = "#count";
 
-fn key(post: PostId, user: &str) -> Item {
-    item([("post", s(post)), ("user", s(user))])
+/// Over how many partitions a post's likes are spread.
+const SHARDS: Shard = 16;
+
+fn partition(post: PostId, shard: Shard) -> String {
+    format!("{post}#{shard}")
+}
+
+/// The partitions of a post's likes.
+pub(super) fn partitions(post: PostId) -> impl Iterator<Item = String> {
+    (0..SHARDS).map(move |shard| partition(post, shard))
+}
+
+fn key(post: PostId, user: &UserId) -> Item {
+    let partition = partition(post, shard_of(user, SHARDS));
+    item([("post", s(partition)), ("user", s(user))])
+}
+
+/// The key of a post's counts.
+pub(super) fn counts_key(post: PostId) -> Item {
+    item([("post", s(post)), ("user", s(COUNT))])
 }
 
 /// One of a post's counters.
 pub(super) fn counter<'a>(tables: &'a Tables, post: PostId, name: &'static str) -> Counter<'a> {
     let row = Row {
         table: &tables.likes,
-        key: key(post, COUNT),
+        key: counts_key(post),
         says: Item::new(),
     };
     Counter {
@@ -38,10 +61,10 @@ impl EdgeKey for Like {
         self.post
     }
 
-    fn rows<'a>(&self, tables: &'a Tables) -> Vec<Row<'a>> {
+    fn rows<'a>(&self, tables: &'a Tables, _: Shard) -> Vec<Row<'a>> {
         vec![Row {
             table: &tables.likes,
-            key: key(self.post, self.user.as_str()),
+            key: key(self.post, &self.user),
             // What the index `liker` goes by; the count's row is not in it.
             says: item([("liker", s(&self.user))]),
         }]
@@ -56,6 +79,11 @@ impl EdgeKey for Like {
             user: user(row)?,
             post: post(row)?,
         })
+    }
+
+    /// Where a like stands follows from who likes.
+    async fn shards(_: &Store, _: &[&Self]) -> Result<HashMap<Self, Shard>, Error> {
+        Ok(HashMap::new())
     }
 
     /// A post that is not there, or no longer, has no likes; nobody comes to like what they don't see; and
@@ -89,7 +117,11 @@ fn user(row: &Item) -> Result<UserId, Error> {
 }
 
 fn post(row: &Item) -> Result<PostId, Error> {
-    PostId::parse(row.text("post")?).map_err(|reason: Reason| Error::broken(reason))
+    let partition = row.text("post")?;
+    let post = partition
+        .split_once('#')
+        .map_or(partition, |(post, _)| post);
+    PostId::parse(post).map_err(|reason: Reason| Error::broken(reason))
 }
 
 impl Store {
@@ -106,7 +138,7 @@ impl Store {
         &self,
         posts: &[PostId],
     ) -> Result<HashMap<PostId, PostCounts>, Error> {
-        let keys = posts.iter().map(|&post| key(post, COUNT)).collect();
+        let keys = posts.iter().map(|&post| counts_key(post)).collect();
         let rows = self.batch_get(&self.tables.likes, keys, None).await?;
         rows.iter()
             .map(|row| {
@@ -128,17 +160,18 @@ impl Store {
         after: Option<Since<UserId>>,
         most: usize,
     ) -> Result<Vec<Since<UserId>>, Error> {
-        let list = Latest {
+        let list = |partition| Latest {
             table: &self.tables.likes,
-            list: ("post", of.to_string()),
+            list: ("post", partition),
             entry: "user",
         };
-        self.latest(list, after, most).await
+        let lists = partitions(of).map(list).collect();
+        self.latest_of_all(lists, after, most).await
     }
 
     /// Which of these posts the user likes.
     pub async fn liked(&self, by: &UserId, posts: &[PostId]) -> Result<HashSet<PostId>, Error> {
-        let keys = posts.iter().map(|&post| key(post, by.as_str())).collect();
+        let keys = posts.iter().map(|&post| key(post, by)).collect();
         let rows = self.batch_get(&self.tables.likes, keys, None).await?;
         rows.iter()
             .filter(|row| row.flag("active"))
@@ -149,7 +182,7 @@ impl Store {
     /// Some likes of a user, in the order of the posts, from after a position on; none at their end.
     pub async fn likes_by(&self, user: &UserId, after: Option<PostId>) -> Result<Vec<Like>, Error> {
         let start = after.map(|post| {
-            let mut start = key(post, user.as_str());
+            let mut start = key(post, user);
             start.insert("liker".to_owned(), s(user));
             start
         });

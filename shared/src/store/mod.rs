@@ -5,18 +5,19 @@
 //! | Posts | `id` | a post by id; posts of a page by batch; tombstones of deleted posts (30 days) |
 //! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
 //! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
+//! | `PostLists` | `list` = `recent#<user>`, `post` = `#` | what many authors wrote of late, by batch; how it is delivered |
 //! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, likewise |
 //! | `PostLists` | `list` = `tag#<tag>#<shard>`, `post` | the posts with a tag, likewise, merged from 16 shards |
 //! | Users | `id` | profile and exact follower, following and post counts |
 //! | Users, index `generated` | `generated_handle` | for whom a handle was generated |
 //! | Handles | `handle` | whose a handle is, or was until lately (30 days) |
 //! | Handles, index `user` | `user` | a user's handles, to be erased |
-//! | Follows | `list` = `followers#<user>`, `user` | an author's followers by id, in ranges, for fan-out |
+//! | Follows | `list` = `followers#<user>` (of the famous, 16 or 256 shards), `user` | an author's followers by id, for fan-out |
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
-//! | Likes | `post`, `user` | who likes a post; whether the caller likes these |
+//! | Likes | `post` = `<post>#<shard>`, `user` | who likes a post; whether the caller likes these |
 //! | Likes | `post`, `user` = `#count` | a post's exact counts of likes and comments |
-//! | Likes, index `latest` | `post`, `since` | who likes a post, latest first |
+//! | Likes, index `latest` | `post`, `since` | who likes a post, latest first, merged from 16 shards |
 //! | Cats | `list` = `cat#<cat>`, `cat` | a cat by id; cats of a page by batch |
 //! | Cats | `list` = `deleted`, `cat` | deleted cats whose ids may still stand in posts |
 //! | Cats | `list` = `owner#<user>`, `cat` | somebody's cats, newest first, from any position |
@@ -39,6 +40,7 @@
 //! ones for that reason; what `generated` says never changes). No request scans. Whatever must hold
 //! together is one transaction.
 
+mod audience;
 mod blocks;
 mod cats;
 mod comments;
@@ -54,6 +56,7 @@ mod likes;
 mod outbox;
 mod post_lists;
 mod posts;
+mod recent;
 mod saves;
 mod shown;
 mod transactions;
@@ -71,6 +74,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use crate::env::{self, BadSetting};
 
+pub use audience::Audience;
 pub use create::Created;
 pub use follows::FollowList;
 pub use handles::ProfileError;
@@ -78,6 +82,7 @@ pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
 pub use post_lists::PostList;
 pub use posts::{PostError, Removed, Revised};
+pub use recent::{Delivery, RECENT, Recent};
 pub use shown::Shown;
 
 /// Why the store did not answer.

@@ -12,12 +12,14 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use futures::future::try_join_all;
+use futures::try_join;
 
 use super::create::Created;
 use super::edges::{Counter, Row, Tally};
 use super::idempotency::{Answer, Once};
 use super::item::{Item, Read, item, list, n, s};
-use super::likes::COUNT;
+use super::likes::counts_key;
 use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
 use super::transactions::{TRANSACTION, failed_condition, met_another_write};
@@ -204,21 +206,39 @@ impl Store {
     /// Erases some of what hangs on a post that was deleted: its comments, its likes, and at last their counts.
     /// False if there may be more.
     pub async fn erase_replies(&self, post: PostId) -> Result<bool, Error> {
-        let mut whole = true;
-        for (table, sort) in [(&self.tables.comments, "id"), (&self.tables.likes, "user")] {
-            let rows = self.part(table, ("post", post.to_string()), None).await?;
-            let key = |row: &Item| Ok(item([("post", s(post)), (sort, s(row.text(sort)?))]));
-            let mut keys = rows.iter().map(key).collect::<Result<Vec<_>, Error>>()?;
-            // A row that is written meanwhile counts on the counts' row: it goes last.
-            keys.retain(|key| key.get(sort) != Some(&s(COUNT)));
-            whole &= keys.is_empty();
-            self.delete_all(table, keys).await?;
+        let tables = &self.tables;
+        let counts = vec![counts_key(post)];
+        // Whatever hangs on it was counted.
+        if self
+            .batch_get(&tables.likes, counts.clone(), None)
+            .await?
+            .is_empty()
+        {
+            return Ok(true);
         }
+        let comments = self.erase_part(&tables.comments, post.to_string(), "id");
+        let likes = super::likes::partitions(post)
+            .map(|partition| self.erase_part(&tables.likes, partition, "user"));
+        let (comments, likes) = try_join!(comments, try_join_all(likes))?;
+        let whole = comments && likes.into_iter().all(|empty| empty);
+        // A row that is written meanwhile counts on the counts' row: it goes last.
         if whole {
-            let counts = item([("post", s(post)), ("user", s(COUNT))]);
-            self.delete_all(&self.tables.likes, vec![counts]).await?;
+            self.delete_all(&tables.likes, counts).await?;
         }
         Ok(whole)
+    }
+
+    /// Erases some rows of a partition that hangs on a post. Answers whether there were none.
+    async fn erase_part(&self, table: &str, partition: String, sort: &str) -> Result<bool, Error> {
+        let rows = self.part(table, ("post", partition), None).await?;
+        let key = |row: &Item| {
+            let (post, sorted) = (row.text("post")?, row.text(sort)?);
+            Ok(item([("post", s(post)), (sort, s(sorted))]))
+        };
+        let keys = rows.iter().map(key).collect::<Result<Vec<_>, Error>>()?;
+        let empty = keys.is_empty();
+        self.delete_all(table, keys).await?;
+        Ok(empty)
     }
 
     /// Who wrote these posts; those that are not there, or no longer, are absent.

@@ -117,6 +117,9 @@ async fn everything(world: &World) {
     let photo = profiles(&nabi, &fan).await;
     community(world, &nabi, &fan, &kept).await;
     cats_and_search(&nabi, &fan, &photo).await;
+    fan.like(&deleted).await;
+    fan.comment(&deleted, "gone with it").await;
+    world.drained().await;
     nabi.delete_post(&deleted).await;
     fan.unlike(&kept).await;
     fan.unfollow(&nabi).await;

@@ -16,7 +16,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::support::World;
+use crate::support::{User, World};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -70,6 +70,43 @@ impl Backstage {
             .collect::<Result<_, _>>()
             .await
             .unwrap()
+    }
+
+    /// The rows of a list of follows, of all its shards.
+    pub(crate) async fn follows(&self, list: &str, user: &str) -> Vec<Item> {
+        let counts = self.item("UsersTable", "id", user).await;
+        let shards = counts.map_or(0, |counts| number(&counts, "follower_shards"));
+        let mut rows = self
+            .partition("FollowsTable", "list", &format!("{list}#{user}"))
+            .await;
+        for shard in 1..shards {
+            let partition = format!("{list}#{user}#{shard}");
+            rows.extend(self.partition("FollowsTable", "list", &partition).await);
+        }
+        rows
+    }
+
+    /// Lets the followers of a user who has none be spread over so many shards.
+    pub(crate) async fn spread_followers(&self, user: &User, shards: usize) {
+        user.me().await;
+        let update = self.tables.update_item();
+        update
+            .table_name(self.table("UsersTable"))
+            .key("id", AttributeValue::S(user.id.clone()))
+            .update_expression("SET follower_shards = :shards")
+            .expression_attribute_values(":shards", AttributeValue::N(shards.to_string()))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The rows of a post's likes, of all their shards.
+    pub(crate) async fn likes(&self, post: &str) -> Vec<Item> {
+        let shards = (0..16).map(|shard| async move {
+            let partition = format!("{post}#{shard}");
+            self.partition("LikesTable", "post", &partition).await
+        });
+        futures::future::join_all(shards).await.concat()
     }
 
     pub(crate) async fn item(&self, table: &str, key: &str, value: &str) -> Option<Item> {
@@ -177,9 +214,7 @@ impl Backstage {
                 .await
                 .unwrap_or_default();
             for list in ["followers", "following"] {
-                let edges = self
-                    .partition("FollowsTable", "list", &format!("{list}#{user}"))
-                    .await;
+                let edges = self.follows(list, user).await;
                 let active = edges.iter().filter(|edge| flag(edge, "active")).count();
                 assert_eq!(number(&counts, list), active, "{list} of {user}");
             }
@@ -210,16 +245,11 @@ impl Backstage {
 
     /// A post's count of likes, and who likes it by its edges.
     pub(crate) async fn likes_of(&self, post: &str) -> (usize, HashSet<String>) {
-        let mut count = 0;
-        let mut by = HashSet::new();
-        for row in self.partition("LikesTable", "post", post).await {
-            if text(&row, "user") == "#count" {
-                count = number(&row, "likes");
-            } else if flag(&row, "active") {
-                by.insert(text(&row, "user"));
-            }
-        }
-        (count, by)
+        let counts = self.partition("LikesTable", "post", post).await;
+        let count = counts.first().map_or(0, |row| number(row, "likes"));
+        let likes = self.likes(post).await;
+        let by = likes.iter().filter(|row| flag(row, "active"));
+        (count, by.map(|row| text(row, "user")).collect())
     }
 
     // ---- Queues ----
@@ -272,7 +302,18 @@ impl Backstage {
     /// Gives messages to a consumer in one batch. Which of them failed, by their places; all, if the
     /// function itself did.
     pub(crate) async fn deliver(&self, function: &str, bodies: &[String]) -> Vec<usize> {
-        match self.world.invoke(function, &batch(bodies)).await {
+        let first = bodies.iter().map(|body| (body.clone(), 1));
+        self.deliver_as(function, &first.collect::<Vec<_>>()).await
+    }
+
+    /// The same, with how often each has been delivered, this time included.
+    pub(crate) async fn deliver_as(
+        &self,
+        function: &str,
+        messages: &[(String, u32)],
+    ) -> Vec<usize> {
+        let bodies = messages;
+        match self.world.invoke(function, &batch(messages)).await {
             Ok(answer) => {
                 let answer: Value = serde_json::from_slice(&answer).unwrap();
                 let failures = answer["batchItemFailures"].as_array().unwrap();
@@ -358,11 +399,12 @@ async fn config(endpoint: &str, region: &str) -> SdkConfig {
         .await
 }
 
-/// An event of these messages, whose ids are their places.
-pub(crate) fn batch(bodies: &[String]) -> Value {
-    let record = |(at, body): (usize, &String)| {
+/// An event of these messages, whose ids are their places, with how often each has been delivered.
+pub(crate) fn batch(bodies: &[(String, u32)]) -> Value {
+    let record = |(at, (body, times)): (usize, &(String, u32))| {
         json!({
-            "messageId": at.to_string(), "receiptHandle": "r", "body": body, "attributes": {},
+            "messageId": at.to_string(), "receiptHandle": "r", "body": body,
+            "attributes": { "ApproximateReceiveCount": times.to_string() },
             "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": "us-east-1",
             "md5OfBody": "", "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:q",
         })

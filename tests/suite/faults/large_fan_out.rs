@@ -1,31 +1,37 @@
-//! Rule 1 at a size that takes several chunks.
+//! Rule 1 at a size that takes several messages, and several shards.
 
 use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures::{StreamExt, TryStreamExt};
-use purrline::cache::{Cache, Feed, Rebuild};
-use purrline::domain::{PostId, UserId};
+use purrline::cache::{Cache, Feed, PostsAndMerged, Push, Rebuild};
+use purrline::domain::{FollowMessage, IdSource, PostId, UserId};
 use purrline_local::{FaultRule, Service, When};
 
-use super::backstage::Backstage;
+use super::backstage::{Backstage, number, text};
 use super::stage;
 use crate::support::User;
 
-/// Three chunks of a thousand.
+/// Three parts of a thousand.
 const FOLLOWERS: usize = 2_500;
 const AT_ONCE: usize = 64;
 
-/// An author with followers written right into the table, all of whose feeds are in the cache, empty.
-async fn famous(stage: &Backstage) -> (User, Vec<UserId>) {
+/// An author with followers written right into the table, spread over these shards, all of whose feeds are in
+/// the cache, empty.
+async fn famous(stage: &Backstage, followers: usize, shards: usize) -> (User, Vec<UserId>) {
     let author = stage.world.user("famous");
-    let followers: Vec<UserId> = (0..FOLLOWERS)
+    let followers: Vec<UserId> = (0..followers)
         .map(|at| UserId::parse(&format!("{}-fan-{at}", author.id)).unwrap())
         .collect();
+    count(stage, &author, followers.len(), shards).await;
     let text = |value: &str| AttributeValue::S(value.to_owned());
-    let row = |follower: &UserId| {
+    let row = |(at, follower): (usize, &UserId)| {
+        let list = match at % shards {
+            0 => format!("followers#{}", author.id),
+            shard => format!("followers#{}#{shard}", author.id),
+        };
         let put = PutRequest::builder()
-            .item("list", text(&format!("followers#{}", author.id)))
+            .item("list", text(&list))
             .item("user", text(follower.as_str()))
             .item("active", AttributeValue::Bool(true))
             .item("version", AttributeValue::N("1".to_owned()))
@@ -34,11 +40,11 @@ async fn famous(stage: &Backstage) -> (User, Vec<UserId>) {
             .put_request(put.build().unwrap())
             .build()
     };
-    for chunk in followers.chunks(25) {
+    let rows: Vec<_> = followers.iter().enumerate().map(row).collect();
+    for chunk in rows.chunks(25) {
         let write = stage.tables.batch_write_item();
-        let rows = chunk.iter().map(row).collect();
         let output = write
-            .request_items(stage.table("FollowsTable"), rows)
+            .request_items(stage.table("FollowsTable"), chunk.to_vec())
             .send()
             .await
             .unwrap();
@@ -48,24 +54,42 @@ async fn famous(stage: &Backstage) -> (User, Vec<UserId>) {
                 .is_none_or(|items| items.is_empty())
         );
     }
-    let cache = stage.cache().await;
-    futures::stream::iter(&followers)
-        .for_each_concurrent(AT_ONCE, |follower| {
-            let cache = &cache;
-            async move {
-                let Rebuild::Ours(lease) = cache.begin_rebuild(follower).await.unwrap() else {
-                    panic!("there")
-                };
-                assert!(
-                    cache
-                        .finish_rebuild(follower, &lease, &[], &[])
-                        .await
-                        .unwrap()
-                );
-            }
+    have_feeds(&stage.cache().await, &followers).await;
+    (author, followers)
+}
+
+/// Notes how many followers an author has, and over how many shards they are spread.
+async fn count(stage: &Backstage, author: &User, followers: usize, shards: usize) {
+    author.me().await;
+    let number = |number: usize| AttributeValue::N(number.to_string());
+    let update = stage.tables.update_item();
+    update
+        .table_name(stage.table("UsersTable"))
+        .key("id", AttributeValue::S(author.id.clone()))
+        .update_expression("SET followers = :followers, follower_shards = :shards")
+        .expression_attribute_values(":followers", number(followers))
+        .expression_attribute_values(":shards", number(shards))
+        .send()
+        .await
+        .unwrap();
+}
+
+/// Puts empty feeds of these users into the cache.
+async fn have_feeds(cache: &Cache, users: &[UserId]) {
+    futures::stream::iter(users)
+        .for_each_concurrent(AT_ONCE, |user| async move {
+            let Rebuild::Ours(lease) = cache.begin_rebuild(user).await.unwrap() else {
+                panic!("there")
+            };
+            let empty = PostsAndMerged::default();
+            assert!(
+                cache
+                    .finish_rebuild(user, &lease, &empty, &[])
+                    .await
+                    .unwrap()
+            );
         })
         .await;
-    (author, followers)
 }
 
 /// How many of these feeds hold these posts and nothing else.
@@ -76,24 +100,49 @@ async fn feeds_with(cache: &Cache, followers: &[UserId], posts: &[PostId]) -> us
     let feeds: Vec<Feed> = feeds.try_collect().await.unwrap();
     feeds
         .iter()
-        .filter(|feed| matches!(feed, Feed::Here(window) if window.ids() == posts))
+        .filter(|feed| matches!(feed, Feed::Here(feed) if feed.posts.ids() == posts))
         .count()
 }
 
-/// By the queue, as it happens: every feed has every post, and the mark is gone. Fails when a range
+/// By the queue, as it happens: every feed has every post, and the mark is gone. Fails when a part or a shard
 /// of followers is left out or the mark isn't cleared.
 #[tokio::test]
 async fn all_of_2500_followers_get_every_post() {
     let stage = stage().await;
-    let (author, followers) = famous(&stage).await;
-    let cache = stage.cache().await;
-    let mut posts = Vec::new();
-    for text in ["one", "two"] {
-        posts.insert(0, PostId::parse(&author.post_id(text).await).unwrap());
-        stage.world.drained().await;
-        assert_eq!(feeds_with(&cache, &followers, &posts).await, FOLLOWERS);
-        assert!(stage.unfinished().await.is_empty());
+    for shards in [1, 16] {
+        let (author, followers) = famous(&stage, FOLLOWERS, shards).await;
+        let cache = stage.cache().await;
+        let mut posts = Vec::new();
+        for text in ["one", "two"] {
+            posts.insert(0, PostId::parse(&author.post_id(text).await).unwrap());
+            stage.world.drained().await;
+            assert_eq!(feeds_with(&cache, &followers, &posts).await, FOLLOWERS);
+            assert!(stage.unfinished().await.is_empty());
+        }
     }
+}
+
+/// A shard that is more than one message serves is gone on with by another. Fails when a message serves all,
+/// or ends where it may not.
+#[tokio::test]
+async fn a_message_serves_ten_thousand_and_queues_the_rest() {
+    let stage = stage().await;
+    stage.world.pause_queue("FanOutQueue").await.unwrap();
+    let all = 10_100;
+    let (author, followers) = famous(&stage, all, 1).await;
+    // So that they are pushed.
+    count(&stage, &author, 1, 1).await;
+    let posts = [PostId::parse(&author.post_id("one").await).unwrap()];
+    let cache = stage.cache().await;
+    for (messages, served) in [(1, 0), (1, 10_000), (1, all)] {
+        let queued = stage.take("FanOutQueue").await;
+        assert_eq!(queued.len(), messages);
+        assert_eq!(stage.unfinished().await.len(), 1);
+        assert!(stage.deliver("fan-out", &queued).await.is_empty());
+        assert_eq!(feeds_with(&cache, &followers, &posts).await, served);
+    }
+    assert!(stage.take("FanOutQueue").await.is_empty());
+    assert!(stage.unfinished().await.is_empty());
 }
 
 /// By hand: the mark stays until the last chunk is done; a chunk that crashed is all that is done
@@ -105,14 +154,14 @@ async fn all_of_2500_followers_get_every_post() {
 async fn chunks_are_done_each_by_itself() {
     let stage = stage().await;
     stage.world.pause_queue("FanOutQueue").await.unwrap();
-    let (author, followers) = famous(&stage).await;
+    let (author, followers) = famous(&stage, FOLLOWERS, 16).await;
     let cache = stage.cache().await;
     let post = author.post_id("one").await;
     let posts = [PostId::parse(&post).unwrap()];
     let whole = stage.take("FanOutQueue").await;
     assert_eq!(whole.len(), 1);
 
-    // The cut is noted, and the process dies before the chunks are sent; then after.
+    // The cut is noted, and the process dies before the chunks are sent; then after some.
     let mut given_up = Vec::new();
     for when in [When::Before, When::After] {
         let rule = FaultRule::kill("fan-out", 1, when)
@@ -123,10 +172,10 @@ async fn chunks_are_done_each_by_itself() {
         assert_eq!(fault.fired(), 1);
         given_up.extend(stage.take("FanOutQueue").await);
     }
-    assert_eq!(given_up.len(), 3);
+    assert_eq!(given_up.len(), 10);
     assert!(stage.deliver("fan-out", &whole).await.is_empty());
     let chunks = stage.take("FanOutQueue").await;
-    assert_eq!(chunks.len(), 3);
+    assert_eq!(chunks.len(), 16);
     assert_eq!(
         feeds_with(&cache, &followers, &posts).await,
         0,
@@ -143,7 +192,14 @@ async fn chunks_are_done_each_by_itself() {
     let fault = stage.world.on_call(rule).unwrap();
     assert_eq!(stage.deliver("fan-out", &chunks[1..2]).await, [0]);
     assert_eq!(fault.fired(), 1);
-    assert!(stage.deliver("fan-out", &chunks[2..]).await.is_empty());
+    for chunk in &chunks[2..] {
+        assert!(
+            stage
+                .deliver("fan-out", std::slice::from_ref(chunk))
+                .await
+                .is_empty()
+        );
+    }
     assert_eq!(
         stage.unfinished().await,
         [post.as_str()],
@@ -164,8 +220,9 @@ async fn chunks_are_done_each_by_itself() {
         .filter(|(call, _)| call.operation == "Query")
         .map(|(_, count)| count)
         .sum();
-    assert!(
-        reads <= 2,
+    assert_eq!(
+        reads,
+        1,
         "one chunk is read, not all: {:?}",
         stage.world.calls()
     );
@@ -173,7 +230,7 @@ async fn chunks_are_done_each_by_itself() {
     assert_eq!(feeds_with(&cache, &followers, &posts).await, FOLLOWERS);
 
     // All of it again.
-    for message in [&whole[..], &chunks[..], &given_up[..]] {
+    for message in [&whole[..], &chunks[..10], &chunks[10..], &given_up[..]] {
         assert!(stage.deliver("fan-out", message).await.is_empty());
     }
     assert!(
@@ -183,42 +240,146 @@ async fn chunks_are_done_each_by_itself() {
     assert_eq!(feeds_with(&cache, &followers, &posts).await, FOLLOWERS);
 }
 
-/// Every chunk in any order and twice, with the consumer killed at any: still all, and no sooner
-/// cleared. Fails when ranges leave gaps between them.
+/// Who comes when an author becomes famous is spread over shards; who was there before stays where they are,
+/// and leaves from there. Lists, counts and fan-out find all of them. Fails when a shard is guessed instead of
+/// read, and when what reads a list reads one shard.
 #[tokio::test]
-async fn chunks_cover_every_follower_once() {
+async fn followers_of_the_famous_are_spread() {
     let stage = stage().await;
-    stage.world.pause_queue("FanOutQueue").await.unwrap();
-    let (author, followers) = famous(&stage).await;
-    author.post("one").await;
-    assert!(
-        stage
-            .deliver("fan-out", &stage.take("FanOutQueue").await)
-            .await
-            .is_empty()
-    );
-    let chunks = stage.take("FanOutQueue").await;
-    let everybody: HashSet<&str> = followers.iter().map(UserId::as_str).collect();
-    let mut ranges = Vec::new();
-    for chunk in &chunks {
-        let chunk: serde_json::Value = serde_json::from_str(chunk).unwrap();
-        let end = |name: &str| chunk["chunk"][name].as_str().map(str::to_owned);
-        ranges.push((end("after"), end("upto")));
-    }
-    for follower in everybody {
-        let within = |(after, upto): &&(Option<String>, Option<String>)| {
-            after.as_deref().is_none_or(|after| follower > after)
-                && upto.as_deref().is_none_or(|upto| follower <= upto)
+    let author = stage.world.user("famous");
+    let id = UserId::parse(&author.id).unwrap();
+    let fans: Vec<User> = (0..40).map(|_| stage.world.user("fan")).collect();
+    let (first, later) = fans.split_at(10);
+    let words = async |fans: &[User], on: bool| {
+        let word = |fan: &User| {
+            let follower = UserId::parse(&fan.id).unwrap();
+            serde_json::to_string(&FollowMessage::new(follower, id.clone(), on)).unwrap()
         };
+        let words: Vec<String> = fans.iter().map(word).collect();
+        assert!(stage.deliver("follow-consumer", &words).await.is_empty());
+    };
+    words(first, true).await;
+    count(&stage, &author, 10_000, 1).await;
+    words(later, true).await;
+    let row = stage.item("UsersTable", "id", &author.id).await.unwrap();
+    assert_eq!(number(&row, "follower_shards"), 16);
+    assert_eq!(number(&row, "followers"), 10_000 + later.len());
+    count(&stage, &author, fans.len(), 16).await;
+    let there = stage
+        .partition("FollowsTable", "list", &format!("followers#{id}"))
+        .await;
+    assert!(
+        (first.len()..first.len() + 10).contains(&there.len()),
+        "{} in the first shard",
+        there.len()
+    );
+    stage
+        .assert_exact(std::slice::from_ref(&author.id), &[])
+        .await;
+
+    // Everybody is found, latest first, in pages of any size.
+    let expected: HashSet<&str> = fans.iter().map(|fan| fan.id.as_str()).collect();
+    for size in [7, 100] {
+        let listed = author
+            .walk_ids(&format!("/v1/users/{}/followers", author.id), size)
+            .await;
+        assert_eq!(listed.len(), fans.len());
         assert_eq!(
-            ranges.iter().filter(within).count(),
-            1,
-            "{follower} in {ranges:?}"
+            listed.iter().map(String::as_str).collect::<HashSet<_>>(),
+            expected
+        );
+        let late: HashSet<&str> = listed[..later.len()].iter().map(String::as_str).collect();
+        assert!(
+            later.iter().all(|fan| late.contains(fan.id.as_str())),
+            "latest first"
         );
     }
-    // Whoever comes in meanwhile belongs to one as well.
-    assert!(
-        ranges.iter().any(|(after, _)| after.is_none())
-            && ranges.iter().any(|(_, upto)| upto.is_none())
+    let post = author.post_id("one").await;
+    stage.world.drained().await;
+    for fan in &fans {
+        assert_eq!(fan.feed_ids(10).await, [post.as_str()]);
+    }
+
+    // Half of each kind leave, twice; some come back.
+    let gone: Vec<User> = fans.iter().step_by(2).cloned().collect();
+    for on in [false, false, true, false] {
+        words(&gone, on).await;
+    }
+    let row = stage.item("UsersTable", "id", &author.id).await.unwrap();
+    assert_eq!(number(&row, "followers"), fans.len() / 2);
+    stage
+        .assert_exact(std::slice::from_ref(&author.id), &[])
+        .await;
+    let rows = stage.follows("followers", &author.id).await;
+    let users: HashSet<String> = rows.iter().map(|row| text(row, "user")).collect();
+    assert_eq!(
+        (rows.len(), users.len()),
+        (fans.len(), fans.len()),
+        "one row each"
     );
+
+    // And nothing is left of anybody.
+    for _ in 0..2 {
+        author
+            .send(author.request(reqwest::Method::DELETE, "/v1/me"))
+            .await;
+    }
+    let store = stage.store().await;
+    store
+        .erase_follows(purrline::store::FollowList::Followers, &id)
+        .await
+        .unwrap();
+    assert!(stage.follows("followers", &author.id).await.is_empty());
+    for fan in &fans {
+        assert!(stage.follows("following", &fan.id).await.is_empty());
+    }
+}
+
+/// A post that comes again is added to no list that has it; one that is not there is; and none is lost when
+/// lists are cut back. Fails when a chunk that is delivered twice pushes twice.
+#[tokio::test]
+async fn a_redelivered_chunk_adds_nothing() {
+    let stage = stage().await;
+    let cache = stage.cache().await;
+    let users: Vec<UserId> = (0..3)
+        .map(|n| UserId::parse(&format!("again-{n}")).unwrap())
+        .collect();
+    have_feeds(&cache, &users).await;
+    let ids = IdSource::new();
+    let posts: Vec<PostId> = (0..300).map(|_| PostId(ids.mint())).collect();
+    for post in &posts {
+        cache.push(&Push::of(*post), &users[..2]).await.unwrap();
+        let again = Push {
+            again: true,
+            ..Push::of(*post)
+        };
+        cache.push(&again, &users).await.unwrap();
+    }
+    let mut newest = posts.clone();
+    newest.reverse();
+    for user in &users {
+        let Feed::Here(feed) = cache.feed(user).await.unwrap() else {
+            panic!("gone")
+        };
+        let kept = feed.posts.ids().len();
+        assert!((200..232).contains(&kept), "{kept}");
+        assert_eq!(feed.posts.ids(), &newest[..kept]);
+        assert_eq!(
+            feed.posts.floor(),
+            Some(newest[kept]),
+            "what was dropped last"
+        );
+        assert_eq!(length(&stage, user).await, kept + 1, "and the floor");
+    }
+}
+
+/// How many elements the list of a user's feed has.
+async fn length(stage: &Backstage, user: &UserId) -> usize {
+    let client = redis::Client::open(stage.world.endpoints().cache.clone().unwrap()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("LLEN")
+        .arg(format!("feed:{{{user}}}"))
+        .query_async(&mut connection)
+        .await
+        .unwrap()
 }

@@ -134,7 +134,7 @@ async fn a_consumer_whose_calls_hang_gives_up_in_time() {
     ];
     stage.world.stop_service(Service::Tables, Outage::Hang);
     let invocations = messages.clone().map(|(consumer, message)| {
-        let bodies = [message.to_string(), "not json".to_owned()];
+        let bodies = [message.to_string(), "not json".to_owned()].map(|body| (body, 1));
         let stage = &stage;
         async move { stage.world.invoke(consumer, &batch(&bodies)).await }
     });

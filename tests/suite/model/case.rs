@@ -45,10 +45,15 @@ pub(super) struct Case {
 }
 
 impl Case {
-    pub(super) fn new(stage: &Backstage) -> Self {
+    pub(super) async fn new(stage: &Backstage) -> Self {
+        let users: Vec<User> = (0..USERS).map(|_| stage.world.user("model")).collect();
+        // Some have their followers in several shards, as if they had once been very many.
+        for user in users.iter().step_by(2) {
+            stage.spread_followers(user, 3).await;
+        }
         Self {
             stage: stage.clone(),
-            users: (0..USERS).map(|_| stage.world.user("model")).collect(),
+            users,
             posts: BTreeMap::new(),
             tried: Vec::new(),
             said: Model::default(),

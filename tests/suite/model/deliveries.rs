@@ -44,6 +44,8 @@ pub(super) struct Message {
     pub(super) says: Value,
     /// A consumer died on it: it may be half done.
     pub(super) half_done: bool,
+    /// How often it was delivered.
+    pub(super) times: u32,
 }
 
 impl Case {
@@ -66,6 +68,7 @@ impl Case {
                     body,
                     says,
                     half_done: false,
+                    times: 0,
                 });
             }
         }
@@ -89,9 +92,16 @@ impl Case {
                 places.push(index);
             }
         }
-        let bodies: Vec<String> = places.iter().map(|at| held[*at].body.clone()).collect();
+        for at in &places {
+            self.queues[queue.place()][*at].times += 1;
+        }
+        let held = &self.queues[queue.place()];
+        let messages = places
+            .iter()
+            .map(|at| (held[*at].body.clone(), held[*at].times));
+        let bodies: Vec<(String, u32)> = messages.collect();
         let fault = self.arm(queue.consumer(), crash);
-        let failed = self.stage.deliver(queue.consumer(), &bodies).await;
+        let failed = self.stage.deliver_as(queue.consumer(), &bodies).await;
         let killed = fault.is_some_and(|fault| {
             fault.clear();
             fault.fired() > 0
@@ -160,8 +170,13 @@ impl Case {
                 self.stage.unfinished().await
             );
             for queue in Queue::ALL {
-                self.collect(queue).await;
-                while let len @ 1.. = self.queues[queue.place()].len() {
+                loop {
+                    // Also what consumers queue themselves.
+                    self.collect(queue).await;
+                    let len = self.queues[queue.place()].len();
+                    if len == 0 {
+                        break;
+                    }
                     // From both ends, so that the order is neither.
                     let bodies = [0, len - 1].map(|at| self.queues[queue.place()][at].body.clone());
                     let failed = self.stage.deliver(queue.consumer(), &bodies).await;

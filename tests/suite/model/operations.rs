@@ -5,7 +5,7 @@ use proptest::sample::Index;
 use purrline_local::When;
 
 /// How many users a case has.
-pub(super) const USERS: usize = 4;
+pub(super) const USERS: usize = 5;
 /// The most operations of a case.
 const OPERATIONS: usize = 60;
 

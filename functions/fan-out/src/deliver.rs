@@ -1,0 +1,181 @@
+//! From a post to the feeds that show it.
+//!
+//! A post is pushed onto its author's own lists, and onto the feeds of the author's followers. Where these are
+//! more than one message serves, each shard of them is a message of its own, which queues the rest of its shard
+//! until that is through: so they are served in parallel, and a crash repeats one message. The post's outbox
+//! mark is cleared when the last is done.
+//!
+//! The posts of an author with too many followers are not pushed: readers merge them in. How that begins
+//! and ends without a gap is told in the store's module `recent`.
+
+use purrline::cache::Push;
+use purrline::domain::{Chunk, FanOutMessage, Followers, PostId, UserId};
+use purrline::planted::planted;
+use purrline::store::{Audience, Delivery, OutboxMark, RECENT};
+
+use super::{Error, FanOut};
+
+/// How many followers are read at a time.
+const PART: i32 = 1000;
+/// How many times so many one message serves.
+const PARTS_PER_MESSAGE: usize = 10;
+/// An author is fanned out again when there are fewer followers than this many percent of what makes one an
+/// influencer: so nobody goes to and fro with every follower.
+const AGAIN_PERCENT: u64 = 90;
+/// How often it is looked how the author's posts are delivered, while others change that.
+const LOOKS: usize = 5;
+
+impl FanOut {
+    /// Adds a post to what its author wrote of late, and answers how it is to be delivered.
+    pub(super) async fn add_recent(
+        &self,
+        author: &UserId,
+        post: PostId,
+    ) -> Result<Delivery, Error> {
+        let kept = RECENT.min(self.cache.feed_length());
+        Ok(self.store.add_recent(author, post, kept).await?.delivery)
+    }
+
+    /// Brings a post to all feeds that are to show it, as was said when it was added to what its author wrote
+    /// of late.
+    pub(super) async fn deliver(
+        &self,
+        mark: &OutboxMark,
+        said: Delivery,
+        again: bool,
+    ) -> Result<(), Error> {
+        let OutboxMark { post, author, .. } = mark;
+        self.cache.push_own(*post, author).await?;
+        let audience = self.store.audience(author).await?;
+        let announces = match self.delivery(mark, said, audience).await? {
+            Delivery::Merged => return Ok(self.store.clear(mark).await?),
+            Delivery::Announced(name) => Some(name),
+            Delivery::Pushed => None,
+        };
+        let first = Chunk {
+            name: String::new(),
+            followers: Followers {
+                author: author.clone(),
+                shard: 0,
+                after: None,
+            },
+            announces,
+        };
+        if audience.shards > 1 && !planted("shards-forgotten") {
+            return self.cut(mark, &first, audience.shards).await;
+        }
+        let (followers, next) = self.store.followers_in(&first.followers, PART).await?;
+        if next.is_some() {
+            return self.cut(mark, &first, 1).await;
+        }
+        self.cache
+            .push(&first.push(*post, again), &followers)
+            .await?;
+        self.done(mark, first.announces.as_deref()).await
+    }
+
+    /// How the post is delivered, and its author's from then on. What is said changes with the number of
+    /// followers, and is then asked for anew, by adding the post again.
+    async fn delivery(
+        &self,
+        mark: &OutboxMark,
+        mut said: Delivery,
+        audience: Audience,
+    ) -> Result<Delivery, Error> {
+        let OutboxMark { post, author, .. } = mark;
+        let most = self.influencer_followers;
+        for _ in 0..LOOKS {
+            match said {
+                Delivery::Pushed if audience.followers > most => {
+                    if let Some(name) = self.store.announce(author).await? {
+                        if planted("announced-early") {
+                            self.store.announced(author, &name).await?;
+                        }
+                        return Ok(Delivery::Announced(name));
+                    }
+                }
+                Delivery::Merged
+                    if audience.followers < most.saturating_mul(AGAIN_PERCENT) / 100 =>
+                {
+                    self.store.push_again(author).await?;
+                }
+                said => return Ok(said),
+            }
+            said = self.add_recent(author, *post).await?;
+        }
+        Err(Error::Contended)
+    }
+
+    /// Every feed has the post, and the announcement if it brought one.
+    async fn done(&self, mark: &OutboxMark, announced: Option<&str>) -> Result<(), Error> {
+        if let Some(name) = announced {
+            self.store.announced(&mark.author, name).await?;
+        }
+        Ok(self.store.clear(mark).await?)
+    }
+
+    /// Queues a message for each shard of followers.
+    async fn cut(&self, mark: &OutboxMark, first: &Chunk, shards: u16) -> Result<(), Error> {
+        // Chunks of an earlier cut are no longer waited for: their names differ.
+        let cut = format!("{}.{:016x}", mark.rev, rand::random::<u64>());
+        let chunks = (0..shards).map(|shard| {
+            let mut chunk = first.clone();
+            chunk.name = format!("{cut}.{shard}");
+            chunk.followers.shard = shard;
+            chunk
+        });
+        let chunks: Vec<Chunk> = chunks.collect();
+        let names = chunks.iter().map(|chunk| chunk.name.clone()).collect();
+        if !self.store.cut_into(mark, names).await? {
+            return Ok(());
+        }
+        let message = |chunk| FanOutMessage::chunk(mark.post, mark.rev, chunk);
+        let messages: Vec<FanOutMessage> = chunks.into_iter().map(message).collect();
+        match self.queue.send_batch(&messages).await.len() {
+            0 => Ok(()),
+            unsent => Err(Error::NotQueued(unsent)),
+        }
+    }
+
+    /// Serves some followers of a shard, and queues the rest; the last of it is the chunk done.
+    pub(super) async fn chunk(
+        &self,
+        post: PostId,
+        rev: u32,
+        chunk: &Chunk,
+        again: bool,
+    ) -> Result<(), Error> {
+        let push = chunk.push(post, again);
+        let mut rest = chunk.clone();
+        for _ in 0..PARTS_PER_MESSAGE {
+            let (followers, next) = self.store.followers_in(&rest.followers, PART).await?;
+            self.cache.push(&push, &followers).await?;
+            rest.followers.after = next;
+            if rest.followers.after.is_none() {
+                let last = self.store.chunk_done(post, rev, &chunk.name).await?;
+                return match last {
+                    Some(mark) => self.done(&mark, chunk.announces.as_deref()).await,
+                    None => Ok(()),
+                };
+            }
+        }
+        let rest = FanOutMessage::chunk(post, rev, rest);
+        Ok(self.queue.send(&rest).await?)
+    }
+}
+
+/// What a chunk pushes.
+trait Pushes {
+    fn push(&self, post: PostId, again: bool) -> Push;
+}
+
+impl Pushes for Chunk {
+    fn push(&self, post: PostId, again: bool) -> Push {
+        let author = &self.followers.author;
+        Push {
+            post,
+            merging: self.announces.is_some().then(|| author.clone()),
+            again,
+        }
+    }
+}

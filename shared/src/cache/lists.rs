@@ -1,0 +1,262 @@
+//! Lists of posts: pushed onto by fan-out, read, and rebuilt when they are gone.
+//!
+//! A list's elements, in any order but for the last:
+//!
+//! | element | means |
+//! |---|---|
+//! | 8 bytes | the id of a post |
+//! | `@merged:<author>` | the author's own list is to be merged in |
+//! | `-` and 8 bytes | the floor: posts up to this id may be missing (see [`PostWindow`]) |
+//! | `.` | there is no floor; here because Redis has no empty lists |
+//! | `?` and a token | at the end: the list is being rebuilt, by whoever knows the token |
+
+use std::sync::LazyLock;
+
+use redis::Script;
+
+use super::{Cache, Error, Lease};
+use crate::domain::{PostId, PostWindow, UserId};
+use crate::planted::planted;
+
+/// How long a list stays, read or not: a day. So whatever went wrong with it (a cache that lost some writes
+/// at a failover, a change whose consumer could not reach it) is right again within that time.
+pub(super) const TTL_SECONDS: u64 = 24 * 60 * 60;
+/// How long a rebuild may take before another may start.
+pub(super) const REBUILD_SECONDS: u64 = 15;
+/// A list is cut back only when it is by a seventh too long, so that most pushes cost one command.
+const SLACK: usize = 7;
+/// The most elements that a list is rebuilt from: ElastiCache Serverless takes 3,999 arguments.
+const MOST_ELEMENTS: usize = 3_900;
+
+const MERGED: &str = "@merged:";
+
+/// `settle` makes a list what it means: the newest `cap` distinct ids above the floor, then everything else,
+/// once. Ids are compared as two 32-bit numbers, because a double holds 53 bits, and Lua's comparison of strings
+/// follows the server's locale.
+const SETTLE: &str = "\
+local function id(raw) local hi, lo = struct.unpack('>I4I4', raw) return {hi, lo, raw} end \
+local function newer(a, b) if a[1] ~= b[1] then return a[1] > b[1] end return a[2] > b[2] end \
+local function settle(key, cap, ttl, placeholder) \
+  local seen, ids, kept, others, floor = {}, {}, {}, {}, nil \
+  for _, raw in ipairs(redis.call('LRANGE', key, 0, -1)) do \
+    if not seen[raw] then \
+      seen[raw] = true \
+      local kind = string.byte(raw) \
+      if #raw == 8 then ids[#ids + 1] = id(raw) \
+      elseif kind == 64 then others[#others + 1] = raw \
+      elseif kind == 45 then \
+        local at = id(string.sub(raw, 2)) \
+        if not floor or newer(at, floor) then floor = at end \
+      end \
+    end \
+  end \
+  table.sort(ids, newer) \
+  for _, post in ipairs(ids) do \
+    if floor and not newer(post, floor) then break end \
+    if #kept == cap then floor = post break end \
+    kept[#kept + 1] = post[3] \
+  end \
+  for _, other in ipairs(others) do kept[#kept + 1] = other end \
+  if floor then kept[#kept + 1] = '-' .. floor[3] elseif not placeholder then kept[#kept + 1] = '.' end \
+  if placeholder then kept[#kept + 1] = placeholder end \
+  redis.call('DEL', key) \
+  redis.call('RPUSH', key, unpack(kept)) \
+  redis.call('EXPIRE', key, ttl) \
+end ";
+
+/// Cuts a list back. A placeholder stays one. Mostly all ids are in order, each once: then the oldest of them
+/// are at the end, and sorting can be saved.
+static CUT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&format!(
+        "{SETTLE} \
+         local key, cap = KEYS[1], tonumber(ARGV[1]) \
+         local list = redis.call('LRANGE', key, 0, -1) \
+         local last = #list \
+         while last > 0 and #list[last] ~= 8 do last = last - 1 end \
+         if last <= cap then return 0 end \
+         local joined = table.concat(list, '', 1, last) \
+         local falling = #joined == 8 * last \
+         if falling then \
+           local words = {{struct.unpack('>' .. string.rep('I4', 2 * last), joined)}} \
+           local hi, lo = words[1], words[2] \
+           for at = 3, 2 * last, 2 do \
+             local next_hi, next_lo = words[at], words[at + 1] \
+             if next_hi > hi or (next_hi == hi and next_lo >= lo) then falling = false break end \
+             hi, lo = next_hi, next_lo \
+           end \
+         end \
+         if not falling then \
+           local ttl = redis.call('TTL', key) \
+           if ttl < 0 then return 0 end \
+           local tail = list[#list] \
+           if string.byte(tail) ~= 63 then tail = nil end \
+           settle(key, cap, math.max(ttl, 1), tail) \
+           return 1 \
+         end \
+         redis.call('LTRIM', key, 0, cap - 1) \
+         local rest = {{'-' .. list[cap + 1]}} \
+         for at = last + 1, #list do \
+           local kind = string.byte(list[at]) \
+           if kind == 64 or kind == 63 then rest[#rest + 1] = list[at] end \
+         end \
+         redis.call('RPUSH', key, unpack(rest)) \
+         return 1"
+    ))
+});
+/// Starts a rebuild, unless the list is there, and all that belongs to it (0), or somebody is at it (-1).
+static BEGIN: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local last = redis.call('LINDEX', KEYS[1], -1) \
+         if last then \
+           if string.byte(last) == 63 then return -1 end \
+           if not KEYS[2] or redis.call('EXISTS', KEYS[2]) == 1 then return 0 end \
+         end \
+         redis.call('DEL', unpack(KEYS)) \
+         redis.call('RPUSH', KEYS[1], ARGV[1]) \
+         redis.call('EXPIRE', KEYS[1], ARGV[2]) \
+         return 1",
+    )
+});
+/// Ends a rebuild: what was pushed meanwhile is kept, and what belongs to the list takes its place. Nothing, if
+/// the placeholder is gone.
+static COMMIT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&format!(
+        "{SETTLE} \
+         if redis.call('LINDEX', KEYS[1], -1) ~= ARGV[1] then return 0 end \
+         for i = 4, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end \
+         if KEYS[2] then \
+           redis.call('RENAME', KEYS[3], KEYS[2]) \
+           redis.call('EXPIRE', KEYS[2], ARGV[3]) \
+         end \
+         settle(KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), nil) \
+         return 1"
+    ))
+});
+
+/// An attempt at rebuilding a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rebuild {
+    /// It is ours: read the store, then finish.
+    Ours(Lease),
+    /// Somebody else is at it: the list will be here soon.
+    Others,
+    /// The list is here.
+    Done,
+}
+
+/// A list of posts, and whose own lists are to be merged into it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PostsAndMerged {
+    /// The posts.
+    pub posts: PostWindow,
+    /// Authors whose posts are not in it.
+    pub merged: Vec<UserId>,
+}
+
+impl PostsAndMerged {
+    /// What a list's elements say; nothing if it is not there, or not yet.
+    pub(super) fn read(list: &[Vec<u8>]) -> Option<Self> {
+        if list.last()?.first() == Some(&b'?') {
+            return None;
+        }
+        let id = |raw: &[u8]| PostId::at_position(raw);
+        let floors = list.iter().filter_map(|raw| id(raw.strip_prefix(b"-")?));
+        let mut merged: Vec<UserId> = list
+            .iter()
+            .filter_map(|raw| std::str::from_utf8(raw.strip_prefix(MERGED.as_bytes())?).ok())
+            .filter_map(|author| UserId::parse(author).ok())
+            .collect();
+        merged.sort_unstable();
+        merged.dedup();
+        Some(Self {
+            posts: PostWindow::new(
+                list.iter().filter_map(|raw| id(raw)).collect(),
+                floors.max(),
+            ),
+            merged,
+        })
+    }
+
+    fn elements(&self) -> Vec<Vec<u8>> {
+        let ids = self.posts.ids().iter().map(|&post| element(post));
+        let floor = self
+            .posts
+            .floor()
+            .map(|floor| [b"-", &element(floor)[..]].concat());
+        let merged = self.merged.iter().map(merged_mark);
+        ids.chain(floor).chain(merged).collect()
+    }
+}
+
+/// A post as an element.
+pub(super) fn element(post: PostId) -> Vec<u8> {
+    post.0.to_bytes().to_vec()
+}
+
+/// The element that has an author's own list merged in.
+pub(super) fn merged_mark(author: &UserId) -> Vec<u8> {
+    format!("{MERGED}{author}").into_bytes()
+}
+
+impl Cache {
+    /// How long a list is when it is cut back.
+    pub(super) fn cut_at(&self) -> usize {
+        self.feed_length
+            .saturating_add(self.feed_length.div_ceil(SLACK))
+    }
+
+    /// Cuts a list back that has become too long.
+    pub(super) async fn cut(&self, list: &str) -> Result<(), Error> {
+        let mut connection = self.connection.clone();
+        let mut cut = CUT.key(list);
+        cut.arg(self.feed_length);
+        Ok(cut.invoke_async(&mut connection).await?)
+    }
+
+    /// Starts to rebuild the list of the first key; the other keys are what belongs to it.
+    pub(super) async fn begin(&self, keys: &[String]) -> Result<Rebuild, Error> {
+        self.count_trip();
+        let lease = Lease::new();
+        let mut begin = BEGIN.arg(lease.token());
+        begin.arg(REBUILD_SECONDS);
+        for key in keys {
+            begin.key(key);
+        }
+        let mut connection = self.connection.clone();
+        Ok(match begin.invoke_async(&mut connection).await? {
+            1 => Rebuild::Ours(lease),
+            0 => Rebuild::Done,
+            _ => Rebuild::Others,
+        })
+    }
+
+    /// Puts a rebuilt list in its place. Answers whether it is there; it is not if what it was made from
+    /// changed meanwhile, the cache lost the placeholder, or it merges more authors than one can ask for.
+    pub(super) async fn commit(
+        &self,
+        keys: &[String],
+        lease: &Lease,
+        list: &PostsAndMerged,
+    ) -> Result<bool, Error> {
+        let elements = list.elements();
+        if elements.len() > MOST_ELEMENTS {
+            return Ok(false);
+        }
+        self.count_trip();
+        if planted("rebuild-forgets") {
+            let mut trim = redis::cmd("LTRIM");
+            trim.arg(keys.first()).arg(-1).arg(-1);
+            self.send::<()>(trim).await?;
+        }
+        let mut commit = COMMIT.arg(lease.token());
+        commit.arg(self.feed_length).arg(TTL_SECONDS);
+        for key in keys {
+            commit.key(key);
+        }
+        for element in elements {
+            commit.arg(element);
+        }
+        let mut connection = self.connection.clone();
+        Ok(commit.invoke_async::<i64>(&mut connection).await? == 1)
+    }
+}

@@ -1,0 +1,140 @@
+//! The cached part of a feed: read, and rebuilt if need be.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+
+use super::Feeds;
+use super::authors::{Authors, newest_by};
+use crate::cache::{self, Feed, PostsAndMerged, Rebuild};
+use crate::domain::{PostWindow, UserId};
+use crate::planted::planted;
+use crate::store;
+
+/// How many authors' lists are rebuilt at a time.
+const LISTS_AT_ONCE: usize = 32;
+/// How often a rebuild is tried that a change of the user's follows undid.
+const REBUILD_TRIES: u32 = 3;
+/// How long, and how often, to look whether somebody else's rebuild is done.
+const REBUILD_WAITS: u32 = 60;
+const REBUILD_WAIT: Duration = Duration::from_millis(20);
+
+impl Feeds {
+    /// The cached part of the feed, with the lists of those who are merged in; `None` where the cache can't be
+    /// used.
+    pub(super) async fn window(&self, caller: &UserId) -> Result<Option<PostWindow>, store::Error> {
+        if self.cache_is_paused() {
+            return Ok(None);
+        }
+        let feed = match self.cache.feed(caller).await {
+            Ok(Feed::Here(feed)) => Some(feed),
+            Ok(Feed::Gone) => self.rebuild(caller).await?,
+            Err(error) => {
+                self.without_cache(&error);
+                None
+            }
+        };
+        match feed {
+            Some(feed) => self.merge(feed).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A feed with the lists of those who are merged in.
+    async fn merge(&self, feed: PostsAndMerged) -> Result<PostWindow, store::Error> {
+        let PostsAndMerged { posts, mut merged } = feed;
+        if planted("wrote-unread") {
+            merged.clear();
+        }
+        let mut lists = vec![posts];
+        let mut known = match self.cache.wrote(&merged).await {
+            Ok(known) => known,
+            Err(error) => {
+                self.without_cache(&error);
+                std::collections::HashMap::new()
+            }
+        };
+        let gone = merged.iter().filter(|author| !known.contains_key(*author));
+        let read = futures::stream::iter(gone.cloned().collect::<Vec<_>>())
+            .map(|author| async move { self.wrote(&author).await })
+            .buffer_unordered(LISTS_AT_ONCE);
+        lists.extend(read.try_collect::<Vec<_>>().await?);
+        lists.extend(merged.iter().filter_map(|author| known.remove(author)));
+        Ok(PostWindow::merged(lists))
+    }
+
+    /// What an author wrote of late, whose list is gone; it is put into its place.
+    async fn wrote(&self, author: &UserId) -> Result<PostWindow, store::Error> {
+        let lease = match self.cache.begin_wrote(author).await {
+            Ok(Rebuild::Ours(lease)) => Some(lease),
+            // It will be there for the next.
+            Ok(Rebuild::Done | Rebuild::Others) => None,
+            Err(error) => {
+                self.without_cache(&error);
+                None
+            }
+        };
+        let posts = newest_by(&self.store, author, None, self.cache.feed_length()).await?;
+        if let Some(lease) = lease
+            && let Err(error) = self.cache.finish_wrote(author, &lease, &posts).await
+        {
+            self.without_cache(&error);
+        }
+        Ok(posts)
+    }
+
+    async fn rebuild(&self, caller: &UserId) -> Result<Option<PostsAndMerged>, store::Error> {
+        for _ in 0..REBUILD_TRIES {
+            match self.rebuild_once(caller).await? {
+                Ok(Some(feed)) => return Ok(Some(feed)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.without_cache(&error);
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The feed, rebuilt here or by somebody else; nothing if that came to nothing.
+    async fn rebuild_once(
+        &self,
+        caller: &UserId,
+    ) -> Result<Result<Option<PostsAndMerged>, cache::Error>, store::Error> {
+        let lease = match self.cache.begin_rebuild(caller).await {
+            Ok(Rebuild::Ours(lease)) => lease,
+            Ok(Rebuild::Done | Rebuild::Others) => return Ok(self.wait_for_rebuild(caller).await),
+            Err(error) => return Ok(Err(error)),
+        };
+        let authors = Authors::of(&self.store, caller).await?;
+        let length = self.cache.feed_length();
+        let feed = PostsAndMerged {
+            posts: authors.newest(&self.store, None, length).await?,
+            merged: authors.merged(),
+        };
+        let put = self
+            .cache
+            .finish_rebuild(caller, &lease, &feed, authors.following())
+            .await;
+        Ok(put.map(|put| {
+            if !put {
+                tracing::info!("a feed changed while it was rebuilt");
+            }
+            put.then_some(feed)
+        }))
+    }
+
+    async fn wait_for_rebuild(
+        &self,
+        caller: &UserId,
+    ) -> Result<Option<PostsAndMerged>, cache::Error> {
+        for _ in 0..REBUILD_WAITS {
+            if let Feed::Here(feed) = self.cache.feed(caller).await? {
+                return Ok(Some(feed));
+            }
+            tokio::time::sleep(REBUILD_WAIT).await;
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,156 @@
+//! An author's followers: how many there are, and over how many partitions they are spread.
+//!
+//! A partition takes 1,000 writes a second, and one with a local index holds 10 GB. So the followers of the
+//! famous are spread, by a hash of their ids: over 16 partitions from ten thousand on, over 256 from a
+//! million. Who follows already stays where they are: the edge's row among those whom they follow says where
+//! that is. How many there are is noted before any but the first is used, and never falls: whoever looks at
+//! that many sees everybody who followed before.
+
+use std::collections::{HashMap, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use super::edges::Shard;
+use super::item::{Item, Read, item, n, s};
+use super::outbox::held;
+use super::{Error, Store};
+use crate::domain::{Follow, UserId};
+
+/// From how many followers on there are how many shards.
+const LEVELS: [(u64, Shard); 2] = [(1_000_000, 256), (10_000, 16)];
+
+/// An author's followers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audience {
+    /// How many.
+    pub followers: u64,
+    /// Over how many shards they are spread: those below this number.
+    pub shards: u16,
+}
+
+impl Audience {
+    const NOBODY: Self = Self {
+        followers: 0,
+        shards: 1,
+    };
+
+    fn of(row: &Item) -> Result<Self, Error> {
+        let shards = Shard::try_from(row.count("follower_shards")?).map_err(Error::broken)?;
+        Ok(Self {
+            followers: row.count("followers")?,
+            shards: shards.max(1),
+        })
+    }
+
+    /// How many shards it should have.
+    fn wants(self) -> Shard {
+        let reached = LEVELS.iter().find(|(from, _)| self.followers >= *from);
+        reached.map_or(1, |(_, shards)| *shards).max(self.shards)
+    }
+}
+
+/// The partition of one shard of an author's followers.
+pub(super) fn partition(author: &UserId, shard: Shard) -> String {
+    match shard {
+        0 => format!("followers#{author}"),
+        shard => format!("followers#{author}#{shard}"),
+    }
+}
+
+/// One of so many shards, by a hash that is spread evenly and stays the same.
+pub(super) fn shard_of(user: &UserId, of: Shard) -> Shard {
+    let hash = Sha256::digest(user.as_str());
+    let first = hash
+        .iter()
+        .take(2)
+        .fold(0, |sum: Shard, byte| (sum << 8) | Shard::from(*byte));
+    first.checked_rem(of).unwrap_or_default()
+}
+
+impl Store {
+    /// An author's followers.
+    pub async fn audience(&self, author: &UserId) -> Result<Audience, Error> {
+        let mut found = self.audiences([author]).await?;
+        Ok(found.remove(author).unwrap_or(Audience::NOBODY))
+    }
+
+    async fn audiences(
+        &self,
+        authors: impl IntoIterator<Item = &UserId>,
+    ) -> Result<HashMap<UserId, Audience>, Error> {
+        let keys = authors.into_iter().map(|id| item([("id", s(id))]));
+        let fields = Some("id, followers, follower_shards");
+        let rows = self.batch_get(&self.tables.users, keys.collect(), fields);
+        let audience = |row: &Item| {
+            let id = UserId::parse(row.text("id")?).map_err(Error::broken)?;
+            Ok((id, Audience::of(row)?))
+        };
+        rows.await?.iter().map(audience).collect()
+    }
+
+    /// The shards for new follows, of which the first is not named.
+    pub(super) async fn follower_shards(
+        &self,
+        follows: &[&Follow],
+    ) -> Result<HashMap<Follow, Shard>, Error> {
+        let authors: HashSet<&UserId> = follows.iter().map(|it| &it.followee).collect();
+        let mut spread = self.audiences(authors).await?;
+        spread.retain(|_, audience| audience.wants() > 1);
+        for (author, audience) in &spread {
+            if audience.wants() > audience.shards {
+                self.spread_over(author, audience.wants()).await?;
+            }
+        }
+        let shard = |follow: &&Follow| {
+            let wanted = spread.get(&follow.followee)?.wants();
+            Some(((*follow).clone(), shard_of(&follow.follower, wanted)))
+        };
+        Ok(follows.iter().filter_map(shard).collect())
+    }
+
+    /// Notes that there are that many shards, or more.
+    async fn spread_over(&self, author: &UserId, shards: Shard) -> Result<(), Error> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.users)
+            .key("id", s(author))
+            .update_expression("SET follower_shards = :shards")
+            .condition_expression(
+                "attribute_exists(id) AND \
+                 (attribute_not_exists(follower_shards) OR follower_shards < :shards)",
+            )
+            .expression_attribute_values(":shards", n(shards));
+        held(update.send().await.map(|_| ())).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_come_with_followers_and_never_go() {
+        let wants = |followers, shards| Audience { followers, shards }.wants();
+        assert_eq!(wants(9_999, 1), 1);
+        assert_eq!(wants(10_000, 1), 16);
+        assert_eq!(wants(9_999, 16), 16);
+        assert_eq!(wants(999_999, 16), 16);
+        assert_eq!(wants(1_000_000, 16), 256);
+        assert_eq!(wants(3, 256), 256);
+    }
+
+    #[test]
+    fn followers_are_spread_evenly() {
+        let mut counts: HashMap<Shard, usize> = HashMap::new();
+        for at in 0..16_000 {
+            let user = UserId::parse(&format!("user-{at}")).unwrap();
+            *counts.entry(shard_of(&user, 16)).or_default() += 1;
+        }
+        assert_eq!(counts.len(), 16);
+        assert!(
+            counts.values().all(|count| (850..1_150).contains(count)),
+            "{counts:?}"
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! What an author wrote of late, in one small item: so that a feed is rebuilt from a hundred authors with one
+//! read, and not with one each.
+//!
+//! The item holds the author's newest posts, about fifty, and its floor (see [`PostWindow`]). Fan-out adds each
+//! post to it before it pushes the post onto any feed, so a feed that is rebuilt from it misses nothing: a
+//! post that is not in it yet is still to come. There is no such item for whoever never posted.
+//!
+//! It also tells whether an author's posts are merged in by the readers instead of being pushed. They may stay
+//! unpushed only if every feed that there is knows of it. So the first post of an author who has too many
+//! followers is pushed with an announcement, to every follower; once that is done, the author's posts are merged
+//! in. A feed that is rebuilt takes part from when the announcement begins. Which way a post goes is read in the
+//! very write that adds it to the item: so when an author is fanned out again, every post that was not pushed is
+//! in the item, or older than it, for whoever rebuilds a feed from then on; all other feeds still merge.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+
+use super::item::{Item, Read, item, s};
+use super::outbox::held;
+use super::{Error, Store};
+use crate::domain::{PostId, PostWindow, UserId};
+use crate::planted::planted;
+
+/// How many posts the item is best cut back to: it has less than a kilobyte then, so that a read of a hundred
+/// authors costs least, and tells most of what a feed is rebuilt from.
+pub const RECENT: usize = 50;
+
+/// The value of `merging` once all feeds know; before, it is the announcement's name.
+const YES: &str = "yes";
+
+/// How an author's posts come into the feeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// They are pushed.
+    Pushed,
+    /// They are pushed, along with the announcement of that name that they are merged in from now on.
+    Announced(String),
+    /// Readers merge them in.
+    Merged,
+}
+
+/// What an author wrote of late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recent {
+    /// The newest posts.
+    pub posts: PostWindow,
+    /// How they come into the feeds.
+    pub delivery: Delivery,
+}
+
+fn partition(author: &UserId) -> String {
+    format!("recent#{author}")
+}
+
+fn key(author: &UserId) -> Item {
+    item([("list", s(partition(author))), ("post", s("#"))])
+}
+
+fn blob(post: PostId) -> Blob {
+    Blob::new(post.0.to_bytes())
+}
+
+fn set(posts: &[PostId]) -> AttributeValue {
+    AttributeValue::Bs(posts.iter().copied().map(blob).collect())
+}
+
+fn post(blob: &Blob) -> Result<PostId, Error> {
+    PostId::at_position(blob.as_ref()).ok_or_else(|| Error::broken("no post's id"))
+}
+
+fn recent(row: &Item) -> Result<Recent, Error> {
+    let ids = row.get("posts").and_then(|value| value.as_bs().ok());
+    let ids = ids.into_iter().flatten().map(post);
+    let floor = row.get("floor").and_then(|value| value.as_b().ok());
+    Ok(Recent {
+        posts: PostWindow::new(ids.collect::<Result<_, _>>()?, floor.map(post).transpose()?),
+        delivery: match row.maybe_text("merging") {
+            None => Delivery::Pushed,
+            Some(YES) => Delivery::Merged,
+            Some(name) => Delivery::Announced(name.to_owned()),
+        },
+    })
+}
+
+impl Store {
+    /// What these authors wrote of late; those who never posted are absent.
+    pub async fn recent_posts(&self, authors: &[UserId]) -> Result<HashMap<UserId, Recent>, Error> {
+        let keys = authors.iter().map(key).collect();
+        let rows = self.batch_get(&self.tables.post_lists, keys, None).await?;
+        let of = |row: &Item| {
+            let author = row.text("list")?.trim_start_matches("recent#");
+            let author = UserId::parse(author).map_err(Error::broken)?;
+            Ok((author, recent(row)?))
+        };
+        rows.iter().map(of).collect()
+    }
+
+    /// Adds a post to what its author wrote of late, twice is once, and answers what that is now. It is cut
+    /// back to so many posts when it has a quarter more.
+    pub async fn add_recent(
+        &self,
+        author: &UserId,
+        post: PostId,
+        kept: usize,
+    ) -> Result<Recent, Error> {
+        let output = self
+            .client
+            .update_item()
+            .table_name(&self.tables.post_lists)
+            .set_key(Some(key(author)))
+            .update_expression(if planted("recent-late") {
+                "SET unused = :post"
+            } else {
+                "ADD posts :post"
+            })
+            .expression_attribute_values(":post", set(&[post]))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await?;
+        let row = output.attributes.unwrap_or_default();
+        let recent = recent(&row)?;
+        if recent.posts.ids().len() > kept.saturating_add(kept / 4) {
+            self.cut_recent(author, &recent.posts, kept).await?;
+        }
+        Ok(recent)
+    }
+
+    /// Drops all but the newest. Whoever else does so at the same time drops others, or the same.
+    async fn cut_recent(
+        &self,
+        author: &UserId,
+        posts: &PostWindow,
+        kept: usize,
+    ) -> Result<(), Error> {
+        let (_, dropped) = posts.ids().split_at_checked(kept).unwrap_or_default();
+        let Some(floor) = dropped.first() else {
+            return Ok(());
+        };
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.post_lists)
+            .set_key(Some(key(author)))
+            .update_expression(if planted("recent-floorless") {
+                "SET unused = :floor DELETE posts :dropped"
+            } else {
+                "SET floor = :floor DELETE posts :dropped"
+            })
+            .condition_expression("attribute_not_exists(floor) OR floor < :floor")
+            .expression_attribute_values(":floor", AttributeValue::B(blob(*floor)))
+            .expression_attribute_values(":dropped", set(dropped));
+        held(update.send().await.map(|_| ())).map(|_| ())
+    }
+
+    /// Takes a deleted post out of what its author wrote of late.
+    pub async fn remove_recent(&self, author: &UserId, post: PostId) -> Result<(), Error> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.post_lists)
+            .set_key(Some(key(author)))
+            .update_expression("DELETE posts :post")
+            .condition_expression("attribute_exists(posts)")
+            .expression_attribute_values(":post", set(&[post]));
+        held(update.send().await.map(|_| ())).map(|_| ())
+    }
+
+    /// Begins to announce that the author's posts are merged in. Answers the announcement's name; nothing if
+    /// somebody else was faster.
+    pub async fn announce(&self, author: &UserId) -> Result<Option<String>, Error> {
+        let name = format!("{:016x}", rand::random::<u64>());
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.post_lists)
+            .set_key(Some(key(author)))
+            .update_expression("SET merging = :name")
+            .condition_expression("attribute_not_exists(merging)")
+            .expression_attribute_values(":name", s(&name));
+        let begun = held(update.send().await.map(|_| ()))?;
+        Ok(begun.then_some(name))
+    }
+
+    /// The announcement of that name has reached every feed: from now on the author's posts are not pushed.
+    /// Nothing, if it is not the last one.
+    pub async fn announced(&self, author: &UserId, name: &str) -> Result<(), Error> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.post_lists)
+            .set_key(Some(key(author)))
+            .update_expression("SET merging = :yes")
+            .condition_expression("merging = :name")
+            .expression_attribute_values(":yes", s(YES))
+            .expression_attribute_values(":name", s(name));
+        held(update.send().await.map(|_| ())).map(|_| ())
+    }
+
+    /// The author's posts are pushed from now on. Feeds that merge them go on doing so.
+    pub async fn push_again(&self, author: &UserId) -> Result<(), Error> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.post_lists)
+            .set_key(Some(key(author)))
+            .update_expression("REMOVE merging")
+            .condition_expression("attribute_exists(merging)");
+        held(update.send().await.map(|_| ())).map(|_| ())
+    }
+
+    /// Erases what is known of an author's posts.
+    pub async fn erase_recent(&self, author: &UserId) -> Result<(), Error> {
+        self.client
+            .delete_item()
+            .table_name(&self.tables.post_lists)
+            .set_key(Some(key(author)))
+            .send()
+            .await?;
+        Ok(())
+    }
+}
