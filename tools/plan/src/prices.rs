@@ -1,0 +1,149 @@
+//! What AWS asks: `prices.toml`, which is built in.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+const FILE: &str = include_str!("../prices.toml");
+
+/// Where it runs.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
+pub enum Region {
+    /// North Virginia.
+    #[serde(rename = "us-east-1")]
+    #[value(name = "us-east-1")]
+    UsEast1,
+    /// Seoul.
+    #[serde(rename = "ap-northeast-2")]
+    #[value(name = "ap-northeast-2")]
+    ApNortheast2,
+}
+
+/// The price of a unit of something.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Price {
+    /// What one price buys.
+    pub unit: String,
+    /// How many of these units are free each month.
+    pub free: f64,
+    /// The month the price is believed to be of.
+    pub as_of: String,
+    /// Where AWS says it.
+    pub page: String,
+    /// Whether it was not derived from another price.
+    pub sure: bool,
+    #[serde(flatten)]
+    dollars: BTreeMap<Region, f64>,
+}
+
+/// A kind of cache node.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Node {
+    /// What AWS calls it.
+    pub name: String,
+    /// Its memory in GiB.
+    pub gib: f64,
+    /// The month the price is believed to be of.
+    pub as_of: String,
+    /// Where AWS says it.
+    pub page: String,
+    /// Whether it was not derived from another price.
+    pub sure: bool,
+    #[serde(flatten)]
+    dollars: BTreeMap<Region, f64>,
+}
+
+/// All prices. Their units and pages stand in the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each stands in the file under the same name")]
+pub struct Prices {
+    pub lambda_requests: Price,
+    pub lambda_gb_seconds_x86: Price,
+    pub lambda_gb_seconds_arm: Price,
+    pub alb_hours: Price,
+    pub alb_lcu_hours: Price,
+    pub public_ipv4_hours: Price,
+    pub dynamodb_writes: Price,
+    pub dynamodb_reads: Price,
+    pub dynamodb_storage: Price,
+    pub dynamodb_backup: Price,
+    pub sqs_requests: Price,
+    pub s3_puts: Price,
+    pub s3_gets: Price,
+    pub s3_storage: Price,
+    pub cloudfront_transfer: Price,
+    pub cloudfront_requests: Price,
+    pub transfer_out: Price,
+    pub cache_gb_hours: Price,
+    pub cache_ecpus: Price,
+    pub cache_nodes: Vec<Node>,
+    pub logs_ingested: Price,
+    pub logs_stored: Price,
+    pub nat_hours: Price,
+    pub nat_gb: Price,
+    pub endpoint_hours: Price,
+    pub endpoint_gb: Price,
+}
+
+impl Price {
+    /// Dollars for a unit there.
+    pub fn of(&self, region: Region) -> Result<f64, Error> {
+        price(&self.dollars, region, &self.unit)
+    }
+}
+
+impl Node {
+    /// Dollars an hour there.
+    pub fn of(&self, region: Region) -> Result<f64, Error> {
+        price(&self.dollars, region, &self.name)
+    }
+}
+
+fn price(dollars: &BTreeMap<Region, f64>, region: Region, what: &str) -> Result<f64, Error> {
+    let found = dollars.get(&region).copied();
+    found.ok_or_else(|| {
+        Error::file(
+            "prices.toml",
+            format!("no price for a {what} in {region:?}"),
+        )
+    })
+}
+
+impl Prices {
+    /// The prices that are built in.
+    pub fn built_in() -> Result<Self, Error> {
+        toml::from_str(FILE).map_err(|error| Error::file("prices.toml", error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_price_is_there_for_every_region_with_its_page() {
+        let prices = Prices::built_in().unwrap();
+        let table: toml::Table = toml::from_str(FILE).unwrap();
+        let nodes = prices.cache_nodes.iter();
+        for node in nodes {
+            assert!(node.of(Region::UsEast1).unwrap() <= node.of(Region::ApNortheast2).unwrap());
+        }
+        for (name, value) in &table {
+            let entries = value.as_array().cloned();
+            for entry in entries.unwrap_or_else(|| vec![value.clone()]) {
+                let entry = entry.as_table().unwrap();
+                for region in ["us-east-1", "ap-northeast-2"] {
+                    assert!(entry[region].as_float().unwrap() > 0.0, "{name}");
+                }
+                let page = entry["page"].as_str().unwrap();
+                assert!(page.starts_with("https://aws.amazon.com/"), "{name}");
+                assert!(entry["as_of"].as_str().unwrap().len() == 7, "{name}");
+            }
+        }
+    }
+}

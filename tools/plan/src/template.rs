@@ -1,0 +1,237 @@
+//! What the plan needs of template.yaml: the limits that are set there. It is built in, and never a second
+//! truth.
+
+use std::collections::BTreeMap;
+
+use saphyr::{LoadableYamlNode, ScalarOwned, YamlOwned};
+use serde::Serialize;
+
+use crate::Error;
+
+const FILE: &str = include_str!("../../../template.yaml");
+
+/// What a queue's mapping and the queue itself say.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mapping {
+    /// `BatchSize`.
+    pub batch: f64,
+    /// `MaximumBatchingWindowInSeconds`.
+    pub window: f64,
+    /// `MaximumConcurrency`.
+    pub concurrency: f64,
+    /// `Timeout` of the function, in seconds.
+    pub timeout: f64,
+    /// `VisibilityTimeout`, in seconds.
+    pub visibility: f64,
+    /// `maxReceiveCount`.
+    pub tries: f64,
+}
+
+/// What is set.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// `MemorySize` of each function, by its folder.
+    pub memory_mb: BTreeMap<String, f64>,
+    /// The mappings by their queue, without `Queue`.
+    pub queues: BTreeMap<String, Mapping>,
+    /// The cache's `DataStorage` limit in GB.
+    pub cache_gb: f64,
+    /// The cache's `ECPUPerSecond` limit.
+    pub cache_ecpus: f64,
+    /// The load balancer's rules.
+    pub rules: f64,
+    /// From how many followers on an author is not fanned out.
+    pub influencer_followers: f64,
+}
+
+/// Used where the template has no such parameter yet.
+const INFLUENCER_FOLLOWERS: f64 = 10_000.0;
+
+/// A node of the template, with the parameters that it may refer to.
+#[derive(Clone, Copy)]
+struct Node<'a> {
+    yaml: Option<&'a YamlOwned>,
+    parameters: Option<&'a YamlOwned>,
+}
+
+impl<'a> Node<'a> {
+    fn get(self, name: &str) -> Self {
+        let yaml = self.yaml.and_then(|yaml| yaml.as_mapping_get(name));
+        Self { yaml, ..self }
+    }
+
+    fn entries(self) -> impl Iterator<Item = (&'a str, Self)> {
+        let mapping = self.yaml.and_then(YamlOwned::as_mapping);
+        let entries = mapping.into_iter().flatten();
+        entries.filter_map(move |(name, yaml)| {
+            let yaml = Some(yaml);
+            Some((name.as_str()?, Self { yaml, ..self }))
+        })
+    }
+
+    fn text(self) -> Option<&'a str> {
+        match self.yaml? {
+            YamlOwned::Tagged(tag, inner) if tag.suffix == "Ref" => {
+                let parameter = self.parameters?.as_mapping_get(inner.as_str()?)?;
+                parameter.as_mapping_get("Default")?.as_str()
+            }
+            YamlOwned::Tagged(_, inner) => inner.as_str(),
+            other => other.as_str(),
+        }
+    }
+
+    /// A number, or what the parameter that is meant has for a default.
+    fn number(self) -> Option<f64> {
+        match self.yaml? {
+            YamlOwned::Value(ScalarOwned::Integer(value)) => value.to_string().parse().ok(),
+            YamlOwned::Value(ScalarOwned::FloatingPoint(value)) => Some(value.into_inner()),
+            YamlOwned::Tagged(tag, inner) if tag.suffix == "Ref" => {
+                let yaml = self.parameters?.as_mapping_get(inner.as_str()?)?;
+                let yaml = yaml.as_mapping_get("Default");
+                Self { yaml, ..self }.number()
+            }
+            _ => None,
+        }
+    }
+}
+
+fn needed(node: Node<'_>, what: &str) -> Result<f64, Error> {
+    let missing = || Error::file("template.yaml", format!("{what} is missing"));
+    node.number().ok_or_else(missing)
+}
+
+impl Template {
+    /// The template that is built in.
+    pub fn built_in() -> Result<Self, Error> {
+        Self::parse(FILE)
+    }
+
+    fn parse(text: &str) -> Result<Self, Error> {
+        let documents = YamlOwned::load_from_str(text);
+        let documents = documents.map_err(|error| Error::file("template.yaml", error))?;
+        let yaml = documents.first();
+        let parameters = yaml.and_then(|yaml| yaml.as_mapping_get("Parameters"));
+        let root = Node { yaml, parameters };
+        let resources = root.get("Resources");
+        let usual = root.get("Globals").get("Function");
+        let usual_memory = needed(usual.get("MemorySize"), "Globals.Function.MemorySize")?;
+        let mut template = Self {
+            memory_mb: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            cache_gb: f64::INFINITY,
+            cache_ecpus: f64::INFINITY,
+            rules: 0.0,
+            influencer_followers: root
+                .get("Parameters")
+                .get("InfluencerFollowers")
+                .get("Default")
+                .number()
+                .unwrap_or(INFLUENCER_FOLLOWERS),
+        };
+        for (name, resource) in resources.entries() {
+            let properties = resource.get("Properties");
+            match resource.get("Type").text() {
+                Some("AWS::Serverless::Function") => {
+                    let folder = properties.get("CodeUri").text().unwrap_or(name);
+                    let folder = folder.rsplit('/').next().unwrap_or(folder);
+                    let memory = properties.get("MemorySize").number();
+                    let memory = memory.unwrap_or(usual_memory);
+                    template.memory_mb.insert(folder.to_owned(), memory);
+                    for (_, event) in properties.get("Events").entries() {
+                        template.add_mapping(properties, event, resources)?;
+                    }
+                }
+                Some("AWS::ElasticLoadBalancingV2::ListenerRule") => template.rules += 1.0,
+                Some("AWS::ElastiCache::ServerlessCache") => {
+                    let limits = properties.get("CacheUsageLimits");
+                    let most = |of: &str| limits.get(of).get("Maximum").number();
+                    template.cache_gb = most("DataStorage").unwrap_or(f64::INFINITY);
+                    template.cache_ecpus = most("ECPUPerSecond").unwrap_or(f64::INFINITY);
+                }
+                _ => {}
+            }
+        }
+        Ok(template)
+    }
+
+    fn add_mapping(
+        &mut self,
+        function: Node<'_>,
+        event: Node<'_>,
+        resources: Node<'_>,
+    ) -> Result<(), Error> {
+        if event.get("Type").text() != Some("SQS") {
+            return Ok(());
+        }
+        let says = event.get("Properties");
+        // `!GetAtt LikesQueue.Arn`
+        let queue = says.get("Queue").text().unwrap_or_default();
+        let queue = queue.split('.').next().unwrap_or_default();
+        let itself = resources.get(queue).get("Properties");
+        let needed = |node: Node<'_>, what: &str| needed(node, &format!("{queue}: {what}"));
+        let mapping = Mapping {
+            batch: needed(says.get("BatchSize"), "BatchSize")?,
+            window: says
+                .get("MaximumBatchingWindowInSeconds")
+                .number()
+                .unwrap_or(0.0),
+            concurrency: needed(
+                says.get("ScalingConfig").get("MaximumConcurrency"),
+                "MaximumConcurrency",
+            )?,
+            timeout: needed(function.get("Timeout"), "Timeout")?,
+            visibility: needed(itself.get("VisibilityTimeout"), "VisibilityTimeout")?,
+            tries: needed(
+                itself.get("RedrivePolicy").get("maxReceiveCount"),
+                "maxReceiveCount",
+            )?,
+        };
+        let name = queue.strip_suffix("Queue").unwrap_or(queue);
+        self.queues.insert(name.to_owned(), mapping);
+        Ok(())
+    }
+
+    /// A function's memory in megabytes.
+    pub fn memory(&self, function: &str) -> Result<f64, Error> {
+        let found = self.memory_mb.get(function).copied();
+        found.ok_or_else(|| Error::file("template.yaml", format!("no function {function}")))
+    }
+
+    /// A queue's mapping.
+    pub fn queue(&self, name: &str) -> Result<&Mapping, Error> {
+        let found = self.queues.get(name);
+        found.ok_or_else(|| Error::file("template.yaml", format!("no queue {name}Queue")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_has_what_the_plan_needs() {
+        let template = Template::built_in().unwrap();
+        for queue in ["Likes", "Follows", "FanOut", "Index"] {
+            let mapping = template.queue(queue).unwrap();
+            assert!(
+                mapping.batch >= 1.0 && mapping.concurrency >= 2.0,
+                "{queue}"
+            );
+            assert!(mapping.visibility > mapping.timeout, "{queue}");
+        }
+        assert!(template.memory("classify").unwrap() >= 128.0);
+        assert!(template.memory("feed").unwrap() >= 128.0);
+        assert!(template.rules > 10.0);
+        assert!(template.cache_ecpus.is_finite());
+    }
+
+    #[test]
+    fn every_measured_function_and_queue_is_in_it() {
+        let template = Template::built_in().unwrap();
+        let measured = crate::measured::Measured::built_in().unwrap();
+        for (name, queue) in &measured.queue {
+            assert!(template.queue(name).is_ok(), "{name}");
+            assert!(template.memory(&queue.function).is_ok(), "{name}");
+        }
+    }
+}
