@@ -104,7 +104,9 @@ pub struct Operation {
     /// What it waits for.
     #[serde(default)]
     pub waits: Waits,
-    /// What another operation's function waits for because of it.
+    /// The function that does it as part of another operation.
+    pub within: Option<String>,
+    /// What that function waits for because of it.
     #[serde(default)]
     pub waits_added: Waits,
     /// The tables' units.

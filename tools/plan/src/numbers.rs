@@ -45,6 +45,11 @@ pub fn readable(value: f64) -> String {
     format!("{sign}{}{rest}", thousands(units))
 }
 
+/// A count, with thousands apart.
+pub fn counted(count: u64) -> String {
+    thousands(&count.to_string())
+}
+
 /// Digits in groups of three.
 fn thousands(digits: &str) -> String {
     let mut grouped = String::new();

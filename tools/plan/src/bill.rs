@@ -1,0 +1,287 @@
+//! What a month costs, line by line.
+
+use serde::Serialize;
+
+use crate::Error;
+use crate::cache_size;
+use crate::measured::Measured;
+use crate::prices::{Price, Prices};
+use crate::template::Template;
+use crate::traffic::Traffic;
+use crate::usage::{Architecture, DAY_SECONDS, MONTH_DAYS, MONTH_HOURS, Usage};
+
+/// A line of the bill.
+#[derive(Debug, Clone, Serialize)]
+pub struct Line {
+    /// The service.
+    pub service: &'static str,
+    /// What of it.
+    pub what: String,
+    /// How many units, before what is free.
+    pub quantity: f64,
+    /// What a unit is.
+    pub unit: String,
+    /// How many of these units are free, for all lines of the price together.
+    pub free: f64,
+    /// Dollars, after what is free.
+    pub dollars: f64,
+    /// Whether the price is not derived from another one.
+    pub sure: bool,
+}
+
+/// What makes a bill.
+struct Maker<'a> {
+    usage: &'a Usage,
+    lines: Vec<Line>,
+}
+
+impl Maker<'_> {
+    fn line(
+        &mut self,
+        service: &'static str,
+        what: impl Into<String>,
+        quantity: f64,
+        price: &Price,
+    ) -> Result<(), Error> {
+        self.lines.push(Line {
+            service,
+            what: what.into(),
+            quantity,
+            unit: price.unit.clone(),
+            free: if self.usage.free_tier {
+                price.free
+            } else {
+                0.0
+            },
+            dollars: quantity * price.of(self.usage.region)?,
+            sure: price.sure,
+        });
+        Ok(())
+    }
+
+    /// Takes off what is free: of all lines of a price the same part.
+    fn finish(self) -> Vec<Line> {
+        let is_alike =
+            |one: &Line, other: &Line| (one.service, &one.unit) == (other.service, &other.unit);
+        let lines = self.lines.iter().map(|line| {
+            let alike = self.lines.iter().filter(|other| is_alike(line, other));
+            let all: f64 = alike.map(|line| line.quantity).sum();
+            let paid = if all > 0.0 {
+                (1.0 - line.free / all).max(0.0)
+            } else {
+                1.0
+            };
+            Line {
+                dollars: line.dollars * paid,
+                ..line.clone()
+            }
+        });
+        lines.collect()
+    }
+}
+
+/// Bytes of a table in the month planned for: what the days so far have left, and the users themselves.
+fn stored(usage: &Usage, traffic: &Traffic) -> Vec<(String, f64)> {
+    let days = usage.months * MONTH_DAYS;
+    traffic
+        .tables
+        .keys()
+        .map(|table| {
+            let left = traffic.stored.get(table).copied().unwrap_or(0.0) * days;
+            let users = match table.as_str() {
+                "Users" => usage.users * 600.0,
+                // Two rows and two entries of the index for each.
+                "Follows" => usage.users * usage.follows_held * 480.0,
+                // Rows live for a day.
+                "Idempotency" => traffic.tables.get(table).map_or(0.0, |units| units.write) * 500.0,
+                _ => 0.0,
+            };
+            (table.clone(), (left + users) / 1e9)
+        })
+        .collect()
+}
+
+/// Units of the load balancer's capacity in an average hour: the largest of its four measures.
+fn lcus(traffic: &Traffic, rules: f64) -> f64 {
+    let rate = traffic.requests / DAY_SECONDS;
+    // A client sends some five requests over a connection, and keeps it for a minute.
+    let connections = rate / 5.0;
+    let gigabytes = (traffic.request_bytes + traffic.answer_bytes) / 24.0 / 1e9;
+    // Ten rules are free; on average half of them are looked at.
+    let evaluations = rate * (rules / 2.0 - 10.0).max(0.0);
+    (connections / 25.0)
+        .max(connections * 60.0 / 3_000.0)
+        .max(gigabytes / 0.4)
+        .max(evaluations / 1_000.0)
+}
+
+/// The bill of a month of such days.
+pub fn lines(
+    usage: &Usage,
+    traffic: &Traffic,
+    measured: &Measured,
+    template: &Template,
+    prices: &Prices,
+) -> Result<Vec<Line>, Error> {
+    let mut bill = Maker {
+        usage,
+        lines: Vec::new(),
+    };
+    lambda(&mut bill, traffic, prices)?;
+    let balancer = lcus(traffic, template.rules);
+    bill.line("ALB", "hours", MONTH_HOURS, &prices.alb_hours)?;
+    let hours = balancer * MONTH_HOURS;
+    bill.line("ALB", "capacity", hours, &prices.alb_lcu_hours)?;
+    let addresses = usage.zones * MONTH_HOURS;
+    bill.line("ALB", "addresses", addresses, &prices.public_ipv4_hours)?;
+    let answers = traffic.answer_bytes * MONTH_DAYS / 1e9;
+    bill.line("ALB", "answers", answers, &prices.transfer_out)?;
+    dynamodb(&mut bill, traffic, prices)?;
+    let calls = traffic.sqs_calls * MONTH_DAYS / 1e6;
+    bill.line("SQS", "requests", calls, &prices.sqs_requests)?;
+    storage_and_photos(&mut bill, traffic, prices)?;
+    let parts = cache_size::parts(usage, measured);
+    let gigabytes = (cache_size::bytes(&parts) / 1e9).max(0.1);
+    let hours = gigabytes * MONTH_HOURS;
+    bill.line("ElastiCache", "memory", hours, &prices.cache_gb_hours)?;
+    let ecpus = traffic.ecpus * MONTH_DAYS / 1e6;
+    bill.line("ElastiCache", "ECPUs", ecpus, &prices.cache_ecpus)?;
+    let logs = traffic.log_bytes * MONTH_DAYS / 1e9;
+    bill.line("CloudWatch", "logs", logs, &prices.logs_ingested)?;
+    let kept = logs * usage.log_months;
+    bill.line("CloudWatch", "logs kept", kept, &prices.logs_stored)?;
+    network(&mut bill, traffic, prices)?;
+    Ok(bill.finish())
+}
+
+fn lambda(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
+    let price = match bill.usage.architecture {
+        Architecture::X86 => &prices.lambda_gb_seconds_x86,
+        Architecture::Arm => &prices.lambda_gb_seconds_arm,
+    };
+    for (function, runs) in &traffic.functions {
+        let requests = runs.invocations * MONTH_DAYS / 1e6;
+        let what = format!("{function}, requests");
+        bill.line("Lambda", what, requests, &prices.lambda_requests)?;
+        let gb_seconds = runs.seconds * MONTH_DAYS * runs.memory_mb / 1024.0 / 1e6;
+        bill.line("Lambda", format!("{function}, time"), gb_seconds, price)?;
+    }
+    Ok(())
+}
+
+fn dynamodb(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
+    for (table, units) in &traffic.tables {
+        let (read, write) = (units.read * MONTH_DAYS, units.write * MONTH_DAYS);
+        let reads = format!("{table}, reads");
+        bill.line("DynamoDB", reads, read / 1e6, &prices.dynamodb_reads)?;
+        let writes = format!("{table}, writes");
+        bill.line("DynamoDB", writes, write / 1e6, &prices.dynamodb_writes)?;
+    }
+    for (table, gigabytes) in stored(bill.usage, traffic) {
+        let what = format!("{table}, storage");
+        bill.line("DynamoDB", what, gigabytes, &prices.dynamodb_storage)?;
+        // A service of its own here, so that the free storage is not taken off it.
+        let what = format!("{table}, backup");
+        bill.line("DynamoDB backup", what, gigabytes, &prices.dynamodb_backup)?;
+    }
+    Ok(())
+}
+
+fn storage_and_photos(
+    bill: &mut Maker<'_>,
+    traffic: &Traffic,
+    prices: &Prices,
+) -> Result<(), Error> {
+    let usage = bill.usage;
+    // One view in ten is the first in its edge location.
+    let from_bucket = traffic.photo_views * 0.1;
+    let gets = (traffic.s3_gets + from_bucket) * MONTH_DAYS / 1e6;
+    bill.line(
+        "S3",
+        "PUTs",
+        traffic.s3_puts * MONTH_DAYS / 1e6,
+        &prices.s3_puts,
+    )?;
+    bill.line("S3", "GETs", gets, &prices.s3_gets)?;
+    let photos = usage.daily(usage.per_user.photos) * MONTH_DAYS * usage.months;
+    let kept = photos * usage.photo_bytes / 1e9;
+    bill.line("S3", "photos kept", kept, &prices.s3_storage)?;
+    let views = traffic.photo_views * MONTH_DAYS;
+    let transfer = views * usage.photo_bytes / 1e9;
+    bill.line(
+        "CloudFront",
+        "photos",
+        transfer,
+        &prices.cloudfront_transfer,
+    )?;
+    bill.line(
+        "CloudFront",
+        "requests",
+        views / 1e6,
+        &prices.cloudfront_requests,
+    )
+}
+
+/// What the template's network must bring: one NAT gateway for the sign-in provider's keys, an endpoint in
+/// each zone for SQS and for Lambda.
+fn network(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
+    bill.line("Network", "NAT gateway", MONTH_HOURS, &prices.nat_hours)?;
+    bill.line(
+        "Network",
+        "its address",
+        MONTH_HOURS,
+        &prices.public_ipv4_hours,
+    )?;
+    let endpoints = 2.0 * bill.usage.zones * MONTH_HOURS;
+    bill.line("Network", "endpoints", endpoints, &prices.endpoint_hours)?;
+    // The keys are some kilobytes now and then; what passes the endpoints is the sent messages of a kilobyte
+    // with its headers.
+    let messages: f64 = traffic.messages.values().sum();
+    let sent = messages * MONTH_DAYS * 1e3 / 1e9;
+    bill.line("Network", "messages sent", sent, &prices.endpoint_gb)
+}
+
+/// The sum.
+pub fn total(lines: &[Line]) -> f64 {
+    lines.iter().map(|line| line.dollars).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prices::Region;
+
+    #[test]
+    fn what_is_free_is_shared_by_all_lines_of_a_price() {
+        let arguments = <crate::cli::Arguments as clap::Parser>::parse_from(["plan"]);
+        let template = Template::built_in().unwrap();
+        let usage = arguments.options.usage(&template).unwrap();
+        let prices = Prices::built_in().unwrap();
+        let mut bill = Maker {
+            usage: &usage,
+            lines: Vec::new(),
+        };
+        let price = &prices.sqs_requests;
+        bill.line("SQS", "one", 1.0, price).unwrap();
+        bill.line("SQS", "three", 3.0, price).unwrap();
+        let lines = bill.finish();
+        let each = price.of(Region::UsEast1).unwrap();
+        // One million of four is free.
+        assert!((total(&lines) - 3.0 * each).abs() < 1e-9);
+        assert!((lines[0].dollars - 0.75 * each).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_is_paid_twice_for_nothing() {
+        let arguments = <crate::cli::Arguments as clap::Parser>::parse_from(["plan"]);
+        let basis = crate::plan::Basis::built_in().unwrap();
+        let usage = arguments.options.usage(&basis.template).unwrap();
+        let one = basis.by_service(&usage).unwrap();
+        let ten = basis.by_service(&usage.times(10.0)).unwrap();
+        let rest = basis.by_service(&usage.at_rest()).unwrap();
+        for (((service, one), (_, ten)), (_, rest)) in one.iter().zip(&ten).zip(&rest) {
+            assert!(rest <= one && one <= ten, "{service}: {rest} {one} {ten}");
+            assert!(*rest >= 0.0 && one.is_finite(), "{service}");
+        }
+    }
+}

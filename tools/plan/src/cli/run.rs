@@ -1,0 +1,117 @@
+//! What the command line asks for, done.
+
+use std::path::Path;
+
+use purrline_charts::{Axis, Bars};
+
+use super::{Arguments, Name};
+use crate::Error;
+use crate::plan::{Basis, Plan};
+use crate::report;
+use crate::scenario::{Told, failover, influencer, lunch};
+
+/// Answers what is to be printed; pictures are written on the way.
+pub fn run(arguments: &Arguments) -> Result<String, Error> {
+    let basis = Basis::built_in()?;
+    let usage = arguments.options.usage(&basis.template)?;
+    let Some(name) = arguments.scenario else {
+        if let Some(folder) = &arguments.out {
+            let now = basis.by_service(&usage)?;
+            let tenfold = basis.by_service(&usage.times(10.0))?;
+            let sums = |all: &[(&str, f64)]| all.iter().map(|(_, sum)| *sum).collect();
+            let bars = Bars {
+                title: "A month on AWS, by service".to_owned(),
+                y: Axis {
+                    label: "dollars".to_owned(),
+                    log: true,
+                },
+                groups: now.iter().map(|(name, _)| short(name)).collect(),
+                series: vec![
+                    ("as asked".to_owned(), sums(&now)),
+                    ("tenfold".to_owned(), sums(&tenfold)),
+                ],
+            };
+            write(folder, "month.svg", &bars.svg()?)?;
+        }
+        let plan = Plan::new(usage, &basis)?;
+        return if arguments.json {
+            json(&plan)
+        } else {
+            Ok(report::plan(&plan))
+        };
+    };
+    let told = match name {
+        Name::Influencer => influencer::play(
+            &usage,
+            &basis,
+            influencer::Question {
+                followers: arguments.followers.0,
+                active: arguments.active.0,
+                likes: arguments.like_share.0,
+            },
+        ),
+        Name::Lunch => lunch::play(
+            &usage,
+            &basis,
+            arguments.requests.0,
+            positive("--within", arguments.within.0)?,
+        ),
+        Name::Failover => failover::play(&usage, &basis, arguments.outage.0),
+    }?;
+    let mut drawn = String::new();
+    if let Some(folder) = &arguments.out {
+        for (file, picture) in &told.pictures {
+            write(folder, file, &picture.svg()?)?;
+            drawn += &format!("picture: {}\n", folder.join(file).display());
+        }
+    }
+    if arguments.json {
+        json(&told)
+    } else {
+        Ok(in_words(&told) + &drawn)
+    }
+}
+
+/// Short enough to stand below a bar.
+fn short(service: &str) -> String {
+    match service {
+        "DynamoDB backup" => "backup",
+        "ElastiCache" => "cache",
+        "CloudFront" => "CDN",
+        "CloudWatch" => "logs",
+        "DynamoDB" => "tables",
+        other => other,
+    }
+    .to_owned()
+}
+
+fn positive(option: &'static str, value: f64) -> Result<f64, Error> {
+    if value > 0.0 {
+        return Ok(value);
+    }
+    let problem = "must be above zero".to_owned();
+    Err(Error::Option { option, problem })
+}
+
+fn in_words(told: &Told) -> String {
+    let mut text = format!("{}\n", told.title);
+    for sentence in &told.verdict {
+        text += &format!("- {sentence}\n");
+    }
+    text
+}
+
+fn json(what: &impl serde::Serialize) -> Result<String, Error> {
+    let text = serde_json::to_string_pretty(what);
+    let text = text.map_err(|error| Error::file("JSON", error))?;
+    Ok(text + "\n")
+}
+
+fn write(folder: &Path, file: &str, text: &str) -> Result<(), Error> {
+    let path = folder.join(file);
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
+    written.map_err(|error| Error::Option {
+        option: "--out",
+        problem: format!("{}: {error}", path.display()),
+    })
+}

@@ -1,0 +1,154 @@
+//! How many followers authors have: a power law, cut off at the most, and some authors by name.
+//!
+//! The density of authors with `x` followers falls with `x` to the power of `-exponent`, between a least
+//! number and the most. The least is chosen such that the mean is right: on average as many are followed as
+//! follow.
+
+use serde::Serialize;
+
+use crate::Error;
+
+/// An author by name.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// How many follow.
+    pub followers: f64,
+}
+
+/// The distribution.
+#[derive(Debug, Clone, Serialize)]
+pub struct Followers {
+    exponent: f64,
+    least: f64,
+    most: f64,
+    mean: f64,
+}
+
+impl Followers {
+    /// The one with this mean.
+    pub fn new(exponent: f64, most: f64, mean: f64) -> Result<Self, Error> {
+        let refuse = |option, problem: &str| {
+            Err(Error::Option {
+                option,
+                problem: problem.to_owned(),
+            })
+        };
+        if exponent <= 1.0 {
+            return refuse("--follower-exponent", "must be above 1");
+        }
+        if most < mean {
+            return refuse(
+                "--max-followers",
+                "can't be below the mean, which is --follows-held: as many follow as are followed",
+            );
+        }
+        let with = |least| Self {
+            exponent,
+            least,
+            most,
+            mean,
+        };
+        // The mean grows with the least. Halved on a logarithmic scale, a hundred times is exact.
+        let (mut low, mut high) = (mean * 1e-9, mean.max(1e-9));
+        for _ in 0..100 {
+            let middle = (low * high).sqrt();
+            if with(middle).mean_of_it() < mean {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(with(high))
+    }
+
+    /// The integral of the density, up to a factor.
+    fn mass(&self, from: f64, to: f64) -> f64 {
+        let power = 1.0 - self.exponent;
+        (from.powf(power) - to.powf(power)) / -power
+    }
+
+    /// The integral of the followers, up to the same factor.
+    fn moment(&self, from: f64, to: f64) -> f64 {
+        let power = 2.0 - self.exponent;
+        if power.abs() < 1e-9 {
+            (to / from).ln()
+        } else {
+            (to.powf(power) - from.powf(power)) / power
+        }
+    }
+
+    fn mean_of_it(&self) -> f64 {
+        if self.least >= self.most {
+            return self.most;
+        }
+        self.moment(self.least, self.most) / self.mass(self.least, self.most)
+    }
+
+    /// Which part of the authors has more followers.
+    pub fn share_above(&self, followers: f64) -> f64 {
+        let from = followers.clamp(self.least, self.most);
+        if self.least >= self.most {
+            return 0.0;
+        }
+        self.mass(from, self.most) / self.mass(self.least, self.most)
+    }
+
+    /// The followers of authors with at most so many, over the number of all authors: what a post costs in
+    /// pushes, on average.
+    pub fn mean_up_to(&self, followers: f64) -> f64 {
+        if self.least >= self.most {
+            return if self.most <= followers {
+                self.most
+            } else {
+                0.0
+            };
+        }
+        let to = followers.clamp(self.least, self.most);
+        self.moment(self.least, to) / self.mass(self.least, self.most)
+    }
+
+    /// Which part of all follows are of authors with more followers.
+    pub fn follows_above(&self, followers: f64) -> f64 {
+        1.0 - (self.mean_up_to(followers) / self.mean_of_it()).min(1.0)
+    }
+
+    /// The most that anybody has.
+    pub const fn most(&self) -> f64 {
+        self.most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn as_many_follow_as_are_followed(exponent in 1.5..3.5_f64, mean in 1.0..500.0_f64, times in 2.0..1e5_f64) {
+            let followers = Followers::new(exponent, mean * times, mean).unwrap();
+            prop_assert!((followers.mean_of_it() / mean - 1.0).abs() < 1e-6);
+            prop_assert!((followers.mean_up_to(f64::MAX) / mean - 1.0).abs() < 1e-6);
+            prop_assert!(followers.share_above(0.0) > 0.999_999);
+            prop_assert!(followers.share_above(mean * times) < 1e-9);
+            prop_assert!(followers.mean_up_to(mean) <= followers.mean_up_to(mean * 2.0));
+        }
+    }
+
+    #[test]
+    fn what_can_t_be_is_refused_by_its_option() {
+        let error = Followers::new(0.5, 1e4, 100.0).unwrap_err().to_string();
+        assert!(error.contains("--follower-exponent"), "{error}");
+        let error = Followers::new(2.0, 10.0, 100.0).unwrap_err().to_string();
+        assert!(error.contains("--max-followers"), "{error}");
+    }
+
+    #[test]
+    fn everybody_may_have_as_many() {
+        let same = Followers::new(2.0, 100.0, 100.0).unwrap();
+        assert!((same.mean_up_to(100.0) - 100.0).abs() < 1.0);
+    }
+}

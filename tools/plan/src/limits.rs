@@ -1,0 +1,195 @@
+//! Where it stops: every limit that is known, and how many times the traffic it takes.
+
+use serde::Serialize;
+
+use crate::Error;
+use crate::cache_size;
+use crate::measured::Measured;
+use crate::partitions::{self, follower_shards};
+use crate::queues::Peak;
+use crate::template::Template;
+use crate::traffic::Traffic;
+use crate::usage::Usage;
+
+/// Units a second that a table may take, reads and writes each: the account's usual quota.
+pub const TABLE: f64 = 40_000.0;
+/// What a table takes at once that never took more: it doubles what it has seen within half an hour.
+pub const NEW_TABLE_READS: f64 = 12_000.0;
+const NEW_TABLE_WRITES: f64 = 4_000.0;
+/// Requests a second of a function for each of its concurrent executions.
+const PER_EXECUTION: f64 = 10.0;
+/// Calls a second of one prefix of a bucket: PUTs, and GETs.
+const PREFIX_PUTS: f64 = 3_500.0;
+const PREFIX_GETS: f64 = 5_500.0;
+/// Bytes of all items with one partition key, where the table has a local index.
+pub const COLLECTION: f64 = 10e9;
+/// Messages in flight of a standard queue.
+const IN_FLIGHT: f64 = 120_000.0;
+/// Rules of a load balancer.
+const RULES: f64 = 100.0;
+
+/// A limit.
+#[derive(Debug, Clone, Serialize)]
+pub struct Limit {
+    /// Of what.
+    pub what: String,
+    /// What the busiest minute asks for.
+    pub load: f64,
+    /// What there is.
+    pub capacity: f64,
+    /// In what.
+    pub unit: &'static str,
+    /// Who sets it, and how it is raised.
+    pub set_by: &'static str,
+}
+
+impl Limit {
+    /// With how many times the traffic it is reached.
+    pub fn factor(&self) -> f64 {
+        if self.load > 0.0 {
+            self.capacity / self.load
+        } else {
+            f64::INFINITY
+        }
+    }
+}
+
+/// A quota.
+const QUOTA: &str = "a quota of the account, raised on request";
+const FIXED: &str = "fixed by AWS";
+const OURS: &str = "template.yaml";
+const NEW: &str = "DynamoDB: grows by itself, warm throughput buys it ahead";
+
+/// Those found so far.
+#[derive(Default)]
+struct Found(Vec<Limit>);
+
+impl Found {
+    fn add(
+        &mut self,
+        what: impl Into<String>,
+        load: f64,
+        capacity: f64,
+        unit: &'static str,
+        set_by: &'static str,
+    ) {
+        self.0.push(Limit {
+            what: what.into(),
+            load,
+            capacity,
+            unit,
+            set_by,
+        });
+    }
+}
+
+/// All of them, the first to be hit first.
+pub fn limits(
+    usage: &Usage,
+    traffic: &Traffic,
+    queues: &[Peak],
+    measured: &Measured,
+    template: &Template,
+) -> Result<Vec<Limit>, Error> {
+    let mut found = Found::default();
+    let busiest = |daily: f64| Traffic::at_peak(usage, daily) * usage.burst;
+    let seconds: f64 = traffic.functions.values().map(|runs| runs.seconds).sum();
+    let runs: f64 = traffic
+        .functions
+        .values()
+        .map(|runs| runs.invocations)
+        .sum();
+    let most = usage.account_concurrency;
+    let executions = "Lambda: concurrent executions";
+    found.add(executions, busiest(seconds), most, "at a time", QUOTA);
+    let most = most * PER_EXECUTION;
+    found.add(
+        "Lambda: invocations",
+        busiest(runs),
+        most,
+        "a second",
+        QUOTA,
+    );
+    for peak in queues {
+        let what = format!("Queue {}: what its consumer does", peak.queue);
+        let (load, most) = (peak.minute_rate, peak.capacity);
+        found.add(what, load, most, "messages a second", OURS);
+    }
+    dynamodb(&mut found, usage, traffic, template)?;
+    let most = usage.followers.most();
+    let collection = most * 2.0 * measured.sizes.follow_row / follower_shards(most);
+    let what = "DynamoDB: items of one partition key (the most followed user's followers)";
+    found.add(what, collection, COLLECTION, "bytes", FIXED);
+    let cached = cache_size::bytes(&cache_size::parts(usage, measured));
+    let most = template.cache_gb * 1e9;
+    found.add("ElastiCache: memory", cached, most, "bytes", OURS);
+    let (ecpus, most) = (busiest(traffic.ecpus), template.cache_ecpus);
+    found.add(
+        "ElastiCache: operations",
+        ecpus,
+        most,
+        "ECPUs a second",
+        OURS,
+    );
+    let photos = busiest(usage.daily(usage.per_user.photos));
+    found.add("S3: uploads/, PUTs", photos, PREFIX_PUTS, "a second", FIXED);
+    let fetched = busiest(traffic.photo_views * 0.1 + traffic.s3_gets);
+    found.add(
+        "S3: uploads/, GETs",
+        fetched,
+        PREFIX_GETS,
+        "a second",
+        FIXED,
+    );
+    let mut found = found.0;
+    found.sort_by(|one, other| one.factor().total_cmp(&other.factor()));
+    Ok(found)
+}
+
+/// Tables and partitions.
+fn dynamodb(
+    found: &mut Found,
+    usage: &Usage,
+    traffic: &Traffic,
+    template: &Template,
+) -> Result<(), Error> {
+    let unit = "units a second";
+    for (table, units) in &traffic.tables {
+        let sides = [
+            ("reads", units.read, NEW_TABLE_READS),
+            ("writes", units.write, NEW_TABLE_WRITES),
+        ];
+        for (side, daily, new) in sides {
+            let load = Traffic::at_peak(usage, daily) * usage.burst;
+            let what = format!("DynamoDB: table {table}, {side}");
+            let while_new = format!("{what}, while the table is new");
+            found.add(what, load, TABLE, unit, QUOTA);
+            found.add(while_new, load, new, unit, NEW);
+        }
+    }
+    for partition in partitions::hottest(usage, traffic, template)? {
+        // Reading the followers of one author doesn't grow with the traffic.
+        if !partition.what.contains("fan-out") {
+            let what = format!("DynamoDB partition: {}", partition.what);
+            found.add(what, partition.units, partition.limit, unit, FIXED);
+        }
+    }
+    Ok(())
+}
+
+/// What traffic can't reach, in words.
+pub fn bounded(template: &Template) -> Vec<String> {
+    let in_flight = template.queues.values();
+    let most = in_flight
+        .map(|mapping| mapping.batch * mapping.concurrency)
+        .fold(0.0, f64::max);
+    vec![
+        format!(
+            "SQS in flight: {most} messages of a queue at the most, by BatchSize and MaximumConcurrency; {IN_FLIGHT} are allowed"
+        ),
+        format!(
+            "ALB: no limit on requests (it grows by itself, about twofold within five minutes); {} of {RULES} rules",
+            template.rules
+        ),
+    ]
+}

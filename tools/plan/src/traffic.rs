@@ -1,0 +1,231 @@
+//! What all users together make of the functions, tables, queues, bucket and cache on an average day.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::Error;
+use crate::measured::{Answer, Measured, Operation, Units, on_memory};
+use crate::template::Template;
+use crate::usage::{DAY_SECONDS, Usage};
+
+/// Ids that a page of the feed asks for: 20, and three in case some don't show (shared/src/feed.rs, `SPARE`).
+const IDS_READ: f64 = 23.0;
+/// Runs of sweep a day: each minute.
+const SWEEPS: f64 = 1_440.0;
+/// Calls that each queue's mapping makes a day with nothing there: Lambda polls with five at a time, each of
+/// which waits 20 s (`ReceiveMessageWaitTimeSeconds`).
+const IDLE_POLLS: f64 = 5.0 * DAY_SECONDS / 20.0;
+/// Messages that one call receives or deletes.
+const PER_CALL: f64 = 10.0;
+
+/// A function's runs.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Runs {
+    /// How often.
+    pub invocations: f64,
+    /// How long, together, in seconds.
+    pub seconds: f64,
+    /// With how much memory, in megabytes.
+    pub memory_mb: f64,
+}
+
+/// A day.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Traffic {
+    /// How often each operation is done.
+    pub operations: BTreeMap<&'static str, f64>,
+    /// By the function's folder.
+    pub functions: BTreeMap<String, Runs>,
+    /// By the table, without `Table`.
+    pub tables: BTreeMap<String, Units>,
+    /// Bytes that the day leaves in each table.
+    pub stored: BTreeMap<String, f64>,
+    /// Messages into each queue.
+    pub messages: BTreeMap<&'static str, f64>,
+    /// Batches out of it.
+    pub batches: BTreeMap<&'static str, f64>,
+    /// Calls to SQS.
+    pub sqs_calls: f64,
+    /// Calls to S3 priced as PUTs.
+    pub s3_puts: f64,
+    /// Others.
+    pub s3_gets: f64,
+    /// Photos fetched.
+    pub photo_views: f64,
+    /// Units of the cache.
+    pub ecpus: f64,
+    /// Bytes logged.
+    pub log_bytes: f64,
+    /// Requests through the load balancer.
+    pub requests: f64,
+    /// Bytes of them.
+    pub request_bytes: f64,
+    /// Bytes of the answers.
+    pub answer_bytes: f64,
+}
+
+/// How often each operation is done a day.
+pub fn operations(usage: &Usage) -> BTreeMap<&'static str, f64> {
+    let per = usage.per_user;
+    let reads = usage.daily(per.reads);
+    let posts = usage.daily(per.posts);
+    let likes = usage.daily(per.likes);
+    let follows = usage.daily(per.follows);
+    let photos = usage.daily(per.photos);
+    // A feed lives for a day, and goes when its owner follows somebody.
+    let rebuilds = usage.daily_users + follows;
+    let posts_read = (posts * usage.days_read).min(reads * IDS_READ);
+    BTreeMap::from([
+        ("read_feed", reads),
+        ("merge_influencer", reads * usage.influencers_followed()),
+        ("new_in_feed", reads * IDS_READ * usage.fresh),
+        ("fill_post", posts_read),
+        ("fill_author", posts_read.min(usage.users)),
+        ("rebuild_feed", rebuilds),
+        ("rebuild_author", rebuilds * usage.follows_held),
+        ("create_upload", photos),
+        ("post_photo", photos),
+        ("write_post", posts),
+        ("post_tag", posts * usage.tags),
+        ("post_cat", posts * usage.cats),
+        ("fan_out_post", posts),
+        ("push", posts * usage.pushes()),
+        ("index_message", posts),
+        ("like", likes),
+        ("apply_like", likes),
+        // Most posts have one like in a batch: the costly case.
+        ("count_likes", likes),
+        ("follow", follows),
+        ("apply_follow", follows),
+        ("write_comment", usage.daily(per.comments)),
+        ("read_comments", usage.daily(per.comment_pages)),
+        ("read_list", usage.daily(per.list_pages)),
+        ("read_profile", usage.daily(per.profiles)),
+        ("search", usage.daily(per.searches)),
+        ("classify", usage.daily(per.classified)),
+        ("sweep", SWEEPS),
+    ])
+}
+
+/// Messages into each queue, of operations done so often.
+fn messages(operations: &BTreeMap<&'static str, f64>) -> BTreeMap<&'static str, f64> {
+    let of = |name| operations.get(name).copied().unwrap_or(0.0);
+    BTreeMap::from([
+        ("Likes", of("like")),
+        ("Follows", of("follow")),
+        ("FanOut", of("fan_out_post")),
+        ("Index", of("index_message")),
+    ])
+}
+
+/// How many messages a batch has, if so many come a second: those of its window, up to the most.
+pub fn batch_size(rate: f64, window: f64, most: f64) -> f64 {
+    (1.0 + rate * window).min(most)
+}
+
+impl Traffic {
+    /// An average day.
+    pub fn of(usage: &Usage, measured: &Measured, template: &Template) -> Result<Self, Error> {
+        let operations = operations(usage);
+        let mut traffic = Self {
+            messages: messages(&operations),
+            photo_views: usage.daily(usage.per_user.reads) * usage.photos_seen,
+            ..Self::default()
+        };
+        for (name, &times) in &operations {
+            let operation = measured.operation(name)?;
+            traffic.add(operation, times, measured, template)?;
+        }
+        for (queue, messages) in traffic.messages.clone() {
+            let pushes = usage.pushes();
+            traffic.consume(queue, messages, pushes, measured, template)?;
+        }
+        traffic.operations = operations;
+        let runs: f64 = traffic
+            .functions
+            .values()
+            .map(|runs| runs.invocations)
+            .sum();
+        traffic.log_bytes = runs * measured.sizes.log_per_run;
+        Ok(traffic)
+    }
+
+    fn run(&mut self, function: &str, runs: f64, seconds: f64, memory_mb: f64) {
+        let entry = self.functions.entry(function.to_owned()).or_default();
+        entry.invocations += runs;
+        entry.seconds += seconds;
+        entry.memory_mb = memory_mb;
+    }
+
+    fn add(
+        &mut self,
+        operation: &Operation,
+        times: f64,
+        measured: &Measured,
+        template: &Template,
+    ) -> Result<(), Error> {
+        if let Some(function) = &operation.function {
+            let memory = template.memory(function)?;
+            let seconds = measured.seconds(operation, memory);
+            self.run(function, times, times * seconds, memory);
+        }
+        if let Some(function) = &operation.within {
+            let memory = template.memory(function)?;
+            let seconds = measured.waited_ms(operation.waits_added) / 1e3;
+            self.run(function, 0.0, times * seconds, memory);
+        }
+        for (table, units) in &operation.units {
+            let all = self.tables.entry(table.clone()).or_default();
+            all.read += times * units.read;
+            all.write += times * units.write;
+        }
+        for (table, bytes) in &operation.stored {
+            *self.stored.entry(table.clone()).or_default() += times * bytes;
+        }
+        self.ecpus += times * operation.ecpu;
+        self.sqs_calls += times * operation.sqs;
+        self.s3_puts += times * operation.s3_puts;
+        self.s3_gets += times * operation.s3_gets;
+        if let Some(answer) = operation.answer {
+            self.requests += times;
+            self.request_bytes += times * measured.sizes.request;
+            self.answer_bytes += times
+                * match answer {
+                    Answer::Page => measured.sizes.page_answer,
+                    Answer::Small => measured.sizes.small_answer,
+                };
+        }
+        Ok(())
+    }
+
+    fn consume(
+        &mut self,
+        queue: &'static str,
+        messages: f64,
+        pushes: f64,
+        measured: &Measured,
+        template: &Template,
+    ) -> Result<(), Error> {
+        let (consumer, mapping) = (measured.queue(queue)?, template.queue(queue)?);
+        let memory = template.memory(&consumer.function)?;
+        let size = batch_size(messages / DAY_SECONDS, mapping.window, mapping.batch);
+        let batches = messages / size;
+        let cpu = consumer.cpu_per_message_ms + pushes * consumer.cpu_per_push_ms;
+        let each = consumer.per_message_ms + on_memory(cpu, memory);
+        let once = consumer.per_batch_ms + measured.latency.runtime_ms;
+        let seconds = (batches * once + messages * each) / 1e3;
+        self.run(&consumer.function, batches, seconds, memory);
+        self.s3_puts += batches * consumer.s3_puts_per_batch;
+        self.s3_gets += batches * consumer.s3_gets_per_batch;
+        // Received and deleted, and asked for in vain.
+        self.sqs_calls += 2.0 * (messages / PER_CALL).max(batches) + IDLE_POLLS;
+        self.batches.insert(queue, batches);
+        Ok(())
+    }
+
+    /// Per second in the busiest hour, of what is so often a day.
+    pub fn at_peak(usage: &Usage, daily: f64) -> f64 {
+        daily / DAY_SECONDS * usage.peak
+    }
+}
