@@ -37,9 +37,14 @@ pub fn readable(value: f64) -> String {
         _ => 3,
     };
     let text = format!("{value:.digits$}");
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text.as_str()
+    };
     let (sign, text) = match text.strip_prefix('-') {
         Some(rest) => ("-", rest),
-        None => ("", text.as_str()),
+        None => ("", text),
     };
     let (units, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     format!("{sign}{}{rest}", thousands(units))
@@ -105,6 +110,8 @@ mod tests {
         assert_eq!(readable(12.34), "12.3");
         assert_eq!(readable(0.0123), "0.012");
         assert_eq!(readable(0.0), "0");
+        assert_eq!(readable(2.0), "2");
+        assert_eq!(readable(100.0), "100");
         assert_eq!(readable(f64::INFINITY), "never");
         assert_eq!(dollars(1_234.567), "$1,234.57");
         assert_eq!(dollars(0.004), "$0.00");

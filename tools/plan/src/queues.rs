@@ -16,6 +16,9 @@ const RAMP: Ramp = Ramp {
     per_second: 5.0,
 };
 
+/// Seconds: well below what a batch takes, since a batch ends with a tick.
+pub const TICK: f64 = 0.01;
+
 /// What a queue does when the most comes.
 #[derive(Debug, Clone, Serialize)]
 pub struct Peak {
@@ -107,6 +110,6 @@ pub fn peaks(
 /// A minute of the most, with the busiest hour's usual rate spread over the same minute.
 fn busiest_minute(consumer: &Consumer, work: Work, hour_rate: f64, minute_rate: f64) -> Outcome {
     let wave = crate::sim::spread((minute_rate - hour_rate).max(0.0) * 60.0, 60.0);
-    let arrivals = Arrivals::at_rate(0.1, 60.0, |at| hour_rate + wave(at), |_| work);
+    let arrivals = Arrivals::at_rate(TICK, 60.0, |at| hour_rate + wave(at), |_| work);
     simulate(consumer, &arrivals, 3_660.0)
 }

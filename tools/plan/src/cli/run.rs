@@ -58,17 +58,17 @@ pub fn run(arguments: &Arguments) -> Result<String, Error> {
         ),
         Name::Failover => failover::play(&usage, &basis, arguments.outage.0),
     }?;
-    let mut drawn = String::new();
+    let mut drawn = Vec::new();
     if let Some(folder) = &arguments.out {
         for (file, picture) in &told.pictures {
             write(folder, file, &picture.svg()?)?;
-            drawn += &format!("picture: {}\n", folder.join(file).display());
+            drawn.push(format!("picture: {}\n", folder.join(file).display()));
         }
     }
     if arguments.json {
         json(&told)
     } else {
-        Ok(in_words(&told) + &drawn)
+        Ok(in_words(&told) + &drawn.concat())
     }
 }
 
@@ -94,11 +94,9 @@ fn positive(option: &'static str, value: f64) -> Result<f64, Error> {
 }
 
 fn in_words(told: &Told) -> String {
-    let mut text = format!("{}\n", told.title);
-    for sentence in &told.verdict {
-        text += &format!("- {sentence}\n");
-    }
-    text
+    let sentences = told.verdict.iter();
+    let sentences: String = sentences.flat_map(|one| ["- ", one, "\n"]).collect();
+    format!("{}\n{sentences}", told.title)
 }
 
 fn json(what: &impl serde::Serialize) -> Result<String, Error> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use purrline_charts::Chart;
 
-use super::requests::Requests;
+use super::requests::{Played, Requests};
 use super::{Told, axis, line};
 use crate::Error;
 use crate::limits::{NEW_TABLE_READS, TABLE};
@@ -60,12 +60,16 @@ impl Reads<'_> {
         (BEFORE..BEFORE + self.outage).contains(&at)
     }
 
+    /// Read units of the table that a read takes without the cache.
+    fn without(&self, table: &str) -> Result<f64, Error> {
+        let authors = self.units("rebuild_author", table)? * self.usage.follows_held;
+        Ok(self.units("read_without_cache", table)? + authors)
+    }
+
     /// Read units of the table that a read takes at that time.
     fn of(&self, table: &str, at: f64) -> Result<f64, Error> {
-        let held = self.usage.follows_held;
-        let author = self.units("rebuild_author", table)? * held;
         if self.is_gone(at) {
-            return Ok(self.units("read_without_cache", table)? + author);
+            return self.without(table);
         }
         let liked = self.units("new_in_feed", table)? * IDS_READ;
         let usual = liked * self.usage.fresh;
@@ -73,153 +77,198 @@ impl Reads<'_> {
             return Ok(usual);
         }
         let (readers, posts) = self.first(at - BEFORE - self.outage);
-        let rebuild = self.units("rebuild_feed", table)? + author;
+        let authors = self.units("rebuild_author", table)? * self.usage.follows_held;
+        let rebuild = self.units("rebuild_feed", table)? + authors;
         let filled = self.units("fill_post", table)? * IDS_READ;
         Ok(usual.max(liked * readers) + rebuild * readers + filled * posts)
     }
 }
 
+/// All of it.
+struct Storm<'a> {
+    reads: Reads<'a>,
+    /// The table that is asked most while the cache is gone.
+    table: &'static str,
+    /// Read units of it that a read takes then.
+    units_without: f64,
+    /// Read units a second of it just after.
+    units_after: f64,
+    /// What it takes a second.
+    limit: f64,
+    /// How long a read takes, with the cache and without, in seconds.
+    warm: f64,
+    without: f64,
+    played: Played,
+}
+
+/// The tables that reading a feed asks.
+const TABLES: [&str; 6] = ["PostLists", "Likes", "Posts", "Users", "Blocks", "Follows"];
+
+impl<'a> Storm<'a> {
+    fn of(usage: &'a Usage, basis: &'a Basis, outage: f64) -> Result<Self, Error> {
+        let measured = &basis.measured;
+        let day = Traffic::of(usage, measured, &basis.template)?;
+        let rate = Traffic::at_peak(usage, usage.daily(usage.per_user.reads)) * usage.burst;
+        let reads = Reads {
+            usage,
+            measured,
+            rate,
+            outage,
+        };
+        let (mut table, mut units_without) = ("PostLists", 0.0);
+        for name in TABLES {
+            let units = reads.without(name)?;
+            if units > units_without {
+                (table, units_without) = (name, units);
+            }
+        }
+        let usual = day.tables.get(table).map_or(0.0, |units| units.read);
+        let usual = Traffic::at_peak(usage, usual) * usage.burst;
+        // On demand a table takes twice what it ever took, at least what a new one does, at most its quota.
+        let limit = (usual * 2.0).clamp(NEW_TABLE_READS, TABLE);
+        let memory = basis.template.memory("feed")?;
+        let warm = measured.seconds(measured.operation("read_feed")?, memory);
+        let alone = measured.seconds(measured.operation("read_without_cache")?, memory);
+        let rebuild = measured.waited_ms(measured.operation("rebuild_feed")?.waits_added) / 1e3;
+        // Each execution waits once a second to learn that the cache is gone: of all time that part.
+        let without = alone / (1.0 - NOTICED);
+        let work = |at: f64| {
+            let seconds = match at {
+                _ if at < BEFORE => warm,
+                _ if reads.is_gone(at) => without,
+                _ => warm + rebuild * reads.first(at - BEFORE - outage).0,
+            };
+            Work {
+                seconds,
+                units: reads.of(table, at).unwrap_or(0.0),
+                follow_ups: 0,
+            }
+        };
+        let played = Requests {
+            seconds: BEFORE + outage + AFTER,
+            rate: &|_| rate,
+            most: rate,
+            work: &work,
+            concurrency: usage.account_concurrency,
+            limit,
+        }
+        .play();
+        Ok(Self {
+            units_after: rate * reads.of(table, BEFORE + outage)?,
+            reads,
+            table,
+            units_without,
+            limit,
+            warm,
+            without,
+            played,
+        })
+    }
+
+    /// Until one read in a hundred is the first of its reader, in seconds.
+    fn settled(&self) -> f64 {
+        self.reads.usage.hourly_users() * 100_f64.ln() / self.reads.rate.max(1e-9)
+    }
+
+    fn verdict(&self) -> Vec<String> {
+        let (usage, rate, table) = (self.reads.usage, self.reads.rate, self.table);
+        let most = (rate * self.units_without).max(self.units_after);
+        let named = usage.named.iter().map(|author| author.followers);
+        let followed = named.fold(usage.followers.most(), f64::max) / usage.users.max(1.0);
+        vec![
+            format!(
+                "{} reads of feeds a second. Without the cache each takes {} read units of {table} and {} instead of {}: {} units \
+                 a second, of {} that the table takes at once (twice its usual most, at least 12,000, at most 40,000).",
+                readable(rate),
+                readable(self.units_without),
+                duration(self.without),
+                duration(self.warm),
+                readable(rate * self.units_without),
+                readable(self.limit)
+            ),
+            format!(
+                "The most followed author's item alone is read {} times a second, of 3,000 that its partition takes.",
+                readable(rate * followed.min(1.0))
+            ),
+            format!(
+                "Executions at a time: {} at the most, usually {}, of {}.",
+                readable(self.played.peak_running()),
+                readable(rate * self.warm),
+                readable(usage.account_concurrency)
+            ),
+            format!(
+                "Once it is back, {} feeds are made anew, each by its reader's next read: {} a second at first ({} units of \
+                 {table}); after {} one read in a hundred still does.",
+                readable(usage.hourly_users()),
+                readable(rate),
+                readable(self.units_after),
+                duration(self.settled())
+            ),
+            self.saturation(),
+            format!(
+                "The table is short from {} daily users on, with these habits.",
+                readable(usage.daily_users * self.limit / most.max(1e-9))
+            ),
+        ]
+    }
+
+    fn saturation(&self) -> String {
+        let outcome = &self.played.outcome;
+        if outcome.limit_short <= 0.5 && self.played.peak_backlog() <= 0.0 {
+            let slowest = duration(outcome.worst_delay);
+            return format!("Nothing saturates: no read waits; the slowest takes {slowest}.");
+        }
+        format!(
+            "Too much: the store is short for {}, Lambda for {}; at worst {} reads find nobody to serve them, and the slowest \
+             takes {}. What would take longer than 2.5 s is in fact answered 503 with Retry-After, and comes again.",
+            duration(outcome.limit_short),
+            duration(outcome.workers_short),
+            readable(self.played.peak_backlog()),
+            duration(outcome.worst_delay)
+        )
+    }
+
+    fn picture(&self) -> Result<Chart, Error> {
+        let end = BEFORE + self.reads.outage + AFTER;
+        let steps = (0..=240_u32).map(|step| end * f64::from(step) / 240.0);
+        let asked = |at| Ok((at, self.reads.rate * self.reads.of(self.table, at)?));
+        let asked = steps.map(asked).collect::<Result<Vec<_>, Error>>()?;
+        let (outcome, each) = (&self.played.outcome, self.played.each);
+        let running = outcome.line(|sample| real(sample.running) * each);
+        let waiting = outcome.line(|sample| real(sample.waiting) * each);
+        let gone = duration(self.reads.outage);
+        Ok(Chart {
+            title: format!("The cache is gone for {gone} and comes back empty"),
+            x: axis("seconds", false),
+            y: axis("a second, at a time", true),
+            series: vec![
+                line(&format!("read units of {}", self.table), asked),
+                line("units it takes", vec![(0.0, self.limit), (end, self.limit)]),
+                line("executions", running),
+                line("reads that wait", waiting),
+            ],
+        })
+    }
+}
+
 /// Plays it through.
 pub fn play(usage: &Usage, basis: &Basis, outage: f64) -> Result<Told, Error> {
-    let (measured, template) = (&basis.measured, &basis.template);
-    let day = Traffic::of(usage, measured, template)?;
-    let rate = Traffic::at_peak(usage, usage.daily(usage.per_user.reads)) * usage.burst;
-    let reads = Reads {
-        usage,
-        measured,
-        rate,
-        outage,
-    };
-    // The table that is asked most while the cache is gone.
-    let middle = BEFORE + outage / 2.0;
-    let mut table = ("PostLists", 0.0);
-    for name in day.tables.keys() {
-        let units = reads.of(name, middle)?;
-        if units > table.1 {
-            table = (name, units);
-        }
-    }
-    let (table, units_without) = table;
-    let usual = day.tables.get(table).map_or(0.0, |units| units.read);
-    let usual = Traffic::at_peak(usage, usual) * usage.burst;
-    // On demand a table takes twice what it ever took, at least what a new one does, at most its quota.
-    let limit = (usual * 2.0).clamp(NEW_TABLE_READS, TABLE);
-    let memory = template.memory("feed")?;
-    let warm = measured.seconds(measured.operation("read_feed")?, memory);
-    let store = measured.seconds(measured.operation("read_without_cache")?, memory);
-    let rebuild = measured.waited_ms(measured.operation("rebuild_feed")?.waits_added) / 1e3;
-    // Each execution waits once a second to learn that the cache is gone: of all time that part.
-    let without = store / (1.0 - NOTICED);
-    let work = |at: f64| Work {
-        seconds: if reads.is_gone(at) {
-            without
-        } else {
-            warm + rebuild
-                * reads.first((at - BEFORE - outage).max(0.0)).0
-                * f64::from(u8::from(at > BEFORE))
-        },
-        units: reads.of(table, at).unwrap_or(0.0),
-        follow_ups: 0,
-    };
-    let played = Requests {
-        seconds: BEFORE + outage + AFTER,
-        rate: &|_| rate,
-        most: rate,
-        work: &work,
-        concurrency: usage.account_concurrency,
-        limit,
-    }
-    .play();
-    let storm = rate * reads.of(table, BEFORE + outage + 0.1)?;
-    let most = (rate * units_without).max(storm);
-    let users = usage.hourly_users();
-    // Until one read in a hundred is the first of its reader.
-    let settled = users * 100_f64.ln() / rate.max(1e-9);
-    let is_short = played.outcome.limit_short > 0.5 || played.peak_backlog() > 0.0;
-    let verdict = vec![
-        format!(
-            "{} reads of feeds a second. Without the cache each takes {} read units of {table} and {} instead of {}: {} units a \
-             second, of {} that the table takes at once (twice its usual most, at least 12,000, at most 40,000).",
-            readable(rate),
-            readable(units_without),
-            duration(without),
-            duration(warm),
-            readable(rate * units_without),
-            readable(limit)
-        ),
-        format!(
-            "Executions at a time: {} at the most, usually {}, of {}.",
-            readable(played.peak_running()),
-            readable(rate * warm),
-            readable(usage.account_concurrency)
-        ),
-        format!(
-            "Once it is back, {} feeds are made anew, one by each reader's next read, {} a second at first ({} units of {table}); after {} \
-             one read in a hundred still does.",
-            readable(users),
-            readable(rate),
-            readable(storm),
-            duration(settled)
-        ),
-        if is_short {
-            format!(
-                "Too much: the store is short for {}, Lambda for {}; at worst {} reads find nobody to serve them, and the slowest takes {}. \
-                 What takes longer than 2.5 s is in fact answered 503 with Retry-After, and comes again.",
-                duration(played.outcome.limit_short),
-                duration(played.outcome.workers_short),
-                readable(played.peak_backlog()),
-                duration(played.outcome.worst_delay)
-            )
-        } else {
-            format!(
-                "Nothing saturates: no read waits; the slowest takes {}.",
-                duration(played.outcome.worst_delay)
-            )
-        },
-        format!(
-            "The table is short from {} daily users on, with these habits.",
-            readable(usage.daily_users * limit / most.max(1e-9))
-        ),
-    ];
-    let steps = (0..=240_u32).map(|step| (BEFORE + outage + AFTER) * f64::from(step) / 240.0);
-    let asked = steps.map(|at| Ok((at, rate * reads.of(table, at)?)));
-    let asked = asked.collect::<Result<Vec<_>, Error>>()?;
-    let end = BEFORE + outage + AFTER;
-    let each = played.each;
-    let picture = Chart {
-        title: format!(
-            "The cache is gone for {} and comes back empty",
-            duration(outage)
-        ),
-        x: axis("seconds", false),
-        y: axis("a second, at a time", true),
-        series: vec![
-            line(&format!("read units of {table}"), asked),
-            line("units it takes", vec![(0.0, limit), (end, limit)]),
-            line(
-                "executions",
-                played.outcome.line(|sample| real(sample.running) * each),
-            ),
-            line(
-                "reads that wait",
-                played.outcome.line(|sample| real(sample.waiting) * each),
-            ),
-        ],
-    };
+    let storm = Storm::of(usage, basis, outage)?;
+    let rate = storm.reads.rate;
     Ok(Told {
         title: format!("At peak the cache is gone for {}", duration(outage)),
-        verdict,
+        verdict: storm.verdict(),
         figures: BTreeMap::from([
             ("reads_a_second", rate),
-            ("read_units_a_second", rate * units_without),
-            ("read_units_a_second_after", storm),
-            ("read_units_limit", limit),
-            ("executions", played.peak_running()),
-            ("feeds_made_anew", users),
-            ("worst_delay_seconds", played.outcome.worst_delay),
-            ("backlog", played.peak_backlog()),
-            ("settled_after_seconds", settled),
+            ("read_units_a_second", rate * storm.units_without),
+            ("read_units_a_second_after", storm.units_after),
+            ("read_units_limit", storm.limit),
+            ("executions", storm.played.peak_running()),
+            ("feeds_made_anew", usage.hourly_users()),
+            ("worst_delay_seconds", storm.played.outcome.worst_delay),
+            ("backlog", storm.played.peak_backlog()),
+            ("settled_after_seconds", storm.settled()),
         ]),
-        pictures: vec![("failover.svg", picture)],
+        pictures: vec![("failover.svg", storm.picture()?)],
     })
 }

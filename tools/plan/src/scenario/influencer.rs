@@ -8,7 +8,7 @@ use super::{Told, axis, line};
 use crate::Error;
 use crate::limits::COLLECTION;
 use crate::numbers::{bytes, counted, dollars, duration, readable, real, whole};
-use crate::partitions::{LIKE_SHARDS, LIKES_TOGETHER, WRITES, counter_writes, follower_shards};
+use crate::partitions::{LIKE_SHARDS, WRITES, counter_writes, follower_shards};
 use crate::plan::Basis;
 use crate::queues;
 use crate::sim::{Arrivals, Consumer, Group, Limit, Outcome, Work, simulate};
@@ -21,6 +21,8 @@ const SLOT_ECPUS: f64 = 30_000.0;
 /// How soon those who come come: in the mean after so many seconds, ever fewer.
 const MEAN_SECONDS: f64 = 900.0;
 const HOUR: f64 = 3_600.0;
+/// Write units of a like in its partition: the edge and its local index, in a transaction.
+const LIKE_UNITS: f64 = 4.0;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
@@ -93,104 +95,72 @@ fn likes(basis: &Basis, count: f64) -> Result<Outcome, Error> {
         }),
         ..consumer
     };
-    let work = Work { units: 4.0, ..work };
-    let arrivals = Arrivals::at_rate(1.0, HOUR, coming(count), |_| work);
-    Ok(simulate(&consumer, &arrivals, 30.0 * 86_400.0))
+    let work = Work {
+        units: LIKE_UNITS,
+        ..work
+    };
+    let arrivals = Arrivals::at_rate(0.05, HOUR, coming(count), |_| work);
+    Ok(simulate(&consumer, &arrivals, 2.0 * 86_400.0))
+}
+
+/// Those who come to read, and what they ask for.
+struct Readers {
+    /// Within the hour.
+    count: f64,
+    /// A second, at first.
+    most: f64,
+    /// Executions at a time.
+    executions: f64,
+    /// Units of the cache a second.
+    ecpus: f64,
+}
+
+impl Readers {
+    fn of(basis: &Basis, count: f64) -> Result<Self, Error> {
+        let read = basis.measured.operation("read_feed")?;
+        let merge = basis.measured.operation("merge_influencer")?;
+        let memory = basis.template.memory("feed")?;
+        let most = coming(count)(0.0);
+        Ok(Self {
+            count,
+            most,
+            executions: most * basis.measured.seconds(read, memory),
+            ecpus: most * (read.ecpu + merge.ecpu),
+        })
+    }
+
+    /// Which limit is met first, and how many times as many it carries.
+    fn first_limit(&self, usage: &Usage, basis: &Basis) -> (&'static str, f64) {
+        let limits = [
+            (
+                "Lambda's concurrency",
+                usage.account_concurrency / self.executions,
+            ),
+            ("the slot of the author's list", SLOT_ECPUS / self.most),
+        ];
+        let cache = basis.template.cache_ecpus / self.ecpus;
+        let cache = ("the cache's operations (template.yaml)", cache);
+        let lower = |one: (&'static str, f64), other: (&'static str, f64)| {
+            if other.1 < one.1 { other } else { one }
+        };
+        limits.into_iter().fold(cache, lower)
+    }
 }
 
 /// Plays it through.
 pub fn play(usage: &Usage, basis: &Basis, question: Question) -> Result<Told, Error> {
-    let Question {
-        followers, active, ..
-    } = question;
+    let followers = question.followers;
     let pushed = pushed(usage, basis, followers)?;
-    let readers = followers * active;
-    let most_readers = coming(readers)(0.0);
-    let read = basis.measured.operation("read_feed")?;
-    let seconds = basis.measured.seconds(read, basis.template.memory("feed")?);
-    let running = most_readers * seconds;
-    let ecpus = most_readers * (read.ecpu + 1.0);
-    let like_count = readers * question.likes;
-    let most_likes = coming(like_count)(0.0);
+    let readers = Readers::of(basis, followers * question.active)?;
+    let like_count = readers.count * question.likes;
     let liked = likes(basis, like_count)?;
-    let mapping = basis.template.queue("Likes")?;
-    let counter = counter_writes(most_likes, most_likes, mapping.window, mapping.batch);
     let drained = pushed.outcome.drained_at.unwrap_or(f64::INFINITY);
-    let mut verdict = Vec::new();
-    let is_merged = followers > usage.threshold;
-    verdict.push(format!(
-        "{}: above the threshold of {} followers posts are merged when they are read. The fan-out is one message, \
-         and everybody's next read shows the post, about a second after it was written.",
-        if is_merged { "Merged" } else { "Not merged" },
-        readable(usage.threshold)
-    ));
-    verdict.push(format!(
-        "Pushed instead: {} messages of up to 10,000 followers, {} until the last feed has it (at {} ECPUs a second, \
-         as template.yaml limits the cache; {} batches at a time at most), and {} for this post alone.",
-        readable(pushed.messages),
-        duration(drained),
-        readable(basis.template.cache_ecpus),
-        pushed.outcome.peak_running(),
-        dollars(pushed.dollars)
-    ));
-    let timeout = basis.template.queue("FanOut")?.timeout;
-    if pushed.batch_seconds > timeout {
-        verdict.push(format!(
-            "A batch of such messages takes {} of processor alone, over the function's {}: most would be tried again.",
-            duration(pushed.batch_seconds),
-            duration(timeout)
-        ));
-    }
-    verdict.push(format!(
-        "What remains is the readers: {} within the hour, {} a second at first. That is {} executions at a time of {}, \
-         {} ECPUs a second of {}, and {} a second on the one slot of the author's list, of {} (or thrice that with reads \
-         from replicas).",
-        readable(readers),
-        readable(most_readers),
-        readable(running),
-        readable(usage.account_concurrency),
-        readable(ecpus),
-        readable(basis.template.cache_ecpus),
-        readable(most_readers),
-        readable(SLOT_ECPUS)
-    ));
-    let first = [
-        (
-            "the cache's operations (template.yaml)",
-            basis.template.cache_ecpus / ecpus,
-        ),
-        ("Lambda's concurrency", usage.account_concurrency / running),
-        ("the slot of the author's list", SLOT_ECPUS / most_readers),
-    ];
-    let first = first.iter().min_by(|one, other| one.1.total_cmp(&other.1));
-    if let Some((what, factor)) = first {
-        verdict.push(if *factor < 1.0 {
-            format!(
-                "Saturated first: {what}, {} times over; as set it carries {} followers.",
-                readable(1.0 / factor),
-                readable(followers * factor)
-            )
-        } else {
-            format!(
-                "Nothing saturates; nearest is {what}, at {} times this.",
-                readable(*factor)
-            )
-        });
-    }
-    verdict.push(format!(
-        "{} likes, {} a second at first: at most {} wait, the last is counted {} after it came at the worst, and all are \
-         {}. Each of the post's 16 partitions takes {} write units a second of 1,000, its counter {}.",
-        readable(like_count),
-        readable(most_likes),
-        counted(liked.peak_backlog()),
-        duration(liked.worst_delay),
-        liked.drained_at.map_or("not done in a month".to_owned(), |at| format!("done after {}", duration(at))),
-        readable((most_likes * 4.0 / LIKE_SHARDS).min(WRITES)),
-        readable(counter.min(liked_writes(&liked))),
-    ));
+    let mut verdict = about_pushing(usage, basis, followers, &pushed)?;
+    verdict.extend(about_readers(usage, basis, followers, &readers));
+    verdict.push(about_likes(basis, like_count, &liked)?);
     let size = 2.0 * basis.measured.sizes.follow_row * followers;
     verdict.push(format!(
-        "The list of followers itself is {} in {} partitions: {} each, of the {} that DynamoDB takes of one key.",
+        "The list of followers itself is {} in {} partition(s): {} each, of the {} that DynamoDB takes of one key.",
         bytes(size),
         follower_shards(followers),
         bytes(size / follower_shards(followers)),
@@ -201,9 +171,9 @@ pub fn play(usage: &Usage, basis: &Basis, question: Question) -> Result<Told, Er
         ("fan_out_messages", pushed.messages),
         ("fan_out_seconds", drained),
         ("fan_out_dollars", pushed.dollars),
-        ("readers_a_second", most_readers),
-        ("executions", running),
-        ("ecpus_a_second", ecpus),
+        ("readers_a_second", readers.most),
+        ("executions", readers.executions),
+        ("ecpus_a_second", readers.ecpus),
         ("likes", like_count),
         ("likes_backlog", real(liked.peak_backlog())),
         ("likes_worst_delay_seconds", liked.worst_delay),
@@ -220,10 +190,103 @@ pub fn play(usage: &Usage, basis: &Basis, question: Question) -> Result<Told, Er
     })
 }
 
-/// Write units a second of the counter, if batches are as full as they were on average.
-fn liked_writes(outcome: &Outcome) -> f64 {
-    let seconds = outcome.drained_at.unwrap_or(HOUR).max(1.0);
-    2.0 * (real(outcome.done) / LIKES_TOGETHER / seconds).max(1.0) * 4.0
+fn about_pushing(
+    usage: &Usage,
+    basis: &Basis,
+    followers: f64,
+    pushed: &Pushed,
+) -> Result<Vec<String>, Error> {
+    let threshold = readable(usage.threshold);
+    let drained = pushed
+        .outcome
+        .drained_at
+        .map_or("over a month".to_owned(), duration);
+    let is_merged = followers > usage.threshold;
+    let mut verdict = Vec::new();
+    if is_merged {
+        verdict.push(format!(
+            "Merged, being above the threshold of {threshold} followers: the fan-out is one message, and everybody's next read \
+             shows the post, about a second after it was written."
+        ));
+    }
+    let push = if is_merged {
+        "A full fan-out instead would be"
+    } else {
+        "Pushed, not being above the threshold:"
+    };
+    verdict.push(format!(
+        "{push} {} message(s) of up to 10,000 followers, {drained} until the last feed has it ({} ECPUs a second, as template.yaml \
+         limits the cache; {} batch(es) at a time at most), and {} for this post alone.",
+        readable(pushed.messages),
+        readable(basis.template.cache_ecpus),
+        pushed.outcome.peak_running(),
+        dollars(pushed.dollars)
+    ));
+    let timeout = basis.template.queue("FanOut")?.timeout;
+    if pushed.batch_seconds > timeout / 2.0 {
+        verdict.push(format!(
+            "A full batch of such messages takes {} of the function's {}, most of it processor time with its memory.",
+            duration(pushed.batch_seconds),
+            duration(timeout)
+        ));
+    }
+    Ok(verdict)
+}
+
+fn about_readers(usage: &Usage, basis: &Basis, followers: f64, readers: &Readers) -> Vec<String> {
+    let (what, factor) = readers.first_limit(usage, basis);
+    vec![
+        format!(
+            "What remains is the readers: {} within the hour, {} a second at first. That is {} executions at a time of {}, {} \
+             ECPUs a second of {}, and {} a second on the one slot of the author's list, of {} (thrice that with reads from \
+             replicas).",
+            readable(readers.count),
+            readable(readers.most),
+            readable(readers.executions),
+            readable(usage.account_concurrency),
+            readable(readers.ecpus),
+            readable(basis.template.cache_ecpus),
+            readable(readers.most),
+            readable(SLOT_ECPUS)
+        ),
+        if factor < 1.0 {
+            format!(
+                "Saturated first: {what}, {} times over; as set it carries an author with {} followers.",
+                readable(1.0 / factor),
+                readable(followers * factor)
+            )
+        } else {
+            let factor = readable(factor);
+            format!("Nothing saturates; nearest is {what}, at {factor} times this.")
+        },
+    ]
+}
+
+fn about_likes(basis: &Basis, count: f64, liked: &Outcome) -> Result<String, Error> {
+    let (consumer, work) = queues::consumer("Likes", 0.0, &basis.measured, &basis.template)?;
+    let most = coming(count)(0.0);
+    // No more are counted than come, than the consumer does, and than the partitions take.
+    let done = most
+        .min(queues::capacity(&consumer, work))
+        .min(LIKE_SHARDS * WRITES / LIKE_UNITS);
+    let counter = counter_writes(done, done, consumer.window, real(consumer.batch));
+    let end = liked
+        .drained_at
+        .map_or("not within two days".to_owned(), |at| {
+            format!("{} after the post", duration(at))
+        });
+    Ok(format!(
+        "{} likes, {} a second at first, of {} that can be counted: at most {} wait, the last is counted {} after it came at \
+         the worst, all are counted {end}. Each of the post's 16 partitions takes {} write units a second of 1,000, its \
+         counter {}.",
+        readable(count),
+        readable(most),
+        readable(queues::capacity(&consumer, work)),
+        counted(liked.peak_backlog()),
+        duration(liked.worst_delay),
+        readable(done * LIKE_UNITS / LIKE_SHARDS),
+        readable(counter),
+    ))
 }
 
 fn pictures(pushed: &Outcome, liked: &Outcome, followers: f64) -> Vec<(&'static str, Chart)> {

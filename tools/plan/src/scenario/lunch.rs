@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use purrline_charts::Chart;
 
-use super::requests::Requests;
+use super::requests::{Played, Requests};
 use super::{Told, axis, line};
 use crate::Error;
 use crate::limits::NEW_TABLE_READS;
 use crate::numbers::{counted, duration, readable, real};
 use crate::plan::Basis;
-use crate::queues;
-use crate::sim::{Arrivals, Outcome, Work, simulate, spread};
+use crate::queues::{self, TICK};
+use crate::sim::{Arrivals, Outcome, Sample, Work, simulate, spread};
 use crate::traffic::Traffic;
 use crate::usage::Usage;
 
@@ -46,153 +46,220 @@ fn mean_request(usage: &Usage, basis: &Basis, feeds: f64, day: &Traffic) -> Resu
     })
 }
 
+/// What became of a queue.
+struct Behind {
+    name: &'static str,
+    messages: f64,
+    outcome: Outcome,
+}
+
+/// All of it.
+struct Lunch {
+    requests: f64,
+    within: f64,
+    /// Requests a second at the most.
+    most: f64,
+    /// How many of the requests are for a feed.
+    feeds: f64,
+    /// Executions at a time, if each had to start first.
+    with_starts: f64,
+    /// Read units a second of the table asked most.
+    reads: f64,
+    /// Units a second of the cache.
+    ecpus: f64,
+    played: Played,
+    queues: Vec<Behind>,
+}
+
+impl Lunch {
+    fn of(usage: &Usage, basis: &Basis, requests: f64, within: f64) -> Result<Self, Error> {
+        let day = Traffic::of(usage, &basis.measured, &basis.template)?;
+        let part = |operation: &str| {
+            let daily = day.operations.get(operation).copied().unwrap_or(0.0);
+            daily / day.requests.max(1.0)
+        };
+        let feeds = part("read_feed");
+        let work = mean_request(usage, basis, feeds, &day)?;
+        let most = requests / within * HEIGHT;
+        let played = Requests {
+            seconds: within,
+            rate: &spread(requests, within),
+            most,
+            work: &|_| work,
+            concurrency: usage.account_concurrency,
+            limit: NEW_TABLE_READS,
+        }
+        .play();
+        let mut queues = Vec::new();
+        let sent = [
+            ("Likes", "like"),
+            ("Follows", "follow"),
+            ("FanOut", "write_post"),
+        ];
+        for (name, operation) in sent {
+            let messages = requests * part(operation);
+            let (consumer, work) =
+                queues::consumer(name, usage.pushes(), &basis.measured, &basis.template)?;
+            let wave = spread(messages, within);
+            let arrivals = Arrivals::at_rate(TICK, within, wave, |_| work);
+            queues.push(Behind {
+                name,
+                messages,
+                outcome: simulate(&consumer, &arrivals, within + 36_000.0),
+            });
+        }
+        // While they start, environments are taken for that much longer.
+        let cold = basis.measured.latency.cold_start_ms / 1e3;
+        Ok(Self {
+            requests,
+            within,
+            most,
+            feeds: requests * feeds,
+            with_starts: most * (work.seconds + cold),
+            reads: most * work.units,
+            ecpus: most * (day.ecpus / day.requests.max(1.0)),
+            played,
+            queues,
+        })
+    }
+
+    /// How many times as much there may be until a limit is met, and which.
+    fn first_limit(&self, usage: &Usage, basis: &Basis) -> (&'static str, f64) {
+        let store = (
+            "the read units of a new table",
+            NEW_TABLE_READS / self.reads,
+        );
+        let others = [
+            (
+                "Lambda's concurrency",
+                usage.account_concurrency / self.with_starts,
+            ),
+            (
+                "the cache's operations",
+                basis.template.cache_ecpus / self.ecpus,
+            ),
+        ];
+        let lower = |one: (&'static str, f64), other: (&'static str, f64)| {
+            if other.1 < one.1 { other } else { one }
+        };
+        others.into_iter().fold(store, lower)
+    }
+
+    fn verdict(&self, usage: &Usage, basis: &Basis) -> Vec<String> {
+        let outcome = &self.played.outcome;
+        let is_short = self.played.peak_backlog() > 0.0 || outcome.limit_short > 0.5;
+        let mut verdict = vec![
+            format!(
+                "{} a second at the most: {} executions at a time of {}, up to {} if all had to start first ({}).",
+                readable(self.most),
+                readable(self.played.peak_running()),
+                readable(usage.account_concurrency),
+                readable(self.with_starts),
+                duration(basis.measured.latency.cold_start_ms / 1e3)
+            ),
+            format!(
+                "{} of the requests read a feed that has to be made anew: {} read units a second of PostLists, of {} that even \
+                 a new table takes. {} ECPUs a second of {}.",
+                readable(self.feeds),
+                readable(self.reads),
+                readable(NEW_TABLE_READS),
+                readable(self.ecpus),
+                readable(basis.template.cache_ecpus)
+            ),
+            if is_short {
+                format!(
+                    "Too much: at worst {} requests find nobody to serve them, and the slowest takes {}; the store is short for \
+                     {}, Lambda for {}. In fact they are answered 503, and come again.",
+                    readable(self.played.peak_backlog()),
+                    duration(outcome.worst_delay),
+                    duration(outcome.limit_short),
+                    duration(outcome.workers_short)
+                )
+            } else {
+                format!(
+                    "Nothing saturates: a request takes {} on average, besides starts.",
+                    duration(outcome.mean_delay())
+                )
+            },
+        ];
+        verdict.extend(self.queues.iter().map(|queue| queue.verdict(self.within)));
+        let (what, factor) = self.first_limit(usage, basis);
+        verdict.push(format!(
+            "The first limit, {what}, is met at {} times this: {} requests within {}.",
+            readable(factor),
+            readable(self.requests * factor),
+            duration(self.within)
+        ));
+        verdict
+    }
+
+    fn picture(&self) -> Chart {
+        let wave = spread(self.requests, self.within);
+        let coming = (0..=60_u32).map(|step| self.within * f64::from(step) / 60.0);
+        let outcome = &self.played.outcome;
+        let each = self.played.each;
+        let mut series = vec![
+            line(
+                "requests coming, a second",
+                coming.map(|at| (at, wave(at))).collect(),
+            ),
+            line(
+                "requests at work or waiting",
+                outcome.line(|sample| real(sample.running + sample.waiting) * each),
+            ),
+        ];
+        for queue in &self.queues {
+            let there = |sample: &Sample| real(sample.waiting + sample.in_flight);
+            let name = format!("messages in {}", queue.name);
+            series.push(line(&name, queue.outcome.line(there)));
+        }
+        Chart {
+            title: self.title(),
+            x: axis("seconds", false),
+            y: axis("requests, messages", false),
+            series,
+        }
+    }
+
+    fn title(&self) -> String {
+        let within = duration(self.within);
+        format!("{} requests within {within}", readable(self.requests))
+    }
+}
+
+impl Behind {
+    fn verdict(&self, within: f64) -> String {
+        let drained = self.outcome.drained_at;
+        let drained = drained.map_or("more than ten hours".to_owned(), |at| {
+            duration((at - within).max(0.0))
+        });
+        format!(
+            "Queue {}: {} messages, {} wait at most, none longer than {}, empty {drained} after the last request.",
+            self.name,
+            readable(self.messages),
+            counted(self.outcome.peak_backlog()),
+            duration(self.outcome.worst_delay),
+        )
+    }
+}
+
 /// Plays it through.
 pub fn play(usage: &Usage, basis: &Basis, requests: f64, within: f64) -> Result<Told, Error> {
-    let day = Traffic::of(usage, &basis.measured, &basis.template)?;
-    let part = |operation: &str| {
-        let daily = day.operations.get(operation).copied().unwrap_or(0.0);
-        daily / day.requests.max(1.0)
-    };
-    let feeds = part("read_feed");
-    let work = mean_request(usage, basis, feeds, &day)?;
-    let most = requests / within * HEIGHT;
-    let limit = NEW_TABLE_READS;
-    let played = Requests {
-        seconds: within,
-        rate: &spread(requests, within),
-        most,
-        work: &|_| work,
-        concurrency: usage.account_concurrency,
-        limit,
-    }
-    .play();
-    let mut queues: Vec<(&'static str, f64, Outcome)> = Vec::new();
-    for (queue, operation) in [
-        ("Likes", "like"),
-        ("Follows", "follow"),
-        ("FanOut", "write_post"),
-    ] {
-        let count = requests * part(operation);
-        let (consumer, work) =
-            queues::consumer(queue, usage.pushes(), &basis.measured, &basis.template)?;
-        let arrivals = Arrivals::at_rate(0.1, within, spread(count, within), |_| work);
-        queues.push((
-            queue,
-            count,
-            simulate(&consumer, &arrivals, within + 86_400.0),
-        ));
-    }
-    let running = played.peak_running();
-    let reads = most * work.units;
-    let cold = basis.measured.latency.cold_start_ms / 1e3;
-    // While they start, new environments are taken for that much longer.
-    let with_starts = most * (work.seconds + cold);
-    let ecpus = most * (day.ecpus / day.requests.max(1.0));
-    let mut verdict = vec![
-        format!(
-            "{} a second at the most. {} executions at a time of {}; if all had to start first, up to {} of them for {}.",
-            readable(most),
-            readable(running),
-            readable(usage.account_concurrency),
-            readable(with_starts),
-            duration(cold)
-        ),
-        format!(
-            "{} of the requests read a feed that has to be made anew: {} read units a second of PostLists, of {} that even a new \
-             table takes. {} ECPUs a second of {}.",
-            readable(requests * feeds),
-            readable(reads),
-            readable(limit),
-            readable(ecpus),
-            readable(basis.template.cache_ecpus)
-        ),
-        if played.peak_backlog() > 0.0 || played.outcome.limit_short > 0.5 {
-            format!(
-                "Too much: at worst {} requests find nobody to serve them and {} goes by until the last is answered; the store is \
-                 short for {}, Lambda for {}. In fact they are answered 503, and come again.",
-                readable(played.peak_backlog()),
-                duration(played.outcome.worst_delay),
-                duration(played.outcome.limit_short),
-                duration(played.outcome.workers_short)
-            )
-        } else {
-            format!(
-                "Nothing saturates: a request takes {} on average, {} at the worst, besides starts.",
-                duration(played.outcome.mean_delay()),
-                duration(played.outcome.worst_delay)
-            )
-        },
-    ];
-    for (queue, count, outcome) in &queues {
-        verdict.push(format!(
-            "Queue {queue}: {} messages, {} wait at most, none longer than {}, empty {} after the last request.",
-            readable(*count),
-            counted(outcome.peak_backlog()),
-            duration(outcome.worst_delay),
-            outcome.drained_at.map_or("more than a day".to_owned(), |at| duration((at - within).max(0.0)))
-        ));
-    }
-    let factor = (limit / reads.max(1e-9))
-        .min(usage.account_concurrency / with_starts.max(1e-9))
-        .min(basis.template.cache_ecpus / ecpus.max(1e-9));
-    verdict.push(format!(
-        "The first limit is met at {} times this: {} requests within {}.",
-        readable(factor),
-        readable(requests * factor),
-        duration(within)
-    ));
-    let mut series = vec![
-        line(
-            "requests coming, a second",
-            (0..=60_u32)
-                .map(|step| {
-                    let at = within * f64::from(step) / 60.0;
-                    (at, spread(requests, within)(at))
-                })
-                .collect(),
-        ),
-        line(
-            "requests at work",
-            played
-                .outcome
-                .line(|sample| real(sample.running) * played.each),
-        ),
-    ];
-    for (queue, _, outcome) in &queues {
-        series.push(line(
-            &format!("{queue}: in the queue"),
-            outcome.line(|sample| real(sample.waiting + sample.in_flight)),
-        ));
-    }
+    let lunch = Lunch::of(usage, basis, requests, within)?;
+    let outcome = &lunch.played.outcome;
     Ok(Told {
-        title: format!(
-            "{} requests within {}",
-            readable(requests),
-            duration(within)
-        ),
-        verdict,
+        title: lunch.title(),
+        verdict: lunch.verdict(usage, basis),
         figures: BTreeMap::from([
-            ("requests_a_second", most),
-            ("executions", running),
-            ("executions_with_starts", with_starts),
-            ("read_units_a_second", reads),
-            ("ecpus_a_second", ecpus),
-            ("backlog", played.peak_backlog()),
-            ("worst_delay_seconds", played.outcome.worst_delay),
-            ("first_limit_at_times", factor),
+            ("requests_a_second", lunch.most),
+            ("executions", lunch.played.peak_running()),
+            ("executions_with_starts", lunch.with_starts),
+            ("read_units_a_second", lunch.reads),
+            ("ecpus_a_second", lunch.ecpus),
+            ("backlog", lunch.played.peak_backlog()),
+            ("worst_delay_seconds", outcome.worst_delay),
+            ("first_limit_at_times", lunch.first_limit(usage, basis).1),
         ]),
-        pictures: vec![(
-            "lunch.svg",
-            Chart {
-                title: format!(
-                    "{} requests within {}",
-                    readable(requests),
-                    duration(within)
-                ),
-                x: axis("seconds", false),
-                y: axis("requests, messages", false),
-                series,
-            },
-        )],
+        pictures: vec![("lunch.svg", lunch.picture())],
     })
 }

@@ -4,6 +4,8 @@ pub mod failover;
 pub mod influencer;
 pub mod lunch;
 mod requests;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -9,6 +9,9 @@ const ONE_BY_ONE: f64 = 500.0;
 const AT_ONCE: u64 = 1_000;
 const PER_SECOND: f64 = 100.0;
 
+/// Seconds: well below what a request takes.
+const TICK: f64 = 0.005;
+
 /// What comes, and on what.
 pub(super) struct Requests<'a> {
     /// For how long they come, in seconds.
@@ -55,7 +58,7 @@ impl Requests<'_> {
                 ..work
             }
         };
-        let arrivals = Arrivals::at_rate(0.05, self.seconds, |at| (self.rate)(at) / each, work);
+        let arrivals = Arrivals::at_rate(TICK, self.seconds, |at| (self.rate)(at) / each, work);
         let consumer = Consumer {
             ramp: Ramp {
                 start: whole(real(AT_ONCE) / each).max(1),

@@ -34,7 +34,7 @@ pub struct Outcome {
     pub delay_sum: f64,
     /// For how many seconds all workers were busy while messages waited.
     pub workers_short: f64,
-    /// For how many seconds batches were held up by the limit.
+    /// For how many seconds some batch waited for nothing but its share of the limit.
     pub limit_short: f64,
     /// The most units of the limit that a second asked for, granted or not.
     pub most_units_asked: f64,

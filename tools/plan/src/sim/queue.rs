@@ -33,6 +33,8 @@ struct Queue<'a> {
     first_arrival: Option<u64>,
     /// Until when the limit is given away, in seconds.
     granted_until: f64,
+    /// Until when some batch waits for nothing but its share, in seconds.
+    held_until: f64,
     /// The part of a message that was to fail and is not a whole one yet.
     failing_carry: f64,
     outcome: Outcome,
@@ -51,6 +53,7 @@ pub fn simulate(consumer: &Consumer, arrivals: &Arrivals, horizon: f64) -> Outco
         in_flight: 0,
         first_arrival: None,
         granted_until: 0.0,
+        held_until: 0.0,
         failing_carry: 0.0,
         outcome: Outcome::default(),
     };
@@ -208,9 +211,6 @@ impl Queue<'_> {
         }
         let asked = asked / self.tick;
         self.outcome.most_units_asked = self.outcome.most_units_asked.max(asked);
-        if self.granted_until > self.seconds(now + 1) {
-            self.outcome.limit_short += self.tick;
-        }
     }
 
     fn take_batch(&mut self) -> Vec<Messages> {
@@ -250,7 +250,12 @@ impl Queue<'_> {
             asked = limit.per_batch + sum(|work| work.units);
             self.granted_until =
                 self.granted_until.max(self.seconds(now)) + asked / limit.per_second;
-            ready = ready.max(self.granted_until);
+            if self.granted_until > ready {
+                let held_since = ready.max(self.held_until);
+                self.outcome.limit_short += (self.granted_until - held_since).max(0.0);
+                self.held_until = self.granted_until;
+                ready = self.granted_until;
+            }
         }
         let end = self.ticks(ready).max(now + 1);
         self.batches.entry(end).or_default().push(batch);

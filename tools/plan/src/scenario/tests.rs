@@ -1,0 +1,157 @@
+//! What must hold of the answers.
+
+use clap::Parser;
+
+use super::*;
+use crate::cli::{Arguments, run};
+use crate::plan::{Basis, Plan};
+use crate::usage::Usage;
+
+fn asked(options: &[&str]) -> (Usage, Basis) {
+    let basis = Basis::built_in().unwrap();
+    let arguments = ["plan"].iter().chain(options);
+    let arguments = Arguments::try_parse_from(arguments).unwrap();
+    (arguments.options.usage(&basis.template).unwrap(), basis)
+}
+
+fn printed(options: &[&str]) -> Result<String, String> {
+    let arguments = ["plan"].iter().chain(options);
+    let arguments = Arguments::try_parse_from(arguments).map_err(|error| error.to_string())?;
+    run(&arguments).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_plan_is_printed_without_options() {
+    let text = printed(&[]).unwrap();
+    for part in [
+        "10,000 daily users",
+        "A month on AWS",
+        "Where it stops",
+        "for each daily user",
+    ] {
+        assert!(text.contains(part), "{part}");
+    }
+    assert!(!text.contains("NaN"));
+}
+
+#[test]
+fn nobody_and_everybody_can_be_planned_for() {
+    for users in ["0", "1", "1g"] {
+        for more in [
+            &[][..],
+            &["--scenario", "failover"],
+            &["--scenario", "lunch"],
+        ] {
+            let options = [&["--daily-users", users][..], more].concat();
+            let text = printed(&options).unwrap();
+            assert!(!text.contains("NaN"), "{options:?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn json_is_json_and_has_the_same_sum() {
+    let (usage, basis) = asked(&[]);
+    let plan = Plan::new(usage, &basis).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&printed(&["--json"]).unwrap()).unwrap();
+    let month = json["month_dollars"].as_f64().unwrap();
+    assert!((month - plan.month_dollars).abs() < 1e-6);
+    let lines: f64 = plan.bill.iter().map(|line| line.dollars).sum();
+    assert!((month - lines).abs() < 1e-6);
+    for scenario in ["influencer", "lunch", "failover"] {
+        let told = printed(&["--json", "--scenario", scenario]).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert!(told["verdict"].as_array().unwrap().len() > 2, "{scenario}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_by_its_option() {
+    let wrong = [
+        (&["--daily-users", "many"][..], "--daily-users"),
+        (&["--posts", "-1"][..], "--posts"),
+        (&["--author", "nabi"][..], "--author"),
+        (&["--posts", "1", "--total-posts", "5"][..], "--total-posts"),
+        (&["--users", "5"][..], "--users"),
+        (&["--peak", "30"][..], "--peak"),
+        (&["--max-followers", "3"][..], "--max-followers"),
+        (&["--active", "1.5"][..], "--active"),
+        (&["--scenario", "lunch", "--within", "0"][..], "--within"),
+    ];
+    for (options, name) in wrong {
+        let error = printed(options).unwrap_err();
+        assert!(error.contains(name), "{options:?}: {error}");
+    }
+}
+
+#[test]
+fn pushing_takes_longer_the_more_follow() {
+    let (usage, basis) = asked(&[]);
+    let seconds = |followers| {
+        let question = influencer::Question {
+            followers,
+            active: 0.1,
+            likes: 0.05,
+        };
+        let told = influencer::play(&usage, &basis, question).unwrap();
+        told.figures["fan_out_seconds"]
+    };
+    assert!(seconds(1e6) < seconds(1e7) && seconds(1e7) < seconds(6.5e8));
+    // As template.yaml limits the cache it is never faster than this.
+    let push = basis.measured.operation("push").unwrap().ecpu;
+    assert!(seconds(6.5e8) >= 6.5e8 * push / basis.template.cache_ecpus);
+}
+
+#[test]
+fn a_crowd_that_is_too_large_is_said_to_be() {
+    let (usage, basis) = asked(&[]);
+    let few = lunch::play(&usage, &basis, 5_000.0, 60.0).unwrap();
+    assert!(
+        few.verdict
+            .iter()
+            .any(|text| text.contains("Nothing saturates")),
+        "{few:?}"
+    );
+    let factor = few.figures["first_limit_at_times"];
+    let many = lunch::play(&usage, &basis, 5_000.0 * factor * 1.5, 60.0).unwrap();
+    assert!(
+        many.verdict.iter().any(|text| text.contains("Too much")),
+        "{many:?}"
+    );
+}
+
+#[test]
+fn the_store_carries_a_small_town_without_a_cache_and_no_large_one() {
+    let (small, basis) = asked(&[]);
+    let told = failover::play(&small, &basis, 30.0).unwrap();
+    assert!(
+        told.verdict
+            .iter()
+            .any(|text| text.contains("Nothing saturates")),
+        "{told:?}"
+    );
+    let (large, basis) = asked(&["--daily-users", "1m"]);
+    let told = failover::play(&large, &basis, 30.0).unwrap();
+    assert!(
+        told.verdict.iter().any(|text| text.contains("Too much")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn every_picture_can_be_drawn() {
+    let (usage, basis) = asked(&[]);
+    let question = influencer::Question {
+        followers: 650e6,
+        active: 0.1,
+        likes: 0.05,
+    };
+    let told = [
+        influencer::play(&usage, &basis, question).unwrap(),
+        lunch::play(&usage, &basis, 5_000.0, 60.0).unwrap(),
+        failover::play(&usage, &basis, 0.0).unwrap(),
+    ];
+    for (file, picture) in told.iter().flat_map(|told| &told.pictures) {
+        assert!(picture.svg().unwrap().contains("</svg>"), "{file}");
+    }
+}
