@@ -116,7 +116,7 @@ pub fn limits(
         found.add(what, load, most, "messages a second", OURS);
     }
     dynamodb(&mut found, usage, traffic, template)?;
-    let most = usage.followers.most();
+    let most = usage.most_followers();
     let collection = most * 2.0 * measured.sizes.follow_row / follower_shards(most);
     let what = "DynamoDB: items of one partition key (the most followed user's followers)";
     found.add(what, collection, COLLECTION, "bytes", FIXED);

@@ -70,8 +70,7 @@ pub fn hottest(
         Traffic::at_peak(usage, daily) * busiest
     };
     let (likes, posts, follows) = (rate("like"), rate("write_post"), rate("follow"));
-    let named = usage.named.iter().map(|author| author.followers);
-    let most = named.fold(usage.followers.most(), f64::max);
+    let most = usage.most_followers();
     let to_most = (most / (usage.users * usage.follows_held).max(1.0)).min(1.0);
     let hot_likes = likes * usage.hot_post;
     let mapping = template.queue("Likes")?;

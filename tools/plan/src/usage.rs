@@ -144,6 +144,12 @@ impl Usage {
         unnamed + by_name
     }
 
+    /// The most followers that anybody has.
+    pub fn most_followers(&self) -> f64 {
+        let named = self.named.iter().map(|author| author.followers);
+        named.fold(self.followers.most(), f64::max)
+    }
+
     /// Feeds that a post is pushed onto, on average.
     pub fn pushes(&self) -> f64 {
         self.followers.mean_up_to(self.threshold)
@@ -155,6 +161,14 @@ impl Usage {
         if self.users < self.daily_users {
             let problem = format!("can't be below --daily-users ({})", self.daily_users);
             return refuse("--users", problem);
+        }
+        let mut named = self.named.iter();
+        if let Some(author) = named.find(|author| author.followers > self.users) {
+            let problem = format!(
+                "{} can't have more followers than there are --users ({})",
+                author.name, self.users
+            );
+            return refuse("--author", problem);
         }
         if self.peak > 24.0 {
             let problem = "an hour can't have more than the whole day: at most 24".to_owned();

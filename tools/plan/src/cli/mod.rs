@@ -16,7 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   ./dev plan                                            10,000 daily users in North Virginia
   ./dev plan --daily-users 1m --region ap-northeast-2   a million in Seoul
-  ./dev plan --daily-users 50k --posts 0.3 --total-photos 2000 --author nabi=2m
+  ./dev plan --daily-users 50k --posts 0.3 --total-photos 2000 --author nabi=200k
   ./dev plan --scenario influencer --followers 650m     somebody with 650 million followers posts
   ./dev plan --scenario lunch --requests 5000 --out .   5,000 requests in a minute, with a picture
   ./dev plan --scenario failover --outage 30            half a minute without the cache, at peak

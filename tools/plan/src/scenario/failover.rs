@@ -173,8 +173,7 @@ impl<'a> Storm<'a> {
     fn verdict(&self) -> Vec<String> {
         let (usage, rate, table) = (self.reads.usage, self.reads.rate, self.table);
         let most = (rate * self.units_without).max(self.units_after);
-        let named = usage.named.iter().map(|author| author.followers);
-        let followed = named.fold(usage.followers.most(), f64::max) / usage.users.max(1.0);
+        let followed = usage.most_followers() / usage.users.max(1.0);
         vec![
             format!(
                 "{} reads of feeds a second. Without the cache each takes {} read units of {table} and {} instead of {}: {} units \

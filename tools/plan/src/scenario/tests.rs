@@ -71,6 +71,7 @@ fn what_is_wrong_is_named_by_its_option() {
         (&["--daily-users", "many"][..], "--daily-users"),
         (&["--posts", "-1"][..], "--posts"),
         (&["--author", "nabi"][..], "--author"),
+        (&["--author", "nabi=1g"][..], "--author"),
         (&["--posts", "1", "--total-posts", "5"][..], "--total-posts"),
         (&["--users", "5"][..], "--users"),
         (&["--peak", "30"][..], "--peak"),

@@ -7,6 +7,9 @@
 //! batches draw on together (a partition's writes, a cache's operations) is granted in the order in which
 //! they ask, at a constant rate, and a batch does not end before it has its share.
 //!
+//! A batch ends with a tick, so a tick must be well below what a batch takes, or batches take longer than they
+//! should.
+//!
 //! A request to a function behind the load balancer is a message here too, in a batch of one without a window.
 //! Where it waits it would in fact be refused and come again.
 
