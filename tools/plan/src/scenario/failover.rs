@@ -1,13 +1,14 @@
 //! The cache is gone for a while at peak, and comes back empty.
 //!
 //! Without it reads are answered from the store alone. Once it is back each feed is made anew by its reader's
-//! next read, once each, and what a page shows is filled in again.
+//! next read, once each, and what a page shows is filled in again. The queues' consumers fail meanwhile.
 
 use std::collections::BTreeMap;
 
 use purrline_charts::Chart;
 
 use super::requests::{Played, Requests};
+use super::retries::{self, Retried};
 use super::{Told, axis, line};
 use crate::Error;
 use crate::limits::{NEW_TABLE_READS, TABLE};
@@ -254,9 +255,14 @@ impl<'a> Storm<'a> {
 pub fn play(usage: &Usage, basis: &Basis, outage: f64) -> Result<Told, Error> {
     let storm = Storm::of(usage, basis, outage)?;
     let rate = storm.reads.rate;
+    let gone = (BEFORE, BEFORE + outage);
+    let queues = retries::retried(usage, basis, gone.1 + AFTER, gone)?;
+    let mut verdict = storm.verdict();
+    verdict.extend(queues.iter().map(Retried::verdict));
+    let dead: u64 = queues.iter().map(Retried::dead).sum();
     Ok(Told {
         title: format!("At peak the cache is gone for {}", duration(outage)),
-        verdict: storm.verdict(),
+        verdict,
         figures: BTreeMap::from([
             ("reads_a_second", rate),
             ("read_units_a_second", rate * storm.units_without),
@@ -267,7 +273,11 @@ pub fn play(usage: &Usage, basis: &Basis, outage: f64) -> Result<Told, Error> {
             ("worst_delay_seconds", storm.played.outcome.worst_delay),
             ("backlog", storm.played.peak_backlog()),
             ("settled_after_seconds", storm.settled()),
+            ("dead_letters", real(dead)),
         ]),
-        pictures: vec![("failover.svg", storm.picture()?)],
+        pictures: vec![
+            ("failover.svg", storm.picture()?),
+            ("failover-queues.svg", retries::picture(&queues)),
+        ],
     })
 }

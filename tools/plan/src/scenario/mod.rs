@@ -4,6 +4,7 @@ pub mod failover;
 pub mod influencer;
 pub mod lunch;
 mod requests;
+mod retries;
 #[cfg(test)]
 mod tests;
 
