@@ -25,6 +25,8 @@ pub struct Line {
     pub free: f64,
     /// Dollars, after what is free.
     pub dollars: f64,
+    /// The month the price is believed to be of.
+    pub as_of: String,
     /// Whether the price is not derived from another one.
     pub sure: bool,
 }
@@ -54,6 +56,7 @@ impl Maker<'_> {
                 0.0
             },
             dollars: quantity * price.of(self.usage.region)?,
+            as_of: price.as_of.clone(),
             sure: price.sure,
         });
         Ok(())

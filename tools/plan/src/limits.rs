@@ -23,8 +23,8 @@ const PREFIX_PUTS: f64 = 3_500.0;
 const PREFIX_GETS: f64 = 5_500.0;
 /// Bytes of all items with one partition key, where the table has a local index.
 pub const COLLECTION: f64 = 10e9;
-/// Messages in flight of a standard queue.
-const IN_FLIGHT: f64 = 120_000.0;
+/// Messages in flight of a standard queue: at work, or failed and not visible yet.
+pub const IN_FLIGHT: f64 = 120_000.0;
 /// Rules of a load balancer.
 const RULES: f64 = 100.0;
 
@@ -185,7 +185,7 @@ pub fn bounded(template: &Template) -> Vec<String> {
         .fold(0.0, f64::max);
     vec![
         format!(
-            "SQS in flight: {most} messages of a queue at the most, by BatchSize and MaximumConcurrency; {IN_FLIGHT} are allowed"
+            "SQS in flight: {most} messages of a queue at the most while nothing fails, by BatchSize and MaximumConcurrency; {IN_FLIGHT} are allowed"
         ),
         format!(
             "ALB: no limit on requests (it grows by itself, about twofold within five minutes); {} of {RULES} rules",

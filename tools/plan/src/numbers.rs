@@ -27,7 +27,7 @@ pub fn readable(value: f64) -> String {
         return "never".to_owned();
     }
     let size = value.abs();
-    if size >= 1e12 {
+    if size >= 1e12 || (size < 0.001 && size > 0.0) {
         return format!("{value:.1e}");
     }
     let digits = match size {
@@ -110,6 +110,7 @@ mod tests {
         assert_eq!(readable(12.34), "12.3");
         assert_eq!(readable(0.0123), "0.012");
         assert_eq!(readable(0.0), "0");
+        assert_eq!(readable(0.000_437), "4.4e-4");
         assert_eq!(readable(2.0), "2");
         assert_eq!(readable(100.0), "100");
         assert_eq!(readable(f64::INFINITY), "never");

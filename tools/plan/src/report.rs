@@ -28,10 +28,12 @@ fn write_plan(plan: &Plan, out: &mut String) -> std::fmt::Result {
     queues(plan, out)?;
     partitions(plan, out)?;
     limits(plan, out)?;
+    let oldest = plan.bill.iter().map(|line| line.as_of.as_str()).min();
     writeln!(
         out,
-        "\nPrices are entered by hand (tools/plan/prices.toml), * marks derived ones; what operations cost is\n\
-         counted or assumed as tools/plan/measured.toml says. Nothing of this was measured on AWS."
+        "\nPrices of {}, entered by hand (tools/plan/prices.toml), * marks derived ones; what operations cost is\n\
+         counted or assumed as tools/plan/measured.toml says. Nothing of this was measured on AWS.",
+        oldest.unwrap_or("no month")
     )
 }
 

@@ -101,6 +101,9 @@ pub const MONTH_HOURS: f64 = MONTH_DAYS * 24.0;
 /// Seconds of a day.
 pub const DAY_SECONDS: f64 = 86_400.0;
 
+/// More of anything a day is taken for a slip.
+const MOST_A_DAY: f64 = 1e12;
+
 impl Usage {
     /// Nobody comes.
     #[must_use]
@@ -161,6 +164,21 @@ impl Usage {
         if self.users < self.daily_users {
             let problem = format!("can't be below --daily-users ({})", self.daily_users);
             return refuse("--users", problem);
+        }
+        let per = self.per_user;
+        let habits = [
+            ("--daily-users", 1.0),
+            ("--reads", per.reads),
+            ("--posts", per.posts),
+            ("--photos", per.photos),
+            ("--likes", per.likes),
+            ("--follows", per.follows),
+        ];
+        for (option, habit) in habits {
+            if self.daily(habit) > MOST_A_DAY {
+                let problem = format!("more than {MOST_A_DAY:.0} a day by all together");
+                return refuse(option, problem);
+            }
         }
         let mut named = self.named.iter();
         if let Some(author) = named.find(|author| author.followers > self.users) {

@@ -40,6 +40,18 @@ pub fn run(arguments: &Arguments) -> Result<String, Error> {
             Ok(report::plan(&plan))
         };
     };
+    let bounded = [
+        ("--followers", arguments.followers.0, 1e10),
+        ("--requests", arguments.requests.0, 1e9),
+        ("--within", arguments.within.0, 3_600.0),
+        ("--outage", arguments.outage.0, 3_600.0),
+    ];
+    for (option, value, most) in bounded {
+        if value > most {
+            let problem = format!("must be at most {most}");
+            return Err(Error::Option { option, problem });
+        }
+    }
     let told = match name {
         Name::Influencer => influencer::play(
             &usage,

@@ -8,6 +8,7 @@ use purrline_charts::Chart;
 
 use super::{axis, line};
 use crate::Error;
+use crate::limits::IN_FLIGHT;
 use crate::numbers::{counted, duration, real};
 use crate::plan::Basis;
 use crate::queues::{self, TICK};
@@ -83,9 +84,16 @@ impl Retried {
             Some(at) if at <= self.end + self.visibility => "",
             _ => ", and it does not catch up while so many come",
         };
+        let hidden = self.outcome.samples.iter().map(|sample| sample.in_flight);
+        let full = if real(hidden.max().unwrap_or(0)) > IN_FLIGHT {
+            " More are in flight than SQS allows (120,000): in fact it gives out no more until some are visible again, so \
+             fewer die and all are later."
+        } else {
+            ""
+        };
         format!(
             "Queue {}: what fails comes again after {}. At most {} messages are there at a time, the latest is done {} after it \
-             came, {dead}{end}.",
+             came, {dead}{end}.{full}",
             self.name,
             duration(self.visibility),
             counted(most),

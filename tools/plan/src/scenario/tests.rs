@@ -78,6 +78,15 @@ fn what_is_wrong_is_named_by_its_option() {
         (&["--max-followers", "3"][..], "--max-followers"),
         (&["--active", "1.5"][..], "--active"),
         (&["--scenario", "lunch", "--within", "0"][..], "--within"),
+        (
+            &["--scenario", "failover", "--outage", "1g"][..],
+            "--outage",
+        ),
+        (
+            &["--scenario", "influencer", "--followers", "1e30"][..],
+            "--followers",
+        ),
+        (&["--likes", "1e30"][..], "--likes"),
     ];
     for (options, name) in wrong {
         let error = printed(options).unwrap_err();
