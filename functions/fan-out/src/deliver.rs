@@ -84,6 +84,7 @@ impl FanOut {
     ) -> Result<Delivery, Error> {
         let OutboxMark { post, author, .. } = mark;
         let most = self.influencer_followers;
+        let few = audience.followers.saturating_mul(100) < most.saturating_mul(AGAIN_PERCENT);
         for _ in 0..LOOKS {
             match said {
                 Delivery::Pushed if audience.followers > most => {
@@ -94,9 +95,7 @@ impl FanOut {
                         return Ok(Delivery::Announced(name));
                     }
                 }
-                Delivery::Merged
-                    if audience.followers < most.saturating_mul(AGAIN_PERCENT) / 100 =>
-                {
+                Delivery::Merged if few => {
                     self.store.push_again(author).await?;
                 }
                 said => return Ok(said),

@@ -144,6 +144,16 @@ pub struct Known {
     pub liked: HashMap<PostId, bool>,
 }
 
+impl Known {
+    /// Adds what is known of other posts.
+    pub fn add(&mut self, other: &Self) {
+        self.posts.extend(other.posts.clone());
+        self.gone.extend(&other.gone);
+        self.counts.extend(&other.counts);
+        self.liked.extend(&other.liked);
+    }
+}
+
 fn post_key(post: PostId) -> String {
     format!("post:{{{post}}}")
 }

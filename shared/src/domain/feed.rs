@@ -46,6 +46,11 @@ impl PostWindow {
         self.ids.get(start..).unwrap_or_default()
     }
 
+    /// Whether a post is known to be on it.
+    pub fn has(&self, post: PostId) -> bool {
+        self.ids.binary_search_by(|id| post.cmp(id)).is_ok()
+    }
+
     /// The newest so many of it.
     #[must_use]
     pub fn cut(mut self, most: usize) -> Self {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::sync::OnceCell;
 
 use authors::Authors;
+use visible::Ahead;
 
 use crate::cache::{self, Cache};
 use crate::domain::{ImageHost, PostId, PostView, PostWindow, Stretch, Timestamp, UserId};
@@ -54,10 +55,12 @@ impl Feeds {
         after: Option<PostId>,
         size: usize,
     ) -> Result<Stretch<PostView, PostId>, store::Error> {
+        let (window, ahead) = self.window(caller, after, size).await?;
         let source = Source {
             feeds: self,
             caller,
-            window: self.window(caller).await?,
+            window,
+            ahead,
             authors: OnceCell::new(),
         };
         full_page(size, after, |position, most| source.read(position, most)).await
@@ -82,6 +85,7 @@ struct Source<'a> {
     feeds: &'a Feeds,
     caller: &'a UserId,
     window: Option<PostWindow>,
+    ahead: Ahead,
     /// Whose lists are read, once they are.
     authors: OnceCell<Authors>,
 }
@@ -94,7 +98,7 @@ impl Source<'_> {
     ) -> Result<Stretch<PostView, PostId>, store::Error> {
         let ids = self.older_than(position, most).await?;
         let shown = self.authors.get().map(Authors::ids);
-        let visible = self.feeds.visible(self.caller, &ids, shown);
+        let visible = self.feeds.visible(self.caller, &ids, shown, &self.ahead);
         Ok(Stretch::new(visible.await?, ids.last().copied(), |view| {
             view.id
         }))
@@ -107,7 +111,7 @@ impl Source<'_> {
     ) -> Result<Vec<PostId>, store::Error> {
         if let Some(window) = &self.window {
             let ids = window.after(position).iter().copied();
-            let ids: Vec<PostId> = ids.take(most + SPARE).collect();
+            let ids: Vec<PostId> = ids.take(most.saturating_add(SPARE)).collect();
             if !ids.is_empty() || window.floor().is_none() || planted("floor-ignored") {
                 return Ok(ids);
             }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Feeds;
 use crate::cache::{self, Known, Missing};
-use crate::domain::{Author, Post, PostId, PostView, UserId};
+use crate::domain::{Author, Post, PostId, PostView, PostWindow, UserId};
 use crate::planted::planted;
 use crate::store;
 
@@ -16,9 +16,10 @@ impl Feeds {
         caller: &UserId,
         ids: &[PostId],
         shown: Option<&HashSet<UserId>>,
+        ahead: &Ahead,
     ) -> Result<Vec<PostView>, store::Error> {
         if !self.cache_is_paused() {
-            match self.visible_by_cache(caller, ids, shown).await {
+            match self.visible_by_cache(caller, ids, shown, ahead).await {
                 Ok(views) => return Ok(views),
                 Err(Failure::Store(error)) => return Err(error),
                 Err(Failure::Cache(error)) => self.without_cache(&error),
@@ -57,15 +58,27 @@ impl Feeds {
         caller: &UserId,
         ids: &[PostId],
         shown: Option<&HashSet<UserId>>,
+        ahead: &Ahead,
     ) -> Result<Vec<PostView>, Failure> {
-        let known = self.known_posts(caller, ids).await?;
-        let wrote: HashSet<UserId> = known
-            .posts
-            .values()
-            .map(|post| post.author.clone())
-            .collect();
-        let wrote: Vec<UserId> = wrote.into_iter().collect();
-        let (cards, followed) = self.known_authors(caller, &wrote).await?;
+        let asked =
+            |id: &PostId| ahead.known.posts.contains_key(id) || ahead.known.gone.contains(id);
+        let others: Vec<PostId> = ids.iter().filter(|id| !asked(id)).copied().collect();
+        // Those whose authors are known before their posts are don't cost another round trip.
+        let posts = ids.iter().filter_map(|id| ahead.known.posts.get(id));
+        let early = posts.map(|post| post.author.clone());
+        let early: HashSet<UserId> = early.chain(ahead.authors_of(&others)).collect();
+        let early: Vec<UserId> = early.into_iter().collect();
+        let (mut known, (mut cards, mut followed)) = futures::try_join!(
+            self.known_posts(caller, &others),
+            self.known_authors(caller, &early)
+        )?;
+        let wrote = known.posts.values().map(|post| post.author.clone());
+        let late: HashSet<UserId> = wrote.filter(|author| !early.contains(author)).collect();
+        let late: Vec<UserId> = late.into_iter().collect();
+        let (more_cards, more_followed) = self.known_authors(caller, &late).await?;
+        cards.extend(more_cards);
+        followed.extend(more_followed);
+        known.add(&ahead.known);
         let shown = shown.unwrap_or(&followed);
         let view = |id: &PostId| {
             let post = known.posts.get(id)?.clone();
@@ -79,6 +92,22 @@ impl Feeds {
             Some(post.view(author, counts, liked, &self.images))
         };
         Ok(ids.iter().filter_map(view).collect())
+    }
+
+    /// What is known of posts that will probably be shown; nothing where the cache can't be used.
+    pub(super) async fn look_ahead(
+        &self,
+        caller: &UserId,
+        ids: &[PostId],
+    ) -> Result<Known, store::Error> {
+        match self.known_posts(caller, ids).await {
+            Ok(known) => Ok(known),
+            Err(Failure::Store(error)) => Err(error),
+            Err(Failure::Cache(error)) => {
+                self.without_cache(&error);
+                Ok(Known::default())
+            }
+        }
     }
 
     async fn known_posts(&self, caller: &UserId, ids: &[PostId]) -> Result<Known, Failure> {
@@ -164,6 +193,26 @@ impl Feeds {
             cards.extend(found);
         }
         Ok((cards, shown))
+    }
+}
+
+/// What was asked for before it was known what a page shows, while other things were.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    /// What is known of some of the posts.
+    pub(super) known: Known,
+    /// Who wrote which, of those that are merged in.
+    pub(super) merged: Vec<(UserId, PostWindow)>,
+}
+
+impl Ahead {
+    /// Those of the merged authors who wrote some of these posts.
+    fn authors_of(&self, ids: &[PostId]) -> impl Iterator<Item = UserId> {
+        let wrote = |(_, posts): &&(UserId, PostWindow)| ids.iter().any(|id| posts.has(*id));
+        self.merged
+            .iter()
+            .filter(wrote)
+            .map(|(author, _)| author.clone())
     }
 }
 

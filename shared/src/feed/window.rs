@@ -1,13 +1,15 @@
 //! The cached part of a feed: read, and rebuilt if need be.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 
-use super::Feeds;
 use super::authors::{Authors, newest_by};
+use super::visible::Ahead;
+use super::{Feeds, SPARE};
 use crate::cache::{self, Feed, PostsAndMerged, Rebuild};
-use crate::domain::{PostWindow, UserId};
+use crate::domain::{PostId, PostWindow, UserId};
 use crate::planted::planted;
 use crate::store;
 
@@ -20,11 +22,16 @@ const REBUILD_WAITS: u32 = 60;
 const REBUILD_WAIT: Duration = Duration::from_millis(20);
 
 impl Feeds {
-    /// The cached part of the feed, with the lists of those who are merged in; `None` where the cache can't be
-    /// used.
-    pub(super) async fn window(&self, caller: &UserId) -> Result<Option<PostWindow>, store::Error> {
+    /// The cached part of the feed, with the lists of those who are merged in, and what is known by then of a
+    /// page of it; `None` where the cache can't be used.
+    pub(super) async fn window(
+        &self,
+        caller: &UserId,
+        after: Option<PostId>,
+        size: usize,
+    ) -> Result<(Option<PostWindow>, Ahead), store::Error> {
         if self.cache_is_paused() {
-            return Ok(None);
+            return Ok((None, Ahead::default()));
         }
         let feed = match self.cache.feed(caller).await {
             Ok(Feed::Here(feed)) => Some(feed),
@@ -34,33 +41,46 @@ impl Feeds {
                 None
             }
         };
-        match feed {
-            Some(feed) => self.merge(feed).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// A feed with the lists of those who are merged in.
-    async fn merge(&self, feed: PostsAndMerged) -> Result<PostWindow, store::Error> {
-        let PostsAndMerged { posts, mut merged } = feed;
+        let Some(PostsAndMerged { posts, mut merged }) = feed else {
+            return Ok((None, Ahead::default()));
+        };
         if planted("wrote-unread") {
             merged.clear();
         }
-        let mut lists = vec![posts];
-        let mut known = match self.cache.wrote(&merged).await {
-            Ok(known) => known,
-            Err(error) => {
-                self.without_cache(&error);
-                std::collections::HashMap::new()
-            }
-        };
-        let gone = merged.iter().filter(|author| !known.contains_key(*author));
-        let read = futures::stream::iter(gone.cloned().collect::<Vec<_>>())
-            .map(|author| async move { self.wrote(&author).await })
+        if merged.is_empty() {
+            return Ok((Some(posts), Ahead::default()));
+        }
+        let page = posts.after(after).iter().copied();
+        let page: Vec<PostId> = page.take(size.saturating_add(SPARE)).collect();
+        let (known, merged) =
+            futures::try_join!(self.look_ahead(caller, &page), self.wrote_by(merged))?;
+        let lists = merged.iter().map(|(_, posts)| posts.clone());
+        let window = PostWindow::merged(lists.chain([posts]));
+        Ok((Some(window), Ahead { known, merged }))
+    }
+
+    /// What these authors wrote of late.
+    async fn wrote_by(
+        &self,
+        authors: Vec<UserId>,
+    ) -> Result<Vec<(UserId, PostWindow)>, store::Error> {
+        let known = self.cache.wrote(&authors).await;
+        let known = known.unwrap_or_else(|error| {
+            self.without_cache(&error);
+            HashMap::new()
+        });
+        let gone = authors
+            .into_iter()
+            .filter(|author| !known.contains_key(author));
+        let read = futures::stream::iter(gone.collect::<Vec<_>>())
+            .map(|author| async move {
+                let posts = self.wrote(&author).await?;
+                Ok::<_, store::Error>((author, posts))
+            })
             .buffer_unordered(LISTS_AT_ONCE);
-        lists.extend(read.try_collect::<Vec<_>>().await?);
-        lists.extend(merged.iter().filter_map(|author| known.remove(author)));
-        Ok(PostWindow::merged(lists))
+        let mut wrote: Vec<(UserId, PostWindow)> = read.try_collect().await?;
+        wrote.extend(known);
+        Ok(wrote)
     }
 
     /// What an author wrote of late, whose list is gone; it is put into its place.

@@ -374,6 +374,20 @@ impl Backstage {
             .unwrap();
     }
 
+    /// How many bytes a key costs the cache.
+    pub(crate) async fn memory(&self, key: &str) -> usize {
+        let mut ask = redis::cmd("MEMORY");
+        ask.arg("USAGE").arg(key);
+        ask.query_async(&mut self.redis().await).await.unwrap()
+    }
+
+    /// For how many more seconds a key stays; less than 0 for ever.
+    pub(crate) async fn ttl(&self, key: &[u8]) -> i64 {
+        let mut ask = redis::cmd("TTL");
+        ask.arg(key);
+        ask.query_async(&mut self.redis().await).await.unwrap()
+    }
+
     /// One connection, for tests that don't kill the cache.
     async fn redis(&self) -> MultiplexedConnection {
         let connect = || async {

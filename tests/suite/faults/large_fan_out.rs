@@ -18,7 +18,11 @@ const AT_ONCE: usize = 64;
 
 /// An author with followers written right into the table, spread over these shards, all of whose feeds are in
 /// the cache, empty.
-async fn famous(stage: &Backstage, followers: usize, shards: usize) -> (User, Vec<UserId>) {
+pub(super) async fn famous(
+    stage: &Backstage,
+    followers: usize,
+    shards: usize,
+) -> (User, Vec<UserId>) {
     let author = stage.world.user("famous");
     let followers: Vec<UserId> = (0..followers)
         .map(|at| UserId::parse(&format!("{}-fan-{at}", author.id)).unwrap())
@@ -75,7 +79,7 @@ async fn count(stage: &Backstage, author: &User, followers: usize, shards: usize
 }
 
 /// Puts empty feeds of these users into the cache.
-async fn have_feeds(cache: &Cache, users: &[UserId]) {
+pub(super) async fn have_feeds(cache: &Cache, users: &[UserId]) {
     futures::stream::iter(users)
         .for_each_concurrent(AT_ONCE, |user| async move {
             let Rebuild::Ours(lease) = cache.begin_rebuild(user).await.unwrap() else {

@@ -9,6 +9,7 @@ mod deleted_cats;
 mod deleted_is_gone;
 mod edges_exact;
 mod feed_rebuild;
+mod influencers;
 mod large_fan_out;
 mod leaving;
 mod lost_cache;

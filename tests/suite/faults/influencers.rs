@@ -1,0 +1,332 @@
+//! Rule 3 where authors have more followers than their posts are pushed to: readers merge them in.
+
+use purrline::cache::{Feed, Push};
+use purrline::domain::{IdSource, PostId, UserId};
+use purrline_local::{FaultRule, Service, When};
+
+use super::backstage::{Backstage, text};
+use super::large_fan_out::famous;
+use super::{followers_of, impatient};
+use crate::support::{User, World};
+
+/// A stack on which four followers make an influencer, and two no more.
+async fn stage() -> Backstage {
+    let options = impatient().parameter("InfluencerFollowers", "3");
+    Backstage::of(&World::with(options).await).await
+}
+
+/// How an author's posts are delivered, as the store says.
+async fn merging(stage: &Backstage, author: &User) -> Option<String> {
+    let list = format!("recent#{}", author.id);
+    let rows = stage.partition("PostListsTable", "list", &list).await;
+    let row = rows.first()?;
+    row.contains_key("merging").then(|| text(row, "merging"))
+}
+
+/// How often fan-out looked for followers since the calls were reset.
+fn looks(stage: &Backstage) -> u64 {
+    let calls = stage.world.calls();
+    let looks = calls
+        .iter()
+        .filter(|(call, _)| call.function == "fan-out" && call.operation == "Query");
+    looks.map(|(_, count)| count).sum()
+}
+
+/// Posts, and lets it be fanned out. Answers the post, and how often it was looked for followers.
+async fn post(stage: &Backstage, author: &User) -> (String, u64) {
+    stage.world.reset_calls();
+    let post = author.post_id("meow").await;
+    stage.world.drained().await;
+    (post, looks(stage))
+}
+
+/// Each of them sees these posts, newest first: by the cache as it is, and rebuilt.
+async fn all_see(stage: &Backstage, readers: &[User], posts: &[String]) {
+    for reader in readers {
+        for size in [1, 100] {
+            let feed = reader.walk_ids("/v1/feed", size).await;
+            assert_eq!(feed, posts, "{}, {size} a page", reader.id);
+        }
+    }
+    let feeds: Vec<Vec<u8>> = stage.keys().await;
+    for key in feeds
+        .iter()
+        .filter(|key| key.starts_with(b"feed:"))
+        .step_by(2)
+    {
+        stage.evict(key).await;
+    }
+    for reader in readers {
+        assert_eq!(reader.feed_ids(100).await, posts, "rebuilt");
+    }
+}
+
+/// Up and down across the threshold and up again. Fails when the post that crosses it is not pushed, when those
+/// behind it are, and when what was merged is lost on the way back.
+#[tokio::test]
+async fn crossing_the_threshold_loses_and_repeats_nothing() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let mut readers = followers_of(&stage, &author, 3).await;
+    let mut posts: Vec<String> = Vec::new();
+    let mut add = async |readers: &[User], pushed: bool| {
+        let (id, looks) = post(&stage, &author).await;
+        posts.insert(0, id);
+        assert_eq!(looks > 0, pushed, "{} posts, {looks} looks", posts.len());
+        all_see(&stage, readers, &posts).await;
+    };
+    add(&readers, true).await;
+    readers.extend(followers_of(&stage, &author, 2).await);
+    assert_eq!(merging(&stage, &author).await, None);
+    add(&readers, true).await;
+    assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+    add(&readers, false).await;
+    add(&readers, false).await;
+    // Nobody goes to and fro for one follower.
+    let left = readers.split_off(3);
+    for reader in &left {
+        reader.unfollow(&author).await;
+    }
+    stage.world.drained().await;
+    add(&readers, false).await;
+    readers[2].unfollow(&author).await;
+    stage.world.drained().await;
+    readers.truncate(2);
+    add(&readers, true).await;
+    assert_eq!(merging(&stage, &author).await, None);
+    add(&readers, true).await;
+    // Who left sees none of it; who comes sees all.
+    for reader in &left {
+        assert!(reader.feed_ids(10).await.is_empty());
+        reader.follow(&author).await;
+    }
+    stage.world.drained().await;
+    readers.extend(left);
+    add(&readers, true).await;
+    add(&readers, false).await;
+    assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+}
+
+/// The consumer dies at each of its calls while it announces that an author is merged in. Fails when posts are
+/// left unpushed before every feed knows.
+#[tokio::test]
+async fn an_announcement_may_die_at_any_call() {
+    let stage = stage().await;
+    stage.world.pause_queue("FanOutQueue").await.unwrap();
+    for when in [When::Before, When::After] {
+        for nth in 1.. {
+            assert!(nth < 40);
+            let author = stage.world.user("author");
+            let readers = followers_of(&stage, &author, 4).await;
+            let mut posts = Vec::new();
+            let dies = FaultRule::kill("fan-out", nth, when);
+            let fault = stage.world.on_call(dies).unwrap();
+            for times in 0..3 {
+                posts.insert(0, author.post_id(&times.to_string()).await);
+                let messages = stage.take("FanOutQueue").await;
+                for again in 1.. {
+                    let messages: Vec<_> = messages.iter().map(|it| (it.clone(), again)).collect();
+                    if stage.deliver_as("fan-out", &messages).await.is_empty() {
+                        break;
+                    }
+                }
+                for reader in &readers {
+                    assert_eq!(reader.feed_ids(5).await, posts, "{nth} {when:?}");
+                }
+            }
+            assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+            let died = fault.fired() > 0;
+            fault.clear();
+            if !died {
+                assert!(nth > 8, "a fan-out that makes {nth} calls");
+                break;
+            }
+        }
+    }
+}
+
+/// Posts are pushed until the last chunk of the announcement is done. Fails when its first is enough.
+#[tokio::test]
+async fn an_announcement_takes_all_its_chunks() {
+    let stage = stage().await;
+    stage.world.pause_queue("FanOutQueue").await.unwrap();
+    let (author, followers) = famous(&stage, 40, 16).await;
+    let first = author.post_id("first").await;
+    let chunks = async || {
+        let whole = stage.take("FanOutQueue").await;
+        assert!(stage.deliver("fan-out", &whole).await.is_empty());
+        stage.take("FanOutQueue").await
+    };
+    let announcing = chunks().await;
+    assert_eq!(announcing.len(), 16);
+    let name = merging(&stage, &author).await.unwrap();
+    assert_ne!(name, "yes");
+    let (last, others) = announcing.split_last().unwrap();
+    for chunk in others {
+        assert!(
+            stage
+                .deliver("fan-out", std::slice::from_ref(chunk))
+                .await
+                .is_empty()
+        );
+    }
+    assert_eq!(merging(&stage, &author).await, Some(name.clone()));
+    // Another one is pushed too, and brings the same announcement.
+    let second = author.post_id("second").await;
+    let also = chunks().await;
+    assert_eq!(also.len(), 16);
+    assert!(also.iter().all(|chunk| chunk.contains(&name)), "{also:?}");
+    assert!(
+        stage
+            .deliver("fan-out", std::slice::from_ref(last))
+            .await
+            .is_empty()
+    );
+    assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+    // From here on nothing is pushed, and every feed knows.
+    let third = author.post_id("third").await;
+    assert!(chunks().await.is_empty());
+    assert!(stage.unfinished().await.contains(&second));
+    for chunk in &also {
+        assert!(
+            stage
+                .deliver("fan-out", std::slice::from_ref(chunk))
+                .await
+                .is_empty()
+        );
+    }
+    assert!(stage.unfinished().await.is_empty());
+    let cache = stage.cache().await;
+    let pushed = [second, first].map(|post| PostId::parse(&post).unwrap());
+    for follower in &followers {
+        let Feed::Here(feed) = cache.feed(follower).await.unwrap() else {
+            panic!("gone")
+        };
+        assert_eq!(feed.posts.ids(), pushed);
+        assert_eq!(feed.merged, [UserId::parse(&author.id).unwrap()]);
+    }
+    assert_eq!(author.feed_ids(1).await, [third]);
+}
+
+/// Down to the first post of each, whoever wrote it, in pages of any size, while the cache keeps eight. Fails when
+/// a page ends where the cached part does, or leaves out what lies between an influencer's posts.
+#[tokio::test]
+async fn a_feed_goes_back_to_the_first_post_of_everybody() {
+    let options = impatient()
+        .parameter("InfluencerFollowers", "1")
+        .parameter("FeedLength", "8");
+    let stage = Backstage::of(&World::with(options).await).await;
+    let authors: Vec<User> = ["star", "friend", "star"]
+        .map(|name| stage.world.user(name))
+        .into();
+    let reader = stage.world.user("reader");
+    for author in &authors {
+        reader.follow(author).await;
+    }
+    for star in authors.iter().step_by(2) {
+        followers_of(&stage, star, 2).await;
+    }
+    reader.feed(5).await;
+    let mut posts: Vec<String> = Vec::new();
+    for n in 0..60 {
+        let by = [&authors[0], &authors[1], &authors[0], &reader, &authors[2]][n % 5];
+        posts.insert(0, by.post_id("x").await);
+        if n % 7 == 0 {
+            stage.world.drained().await;
+        }
+    }
+    stage.world.drained().await;
+    assert_eq!(merging(&stage, &authors[0]).await.as_deref(), Some("yes"));
+    assert_eq!(merging(&stage, &authors[1]).await, None);
+    for size in [1, 3, 7, 25, 100] {
+        let walked = reader.walk_ids("/v1/feed", size).await;
+        assert_eq!(walked, posts, "{size} a page");
+    }
+    // Half of them go, and the cache with them in the middle of a walk.
+    let mut walked = Vec::new();
+    let mut cursor = String::new();
+    for n in (0..60).rev().step_by(2) {
+        let gone = posts.remove(n);
+        let by = [&authors[0], &authors[1], &authors[0], &reader, &authors[2]][(59 - n) % 5];
+        by.delete_post(&gone).await;
+    }
+    loop {
+        let (page, next) = reader.page(&format!("/v1/feed?limit=4{cursor}")).await;
+        walked.extend(page.iter().map(crate::support::id_of));
+        stage.world.flush_cache().await.unwrap();
+        let Some(next) = next else { break };
+        assert_eq!(page.len(), 4);
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(walked, posts);
+}
+
+/// A warm page with influencers in it costs five calls to the cache, in three waits, and none to the store.
+#[tokio::test]
+async fn a_warm_page_with_influencers_costs_no_call_to_the_store() {
+    let mut options = impatient().parameter("InfluencerFollowers", "1");
+    options.workers = 1;
+    let stage = Backstage::of(&World::with(options).await).await;
+    let (star, friend) = (stage.world.user("star"), stage.world.user("friend"));
+    let reader = stage.world.user("reader");
+    followers_of(&stage, &star, 2).await;
+    for author in [&star, &friend] {
+        reader.follow(author).await;
+    }
+    stage.world.drained().await;
+    for _ in 0..12 {
+        for author in [&star, &friend] {
+            author.post_id("x").await;
+        }
+    }
+    stage.world.drained().await;
+    let warm = reader.feed(20).await;
+    assert_eq!(reader.feed(20).await, warm);
+    stage.world.reset_calls();
+    assert_eq!(reader.feed(20).await, warm);
+    let calls = stage.world.calls();
+    let made = |cache: bool| -> u64 {
+        let of = calls.iter().filter(|(call, _)| {
+            call.function == "feed" && (call.service == Service::Cache) == cache
+        });
+        of.map(|(_, count)| count).sum()
+    };
+    assert_eq!(made(false), 0, "{calls:?}");
+    assert!((3..=5).contains(&made(true)), "{calls:?}");
+}
+
+/// A feed of 200 costs 2.6 KB at most, and nothing stays for ever. Fails when a list's elements grow, and when a
+/// key is written without a TTL.
+#[tokio::test]
+async fn a_feed_of_200_costs_two_and_a_half_kilobytes() {
+    let stage = Backstage::of(&World::with(impatient()).await).await;
+    let author = stage.world.user("author");
+    let reader = followers_of(&stage, &author, 1).await.remove(0);
+    let post = author.post_id("x").await;
+    reader.like(&post).await;
+    stage.world.drained().await;
+    reader.feed(5).await;
+    let cache = stage.cache().await;
+    // As long as ids of sign-in providers are.
+    let somebody = UserId::parse("auth0_5f7c8ec7c33c6c004bbafe82_abcdefghi").unwrap();
+    super::large_fan_out::have_feeds(&cache, std::slice::from_ref(&somebody)).await;
+    let ids = IdSource::new();
+    let mut longest = 0;
+    for n in 1..=600 {
+        let push = Push::of(PostId(ids.mint()));
+        cache
+            .push(&push, std::slice::from_ref(&somebody))
+            .await
+            .unwrap();
+        let bytes = stage.memory(&format!("feed:{{{somebody}}}")).await;
+        if n == 200 {
+            assert!(bytes <= 2_662, "{bytes}");
+        }
+        longest = bytes.max(longest);
+    }
+    assert!(longest <= 2_900, "{longest} before it is cut back");
+    for key in stage.keys().await {
+        let ttl = stage.ttl(&key).await;
+        assert!(ttl > 0, "{} has no TTL", String::from_utf8_lossy(&key));
+    }
+}
