@@ -36,6 +36,7 @@ pub(crate) struct Cache {
     folder: PathBuf,
     /// The proxy's port, which the node announces.
     announced: u16,
+    memory_mb: u32,
     guard: Arc<Guard>,
     node: Mutex<Option<Node>>,
 }
@@ -63,13 +64,20 @@ pub(crate) fn find_server() -> Result<PathBuf> {
 }
 
 impl Cache {
-    /// Starts the node. Its files are in `folder`, clients reach it at port `announced`.
-    pub(crate) async fn start(folder: &Path, announced: u16, guard: Arc<Guard>) -> Result<Self> {
+    /// Starts the node. Its files are in `folder`, clients reach it at port `announced`. Beyond `memory_mb`
+    /// it evicts what was not used for longest.
+    pub(crate) async fn start(
+        folder: &Path,
+        announced: u16,
+        memory_mb: u32,
+        guard: Arc<Guard>,
+    ) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(Error::io("can't make the cache's folder"))?;
         let cache = Self {
             program: find_server()?,
             folder: folder.to_owned(),
             announced,
+            memory_mb,
             guard,
             node: Mutex::new(None),
         };
@@ -146,7 +154,7 @@ impl Cache {
                 "--appendonly",
                 "no",
                 "--maxmemory",
-                "256mb",
+                &format!("{}mb", self.memory_mb),
                 "--maxmemory-policy",
                 "volatile-lru",
             ])

@@ -36,7 +36,7 @@ pub use faults::{Call, Fault, FaultAction, FaultRule, Outage, Service, When};
 pub use lambda::InvokeError;
 pub use logs::Log;
 pub use pollers::Delivery;
-pub use services::QueueCounts;
+pub use services::{QueueCounts, TableLoader};
 pub use sign_in::SignIn;
 pub use stack::{Endpoints, Options, Stack};
 pub use status::{Durations, FunctionStatus, QueueStatus, Status};

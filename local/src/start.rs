@@ -109,7 +109,7 @@ fn temporary_folder(prefix: &str) -> Result<TempDir> {
         .map_err(Error::io("can't make a folder"))
 }
 
-fn read_template(path: &Path) -> Result<Template> {
+pub(crate) fn read_template(path: &Path) -> Result<Template> {
     let unread = Error::io(format!("can't read {}", path.display()));
     Ok(Template::parse(
         &std::fs::read_to_string(path).map_err(unread)?,
@@ -177,7 +177,8 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     // The cache takes longest: everything else starts while it does.
     let starting_cache = async {
         if plan.has_cache {
-            Cache::start(scratch.path(), cache_address.port(), guard)
+            let (folder, port) = (scratch.path(), cache_address.port());
+            Cache::start(folder, port, options.cache_mb, guard)
                 .await
                 .map(Some)
         } else {
@@ -248,7 +249,11 @@ fn issuer(url: &str) -> String {
 }
 
 /// The parameters as given, else what the local stack stands in for.
-fn parameters(template: &Template, options: &Options, url: &str) -> BTreeMap<String, String> {
+pub(crate) fn parameters(
+    template: &Template,
+    options: &Options,
+    url: &str,
+) -> BTreeMap<String, String> {
     let mut parameters = options.parameters.clone();
     let declared = template.parameters();
     for (name, value) in [

@@ -344,6 +344,10 @@ impl Function {
         state.waiting.len().saturating_add(busy)
     }
 
+    pub(crate) fn take_durations(&self) -> Vec<Duration> {
+        self.lock().measured.take_durations()
+    }
+
     pub(super) fn finished(&self) -> u64 {
         self.lock().measured.invocations
     }

@@ -26,6 +26,11 @@ impl Measurements {
         self.durations.push_back(duration);
     }
 
+    /// The durations, which are not kept any longer.
+    pub(crate) fn take_durations(&mut self) -> Vec<Duration> {
+        self.durations.drain(..).collect()
+    }
+
     /// Takes a process's peak memory.
     pub(crate) fn memory(&mut self, kb: u64) {
         self.peak_memory_kb = self.peak_memory_kb.max(kb);

@@ -5,11 +5,13 @@ mod bucket;
 mod bucket_store;
 mod bucket_tags;
 mod front;
+mod loader;
 mod queues;
 mod tables;
 
 pub(crate) use bucket::BucketService;
 pub(crate) use front::{Front, Refusal};
+pub use loader::TableLoader;
 pub use queues::QueueCounts;
 pub(crate) use queues::QueueService;
 pub(crate) use tables::TableService;

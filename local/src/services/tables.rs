@@ -59,6 +59,11 @@ impl TableService {
         Ok(Self { database })
     }
 
+    /// The database, to be filled without the wire protocol.
+    pub(super) const fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Creates the tables that aren't there.
     pub(crate) fn create(&self, tables: &[Table]) -> Result<()> {
         for table in tables {

@@ -36,6 +36,8 @@ pub struct Options {
     pub port: Option<u16>,
     /// The most processes of one function, and the most batches of one queue at a time.
     pub workers: usize,
+    /// The cache's memory in MB; beyond it the cache evicts what was not used for longest.
+    pub cache_mb: u32,
     /// Values of the template's parameters, instead of its defaults and the stack's own.
     pub parameters: BTreeMap<String, String>,
     /// What the functions' environment has besides.
@@ -58,6 +60,7 @@ impl Options {
             data_dir: None,
             port: None,
             workers: 4,
+            cache_mb: 256,
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             log: Log::Quiet,
@@ -294,6 +297,18 @@ impl Stack {
             .lambda
             .function(function)
             .map(|function| self.parts.logs.of(&function.spec.name))
+    }
+
+    /// How long a function's invocations took since the last time this was asked, the last 4,096 of them, in the
+    /// order they ended. [`Stack::status`] knows them no more.
+    ///
+    /// # Errors
+    /// There is no such function.
+    pub fn take_durations(&self, function: &str) -> Result<Vec<Duration>> {
+        self.parts
+            .lambda
+            .function(function)
+            .map(|function| function.take_durations())
     }
 
     /// Stops everything, without waiting for queues: messages are only in memory, so call
