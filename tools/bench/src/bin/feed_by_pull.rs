@@ -1,0 +1,93 @@
+//! `GET /v1/feed-by-pull`: the feed as it was read before posts were fanned out, for the benchmark to compare
+//! with. Every followed author's list is asked for its newest posts, these are merged, and what the page shows
+//! is read from the store.
+//!
+//! All around it is as it is around `GET /v1/feed`, whose route it takes: sign-in, limits, paging, logging.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use futures::{StreamExt, TryStreamExt};
+use lambda_runtime::{LambdaEvent, service_fn};
+use purrline::cache::Cache;
+use purrline::domain::{ImageHost, Page, PostId, PostView, Stretch, UserId};
+use purrline::http::{self, AlbEvent, Api, Caller, Paging, Problem, Settings};
+use purrline::store::{self, PostList, Store};
+use purrline::{aws, env, log};
+use serde_json::{Value, json};
+
+/// The route of which the library knows.
+const ROUTE: &str = "/v1/feed";
+/// How many authors' lists are read at a time, as in `purrline::feed`.
+const LISTS_AT_ONCE: usize = 32;
+
+struct App {
+    store: Store,
+    images: ImageHost,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), http::Error> {
+    log::init();
+    let store = Store::from_env(&aws::config().await)?;
+    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    let images = ImageHost::new(&env::required("MEDIA_BASE_URL")?);
+    let router = Router::new()
+        .route(ROUTE, get(feed))
+        .with_state(Arc::new(App { store, images }));
+    let api = Arc::new(Api::new(router, settings));
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        let api = Arc::clone(&api);
+        async move {
+            let (mut payload, context) = event.into_parts();
+            if let Some(path) = payload.get_mut("path") {
+                *path = json!(ROUTE);
+            }
+            let event: AlbEvent = serde_json::from_value(payload)?;
+            Ok::<_, http::Error>(api.answer(event, &context).await)
+        }
+    }))
+    .await
+}
+
+async fn feed(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    paging: Paging,
+) -> Result<Json<Page<PostView>>, Problem> {
+    let list = format!("feed/{me}");
+    let (limit, after) = paging.open(&list, PostId::at_position)?;
+    let posts = app.page(&me, after, limit.get()).await?;
+    Ok(Json(Page::new(&list, posts, |post| post.0.to_bytes())))
+}
+
+impl App {
+    async fn page(
+        &self,
+        caller: &UserId,
+        after: Option<PostId>,
+        size: usize,
+    ) -> Result<Stretch<PostView, PostId>, store::Error> {
+        let mut authors = self.store.following(caller).await?;
+        authors.push(caller.clone());
+        // One more than is asked for tells whether there is a next page.
+        let most = size.saturating_add(1);
+        let lists: Vec<Vec<PostId>> = futures::stream::iter(authors)
+            .map(|author| async move {
+                let list = PostList::By(author);
+                self.store.newest_posts(&list, after, most).await
+            })
+            .buffer_unordered(LISTS_AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut ids = lists.concat();
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        let more = ids.len() > size;
+        ids.truncate(size);
+        let end = ids.last().copied().filter(|_| more);
+        let items = self.store.seen(caller, &ids, &self.images).await?;
+        Ok(Stretch::new(items, end, |post| post.id))
+    }
+}

@@ -1,0 +1,147 @@
+//! Clients that call again and again, over connections that stay open.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+
+use crate::error::{Result, wrong};
+use crate::numbers::rate;
+use crate::random::Random;
+use crate::stage::{Call, Caller, Stage};
+use crate::stats::{Latencies, Percentiles};
+
+/// What came of a round.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round {
+    /// As the clients saw it.
+    pub(crate) client: Percentiles,
+    /// What the function took of that, the last 4,096 calls.
+    pub(crate) handler: Percentiles,
+    /// Calls a second.
+    pub(crate) per_second: f64,
+}
+
+/// What came of rounds: the median of each figure.
+pub(crate) fn median(rounds: &[Round]) -> Round {
+    let client: Vec<_> = rounds.iter().map(|round| round.client).collect();
+    let handler: Vec<_> = rounds.iter().map(|round| round.handler).collect();
+    Round {
+        client: Percentiles::median(&client),
+        handler: Percentiles::median(&handler),
+        per_second: crate::numbers::median(rounds.iter().map(|round| round.per_second)),
+    }
+}
+
+/// So many clients call for so long, each when it was answered, as one of the callers at random.
+pub(crate) async fn closed_loop(
+    stage: &Arc<Stage>,
+    call: Call,
+    callers: &Arc<[Caller]>,
+    clients: u32,
+    time: Duration,
+) -> Result<Round> {
+    stage.stack.take_durations(call.function())?;
+    let started = Instant::now();
+    let end = started + time;
+    let tasks = (0..clients).map(|client| {
+        let (stage, callers) = (Arc::clone(stage), Arc::clone(callers));
+        tokio::spawn(async move {
+            let mut random = Random::new(client.into(), 5);
+            let bound = u32::try_from(callers.len()).unwrap_or(u32::MAX);
+            let mut latencies = Latencies::new()?;
+            while Instant::now() < end {
+                let at = crate::numbers::index(random.below(bound).into());
+                let caller = callers.get(at).ok_or_else(|| wrong("there is no caller"))?;
+                if let Some(answer) = stage.call(caller, call).await {
+                    latencies.record(answer.took);
+                }
+            }
+            Ok(latencies)
+        })
+    });
+    let all = joined(tasks).await?;
+    let took = started.elapsed();
+    let client = all.percentiles();
+    Ok(Round {
+        client,
+        handler: Percentiles::of(&stage.stack.take_durations(call.function())?),
+        per_second: rate(client.count, took),
+    })
+}
+
+/// People who each read every one to two seconds and post every eight to ten, whether or not they were answered
+/// yet. Answers what came of the reads and of the posts. A call's latency counts from the moment it was due, so
+/// that a call which waits for another is not left out of the picture.
+pub(crate) async fn people(
+    stage: &Arc<Stage>,
+    read: Call,
+    people: &[Caller],
+    time: Duration,
+    seed: u64,
+) -> Result<(Round, Round)> {
+    for call in [read, Call::Post] {
+        stage.stack.take_durations(call.function())?;
+    }
+    let started = Instant::now();
+    let schedule = |call: Call, purpose: u64, (low, high): (f64, f64)| {
+        let tasks = people.iter().zip(0_u64..).map(move |(person, number)| {
+            let random = Random::new(seed ^ (number << 8), purpose);
+            let (stage, person) = (Arc::clone(stage), person.clone());
+            tokio::spawn(on_schedule(stage, person, call, random, (low, high), time))
+        });
+        joined(tasks)
+    };
+    let reads = schedule(read, 6, (1.0, 2.0));
+    let posts = schedule(Call::Post, 7, (8.0, 10.0));
+    let (reads, posts) = tokio::try_join!(reads, posts)?;
+    let took = started.elapsed();
+    let round = |call: Call, latencies: &Latencies| {
+        let client = latencies.percentiles();
+        Ok(Round {
+            client,
+            handler: Percentiles::of(&stage.stack.take_durations(call.function())?),
+            per_second: rate(client.count, took),
+        })
+    };
+    let round: [Result<Round>; 2] = [round(read, &reads), round(Call::Post, &posts)];
+    let [reads, posts] = round;
+    Ok((reads?, posts?))
+}
+
+/// One person's calls of one kind; the first at any moment of the first interval.
+async fn on_schedule(
+    stage: Arc<Stage>,
+    person: Caller,
+    call: Call,
+    mut random: Random,
+    (low, high): (f64, f64),
+    time: Duration,
+) -> Result<Latencies> {
+    let started = tokio::time::Instant::now();
+    let mut latencies = Latencies::new()?;
+    let mut due = random.between(0.0, high);
+    while due < time.as_secs_f64() {
+        let at = started + Duration::from_secs_f64(due);
+        tokio::time::sleep_until(at).await;
+        if stage.call(&person, call).await.is_some() {
+            latencies.record(at.elapsed());
+        }
+        due += random.between(low, high);
+    }
+    Ok(latencies)
+}
+
+/// All that tasks recorded.
+async fn joined(
+    tasks: impl Iterator<Item = tokio::task::JoinHandle<Result<Latencies>>>,
+) -> Result<Latencies> {
+    let tasks: Vec<_> = tasks.collect();
+    let done = try_join_all(tasks).await;
+    let done = done.map_err(|error| wrong(format!("a client broke: {error}")))?;
+    let mut all = Latencies::new()?;
+    for latencies in done {
+        all.add(&latencies?)?;
+    }
+    Ok(all)
+}

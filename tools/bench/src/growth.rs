@@ -1,0 +1,322 @@
+//! How what a read, a post and a like cost grows with everything else.
+//!
+//! All sizes are measured in turns, each on a stack of its own where it takes another data set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use purrline_local::Service;
+use serde_json::json;
+
+use crate::dataset::Dataset;
+use crate::error::Result;
+use crate::load::load;
+use crate::measure::Way;
+use crate::measure::footprint::{Cost, cost};
+use crate::numbers::{count, float, median, whole};
+use crate::options::Options;
+use crate::progress::bar;
+use crate::report::Report;
+use crate::run::{finish, warm};
+use crate::section::{Cell, Section, lines};
+use crate::shape::{Graph, Size};
+use crate::stage::{Call, Caller, Stage};
+use crate::stats::Percentiles;
+
+/// How long a queue may take to empty.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// How many authors everybody follows on average.
+const FOLLOWS: u32 = 10;
+/// Whom the readers are, where nothing else is said.
+const READERS: u32 = 20;
+
+const COLUMNS: [(&str, &str); 12] = [
+    ("size", "size"),
+    ("read_ms", "read ms"),
+    ("read_trips", "trips to the cache"),
+    ("read_store_calls", "store calls"),
+    ("pull_ms", "pulled ms"),
+    ("pull_store_calls", "store calls"),
+    ("pull_rows", "rows"),
+    ("post_ms", "post ms"),
+    ("post_store_calls", "store calls"),
+    ("like_ms", "like ms"),
+    ("like_store_calls", "consumer's store calls a like"),
+    ("like_rows", "rows"),
+];
+
+/// What everything costs at one size.
+#[derive(Debug, Clone, Copy)]
+struct Point {
+    read: Cost,
+    pull: Cost,
+    post: f64,
+    post_calls: f64,
+    like: f64,
+    like_calls: f64,
+    like_rows: f64,
+}
+
+/// A size, who reads and who posts there, and what came of it.
+struct Spot {
+    size: u64,
+    stage: Arc<Stage>,
+    readers: Vec<Caller>,
+    author: Caller,
+    points: Vec<Point>,
+}
+
+/// How much is measured, and of which sizes.
+struct Plan {
+    rounds: u32,
+    calls: u32,
+    posts: u32,
+    users: Vec<u32>,
+    all_posts: Vec<u64>,
+    follows: Vec<u32>,
+    followers: Vec<u32>,
+}
+
+impl Plan {
+    fn new(options: &Options) -> Result<Self> {
+        if options.quick {
+            return Ok(Self {
+                rounds: 1,
+                calls: 3,
+                posts: 2,
+                users: vec![100, 200],
+                all_posts: vec![200, 400],
+                follows: vec![5, 50],
+                followers: vec![1, 100],
+            });
+        }
+        let scale = options.scale()?;
+        let scaled = |full: u32| {
+            let many = u32::try_from(whole(f64::from(full) * scale)).unwrap_or(full);
+            many.max(100).next_multiple_of(2)
+        };
+        Ok(Self {
+            rounds: 5,
+            calls: 40,
+            posts: 8,
+            users: vec![scaled(1_000), scaled(10_000), scaled(100_000)],
+            all_posts: [10_000, 100_000, 1_000_000]
+                .map(|posts| scaled(posts).into())
+                .into(),
+            follows: vec![10, 30, 100, 300, 1_000],
+            followers: vec![10, 100, scaled(1_000), scaled(10_000), scaled(100_000)],
+        })
+    }
+
+    /// A data set of so many users and posts.
+    fn size(&self, users: u32, posts: u64, seed: u64) -> Size {
+        Size {
+            name: "growth",
+            seed,
+            users,
+            authors: users,
+            posts,
+            graph: Graph::Even(FOLLOWS),
+            probe_readers: self.follows.iter().map(|many| *many.min(&users)).collect(),
+            probe_authors: self
+                .followers
+                .iter()
+                .map(|many| *many.min(&users))
+                .collect(),
+        }
+    }
+}
+
+pub(crate) async fn run(options: &Options) -> Result<()> {
+    let plan = Plan::new(options)?;
+    let mut report = Report::new("How costs grow");
+    report.fact("seed", json!(options.seed));
+    let most_users = plan.users.iter().copied().max().unwrap_or(0);
+    let middle_posts = plan
+        .all_posts
+        .get(plan.all_posts.len() / 2)
+        .copied()
+        .unwrap_or(0);
+
+    let (mut by_users, mut by_posts) = (Vec::new(), Vec::new());
+    let (mut by_follows, mut by_followers) = (Vec::new(), Vec::new());
+    for users in &plan.users {
+        let stage = start(options, &plan, *users, middle_posts).await?;
+        by_users.push(typical(&stage, u64::from(*users))?);
+        if *users == most_users {
+            by_posts.push(typical(&stage, middle_posts)?);
+            for at in (0_u32..).zip(&plan.follows) {
+                by_follows.push(reader(&stage, at.0)?);
+            }
+            for at in (0_u32..).zip(&plan.followers) {
+                by_followers.push(author(&stage, at.0)?);
+            }
+        }
+    }
+    for posts in plan
+        .all_posts
+        .iter()
+        .filter(|posts| **posts != middle_posts)
+    {
+        let stage = start(options, &plan, most_users, *posts).await?;
+        by_posts.push(typical(&stage, *posts)?);
+    }
+    by_posts.sort_by_key(|spot| spot.size);
+
+    let mut all = [
+        ("growth_users", "users", by_users),
+        ("growth_posts", "posts in the store", by_posts),
+        (
+            "growth_follows",
+            "authors that the reader follows",
+            by_follows,
+        ),
+        ("growth_followers", "followers of the author", by_followers),
+    ];
+    let spots: usize = all.iter().map(|(_, _, spots)| spots.len()).sum();
+    let bar = bar(
+        "growth",
+        u64::from(plan.rounds) * u64::try_from(spots).unwrap_or(0),
+    );
+    for _ in 0..plan.rounds {
+        for spot in all.iter_mut().flat_map(|(_, _, spots)| spots) {
+            let point = measure(spot, &plan).await?;
+            spot.points.push(point);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let mut errors = Vec::new();
+    for (key, what, spots) in all {
+        report.add(section(key, what, &spots, &plan));
+        errors.extend(spots.iter().flat_map(|spot| spot.stage.errors()));
+    }
+    finish(&report, options, &errors)
+}
+
+async fn start(options: &Options, plan: &Plan, users: u32, posts: u64) -> Result<Arc<Stage>> {
+    let setting = options.setting()?;
+    let set = Dataset::new(plan.size(users, posts, options.seed))?;
+    let loaded = load(set, &options.data(), &setting.options())?;
+    Ok(Arc::new(Stage::start(&loaded, &setting, true).await?))
+}
+
+/// Anybody reads, and who has few followers posts.
+fn typical(stage: &Arc<Stage>, size: u64) -> Result<Spot> {
+    Ok(Spot {
+        size,
+        readers: stage.callers(&stage.set.readers(READERS))?,
+        author: stage.caller(stage.set.probe_author(0))?,
+        stage: Arc::clone(stage),
+        points: Vec::new(),
+    })
+}
+
+/// A probe reads.
+fn reader(stage: &Arc<Stage>, at: u32) -> Result<Spot> {
+    let reader = stage.set.probe_reader(at);
+    Ok(Spot {
+        readers: vec![stage.caller(reader)?],
+        ..typical(stage, count(stage.set.following.get(reader)))?
+    })
+}
+
+/// A probe posts, and its followers read.
+fn author(stage: &Arc<Stage>, at: u32) -> Result<Spot> {
+    let author = stage.set.probe_author(at);
+    let followers = stage.set.followers.get(author);
+    let most = usize::try_from(READERS).unwrap_or(0);
+    let readers: Vec<u32> = followers.iter().take(most).copied().collect();
+    Ok(Spot {
+        readers: stage.callers(&readers)?,
+        author: stage.caller(author)?,
+        ..typical(stage, count(followers))?
+    })
+}
+
+async fn measure(spot: &Spot, plan: &Plan) -> Result<Point> {
+    let Spot { stage, readers, .. } = spot;
+    warm(stage, readers).await?;
+    let read = cost(stage, readers, Way::FanOut, plan.calls).await?;
+    let pull = cost(stage, readers, Way::Pull, plan.calls).await?;
+
+    stage.stack.reset_calls();
+    stage.stack.take_durations("post-write")?;
+    let mut last = None;
+    for _ in 0..plan.posts {
+        last = Some(stage.post(&spot.author).await?.0);
+        stage.emptied("FanOutQueue", PATIENCE).await?;
+    }
+    let post = Percentiles::of(&stage.stack.take_durations("post-write")?);
+    let post_calls = asked(stage, "post-write");
+
+    stage.stack.reset_calls();
+    stage.stack.take_durations("like")?;
+    for reader in readers.iter().chain([&spot.author]) {
+        if let Some(last) = last {
+            stage.call(reader, Call::Like(last)).await;
+        }
+    }
+    stage.emptied("LikesQueue", PATIENCE).await?;
+    let like = Percentiles::of(&stage.stack.take_durations("like")?);
+    let likes = float(like.count.max(1));
+    Ok(Point {
+        read,
+        pull,
+        post: post.p50,
+        post_calls: post_calls / f64::from(plan.posts.max(1)),
+        like: like.p50,
+        like_calls: asked(stage, "like-consumer") / likes,
+        like_rows: float(stage.stack.rows_read().values().sum()) / likes,
+    })
+}
+
+/// How often a function called the store.
+fn asked(stage: &Stage, function: &str) -> f64 {
+    let calls = stage.stack.calls();
+    let of = calls
+        .iter()
+        .filter(|(call, _)| call.service == Service::Tables && call.function == function);
+    float(of.map(|(_, count)| count).sum())
+}
+
+fn section(key: &'static str, what: &str, spots: &[Spot], plan: &Plan) -> Section {
+    let note = format!(
+        "Times are medians in the functions, over {} rounds in turns with all other sizes; calls are means. A post's \
+         fan-out and a like's counting come after their answer and are no part of these times.",
+        plan.rounds
+    );
+    let mut section = Section::new(key, &format!("Growth with {what}"), &note, &COLUMNS);
+    let mut drawn: [(String, Vec<(f64, f64)>); 4] = Default::default();
+    for spot in spots {
+        let of = |part: fn(&Point) -> f64| median(spot.points.iter().map(part));
+        let times = [
+            ("read", of(|it| it.read.handler.p50)),
+            ("read by pulling", of(|it| it.pull.handler.p50)),
+            ("post", of(|it| it.post)),
+            ("like", of(|it| it.like)),
+        ];
+        for ((name, line), (called, time)) in drawn.iter_mut().zip(times) {
+            called.clone_into(name);
+            line.push((float(spot.size), time));
+        }
+        let [read, pull, post, like] = times.map(|(_, time)| Cell::from(time));
+        section.row([
+            Cell::from(spot.size),
+            read,
+            of(|it| it.read.trips).into(),
+            of(|it| it.read.calls).into(),
+            pull,
+            of(|it| it.pull.calls).into(),
+            of(|it| it.pull.rows).into(),
+            post,
+            of(|it| it.post_calls).into(),
+            like,
+            of(|it| it.like_calls).into(),
+            of(|it| it.like_rows).into(),
+        ]);
+    }
+    let title = format!("Time in the function, by {what}");
+    section.pictures = vec![lines(&title, (what, "ms"), true, drawn.into())];
+    section
+}

@@ -1,0 +1,172 @@
+//! From a post to the last feed that has it: queue, consumer, tables and cache together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, TryStreamExt};
+use purrline::cache::Feed;
+use purrline::domain::{PostId, UserId};
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+
+use super::push::fill;
+use crate::dataset::user_id;
+use crate::effort::Effort;
+use crate::error::{Error, Result, wrong};
+use crate::numbers::{count, float, millis, rate};
+use crate::progress::{bar, spinner};
+use crate::section::{Cell, Section};
+use crate::stage::{Caller, Stage};
+use crate::stats::Percentiles;
+
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_mins(30);
+/// How many feeds are looked at, at a time.
+const AT_ONCE: usize = 256;
+/// How often the cache is asked whether it still answers.
+const PING: Duration = Duration::from_millis(1);
+
+/// What came of the posts.
+#[derive(Default)]
+struct FanOuts {
+    /// Until the author was answered.
+    answered: Vec<Duration>,
+    /// Until the last feed had it.
+    done: Vec<Duration>,
+    /// The longest that the cache took to answer meanwhile.
+    pings: Vec<Duration>,
+    last: Option<PostId>,
+}
+
+pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
+    let author = stage.set.most_followed();
+    let followers = stage.set.followers.get(author).iter();
+    let users: Vec<UserId> = followers
+        .map(|user| user_id(*user))
+        .collect::<Result<_>>()?;
+    fill(&stage.cache, &users, &[], "feeds of all followers").await?;
+    let author = stage.caller(author)?;
+    let mut server = stage.server().await?;
+    watch_commands(&mut server).await?;
+    let came = posts(stage, &author, effort.fan_outs).await?;
+    let longest = longest_command(&mut server).await?;
+
+    let last = came.last.ok_or_else(|| wrong("there was no fan-out"))?;
+    let without = without(stage, &users, last).await?;
+    if without > 0 {
+        return Err(wrong(format!(
+            "{without} of {} feeds don't have the post",
+            users.len()
+        )));
+    }
+    let status = stage.stack.status().await?;
+    let consumer = status.functions.get("fan-out");
+    let consumer = consumer.ok_or_else(|| wrong("there is no fan-out"))?;
+    let (answered, done) = (Percentiles::of(&came.answered), Percentiles::of(&came.done));
+    let middle = Duration::from_secs_f64(done.p50 / 1000.0);
+    let ping = came.pings.iter().max().copied().unwrap_or_default();
+    let note = format!(
+        "{} posts, one after the other, by an author all of whose followers have a feed in the cache. Done is when \
+         the queue is empty, the last chunk's message deleted; that every feed then has the last post is looked up, \
+         feed by feed, or this fails. The longest command is the longest in the cache's own log (`SLOWLOG`).",
+        effort.fan_outs
+    );
+    let columns = [("what", "what"), ("value", "value"), ("unit", "unit")];
+    let mut section = Section::new("fan_out", "From a post to its last feed", &note, &columns);
+    let values = [
+        ("followers with a feed", float(count(&users)), ""),
+        ("the author is answered after, p50", answered.p50, "ms"),
+        ("the last feed has it after, p50", done.p50, "ms"),
+        ("the same, longest", done.max, "ms"),
+        ("feeds", rate(count(&users), middle), "a second"),
+        ("longest command of the cache", longest, "ms"),
+        ("longest answer to a PING meanwhile", millis(ping), "ms"),
+        (
+            "the consumer's memory at the most",
+            consumer.peak_memory_mb,
+            "MiB",
+        ),
+        ("the consumer's failures", float(consumer.errors), ""),
+    ];
+    for (what, value, unit) in values {
+        section.row([Cell::from(what), value.into(), unit.into()]);
+    }
+    Ok(section)
+}
+
+/// Writes posts, and waits for each one's fan-out.
+async fn posts(stage: &Stage, author: &Caller, posts: u32) -> Result<FanOuts> {
+    let mut came = FanOuts::default();
+    let spinner = spinner("posts until their last feed");
+    for _ in 0..posts {
+        let end = Arc::new(AtomicBool::new(false));
+        let watcher = tokio::spawn(longest_ping(stage.server().await?, Arc::clone(&end)));
+        let started = Instant::now();
+        let (post, took) = stage.post(author).await?;
+        stage.emptied("FanOutQueue", PATIENCE).await?;
+        came.done.push(started.elapsed());
+        came.answered.push(took);
+        came.last = Some(post);
+        end.store(true, Ordering::Relaxed);
+        let ping = watcher.await.map_err(|error| wrong(error.to_string()))?;
+        came.pings.push(ping?);
+    }
+    spinner.finish_and_clear();
+    Ok(came)
+}
+
+/// How many of these feeds don't have a post.
+async fn without(stage: &Stage, users: &[UserId], post: PostId) -> Result<u64> {
+    let bar = bar("looking into the feeds", count(users));
+    let missing = futures::stream::iter(users)
+        .map(|user| async {
+            let feed = stage.cache.feed(user).await?;
+            bar.inc(1);
+            let has = matches!(&feed, Feed::Here(window) if window.ids().contains(&post));
+            Ok::<_, Error>(u64::from(!has))
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_fold(0_u64, async |sum, one| Ok(sum.saturating_add(one)))
+        .await?;
+    bar.finish_and_clear();
+    Ok(missing)
+}
+
+/// Has the server log what takes more than 50 microseconds, from now on.
+async fn watch_commands(server: &mut MultiplexedConnection) -> Result<()> {
+    for (setting, value) in [
+        ("slowlog-log-slower-than", "50"),
+        ("slowlog-max-len", "100000"),
+    ] {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg(setting).arg(value);
+        set.query_async::<()>(server).await?;
+    }
+    let reset = redis::cmd("SLOWLOG").arg("RESET").to_owned();
+    Ok(reset.query_async::<()>(server).await?)
+}
+
+/// The longest command that the server logged, in milliseconds.
+async fn longest_command(server: &mut MultiplexedConnection) -> Result<f64> {
+    let get = redis::cmd("SLOWLOG").arg("GET").arg(-1).to_owned();
+    let entries: Vec<Vec<Value>> = get.query_async(server).await?;
+    // Number, time, microseconds, and what it was.
+    let micros = entries.iter().filter_map(|entry| match entry.get(2) {
+        Some(Value::Int(micros)) => u64::try_from(*micros).ok(),
+        _ => None,
+    });
+    Ok(float(micros.max().unwrap_or(0)) / 1000.0)
+}
+
+/// Asks the server again and again whether it is there.
+async fn longest_ping(mut server: MultiplexedConnection, end: Arc<AtomicBool>) -> Result<Duration> {
+    let mut longest = Duration::ZERO;
+    while !end.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        redis::cmd("PING").query_async::<()>(&mut server).await?;
+        longest = longest.max(started.elapsed());
+        tokio::time::sleep(PING).await;
+    }
+    Ok(longest)
+}

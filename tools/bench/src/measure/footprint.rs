@@ -1,0 +1,186 @@
+//! What a feed takes in the cache, and what a warm read asks the cache and the store for.
+
+use std::collections::BTreeMap;
+
+use purrline_local::Service;
+use redis::aio::MultiplexedConnection;
+
+use super::Way;
+use crate::effort::Effort;
+use crate::error::Result;
+use crate::numbers::{count, float, index, ratio};
+use crate::section::{Cell, Section};
+use crate::stage::{Caller, Stage};
+use crate::stats::Percentiles;
+
+/// How many keys are looked at, at the most, and of how many of a kind the memory is asked for.
+const LOOKED_AT: usize = 500_000;
+const ASKED: usize = 2_000;
+
+/// The memory of keys, by what their names begin with.
+pub(crate) async fn memory(stage: &Stage) -> Result<Section> {
+    let mut server = stage.server().await?;
+    let kinds = keys(&mut server).await?;
+    let mut section = Section::new(
+        "memory",
+        "Memory in the cache",
+        "`MEMORY USAGE` of keys by what their names begin with, of up to 2,000 of a kind.",
+        &[
+            ("keys", "keys named"),
+            ("count", "how many"),
+            ("mean_bytes", "mean bytes"),
+            ("most_bytes", "most bytes"),
+        ],
+    );
+    for (kind, keys) in kinds {
+        let mut pipe = redis::pipe();
+        for key in keys.iter().take(ASKED) {
+            let usage = pipe.cmd("MEMORY").arg("USAGE").arg(key);
+            // All of a key's elements.
+            usage.arg("SAMPLES").arg(0);
+        }
+        let sizes: Vec<Option<u64>> = pipe.query_async(&mut server).await?;
+        // A key may have expired since.
+        let sizes: Vec<u64> = sizes.into_iter().flatten().collect();
+        let sum: u64 = sizes.iter().sum();
+        section.row([
+            Cell::from(kind),
+            count(&keys).into(),
+            ratio(float(sum), float(count(&sizes))).into(),
+            sizes.iter().copied().max().unwrap_or(0).into(),
+        ]);
+    }
+    Ok(section)
+}
+
+/// The cache's keys, by what is before their first colon.
+async fn keys(server: &mut MultiplexedConnection) -> Result<BTreeMap<String, Vec<Vec<u8>>>> {
+    let mut kinds = BTreeMap::<String, Vec<Vec<u8>>>::new();
+    let (mut cursor, mut seen) = (0_u64, 0_usize);
+    loop {
+        let mut scan = redis::cmd("SCAN");
+        scan.arg(cursor).arg("COUNT").arg(1000);
+        let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(server).await?;
+        seen = seen.saturating_add(keys.len());
+        for key in keys {
+            let kind = key.split(|byte| *byte == b':').next().unwrap_or_default();
+            let kind = String::from_utf8_lossy(kind).into_owned();
+            kinds.entry(kind).or_default().push(key);
+        }
+        cursor = next;
+        if cursor == 0 || seen >= LOOKED_AT {
+            return Ok(kinds);
+        }
+    }
+}
+
+/// The bytes that went into the cache's server and out of it, since it started.
+async fn traffic(server: &mut MultiplexedConnection) -> Result<[u64; 2]> {
+    let info = redis::cmd("INFO").arg("stats").to_owned();
+    let stats: String = info.query_async(server).await?;
+    let value = |name: &str| {
+        let lines = stats.lines().filter_map(|line| line.split_once(':'));
+        let mut values = lines
+            .filter(|(key, _)| *key == name)
+            .map(|(_, value)| value);
+        let value = values.next().and_then(|value| value.trim().parse().ok());
+        value.unwrap_or(0)
+    };
+    Ok([
+        value("total_net_input_bytes"),
+        value("total_net_output_bytes"),
+    ])
+}
+
+/// What one read costs, on average.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    /// Round trips to the cache.
+    pub(crate) trips: f64,
+    /// Calls of the store.
+    pub(crate) calls: f64,
+    /// Rows that they read.
+    pub(crate) rows: f64,
+    /// Bytes to the cache and from it.
+    cache_bytes: [f64; 2],
+    /// Bytes of the answer's body.
+    answer: f64,
+    /// What the function took.
+    pub(crate) handler: Percentiles,
+}
+
+/// What a read costs, on average over so many reads one after the other.
+pub(crate) async fn cost(stage: &Stage, readers: &[Caller], way: Way, calls: u32) -> Result<Cost> {
+    let mut server = stage.server().await?;
+    let readers = || readers.iter().cycle().take(index(calls.into()));
+    // Each once before, so that nothing is read for the first time.
+    for reader in readers() {
+        stage.call(reader, way.call()).await;
+    }
+    stage.stack.take_durations(way.call().function())?;
+    stage.stack.reset_calls();
+    // Twice, to know what asking costs.
+    let before = traffic(&mut server).await?;
+    let asked = traffic(&mut server).await?;
+    let mut answer = 0_u64;
+    for reader in readers() {
+        let body = stage.call(reader, way.call()).await;
+        answer = answer.saturating_add(body.map_or(0, |answer| count(&answer.body)));
+    }
+    let after = traffic(&mut server).await?;
+    let handler = Percentiles::of(&stage.stack.take_durations(way.call().function())?);
+    let made = stage.stack.calls();
+    let made = |service: Service| -> u64 {
+        let of = made
+            .iter()
+            .filter(|(call, _)| call.service == service && call.function == way.call().function());
+        of.map(|(_, count)| count).sum()
+    };
+    let each = |total: u64| float(total) / f64::from(calls.max(1));
+    let net = before.into_iter().zip(asked).zip(after);
+    let mut net = net.map(|((before, asked), after)| {
+        let asking = asked.saturating_sub(before);
+        each(after.saturating_sub(asked).saturating_sub(asking))
+    });
+    Ok(Cost {
+        trips: each(made(Service::Cache)),
+        calls: each(made(Service::Tables)),
+        rows: each(stage.stack.rows_read().values().sum()),
+        cache_bytes: [net.next().unwrap_or(0.0), net.next().unwrap_or(0.0)],
+        answer: each(answer),
+        handler,
+    })
+}
+
+/// What a warm read costs either way.
+pub(crate) async fn reads(stage: &Stage, readers: &[Caller], effort: &Effort) -> Result<Section> {
+    let note = format!(
+        "Means over {} reads of 20 posts, one after the other, all in the cache. The check of the caller's limit, \
+         which is made meanwhile, is one of the round trips. Bytes are what the cache's server counts.",
+        effort.calls
+    );
+    let columns = [
+        ("way", "read by"),
+        ("cache_trips", "round trips to the cache"),
+        ("cache_bytes_sent", "bytes to the cache"),
+        ("cache_bytes_received", "bytes from the cache"),
+        ("store_calls", "calls of the store"),
+        ("store_rows", "rows read there"),
+        ("answer_bytes", "bytes of the answer"),
+    ];
+    let mut section = Section::new("read_cost", "What a read asks for", &note, &columns);
+    for way in Way::BOTH {
+        let cost = cost(stage, readers, way, effort.calls).await?;
+        let [sent, received] = cost.cache_bytes;
+        section.row([
+            Cell::from(way.name()),
+            cost.trips.into(),
+            sent.into(),
+            received.into(),
+            cost.calls.into(),
+            cost.rows.into(),
+            cost.answer.into(),
+        ]);
+    }
+    Ok(section)
+}

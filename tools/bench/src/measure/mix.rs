@@ -1,0 +1,103 @@
+//! People who read and post by the clock, their feeds read by fan-out and by pulling, in turns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Way;
+use crate::clients::{Round, median, people};
+use crate::effort::Effort;
+use crate::error::Result;
+use crate::numbers::ratio;
+use crate::progress::bar;
+use crate::section::{Cell, Section};
+use crate::stage::{Caller, Stage};
+
+const COLUMNS: [(&str, &str); 10] = [
+    ("what", "what"),
+    ("way", "feeds read by"),
+    ("where", "where"),
+    ("calls", "calls"),
+    ("per_second", "a second"),
+    ("p50_ms", "p50 ms"),
+    ("p95_ms", "p95 ms"),
+    ("p99_ms", "p99 ms"),
+    ("max_ms", "max ms"),
+    ("ratio_p50", "p50 against fan-out"),
+];
+
+/// How long fan-outs may take after a round.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Rounds of reads, and of posts.
+type Rounds = (Vec<Round>, Vec<Round>);
+
+pub(crate) async fn measure(
+    stage: &Arc<Stage>,
+    callers: &[Caller],
+    effort: &Effort,
+) -> Result<Section> {
+    let bar = bar("people who read and post", u64::from(effort.rounds) * 2);
+    let (mut by_fan_out, mut by_pull) = (Rounds::default(), Rounds::default());
+    for round in 0..effort.rounds {
+        for way in Way::in_turns(round) {
+            let seed = stage.set.size.seed ^ u64::from(round);
+            let came = people(stage, way.call(), callers, effort.people_for, seed).await?;
+            stage.emptied("FanOutQueue", PATIENCE).await?;
+            let (reads, posts) = match way {
+                Way::FanOut => &mut by_fan_out,
+                Way::Pull => &mut by_pull,
+            };
+            reads.push(came.0);
+            posts.push(came.1);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    let note = format!(
+        "{} people each read every 1 to 2 s and post every 8 to 10 s, for {:?}, {} times each way in turns; medians. \
+         Clients' latencies count from when a call was due, so that what waits is not left out. Posts are fanned out \
+         either way.",
+        callers.len(),
+        effort.people_for,
+        effort.rounds
+    );
+    let mut section = Section::new("mix", "People who read and post", &note, &COLUMNS);
+    rows(
+        &mut section,
+        "read",
+        median(&by_fan_out.0),
+        median(&by_pull.0),
+    );
+    rows(
+        &mut section,
+        "post",
+        median(&by_fan_out.1),
+        median(&by_pull.1),
+    );
+    Ok(section)
+}
+
+fn rows(section: &mut Section, what: &str, fan_out: Round, pull: Round) {
+    for (place, ways) in [
+        ("client", [fan_out.client, pull.client]),
+        ("handler", [fan_out.handler, pull.handler]),
+    ] {
+        let [base, _] = ways;
+        let rounds = [(Way::FanOut, fan_out), (Way::Pull, pull)];
+        for (own, (way, round)) in ways.into_iter().zip(rounds) {
+            let against = (way == Way::Pull).then(|| ratio(own.p50, base.p50));
+            section.row([
+                Cell::from(what),
+                way.name().into(),
+                place.into(),
+                own.count.into(),
+                round.per_second.into(),
+                own.p50.into(),
+                own.p95.into(),
+                own.p99.into(),
+                own.max.into(),
+                against.into(),
+            ]);
+        }
+    }
+}

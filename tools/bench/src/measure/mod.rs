@@ -1,0 +1,46 @@
+//! What is measured, each in its own file.
+
+pub(crate) mod fan_out;
+pub(crate) mod footprint;
+pub(crate) mod likes;
+pub(crate) mod mix;
+pub(crate) mod posts;
+pub(crate) mod push;
+pub(crate) mod reads;
+pub(crate) mod rebuild;
+
+use crate::stage::Call;
+
+/// How a feed is read: from the feeds that posts were fanned out to, or by asking every author's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    FanOut,
+    Pull,
+}
+
+impl Way {
+    pub(crate) const BOTH: [Self; 2] = [Self::FanOut, Self::Pull];
+
+    /// Both, in an order that changes from round to round.
+    pub(crate) const fn in_turns(round: u32) -> [Self; 2] {
+        if round.is_multiple_of(2) {
+            [Self::FanOut, Self::Pull]
+        } else {
+            [Self::Pull, Self::FanOut]
+        }
+    }
+
+    pub(crate) const fn call(self) -> Call {
+        match self {
+            Self::FanOut => Call::Feed,
+            Self::Pull => Call::FeedByPull,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::FanOut => "fan-out",
+            Self::Pull => "pull",
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! How fast posts are pushed onto feeds, against what the cache's server can take at all.
+
+use std::time::Instant;
+
+use futures::{StreamExt, TryStreamExt};
+use purrline::cache::{Cache, Feed, Rebuild};
+use purrline::domain::{FEED_CAP, Id, IdSource, PostId, UserId};
+
+use crate::dataset::user_id;
+use crate::effort::Effort;
+use crate::error::{Error, Result, wrong};
+use crate::numbers::{count, median, rate, ratio};
+use crate::progress::bar;
+use crate::section::{Cell, Section, bars};
+use crate::server::Server;
+
+/// How many feeds one message of the fan-out queue is for.
+const CHUNK: usize = 1000;
+/// How many posts a round pushes onto each feed: enough that each is cut back once, as it happens to a feed that
+/// is full.
+const POSTS: u32 = 40;
+/// How many feeds are filled, or looked at, at a time.
+const AT_ONCE: usize = 64;
+/// How many raw pushes a round is, for each feed.
+const RAW: u64 = 20;
+
+/// Fills feeds that the cache doesn't have.
+pub(crate) async fn fill(
+    cache: &Cache,
+    users: &[UserId],
+    posts: &[PostId],
+    what: &str,
+) -> Result<()> {
+    let bar = bar(what, count(users));
+    futures::stream::iter(users)
+        .map(|user| async {
+            if let Rebuild::Ours(lease) = cache.begin_rebuild(user).await? {
+                cache.finish_rebuild(user, &lease, posts, &[]).await?;
+            }
+            bar.inc(1);
+            Ok::<_, Error>(())
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Pushes posts onto all feeds, chunk by chunk, so many chunks at a time. Answers how many pushes a second.
+async fn push(cache: &Cache, users: &[UserId], ids: &IdSource, at_once: usize) -> Result<f64> {
+    let started = Instant::now();
+    for _ in 0..POSTS {
+        let post = PostId(ids.mint());
+        futures::stream::iter(users.chunks(CHUNK))
+            .map(|chunk| cache.push(post, chunk))
+            .buffer_unordered(at_once)
+            .try_collect::<Vec<_>>()
+            .await?;
+    }
+    let pushes = count(users).saturating_mul(POSTS.into());
+    Ok(rate(pushes, started.elapsed()))
+}
+
+pub(crate) async fn measure(effort: &Effort) -> Result<Section> {
+    let server = Server::start().await?;
+    let cache = Cache::new(&server.url())?;
+    let users: Vec<UserId> = (0..effort.feeds).map(user_id).collect::<Result<_>>()?;
+    let old: Vec<PostId> = (1..)
+        .take(FEED_CAP)
+        .filter_map(|bits| Id::from_u64(bits).map(PostId))
+        .collect();
+    fill(&cache, &users, &old, "filling feeds").await?;
+    let ids = IdSource::new();
+    let raw = u64::from(effort.feeds).saturating_mul(RAW);
+    // Once before it counts.
+    server.raw_pushes(raw, effort.feeds).await?;
+    push(&cache, &users, &ids, 1).await?;
+    let bar = bar("pushing", u64::from(effort.rounds) * 3);
+    let mut rates: [Vec<f64>; 3] = Default::default();
+    for _ in 0..effort.rounds {
+        let [of_raw, of_one, of_four] = &mut rates;
+        of_raw.push(server.raw_pushes(raw, effort.feeds).await?);
+        bar.inc(1);
+        of_one.push(push(&cache, &users, &ids, 1).await?);
+        bar.inc(1);
+        of_four.push(push(&cache, &users, &ids, 4).await?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    are_there(&cache, &users).await?;
+    let [raw, one, four] = rates.map(median);
+    let note = format!(
+        "{} full feeds on a cache server of their own, with no proxy before it. Raw: the server's own benchmark tool, \
+         `LPUSH` of 8 bytes onto as many random lists, 64 commands in flight on each of 50 connections. Pushed: \
+         `purrline::cache::Cache::push` from one process, {CHUNK} feeds a call, {POSTS} posts a round, so that every \
+         list is cut back once a round. Medians over {} rounds in turns.",
+        effort.feeds, effort.rounds
+    );
+    let columns = [
+        ("what", "what"),
+        ("per_second", "pushes/s"),
+        ("of_raw", "of raw"),
+    ];
+    let title = "Pushing onto feeds, against the raw rate";
+    let mut section = Section::new("push", title, &note, &columns);
+    let rates = [
+        ("raw", raw),
+        ("one call at a time", one),
+        ("four at a time", four),
+    ];
+    for (what, rate) in rates {
+        section.row([Cell::from(what), rate.into(), ratio(rate, raw).into()]);
+    }
+    let names = rates.map(|(what, _)| what);
+    let values = vec![("pushes".to_owned(), rates.map(|(_, rate)| rate).into())];
+    section.pictures = vec![bars("Pushes onto feeds", "pushes/s", &names, values)];
+    Ok(section)
+}
+
+/// Fails where a feed was lost: a push onto what isn't there costs nothing.
+async fn are_there(cache: &Cache, users: &[UserId]) -> Result<()> {
+    let feeds = futures::stream::iter(users)
+        .map(|user| cache.feed(user))
+        .buffer_unordered(AT_ONCE);
+    let feeds: Vec<Feed> = feeds.try_collect().await?;
+    match feeds.iter().filter(|feed| **feed == Feed::Gone).count() {
+        0 => Ok(()),
+        gone => Err(wrong(format!("{gone} of {} feeds are gone", feeds.len()))),
+    }
+}

@@ -1,0 +1,117 @@
+//! What was measured, printed as it comes, and written as JSON and as Markdown with pictures.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Result, file};
+use crate::machine::Machine;
+use crate::section::{Picture, Section};
+
+/// A report under way.
+#[derive(Debug)]
+pub(crate) struct Report {
+    title: String,
+    /// What it was measured on, by name.
+    facts: Vec<(&'static str, Value)>,
+    sections: Vec<Section>,
+}
+
+impl Report {
+    pub(crate) fn new(title: &str) -> Self {
+        let machine = Machine::this();
+        println!("# {title}\n\n{}\n", machine.words());
+        Self {
+            title: title.to_owned(),
+            facts: vec![("machine", machine.json())],
+            sections: Vec::new(),
+        }
+    }
+
+    /// Says on what it was measured.
+    pub(crate) fn fact(&mut self, name: &'static str, value: Value) {
+        println!("{name}: {}", words(&value));
+        self.facts.push((name, value));
+    }
+
+    /// Prints a table and keeps it.
+    pub(crate) fn add(&mut self, section: Section) {
+        println!("\n{}", section.markdown());
+        self.sections.push(section);
+    }
+
+    /// Writes all of it into a folder; `errors` are calls that weren't answered as they should be.
+    pub(crate) fn write(&self, folder: &Path, errors: &[String]) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(file("make", folder))?;
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(file("write", &path))
+        };
+        write("report.json", &format!("{:#}\n", self.json(errors)))?;
+        write("report.md", &self.markdown(errors))?;
+        for (name, picture) in self.sections.iter().flat_map(pictures) {
+            let svg = match picture {
+                Picture::Lines(chart) => chart.svg()?,
+                Picture::Bars(bars) => bars.svg()?,
+            };
+            write(&name, &svg)?;
+        }
+        println!("Written: {}", folder.join("report.md").display());
+        Ok(())
+    }
+
+    fn json(&self, errors: &[String]) -> Value {
+        let sections = self.sections.iter();
+        let sections: Map<String, Value> = sections
+            .map(|section| (section.key.to_owned(), section.json()))
+            .collect();
+        let facts = self.facts.iter();
+        let facts = facts.map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let rest = [
+            ("title".to_owned(), json!(self.title)),
+            ("errors".to_owned(), json!(errors)),
+            ("sections".to_owned(), Value::Object(sections)),
+        ];
+        Value::Object(rest.into_iter().chain(facts).collect())
+    }
+
+    fn markdown(&self, errors: &[String]) -> String {
+        let mut lines = vec![format!("## {}", self.title), String::new()];
+        let facts = self.facts.iter();
+        lines.extend(facts.map(|(name, value)| format!("- {name}: {}", words(value))));
+        lines.push(format!("- calls that failed: {}", errors.len()));
+        for section in &self.sections {
+            lines.push(String::new());
+            lines.push(section.markdown());
+            for (name, picture) in pictures(section) {
+                let title = match picture {
+                    Picture::Lines(chart) => &chart.title,
+                    Picture::Bars(bars) => &bars.title,
+                };
+                lines.push(format!("![{title}]({name})\n"));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+/// A section's pictures by the names of their files.
+fn pictures(section: &Section) -> impl Iterator<Item = (String, &Picture)> {
+    let numbered = (0_usize..).zip(&section.pictures);
+    numbered.map(|(number, picture)| (format!("{}-{number}.svg", section.key), picture))
+}
+
+/// A fact as people read it.
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let words: Vec<String> = fields
+                .map(|(name, value)| format!("{name} {}", words(value)))
+                .collect();
+            words.join(", ")
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,240 @@
+//! A stack on a data set, and who calls it.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use purrline::cache::Cache;
+use purrline::domain::PostId;
+use purrline_local::{Options, Stack};
+use redis::aio::MultiplexedConnection;
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::dataset::{Dataset, user_text};
+use crate::error::{Result, file, wrong};
+use crate::load::{Loaded, copy};
+use crate::template::{has_parameter, with_feed_by_pull};
+
+/// How long a request may take: longer than any function may.
+const TIMEOUT: Duration = Duration::from_mins(1);
+/// How often a queue is looked at.
+const LOOK: Duration = Duration::from_millis(2);
+/// Limits that everybody is asked for and nobody meets.
+const UNLIMITED: &str = "9999999/9999999";
+/// What an author would need to have its posts not fanned out.
+const NO_INFLUENCERS: &str = "1000000000";
+
+/// What is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    Feed,
+    FeedByPull,
+    Post,
+    Like(PostId),
+}
+
+impl Call {
+    /// The function that answers.
+    pub(crate) const fn function(self) -> &'static str {
+        match self {
+            Self::Feed => "feed",
+            Self::FeedByPull => "feed-by-pull",
+            Self::Post => "post-write",
+            Self::Like(_) => "like",
+        }
+    }
+}
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) id: String,
+    token: String,
+}
+
+/// A body and how long it took, from before the request was sent until all of it was there.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) took: Duration,
+    pub(crate) body: Vec<u8>,
+}
+
+/// How a stack is run.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub(crate) template: PathBuf,
+    pub(crate) bin_dir: PathBuf,
+    /// Where folders are made.
+    pub(crate) work: PathBuf,
+    pub(crate) workers: usize,
+    pub(crate) cache_mb: u32,
+}
+
+impl Setting {
+    /// What the tables are created by.
+    pub(crate) fn options(&self) -> Options {
+        Options::new(&self.template, &self.bin_dir)
+    }
+}
+
+/// A running stack.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) stack: Stack,
+    pub(crate) set: Dataset,
+    pub(crate) cache: Cache,
+    cache_url: String,
+    http: Client,
+    errors: Mutex<Vec<String>>,
+    _folder: TempDir,
+}
+
+impl Stage {
+    /// Starts a stack on a copy of a data set. Nothing is indexed for search, so that this costs nobody anything;
+    /// every author's posts are fanned out, unless `influencers` are left as the template has them.
+    pub(crate) async fn start(
+        loaded: &Loaded,
+        setting: &Setting,
+        influencers: bool,
+    ) -> Result<Self> {
+        let made = tempfile::Builder::new()
+            .prefix("run-")
+            .tempdir_in(&setting.work);
+        let folder = made.map_err(file("make a folder in", &setting.work))?;
+        let data = folder.path().join("data");
+        copy(&loaded.folder, &data)?;
+        let read = std::fs::read_to_string(&setting.template);
+        let template = with_feed_by_pull(&read.map_err(file("read", &setting.template))?)?;
+        let path = folder.path().join("template.yaml");
+        std::fs::write(&path, &template).map_err(file("write", &path))?;
+
+        let mut options = Options::new(path, &setting.bin_dir)
+            .parameter("ReadLimit", UNLIMITED)
+            .parameter("WriteLimit", UNLIMITED);
+        if !influencers && has_parameter(&template, "InfluencerFollowers") {
+            options = options.parameter("InfluencerFollowers", NO_INFLUENCERS);
+        }
+        options.data_dir = Some(data);
+        options.workers = setting.workers;
+        options.cache_mb = setting.cache_mb;
+        let stack = Stack::start(options).await?;
+        stack.pause_queue("IndexQueue").await?;
+        let cache_url = stack.endpoints().cache.clone();
+        let cache_url = cache_url.ok_or_else(|| wrong("template.yaml has no cache"))?;
+        let http = Client::builder()
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .tcp_nodelay(true)
+            .build()?;
+        Ok(Self {
+            cache: Cache::new(&cache_url)?,
+            cache_url,
+            set: loaded.set.clone(),
+            http,
+            errors: Mutex::default(),
+            stack,
+            _folder: folder,
+        })
+    }
+
+    pub(crate) fn caller(&self, user: u32) -> Result<Caller> {
+        self.caller_called(user_text(user))
+    }
+
+    pub(crate) fn caller_called(&self, id: String) -> Result<Caller> {
+        let token = self.stack.token(&id)?;
+        Ok(Caller { id, token })
+    }
+
+    pub(crate) fn callers(&self, users: &[u32]) -> Result<Vec<Caller>> {
+        users.iter().map(|user| self.caller(*user)).collect()
+    }
+
+    /// Calls; what isn't answered as it should be is remembered and makes the run fail.
+    pub(crate) async fn call(&self, caller: &Caller, call: Call) -> Option<Answer> {
+        match self.try_call(caller, call).await {
+            Ok(answer) => Some(answer),
+            Err(error) => {
+                let error = format!("{call:?} by {}: {error}", caller.id);
+                self.errors
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(error);
+                None
+            }
+        }
+    }
+
+    /// Calls, and fails where that isn't answered as it should be.
+    pub(crate) async fn try_call(&self, caller: &Caller, call: Call) -> Result<Answer> {
+        let (method, path, expected) = match call {
+            Call::Feed => (Method::GET, "feed".to_owned(), StatusCode::OK),
+            Call::FeedByPull => (Method::GET, "feed-by-pull".to_owned(), StatusCode::OK),
+            Call::Post => (Method::POST, "posts".to_owned(), StatusCode::CREATED),
+            Call::Like(post) => (
+                Method::PUT,
+                format!("posts/{post}/like"),
+                StatusCode::ACCEPTED,
+            ),
+        };
+        let url = format!("{}/v1/{path}", self.stack.url());
+        let mut request = self.http.request(method, url).bearer_auth(&caller.token);
+        if call == Call::Post {
+            request = request.json(&serde_json::json!({ "text": "A cat sat on the window sill." }));
+        }
+        let started = Instant::now();
+        let answer = request.send().await?;
+        let status = answer.status();
+        let body = answer.bytes().await?.to_vec();
+        let took = started.elapsed();
+        if status != expected {
+            return Err(wrong(format!(
+                "{status}: {}",
+                String::from_utf8_lossy(&body)
+            )));
+        }
+        Ok(Answer { took, body })
+    }
+
+    /// Writes a post.
+    pub(crate) async fn post(&self, author: &Caller) -> Result<(PostId, Duration)> {
+        let answer = self.try_call(author, Call::Post).await?;
+        let body: Value = serde_json::from_slice(&answer.body)?;
+        let id = body.get("id").and_then(Value::as_str).unwrap_or_default();
+        let id = PostId::parse(id).map_err(|reason| wrong(reason.to_string()))?;
+        Ok((id, answer.took))
+    }
+
+    /// What somebody may read at a path.
+    pub(crate) async fn get(&self, caller: &Caller, path: &str) -> Result<Value> {
+        let url = format!("{}/v1/{path}", self.stack.url());
+        let answer = self.http.get(url).bearer_auth(&caller.token).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// Waits until nothing is left of a queue.
+    pub(crate) async fn emptied(&self, queue: &str, within: Duration) -> Result<()> {
+        let started = Instant::now();
+        while self.stack.queue_counts(queue).await? != purrline_local::QueueCounts::default() {
+            if started.elapsed() > within {
+                return Err(wrong(format!("{queue} isn't empty after {within:?}")));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// A connection to the cache's server.
+    pub(crate) async fn server(&self) -> Result<MultiplexedConnection> {
+        let client = redis::Client::open(self.cache_url.as_str())?;
+        Ok(client.get_multiplexed_async_connection().await?)
+    }
+
+    /// What went wrong, and how often.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.clone()
+    }
+}
