@@ -40,7 +40,7 @@ impl Report {
         self.sections.push(section);
     }
 
-    /// Writes all of it into a folder; `errors` are calls that weren't answered as they should be.
+    /// Writes all of it into a folder; `errors` are whatever went wrong.
     pub(crate) fn write(&self, folder: &Path, errors: &[String]) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(file("make", folder))?;
         let write = |name: &str, text: &str| {
@@ -79,7 +79,7 @@ impl Report {
         let mut lines = vec![format!("## {}", self.title), String::new()];
         let facts = self.facts.iter();
         lines.extend(facts.map(|(name, value)| format!("- {name}: {}", words(value))));
-        lines.push(format!("- calls that failed: {}", errors.len()));
+        lines.push(format!("- errors: {}", errors.len()));
         for section in &self.sections {
             lines.push(String::new());
             lines.push(section.markdown());

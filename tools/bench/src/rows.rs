@@ -155,3 +155,71 @@ pub(crate) fn recent(set: &Dataset, author: u32) -> Option<Item> {
     }
     Some(row)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::shape::Shape;
+
+    fn text<'a>(row: &'a Item, name: &str) -> &'a str {
+        match &row[name] {
+            AttributeValue::S(text) | AttributeValue::N(text) => text,
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_rows_of_a_follow_name_the_same_partition() {
+        let set = Dataset::new(Shape::Powerlaw.size(0.02, 1)).unwrap();
+        let author = set.most_followed();
+        assert_eq!(text(&user(&set, author).unwrap(), "follower_shards"), "16");
+        let mut places = HashMap::new();
+        for row in followers(&set, author) {
+            let place = text(&row, "list").to_owned();
+            assert!(
+                places
+                    .insert(text(&row, "user").to_owned(), place)
+                    .is_none()
+            );
+        }
+        assert_eq!(places.len(), set.followers.get(author).len());
+        for follower in set.followers.get(author) {
+            let row = following(&set, *follower)
+                .find(|row| text(row, "user") == user_text(author))
+                .unwrap();
+            let partition = match row.get("shard") {
+                None => format!("followers#{}", user_text(author)),
+                Some(_) => format!("followers#{}#{}", user_text(author), text(&row, "shard")),
+            };
+            assert_eq!(places[&user_text(*follower)], partition);
+        }
+        // Who has few followers has them all in one, as ever.
+        let few = set.probe_author(0);
+        assert!(!user(&set, few).unwrap().contains_key("follower_shards"));
+        let list = format!("followers#{}", user_text(few));
+        assert!(followers(&set, few).all(|row| text(&row, "list") == list));
+    }
+
+    #[test]
+    fn above_the_floor_all_posts_are_recent() {
+        let set = Dataset::new(Shape::Prostargram.size(0.01, 1)).unwrap();
+        let row = recent(&set, 7).unwrap();
+        let AttributeValue::BS(newest) = &row["posts"] else {
+            panic!("{row:?}")
+        };
+        let AttributeValue::B(floor) = &row["floor"] else {
+            panic!("{row:?}")
+        };
+        let mut all: Vec<Vec<u8>> = (0..set.posts_of(7))
+            .map(|at| set.post_id(set.post_of(7, at)).0.to_bytes().to_vec())
+            .collect();
+        all.retain(|id| id > floor);
+        assert_eq!((&all, all.len()), (newest, 50));
+        // Who wrote no more has no floor.
+        let set = Dataset::new(Shape::Watmew.size(0.01, 1)).unwrap();
+        assert!(!recent(&set, 7).unwrap().contains_key("floor"));
+        assert!(recent(&set, set.probe_author(0)).is_none());
+    }
+}

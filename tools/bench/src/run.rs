@@ -10,7 +10,7 @@ use crate::effort::Effort;
 use crate::error::{Result, wrong};
 use crate::load::{Loaded, load};
 use crate::measure::{fan_out, footprint, likes, mix, posts, push, reads, rebuild};
-use crate::numbers::count;
+use crate::numbers::{count, index};
 use crate::options::Options;
 use crate::progress::bar;
 use crate::report::Report;
@@ -34,36 +34,96 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let loaded = load(set, &options.data(), &setting.options())?;
     facts(&mut report, options, &loaded, &setting, scale);
 
-    let stage = Arc::new(Stage::start(&loaded, &setting, true).await?);
-    measure(&stage, options, &effort, &mut report).await?;
-    let mut errors = stage.errors();
-    if options.wants("fan_out") {
-        let followers = stage.set.followers.get(stage.set.most_followed());
-        if followers.len() < INFLUENCER {
-            report.add(fan_out::measure(&stage, &effort).await?);
-        } else {
-            stop(stage).await;
-            let stage = Arc::new(Stage::start(&loaded, &setting, false).await?);
-            report.add(fan_out::measure(&stage, &effort).await?);
-            errors.extend(stage.errors());
-            stop(stage).await;
-        }
-    }
-    if options.wants("push") {
-        report.add(push::measure(&effort).await?);
+    let mut errors = Vec::new();
+    let run = Run {
+        options,
+        setting: &setting,
+        effort: &effort,
+        loaded: &loaded,
+    };
+    // What was measured before something went wrong is worth having.
+    if let Err(error) = run.measure(&mut report, &mut errors).await {
+        errors.push(error.to_string());
     }
     finish(&report, options, &errors)
 }
 
-/// Writes the report, and fails if calls did.
+/// Writes the report, and fails if anything else did.
 pub(crate) fn finish(report: &Report, options: &Options, errors: &[String]) -> Result<()> {
     report.write(&options.out(), errors)?;
     match errors.first() {
         None => Ok(()),
         Some(first) => Err(wrong(format!(
-            "{} calls failed, the first: {first}",
+            "{first} (errors: {}, all of them in report.json)",
             errors.len()
         ))),
+    }
+}
+
+/// What a run is made of.
+struct Run<'a> {
+    options: &'a Options,
+    setting: &'a Setting,
+    effort: &'a Effort,
+    loaded: &'a Loaded,
+}
+
+impl Run<'_> {
+    async fn measure(&self, report: &mut Report, errors: &mut Vec<String>) -> Result<()> {
+        let stage = Arc::new(Stage::start(self.loaded, self.setting, true).await?);
+        let done = self.of_stage(&stage, report).await;
+        errors.extend(stage.errors());
+        done?;
+        let mut raw = None;
+        if self.options.wants("push") {
+            let (section, rate) = push::measure(self.effort).await?;
+            report.add(section);
+            raw = Some(rate);
+        }
+        if self.options.wants("fan_out") {
+            let followers = stage.set.followers.get(stage.set.most_followed());
+            let stage = if followers.len() < INFLUENCER {
+                stage
+            } else {
+                stop(stage).await;
+                Arc::new(Stage::start(self.loaded, self.setting, false).await?)
+            };
+            report.add(fan_out::measure(&stage, self.effort, raw).await?);
+        }
+        Ok(())
+    }
+
+    /// What needs the template as it is.
+    async fn of_stage(&self, stage: &Arc<Stage>, report: &mut Report) -> Result<()> {
+        let (options, effort) = (self.options, self.effort);
+        let readers: Arc<[Caller]> = stage.callers(&stage.set.readers(effort.readers))?.into();
+        warm(stage, &readers).await?;
+        if options.wants("reads") {
+            for section in reads::measure(stage, &readers, effort).await? {
+                report.add(section);
+            }
+        }
+        if options.wants("read_cost") {
+            report.add(footprint::reads(stage, &readers, effort).await?);
+        }
+        if options.wants("memory") {
+            report.add(footprint::memory(stage).await?);
+        }
+        if options.wants("mix") {
+            let people = readers.iter().take(index(effort.people.into()));
+            let people: Vec<Caller> = people.cloned().collect();
+            report.add(mix::measure(stage, &people, effort).await?);
+        }
+        if options.wants("posts") {
+            report.add(posts::measure(stage, effort).await?);
+        }
+        if options.wants("rebuild") {
+            report.add(rebuild::measure(stage, effort).await?);
+        }
+        if options.wants("likes") {
+            report.add(likes::measure(stage, effort).await?);
+        }
+        Ok(())
     }
 }
 
@@ -82,46 +142,16 @@ fn facts(report: &mut Report, options: &Options, loaded: &Loaded, setting: &Sett
         json!({ "users": set.everybody, "follows": set.follows(), "posts": set.size.posts, "authors": set.size.authors }),
     );
     report.fact("loading", json!(loaded.words()));
-    report.fact("processes of a function", json!(setting.workers));
-}
-
-async fn measure(
-    stage: &Arc<Stage>,
-    options: &Options,
-    effort: &Effort,
-    report: &mut Report,
-) -> Result<()> {
-    let readers: Arc<[Caller]> = stage.callers(&stage.set.readers(effort.readers))?.into();
-    warm(stage, &readers).await?;
-    if options.wants("reads") {
-        for section in reads::measure(stage, &readers, effort).await? {
-            report.add(section);
-        }
-    }
-    if options.wants("read_cost") {
-        report.add(footprint::reads(stage, &readers, effort).await?);
-    }
-    if options.wants("memory") {
-        report.add(footprint::memory(stage).await?);
-    }
-    if options.wants("mix") {
-        let people: Vec<Caller> = readers
-            .iter()
-            .take(crate::numbers::index(effort.people.into()))
-            .cloned()
-            .collect();
-        report.add(mix::measure(stage, &people, effort).await?);
-    }
-    if options.wants("posts") {
-        report.add(posts::measure(stage, effort).await?);
-    }
-    if options.wants("rebuild") {
-        report.add(rebuild::measure(stage, effort).await?);
-    }
-    if options.wants("likes") {
-        report.add(likes::measure(stage, effort).await?);
-    }
-    Ok(())
+    report.fact(
+        "processes of a function, at the most",
+        json!(setting.workers),
+    );
+    report.fact(
+        "settings",
+        json!(
+            "as deployed, but nobody meets a limit, though all are asked for; search indexes nothing meanwhile"
+        ),
+    );
 }
 
 /// Has every reader's feed rebuilt, and what it shows read into the cache.

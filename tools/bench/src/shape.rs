@@ -44,6 +44,8 @@ pub(crate) struct Size {
     pub(crate) probe_authors: Vec<u32>,
 }
 
+/// How many readers there are where readers are no authors: as many as read and post by the clock.
+const READERS: u32 = 100;
 /// How many authors the feed that is rebuilt follows.
 pub(crate) const REBUILT: u32 = 1000;
 /// How many followers the author has whose posts are paired with those of an author with none.
@@ -72,10 +74,10 @@ impl Shape {
                 let posts = scaled(2_000_000, 2_000);
                 let authors = u32::try_from(posts / 100).unwrap_or(u32::MAX);
                 let graph = Graph::Readers {
-                    readers: 10,
+                    readers: READERS,
                     authors: authors.min(200),
                 };
-                let users = authors.saturating_add(10);
+                let users = authors.saturating_add(READERS);
                 (users, authors, u64::from(authors) * 100, graph)
             }
             Self::Powerlaw => {

@@ -21,6 +21,8 @@ use crate::template::{has_parameter, with_feed_by_pull};
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a queue is looked at.
 const LOOK: Duration = Duration::from_millis(2);
+/// What functions' lines have that say why something failed.
+const COMPLAINTS: [&str; 2] = [r#""level":"ERROR""#, r#""level":"WARN""#];
 /// Limits that everybody is asked for and nobody meets.
 const UNLIMITED: &str = "9999999/9999999";
 /// What an author would need to have its posts not fanned out.
@@ -157,14 +159,16 @@ impl Stage {
         match self.try_call(caller, call).await {
             Ok(answer) => Some(answer),
             Err(error) => {
-                let error = format!("{call:?} by {}: {error}", caller.id);
-                self.errors
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(error);
+                self.fail([format!("{call:?} by {}: {error}", caller.id)]);
                 None
             }
         }
+    }
+
+    /// Remembers what makes the run fail.
+    pub(crate) fn fail(&self, errors: impl IntoIterator<Item = String>) {
+        let mut all = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(errors);
     }
 
     /// Calls, and fails where that isn't answered as it should be.
@@ -190,9 +194,13 @@ impl Stage {
         let body = answer.bytes().await?.to_vec();
         let took = started.elapsed();
         if status != expected {
+            let logs = self.stack.logs(call.function())?;
+            let failed = |line: &&String| COMPLAINTS.iter().any(|level| line.contains(level));
+            let complaint = logs.iter().rev().find(failed);
             return Err(wrong(format!(
-                "{status}: {}",
-                String::from_utf8_lossy(&body)
+                "{status}: {} {}",
+                String::from_utf8_lossy(&body),
+                complaint.map_or("", String::as_str)
             )));
         }
         Ok(Answer { took, body })
@@ -224,6 +232,26 @@ impl Stage {
             tokio::time::sleep(LOOK).await;
         }
         Ok(())
+    }
+
+    /// Waits until no function runs and every post is fanned out, so that nothing of one round is left in the next.
+    pub(crate) async fn quiet(&self, within: Duration) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            self.emptied("FanOutQueue", within).await?;
+            let status = self.stack.status().await?;
+            if status
+                .functions
+                .values()
+                .all(|function| function.running == 0)
+            {
+                return Ok(());
+            }
+            if started.elapsed() > within {
+                return Err(wrong(format!("functions still run after {within:?}")));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// A connection to the cache's server.

@@ -59,13 +59,18 @@ impl Percentiles {
 pub(crate) struct Latencies {
     /// In microseconds.
     histogram: Histogram<u64>,
+    /// What was answered otherwise than it should be: not in the histogram.
+    pub(crate) errors: Vec<String>,
 }
 
 impl Latencies {
     pub(crate) fn new() -> Result<Self> {
         let histogram = Histogram::new_with_bounds(1, LONGEST_MICROS, DIGITS)
             .map_err(|error| wrong(error.to_string()))?;
-        Ok(Self { histogram })
+        Ok(Self {
+            histogram,
+            errors: Vec::new(),
+        })
     }
 
     pub(crate) fn record(&mut self, latency: Duration) {
@@ -73,7 +78,8 @@ impl Latencies {
         self.histogram.saturating_record(micros);
     }
 
-    pub(crate) fn add(&mut self, other: &Self) -> Result<()> {
+    pub(crate) fn add(&mut self, other: Self) -> Result<()> {
+        self.errors.extend(other.errors);
         let added = self.histogram.add(&other.histogram);
         added.map_err(|error| wrong(error.to_string()))
     }

@@ -14,7 +14,7 @@ use super::push::fill;
 use crate::dataset::user_id;
 use crate::effort::Effort;
 use crate::error::{Error, Result, wrong};
-use crate::numbers::{count, float, millis, rate};
+use crate::numbers::{count, float, millis, rate, ratio};
 use crate::progress::{bar, spinner};
 use crate::section::{Cell, Section};
 use crate::stage::{Caller, Stage};
@@ -39,7 +39,8 @@ struct FanOuts {
     last: Option<PostId>,
 }
 
-pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
+/// `raw` is how many pushes a second the cache's server takes at all, where that is known.
+pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) -> Result<Section> {
     let author = stage.set.most_followed();
     let followers = stage.set.followers.get(author).iter();
     let users: Vec<UserId> = followers
@@ -91,6 +92,14 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     ];
     for (what, value, unit) in values {
         section.row([Cell::from(what), value.into(), unit.into()]);
+    }
+    if let Some(raw) = raw {
+        let of_raw = ratio(rate(count(&users), middle), raw);
+        section.row([
+            Cell::from("feeds a second, of the raw rate"),
+            of_raw.into(),
+            "".into(),
+        ]);
     }
     Ok(section)
 }

@@ -18,6 +18,8 @@ use crate::stats::{Latencies, Percentiles};
 
 /// How many like at a time.
 const AT_ONCE: usize = 32;
+/// How often one like is tried.
+const TRIES: u32 = 5;
 /// How long the queue may take to empty.
 const PATIENCE: Duration = Duration::from_mins(20);
 
@@ -36,6 +38,7 @@ struct Likes {
 pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     let author = stage.caller_called("nobody".to_owned())?;
     let (post, _) = stage.post(&author).await?;
+    warm_up(stage).await?;
     stage.stack.reset_calls();
     for function in ["like", "like-consumer"] {
         stage.stack.take_durations(function)?;
@@ -73,6 +76,23 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     }))
 }
 
+/// Has processes started that take likes, by likes of another post.
+async fn warm_up(stage: &Stage) -> Result<()> {
+    let author = stage.caller_called("nobody".to_owned())?;
+    let (post, _) = stage.post(&author).await?;
+    let users = (0_u32..).take(AT_ONCE.saturating_mul(2));
+    let callers: Vec<_> = users
+        .map(|user| stage.caller(user))
+        .collect::<Result<_>>()?;
+    futures::stream::iter(&callers)
+        .for_each_concurrent(AT_ONCE, async |caller| {
+            // Whatever comes of it.
+            let _ = stage.try_call(caller, Call::Like(post)).await;
+        })
+        .await;
+    stage.emptied("LikesQueue", PATIENCE).await
+}
+
 /// So many users like a post.
 async fn send(stage: &Stage, post: PostId, likes: u32) -> Result<Percentiles> {
     let bar = bar("likes", likes.into());
@@ -80,7 +100,13 @@ async fn send(stage: &Stage, post: PostId, likes: u32) -> Result<Percentiles> {
     let mut answers = futures::stream::iter(0..likes)
         .map(|user| async move {
             let caller = stage.caller_called(user_text(user))?;
-            stage.try_call(&caller, Call::Like(post)).await
+            // Who fails tries again, as clients do; that it failed makes the run fail in the end.
+            for _ in 0..TRIES {
+                if let Some(answer) = stage.call(&caller, Call::Like(post)).await {
+                    return Ok(answer);
+                }
+            }
+            Err(wrong("a like is refused again and again"))
         })
         .buffer_unordered(AT_ONCE);
     while let Some(answer) = answers.next().await {

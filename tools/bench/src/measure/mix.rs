@@ -9,10 +9,10 @@ use crate::effort::Effort;
 use crate::error::Result;
 use crate::numbers::ratio;
 use crate::progress::bar;
-use crate::section::{Cell, Section};
+use crate::section::{Cell, Section, bars};
 use crate::stage::{Caller, Stage};
 
-const COLUMNS: [(&str, &str); 10] = [
+const COLUMNS: [(&str, &str); 11] = [
     ("what", "what"),
     ("way", "feeds read by"),
     ("where", "where"),
@@ -22,10 +22,11 @@ const COLUMNS: [(&str, &str); 10] = [
     ("p95_ms", "p95 ms"),
     ("p99_ms", "p99 ms"),
     ("max_ms", "max ms"),
+    ("errors", "errors"),
     ("ratio_p50", "p50 against fan-out"),
 ];
 
-/// How long fan-outs may take after a round.
+/// How long what a round left may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Rounds of reads, and of posts.
@@ -42,7 +43,7 @@ pub(crate) async fn measure(
         for way in Way::in_turns(round) {
             let seed = stage.set.size.seed ^ u64::from(round);
             let came = people(stage, way.call(), callers, effort.people_for, seed).await?;
-            stage.emptied("FanOutQueue", PATIENCE).await?;
+            stage.quiet(PATIENCE).await?;
             let (reads, posts) = match way {
                 Way::FanOut => &mut by_fan_out,
                 Way::Pull => &mut by_pull,
@@ -55,8 +56,8 @@ pub(crate) async fn measure(
     bar.finish_and_clear();
     let note = format!(
         "{} people each read every 1 to 2 s and post every 8 to 10 s, for {:?}, {} times each way in turns; medians. \
-         Clients' latencies count from when a call was due, so that what waits is not left out. Posts are fanned out \
-         either way.",
+         A client's latency counts from when the call was due, if it had to wait for the one before. Posts are fanned out \
+         either way. What is told of the tables under reads holds here too.",
         callers.len(),
         effort.people_for,
         effort.rounds
@@ -74,6 +75,21 @@ pub(crate) async fn measure(
         median(&by_fan_out.1),
         median(&by_pull.1),
     );
+    let latencies = |rounds: &[Round]| {
+        let client = median(rounds).client;
+        vec![client.p50, client.p95, client.p99]
+    };
+    let drawn = vec![
+        ("fan-out".to_owned(), latencies(&by_fan_out.0)),
+        ("pull".to_owned(), latencies(&by_pull.0)),
+    ];
+    let percentiles = ["p50", "p95", "p99"];
+    section.pictures = vec![bars(
+        "Reads among people who read and post",
+        "ms",
+        &percentiles,
+        drawn,
+    )];
     Ok(section)
 }
 
@@ -96,6 +112,7 @@ fn rows(section: &mut Section, what: &str, fan_out: Round, pull: Round) {
                 own.p95.into(),
                 own.p99.into(),
                 own.max.into(),
+                round.errors.into(),
                 against.into(),
             ]);
         }

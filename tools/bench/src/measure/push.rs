@@ -62,7 +62,8 @@ async fn push(cache: &Cache, users: &[UserId], ids: &IdSource, at_once: usize) -
     Ok(rate(pushes, started.elapsed()))
 }
 
-pub(crate) async fn measure(effort: &Effort) -> Result<Section> {
+/// Answers the raw rate too.
+pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
     let server = Server::start().await?;
     let cache = Cache::new(&server.url())?;
     let users: Vec<UserId> = (0..effort.feeds).map(user_id).collect::<Result<_>>()?;
@@ -115,7 +116,7 @@ pub(crate) async fn measure(effort: &Effort) -> Result<Section> {
     let names = rates.map(|(what, _)| what);
     let values = vec![("pushes".to_owned(), rates.map(|(_, rate)| rate).into())];
     section.pictures = vec![bars("Pushes onto feeds", "pushes/s", &names, values)];
-    Ok(section)
+    Ok((section, raw))
 }
 
 /// Fails where a feed was lost: a push onto what isn't there costs nothing.
