@@ -132,7 +132,7 @@ async fn without(stage: &Stage, users: &[UserId], post: PostId) -> Result<u64> {
         .map(|user| async {
             let feed = stage.cache.feed(user).await?;
             bar.inc(1);
-            let has = matches!(&feed, Feed::Here(window) if window.ids().contains(&post));
+            let has = matches!(&feed, Feed::Here(window) if window.posts.ids().contains(&post));
             Ok::<_, Error>(u64::from(!has))
         })
         .buffer_unordered(AT_ONCE)

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use futures::{StreamExt, TryStreamExt};
-use purrline::cache::{Cache, Feed, Rebuild};
-use purrline::domain::{FEED_CAP, Id, IdSource, PostId, UserId};
+use purrline::cache::{Cache, Feed, PostsAndMerged, Push, Rebuild};
+use purrline::domain::{FEED_LENGTH, Id, IdSource, PostId, PostWindow, UserId};
 
 use crate::dataset::user_id;
 use crate::effort::Effort;
@@ -32,10 +32,15 @@ pub(crate) async fn fill(
     what: &str,
 ) -> Result<()> {
     let bar = bar(what, count(users));
+    let feed = PostsAndMerged {
+        posts: PostWindow::new(posts.to_vec(), None),
+        merged: Vec::new(),
+    };
+    let feed = &feed;
     futures::stream::iter(users)
         .map(|user| async {
             if let Rebuild::Ours(lease) = cache.begin_rebuild(user).await? {
-                cache.finish_rebuild(user, &lease, posts, &[]).await?;
+                cache.finish_rebuild(user, &lease, feed, &[]).await?;
             }
             bar.inc(1);
             Ok::<_, Error>(())
@@ -51,7 +56,8 @@ pub(crate) async fn fill(
 async fn push(cache: &Cache, users: &[UserId], ids: &IdSource, at_once: usize) -> Result<f64> {
     let started = Instant::now();
     for _ in 0..POSTS {
-        let post = PostId(ids.mint());
+        let post = Push::of(PostId(ids.mint()));
+        let post = &post;
         futures::stream::iter(users.chunks(CHUNK))
             .map(|chunk| cache.push(post, chunk))
             .buffer_unordered(at_once)
@@ -68,7 +74,7 @@ pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
     let cache = Cache::new(&server.url())?;
     let users: Vec<UserId> = (0..effort.feeds).map(user_id).collect::<Result<_>>()?;
     let old: Vec<PostId> = (1..)
-        .take(FEED_CAP)
+        .take(FEED_LENGTH)
         .filter_map(|bits| Id::from_u64(bits).map(PostId))
         .collect();
     fill(&cache, &users, &old, "filling feeds").await?;
