@@ -1,14 +1,14 @@
 //! Lists of posts: pushed onto by fan-out, read, and rebuilt when they are gone.
 //!
-//! A list's elements, in any order but for the last:
+//! A list's elements, in any order but for the first; posts are pushed at its end, where that costs least:
 //!
 //! | element | means |
 //! |---|---|
-//! | 8 bytes | the id of a post |
-//! | `@merged:<author>` | the author's own list is to be merged in |
+//! | `?` and a token | the first: the list is being rebuilt, by whoever knows the token |
 //! | `-` and 8 bytes | the floor: posts up to this id may be missing (see [`PostWindow`]) |
 //! | `.` | there is no floor; here because Redis has no empty lists |
-//! | `?` and a token | at the end: the list is being rebuilt, by whoever knows the token |
+//! | `@merged:<author>` | the author's own list is to be merged in |
+//! | 8 bytes | the id of a post |
 
 use std::sync::LazyLock;
 
@@ -30,14 +30,14 @@ const MOST_ELEMENTS: usize = 3_900;
 
 const MERGED: &str = "@merged:";
 
-/// `settle` makes a list what it means: the newest `cap` distinct ids above the floor, then everything else,
-/// once. Ids are compared as two 32-bit numbers, because a double holds 53 bits, and Lua's comparison of strings
-/// follows the server's locale.
+/// `settle` makes a list what it means: everything else, once, then the newest `cap` distinct ids above the floor,
+/// oldest first. Ids are compared as two 32-bit numbers, because a double holds 53 bits, and Lua's comparison of
+/// strings follows the server's locale.
 const SETTLE: &str = "\
 local function id(raw) local hi, lo = struct.unpack('>I4I4', raw) return {hi, lo, raw} end \
 local function newer(a, b) if a[1] ~= b[1] then return a[1] > b[1] end return a[2] > b[2] end \
 local function settle(key, cap, ttl, placeholder) \
-  local seen, ids, kept, others, floor = {}, {}, {}, {}, nil \
+  local seen, ids, first, others, floor = {}, {}, 1, {}, nil \
   for _, raw in ipairs(redis.call('LRANGE', key, 0, -1)) do \
     if not seen[raw] then \
       seen[raw] = true \
@@ -50,65 +50,71 @@ local function settle(key, cap, ttl, placeholder) \
       end \
     end \
   end \
-  table.sort(ids, newer) \
-  for _, post in ipairs(ids) do \
-    if floor and not newer(post, floor) then break end \
-    if #kept == cap then floor = post break end \
-    kept[#kept + 1] = post[3] \
-  end \
+  table.sort(ids, function(a, b) return newer(b, a) end) \
+  while floor and ids[first] and not newer(ids[first], floor) do first = first + 1 end \
+  if #ids - first >= cap then floor = ids[#ids - cap] first = #ids - cap + 1 end \
+  local kept = {placeholder} \
+  if floor then kept[#kept + 1] = '-' .. floor[3] elseif not placeholder then kept[1] = '.' end \
   for _, other in ipairs(others) do kept[#kept + 1] = other end \
-  if floor then kept[#kept + 1] = '-' .. floor[3] elseif not placeholder then kept[#kept + 1] = '.' end \
-  if placeholder then kept[#kept + 1] = placeholder end \
+  for at = first, #ids do kept[#kept + 1] = ids[at][3] end \
   redis.call('DEL', key) \
   redis.call('RPUSH', key, unpack(kept)) \
   redis.call('EXPIRE', key, ttl) \
 end ";
 
-/// Cuts a list back. A placeholder stays one. Mostly all ids are in order, each once: then the oldest of them
-/// are at the end, and sorting can be saved.
+/// Cuts a list back. A placeholder stays one. Mostly the ids at the beginning are in order, and older than those
+/// behind them: then they are dropped as they are, the last of them is the floor, and sorting is saved.
 static CUT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "{SETTLE} \
          local key, cap = KEYS[1], tonumber(ARGV[1]) \
-         local list = redis.call('LRANGE', key, 0, -1) \
-         local last = #list \
-         while last > 0 and #list[last] ~= 8 do last = last - 1 end \
-         if last <= cap then return 0 end \
-         local joined = table.concat(list, '', 1, last) \
-         local falling = #joined == 8 * last \
-         if falling then \
-           local words = {{struct.unpack('>' .. string.rep('I4', 2 * last), joined)}} \
+         local length = redis.call('LLEN', key) \
+         if length <= cap then return 0 end \
+         local list = redis.call('LRANGE', key, 0, length - cap) \
+         local lead = 0 \
+         while list[lead + 1] and #list[lead + 1] ~= 8 do lead = lead + 1 end \
+         local count = #list - lead \
+         if count <= 1 then return 0 end \
+         local joined = table.concat(list, '', lead + 1) \
+         local rising = #joined == 8 * count \
+         if rising then \
+           local words = {{struct.unpack('>' .. string.rep('I4', 2 * count), joined)}} \
            local hi, lo = words[1], words[2] \
-           for at = 3, 2 * last, 2 do \
+           for at = 3, 2 * count, 2 do \
              local next_hi, next_lo = words[at], words[at + 1] \
-             if next_hi > hi or (next_hi == hi and next_lo >= lo) then falling = false break end \
+             if next_hi < hi or (next_hi == hi and next_lo <= lo) then rising = false break end \
              hi, lo = next_hi, next_lo \
            end \
          end \
-         if not falling then \
+         local placeholder = list[1] \
+         if string.byte(placeholder) ~= 63 then placeholder = nil end \
+         if not rising then \
            local ttl = redis.call('TTL', key) \
            if ttl < 0 then return 0 end \
-           local tail = list[#list] \
-           if string.byte(tail) ~= 63 then tail = nil end \
-           settle(key, cap, math.max(ttl, 1), tail) \
+           settle(key, cap, math.max(ttl, 1), placeholder) \
            return 1 \
          end \
-         redis.call('LTRIM', key, 0, cap - 1) \
-         local rest = {{'-' .. list[cap + 1]}} \
-         for at = last + 1, #list do \
+         local floor, first = id(list[#list - 1]), {{}} \
+         for at = lead, 1, -1 do \
            local kind = string.byte(list[at]) \
-           if kind == 64 or kind == 63 then rest[#rest + 1] = list[at] end \
+           if kind == 45 then \
+             local before = id(string.sub(list[at], 2)) \
+             if newer(before, floor) then floor = before end \
+           elseif kind == 64 then first[#first + 1] = list[at] end \
          end \
-         redis.call('RPUSH', key, unpack(rest)) \
+         first[#first + 1] = '-' .. floor[3] \
+         first[#first + 1] = placeholder \
+         redis.call('LTRIM', key, length - cap, -1) \
+         redis.call('LPUSH', key, unpack(first)) \
          return 1"
     ))
 });
 /// Starts a rebuild, unless the list is there, and all that belongs to it (0), or somebody is at it (-1).
 static BEGIN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local last = redis.call('LINDEX', KEYS[1], -1) \
-         if last then \
-           if string.byte(last) == 63 then return -1 end \
+        "local first = redis.call('LINDEX', KEYS[1], 0) \
+         if first then \
+           if string.byte(first) == 63 then return -1 end \
            if not KEYS[2] or redis.call('EXISTS', KEYS[2]) == 1 then return 0 end \
          end \
          redis.call('DEL', unpack(KEYS)) \
@@ -122,8 +128,8 @@ static BEGIN: LazyLock<Script> = LazyLock::new(|| {
 static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "{SETTLE} \
-         if redis.call('LINDEX', KEYS[1], -1) ~= ARGV[1] then return 0 end \
-         for i = 4, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[i]) end \
+         if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[1] then return 0 end \
+         for i = 4, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[i]) end \
          if KEYS[2] then \
            redis.call('RENAME', KEYS[3], KEYS[2]) \
            redis.call('EXPIRE', KEYS[2], ARGV[3]) \
@@ -156,7 +162,7 @@ pub struct PostsAndMerged {
 impl PostsAndMerged {
     /// What a list's elements say; nothing if it is not there, or not yet.
     pub(super) fn read(list: &[Vec<u8>]) -> Option<Self> {
-        if list.last()?.first() == Some(&b'?') {
+        if list.first()?.first() == Some(&b'?') {
             return None;
         }
         let id = |raw: &[u8]| PostId::at_position(raw);
@@ -245,7 +251,7 @@ impl Cache {
         self.count_trip();
         if planted("rebuild-forgets") {
             let mut trim = redis::cmd("LTRIM");
-            trim.arg(keys.first()).arg(-1).arg(-1);
+            trim.arg(keys.first()).arg(0).arg(0);
             self.send::<()>(trim).await?;
         }
         let mut commit = COMMIT.arg(lease.token());

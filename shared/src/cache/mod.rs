@@ -25,7 +25,7 @@
 //! sweep does for posts. So who changes one holds the key first ([`Hold`], [`Cache::hold_feeds`]): what
 //! stands there, neither a value nor a lease, keeps everybody from filling it in, and goes by itself.
 //!
-//! A feed's placeholder is a list too, so that a fan-out's `LPUSHX` lands on it while the feed is
+//! A feed's placeholder is a list too, so that a fan-out's `RPUSHX` lands on it while the feed is
 //! rebuilt, and is in the rebuilt feed.
 
 mod buckets;

@@ -1,6 +1,6 @@
 //! Pushing a post onto many lists.
 //!
-//! `LPUSHX` touches only lists that are there, and tells how long they are then. Pushes go out in pipelines, one
+//! `RPUSHX` touches only lists that are there, and tells how long they are then. Pushes go out in pipelines, one
 //! for each node of the cluster, some at a time: a pipeline goes to one node, which refuses keys that are not
 //! its own. Where the cluster has changed since it was asked, they go one by one, by the client's own routing.
 
@@ -153,7 +153,7 @@ impl Cache {
         let mark = push.merging.as_ref().map(merged_mark);
         let elements: Vec<Vec<u8>> = mark.into_iter().chain([post]).collect();
         let add = |pipeline: &mut Pipeline, list: &String| {
-            pipeline.cmd("LPUSHX").arg(list).arg(&elements);
+            pipeline.cmd("RPUSHX").arg(list).arg(&elements);
         };
         let lengths: Vec<usize> = self.each_of_node(&lists, add).await?;
         let mut long = lists;
@@ -170,7 +170,9 @@ impl Cache {
     async fn without(&self, post: PostId, lists: Vec<String>) -> Result<Vec<String>, Error> {
         let post = element(post);
         let ask = |pipeline: &mut Pipeline, list: &String| {
-            pipeline.cmd("LPOS").arg(list).arg(&post);
+            // From the end: it was pushed of late.
+            let ask = pipeline.cmd("LPOS").arg(list).arg(&post);
+            ask.arg("RANK").arg(-1);
         };
         let places: Vec<Option<usize>> = self.each_of_node(&lists, ask).await?;
         let without = lists.into_iter().zip(places);
