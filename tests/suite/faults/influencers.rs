@@ -119,8 +119,8 @@ async fn an_announcement_may_die_at_any_call() {
             let author = stage.world.user("author");
             let readers = followers_of(&stage, &author, 4).await;
             let mut posts = Vec::new();
-            let dies = FaultRule::kill("fan-out", nth, when);
-            let fault = stage.world.on_call(dies).unwrap();
+            let kill = FaultRule::kill("fan-out", nth, when);
+            let fault = stage.world.on_call(kill).unwrap();
             for times in 0..3 {
                 posts.insert(0, author.post_id(&times.to_string()).await);
                 let messages = stage.take("FanOutQueue").await;
