@@ -92,7 +92,7 @@ fn round(
 
 /// People who each read every one to two seconds and post every eight to ten, whether or not they were answered
 /// yet. Answers what came of the reads and of the posts. The latency of a call that had to wait for the person's
-/// last one counts from the moment it was due: so what was slow is not left out of the picture ("coordinated
+/// last one counts from the moment it was due, made before the end or not: so what was slow is not left out of the picture ("coordinated
 /// omission").
 pub(crate) async fn people(
     stage: &Arc<Stage>,
@@ -137,6 +137,12 @@ async fn on_schedule(
     let mut due = random.between(0.0, high);
     while due < time.as_secs_f64() {
         let at = started + Duration::from_secs_f64(due);
+        due += random.between(low, high);
+        // What was due by the end and wasn't made yet took at least as long as it has waited.
+        if started.elapsed() > time {
+            latencies.record(at.elapsed());
+            continue;
+        }
         let from = if tokio::time::Instant::now() > at {
             at
         } else {
@@ -148,7 +154,6 @@ async fn on_schedule(
             Ok(_) => latencies.record(from.elapsed()),
             Err(error) => latencies.errors.push(format!("{call:?}: {error}")),
         }
-        due += random.between(low, high);
     }
     Ok(latencies)
 }

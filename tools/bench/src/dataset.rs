@@ -5,6 +5,7 @@
 use purrline::domain::{Id, PostId, Timestamp, UserId};
 
 use crate::error::{Error, wrong};
+use crate::lists::Lists;
 use crate::numbers::{index, whole};
 use crate::random::Random;
 use crate::shape::{Graph, Size};
@@ -19,58 +20,6 @@ const RANDOM_BITS: u64 = (1 << 22) - 1;
 /// What generators of random numbers are for.
 const GRAPH: u64 = 1;
 const IDS: u64 = 2;
-
-/// Some numbers of each of many: all of the first, then all of the second.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Lists {
-    ends: Vec<u64>,
-    all: Vec<u32>,
-}
-
-impl Lists {
-    /// Pairs by their first number, of so many; those of one in the order they came in.
-    fn of(many: u32, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
-        let mut ends = vec![0_u64; index(many.into())];
-        let mut slots: Vec<u64> = ends.clone();
-        let mut total = 0_u64;
-        for (one, _) in pairs.clone() {
-            if let Some(end) = ends.get_mut(index(one.into())) {
-                *end = end.saturating_add(1);
-                total = total.saturating_add(1);
-            }
-        }
-        let mut sum = 0_u64;
-        for (end, slot) in ends.iter_mut().zip(&mut slots) {
-            *slot = sum;
-            sum = sum.saturating_add(*end);
-            *end = sum;
-        }
-        let mut all = vec![0_u32; index(total)];
-        for (one, other) in pairs {
-            if let Some(slot) = slots.get_mut(index(one.into())) {
-                if let Some(place) = all.get_mut(index(*slot)) {
-                    *place = other;
-                }
-                *slot = slot.saturating_add(1);
-            }
-        }
-        Self { ends, all }
-    }
-
-    /// Those of one.
-    pub(crate) fn get(&self, of: u32) -> &[u32] {
-        let end = |of: u32| self.ends.get(index(of.into())).copied().unwrap_or(0);
-        let start = of.checked_sub(1).map_or(0, end);
-        self.all
-            .get(index(start)..index(end(of)))
-            .unwrap_or_default()
-    }
-
-    /// All pairs, by their first number.
-    fn pairs(&self, many: u32) -> impl Iterator<Item = (u32, u32)> + Clone + '_ {
-        (0..many).flat_map(|one| self.get(one).iter().map(move |other| (one, *other)))
-    }
-}
 
 /// A data set.
 #[derive(Debug, Clone)]
@@ -111,7 +60,7 @@ impl Dataset {
     }
 
     pub(crate) fn follows(&self) -> usize {
-        self.following.all.len()
+        self.following.len()
     }
 
     /// A probe that reads: the n-th.
@@ -301,7 +250,7 @@ mod tests {
         for shape in [Shape::Watmew, Shape::Prostargram, Shape::Powerlaw] {
             let set = Dataset::new(shape.size(0.001, 7)).unwrap();
             let again = Dataset::new(shape.size(0.001, 7)).unwrap();
-            assert_eq!(set.following.all, again.following.all);
+            assert_eq!(set.following, again.following);
             for of in 0..set.everybody {
                 let followers = set.followers.get(of);
                 assert!(followers.is_sorted());

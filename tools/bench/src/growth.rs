@@ -2,31 +2,31 @@
 //!
 //! All sizes are measured in turns, each on a stack of its own where it takes another data set.
 
+mod sizes;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use purrline_local::Service;
 use serde_json::json;
 
+use self::sizes::Sizes;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::load::load;
 use crate::measure::Way;
 use crate::measure::footprint::{Cost, cost};
-use crate::numbers::{count, float, median, whole};
+use crate::numbers::{count, float, median};
 use crate::options::Options;
 use crate::progress::bar;
 use crate::report::Report;
 use crate::run::{finish, warm};
 use crate::section::{Cell, Section, lines};
-use crate::shape::{Graph, Size};
 use crate::stage::{Call, Caller, Stage};
 use crate::stats::Percentiles;
 
 /// How long a queue may take to empty.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// How many authors everybody follows on average.
-const FOLLOWS: u32 = 10;
 /// Whom the readers are, where nothing else is said.
 const READERS: u32 = 20;
 
@@ -66,99 +66,32 @@ struct Spot {
     points: Vec<Point>,
 }
 
-/// How much is measured, and of which sizes.
-struct Plan {
-    rounds: u32,
-    calls: u32,
-    posts: u32,
-    users: Vec<u32>,
-    all_posts: Vec<u64>,
-    follows: Vec<u32>,
-    followers: Vec<u32>,
-}
-
-impl Plan {
-    fn new(options: &Options) -> Result<Self> {
-        if options.quick {
-            return Ok(Self {
-                rounds: 1,
-                calls: 3,
-                posts: 2,
-                users: vec![100, 200],
-                all_posts: vec![200, 400],
-                follows: vec![5, 50],
-                followers: vec![1, 100],
-            });
-        }
-        let scale = options.scale()?;
-        let scaled = |full: u32| {
-            let many = u32::try_from(whole(f64::from(full) * scale)).unwrap_or(full);
-            many.max(100).next_multiple_of(2)
-        };
-        Ok(Self {
-            rounds: 5,
-            calls: 40,
-            posts: 8,
-            users: vec![scaled(1_000), scaled(10_000), scaled(100_000)],
-            all_posts: [10_000, 100_000, 1_000_000]
-                .map(|posts| scaled(posts).into())
-                .into(),
-            follows: vec![10, 30, 100, 300, 1_000],
-            followers: vec![10, 100, scaled(1_000), scaled(10_000), scaled(100_000)],
-        })
-    }
-
-    /// A data set of so many users and posts.
-    fn size(&self, users: u32, posts: u64, seed: u64) -> Size {
-        Size {
-            name: "growth",
-            seed,
-            users,
-            authors: users,
-            posts,
-            graph: Graph::Even(FOLLOWS),
-            probe_readers: self.follows.iter().map(|many| *many.min(&users)).collect(),
-            probe_authors: self
-                .followers
-                .iter()
-                .map(|many| *many.min(&users))
-                .collect(),
-        }
-    }
-}
-
 pub(crate) async fn run(options: &Options) -> Result<()> {
-    let plan = Plan::new(options)?;
+    let sizes = Sizes::new(options)?;
     let mut report = Report::new("How costs grow");
     report.fact("seed", json!(options.seed));
-    let most_users = plan.users.iter().copied().max().unwrap_or(0);
-    let middle_posts = plan
-        .all_posts
-        .get(plan.all_posts.len() / 2)
-        .copied()
-        .unwrap_or(0);
+    let most_users = sizes.users.iter().copied().max().unwrap_or(0);
+    let middle = sizes.all_posts.get(sizes.all_posts.len() / 2);
+    let middle_posts = middle.copied().unwrap_or(0);
 
     let (mut by_users, mut by_posts) = (Vec::new(), Vec::new());
     let (mut by_follows, mut by_followers) = (Vec::new(), Vec::new());
-    for users in &plan.users {
-        let stage = start(options, &plan, *users, middle_posts).await?;
+    for users in &sizes.users {
+        let stage = start(options, &sizes, *users, middle_posts).await?;
         by_users.push(typical(&stage, u64::from(*users))?);
         if *users == most_users {
             by_posts.push(typical(&stage, middle_posts)?);
-            for at in (0_u32..).zip(&plan.follows) {
-                by_follows.push(reader(&stage, at.0)?);
+            for (at, _) in (0..).zip(&sizes.follows) {
+                by_follows.push(reader(&stage, at)?);
             }
-            for at in (0_u32..).zip(&plan.followers) {
-                by_followers.push(author(&stage, at.0)?);
+            for (at, _) in (0..).zip(&sizes.followers) {
+                by_followers.push(author(&stage, at)?);
             }
         }
     }
-    for posts in plan
-        .all_posts
-        .iter()
-        .filter(|posts| **posts != middle_posts)
-    {
-        let stage = start(options, &plan, most_users, *posts).await?;
+    let others = sizes.all_posts.iter();
+    for posts in others.filter(|posts| **posts != middle_posts) {
+        let stage = start(options, &sizes, most_users, *posts).await?;
         by_posts.push(typical(&stage, *posts)?);
     }
     by_posts.sort_by_key(|spot| spot.size);
@@ -176,11 +109,11 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let spots: usize = all.iter().map(|(_, _, spots)| spots.len()).sum();
     let bar = bar(
         "growth",
-        u64::from(plan.rounds) * u64::try_from(spots).unwrap_or(0),
+        u64::from(sizes.rounds) * u64::try_from(spots).unwrap_or(0),
     );
-    for _ in 0..plan.rounds {
+    for _ in 0..sizes.rounds {
         for spot in all.iter_mut().flat_map(|(_, _, spots)| spots) {
-            let point = measure(spot, &plan).await?;
+            let point = measure(spot, &sizes).await?;
             spot.points.push(point);
             bar.inc(1);
         }
@@ -188,15 +121,15 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     bar.finish_and_clear();
     let mut errors = Vec::new();
     for (key, what, spots) in all {
-        report.add(section(key, what, &spots, &plan));
+        report.add(section(key, what, &spots, &sizes));
         errors.extend(spots.iter().flat_map(|spot| spot.stage.errors()));
     }
     finish(&report, options, &errors)
 }
 
-async fn start(options: &Options, plan: &Plan, users: u32, posts: u64) -> Result<Arc<Stage>> {
+async fn start(options: &Options, sizes: &Sizes, users: u32, posts: u64) -> Result<Arc<Stage>> {
     let setting = options.setting()?;
-    let set = Dataset::new(plan.size(users, posts, options.seed))?;
+    let set = Dataset::new(sizes.size(users, posts, options.seed))?;
     let loaded = load(set, &options.data(), &setting.options())?;
     Ok(Arc::new(Stage::start(&loaded, &setting, true).await?))
 }
@@ -234,16 +167,16 @@ fn author(stage: &Arc<Stage>, at: u32) -> Result<Spot> {
     })
 }
 
-async fn measure(spot: &Spot, plan: &Plan) -> Result<Point> {
+async fn measure(spot: &Spot, sizes: &Sizes) -> Result<Point> {
     let Spot { stage, readers, .. } = spot;
     warm(stage, readers).await?;
-    let read = cost(stage, readers, Way::FanOut, plan.calls).await?;
-    let pull = cost(stage, readers, Way::Pull, plan.calls).await?;
+    let read = cost(stage, readers, Way::FanOut, sizes.calls).await?;
+    let pull = cost(stage, readers, Way::Pull, sizes.calls).await?;
 
     stage.stack.reset_calls();
     stage.stack.take_durations("post-write")?;
     let mut last = None;
-    for _ in 0..plan.posts {
+    for _ in 0..sizes.posts {
         last = Some(stage.post(&spot.author).await?.0);
         stage.emptied("FanOutQueue", PATIENCE).await?;
     }
@@ -264,7 +197,7 @@ async fn measure(spot: &Spot, plan: &Plan) -> Result<Point> {
         read,
         pull,
         post: post.p50,
-        post_calls: post_calls / f64::from(plan.posts.max(1)),
+        post_calls: post_calls / f64::from(sizes.posts.max(1)),
         like: like.p50,
         like_calls: asked(stage, "like-consumer") / likes,
         like_rows: float(stage.stack.rows_read().values().sum()) / likes,
@@ -280,11 +213,11 @@ fn asked(stage: &Stage, function: &str) -> f64 {
     float(of.map(|(_, count)| count).sum())
 }
 
-fn section(key: &'static str, what: &str, spots: &[Spot], plan: &Plan) -> Section {
+fn section(key: &'static str, what: &str, spots: &[Spot], sizes: &Sizes) -> Section {
     let note = format!(
         "Times are medians in the functions, over {} rounds in turns with all other sizes; calls are means. A post's \
          fan-out and a like's counting come after their answer and are no part of these times.",
-        plan.rounds
+        sizes.rounds
     );
     let mut section = Section::new(key, &format!("Growth with {what}"), &note, &COLUMNS);
     let mut drawn: [(String, Vec<(f64, f64)>); 4] = Default::default();

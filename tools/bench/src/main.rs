@@ -10,6 +10,7 @@ mod dataset;
 mod effort;
 mod error;
 mod growth;
+mod lists;
 mod load;
 mod machine;
 mod measure;

@@ -56,7 +56,8 @@ pub(crate) async fn measure(
     bar.finish_and_clear();
     let note = format!(
         "{} people each read every 1 to 2 s and post every 8 to 10 s, for {:?}, {} times each way in turns; medians. \
-         A client's latency counts from when the call was due, if it had to wait for the one before. Posts are fanned out \
+         A client's latency counts from when the call was due, if it had to wait for the one before; one that still \
+         waited at the end counts with its waiting. Posts are fanned out \
          either way. What is told of the tables under reads holds here too.",
         callers.len(),
         effort.people_for,

@@ -1,6 +1,6 @@
 //! How fast posts are pushed onto feeds, against what the cache's server can take at all.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use purrline::cache::{Cache, Feed, PostsAndMerged, Push, Rebuild};
@@ -21,6 +21,10 @@ const CHUNK: usize = 1000;
 const POSTS: u32 = 40;
 /// How many feeds are filled, or looked at, at a time.
 const AT_ONCE: usize = 64;
+/// How often a feed is tried to be filled; how often, and how far apart, it is looked whether it may be.
+const TRIES: u32 = 5;
+const LOOKS: u32 = 200;
+const LOOK: Duration = Duration::from_millis(100);
 /// How many raw pushes a round is, for each feed.
 const RAW: u64 = 20;
 
@@ -39,9 +43,14 @@ pub(crate) async fn fill(
     let feed = &feed;
     futures::stream::iter(users)
         .map(|user| async {
-            if let Rebuild::Ours(lease) = cache.begin_rebuild(user).await? {
-                cache.finish_rebuild(user, &lease, feed, &[]).await?;
+            // The cache may be late on a busy machine, and this is no part of what is measured.
+            for _ in 1..TRIES {
+                if fill_one(cache, user, feed).await.is_ok() {
+                    bar.inc(1);
+                    return Ok(());
+                }
             }
+            fill_one(cache, user, feed).await?;
             bar.inc(1);
             Ok::<_, Error>(())
         })
@@ -50,6 +59,21 @@ pub(crate) async fn fill(
         .await?;
     bar.finish_and_clear();
     Ok(())
+}
+
+/// Fills a feed, unless it is there. A try that failed half-way is out of the way when its lease is over.
+async fn fill_one(cache: &Cache, user: &UserId, feed: &PostsAndMerged) -> Result<()> {
+    for _ in 0..LOOKS {
+        match cache.begin_rebuild(user).await? {
+            Rebuild::Done => return Ok(()),
+            Rebuild::Ours(lease) => {
+                cache.finish_rebuild(user, &lease, feed, &[]).await?;
+                return Ok(());
+            }
+            Rebuild::Others => tokio::time::sleep(LOOK).await,
+        }
+    }
+    Err(wrong(format!("{user}'s feed can't be filled")))
 }
 
 /// Pushes posts onto all feeds, chunk by chunk, so many chunks at a time. Answers how many pushes a second.
