@@ -18,8 +18,10 @@ pub(crate) struct Round {
     pub(crate) client: Percentiles,
     /// What the function took of that, the last 4,096 calls.
     pub(crate) handler: Percentiles,
-    /// Calls a second.
+    /// Answers a second.
     pub(crate) per_second: f64,
+    /// Calls that were due and not made by the end, whose waiting is among the client's latencies.
+    pub(crate) unmade: u64,
     /// Calls that were not answered as they should be, which are in none of these.
     pub(crate) errors: u64,
 }
@@ -32,6 +34,7 @@ pub(crate) fn median(rounds: &[Round]) -> Round {
         client: Percentiles::median(&client),
         handler: Percentiles::median(&handler),
         per_second: crate::numbers::median(rounds.iter().map(|round| round.per_second)),
+        unmade: rounds.iter().map(|round| round.unmade).sum(),
         errors: rounds.iter().map(|round| round.errors).sum(),
     }
 }
@@ -85,7 +88,8 @@ fn round(
     Ok(Round {
         client,
         handler: Percentiles::of(&stage.stack.take_durations(call.function())?),
-        per_second: rate(client.count, took),
+        per_second: rate(client.count.saturating_sub(latencies.unmade), took),
+        unmade: latencies.unmade,
         errors,
     })
 }
@@ -141,6 +145,7 @@ async fn on_schedule(
         // What was due by the end and wasn't made yet took at least as long as it has waited.
         if started.elapsed() > time {
             latencies.record(at.elapsed());
+            latencies.unmade = latencies.unmade.saturating_add(1);
             continue;
         }
         let from = if tokio::time::Instant::now() > at {

@@ -61,6 +61,8 @@ pub(crate) struct Latencies {
     histogram: Histogram<u64>,
     /// What was answered otherwise than it should be: not in the histogram.
     pub(crate) errors: Vec<String>,
+    /// How many of the histogram are of calls that were due and never made.
+    pub(crate) unmade: u64,
 }
 
 impl Latencies {
@@ -70,6 +72,7 @@ impl Latencies {
         Ok(Self {
             histogram,
             errors: Vec::new(),
+            unmade: 0,
         })
     }
 
@@ -80,6 +83,7 @@ impl Latencies {
 
     pub(crate) fn add(&mut self, other: Self) -> Result<()> {
         self.errors.extend(other.errors);
+        self.unmade = self.unmade.saturating_add(other.unmade);
         let added = self.histogram.add(&other.histogram);
         added.map_err(|error| wrong(error.to_string()))
     }

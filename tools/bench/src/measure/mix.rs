@@ -10,18 +10,19 @@ use crate::error::Result;
 use crate::numbers::ratio;
 use crate::progress::bar;
 use crate::section::{Cell, Section, bars};
-use crate::stage::{Caller, Stage};
+use crate::stage::{Call, Caller, Stage};
 
-const COLUMNS: [(&str, &str); 11] = [
+const COLUMNS: [(&str, &str); 12] = [
     ("what", "what"),
     ("way", "feeds read by"),
     ("where", "where"),
     ("calls", "calls"),
-    ("per_second", "a second"),
+    ("per_second", "answers/s"),
     ("p50_ms", "p50 ms"),
     ("p95_ms", "p95 ms"),
     ("p99_ms", "p99 ms"),
     ("max_ms", "max ms"),
+    ("unmade", "not made in time"),
     ("errors", "errors"),
     ("ratio_p50", "p50 against fan-out"),
 ];
@@ -39,6 +40,7 @@ pub(crate) async fn measure(
 ) -> Result<Section> {
     let bar = bar("people who read and post", u64::from(effort.rounds) * 2);
     let (mut by_fan_out, mut by_pull) = (Rounds::default(), Rounds::default());
+    warm_up(stage, callers, effort).await?;
     for round in 0..effort.rounds {
         for way in Way::in_turns(round) {
             let seed = stage.set.size.seed ^ u64::from(round);
@@ -94,6 +96,19 @@ pub(crate) async fn measure(
     Ok(section)
 }
 
+/// Has processes started for all of it, more and more at a time.
+async fn warm_up(stage: &Stage, callers: &[Caller], effort: &Effort) -> Result<()> {
+    for clients in [1, 8, effort.people.min(32)] {
+        for call in [Way::FanOut.call(), Way::Pull.call(), Call::Post] {
+            let callers = callers.iter().take(crate::numbers::index(clients.into()));
+            // Whatever comes of it: that it must start is no part of what is measured.
+            let calls = callers.map(|caller| stage.try_call(caller, call));
+            drop(futures::future::join_all(calls).await);
+        }
+    }
+    stage.quiet(PATIENCE).await
+}
+
 fn rows(section: &mut Section, what: &str, fan_out: Round, pull: Round) {
     for (place, ways) in [
         ("client", [fan_out.client, pull.client]),
@@ -113,6 +128,7 @@ fn rows(section: &mut Section, what: &str, fan_out: Round, pull: Round) {
                 own.p95.into(),
                 own.p99.into(),
                 own.max.into(),
+                round.unmade.into(),
                 round.errors.into(),
                 against.into(),
             ]);
