@@ -47,10 +47,11 @@ impl FanOut {
         let OutboxMark { post, author, .. } = mark;
         self.cache.push_own(*post, author).await?;
         let audience = self.store.audience(author).await?;
-        let announces = match self.delivery(mark, said, audience).await? {
+        let (announces, audience) = match self.delivery(mark, said, audience).await? {
             Delivery::Merged => return Ok(self.store.clear(mark).await?),
-            Delivery::Announced(name) => Some(name),
-            Delivery::Pushed => None,
+            // Whoever rebuilt a feed before the announcement began is among the shards that there are now.
+            Delivery::Announced(name) => (Some(name), self.store.audience(author).await?),
+            Delivery::Pushed => (None, audience),
         };
         let first = Chunk {
             name: String::new(),

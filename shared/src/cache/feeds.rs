@@ -3,14 +3,19 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::future::try_join_all;
-use redis::cmd;
+use redis::{Cmd, cmd};
 
-use super::lists::{PostsAndMerged, REBUILD_SECONDS, Rebuild};
+use super::lists::{PostsAndMerged, REBUILD_SECONDS, Rebuild, TTL_SECONDS};
+use super::push::read;
 use super::{Cache, Error, Lease};
 use crate::domain::{PostWindow, UserId};
 
 /// How many follows go out in one command: ElastiCache Serverless takes no more than 3,999 arguments.
 const FOLLOWS_PER_COMMAND: usize = 1000;
+
+/// How long the list of what an author wrote of late stays, at the most: it is one for all who follow, and a cache
+/// that lost a write at a failover would hide a post from all of them.
+const WROTE_TTL_SECONDS: u64 = 5 * 60;
 
 pub(super) fn feed_key(user: &UserId) -> String {
     format!("feed:{{{user}}}")
@@ -31,6 +36,25 @@ pub enum Feed {
     Here(PostsAndMerged),
     /// Nothing, or not all that is needed.
     Gone,
+}
+
+/// Asks which of these authors the user's feed shows: whom the user follows, and the user.
+pub(super) fn asks_shown(user: &UserId, authors: &[UserId]) -> Cmd {
+    let mut ask = cmd("SMISMEMBER");
+    // The user is a member of every set, so that none is empty and an absent one is known.
+    ask.arg(following_key(user))
+        .arg(user.as_str())
+        .arg(authors.iter().map(UserId::as_str).collect::<Vec<_>>());
+    ask
+}
+
+/// Those of these authors whom the answer says that the feed shows; `None` where that is not known.
+pub(super) fn shown_of(authors: &[UserId], answer: Vec<bool>) -> Option<HashSet<UserId>> {
+    let Some((true, answers)) = answer.split_first() else {
+        return None;
+    };
+    let shown = authors.iter().zip(answers).filter(|(_, shown)| **shown);
+    Some(shown.map(|(author, _)| author.clone()).collect())
 }
 
 impl Cache {
@@ -54,36 +78,17 @@ impl Cache {
             return Ok(HashMap::new());
         }
         self.count_trip();
-        let lists = try_join_all(authors.iter().map(|author| {
+        let range = |author: &UserId| {
             let mut range = cmd("LRANGE");
             range.arg(wrote_key(author)).arg(0).arg(-1);
-            self.send::<Vec<Vec<u8>>>(range)
-        }));
-        let lists = authors.iter().zip(lists.await?);
+            range
+        };
+        let lists: Vec<Vec<Vec<u8>>> = read(self.each(authors.iter().map(range).collect()).await?)?;
+        let lists = authors.iter().zip(lists);
         let known = lists.filter_map(|(author, list)| {
             Some((author.clone(), PostsAndMerged::read(&list)?.posts))
         });
         Ok(known.collect())
-    }
-
-    /// Which of these authors the user's feed shows: whom the user follows, and the user. `None`
-    /// where that is not known. No round trip counted: it goes out with others.
-    pub(super) async fn shows(
-        &self,
-        user: &UserId,
-        authors: &[UserId],
-    ) -> Result<Option<HashSet<UserId>>, Error> {
-        let mut ask = cmd("SMISMEMBER");
-        // The user is a member of every set, so that none is empty and an absent one is known.
-        ask.arg(following_key(user))
-            .arg(user.as_str())
-            .arg(authors.iter().map(UserId::as_str).collect::<Vec<_>>());
-        let answers: Vec<bool> = self.send(ask).await?;
-        let Some((true, answers)) = answers.split_first() else {
-            return Ok(None);
-        };
-        let shown = authors.iter().zip(answers).filter(|(_, shown)| **shown);
-        Ok(Some(shown.map(|(author, _)| author.clone()).collect()))
     }
 
     /// Forgets the feed and the follows of these users, after they were changed in the store.
@@ -154,7 +159,7 @@ impl Cache {
         let mut connection = self.connection.clone();
         commands.query_async::<()>(&mut connection).await?;
         let keys = [feed_key(user), following_key(user), fresh];
-        self.commit(&keys, lease, feed).await
+        self.commit(&keys, lease, feed, TTL_SECONDS).await
     }
 
     /// Starts to rebuild the list of what an author wrote of late.
@@ -173,6 +178,8 @@ impl Cache {
             posts: posts.clone(),
             merged: Vec::new(),
         };
-        self.commit(&[wrote_key(author)], lease, &list).await
+        let seconds = rand::random_range(WROTE_TTL_SECONDS / 2..=WROTE_TTL_SECONDS);
+        self.commit(&[wrote_key(author)], lease, &list, seconds)
+            .await
     }
 }

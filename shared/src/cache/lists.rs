@@ -25,8 +25,9 @@ pub(super) const TTL_SECONDS: u64 = 24 * 60 * 60;
 pub(super) const REBUILD_SECONDS: u64 = 15;
 /// A list is cut back only when it is by a seventh too long, so that most pushes cost one command.
 const SLACK: usize = 7;
-/// The most elements that a list is rebuilt from: ElastiCache Serverless takes 3,999 arguments.
-const MOST_ELEMENTS: usize = 3_900;
+/// The most authors that are merged into a feed in the cache. Whoever follows more of them reads from the store,
+/// where a hundred cost one read: each merged here is another list to ask for, with every page.
+pub const MOST_MERGED: usize = 200;
 
 const MERGED: &str = "@merged:";
 
@@ -36,7 +37,7 @@ const MERGED: &str = "@merged:";
 const SETTLE: &str = "\
 local function id(raw) local hi, lo = struct.unpack('>I4I4', raw) return {hi, lo, raw} end \
 local function newer(a, b) if a[1] ~= b[1] then return a[1] > b[1] end return a[2] > b[2] end \
-local function settle(key, cap, ttl, placeholder) \
+local function settle(key, cap, millis, placeholder) \
   local seen, ids, first, others, floor = {}, {}, 1, {}, nil \
   for _, raw in ipairs(redis.call('LRANGE', key, 0, -1)) do \
     if not seen[raw] then \
@@ -59,7 +60,7 @@ local function settle(key, cap, ttl, placeholder) \
   for at = first, #ids do kept[#kept + 1] = ids[at][3] end \
   redis.call('DEL', key) \
   redis.call('RPUSH', key, unpack(kept)) \
-  redis.call('EXPIRE', key, ttl) \
+  redis.call('PEXPIRE', key, millis) \
 end ";
 
 /// Cuts a list back. A placeholder stays one. Mostly the ids at the beginning are in order, and older than those
@@ -89,7 +90,7 @@ static CUT: LazyLock<Script> = LazyLock::new(|| {
          local placeholder = list[1] \
          if string.byte(placeholder) ~= 63 then placeholder = nil end \
          if not rising then \
-           local ttl = redis.call('TTL', key) \
+           local ttl = redis.call('PTTL', key) \
            if ttl < 0 then return 0 end \
            settle(key, cap, math.max(ttl, 1), placeholder) \
            return 1 \
@@ -134,7 +135,7 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| {
            redis.call('RENAME', KEYS[3], KEYS[2]) \
            redis.call('EXPIRE', KEYS[2], ARGV[3]) \
          end \
-         settle(KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3]), nil) \
+         settle(KEYS[1], tonumber(ARGV[2]), 1000 * tonumber(ARGV[3]), nil) \
          return 1"
     ))
 });
@@ -237,17 +238,15 @@ impl Cache {
     }
 
     /// Puts a rebuilt list in its place. Answers whether it is there; it is not if what it was made from
-    /// changed meanwhile, the cache lost the placeholder, or it merges more authors than one can ask for.
+    /// changed meanwhile, or the cache lost the placeholder.
     pub(super) async fn commit(
         &self,
         keys: &[String],
         lease: &Lease,
         list: &PostsAndMerged,
+        seconds: u64,
     ) -> Result<bool, Error> {
         let elements = list.elements();
-        if elements.len() > MOST_ELEMENTS {
-            return Ok(false);
-        }
         self.count_trip();
         if planted("rebuild-forgets") {
             let mut trim = redis::cmd("LTRIM");
@@ -255,7 +254,7 @@ impl Cache {
             self.send::<()>(trim).await?;
         }
         let mut commit = COMMIT.arg(lease.token());
-        commit.arg(self.feed_length).arg(TTL_SECONDS);
+        commit.arg(self.feed_length).arg(seconds);
         for key in keys {
             commit.key(key);
         }

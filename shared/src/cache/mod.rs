@@ -31,6 +31,7 @@
 mod buckets;
 mod feeds;
 mod lists;
+mod nodes;
 mod objects;
 mod push;
 
@@ -45,10 +46,10 @@ use redis::{Cmd, FromRedisValue};
 use crate::env::{self, BadSetting};
 
 use crate::domain::FEED_LENGTH;
-use push::Nodes;
+use nodes::Nodes;
 
 pub use feeds::Feed;
-pub use lists::{PostsAndMerged, Rebuild};
+pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
 pub use objects::{Hold, Known, Lease, Missing};
 pub use push::Push;
 

@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use futures::future::try_join_all;
-use redis::{Script, cmd};
+use redis::{RedisError, Script, Value, cmd};
 
+use super::feeds::{asks_shown, shown_of, wrote_key};
+use super::push::read;
 use super::{Cache, Error};
 use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId};
 
@@ -182,16 +184,20 @@ impl Cache {
             return Ok(known);
         }
         self.count_trip();
-        let objects = try_join_all(posts.iter().map(|&post| async move {
+        let object = |&post: &PostId| {
             let mut get = cmd("MGET");
             get.arg(post_key(post)).arg(counts_key(post));
-            self.send::<(Option<Vec<u8>>, Option<Vec<u8>>)>(get).await
-        }));
+            get
+        };
         let mut get = cmd("HMGET");
         get.arg(liked_key(caller))
             .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
-        let (objects, liked) = futures::try_join!(objects, self.send::<Vec<Option<Vec<u8>>>>(get))?;
-        for (&id, (post, counts)) in posts.iter().zip(objects) {
+        let gets = posts.iter().map(object).chain([get]).collect();
+        let mut answers: Vec<Vec<Option<Vec<u8>>>> = read(self.each(gets).await?)?;
+        let liked = answers.pop().unwrap_or_default();
+        for (&id, object) in posts.iter().zip(answers) {
+            let mut object = object.into_iter();
+            let (post, counts) = (object.next().flatten(), object.next().flatten());
             match held::<Post>(post) {
                 Held::Known(Some(post)) => {
                     known.posts.insert(id, post);
@@ -227,12 +233,22 @@ impl Cache {
             return Ok((HashMap::new(), Some(HashSet::new())));
         }
         self.count_trip();
-        let cards = try_join_all(authors.iter().map(|author| {
+        let card = |author: &UserId| {
             let mut get = cmd("GET");
             get.arg(author_key(author));
-            self.send::<Option<Vec<u8>>>(get)
-        }));
-        let (cards, shown) = futures::try_join!(cards, self.shows(caller, authors))?;
+            get
+        };
+        let asks = authors
+            .iter()
+            .map(card)
+            .chain([asks_shown(caller, authors)]);
+        let mut answers = self.each(asks.collect()).await?;
+        let shown = answers.pop().unwrap_or(Value::Nil);
+        let shown = shown_of(
+            authors,
+            redis::from_redis_value(shown).map_err(RedisError::from)?,
+        );
+        let cards: Vec<Option<Vec<u8>>> = read(answers)?;
         let mut known = HashMap::new();
         for (id, card) in authors.iter().zip(cards) {
             if let Held::Known(author) = held::<Author>(card) {
@@ -357,9 +373,12 @@ impl Cache {
         self.count_trip();
         let mut del = cmd("DEL");
         del.arg(liked_key(user));
+        let mut del_wrote = cmd("DEL");
+        del_wrote.arg(wrote_key(user));
         let users = HashSet::from([user.clone()]);
         futures::try_join!(
             self.send::<i64>(del),
+            self.send::<i64>(del_wrote),
             self.forget_author(user),
             self.forget_feeds(&users)
         )?;

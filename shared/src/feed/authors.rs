@@ -2,7 +2,8 @@
 //!
 //! What each of them wrote of late comes a hundred authors a read. Only of those who wrote more of what is asked
 //! for than that tells, the list itself is read: for the newest 200 posts these are four at most, since each has
-//! fifty posts among them; for a page far down, those who wrote more than fifty posts.
+//! fifty posts among them (those who deleted many of their newest fifty come on top); for a page far down, those who
+//! wrote more than fifty posts.
 
 use std::collections::{HashMap, HashSet};
 

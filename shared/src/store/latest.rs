@@ -4,11 +4,14 @@ use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
 
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt};
 
 use super::item::{Item, Read, n, rows, s};
 use super::{Error, Store};
 use crate::domain::{Reason, Since, Version};
+
+/// How many partitions of a list are read at a time.
+const PARTITIONS_AT_ONCE: usize = 32;
 
 /// One list of a table with such an index.
 #[derive(Debug, Clone)]
@@ -52,7 +55,9 @@ impl Store {
         let reads = lists
             .into_iter()
             .map(|list| self.latest(list, after.clone(), most));
-        let mut entries = try_join_all(reads).await?.concat();
+        let reads = futures::stream::iter(reads.collect::<Vec<_>>());
+        let reads = reads.buffer_unordered(PARTITIONS_AT_ONCE);
+        let mut entries = reads.try_collect::<Vec<_>>().await?.concat();
         // As within a partition.
         entries.sort_by_cached_key(|entry| Reverse((entry.since, entry.entry.clone())));
         entries.truncate(most);

@@ -207,25 +207,56 @@ impl Store {
     /// False if there may be more.
     pub async fn erase_replies(&self, post: PostId) -> Result<bool, Error> {
         let tables = &self.tables;
-        let counts = vec![counts_key(post)];
+        let counts = self.batch_get(&tables.likes, vec![counts_key(post)], None);
         // Whatever hangs on it was counted.
-        if self
-            .batch_get(&tables.likes, counts.clone(), None)
-            .await?
-            .is_empty()
-        {
+        let Some(counts) = counts.await?.pop() else {
             return Ok(true);
-        }
+        };
         let comments = self.erase_part(&tables.comments, post.to_string(), "id");
         let likes = super::likes::partitions(post)
             .map(|partition| self.erase_part(&tables.likes, partition, "user"));
         let (comments, likes) = try_join!(comments, try_join_all(likes))?;
         let whole = comments && likes.into_iter().all(|empty| empty);
-        // A row that is written meanwhile counts on the counts' row: it goes last.
-        if whole {
-            self.delete_all(&tables.likes, counts).await?;
+        // A row that is written meanwhile counts on the counts' row: it goes last, if it is as it was.
+        Ok(whole && self.erase_counts(post, &counts).await?)
+    }
+
+    /// Erases a post's counts, unless they have changed.
+    async fn erase_counts(&self, post: PostId, known: &Item) -> Result<bool, Error> {
+        let (names, values): (Vec<_>, Vec<_>) = ["likes", "comments"]
+            .iter()
+            .map(|name| (*name, known.get(*name).cloned()))
+            .unzip();
+        let mut delete = self
+            .client
+            .delete_item()
+            .table_name(&self.tables.likes)
+            .set_key(Some(counts_key(post)));
+        let mut conditions = Vec::new();
+        for (name, value) in names.into_iter().zip(values) {
+            match value {
+                Some(value) => {
+                    conditions.push(format!("{name} = :{name}"));
+                    delete = delete.expression_attribute_values(format!(":{name}"), value);
+                }
+                None => conditions.push(format!("attribute_not_exists({name})")),
+            }
         }
-        Ok(whole)
+        let sent = delete
+            .condition_expression(conditions.join(" AND "))
+            .send()
+            .await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Erases some rows of a partition that hangs on a post. Answers whether there were none.

@@ -70,12 +70,16 @@ fn post(blob: &Blob) -> Result<PostId, Error> {
     PostId::at_position(blob.as_ref()).ok_or_else(|| Error::broken("no post's id"))
 }
 
-fn recent(row: &Item) -> Result<Recent, Error> {
+/// All that stands there, also what is not above the floor.
+fn ids(row: &Item) -> Result<Vec<PostId>, Error> {
     let ids = row.get("posts").and_then(|value| value.as_bs().ok());
-    let ids = ids.into_iter().flatten().map(post);
+    ids.into_iter().flatten().map(post).collect()
+}
+
+fn recent(row: &Item) -> Result<Recent, Error> {
     let floor = row.get("floor").and_then(|value| value.as_b().ok());
     Ok(Recent {
-        posts: PostWindow::new(ids.collect::<Result<_, _>>()?, floor.map(post).transpose()?),
+        posts: PostWindow::new(ids(row)?, floor.map(post).transpose()?),
         delivery: match row.maybe_text("merging") {
             None => Delivery::Pushed,
             Some(YES) => Delivery::Merged,
@@ -120,21 +124,22 @@ impl Store {
             .send()
             .await?;
         let row = output.attributes.unwrap_or_default();
-        let recent = recent(&row)?;
-        if recent.posts.ids().len() > kept.saturating_add(kept / 4) {
-            self.cut_recent(author, &recent.posts, kept).await?;
+        let mut all = ids(&row)?;
+        if all.len() > kept.saturating_add(kept / 4) {
+            all.sort_unstable_by(|a, b| b.cmp(a));
+            self.cut_recent(author, &all, kept).await?;
         }
-        Ok(recent)
+        recent(&row)
     }
 
     /// Drops all but the newest. Whoever else does so at the same time drops others, or the same.
     async fn cut_recent(
         &self,
         author: &UserId,
-        posts: &PostWindow,
+        newest_first: &[PostId],
         kept: usize,
     ) -> Result<(), Error> {
-        let (_, dropped) = posts.ids().split_at_checked(kept).unwrap_or_default();
+        let (_, dropped) = newest_first.split_at_checked(kept).unwrap_or_default();
         let Some(floor) = dropped.first() else {
             return Ok(());
         };

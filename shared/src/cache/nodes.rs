@@ -1,0 +1,133 @@
+//! Many commands at once, in a pipeline for each node of the cluster.
+//!
+//! The client sends commands one by one, which costs it more than the cache's server takes for them; a pipeline it
+//! sends to one node, which refuses keys that are not its own. So commands are parted here by who has their keys.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use redis::cluster_routing::{Route, SingleNodeRoutingInfo, Slot, SlotAddr};
+use redis::{Arg, Cmd, Pipeline, RedisError, Value, cmd};
+
+use super::{Cache, Error};
+
+/// How many commands one pipeline has at most: so that it is answered in time, and the server is free for others
+/// in between.
+const COMMANDS_PER_PIPELINE: usize = 500;
+
+/// Which node of the cluster has which slot.
+#[derive(Debug, Default)]
+pub(super) struct Nodes(HashMap<Slot, usize>);
+
+impl Nodes {
+    /// As `CLUSTER SLOTS` answers: runs of slots, each with its first, its last, and the node that has them.
+    fn read(answer: Vec<Vec<Value>>) -> Self {
+        let mut names: Vec<Value> = Vec::new();
+        let mut slots = HashMap::new();
+        for run in answer {
+            let mut run = run.into_iter();
+            let mut slot = || redis::from_redis_value::<u16>(run.next()?).ok();
+            let (Some(first), Some(last)) = (slot(), slot()) else {
+                continue;
+            };
+            let node = run.next().unwrap_or(Value::Nil);
+            let known = names.iter().position(|name| *name == node);
+            let number = known.unwrap_or_else(|| {
+                names.push(node);
+                names.len() - 1
+            });
+            let run = (first..=last).filter_map(Slot::new);
+            slots.extend(run.map(|slot| (slot, number)));
+        }
+        Self(slots)
+    }
+}
+
+/// The key that a command is about: its first argument.
+fn key(command: &Cmd) -> &[u8] {
+    match command.args_iter().nth(1) {
+        Some(Arg::Simple(key)) => key,
+        _ => &[],
+    }
+}
+
+impl Cache {
+    /// The answers to these commands, each about one key or keys of one slot, in their order. No round trip
+    /// counted: they go out together.
+    pub(super) async fn each(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, Error> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let nodes = self.nodes().await?;
+        let mut parts: HashMap<Option<usize>, Vec<Vec<(usize, Cmd)>>> = HashMap::new();
+        for (place, command) in commands.into_iter().enumerate() {
+            let node = nodes.0.get(&Slot::for_key(key(&command))).copied();
+            let parts = parts.entry(node).or_default();
+            match parts.last_mut() {
+                Some(part) if part.len() < COMMANDS_PER_PIPELINE => part.push((place, command)),
+                _ => parts.push(vec![(place, command)]),
+            }
+        }
+        let parts = parts.into_values().flatten();
+        let mut answers = try_join_all(parts.map(|part| self.part(part)))
+            .await?
+            .concat();
+        answers.sort_unstable_by_key(|(place, _)| *place);
+        Ok(answers.into_iter().map(|(_, answer)| answer).collect())
+    }
+
+    /// The answers to commands of one node, with their places.
+    async fn part(&self, part: Vec<(usize, Cmd)>) -> Result<Vec<(usize, Value)>, Error> {
+        let Some((_, first)) = part.first() else {
+            return Ok(Vec::new());
+        };
+        let route = Route::with_key(key(first), SlotAddr::Master);
+        let route = SingleNodeRoutingInfo::SpecificNode(route);
+        let mut pipeline = Pipeline::with_capacity(part.len());
+        for (_, command) in &part {
+            pipeline.add_command(command.clone());
+        }
+        let mut connection = self.connection.clone();
+        let sent = connection.route_pipeline(pipeline, 0, part.len(), route);
+        let answers = match sent.await {
+            Ok(answers) => answers,
+            // Some of the slots are another node's by now: one by one, as the client finds them.
+            Err(error) if error.redirect_node().is_some() => {
+                self.know_nodes(None);
+                let alone = part.iter().map(|(_, command)| self.send(command.clone()));
+                try_join_all(alone).await?
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let answers = answers.into_iter().map(Value::extract_error);
+        let answers = answers.collect::<Result<Vec<_>, RedisError>>()?;
+        Ok(part
+            .into_iter()
+            .map(|(place, _)| place)
+            .zip(answers)
+            .collect())
+    }
+
+    async fn nodes(&self) -> Result<Arc<Nodes>, Error> {
+        if let Some(nodes) = self.known_nodes() {
+            return Ok(nodes);
+        }
+        self.count_trip();
+        let mut ask = cmd("CLUSTER");
+        ask.arg("SLOTS");
+        let nodes = Arc::new(Nodes::read(self.send(ask).await?));
+        self.know_nodes(Some(Arc::clone(&nodes)));
+        Ok(nodes)
+    }
+
+    fn known_nodes(&self) -> Option<Arc<Nodes>> {
+        self.nodes.lock().ok()?.clone()
+    }
+
+    fn know_nodes(&self, nodes: Option<Arc<Nodes>>) {
+        if let Ok(mut known) = self.nodes.lock() {
+            *known = nodes;
+        }
+    }
+}
