@@ -49,7 +49,7 @@ pub(super) fn asks_shown(user: &UserId, authors: &[UserId]) -> Cmd {
 }
 
 /// Those of these authors whom the answer says that the feed shows; `None` where that is not known.
-pub(super) fn shown_of(authors: &[UserId], answer: Vec<bool>) -> Option<HashSet<UserId>> {
+pub(super) fn shown_of(authors: &[UserId], answer: &[bool]) -> Option<HashSet<UserId>> {
     let Some((true, answers)) = answer.split_first() else {
         return None;
     };

@@ -244,10 +244,8 @@ impl Cache {
             .chain([asks_shown(caller, authors)]);
         let mut answers = self.each(asks.collect()).await?;
         let shown = answers.pop().unwrap_or(Value::Nil);
-        let shown = shown_of(
-            authors,
-            redis::from_redis_value(shown).map_err(RedisError::from)?,
-        );
+        let shown: Vec<bool> = redis::from_redis_value(shown).map_err(RedisError::from)?;
+        let shown = shown_of(authors, &shown);
         let cards: Vec<Option<Vec<u8>>> = read(answers)?;
         let mut known = HashMap::new();
         for (id, card) in authors.iter().zip(cards) {

@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use futures::future::try_join_all;
 use futures::try_join;
@@ -246,15 +247,10 @@ impl Store {
             .condition_expression(conditions.join(" AND "))
             .send()
             .await;
+        let changed = |error: &DeleteItemError| error.is_conditional_check_failed_exception();
         match sent {
             Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(|error| error.is_conditional_check_failed_exception()) =>
-            {
-                Ok(false)
-            }
+            Err(error) if error.as_service_error().is_some_and(changed) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
