@@ -83,7 +83,8 @@ impl Cache {
             range.arg(wrote_key(author)).arg(0).arg(-1);
             range
         };
-        let lists: Vec<Vec<Vec<u8>>> = read(self.each(authors.iter().map(range).collect()).await?)?;
+        let lists: Vec<Vec<Vec<u8>>> =
+            read(self.each(|| authors.iter().map(range).collect()).await?)?;
         let lists = authors.iter().zip(lists);
         let known = lists.filter_map(|(author, list)| {
             Some((author.clone(), PostsAndMerged::read(&list)?.posts))

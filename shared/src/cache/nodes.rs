@@ -44,6 +44,13 @@ impl Nodes {
     }
 }
 
+/// Commands of one node.
+struct Part {
+    route: Route,
+    places: Vec<usize>,
+    pipeline: Pipeline,
+}
+
 /// The key that a command is about: its first argument.
 fn key(command: &Cmd) -> &[u8] {
     match command.args_iter().nth(1) {
@@ -55,18 +62,42 @@ fn key(command: &Cmd) -> &[u8] {
 impl Cache {
     /// The answers to these commands, each about one key or keys of one slot, in their order. No round trip
     /// counted: they go out together.
-    pub(super) async fn each(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, Error> {
+    pub(super) async fn each(
+        &self,
+        commands: impl Fn() -> Vec<Cmd> + Send + Sync,
+    ) -> Result<Vec<Value>, Error> {
+        match self.each_by_node(commands()).await {
+            // Some of the slots are another node's by now: one by one, as the client finds them.
+            Err(Error(error)) if error.redirect_node().is_some() => {
+                self.know_nodes(None);
+                try_join_all(commands().into_iter().map(|command| self.send(command))).await
+            }
+            answers => answers,
+        }
+    }
+
+    async fn each_by_node(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, Error> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
         let nodes = self.nodes().await?;
-        let mut parts: HashMap<Option<usize>, Vec<Vec<(usize, Cmd)>>> = HashMap::new();
+        let mut parts: HashMap<Option<usize>, Vec<Part>> = HashMap::new();
         for (place, command) in commands.into_iter().enumerate() {
-            let node = nodes.0.get(&Slot::for_key(key(&command))).copied();
-            let parts = parts.entry(node).or_default();
-            match parts.last_mut() {
-                Some(part) if part.len() < COMMANDS_PER_PIPELINE => part.push((place, command)),
-                _ => parts.push(vec![(place, command)]),
+            let slot = Slot::for_key(key(&command));
+            let parts = parts.entry(nodes.0.get(&slot).copied()).or_default();
+            if parts
+                .last()
+                .is_none_or(|part| part.places.len() == COMMANDS_PER_PIPELINE)
+            {
+                parts.push(Part {
+                    route: Route::with_slot(slot, SlotAddr::Master),
+                    places: Vec::new(),
+                    pipeline: Pipeline::new(),
+                });
+            }
+            if let Some(part) = parts.last_mut() {
+                part.places.push(place);
+                part.pipeline.add_command(command);
             }
         }
         let parts = parts.into_values().flatten();
@@ -78,35 +109,18 @@ impl Cache {
     }
 
     /// The answers to commands of one node, with their places.
-    async fn part(&self, part: Vec<(usize, Cmd)>) -> Result<Vec<(usize, Value)>, Error> {
-        let Some((_, first)) = part.first() else {
-            return Ok(Vec::new());
-        };
-        let route = Route::with_key(key(first), SlotAddr::Master);
+    async fn part(&self, part: Part) -> Result<Vec<(usize, Value)>, Error> {
+        let Part {
+            route,
+            places,
+            pipeline,
+        } = part;
         let route = SingleNodeRoutingInfo::SpecificNode(route);
-        let mut pipeline = Pipeline::with_capacity(part.len());
-        for (_, command) in &part {
-            pipeline.add_command(command.clone());
-        }
         let mut connection = self.connection.clone();
-        let sent = connection.route_pipeline(pipeline, 0, part.len(), route);
-        let answers = match sent.await {
-            Ok(answers) => answers,
-            // Some of the slots are another node's by now: one by one, as the client finds them.
-            Err(error) if error.redirect_node().is_some() => {
-                self.know_nodes(None);
-                let alone = part.iter().map(|(_, command)| self.send(command.clone()));
-                try_join_all(alone).await?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let answers = answers.into_iter().map(Value::extract_error);
+        let sent = connection.route_pipeline(pipeline, 0, places.len(), route);
+        let answers = sent.await?.into_iter().map(Value::extract_error);
         let answers = answers.collect::<Result<Vec<_>, RedisError>>()?;
-        Ok(part
-            .into_iter()
-            .map(|(place, _)| place)
-            .zip(answers)
-            .collect())
+        Ok(places.into_iter().zip(answers).collect())
     }
 
     async fn nodes(&self) -> Result<Arc<Nodes>, Error> {

@@ -189,10 +189,13 @@ impl Cache {
             get.arg(post_key(post)).arg(counts_key(post));
             get
         };
-        let mut get = cmd("HMGET");
-        get.arg(liked_key(caller))
-            .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
-        let gets = posts.iter().map(object).chain([get]).collect();
+        let liked = || {
+            let mut get = cmd("HMGET");
+            get.arg(liked_key(caller))
+                .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
+            get
+        };
+        let gets = || posts.iter().map(object).chain([liked()]).collect();
         let mut answers: Vec<Vec<Option<Vec<u8>>>> = read(self.each(gets).await?)?;
         let liked = answers.pop().unwrap_or_default();
         for (&id, object) in posts.iter().zip(answers) {
@@ -238,11 +241,9 @@ impl Cache {
             get.arg(author_key(author));
             get
         };
-        let asks = authors
-            .iter()
-            .map(card)
-            .chain([asks_shown(caller, authors)]);
-        let mut answers = self.each(asks.collect()).await?;
+        let shown = [asks_shown(caller, authors)];
+        let asks = || authors.iter().map(card).chain(shown.clone()).collect();
+        let mut answers = self.each(asks).await?;
         let shown = answers.pop().unwrap_or(Value::Nil);
         let shown: Vec<bool> = redis::from_redis_value(shown).map_err(RedisError::from)?;
         let shown = shown_of(authors, &shown);
