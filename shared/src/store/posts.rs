@@ -224,21 +224,17 @@ impl Store {
 
     /// Erases a post's counts, unless they have changed.
     async fn erase_counts(&self, post: PostId, known: &Item) -> Result<bool, Error> {
-        let (names, values): (Vec<_>, Vec<_>) = ["likes", "comments"]
-            .iter()
-            .map(|name| (*name, known.get(*name).cloned()))
-            .unzip();
         let mut delete = self
             .client
             .delete_item()
             .table_name(&self.tables.likes)
             .set_key(Some(counts_key(post)));
         let mut conditions = Vec::new();
-        for (name, value) in names.into_iter().zip(values) {
-            match value {
+        for name in ["likes", "comments"] {
+            match known.get(name) {
                 Some(value) => {
                     conditions.push(format!("{name} = :{name}"));
-                    delete = delete.expression_attribute_values(format!(":{name}"), value);
+                    delete = delete.expression_attribute_values(format!(":{name}"), value.clone());
                 }
                 None => conditions.push(format!("attribute_not_exists({name})")),
             }

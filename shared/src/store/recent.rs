@@ -14,6 +14,7 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
@@ -101,6 +102,13 @@ impl Store {
         rows.iter().map(of).collect()
     }
 
+    fn item_of(&self, author: &UserId) -> UpdateItemFluentBuilder {
+        let update = self.client.update_item();
+        update
+            .table_name(&self.tables.post_lists)
+            .set_key(Some(key(author)))
+    }
+
     /// Adds a post to what its author wrote of late, twice is once, and answers what that is now. It is cut
     /// back to so many posts when it has a quarter more.
     pub async fn add_recent(
@@ -110,10 +118,7 @@ impl Store {
         kept: usize,
     ) -> Result<Recent, Error> {
         let output = self
-            .client
-            .update_item()
-            .table_name(&self.tables.post_lists)
-            .set_key(Some(key(author)))
+            .item_of(author)
             .update_expression(if planted("recent-late") {
                 "SET unused = :post"
             } else {
@@ -144,10 +149,7 @@ impl Store {
             return Ok(());
         };
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.post_lists)
-            .set_key(Some(key(author)))
+            .item_of(author)
             .update_expression(if planted("recent-floorless") {
                 "SET unused = :floor DELETE posts :dropped"
             } else {
@@ -162,10 +164,7 @@ impl Store {
     /// Takes a deleted post out of what its author wrote of late.
     pub async fn remove_recent(&self, author: &UserId, post: PostId) -> Result<(), Error> {
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.post_lists)
-            .set_key(Some(key(author)))
+            .item_of(author)
             .update_expression("DELETE posts :post")
             .condition_expression("attribute_exists(posts)")
             .expression_attribute_values(":post", set(&[post]));
@@ -177,10 +176,7 @@ impl Store {
     pub async fn announce(&self, author: &UserId) -> Result<Option<String>, Error> {
         let name = format!("{:016x}", rand::random::<u64>());
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.post_lists)
-            .set_key(Some(key(author)))
+            .item_of(author)
             .update_expression("SET merging = :name")
             .condition_expression("attribute_not_exists(merging)")
             .expression_attribute_values(":name", s(&name));
@@ -192,10 +188,7 @@ impl Store {
     /// Nothing, if it is not the last one.
     pub async fn announced(&self, author: &UserId, name: &str) -> Result<(), Error> {
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.post_lists)
-            .set_key(Some(key(author)))
+            .item_of(author)
             .update_expression("SET merging = :yes")
             .condition_expression("merging = :name")
             .expression_attribute_values(":yes", s(YES))
@@ -206,10 +199,7 @@ impl Store {
     /// The author's posts are pushed from now on. Feeds that merge them go on doing so.
     pub async fn push_again(&self, author: &UserId) -> Result<(), Error> {
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.post_lists)
-            .set_key(Some(key(author)))
+            .item_of(author)
             .update_expression("REMOVE merging")
             .condition_expression("attribute_exists(merging)");
         held(update.send().await.map(|_| ())).map(|_| ())
