@@ -1,7 +1,8 @@
 //! The cache: the system's Valkey or Redis as a child, one node in cluster mode, so that a command
 //! across slots fails here as it would on AWS. It keeps nothing on disk: the cache is disposable.
 //!
-//! Functions reach it through a proxy, which the node announces as its own address; see `cache_proxy`.
+//! Functions reach it through a proxy, which the node announces as its own address; see `cache_proxy`. Where they
+//! are to reach it themselves, the proxy only tells them its address.
 //!
 //! A cluster node that starts as a master takes no writes for two seconds. This one starts as the
 //! replica of a master that isn't there, takes over, and forgets it: ready in a few milliseconds.
@@ -34,8 +35,8 @@ const BUS_OFFSET: u16 = 10_000;
 pub(crate) struct Cache {
     program: PathBuf,
     folder: PathBuf,
-    /// The proxy's port, which the node announces.
-    announced: u16,
+    /// The proxy's port, which the node announces in place of its own.
+    proxy: Option<u16>,
     memory_mb: u32,
     guard: Arc<Guard>,
     node: Mutex<Option<Node>>,
@@ -64,11 +65,11 @@ pub(crate) fn find_server() -> Result<PathBuf> {
 }
 
 impl Cache {
-    /// Starts the node. Its files are in `folder`, clients reach it at port `announced`. Beyond `memory_mb`
-    /// it evicts what was not used for longest.
+    /// Starts the node. Its files are in `folder`, clients reach it through the proxy, if there is one. Beyond
+    /// `memory_mb` it evicts what was not used for longest.
     pub(crate) async fn start(
         folder: &Path,
-        announced: u16,
+        proxy: Option<u16>,
         memory_mb: u32,
         guard: Arc<Guard>,
     ) -> Result<Self> {
@@ -76,7 +77,7 @@ impl Cache {
         let cache = Self {
             program: find_server()?,
             folder: folder.to_owned(),
-            announced,
+            proxy,
             memory_mb,
             guard,
             node: Mutex::new(None),
@@ -126,7 +127,7 @@ impl Cache {
             .map_err(Error::io("can't write nodes.conf"))?;
         let log = std::fs::File::create(self.folder.join("log"))
             .map_err(Error::io("can't write the cache's log"))?;
-        let (port_text, announced) = (port.to_string(), self.announced.to_string());
+        let (port_text, announced) = (port.to_string(), self.proxy.unwrap_or(port).to_string());
         let child = Command::new(&self.program)
             .args([
                 "--port",

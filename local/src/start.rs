@@ -177,8 +177,8 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     // The cache takes longest: everything else starts while it does.
     let starting_cache = async {
         if plan.has_cache {
-            let (folder, port) = (scratch.path(), cache_address.port());
-            Cache::start(folder, port, options.cache_mb, guard)
+            let proxy = options.cache_proxy.then(|| cache_address.port());
+            Cache::start(scratch.path(), proxy, options.cache_mb, guard)
                 .await
                 .map(Some)
         } else {
@@ -224,6 +224,9 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
 fn run(parts: &Arc<Parts>, options: &Options) {
     for poller in &parts.pollers {
         tokio::spawn(Arc::clone(poller).run(Arc::clone(parts), options.workers));
+    }
+    if options.expiry {
+        tokio::spawn(parts.tables.clone().sweep_now_and_then());
     }
     if options.schedules {
         for schedule in &parts.plan.schedules {

@@ -108,7 +108,8 @@ impl Function {
                 answer,
             });
         }
-        self.wake.notify_one();
+        // Whoever worked last is asked first, as on AWS: idle processes don't take turns.
+        self.wake.notify_last();
         self.scale();
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! dynoxide serves on a port of its own; the front passes calls on to it unchanged.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dynoxide::Database;
 use dynoxide::actions::create_table::CreateTableRequest;
@@ -24,6 +24,8 @@ use crate::template::{Index, Key, Table};
 
 /// How often expired items are removed. AWS takes up to two days; here nobody likes to wait.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// It reads every row of tables whose items expire: no more than one part in so many of the time goes into that.
+const SWEEP_SHARE: u32 = 100;
 
 /// What a table's indexes are called in requests and descriptions.
 const INDEXES: [&str; 2] = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
@@ -111,17 +113,25 @@ impl TableService {
             .map_err(failed)
     }
 
-    /// Serves calls, and removes expired items now and then.
+    /// Removes expired items now and then, for ever.
+    pub(crate) async fn sweep_now_and_then(self) {
+        let mut rest = SWEEP_EVERY;
+        loop {
+            tokio::time::sleep(rest).await;
+            let started = Instant::now();
+            // What isn't removed now is next time.
+            let _ = self.sweep().await;
+            rest = started
+                .elapsed()
+                .saturating_mul(SWEEP_SHARE)
+                .max(SWEEP_EVERY);
+        }
+    }
+
+    /// Serves calls.
     pub(crate) async fn serve(self, listener: tokio::net::TcpListener, front: Front) -> Result<()> {
         let (inner, address) = http_server::bind(0).await?;
         tokio::spawn(dynoxide::server::serve_on(inner, self.database.clone()));
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(SWEEP_EVERY).await;
-                // What isn't removed now is next time.
-                let _ = self.sweep().await;
-            }
-        });
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client: Client<_, Incoming> = Client::builder(TokioExecutor::new()).build(connector);

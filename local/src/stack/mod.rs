@@ -38,6 +38,11 @@ pub struct Options {
     pub workers: usize,
     /// The cache's memory in MB; beyond it the cache evicts what was not used for longest.
     pub cache_mb: u32,
+    /// Whether functions reach the cache through a proxy, which counts their calls and lets them go wrong, as it is
+    /// not on AWS.
+    pub cache_proxy: bool,
+    /// Whether expired items are removed now and then, which reads every row; see also [`Stack::expire_items`].
+    pub expiry: bool,
     /// Values of the template's parameters, instead of its defaults and the stack's own.
     pub parameters: BTreeMap<String, String>,
     /// What the functions' environment has besides.
@@ -61,6 +66,8 @@ impl Options {
             port: None,
             workers: 4,
             cache_mb: 256,
+            cache_proxy: true,
+            expiry: true,
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             log: Log::Quiet,

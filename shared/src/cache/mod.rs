@@ -50,7 +50,7 @@ use nodes::Nodes;
 
 pub use feeds::Feed;
 pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
-pub use objects::{Hold, Known, Lease, Missing};
+pub use objects::{Hold, Known, KnownAuthors, Lease, Missing};
 pub use push::Push;
 
 /// The cache did not answer, or not in its language: carry on without it.

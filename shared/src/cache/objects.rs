@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use futures::future::try_join_all;
-use redis::{RedisError, Script, Value, cmd};
+use redis::{Cmd, RedisError, Script, Value, cmd};
 
 use super::feeds::{asks_shown, shown_of, wrote_key};
 use super::push::read;
@@ -156,47 +156,11 @@ impl Known {
     }
 }
 
-fn post_key(post: PostId) -> String {
-    format!("post:{{{post}}}")
-}
-
-fn counts_key(post: PostId) -> String {
-    format!("counts:{{{post}}}")
-}
-
-fn liked_key(user: &UserId) -> String {
-    format!("liked:{{{user}}}")
-}
-
-fn author_key(user: &UserId) -> String {
-    format!("author:{{{user}}}")
-}
-
-fn field(post: PostId) -> Vec<u8> {
-    post.0.to_bytes().to_vec()
-}
-
-impl Cache {
-    /// What is known of these posts to this caller: one round trip.
-    pub async fn known_posts(&self, caller: &UserId, posts: &[PostId]) -> Result<Known, Error> {
-        let mut known = Known::default();
-        if posts.is_empty() {
-            return Ok(known);
-        }
-        self.count_trip();
-        let object = |&post: &PostId| {
-            let mut get = cmd("MGET");
-            get.arg(post_key(post)).arg(counts_key(post));
-            get
-        };
-        let liked = || {
-            let mut get = cmd("HMGET");
-            get.arg(liked_key(caller))
-                .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
-            get
-        };
-        let gets = || posts.iter().map(object).chain([liked()]).collect();
-        let mut answers: Vec<Vec<Option<Vec<u8>>>> = read(self.each(gets).await?)?;
+impl Known {
+    /// As the cache answers what [`asks_posts`] asks.
+    fn read(posts: &[PostId], answers: Vec<Value>) -> Result<Self, Error> {
+        let mut known = Self::default();
+        let mut answers: Vec<Vec<Option<Vec<u8>>>> = read(answers)?;
         let liked = answers.pop().unwrap_or_default();
         for (&id, object) in posts.iter().zip(answers) {
             let mut object = object.into_iter();
@@ -223,38 +187,127 @@ impl Cache {
         }
         Ok(known)
     }
+}
 
-    /// Those of these authors that are known (of one who has left, that there is nothing to show), and
-    /// those of them that the caller's feed shows (whom the caller follows, and the caller); `None` where
-    /// that is not known. One round trip.
-    pub async fn known_authors(
-        &self,
-        caller: &UserId,
-        authors: &[UserId],
-    ) -> Result<(HashMap<UserId, Option<Author>>, Option<HashSet<UserId>>), Error> {
-        if authors.is_empty() {
-            return Ok((HashMap::new(), Some(HashSet::new())));
+/// What is known of some authors.
+#[derive(Debug, Clone)]
+pub struct KnownAuthors {
+    /// Those that are known; of one who has left, that there is nothing to show.
+    pub cards: HashMap<UserId, Option<Author>>,
+    /// Those of them that the caller's feed shows (whom the caller follows, and the caller); `None` where that is
+    /// not known.
+    pub shown: Option<HashSet<UserId>>,
+}
+
+impl KnownAuthors {
+    fn nobody() -> Self {
+        Self {
+            cards: HashMap::new(),
+            shown: Some(HashSet::new()),
         }
-        self.count_trip();
-        let card = |author: &UserId| {
-            let mut get = cmd("GET");
-            get.arg(author_key(author));
-            get
+    }
+
+    /// As the cache answers what [`asks_authors`] asks.
+    fn read(authors: &[UserId], mut answers: Vec<Value>) -> Result<Self, Error> {
+        let Some(shown) = answers.pop() else {
+            return Ok(Self::nobody());
         };
-        let shown = [asks_shown(caller, authors)];
-        let asks = || authors.iter().map(card).chain(shown.clone()).collect();
-        let mut answers = self.each(asks).await?;
-        let shown = answers.pop().unwrap_or(Value::Nil);
         let shown: Vec<bool> = redis::from_redis_value(shown).map_err(RedisError::from)?;
-        let shown = shown_of(authors, &shown);
-        let cards: Vec<Option<Vec<u8>>> = read(answers)?;
-        let mut known = HashMap::new();
-        for (id, card) in authors.iter().zip(cards) {
+        let held_cards: Vec<Option<Vec<u8>>> = read(answers)?;
+        let mut cards = HashMap::new();
+        for (id, card) in authors.iter().zip(held_cards) {
             if let Held::Known(author) = held::<Author>(card) {
-                known.insert(id.clone(), author);
+                cards.insert(id.clone(), author);
             }
         }
-        Ok((known, shown))
+        Ok(Self {
+            cards,
+            shown: shown_of(authors, &shown),
+        })
+    }
+}
+
+/// Asks what is known of posts: of each, and which of them the caller likes.
+fn asks_posts(caller: &UserId, posts: &[PostId]) -> Vec<Cmd> {
+    if posts.is_empty() {
+        return Vec::new();
+    }
+    let object = |&post: &PostId| {
+        let mut get = cmd("MGET");
+        get.arg(post_key(post)).arg(counts_key(post));
+        get
+    };
+    let mut liked = cmd("HMGET");
+    liked
+        .arg(liked_key(caller))
+        .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
+    posts.iter().map(object).chain([liked]).collect()
+}
+
+/// Asks what is known of authors: of each, and which of them the caller's feed shows.
+fn asks_authors(caller: &UserId, authors: &[UserId]) -> Vec<Cmd> {
+    if authors.is_empty() {
+        return Vec::new();
+    }
+    let card = |author: &UserId| {
+        let mut get = cmd("GET");
+        get.arg(author_key(author));
+        get
+    };
+    let shown = asks_shown(caller, authors);
+    authors.iter().map(card).chain([shown]).collect()
+}
+
+/// How many commands ask for so many things of a kind.
+fn asked<T>(things: &[T]) -> usize {
+    match things.len() {
+        0 => 0,
+        several => several.saturating_add(1),
+    }
+}
+
+fn post_key(post: PostId) -> String {
+    format!("post:{{{post}}}")
+}
+
+fn counts_key(post: PostId) -> String {
+    format!("counts:{{{post}}}")
+}
+
+fn liked_key(user: &UserId) -> String {
+    format!("liked:{{{user}}}")
+}
+
+fn author_key(user: &UserId) -> String {
+    format!("author:{{{user}}}")
+}
+
+fn field(post: PostId) -> Vec<u8> {
+    post.0.to_bytes().to_vec()
+}
+
+impl Cache {
+    /// What is known of these posts to this caller, and of these authors: one round trip.
+    pub async fn known(
+        &self,
+        caller: &UserId,
+        posts: &[PostId],
+        authors: &[UserId],
+    ) -> Result<(Known, KnownAuthors), Error> {
+        if posts.is_empty() && authors.is_empty() {
+            return Ok((Known::default(), KnownAuthors::nobody()));
+        }
+        self.count_trip();
+        let asks = || {
+            let posts = asks_posts(caller, posts).into_iter();
+            posts.chain(asks_authors(caller, authors)).collect()
+        };
+        let mut answers = self.each(asks).await?;
+        let of_authors = answers.split_off(answers.len().saturating_sub(asked(authors)));
+        Ok((
+            Known::read(posts, answers)?,
+            KnownAuthors::read(authors, of_authors)?,
+        ))
     }
 
     /// Takes leases on what is missing, before the store is read for it: one round trip.

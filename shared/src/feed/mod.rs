@@ -7,6 +7,7 @@
 mod authors;
 mod visible;
 mod window;
+mod writers;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,6 +15,7 @@ use tokio::sync::OnceCell;
 
 use authors::Authors;
 use visible::Ahead;
+use writers::Writers;
 
 use crate::cache::{self, Cache};
 use crate::domain::{ImageHost, PostId, PostView, PostWindow, Stretch, Timestamp, UserId};
@@ -33,17 +35,19 @@ pub struct Feeds {
     store: Store,
     cache: Cache,
     images: ImageHost,
+    writers: Writers,
     /// Until when the cache is left alone, in milliseconds since the epoch.
     paused_until: AtomicI64,
 }
 
 impl Feeds {
     /// From its parts.
-    pub const fn new(store: Store, cache: Cache, images: ImageHost) -> Self {
+    pub fn new(store: Store, cache: Cache, images: ImageHost) -> Self {
         Self {
             store,
             cache,
             images,
+            writers: Writers::new(),
             paused_until: AtomicI64::new(0),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Feeds;
-use crate::cache::{self, Known, Missing};
+use crate::cache::{self, Known, KnownAuthors, Missing};
 use crate::domain::{Author, Post, PostId, PostView, PostWindow, UserId};
 use crate::planted::planted;
 use crate::store;
@@ -66,16 +66,15 @@ impl Feeds {
         // Those whose authors are known before their posts are don't cost another round trip.
         let posts = ids.iter().filter_map(|id| ahead.known.posts.get(id));
         let early = posts.map(|post| post.author.clone());
-        let early: HashSet<UserId> = early.chain(ahead.authors_of(&others)).collect();
+        let early = early.chain(ahead.authors_of(&others));
+        let early: HashSet<UserId> = early.chain(self.writers.of(&others)).collect();
         let early: Vec<UserId> = early.into_iter().collect();
-        let (mut known, (mut cards, mut followed)) = futures::try_join!(
-            self.known_posts(caller, &others),
-            self.known_authors(caller, &early)
-        )?;
+        let (mut known, (mut cards, mut followed)) = self.known(caller, &others, &early).await?;
+        self.writers.remember(known.posts.values());
         let wrote = known.posts.values().map(|post| post.author.clone());
         let late: HashSet<UserId> = wrote.filter(|author| !early.contains(author)).collect();
         let late: Vec<UserId> = late.into_iter().collect();
-        let (more_cards, more_followed) = self.known_authors(caller, &late).await?;
+        let (_, (more_cards, more_followed)) = self.known(caller, &[], &late).await?;
         cards.extend(more_cards);
         followed.extend(more_followed);
         known.add(&ahead.known);
@@ -100,8 +99,8 @@ impl Feeds {
         caller: &UserId,
         ids: &[PostId],
     ) -> Result<Known, store::Error> {
-        match self.known_posts(caller, ids).await {
-            Ok(known) => Ok(known),
+        match self.known(caller, ids, &[]).await {
+            Ok((known, _)) => Ok(known),
             Err(Failure::Store(error)) => Err(error),
             Err(Failure::Cache(error)) => {
                 self.without_cache(&error);
@@ -110,8 +109,26 @@ impl Feeds {
         }
     }
 
-    async fn known_posts(&self, caller: &UserId, ids: &[PostId]) -> Result<Known, Failure> {
-        let mut known = self.cache.known_posts(caller, ids).await?;
+    /// What is to be known of these posts, and of these authors.
+    async fn known(
+        &self,
+        caller: &UserId,
+        ids: &[PostId],
+        authors: &[UserId],
+    ) -> Result<(Known, Cards), Failure> {
+        let (known, known_authors) = self.cache.known(caller, ids, authors).await?;
+        futures::try_join!(
+            self.all_posts(caller, ids, known),
+            self.all_authors(caller, authors, known_authors)
+        )
+    }
+
+    async fn all_posts(
+        &self,
+        caller: &UserId,
+        ids: &[PostId],
+        mut known: Known,
+    ) -> Result<Known, Failure> {
         let unknown = |id: &PostId| !known.posts.contains_key(id) && !known.gone.contains(id);
         let alive = |id: &&PostId| !known.gone.contains(*id);
         let missing = Missing {
@@ -159,12 +176,13 @@ impl Feeds {
         Ok(known)
     }
 
-    async fn known_authors(
+    async fn all_authors(
         &self,
         caller: &UserId,
         authors: &[UserId],
-    ) -> Result<(HashMap<UserId, Option<Author>>, HashSet<UserId>), Failure> {
-        let (mut cards, shown) = self.cache.known_authors(caller, authors).await?;
+        known: KnownAuthors,
+    ) -> Result<Cards, Failure> {
+        let KnownAuthors { mut cards, shown } = known;
         let shown = match shown {
             Some(shown) => shown,
             None => self.store.followed(caller, authors).await?,
@@ -195,6 +213,9 @@ impl Feeds {
         Ok((cards, shown))
     }
 }
+
+/// Authors as they are shown, nothing of one who has left, and those of them that the feed shows.
+type Cards = (HashMap<UserId, Option<Author>>, HashSet<UserId>);
 
 /// What was asked for before it was known what a page shows, while other things were.
 #[derive(Debug, Default)]

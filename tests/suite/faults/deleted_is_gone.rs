@@ -66,7 +66,7 @@ async fn a_slow_reader_does_not_bring_back_what_is_deleted() {
             .await
             .unwrap();
 
-        let known = cache.known_posts(&me, &[id]).await.unwrap();
+        let (known, _) = cache.known(&me, &[id], &[]).await.unwrap();
         assert!(
             !known.posts.contains_key(&id),
             "the cache holds what is no more"
@@ -206,7 +206,7 @@ async fn a_slow_reader_does_not_bring_back_what_somebody_holds() {
             .fill(&me, &lease, &missing, &old, &HashMap::new())
             .await
             .unwrap();
-        let known = cache.known_posts(&me, &[id]).await.unwrap();
+        let (known, _) = cache.known(&me, &[id], &[]).await.unwrap();
         known.counts.contains_key(&id)
     };
     let hold = cache.hold_counts(&posts).await.unwrap();

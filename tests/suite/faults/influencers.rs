@@ -1,13 +1,15 @@
 //! Rule 3 where authors have more followers than their posts are pushed to: readers merge them in.
 
+use std::time::Duration;
+
 use purrline::cache::{Feed, Push};
 use purrline::domain::{IdSource, PostId, UserId};
-use purrline_local::{FaultRule, Service, When};
+use purrline_local::{FaultAction, FaultRule, Service, When};
 
 use super::backstage::{Backstage, text};
 use super::large_fan_out::famous;
 use super::{followers_of, impatient};
-use crate::support::{User, World};
+use crate::support::{User, World, eventually};
 
 /// A stack on which four followers make an influencer, and two no more.
 async fn stage() -> Backstage {
@@ -142,6 +144,55 @@ async fn an_announcement_may_die_at_any_call() {
                 break;
             }
         }
+    }
+}
+
+/// Followers come, onto shards that were not there when the fan-out looked how many there are, and read their feeds
+/// before the announcement begins. Fails when it goes by the shards that there were.
+#[tokio::test]
+async fn an_announcement_reaches_shards_that_are_new() {
+    let options = World::options().parameter("InfluencerFollowers", "3");
+    let stage = Backstage::of(&World::with(options).await).await;
+    stage.world.pause_queue("FanOutQueue").await.unwrap();
+    let author = stage.world.user("author");
+    let mut readers = followers_of(&stage, &author, 4).await;
+    let first = author.post_id("first").await;
+    let messages = stage.take("FanOutQueue").await;
+    // Less than a call may take.
+    let pause = FaultAction::Delay(Duration::from_millis(1_500));
+    let looked = FaultRule::new(When::After, pause)
+        .function("fan-out")
+        .operation("BatchGetItem");
+    let looked = stage.world.on_call(looked).unwrap();
+    let grow = async {
+        looked.wait().await;
+        stage.spread_followers(&author, 16).await;
+        let late: Vec<User> = (0..4).map(|_| stage.world.user("late")).collect();
+        for reader in &late {
+            reader.follow(&author).await;
+        }
+        eventually("they follow", async || {
+            let rows = stage.follows("followers", &author.id).await;
+            (rows.len() == 8).then_some(())
+        })
+        .await;
+        for reader in &late {
+            assert_eq!(reader.feed_ids(5).await, std::slice::from_ref(&first));
+        }
+        assert_eq!(merging(&stage, &author).await, None, "too late to tell");
+        late
+    };
+    let (failed, late) = tokio::join!(stage.deliver("fan-out", &messages), grow);
+    assert!(failed.is_empty());
+    let chunks = stage.take("FanOutQueue").await;
+    assert!(stage.deliver("fan-out", &chunks).await.is_empty());
+    assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+    readers.extend(late);
+    let second = author.post_id("second").await;
+    let messages = stage.take("FanOutQueue").await;
+    assert!(stage.deliver("fan-out", &messages).await.is_empty());
+    for reader in &readers {
+        assert_eq!(reader.feed_ids(5).await, [second.clone(), first.clone()]);
     }
 }
 

@@ -222,11 +222,9 @@ async fn a_slow_reader_does_not_bring_back_an_old_author() {
         .unwrap();
     assert_eq!(shown(&reader).await["name"], "Author");
     // What is in the cache is made for any address of images.
-    let (known, _) = cache
-        .known_authors(&me, std::slice::from_ref(&id))
-        .await
-        .unwrap();
-    let view = known[&id]
+    let authors = std::slice::from_ref(&id);
+    let (_, known) = cache.known(&me, &[], authors).await.unwrap();
+    let view = known.cards[&id]
         .clone()
         .unwrap()
         .view(&ImageHost::new("http://images"));

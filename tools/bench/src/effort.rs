@@ -18,8 +18,9 @@ pub(crate) struct Effort {
     pub(crate) people_for: Duration,
     /// Pairs of posts.
     pub(crate) pairs: u32,
-    /// Posts that are watched until the last feed has them.
+    /// Posts that are watched until the last feed has them, to many followers and to few.
     pub(crate) fan_outs: u32,
+    pub(crate) short_fan_outs: u32,
     /// Feeds that are pushed onto, and raw pushes of a round.
     pub(crate) feeds: u32,
     /// Likes of one post.
@@ -47,6 +48,7 @@ impl Effort {
             people_for: Duration::from_secs(30),
             pairs: 100,
             fan_outs: 5,
+            short_fan_outs: 300,
             feeds: scaled(100_000, 1_000),
             likes: scaled(100_000, 1_000),
             calls: 100,
@@ -66,6 +68,7 @@ impl Effort {
             people_for: Duration::from_secs(3),
             pairs: 3,
             fan_outs: 2,
+            short_fan_outs: 3,
             feeds: 200,
             likes: 100,
             calls: 5,

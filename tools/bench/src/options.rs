@@ -31,15 +31,18 @@ pub(crate) struct Options {
     /// Measures how costs grow with users, follows, followers and posts, instead
     #[arg(long)]
     pub(crate) growth: bool,
+    /// Writes the chapter on growth of README.md, with its pictures beside the benchmark
+    #[arg(long, requires = "growth", conflicts_with = "out")]
+    pub(crate) readme: bool,
     /// Measures these parts only, by their names in report.json
     #[arg(long, value_delimiter = ',', value_name = "PART,...")]
     pub(crate) only: Vec<String>,
     /// Where the report goes [default: target/bench/<shape>, or target/bench/growth]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// The most processes of one function, and the most batches of one queue at a time
-    #[arg(long, default_value_t = 50, value_name = "NUMBER")]
-    workers: usize,
+    /// The most processes of one function, and the most batches of one queue at a time [default: four a core]
+    #[arg(long, value_name = "NUMBER")]
+    workers: Option<usize>,
     /// The cache's memory in MB
     #[arg(long, default_value_t = 4096, value_name = "MB")]
     cache_mb: u32,
@@ -47,6 +50,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FOLDER")]
     work_dir: Option<PathBuf>,
 }
+
+/// Where the pictures of README.md's chapter are.
+const CHAPTER: &str = "tools/bench/growth/";
 
 /// How much smaller a quick run's data set is.
 const QUICK_SCALE: f64 = 0.001;
@@ -72,12 +78,21 @@ impl Options {
 
     /// Where the report goes.
     pub(crate) fn out(&self) -> PathBuf {
+        if self.readme {
+            return repository().join(CHAPTER);
+        }
         let name = if self.growth {
             "growth"
         } else {
             self.shape.name()
         };
         self.out.clone().unwrap_or_else(|| self.work().join(name))
+    }
+
+    /// The text that has a chapter of the report, and where from there its pictures are.
+    pub(crate) fn chapter(&self) -> Option<(PathBuf, &'static str)> {
+        let readme = || (repository().join("README.md"), CHAPTER);
+        self.readme.then(readme)
     }
 
     fn work(&self) -> PathBuf {
@@ -95,10 +110,15 @@ impl Options {
             template: repository().join("template.yaml"),
             bin_dir,
             work,
-            workers: if self.quick { 10 } else { self.workers },
+            workers: self.workers.unwrap_or_else(a_few_a_core),
             cache_mb: self.cache_mb,
         })
     }
+}
+
+/// More than that only wait for each other, and for the processor.
+fn a_few_a_core() -> usize {
+    std::thread::available_parallelism().map_or(4, |cores| cores.get().saturating_mul(4))
 }
 
 /// The repository's root, as it was when this was built.

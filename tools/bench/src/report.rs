@@ -4,9 +4,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::{Result, file};
+use crate::error::{Result, file, wrong};
 use crate::machine::Machine;
 use crate::section::{Picture, Section};
+
+/// Between which lines of a text a report has its place.
+const FROM: &str = "<!-- from here on written by ./dev bench --growth --readme -->";
+const TO: &str = "<!-- to here -->";
 
 /// A report under way.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ impl Report {
             std::fs::write(&path, text).map_err(file("write", &path))
         };
         write("report.json", &format!("{:#}\n", self.json(errors)))?;
-        write("report.md", &self.markdown(errors))?;
+        write("report.md", &self.markdown("", errors))?;
         for (name, picture) in self.sections.iter().flat_map(pictures) {
             let svg = match picture {
                 Picture::Lines(chart) => chart.svg()?,
@@ -58,6 +62,24 @@ impl Report {
         }
         println!("Written: {}", folder.join("report.md").display());
         Ok(())
+    }
+
+    /// Puts it in its place in a text, between the two lines that say so; its pictures are where `link` leads.
+    pub(crate) fn into_chapter(&self, path: &Path, link: &str, errors: &[String]) -> Result<()> {
+        let text = std::fs::read_to_string(path).map_err(file("read", path))?;
+        let parts = text.split_once(FROM).and_then(|(before, rest)| {
+            let (_, after) = rest.split_once(TO)?;
+            Some((before, after))
+        });
+        let (before, after) = parts.ok_or_else(|| {
+            wrong(format!(
+                "{} lacks the lines {FROM} and {TO}",
+                path.display()
+            ))
+        })?;
+        let chapter = self.markdown(link, errors);
+        let text = format!("{before}{FROM}\n\n{chapter}\n{TO}{after}");
+        std::fs::write(path, text).map_err(file("write", path))
     }
 
     fn json(&self, errors: &[String]) -> Value {
@@ -75,7 +97,7 @@ impl Report {
         Value::Object(rest.into_iter().chain(facts).collect())
     }
 
-    fn markdown(&self, errors: &[String]) -> String {
+    fn markdown(&self, link: &str, errors: &[String]) -> String {
         let mut lines = vec![format!("## {}", self.title), String::new()];
         let facts = self.facts.iter();
         lines.extend(facts.map(|(name, value)| format!("- {name}: {}", words(value))));
@@ -88,7 +110,7 @@ impl Report {
                     Picture::Lines(chart) => &chart.title,
                     Picture::Bars(bars) => &bars.title,
                 };
-                lines.push(format!("![{title}]({name})\n"));
+                lines.push(format!("![{title}]({link}{name})\n"));
             }
         }
         lines.join("\n")
@@ -113,5 +135,31 @@ fn words(value: &Value) -> String {
             words.join(", ")
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_chapter_takes_its_own_place_only() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("README.md");
+        let text = format!("before\n{FROM}\nold\n{TO}\nafter\n");
+        std::fs::write(&path, text).unwrap();
+        let report = Report::new("Growth");
+        for _ in 0..2 {
+            report.into_chapter(&path, "pictures/", &[]).unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.starts_with(&format!("before\n{FROM}\n\n## Growth\n")));
+            assert!(text.ends_with(&format!("\n{TO}\nafter\n")));
+            assert!(!text.contains("old"));
+        }
+        std::fs::write(&path, "neither").unwrap();
+        assert!(report.into_chapter(&path, "pictures/", &[]).is_err());
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "neither");
     }
 }

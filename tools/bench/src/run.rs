@@ -51,6 +51,9 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 /// Writes the report, and fails if anything else did.
 pub(crate) fn finish(report: &Report, options: &Options, errors: &[String]) -> Result<()> {
     report.write(&options.out(), errors)?;
+    if let Some((text, link)) = options.chapter() {
+        report.into_chapter(&text, link, errors)?;
+    }
     match errors.first() {
         None => Ok(()),
         Some(first) => Err(wrong(format!(

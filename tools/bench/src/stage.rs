@@ -121,6 +121,9 @@ impl Stage {
         options.data_dir = Some(data);
         options.workers = setting.workers;
         options.cache_mb = setting.cache_mb;
+        // Neither is on AWS, and both would be measured.
+        options.cache_proxy = false;
+        options.expiry = false;
         let stack = Stack::start(options).await?;
         stack.pause_queue("IndexQueue").await?;
         let cache_url = stack.endpoints().cache.clone();

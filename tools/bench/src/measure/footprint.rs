@@ -74,8 +74,9 @@ async fn keys(server: &mut MultiplexedConnection) -> Result<BTreeMap<String, Vec
     }
 }
 
-/// The bytes that went into the cache's server and out of it, since it started.
-async fn traffic(server: &mut MultiplexedConnection) -> Result<[u64; 2]> {
+/// How often the cache's server read what clients sent, and the bytes that went into it and out of it, since it
+/// started. Clients that wait for their answers one after the other are read from once a round trip.
+async fn traffic(server: &mut MultiplexedConnection) -> Result<[u64; 3]> {
     let info = redis::cmd("INFO").arg("stats").to_owned();
     let stats: String = info.query_async(server).await?;
     let value = |name: &str| {
@@ -87,6 +88,7 @@ async fn traffic(server: &mut MultiplexedConnection) -> Result<[u64; 2]> {
         value.unwrap_or(0)
     };
     Ok([
+        value("total_reads_processed"),
         value("total_net_input_bytes"),
         value("total_net_output_bytes"),
     ])
@@ -130,23 +132,22 @@ pub(crate) async fn cost(stage: &Stage, readers: &[Caller], way: Way, calls: u32
     let after = traffic(&mut server).await?;
     let handler = Percentiles::of(&stage.stack.take_durations(way.call().function())?);
     let made = stage.stack.calls();
-    let made = |service: Service| -> u64 {
-        let of = made
-            .iter()
-            .filter(|(call, _)| call.service == service && call.function == way.call().function());
-        of.map(|(_, count)| count).sum()
-    };
+    let of_store = made.iter().filter(|(call, _)| {
+        call.service == Service::Tables && call.function == way.call().function()
+    });
+    let calls_of_store: u64 = of_store.map(|(_, count)| count).sum();
     let each = |total: u64| float(total) / f64::from(calls.max(1));
-    let net = before.into_iter().zip(asked).zip(after);
-    let mut net = net.map(|((before, asked), after)| {
+    let net = |number: usize| {
+        let [before, asked, after] =
+            [before, asked, after].map(|of| of.get(number).copied().unwrap_or(0));
         let asking = asked.saturating_sub(before);
         each(after.saturating_sub(asked).saturating_sub(asking))
-    });
+    };
     Ok(Cost {
-        trips: each(made(Service::Cache)),
-        calls: each(made(Service::Tables)),
+        trips: net(0),
+        calls: each(calls_of_store),
         rows: each(stage.stack.rows_read().values().sum()),
-        cache_bytes: [net.next().unwrap_or(0.0), net.next().unwrap_or(0.0)],
+        cache_bytes: [net(1), net(2)],
         answer: each(answer),
         handler,
     })
