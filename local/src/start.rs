@@ -177,7 +177,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     // The cache takes longest: everything else starts while it does.
     let starting_cache = async {
         if plan.has_cache {
-            let proxy = options.cache_proxy.then(|| cache_address.port());
+            let proxy = (!options.bare).then(|| cache_address.port());
             Cache::start(scratch.path(), proxy, options.cache_mb, guard)
                 .await
                 .map(Some)
@@ -225,7 +225,7 @@ fn run(parts: &Arc<Parts>, options: &Options) {
     for poller in &parts.pollers {
         tokio::spawn(Arc::clone(poller).run(Arc::clone(parts), options.workers));
     }
-    if options.expiry {
+    if !options.bare {
         tokio::spawn(parts.tables.clone().sweep_now_and_then());
     }
     if options.schedules {

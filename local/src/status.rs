@@ -26,6 +26,8 @@ pub struct FunctionStatus {
     pub processes: usize,
     /// Invocations that run or wait.
     pub running: usize,
+    /// What these processes have computed, in milliseconds of a core; 0 where the system doesn't tell.
+    pub cpu_ms: f64,
     /// The most memory that a process had, in MiB; 0 where the system doesn't tell.
     pub peak_memory_mb: f64,
     /// The memory it may have, in MB.

@@ -13,7 +13,7 @@ use purrline::http::{self, Caller, Paging, Problem, Settings};
 use purrline::store::Store;
 use purrline::{aws, env, log};
 
-/// A tenth more reads a second than by the C library's, which tidies up at every larger piece.
+/// Up to a tenth more reads a second than by the C library's, which tidies up at every larger piece.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

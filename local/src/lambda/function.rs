@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
-use super::measurements::peak_memory_kb;
+use super::measurements::{cpu_time, peak_memory_kb};
 use super::state::{Assigned, FunctionStatus, InFlight, Instance, Invocation, Next, Phase, State};
 use super::{InvokeError, Outcome, Surroundings};
 use crate::ids;
@@ -397,6 +397,7 @@ impl Function {
             processes: state.instances.len(),
             running,
             peak_memory_kb: state.measured.peak_memory_kb,
+            cpu: state.instances.values().map(|one| cpu_time(one.pid)).sum(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
@@ -65,6 +65,7 @@ pub(crate) struct FunctionStatus {
     pub(crate) processes: usize,
     pub(crate) running: usize,
     pub(crate) peak_memory_kb: u64,
+    pub(crate) cpu: Duration,
 }
 
 /// What a process that asks for the next event gets.

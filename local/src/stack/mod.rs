@@ -38,11 +38,9 @@ pub struct Options {
     pub workers: usize,
     /// The cache's memory in MB; beyond it the cache evicts what was not used for longest.
     pub cache_mb: u32,
-    /// Whether functions reach the cache through a proxy, which counts their calls and lets them go wrong, as it is
-    /// not on AWS.
-    pub cache_proxy: bool,
-    /// Whether expired items are removed now and then, which reads every row; see also [`Stack::expire_items`].
-    pub expiry: bool,
+    /// Without what AWS doesn't have and what would be measured too: functions reach the cache itself, not the proxy
+    /// that counts their calls and lets them go wrong, and expired items are not looked for.
+    pub bare: bool,
     /// Values of the template's parameters, instead of its defaults and the stack's own.
     pub parameters: BTreeMap<String, String>,
     /// What the functions' environment has besides.
@@ -66,8 +64,7 @@ impl Options {
             port: None,
             workers: 4,
             cache_mb: 256,
-            cache_proxy: true,
-            expiry: true,
+            bare: false,
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             log: Log::Quiet,

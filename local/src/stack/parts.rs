@@ -92,6 +92,7 @@ impl Parts {
                 duration_ms: Durations { p50, p90, p99, max },
                 processes: status.processes,
                 running: status.running,
+                cpu_ms: status.cpu.as_secs_f64() * 1000.0,
                 peak_memory_mb: (peak * 10.0).round() / 10.0,
                 memory_limit_mb: function.spec.memory_mb,
             };

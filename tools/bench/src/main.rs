@@ -6,6 +6,7 @@
 //! run.
 
 mod clients;
+mod commands;
 mod dataset;
 mod effort;
 mod error;

@@ -65,7 +65,7 @@ impl Report {
     }
 
     /// Puts it in its place in a text, between the two lines that say so; its pictures are where `link` leads.
-    pub(crate) fn into_chapter(&self, path: &Path, link: &str, errors: &[String]) -> Result<()> {
+    pub(crate) fn put_into(&self, path: &Path, link: &str, errors: &[String]) -> Result<()> {
         let text = std::fs::read_to_string(path).map_err(file("read", path))?;
         let parts = text.split_once(FROM).and_then(|(before, rest)| {
             let (_, after) = rest.split_once(TO)?;
@@ -152,14 +152,14 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let report = Report::new("Growth");
         for _ in 0..2 {
-            report.into_chapter(&path, "pictures/", &[]).unwrap();
+            report.put_into(&path, "pictures/", &[]).unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
             assert!(text.starts_with(&format!("before\n{FROM}\n\n## Growth\n")));
             assert!(text.ends_with(&format!("\n{TO}\nafter\n")));
             assert!(!text.contains("old"));
         }
         std::fs::write(&path, "neither").unwrap();
-        assert!(report.into_chapter(&path, "pictures/", &[]).is_err());
+        assert!(report.put_into(&path, "pictures/", &[]).is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "neither");
     }
 }

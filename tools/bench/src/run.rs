@@ -9,7 +9,7 @@ use crate::dataset::Dataset;
 use crate::effort::Effort;
 use crate::error::{Result, wrong};
 use crate::load::{Loaded, load};
-use crate::measure::{fan_out, footprint, likes, mix, posts, push, reads, rebuild};
+use crate::measure::{computing, fan_out, footprint, likes, mix, posts, push, reads, rebuild};
 use crate::numbers::{count, index};
 use crate::options::Options;
 use crate::progress::bar;
@@ -52,7 +52,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 pub(crate) fn finish(report: &Report, options: &Options, errors: &[String]) -> Result<()> {
     report.write(&options.out(), errors)?;
     if let Some((text, link)) = options.chapter() {
-        report.into_chapter(&text, link, errors)?;
+        report.put_into(&text, link, errors)?;
     }
     match errors.first() {
         None => Ok(()),
@@ -108,6 +108,9 @@ impl Run<'_> {
         }
         if options.wants("read_cost") {
             report.add(footprint::reads(stage, &readers, effort).await?);
+        }
+        if options.wants("computing") {
+            report.add(computing::measure(stage, &readers, effort).await?);
         }
         if options.wants("memory") {
             report.add(footprint::memory(stage).await?);

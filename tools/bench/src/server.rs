@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -86,7 +87,10 @@ impl Server {
 
     pub(crate) async fn connection(&self) -> Result<MultiplexedConnection> {
         let client = redis::Client::open(self.url())?;
-        Ok(client.get_multiplexed_async_connection().await?)
+        // How long it takes is what is asked.
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(START));
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        Ok(connection.await?)
     }
 
     async fn take_all_slots(&self) -> Result<()> {

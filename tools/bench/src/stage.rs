@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use purrline::cache::Cache;
 use purrline::domain::PostId;
 use purrline_local::{Options, Stack};
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
@@ -121,9 +122,7 @@ impl Stage {
         options.data_dir = Some(data);
         options.workers = setting.workers;
         options.cache_mb = setting.cache_mb;
-        // Neither is on AWS, and both would be measured.
-        options.cache_proxy = false;
-        options.expiry = false;
+        options.bare = true;
         let stack = Stack::start(options).await?;
         stack.pause_queue("IndexQueue").await?;
         let cache_url = stack.endpoints().cache.clone();
@@ -260,7 +259,10 @@ impl Stage {
     /// A connection to the cache's server.
     pub(crate) async fn server(&self) -> Result<MultiplexedConnection> {
         let client = redis::Client::open(self.cache_url.as_str())?;
-        Ok(client.get_multiplexed_async_connection().await?)
+        // How long it takes is what is asked.
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        Ok(connection.await?)
     }
 
     /// What went wrong, and how often.

@@ -19,7 +19,7 @@ use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
 use serde_json::{Value, json};
 
-/// A tenth more reads a second than by the C library's, which tidies up at every larger piece.
+/// Up to a tenth more reads a second than by the C library's, which tidies up at every larger piece.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

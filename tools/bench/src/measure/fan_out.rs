@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt};
 use purrline::cache::Feed;
 use purrline::domain::{PostId, UserId};
-use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use super::push::fill;
+use crate::commands::{slow, watch};
 use crate::dataset::user_id;
 use crate::effort::Effort;
 use crate::error::{Error, Result, wrong};
@@ -51,14 +51,14 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) ->
     fill(&stage.cache, &users, &[], "feeds of all followers").await?;
     let author = stage.caller(author)?;
     let mut server = stage.server().await?;
-    watch_commands(&mut server).await?;
+    watch(&mut server).await?;
     let many = if users.len() < FEW {
         effort.short_fan_outs
     } else {
         effort.fan_outs
     };
     let came = posts(stage, &author, many).await?;
-    let longest = longest_command(&mut server).await?;
+    let slow = slow(&mut server).await?;
 
     let last = came.last.ok_or_else(|| wrong("there was no fan-out"))?;
     let without = without(stage, &users, last).await?;
@@ -75,10 +75,10 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) ->
     let middle = Duration::from_secs_f64(done.p50 / 1000.0);
     let ping = came.pings.iter().max().copied().unwrap_or_default();
     let note = format!(
-        "{} posts, one after the other, by an author all of whose followers have a feed in the cache. Done is when \
+        "{many} posts, one after the other, by an author all of whose followers have a feed in the cache. Done is when \
          the queue is empty, the last chunk's message deleted; that every feed then has the last post is looked up, \
-         feed by feed, or this fails. The longest command is the longest in the cache's own log (`SLOWLOG`).",
-        many
+         feed by feed, or this fails. The longest command is the longest in the cache's own log, by \
+         the clock: see under pushing what such a log shows of the server's own tool on this machine.",
     );
     let columns = [("what", "what"), ("value", "value"), ("unit", "unit")];
     let mut section = Section::new("fan_out", "From a post to its last feed", &note, &columns);
@@ -89,7 +89,8 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) ->
         ("the same, p99", done.p99, "ms"),
         ("the same, longest", done.max, "ms"),
         ("feeds", rate(count(&users), middle), "a second"),
-        ("longest command of the cache", longest, "ms"),
+        ("longest command of the cache", slow.longest_ms, "ms"),
+        ("its commands of more than 10 ms", float(slow.long), ""),
         ("longest answer to a PING meanwhile", millis(ping), "ms"),
         (
             "the consumer's memory at the most",
@@ -148,32 +149,6 @@ async fn without(stage: &Stage, users: &[UserId], post: PostId) -> Result<u64> {
         .await?;
     bar.finish_and_clear();
     Ok(missing)
-}
-
-/// Has the server log what takes more than 50 microseconds, from now on.
-async fn watch_commands(server: &mut MultiplexedConnection) -> Result<()> {
-    for (setting, value) in [
-        ("slowlog-log-slower-than", "50"),
-        ("slowlog-max-len", "100000"),
-    ] {
-        let mut set = redis::cmd("CONFIG");
-        set.arg("SET").arg(setting).arg(value);
-        set.query_async::<()>(server).await?;
-    }
-    let reset = redis::cmd("SLOWLOG").arg("RESET").to_owned();
-    Ok(reset.query_async::<()>(server).await?)
-}
-
-/// The longest command that the server logged, in milliseconds.
-async fn longest_command(server: &mut MultiplexedConnection) -> Result<f64> {
-    let get = redis::cmd("SLOWLOG").arg("GET").arg(-1).to_owned();
-    let entries: Vec<Vec<Value>> = get.query_async(server).await?;
-    // Number, time, microseconds, and what it was.
-    let micros = entries.iter().filter_map(|entry| match entry.get(2) {
-        Some(Value::Int(micros)) => u64::try_from(*micros).ok(),
-        _ => None,
-    });
-    Ok(float(micros.max().unwrap_or(0)) / 1000.0)
 }
 
 /// Asks the server again and again whether it is there.

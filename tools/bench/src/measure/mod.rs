@@ -1,5 +1,6 @@
 //! What is measured, each in its own file.
 
+pub(crate) mod computing;
 pub(crate) mod fan_out;
 pub(crate) mod footprint;
 pub(crate) mod likes;

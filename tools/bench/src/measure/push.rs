@@ -6,6 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use purrline::cache::{Cache, Feed, PostsAndMerged, Push, Rebuild};
 use purrline::domain::{FEED_LENGTH, Id, IdSource, PostId, PostWindow, UserId};
 
+use crate::commands::{Slow, slow, watch};
 use crate::dataset::user_id;
 use crate::effort::Effort;
 use crate::error::{Error, Result, wrong};
@@ -108,30 +109,36 @@ pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
     server.raw_pushes(raw, effort.feeds).await?;
     push(&cache, &users, &ids, 1).await?;
     let bar = bar("pushing", u64::from(effort.rounds) * 3);
-    let mut rates: [Vec<f64>; 3] = Default::default();
+    let mut connection = server.connection().await?;
+    let mut rates: [(Vec<f64>, Slow); 3] = Default::default();
     for _ in 0..effort.rounds {
-        let [of_raw, of_one, of_four] = &mut rates;
-        of_raw.push(server.raw_pushes(raw, effort.feeds).await?);
-        bar.inc(1);
-        of_one.push(push(&cache, &users, &ids, 1).await?);
-        bar.inc(1);
-        of_four.push(push(&cache, &users, &ids, 4).await?);
-        bar.inc(1);
+        for (at_once, (rates, slowest)) in [None, Some(1), Some(4)].into_iter().zip(&mut rates) {
+            watch(&mut connection).await?;
+            rates.push(match at_once {
+                None => server.raw_pushes(raw, effort.feeds).await?,
+                Some(at_once) => push(&cache, &users, &ids, at_once).await?,
+            });
+            *slowest = slowest.and(slow(&mut connection).await?);
+            bar.inc(1);
+        }
     }
     bar.finish_and_clear();
     are_there(&cache, &users).await?;
-    let [raw, one, four] = rates.map(median);
+    let [raw, one, four] = rates.map(|(rates, slow)| (median(rates), slow));
     let note = format!(
         "{} full feeds on a cache server of their own, with no proxy before it. Raw: the server's own benchmark tool, \
          `LPUSH` of 8 bytes onto as many random lists, 64 commands in flight on each of 50 connections. Pushed: \
          `purrline::cache::Cache::push` from one process, {CHUNK} feeds a call, {POSTS} posts a round, so that every \
-         list is cut back once a round. Medians over {} rounds in turns.",
+         list is cut back once a round. Medians over {} rounds in turns; the longest command of all of them, by \
+         the clock, so with what the server waited for a processor meanwhile.",
         effort.feeds, effort.rounds
     );
     let columns = [
         ("what", "what"),
         ("per_second", "pushes/s"),
         ("of_raw", "of raw"),
+        ("longest_ms", "longest command ms"),
+        ("long", "commands of more than 10 ms"),
     ];
     let title = "Pushing onto feeds, against the raw rate";
     let mut section = Section::new("push", title, &note, &columns);
@@ -140,11 +147,18 @@ pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
         ("one call at a time", one),
         ("four at a time", four),
     ];
-    for (what, rate) in rates {
-        section.row([Cell::from(what), rate.into(), ratio(rate, raw).into()]);
+    let raw = raw.0;
+    for (what, (rate, slow)) in rates {
+        section.row([
+            Cell::from(what),
+            rate.into(),
+            ratio(rate, raw).into(),
+            slow.longest_ms.into(),
+            slow.long.into(),
+        ]);
     }
     let names = rates.map(|(what, _)| what);
-    let values = vec![("pushes".to_owned(), rates.map(|(_, rate)| rate).into())];
+    let values = vec![("pushes".to_owned(), rates.map(|(_, (rate, _))| rate).into())];
     section.pictures = vec![bars("Pushes onto feeds", "pushes/s", &names, values)];
     Ok((section, raw))
 }

@@ -1,0 +1,67 @@
+//! How long the cache's commands take, by its own log (`SLOWLOG`).
+//!
+//! The log goes by the clock: on a busy machine it also shows how long the server waited for a processor in the
+//! middle of a command. So the same is told of the server's own benchmark tool, whose commands can't be shorter.
+
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+
+use crate::error::Result;
+use crate::numbers::float;
+
+/// From how many microseconds on commands are logged, and how many of them.
+const LOGGED: &str = "1000";
+const KEPT: &str = "100000";
+/// What takes longer keeps others waiting, in microseconds.
+const LONG: i64 = 10_000;
+
+/// What took long.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Slow {
+    /// The longest, in milliseconds; 0 if none took one.
+    pub(crate) longest_ms: f64,
+    /// How many took more than ten.
+    pub(crate) long: u64,
+}
+
+impl Slow {
+    /// Of two times together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            longest_ms: self.longest_ms.max(other.longest_ms),
+            long: self.long.saturating_add(other.long),
+        }
+    }
+}
+
+/// Has the server log commands from now on.
+pub(crate) async fn watch(server: &mut MultiplexedConnection) -> Result<()> {
+    for (setting, value) in [
+        ("slowlog-log-slower-than", LOGGED),
+        ("slowlog-max-len", KEPT),
+    ] {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg(setting).arg(value);
+        set.query_async::<()>(server).await?;
+    }
+    let reset = redis::cmd("SLOWLOG").arg("RESET").to_owned();
+    Ok(reset.query_async::<()>(server).await?)
+}
+
+/// What the server logged since.
+pub(crate) async fn slow(server: &mut MultiplexedConnection) -> Result<Slow> {
+    let get = redis::cmd("SLOWLOG").arg("GET").arg(-1).to_owned();
+    let entries: Vec<Vec<Value>> = get.query_async(server).await?;
+    // Number, time, microseconds, and what it was.
+    let micros = entries.iter().filter_map(|entry| match entry.get(2) {
+        Some(Value::Int(micros)) => Some(*micros),
+        _ => None,
+    });
+    let micros: Vec<i64> = micros.collect();
+    let longest = micros.iter().max().copied().unwrap_or(0);
+    let long = micros.iter().filter(|micros| **micros > LONG);
+    Ok(Slow {
+        longest_ms: float(u64::try_from(longest).unwrap_or(0)) / 1000.0,
+        long: u64::try_from(long.count()).unwrap_or(u64::MAX),
+    })
+}
