@@ -190,7 +190,11 @@ impl Function {
             match self.assign(instance) {
                 Next::Event(assigned) => return Some(assigned),
                 Next::Wait => woken.await,
-                Next::End => return None,
+                Next::End => {
+                    // It may have been woken for an event: then another is.
+                    self.wake.notify_last();
+                    return None;
+                }
             }
         }
     }
@@ -389,6 +393,8 @@ impl Function {
     pub(crate) fn status(&self) -> FunctionStatus {
         self.measure_memory();
         let running = self.running();
+        let processes = self.processes();
+        let cpu = processes.iter().map(|(pid, _)| cpu_time(*pid)).sum();
         let state = self.lock();
         FunctionStatus {
             invocations: state.measured.invocations,
@@ -397,7 +403,7 @@ impl Function {
             processes: state.instances.len(),
             running,
             peak_memory_kb: state.measured.peak_memory_kb,
-            cpu: state.instances.values().map(|one| cpu_time(one.pid)).sum(),
+            cpu,
         }
     }
 }

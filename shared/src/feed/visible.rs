@@ -69,15 +69,23 @@ impl Feeds {
         let early = early.chain(ahead.authors_of(&others));
         let early: HashSet<UserId> = early.chain(self.writers.of(&others)).collect();
         let early: Vec<UserId> = early.into_iter().collect();
-        let (mut known, (mut cards, mut followed)) = self.known(caller, &others, &early).await?;
+        let (known, authors) = self.cache.known(caller, &others, &early).await?;
+        let mut known = self.all_posts(caller, &others, known).await?;
         self.writers.remember(known.posts.values());
-        let wrote = known.posts.values().map(|post| post.author.clone());
-        let late: HashSet<UserId> = wrote.filter(|author| !early.contains(author)).collect();
-        let late: Vec<UserId> = late.into_iter().collect();
-        let (_, (more_cards, more_followed)) = self.known(caller, &[], &late).await?;
+        self.writers.forget(&known.gone);
+        known.add(&ahead.known);
+        // Without whom the caller follows, what else is known of authors is of no use.
+        let (mut cards, mut followed) = match authors.shown {
+            Some(shown) => (authors.cards, shown),
+            None => (HashMap::new(), HashSet::new()),
+        };
+        // Only authors of posts that are there are filled in: of one who left, nothing is to come back.
+        let wrote = known.posts.values().map(|post| &post.author);
+        let late: HashSet<&UserId> = wrote.filter(|id| !cards.contains_key(*id)).collect();
+        let late: Vec<UserId> = late.into_iter().cloned().collect();
+        let (more_cards, more_followed) = self.known_authors(caller, &late).await?;
         cards.extend(more_cards);
         followed.extend(more_followed);
-        known.add(&ahead.known);
         let shown = shown.unwrap_or(&followed);
         let view = |id: &PostId| {
             let post = known.posts.get(id)?.clone();
@@ -99,8 +107,8 @@ impl Feeds {
         caller: &UserId,
         ids: &[PostId],
     ) -> Result<Known, store::Error> {
-        match self.known(caller, ids, &[]).await {
-            Ok((known, _)) => Ok(known),
+        match self.known_posts(caller, ids).await {
+            Ok(known) => Ok(known),
             Err(Failure::Store(error)) => Err(error),
             Err(Failure::Cache(error)) => {
                 self.without_cache(&error);
@@ -109,20 +117,12 @@ impl Feeds {
         }
     }
 
-    /// What is to be known of these posts, and of these authors.
-    async fn known(
-        &self,
-        caller: &UserId,
-        ids: &[PostId],
-        authors: &[UserId],
-    ) -> Result<(Known, Cards), Failure> {
-        let (known, known_authors) = self.cache.known(caller, ids, authors).await?;
-        futures::try_join!(
-            self.all_posts(caller, ids, known),
-            self.all_authors(caller, authors, known_authors)
-        )
+    async fn known_posts(&self, caller: &UserId, ids: &[PostId]) -> Result<Known, Failure> {
+        let (known, _) = self.cache.known(caller, ids, &[]).await?;
+        self.all_posts(caller, ids, known).await
     }
 
+    /// What is known of posts, with what is missing from the store.
     async fn all_posts(
         &self,
         caller: &UserId,
@@ -176,12 +176,8 @@ impl Feeds {
         Ok(known)
     }
 
-    async fn all_authors(
-        &self,
-        caller: &UserId,
-        authors: &[UserId],
-        known: KnownAuthors,
-    ) -> Result<Cards, Failure> {
+    async fn known_authors(&self, caller: &UserId, authors: &[UserId]) -> Result<Cards, Failure> {
+        let (_, known) = self.cache.known(caller, &[], authors).await?;
         let KnownAuthors { mut cards, shown } = known;
         let shown = match shown {
             Some(shown) => shown,

@@ -32,6 +32,14 @@ impl Writers {
         authors.collect()
     }
 
+    /// Forgets posts that are gone.
+    pub(super) fn forget<'a>(&self, posts: impl IntoIterator<Item = &'a PostId>) {
+        let mut known = self.known();
+        for post in posts {
+            known.pop(post);
+        }
+    }
+
     /// Remembers who wrote these posts.
     pub(super) fn remember<'a>(&self, posts: impl Iterator<Item = &'a Post>) {
         let mut known = self.known();

@@ -19,7 +19,7 @@ use crate::measure::footprint::{Cost, cost};
 use crate::numbers::{count, float, median};
 use crate::options::Options;
 use crate::progress::bar;
-use crate::report::Report;
+use crate::report::{Report, read_with_place};
 use crate::run::{finish, warm};
 use crate::section::{Cell, Section, lines};
 use crate::stage::{Call, Caller, Stage};
@@ -68,6 +68,9 @@ struct Spot {
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
     let sizes = Sizes::new(options)?;
+    if let Some((text, _)) = options.chapter() {
+        read_with_place(&text)?;
+    }
     let mut report = Report::new("How costs grow");
     report.fact("seed", json!(options.seed));
     let most_users = sizes.users.iter().copied().max().unwrap_or(0);

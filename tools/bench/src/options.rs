@@ -32,7 +32,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) growth: bool,
     /// Writes the chapter on growth of README.md, with its pictures beside the benchmark
-    #[arg(long, requires = "growth", conflicts_with = "out")]
+    #[arg(long, requires = "growth", conflicts_with_all = ["out", "quick"])]
     pub(crate) readme: bool,
     /// Measures these parts only, by their names in report.json
     #[arg(long, value_delimiter = ',', value_name = "PART,...")]

@@ -12,6 +12,21 @@ use crate::section::{Picture, Section};
 const FROM: &str = "<!-- from here on written by ./dev bench --growth --readme -->";
 const TO: &str = "<!-- to here -->";
 
+/// What stands in a text before and after the place for a report.
+pub(crate) fn read_with_place(path: &Path) -> Result<[String; 2]> {
+    let text = std::fs::read_to_string(path).map_err(file("read", path))?;
+    let place = text.split_once(FROM).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(TO)?;
+        Some([before.to_owned(), after.to_owned()])
+    });
+    place.ok_or_else(|| {
+        wrong(format!(
+            "{} lacks the lines {FROM} and {TO}",
+            path.display()
+        ))
+    })
+}
+
 /// A report under way.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -65,19 +80,9 @@ impl Report {
     }
 
     /// Puts it in its place in a text, between the two lines that say so; its pictures are where `link` leads.
-    pub(crate) fn put_into(&self, path: &Path, link: &str, errors: &[String]) -> Result<()> {
-        let text = std::fs::read_to_string(path).map_err(file("read", path))?;
-        let parts = text.split_once(FROM).and_then(|(before, rest)| {
-            let (_, after) = rest.split_once(TO)?;
-            Some((before, after))
-        });
-        let (before, after) = parts.ok_or_else(|| {
-            wrong(format!(
-                "{} lacks the lines {FROM} and {TO}",
-                path.display()
-            ))
-        })?;
-        let chapter = self.markdown(link, errors);
+    pub(crate) fn put_into(&self, path: &Path, link: &str) -> Result<()> {
+        let [before, after] = read_with_place(path)?;
+        let chapter = self.markdown(link, &[]);
         let text = format!("{before}{FROM}\n\n{chapter}\n{TO}{after}");
         std::fs::write(path, text).map_err(file("write", path))
     }
@@ -145,6 +150,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_readme_has_a_place_for_growth() {
+        let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+        read_with_place(&readme).unwrap();
+    }
+
+    #[test]
     fn a_chapter_takes_its_own_place_only() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("README.md");
@@ -152,14 +163,14 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let report = Report::new("Growth");
         for _ in 0..2 {
-            report.put_into(&path, "pictures/", &[]).unwrap();
+            report.put_into(&path, "pictures/").unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
             assert!(text.starts_with(&format!("before\n{FROM}\n\n## Growth\n")));
             assert!(text.ends_with(&format!("\n{TO}\nafter\n")));
             assert!(!text.contains("old"));
         }
         std::fs::write(&path, "neither").unwrap();
-        assert!(report.put_into(&path, "pictures/", &[]).is_err());
+        assert!(report.put_into(&path, "pictures/").is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "neither");
     }
 }

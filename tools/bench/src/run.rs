@@ -51,8 +51,10 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 /// Writes the report, and fails if anything else did.
 pub(crate) fn finish(report: &Report, options: &Options, errors: &[String]) -> Result<()> {
     report.write(&options.out(), errors)?;
-    if let Some((text, link)) = options.chapter() {
-        report.put_into(&text, link, errors)?;
+    if errors.is_empty()
+        && let Some((text, link)) = options.chapter()
+    {
+        report.put_into(&text, link)?;
     }
     match errors.first() {
         None => Ok(()),

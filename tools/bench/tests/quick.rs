@@ -98,6 +98,14 @@ fn shape(name: &str) {
         "a read by fan-out asks the store: {cost:?}"
     );
     assert!(cost[1]["store_calls"].as_f64() > Some(0.0), "{cost:?}");
+    for row in cost {
+        assert!(row["cache_trips"].as_f64() >= Some(1.0), "{row}");
+    }
+    for row in rows(&report, "computing", &["invocations", "cpu_ms"]) {
+        for number in ["invocations", "cpu_ms"] {
+            assert!(row[number].as_f64() > Some(0.0), "{row}");
+        }
+    }
     let rebuilds = rows(&report, "rebuild", &["p50_ms", "store_calls"]);
     assert_eq!(
         rebuilds[1]["rebuilds"], 1.0,

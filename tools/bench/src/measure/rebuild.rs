@@ -39,7 +39,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     let reader = stage.caller(user)?;
     let authors = count(stage.set.following.get(user));
     let feed = HashSet::from([user_id(user)?]);
-    // All that a page shows is in the cache then, and there are processes for all readers.
+    // All that a page shows is in the cache then, and as many processes run as may.
     for _ in 0..2 {
         let readers = (0..effort.waiting).map(|_| stage.call(&reader, Call::Feed));
         drop(join_all(readers).await);
