@@ -13,7 +13,7 @@ use purrline::http::{self, Caller, Paging, Problem, Settings};
 use purrline::store::Store;
 use purrline::{aws, env, log};
 
-/// Up to a tenth more reads a second than by the C library's, which tidies up at every larger piece.
+/// The C library's tidies up at every larger piece, of which an answer of the cache has many.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -19,7 +19,7 @@ use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
 use serde_json::{Value, json};
 
-/// Up to a tenth more reads a second than by the C library's, which tidies up at every larger piece.
+/// The C library's tidies up at every larger piece, of which an answer of the cache has many.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
