@@ -215,7 +215,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         requests: Arc::new(AtomicUsize::new(0)),
         _scratch: scratch,
     });
-    listen(&parts, listeners).await?;
+    listen(&parts, listeners, options.bare).await?;
     run(&parts, options);
     Ok((parts, folder))
 }
@@ -307,7 +307,7 @@ fn pollers(plan: &Plan) -> Vec<Arc<Poller>> {
         .collect()
 }
 
-async fn listen(parts: &Arc<Parts>, listeners: Listeners) -> Result<()> {
+async fn listen(parts: &Arc<Parts>, listeners: Listeners, bare: bool) -> Result<()> {
     let lambda = &parts.lambda;
     let front = |service, refusal| Front {
         service,
@@ -315,10 +315,11 @@ async fn listen(parts: &Arc<Parts>, listeners: Listeners) -> Result<()> {
         faults: Arc::clone(&parts.faults),
         lambda: Arc::clone(lambda),
     };
+    let before_tables = (!bare).then(|| front(Service::Tables, Refusal::Json));
     parts
         .tables
         .clone()
-        .serve(listeners.tables, front(Service::Tables, Refusal::Json))
+        .serve(listeners.tables, before_tables)
         .await?;
     parts
         .queues

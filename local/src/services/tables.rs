@@ -1,6 +1,7 @@
 //! `DynamoDB`: dynoxide, on `SQLite`, created from the template's tables.
 //!
-//! dynoxide serves on a port of its own; the front passes calls on to it unchanged.
+//! dynoxide serves on a port of its own, and the front passes calls on to it unchanged; without a front it is called
+//! as it is.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use super::Front;
 use crate::error::{Error, Result};
@@ -128,8 +130,12 @@ impl TableService {
         }
     }
 
-    /// Serves calls.
-    pub(crate) async fn serve(self, listener: tokio::net::TcpListener, front: Front) -> Result<()> {
+    /// Serves calls, none of which is counted or goes wrong without a front.
+    pub(crate) async fn serve(self, listener: TcpListener, front: Option<Front>) -> Result<()> {
+        let Some(front) = front else {
+            tokio::spawn(dynoxide::server::serve_on(listener, self.database));
+            return Ok(());
+        };
         let (inner, address) = http_server::bind(0).await?;
         tokio::spawn(dynoxide::server::serve_on(inner, self.database.clone()));
         let mut connector = HttpConnector::new();

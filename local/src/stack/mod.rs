@@ -38,8 +38,8 @@ pub struct Options {
     pub workers: usize,
     /// The cache's memory in MB; beyond it the cache evicts what was not used for longest.
     pub cache_mb: u32,
-    /// Without some of what AWS doesn't have and what would be measured too: functions reach the cache itself, not the
-    /// proxy that counts their calls and lets them go wrong, and expired items are not looked for.
+    /// Without what AWS doesn't have and what would be measured too: functions reach the tables and the cache
+    /// themselves, not what counts their calls and lets them go wrong, and expired items are not looked for.
     pub bare: bool,
     /// Values of the template's parameters, instead of its defaults and the stack's own.
     pub parameters: BTreeMap<String, String>,

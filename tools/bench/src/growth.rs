@@ -22,7 +22,7 @@ use crate::progress::bar;
 use crate::report::{Report, read_with_place};
 use crate::run::{finish, warm};
 use crate::section::{Cell, Section, lines};
-use crate::stage::{Call, Caller, Stage};
+use crate::stage::{Call, Caller, Purpose, Stage};
 use crate::stats::Percentiles;
 
 /// How long a queue may take to empty.
@@ -134,7 +134,9 @@ async fn start(options: &Options, sizes: &Sizes, users: u32, posts: u64) -> Resu
     let setting = options.setting()?;
     let set = Dataset::new(sizes.size(users, posts, options.seed))?;
     let loaded = load(set, &options.data(), &setting.options())?;
-    Ok(Arc::new(Stage::start(&loaded, &setting, true).await?))
+    Ok(Arc::new(
+        Stage::start(&loaded, &setting, Purpose::Counts, true).await?,
+    ))
 }
 
 /// Anybody reads, and who has few followers posts.
@@ -218,8 +220,8 @@ fn asked(stage: &Stage, function: &str) -> f64 {
 
 fn section(key: &'static str, what: &str, spots: &[Spot], sizes: &Sizes) -> Section {
     let note = format!(
-        "Times are medians in the functions, over {} rounds in turns with all other sizes; calls are means. A post's \
-         fan-out and a like's counting come after their answer and are no part of these times.",
+        "Times are medians in the functions, over {} rounds in turns with all other sizes; calls are means, and being \
+         counted on their way costs them time. A post's fan-out and a like's counting come after their answer and are no part of these times.",
         sizes.rounds
     );
     let mut section = Section::new(key, &format!("Growth with {what}"), &note, &COLUMNS);

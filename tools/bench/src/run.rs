@@ -14,12 +14,14 @@ use crate::numbers::{count, index};
 use crate::options::Options;
 use crate::progress::bar;
 use crate::report::Report;
-use crate::stage::{Call, Caller, Setting, Stage};
+use crate::stage::{Call, Caller, Purpose, Setting, Stage};
 
 /// How many readers' feeds are rebuilt at a time before anything is measured.
 const WARMED_AT_ONCE: usize = 8;
-/// From how many followers on an author's posts may not be fanned out, as template.yaml has it.
-const INFLUENCER: usize = 10_000;
+/// The parts that are timed, and those that are counted, each on a stack of their own; what pushes and fans out has
+/// others.
+const TIMES: [&str; 4] = ["reads", "computing", "mix", "posts"];
+const COUNTS: [&str; 4] = ["read_cost", "memory", "rebuild", "likes"];
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
     let scale = options.scale()?;
@@ -75,70 +77,101 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn measure(&self, report: &mut Report, errors: &mut Vec<String>) -> Result<()> {
-        let stage = Arc::new(Stage::start(self.loaded, self.setting, true).await?);
-        let done = self.of_stage(&stage, report).await;
-        errors.extend(stage.errors());
-        done?;
+        if self.wants(&TIMES) {
+            let stage = self.start(Purpose::Times, true).await?;
+            let done = self.times(&stage, report).await;
+            end(stage, done, errors).await?;
+        }
+        if self.wants(&COUNTS) {
+            let stage = self.start(Purpose::Counts, true).await?;
+            let done = self.counts(&stage, report).await;
+            end(stage, done, errors).await?;
+        }
         let mut raw = None;
-        if self.options.wants("push") {
+        if self.wants(&["push"]) {
             let (section, rate) = push::measure(self.effort).await?;
             report.add(section);
             raw = Some(rate);
         }
-        if self.options.wants("fan_out") {
-            let followers = stage.set.followers.get(stage.set.most_followed());
-            let stage = if followers.len() < INFLUENCER {
-                stage
-            } else {
-                stop(stage).await;
-                Arc::new(Stage::start(self.loaded, self.setting, false).await?)
-            };
-            report.add(fan_out::measure(&stage, self.effort, raw).await?);
+        if self.wants(&["fan_out"]) {
+            let stage = self.start(Purpose::Times, false).await?;
+            let section = fan_out::measure(&stage, self.effort, raw).await;
+            end(stage, section.map(|section| report.add(section)), errors).await?;
         }
         Ok(())
     }
 
-    /// What needs the template as it is.
-    async fn of_stage(&self, stage: &Arc<Stage>, report: &mut Report) -> Result<()> {
-        let (options, effort) = (self.options, self.effort);
-        let readers: Arc<[Caller]> = stage.callers(&stage.set.readers(effort.readers))?.into();
+    fn wants(&self, parts: &[&str]) -> bool {
+        parts.iter().any(|part| self.options.wants(part))
+    }
+
+    async fn start(&self, purpose: Purpose, influencers: bool) -> Result<Arc<Stage>> {
+        let mut setting = self.setting.clone();
+        if purpose == Purpose::Counts {
+            // Who waits for one rebuild shall not wait for a process.
+            setting.workers = setting.workers.max(index(self.effort.waiting.into()));
+        }
+        let stage = Stage::start(self.loaded, &setting, purpose, influencers);
+        Ok(Arc::new(stage.await?))
+    }
+
+    /// Callers whose feeds are in the cache.
+    async fn readers(&self, stage: &Stage) -> Result<Arc<[Caller]>> {
+        let readers = stage.callers(&stage.set.readers(self.effort.readers))?;
         warm(stage, &readers).await?;
-        if options.wants("reads") {
+        Ok(readers.into())
+    }
+
+    /// What is read off the clock.
+    async fn times(&self, stage: &Arc<Stage>, report: &mut Report) -> Result<()> {
+        let effort = self.effort;
+        let readers = self.readers(stage).await?;
+        if self.wants(&["reads"]) {
             for section in reads::measure(stage, &readers, effort).await? {
                 report.add(section);
             }
         }
-        if options.wants("read_cost") {
-            report.add(footprint::reads(stage, &readers, effort).await?);
-        }
-        if options.wants("computing") {
+        if self.wants(&["computing"]) {
             report.add(computing::measure(stage, &readers, effort).await?);
         }
-        if options.wants("memory") {
-            report.add(footprint::memory(stage).await?);
-        }
-        if options.wants("mix") {
+        if self.wants(&["mix"]) {
             let people = readers.iter().take(index(effort.people.into()));
             let people: Vec<Caller> = people.cloned().collect();
             report.add(mix::measure(stage, &people, effort).await?);
         }
-        if options.wants("posts") {
+        if self.wants(&["posts"]) {
             report.add(posts::measure(stage, effort).await?);
         }
-        if options.wants("rebuild") {
+        Ok(())
+    }
+
+    /// What is counted.
+    async fn counts(&self, stage: &Arc<Stage>, report: &mut Report) -> Result<()> {
+        let effort = self.effort;
+        let readers = self.readers(stage).await?;
+        if self.wants(&["read_cost"]) {
+            report.add(footprint::reads(stage, &readers, effort).await?);
+        }
+        if self.wants(&["memory"]) {
+            report.add(footprint::memory(stage).await?);
+        }
+        if self.wants(&["rebuild"]) {
             report.add(rebuild::measure(stage, effort).await?);
         }
-        if options.wants("likes") {
+        if self.wants(&["likes"]) {
             report.add(likes::measure(stage, effort).await?);
         }
         Ok(())
     }
 }
 
-async fn stop(stage: Arc<Stage>) {
+/// Stops a stack, and says what came of it.
+async fn end(stage: Arc<Stage>, done: Result<()>, errors: &mut Vec<String>) -> Result<()> {
+    errors.extend(stage.errors());
     if let Ok(stage) = Arc::try_unwrap(stage) {
         stage.stack.stop().await;
     }
+    done
 }
 
 fn facts(report: &mut Report, options: &Options, loaded: &Loaded, setting: &Setting, scale: f64) {
@@ -151,7 +184,7 @@ fn facts(report: &mut Report, options: &Options, loaded: &Loaded, setting: &Sett
     );
     report.fact("loading", json!(loaded.words()));
     report.fact(
-        "processes of a function, at the most",
+        "processes of a function, at the most (more where calls are counted)",
         json!(setting.workers),
     );
     report.fact(

@@ -29,6 +29,15 @@ const UNLIMITED: &str = "9999999/9999999";
 /// What an author would need to have its posts not fanned out.
 const NO_INFLUENCERS: &str = "1000000000";
 
+/// What a stack is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Reading the clock: nothing stands between the functions and what they call.
+    Times,
+    /// Counting calls, which is done on their way and takes time.
+    Counts,
+}
+
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -88,7 +97,7 @@ pub(crate) struct Stage {
     pub(crate) stack: Stack,
     pub(crate) set: Dataset,
     pub(crate) cache: Cache,
-    cache_url: String,
+    cache_node: String,
     http: Client,
     errors: Mutex<Vec<String>>,
     _folder: TempDir,
@@ -100,6 +109,7 @@ impl Stage {
     pub(crate) async fn start(
         loaded: &Loaded,
         setting: &Setting,
+        purpose: Purpose,
         influencers: bool,
     ) -> Result<Self> {
         let made = tempfile::Builder::new()
@@ -122,7 +132,7 @@ impl Stage {
         options.data_dir = Some(data);
         options.workers = setting.workers;
         options.cache_mb = setting.cache_mb;
-        options.bare = true;
+        options.bare = purpose == Purpose::Times;
         let stack = Stack::start(options).await?;
         stack.pause_queue("IndexQueue").await?;
         let cache_url = stack.endpoints().cache.clone();
@@ -134,7 +144,7 @@ impl Stage {
             .build()?;
         Ok(Self {
             cache: Cache::new(&cache_url)?,
-            cache_url,
+            cache_node: node_of(&cache_url).await?,
             set: loaded.set.clone(),
             http,
             errors: Mutex::default(),
@@ -258,11 +268,7 @@ impl Stage {
 
     /// A connection to the cache's server.
     pub(crate) async fn server(&self) -> Result<MultiplexedConnection> {
-        let client = redis::Client::open(self.cache_url.as_str())?;
-        // How long it takes is what is asked.
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
-        let connection = client.get_multiplexed_async_connection_with_config(&config);
-        Ok(connection.await?)
+        connection(&self.cache_node).await
     }
 
     /// What went wrong, and how often.
@@ -270,4 +276,22 @@ impl Stage {
         let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         errors.clone()
     }
+}
+
+async fn connection(url: &str) -> Result<MultiplexedConnection> {
+    let client = redis::Client::open(url)?;
+    // How long it takes is what is asked.
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    Ok(connection.await?)
+}
+
+/// Where a cluster's only node says that it is: where functions call it.
+async fn node_of(cluster: &str) -> Result<String> {
+    let nodes = redis::cmd("CLUSTER").arg("NODES").to_owned();
+    let nodes: String = nodes.query_async(&mut connection(cluster).await?).await?;
+    let line = nodes.lines().find(|line| line.contains("myself"));
+    let address = line.and_then(|line| line.split(' ').nth(1)?.split('@').next());
+    let address = address.ok_or_else(|| wrong(format!("a cache without a node: {nodes}")))?;
+    Ok(format!("redis://{address}"))
 }

@@ -17,6 +17,12 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// Processor time of functions' processes in milliseconds, and how often they were invoked.
 type Computed = BTreeMap<String, (f64, u64)>;
 
+/// What a function's processes that run computed so far, in milliseconds.
+pub(super) async fn computed_by(stage: &Stage, function: &str) -> Result<f64> {
+    let of_all = computed(stage).await?;
+    Ok(of_all.get(function).map_or(0.0, |(cpu_ms, _)| *cpu_ms))
+}
+
 async fn computed(stage: &Stage) -> Result<Computed> {
     let functions = stage.stack.status().await?.functions.into_iter();
     let of = functions.map(|(name, function)| (name, (function.cpu_ms, function.invocations)));

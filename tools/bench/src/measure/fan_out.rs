@@ -9,6 +9,7 @@ use purrline::cache::Feed;
 use purrline::domain::{PostId, UserId};
 use redis::aio::MultiplexedConnection;
 
+use super::computing::computed_by;
 use super::push::fill;
 use crate::commands::{slow, watch};
 use crate::dataset::user_id;
@@ -57,7 +58,9 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) ->
     } else {
         effort.fan_outs
     };
+    let before = computed_by(stage, "fan-out").await?;
     let came = posts(stage, &author, many).await?;
+    let computed = computed_by(stage, "fan-out").await? - before;
     let slow = slow(&mut server).await?;
 
     let last = came.last.ok_or_else(|| wrong("there was no fan-out"))?;
@@ -98,6 +101,11 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) ->
             "MiB",
         ),
         ("the consumer's failures", float(consumer.errors), ""),
+        (
+            "what the consumer computes for a thousand feeds",
+            ratio(computed * 1000.0, float(count(&users)) * f64::from(many)),
+            "ms of a core",
+        ),
     ];
     for (what, value, unit) in values {
         section.row([Cell::from(what), value.into(), unit.into()]);

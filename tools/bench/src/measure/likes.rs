@@ -7,6 +7,7 @@ use purrline::domain::PostId;
 use purrline_local::Service;
 use serde_json::Value;
 
+use super::computing::computed_by;
 use crate::dataset::user_text;
 use crate::effort::Effort;
 use crate::error::{Result, wrong};
@@ -33,6 +34,8 @@ struct Likes {
     counted: Duration,
     /// Transactions.
     writes: u64,
+    /// What the consumer computed, in milliseconds.
+    computed: f64,
 }
 
 pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
@@ -43,6 +46,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     for function in ["like", "like-consumer"] {
         stage.stack.take_durations(function)?;
     }
+    let before = computed_by(stage, "like-consumer").await?;
     let started = Instant::now();
     let client = send(stage, post, effort.likes).await?;
     let sent = started.elapsed();
@@ -73,6 +77,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
         sent,
         counted,
         writes: writes.map(|(_, count)| count).sum(),
+        computed: computed_by(stage, "like-consumer").await? - before,
     }))
 }
 
@@ -141,6 +146,11 @@ fn section(likes: &Likes) -> Section {
         ("the same, p99", likes.like.p99, "ms"),
         ("a batch, in the consumer, p50", likes.consumer.p50, "ms"),
         ("the same, p99", likes.consumer.p99, "ms"),
+        (
+            "what the consumer computes for a like",
+            ratio(likes.computed, float(number)),
+            "ms of a core",
+        ),
     ];
     for (what, value, unit) in values {
         section.row([Cell::from(what), value.into(), unit.into()]);
