@@ -21,6 +21,45 @@ async fn commands(world: &World) -> Vec<(String, u64)> {
     stats.lines().filter_map(of_line).collect()
 }
 
+/// The posts and round trips that the function itself tells of its first read after so many lines.
+fn logged(world: &World, lines: usize) -> (Option<u64>, Option<u64>) {
+    let logs = world.logs("feed").unwrap();
+    let line: Value = logs[lines..]
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .find(|line: &Value| line["message"] == "feed")
+        .unwrap();
+    (line["posts"].as_u64(), line["cache_trips"].as_u64())
+}
+
+/// Authors are asked for when their posts are known.
+#[tokio::test]
+async fn a_process_that_sees_posts_for_the_first_time_needs_a_third_round_trip() {
+    let mut options = World::options();
+    options.workers = 1;
+    let world = World::with(options).await;
+    let (reader, author) = (world.user("reader"), world.user("nabi"));
+    reader.follow(&author).await;
+    let post = author.post_id("meow").await;
+    let other = world.user("other");
+    other.post_id("purr").await;
+    world.drained().await;
+    for reader in [&reader, &other, &reader, &other] {
+        assert_eq!(reader.feed_ids(20).await.len(), 1);
+    }
+
+    assert_eq!(world.kill_function("feed").unwrap(), 1);
+    // The new process finds the cache's nodes by its first read, which is one more.
+    assert_eq!(other.feed_ids(20).await.len(), 1);
+    let lines = world.logs("feed").unwrap().len();
+    world.reset_calls();
+    assert_eq!(reader.feed_ids(20).await, [post]);
+    assert_eq!(logged(&world, lines), (Some(1), Some(3)));
+    let calls = world.calls();
+    let of_store = calls.keys().find(|call| call.service == Service::Tables);
+    assert_eq!(of_store, None);
+}
+
 #[tokio::test]
 async fn a_warm_read_of_20_posts_costs_two_round_trips_and_no_call_to_the_store() {
     // One process, so that the one measured is the one warmed up.
@@ -66,18 +105,7 @@ async fn a_warm_read_of_20_posts_costs_two_round_trips_and_no_call_to_the_store(
         "no other service is called: {calls:?}"
     );
 
-    // As the function itself counts them.
-    let logs = world.logs("feed").unwrap();
-    let line: Value = logs[lines..]
-        .iter()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .find(|line: &Value| line["message"] == "feed")
-        .unwrap();
-    assert_eq!(
-        (line["posts"].as_u64(), line["cache_trips"].as_u64()),
-        (Some(20), Some(trips)),
-        "{line}"
-    );
+    assert_eq!(logged(&world, lines), (Some(20), Some(trips)));
 
     // As the cache counts them, commands within scripts too: it was asked, and nothing was written.
     let count = |of: &[(String, u64)], name: &str| {

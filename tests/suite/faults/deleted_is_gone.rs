@@ -27,6 +27,28 @@ async fn fan_out(stage: &Backstage) {
     assert!(stage.deliver("fan-out", &messages).await.is_empty());
 }
 
+/// Who has seen a post knows its author; once the post is gone, the author is not read from the store for its
+/// sake, since that may be somebody who left. Fails when authors that are remembered are filled in.
+#[tokio::test]
+async fn the_author_of_a_post_that_is_gone_is_not_brought_back() {
+    let (stage, reader, author) = reader_and_author().await;
+    let posts = [
+        author.post_id("first").await,
+        author.post_id("second").await,
+    ];
+    fan_out(&stage).await;
+    assert_eq!(reader.feed_ids(20).await.len(), posts.len());
+    let card = format!("author:{{{}}}", author.id).into_bytes();
+    assert!(stage.keys().await.contains(&card), "its name has changed");
+
+    for post in &posts {
+        author.delete_post(post).await;
+    }
+    stage.evict(&card).await;
+    assert!(reader.feed_ids(20).await.is_empty());
+    assert!(!stage.keys().await.contains(&card));
+}
+
 /// A reader takes a lease, reads the post from the store, is slow; the post is deleted; then the
 /// reader fills the cache. Fails when what is deleted leaves leases standing, or a fill needs none.
 #[tokio::test]

@@ -206,13 +206,8 @@ impl Case {
         let reply = send().await;
         let Some(fault) = fault else { return reply };
         fault.clear();
-        let killed = fault.fired() > 0;
-        assert!(
-            reply.status == 502 || !killed,
-            "{} by a killed function: {}",
-            reply.request,
-            reply.text()
-        );
+        // One that is killed while it connects to the cache may have answered before.
+        let killed = fault.fired() > 0 && reply.status == 502;
         if killed && again { send().await } else { reply }
     }
 
