@@ -106,7 +106,9 @@ impl Case {
                 );
             }
         }
-        if !self.half_done(Queue::Likes, |says| says["post"] == *id) {
+        // One whose deletion nobody answered may be gone from the store, which then counts no likes.
+        let doubtful = (self.posts.get(&id)).is_some_and(|known| known.deletion.is_some());
+        if !doubtful && !self.half_done(Queue::Likes, |says| says["post"] == *id) {
             assert_eq!(post["likes"], self.applied.like_count(&id), "{post}");
             assert_eq!(
                 post["liked"],
