@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
-use purrline::cache::Cache;
-use purrline::domain::ImageHost;
+use purrline::cache::{Cache, Push};
+use purrline::domain::{ImageHost, PostId, UserId};
 use purrline::feed::Feeds;
 use purrline::store::Store;
 use purrline_local::{ACCESS_KEY, SECRET_KEY};
@@ -345,6 +345,13 @@ impl Backstage {
         let cache = Cache::new(self.world.endpoints().cache.as_ref().unwrap()).unwrap();
         cache.ping().await.unwrap();
         cache
+    }
+
+    /// Pushes a post onto a user's feed, as a fan-out does.
+    pub(crate) async fn push(&self, to: &User, post: &str) {
+        let push = Push::of(PostId::parse(post).unwrap());
+        let to = UserId::parse(&to.id).unwrap();
+        self.cache().await.push(&push, &[to]).await.unwrap();
     }
 
     pub(crate) async fn feeds(&self) -> Feeds {

@@ -39,6 +39,8 @@ pub(super) struct Case {
     pub(super) queues: [Vec<Message>; 3],
     /// Posts that are in all feeds.
     pub(super) fanned_out: HashSet<PostId>,
+    /// Who followed whom at any time, as far as fan-outs may know.
+    pub(super) once_followed: HashSet<(usize, usize)>,
     pub(super) walks: [Walk; USERS],
     pub(super) walking: [bool; USERS],
     clock: i64,
@@ -60,6 +62,7 @@ impl Case {
             applied: Model::default(),
             queues: Default::default(),
             fanned_out: HashSet::new(),
+            once_followed: HashSet::new(),
             walks: Default::default(),
             walking: [false; USERS],
             clock: 0,
@@ -147,6 +150,12 @@ impl Case {
                 ..
             } => {
                 self.deliver(*queue, messages, *again, *crash).await;
+            }
+            Operation::PushLate { to, post } => {
+                let followed = |known: &Known| self.once_followed.contains(&(*to, known.author));
+                if let Some(post) = self.pick(*post, followed) {
+                    self.stage.push(&self.users[*to], &post).await;
+                }
             }
             Operation::EmptyCache => self.stage.world.flush_cache().await.unwrap(),
             Operation::Evict(key) => {

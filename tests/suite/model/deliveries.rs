@@ -138,6 +138,9 @@ impl Case {
             }
             Queue::Follows => {
                 let (by, whom) = (self.user(&says["follower"]), self.user(&says["followee"]));
+                if says["follow"] == true {
+                    self.once_followed.insert((by, whom));
+                }
                 if !killed {
                     self.applied.follow(
                         by,

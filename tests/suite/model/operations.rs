@@ -66,6 +66,11 @@ pub(super) enum Operation {
         crash: Option<Crash>,
         meanwhile: bool,
     },
+    /// A fan-out that read its followers while this one followed, and was slow, comes to push a post.
+    PushLate {
+        to: usize,
+        post: Index,
+    },
     EmptyCache,
     /// One key of the cache goes.
     Evict(Index),
@@ -107,6 +112,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         10 => (queue, messages, prop::bool::weighted(0.3), maybe_crash(6), prop::bool::weighted(0.3)).prop_map(
             |(queue, messages, again, crash, meanwhile)| Operation::Deliver { queue, messages, again, crash, meanwhile },
         ),
+        2 => (0..USERS, any::<Index>()).prop_map(|(to, post)| Operation::PushLate { to, post }),
         1 => Just(Operation::EmptyCache),
         3 => any::<Index>().prop_map(Operation::Evict),
         1 => Just(Operation::Sweep),
