@@ -2,19 +2,23 @@
 //! test's hand. Beside it runs what is known of how things must be at that moment.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use futures::future::join_all;
 use proptest::sample::Index;
-use purrline_local::{Fault, FaultRule};
+use purrline_local::{Fault, FaultAction, FaultRule};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::deliveries::Message;
-use super::operations::{Crash, Operation, USERS, Write};
+use super::operations::{Call, Operation, USERS, Write};
 use super::reads::Walk;
 use super::reference::{Model, PostId};
 use crate::faults::backstage::{Backstage, id_of};
 use crate::support::{Reply, User};
+
+/// How long a slow call of a reader takes: longer than what happens meanwhile.
+const SLOW: Duration = Duration::from_millis(40);
 
 /// What is known of a post.
 #[derive(Debug)]
@@ -74,13 +78,16 @@ impl Case {
         else {
             return self.perform_alone(operation).await;
         };
-        if !meanwhile {
+        let Some(Call { nth, when }) = *meanwhile else {
             return self.perform_alone(operation).await;
-        }
+        };
+        let slow = FaultRule::new(when, FaultAction::Delay(SLOW)).function("feed");
+        let slow = self.stage.world.on_call(slow.nth(nth)).unwrap();
         let deleted: HashSet<PostId> = self.deleted().cloned().collect();
         let readers = self.users.clone();
         let reads = join_all(readers.iter().map(|reader| reader.feed_ids(100)));
         let ((), feeds) = futures::join!(self.perform_alone(operation), reads);
+        slow.clear();
         for feed in feeds {
             assert!(feed.is_sorted_by(|a, b| a > b), "{feed:?}");
             assert_eq!(
@@ -179,7 +186,7 @@ impl Case {
         (!posts.is_empty()).then(|| (*which.get(&posts)).clone())
     }
 
-    pub(super) fn arm(&self, function: &str, crash: Option<Crash>) -> Option<Fault> {
+    pub(super) fn arm(&self, function: &str, crash: Option<Call>) -> Option<Fault> {
         crash.map(|crash| {
             self.stage
                 .world
@@ -199,7 +206,7 @@ impl Case {
         &self,
         by: usize,
         request: (Method, &str, Option<Value>, &str),
-        crash: Option<Crash>,
+        crash: Option<Call>,
         again: bool,
     ) -> Reply {
         let (method, path, body, key) = request;
@@ -220,7 +227,7 @@ impl Case {
         if killed && again { send().await } else { reply }
     }
 
-    async fn post(&mut self, by: usize, crash: Option<Crash>, again: bool) {
+    async fn post(&mut self, by: usize, crash: Option<Call>, again: bool) {
         let text = self.text();
         let key = self.clock.to_string();
         let reply = self
@@ -251,7 +258,7 @@ impl Case {
         }
     }
 
-    async fn edit(&mut self, post: Index, crash: Option<Crash>, again: bool) {
+    async fn edit(&mut self, post: Index, crash: Option<Call>, again: bool) {
         let Some(post) = self.pick(post, |known| known.deletion.is_none()) else {
             return;
         };
@@ -274,7 +281,7 @@ impl Case {
         }
     }
 
-    async fn delete(&mut self, post: Index, crash: Option<Crash>, again: bool) {
+    async fn delete(&mut self, post: Index, crash: Option<Call>, again: bool) {
         let Some(post) = self.pick(post, |known| known.deletion != Some(true)) else {
             return;
         };

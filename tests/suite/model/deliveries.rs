@@ -5,7 +5,7 @@ use proptest::sample::Index;
 use serde_json::Value;
 
 use super::case::Case;
-use super::operations::{Crash, Queue};
+use super::operations::{Call, Queue};
 use crate::faults::backstage::flag;
 
 impl Queue {
@@ -79,7 +79,7 @@ impl Case {
         queue: Queue,
         which: &[Index],
         again: bool,
-        crash: Option<Crash>,
+        crash: Option<Call>,
     ) {
         self.collect(queue).await;
         let held = &self.queues[queue.place()];

@@ -17,9 +17,9 @@ pub(super) enum Queue {
     FanOut,
 }
 
-/// The process is killed at its n-th call, before or after it.
+/// A call that goes wrong: the n-th from now, before or after it was served.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Crash {
+pub(super) struct Call {
     pub(super) nth: u64,
     pub(super) when: When,
 }
@@ -32,15 +32,16 @@ pub(super) enum Write {
     Delete(Index),
 }
 
-/// One thing that happens; `meanwhile`: everybody reads the feed while it does.
+/// One thing that happens. At `crash` the process is killed. `meanwhile`: everybody reads the feed while it does, and
+/// waits long for one of the calls.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
     /// Somebody posts, edits, deletes; the function may be killed at it, and the caller may try again.
     Write {
         what: Write,
-        crash: Option<Crash>,
+        crash: Option<Call>,
         again: bool,
-        meanwhile: bool,
+        meanwhile: Option<Call>,
     },
     Follow {
         by: usize,
@@ -63,8 +64,8 @@ pub(super) enum Operation {
         queue: Queue,
         messages: Vec<Index>,
         again: bool,
-        crash: Option<Crash>,
-        meanwhile: bool,
+        crash: Option<Call>,
+        meanwhile: Option<Call>,
     },
     /// A fan-out that read its followers while this one followed, and was slow, comes to push a post.
     PushLate {
@@ -77,13 +78,17 @@ pub(super) enum Operation {
     Sweep,
 }
 
-fn crash(most: u64) -> impl Strategy<Value = Crash> {
+fn call(most: u64) -> impl Strategy<Value = Call> {
     (1..=most, prop_oneof![Just(When::Before), Just(When::After)])
-        .prop_map(|(nth, when)| Crash { nth, when })
+        .prop_map(|(nth, when)| Call { nth, when })
 }
 
-fn maybe_crash(most: u64) -> impl Strategy<Value = Option<Crash>> {
-    prop_oneof![6 => Just(None), 1 => crash(most).prop_map(Some)]
+fn maybe_crash(most: u64) -> impl Strategy<Value = Option<Call>> {
+    prop_oneof![6 => Just(None), 1 => call(most).prop_map(Some)]
+}
+
+fn meanwhile() -> impl Strategy<Value = Option<Call>> {
+    prop::option::weighted(0.3, call(20))
 }
 
 fn write() -> impl Strategy<Value = Write> {
@@ -101,7 +106,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         prop_oneof![2 => Just(Queue::Likes), 3 => Just(Queue::Follows), 4 => Just(Queue::FanOut)];
     let messages = prop::collection::vec(any::<Index>(), 1..6);
     prop_oneof![
-        10 => (write(), maybe_crash(5), any::<bool>(), prop::bool::weighted(0.3))
+        10 => (write(), maybe_crash(5), any::<bool>(), meanwhile())
             .prop_map(|(what, crash, again, meanwhile)| Operation::Write { what, crash, again, meanwhile }),
         6 => (0..USERS, 0..USERS, prop::bool::weighted(0.7))
             .prop_filter("nobody follows themselves", |(by, whom, _)| by != whom)
@@ -109,7 +114,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => (0..USERS, any::<Index>(), prop::bool::weighted(0.7))
             .prop_map(|(by, post, on)| Operation::Like { by, post, on }),
         10 => (0..USERS, 1..4_usize).prop_map(|(by, size)| Operation::Read { by, size }),
-        10 => (queue, messages, prop::bool::weighted(0.3), maybe_crash(6), prop::bool::weighted(0.3)).prop_map(
+        10 => (queue, messages, prop::bool::weighted(0.3), maybe_crash(6), meanwhile()).prop_map(
             |(queue, messages, again, crash, meanwhile)| Operation::Deliver { queue, messages, again, crash, meanwhile },
         ),
         2 => (0..USERS, any::<Index>()).prop_map(|(to, post)| Operation::PushLate { to, post }),
