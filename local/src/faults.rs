@@ -196,6 +196,7 @@ struct State {
     rules: Vec<Arc<Armed>>,
     counts: BTreeMap<Call, u64>,
     rows: BTreeMap<Call, u64>,
+    units: BTreeMap<(Call, String), f64>,
     log: Vec<Call>,
 }
 
@@ -207,6 +208,15 @@ const LOGGED: usize = 100_000;
 pub(crate) struct Faults {
     state: Mutex<State>,
     outages: [watch::Sender<Option<Outage>>; 5],
+}
+
+/// What a call of tables used.
+#[derive(Debug)]
+pub(crate) struct Used {
+    /// The rows it read.
+    pub(crate) rows: u64,
+    /// Capacity units, by tables.
+    pub(crate) units: Vec<(String, f64)>,
 }
 
 /// What is to happen to one call.
@@ -298,11 +308,20 @@ impl Faults {
         self.lock().counts.clone()
     }
 
-    /// Notes how many rows of a table a call read.
-    pub(crate) fn read(&self, call: Call, rows: u64) {
+    /// Notes what a call of tables used.
+    pub(crate) fn used(&self, call: Call, used: Used) {
         let mut state = self.lock();
-        let count = state.rows.entry(call).or_default();
-        *count = count.saturating_add(rows);
+        for (table, units) in used.units {
+            *state.units.entry((call.clone(), table)).or_default() += units;
+        }
+        if used.rows > 0 {
+            let count = state.rows.entry(call).or_default();
+            *count = count.saturating_add(used.rows);
+        }
+    }
+
+    pub(crate) fn units(&self) -> BTreeMap<(Call, String), f64> {
+        self.lock().units.clone()
     }
 
     pub(crate) fn rows(&self) -> BTreeMap<Call, u64> {
@@ -317,6 +336,7 @@ impl Faults {
         let mut state = self.lock();
         state.counts.clear();
         state.rows.clear();
+        state.units.clear();
         state.log.clear();
     }
 }

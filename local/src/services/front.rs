@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 
-use crate::faults::{Call, FaultAction, Faults, Outage, Service};
+use crate::faults::{Call, FaultAction, Faults, Outage, Service, Used};
 use crate::http_server::{Body, Closed, answer};
 use crate::lambda::Lambda;
 
@@ -73,10 +73,10 @@ impl Front {
         Ok(response)
     }
 
-    /// Notes how many rows of a table a call read.
-    pub(crate) fn read(&self, headers: &HeaderMap, operation: String, rows: u64) {
+    /// Notes what a call of tables used.
+    pub(crate) fn used(&self, headers: &HeaderMap, operation: String, used: Used) {
         let call = self.call_of(&caller(headers), operation);
-        self.faults.read(call, rows);
+        self.faults.used(call, used);
     }
 
     fn call_of(&self, caller: &str, operation: String) -> Call {

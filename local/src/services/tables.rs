@@ -10,6 +10,7 @@ use dynoxide::Database;
 use dynoxide::actions::create_table::CreateTableRequest;
 use dynoxide::actions::describe_table::DescribeTableRequest;
 use dynoxide::actions::update_time_to_live::{TimeToLiveSpecification, UpdateTimeToLiveRequest};
+use http::header::CONTENT_LENGTH;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -21,6 +22,7 @@ use tokio::net::TcpListener;
 
 use super::Front;
 use crate::error::{Error, Result};
+use crate::faults::Used;
 use crate::http_server::{self, Body, Closed};
 use crate::template::{Index, Key, Table};
 
@@ -140,7 +142,7 @@ impl TableService {
         tokio::spawn(dynoxide::server::serve_on(inner, self.database.clone()));
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        let client: Client<_, Incoming> = Client::builder(TokioExecutor::new()).build(connector);
+        let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build(connector);
         let gate = front.clone();
         tokio::spawn(http_server::serve(
             listener,
@@ -159,10 +161,8 @@ impl TableService {
                         let operation = operation.clone();
                         async move {
                             let response = pass_on(client, request, address.port()).await?;
-                            let (rows, response) = rows_read(&operation, response).await?;
-                            if rows > 0 {
-                                front.read(&headers, operation, rows);
-                            }
+                            let (used, response) = used(&operation, response).await?;
+                            front.used(&headers, operation, used);
                             Ok(response)
                         }
                     };
@@ -174,11 +174,24 @@ impl TableService {
     }
 }
 
+/// Passes a call on, and asks for the units that it uses, whether the caller did or not.
 async fn pass_on(
-    client: Client<HttpConnector, Incoming>,
-    mut request: Request<Incoming>,
+    client: Client<HttpConnector, Body>,
+    request: Request<Incoming>,
     port: u16,
 ) -> Result<Response<Body>, Closed> {
+    let (mut head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+    let body = match serde_json::from_slice(&body) {
+        Ok(Value::Object(mut fields)) => {
+            let asks = fields.entry("ReturnConsumedCapacity");
+            asks.or_insert_with(|| "TOTAL".into());
+            Value::Object(fields).to_string().into()
+        }
+        _ => body,
+    };
+    head.headers.remove(CONTENT_LENGTH);
+    let mut request = Request::from_parts(head, http_server::full(body));
     let path = request
         .uri()
         .path_and_query()
@@ -190,17 +203,23 @@ async fn pass_on(
     Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
 }
 
-/// How many rows a call read, and its answer.
-async fn rows_read(
-    operation: &str,
-    response: Response<Body>,
-) -> Result<(u64, Response<Body>), Closed> {
-    if !matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan") {
-        return Ok((0, response));
-    }
+/// What a call used, and its answer.
+async fn used(operation: &str, response: Response<Body>) -> Result<(Used, Response<Body>), Closed> {
     let (head, body) = response.into_parts();
     let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
     let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let used = Used {
+        rows: rows_read(operation, &answer),
+        units: units(&answer),
+    };
+    Ok((used, Response::from_parts(head, http_server::full(body))))
+}
+
+/// How many rows a call read.
+fn rows_read(operation: &str, answer: &Value) -> u64 {
+    if !matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan") {
+        return 0;
+    }
     let looked_at = answer.get("ScannedCount").and_then(Value::as_u64);
     let batches = answer.get("Responses").and_then(Value::as_object);
     let of_batches = batches
@@ -209,8 +228,21 @@ async fn rows_read(
         .filter_map(Value::as_array)
         .map(|items| u64::try_from(items.len()).unwrap_or(u64::MAX));
     let got = u64::from(answer.get("Item").is_some());
-    let rows = looked_at.unwrap_or_else(|| got.saturating_add(of_batches.sum()));
-    Ok((rows, Response::from_parts(head, http_server::full(body))))
+    looked_at.unwrap_or_else(|| got.saturating_add(of_batches.sum()))
+}
+
+/// The capacity units that a call used, by tables.
+fn units(answer: &Value) -> Vec<(String, f64)> {
+    let of_tables = match answer.get("ConsumedCapacity") {
+        Some(Value::Array(of_tables)) => of_tables.as_slice(),
+        Some(of_one) => std::slice::from_ref(of_one),
+        None => &[],
+    };
+    let of_table = |of: &Value| {
+        let table = of.get("TableName")?.as_str()?.to_owned();
+        Some((table, of.get("CapacityUnits")?.as_f64()?))
+    };
+    of_tables.iter().filter_map(of_table).collect()
 }
 
 fn key_schema(key: &Key) -> Value {

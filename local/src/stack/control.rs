@@ -39,6 +39,11 @@ impl Stack {
         self.parts.faults.rows()
     }
 
+    /// The capacity units that they used, by call and table, as the tables tell.
+    pub fn units_used(&self) -> BTreeMap<(Call, String), f64> {
+        self.parts.faults.units()
+    }
+
     /// The same calls in their order, the first 100,000.
     pub fn call_log(&self) -> Vec<Call> {
         self.parts.faults.log()

@@ -22,6 +22,7 @@ mod limits;
 mod lists;
 mod openapi;
 mod paths;
+mod planned_units;
 mod post_changes;
 mod posts;
 mod profiles;

@@ -1,6 +1,6 @@
 //! What each thing that users do costs: `measured.toml`, which is built in and says where each figure is from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -193,6 +193,12 @@ impl Measured {
     pub fn operation(&self, name: &str) -> Result<&Operation, Error> {
         let found = self.operation.get(name);
         found.ok_or_else(|| Error::file("measured.toml", format!("no operation {name}")))
+    }
+
+    /// The tables of which any operation uses units.
+    pub fn tables(&self) -> BTreeSet<&str> {
+        let units = self.operation.values().flat_map(|of| of.units.keys());
+        units.map(String::as_str).collect()
     }
 
     /// A queue's consumer.

@@ -1,0 +1,120 @@
+//! What `./dev plan` takes an operation to use of the tables is what it uses.
+
+use std::collections::BTreeMap;
+
+use purrline_plan::measured::{Measured, Operation, Units};
+use serde_json::json;
+
+use crate::support::{World, comments, id_of};
+
+/// Operations that read.
+const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
+
+/// Units by table, as the plan names it.
+type ByTable = BTreeMap<String, Units>;
+
+/// What a function used since the calls were last counted anew.
+fn used(world: &World, function: &str) -> ByTable {
+    let mut by_table = ByTable::new();
+    for ((call, table), units) in world.units_used() {
+        if call.function != function {
+            continue;
+        }
+        let of_table = by_table.entry(planned_name(world, &table)).or_default();
+        if READS.contains(&call.operation.as_str()) {
+            of_table.read += units;
+        } else {
+            of_table.write += units;
+        }
+    }
+    by_table
+}
+
+fn planned_name(world: &World, table: &str) -> String {
+    let measured = Measured::built_in().unwrap();
+    let names = measured.tables();
+    let found = names.iter().copied().find(|name| {
+        let known = world.table_name(&format!("{name}Table"));
+        known.is_some_and(|known| known == table)
+    });
+    found.map_or_else(|| table.to_owned(), str::to_owned)
+}
+
+/// What the plan takes operations to use together.
+fn planned(operations: &[&str]) -> ByTable {
+    let measured = Measured::built_in().unwrap();
+    let mut by_table = ByTable::new();
+    for name in operations {
+        let Operation { units, .. } = measured.operation(name).unwrap();
+        for (table, more) in units {
+            let of_table = by_table.entry(table.clone()).or_default();
+            of_table.read += more.read;
+            of_table.write += more.write;
+        }
+    }
+    by_table
+}
+
+#[tokio::test]
+async fn an_operation_uses_the_units_that_it_is_planned_to() {
+    let world = World::own().await;
+    let [author, reader, other] = ["nabi", "coco", "momo"].map(|name| world.user(name));
+    let meow = json!({ "text": "meow" });
+    // Once before: what is there for the first time costs a unit more or less.
+    reader.follow(&author).await;
+    author.follow(&other).await;
+    let first = author.post_id("meow").await;
+    reader.like(&first).await;
+    world.drained().await;
+    reader.comment(&first, "purr").await;
+    reader.feed(20).await;
+
+    world.reset_calls();
+    let post = author.create_once("/v1/posts", "post", &meow).await;
+    let post = id_of(&post.expect(201).json());
+    world.drained().await;
+    let wrote = used(&world, "post-write");
+    let fanned_out = used(&world, "fan-out");
+    let indexed = used(&world, "index");
+
+    world.reset_calls();
+    reader.like(&post).await;
+    world.drained().await;
+    let liked = used(&world, "like-consumer");
+
+    world.reset_calls();
+    let commented = reader.create_once(&comments(&post), "comment", &meow).await;
+    commented.expect(201);
+    let commented = used(&world, "comment");
+
+    world.reset_calls();
+    reader.follow(&other).await;
+    world.drained().await;
+    let followed = used(&world, "follow-consumer");
+
+    for (what, used, operations) in [
+        ("a post", wrote, &["write_post"][..]),
+        ("its fan-out", fanned_out, &["fan_out_post"]),
+        ("its index", indexed, &["index_message"]),
+        ("a like", liked, &["apply_like", "count_likes"]),
+        ("a comment", commented, &["write_comment"]),
+        ("a follow", followed, &["apply_follow"]),
+    ] {
+        let planned = planned(operations);
+        println!("{what}: {used:?}");
+        assert!(
+            used.keys().eq(planned.keys()),
+            "{what} uses {used:?}, and is planned to use {planned:?}"
+        );
+        for (table, used) in &used {
+            let planned = planned.get(table).copied().unwrap_or_default();
+            // The local tables count a local index once in a transaction; the plan, to be on the safe side, twice.
+            let most = used.write * 4.0 / 3.0;
+            assert!(
+                planned.read.to_bits() == used.read.to_bits()
+                    && (used.write..=most).contains(&planned.write),
+                "{what} uses {used:?} of {table}, and is planned to use {planned:?}"
+            );
+        }
+    }
+}
