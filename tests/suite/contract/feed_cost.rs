@@ -3,7 +3,7 @@
 use purrline_local::Service;
 use serde_json::Value;
 
-use crate::support::World;
+use crate::support::{World, eventually};
 
 /// How often the cache ran each command, itself excepted.
 async fn commands(world: &World) -> Vec<(String, u64)> {
@@ -22,13 +22,15 @@ async fn commands(world: &World) -> Vec<(String, u64)> {
 }
 
 /// The posts and round trips that the function itself tells of its first read after so many lines.
-fn logged(world: &World, lines: usize) -> (Option<u64>, Option<u64>) {
-    let logs = world.logs("feed").unwrap();
-    let line: Value = logs[lines..]
-        .iter()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .find(|line: &Value| line["message"] == "feed")
-        .unwrap();
+async fn logged(world: &World, lines: usize) -> (Option<u64>, Option<u64>) {
+    let line: Value = eventually("the function's line", async || {
+        let logs = world.logs("feed").unwrap();
+        let lines = logs[lines..].iter();
+        lines
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .find(|line: &Value| line["message"] == "feed")
+    })
+    .await;
     (line["posts"].as_u64(), line["cache_trips"].as_u64())
 }
 
@@ -49,12 +51,14 @@ async fn a_process_that_sees_posts_for_the_first_time_needs_a_third_round_trip()
     }
 
     assert_eq!(world.kill_function("feed").unwrap(), 1);
+    let lines = world.logs("feed").unwrap().len();
     // The new process finds the cache's nodes by its first read, which is one more.
     assert_eq!(other.feed_ids(20).await.len(), 1);
+    assert_eq!(logged(&world, lines).await, (Some(1), Some(4)));
     let lines = world.logs("feed").unwrap().len();
     world.reset_calls();
     assert_eq!(reader.feed_ids(20).await, [post]);
-    assert_eq!(logged(&world, lines), (Some(1), Some(3)));
+    assert_eq!(logged(&world, lines).await, (Some(1), Some(3)));
     let calls = world.calls();
     let of_store = calls.keys().find(|call| call.service == Service::Tables);
     assert_eq!(of_store, None);
@@ -105,7 +109,7 @@ async fn a_warm_read_of_20_posts_costs_two_round_trips_and_no_call_to_the_store(
         "no other service is called: {calls:?}"
     );
 
-    assert_eq!(logged(&world, lines), (Some(20), Some(trips)));
+    assert_eq!(logged(&world, lines).await, (Some(20), Some(trips)));
 
     // As the cache counts them, commands within scripts too: it was asked, and nothing was written.
     let count = |of: &[(String, u64)], name: &str| {

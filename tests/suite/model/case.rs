@@ -43,7 +43,7 @@ pub(super) struct Case {
     pub(super) queues: [Vec<Message>; 3],
     /// Posts that are in all feeds.
     pub(super) fanned_out: HashSet<PostId>,
-    /// Who followed whom at any time, as far as fan-outs may know.
+    /// Who followed whom at any time.
     pub(super) once_followed: HashSet<(usize, usize)>,
     pub(super) walks: [Walk; USERS],
     pub(super) walking: [bool; USERS],
@@ -159,7 +159,10 @@ impl Case {
                 self.deliver(*queue, messages, *again, *crash).await;
             }
             Operation::PushLate { to, post } => {
-                let followed = |known: &Known| self.once_followed.contains(&(*to, known.author));
+                let followed = |known: &Known| {
+                    self.once_followed.contains(&(*to, known.author))
+                        && !self.applied.follows(*to, known.author)
+                };
                 if let Some(post) = self.pick(*post, followed) {
                     self.stage.push(&self.users[*to], &post).await;
                 }
@@ -222,8 +225,13 @@ impl Case {
         let reply = send().await;
         let Some(fault) = fault else { return reply };
         fault.clear();
-        // One that is killed while it connects to the cache may have answered before.
-        let killed = fault.fired() > 0 && reply.status == 502;
+        let killed = fault.fired() > 0;
+        assert!(
+            reply.status == 502 || !killed,
+            "{} by a killed function: {}",
+            reply.request,
+            reply.text()
+        );
         if killed && again { send().await } else { reply }
     }
 

@@ -104,8 +104,7 @@ impl Case {
         let failed = self.stage.deliver_as(queue.consumer(), &bodies).await;
         let killed = fault.is_some_and(|fault| {
             fault.clear();
-            // One that is killed while it connects to the cache may be done.
-            fault.fired() > 0 && !failed.is_empty()
+            fault.fired() > 0
         });
         assert!(
             killed || failed.is_empty(),
@@ -138,9 +137,6 @@ impl Case {
             }
             Queue::Follows => {
                 let (by, whom) = (self.user(&says["follower"]), self.user(&says["followee"]));
-                if says["follow"] == true {
-                    self.once_followed.insert((by, whom));
-                }
                 if !killed {
                     self.applied.follow(
                         by,
@@ -148,6 +144,9 @@ impl Case {
                         says["at"].as_i64().unwrap(),
                         says["follow"] == true,
                     );
+                }
+                if self.applied.follows(by, whom) {
+                    self.once_followed.insert((by, whom));
                 }
                 if killed || !self.applied.follows(by, whom) {
                     self.forget(|reader, _, author| reader == by && author == Some(whom));

@@ -67,7 +67,7 @@ pub(super) enum Operation {
         crash: Option<Call>,
         meanwhile: Option<Call>,
     },
-    /// A fan-out that read its followers while this one followed, and was slow, comes to push a post.
+    /// A fan-out that read its followers while this one still followed comes to push a post.
     PushLate {
         to: usize,
         post: Index,
