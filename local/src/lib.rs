@@ -38,7 +38,7 @@ pub use logs::Log;
 pub use pollers::Delivery;
 pub use services::{QueueCounts, TableLoader};
 pub use sign_in::SignIn;
-pub use stack::{Endpoints, Options, Stack};
+pub use stack::{Calls, Endpoints, Options, Stack};
 pub use status::{Durations, FunctionStatus, QueueStatus, Status};
 
 /// The credentials that every client of the stack's services uses.

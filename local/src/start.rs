@@ -22,7 +22,7 @@ use crate::pollers::Poller;
 use crate::schedules;
 use crate::services::{BucketService, Front, QueueService, Refusal, TableService};
 use crate::sign_in::SignIn;
-use crate::stack::{Endpoints, Options, Parts};
+use crate::stack::{Calls, Endpoints, Options, Parts};
 use crate::template::{LocalValues, Plan, Template};
 use crate::{lambda, load_balancer};
 
@@ -177,7 +177,8 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     // The cache takes longest: everything else starts while it does.
     let starting_cache = async {
         if plan.has_cache {
-            let proxy = (!options.bare).then(|| cache_address.port());
+            let watched = options.calls == Calls::Watched;
+            let proxy = watched.then(|| cache_address.port());
             Cache::start(scratch.path(), proxy, options.cache_mb, guard)
                 .await
                 .map(Some)
@@ -215,7 +216,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         requests: Arc::new(AtomicUsize::new(0)),
         _scratch: scratch,
     });
-    listen(&parts, listeners, options.bare).await?;
+    listen(&parts, listeners, options.calls).await?;
     run(&parts, options);
     Ok((parts, folder))
 }
@@ -225,7 +226,7 @@ fn run(parts: &Arc<Parts>, options: &Options) {
     for poller in &parts.pollers {
         tokio::spawn(Arc::clone(poller).run(Arc::clone(parts), options.workers));
     }
-    if !options.bare {
+    if options.expiry {
         tokio::spawn(parts.tables.clone().sweep_now_and_then());
     }
     if options.schedules {
@@ -307,7 +308,7 @@ fn pollers(plan: &Plan) -> Vec<Arc<Poller>> {
         .collect()
 }
 
-async fn listen(parts: &Arc<Parts>, listeners: Listeners, bare: bool) -> Result<()> {
+async fn listen(parts: &Arc<Parts>, listeners: Listeners, calls: Calls) -> Result<()> {
     let lambda = &parts.lambda;
     let front = |service, refusal| Front {
         service,
@@ -315,7 +316,8 @@ async fn listen(parts: &Arc<Parts>, listeners: Listeners, bare: bool) -> Result<
         faults: Arc::clone(&parts.faults),
         lambda: Arc::clone(lambda),
     };
-    let before_tables = (!bare).then(|| front(Service::Tables, Refusal::Json));
+    let watched = calls == Calls::Watched;
+    let before_tables = watched.then(|| front(Service::Tables, Refusal::Json));
     parts
         .tables
         .clone()

@@ -23,6 +23,15 @@ use crate::{children, schedules};
 
 pub(crate) use parts::Parts;
 
+/// How functions' calls get to the tables and the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Calls {
+    /// Counted on their way, and made to go wrong where tests say so.
+    Watched,
+    /// Straight: what AWS doesn't have is not measured with the rest.
+    Direct,
+}
+
 /// How to start a stack.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -38,9 +47,10 @@ pub struct Options {
     pub workers: usize,
     /// The cache's memory in MB; beyond it the cache evicts what was not used for longest.
     pub cache_mb: u32,
-    /// Without what AWS doesn't have and what would be measured too: functions reach the tables and the cache
-    /// themselves, not what counts their calls and lets them go wrong, and expired items are not looked for.
-    pub bare: bool,
+    /// How functions' calls get to the tables and the cache.
+    pub calls: Calls,
+    /// Whether expired items are removed by the clock, for which every row is read that may expire.
+    pub expiry: bool,
     /// Values of the template's parameters, instead of its defaults and the stack's own.
     pub parameters: BTreeMap<String, String>,
     /// What the functions' environment has besides.
@@ -64,7 +74,8 @@ impl Options {
             port: None,
             workers: 4,
             cache_mb: 256,
-            bare: false,
+            calls: Calls::Watched,
+            expiry: true,
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             log: Log::Quiet,

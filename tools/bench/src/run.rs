@@ -34,8 +34,6 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let mut report = Report::new(&format!("Benchmark: {}", options.shape.name()));
     let set = Dataset::new(options.shape.size(scale, options.seed))?;
     let loaded = load(set, &options.data(), &setting.options())?;
-    facts(&mut report, options, &loaded, &setting, scale);
-
     let mut errors = Vec::new();
     let run = Run {
         options,
@@ -43,6 +41,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         effort: &effort,
         loaded: &loaded,
     };
+    facts(&mut report, &run, scale);
     // What was measured before something went wrong is worth having.
     if let Err(error) = run.measure(&mut report, &mut errors).await {
         errors.push(error.to_string());
@@ -108,8 +107,7 @@ impl Run<'_> {
     async fn start(&self, purpose: Purpose, influencers: bool) -> Result<Arc<Stage>> {
         let mut setting = self.setting.clone();
         if purpose == Purpose::Counts {
-            // Who waits for one rebuild shall not wait for a process.
-            setting.workers = setting.workers.max(index(self.effort.waiting.into()));
+            setting.workers = counting_workers(&setting, self.effort);
         }
         let stage = Stage::start(self.loaded, &setting, purpose, influencers);
         Ok(Arc::new(stage.await?))
@@ -174,7 +172,18 @@ async fn end(stage: Arc<Stage>, done: Result<()>, errors: &mut Vec<String>) -> R
     done
 }
 
-fn facts(report: &mut Report, options: &Options, loaded: &Loaded, setting: &Setting, scale: f64) {
+/// Who waits for one rebuild shall not wait for a process.
+fn counting_workers(setting: &Setting, effort: &Effort) -> usize {
+    setting.workers.max(index(effort.waiting.into()))
+}
+
+fn facts(report: &mut Report, run: &Run, scale: f64) {
+    let Run {
+        options,
+        setting,
+        effort,
+        loaded,
+    } = *run;
     let set = &loaded.set;
     report.fact("scale", json!(scale));
     report.fact("seed", json!(options.seed));
@@ -184,8 +193,8 @@ fn facts(report: &mut Report, options: &Options, loaded: &Loaded, setting: &Sett
     );
     report.fact("loading", json!(loaded.words()));
     report.fact(
-        "processes of a function, at the most (more where calls are counted)",
-        json!(setting.workers),
+        "processes of a function, at the most",
+        json!({ "where times are read": setting.workers, "where calls are counted": counting_workers(setting, effort) }),
     );
     report.fact(
         "settings",

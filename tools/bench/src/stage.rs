@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use purrline::cache::Cache;
 use purrline::domain::PostId;
-use purrline_local::{Options, Stack};
+use purrline_local::{Calls, Options, Stack};
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use reqwest::{Client, Method, StatusCode};
@@ -32,7 +32,7 @@ const NO_INFLUENCERS: &str = "1000000000";
 /// What a stack is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Reading the clock: nothing stands between the functions and what they call.
+    /// Reading the clock: nothing stands between the functions and the tables and the cache.
     Times,
     /// Counting calls, which is done on their way and takes time.
     Counts,
@@ -132,7 +132,11 @@ impl Stage {
         options.data_dir = Some(data);
         options.workers = setting.workers;
         options.cache_mb = setting.cache_mb;
-        options.bare = purpose == Purpose::Times;
+        options.calls = match purpose {
+            Purpose::Times => Calls::Direct,
+            Purpose::Counts => Calls::Watched,
+        };
+        options.expiry = false;
         let stack = Stack::start(options).await?;
         stack.pause_queue("IndexQueue").await?;
         let cache_url = stack.endpoints().cache.clone();

@@ -58,6 +58,8 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) ->
     } else {
         effort.fan_outs
     };
+    // Once before, so that no process starts meanwhile.
+    posts(stage, &author, 1).await?;
     let before = computed_by(stage, "fan-out").await?;
     let came = posts(stage, &author, many).await?;
     let computed = computed_by(stage, "fan-out").await? - before;

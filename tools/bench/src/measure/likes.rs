@@ -125,7 +125,7 @@ async fn send(stage: &Stage, post: PostId, likes: u32) -> Result<Percentiles> {
 fn section(likes: &Likes) -> Section {
     let note = "Different users like one post through the load balancer, 32 at a time; the count is then what it \
                 must be, or this fails. Each transaction of `like-consumer` writes up to about a hundred likes, and \
-                moves the count once at the most.";
+                moves the count once at the most. Calls are counted on their way, which costs them time.";
     let columns = [("what", "what"), ("value", "value"), ("unit", "unit")];
     let mut section = Section::new("likes", "Likes of one post", note, &columns);
     let number = likes.client.count;

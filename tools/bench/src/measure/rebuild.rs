@@ -48,7 +48,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     let note = format!(
         "A user who follows {authors} authors reads after the feed was lost from the cache, {} times; then {} readers \
          at once, as often. One rebuild is all the calls of the store that a single reader causes: many readers \
-         together cause as many, if only one of them rebuilds.",
+         together cause as many, if only one of them rebuilds. Being counted on their way costs calls time.",
         effort.rebuilds, effort.waiting
     );
     let mut section = Section::new("rebuild", "Rebuilding a feed", &note, &COLUMNS);
