@@ -1,4 +1,4 @@
-"""What each function links, from cargo's tree for that function alone: tools that read the workspace as a whole
+"""Which crates each function links, from cargo's tree for that function alone: tools that read the workspace as a whole
 see every feature that any of its members asks for, so `health` would have DynamoDB's client in it."""
 
 import argparse
