@@ -1,7 +1,7 @@
 //! One case: users of its own on the shared stack, real endpoints and consumers, and queues in the
 //! test's hand. Beside it runs what is known of how things must be at that moment.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -44,7 +44,7 @@ pub(super) struct Case {
     /// Posts that are in all feeds.
     pub(super) fanned_out: HashSet<PostId>,
     /// Who followed whom at any time.
-    pub(super) once_followed: HashSet<(usize, usize)>,
+    pub(super) once_followed: BTreeSet<(usize, usize)>,
     pub(super) walks: [Walk; USERS],
     pub(super) walking: [bool; USERS],
     clock: i64,
@@ -66,7 +66,7 @@ impl Case {
             applied: Model::default(),
             queues: Default::default(),
             fanned_out: HashSet::new(),
-            once_followed: HashSet::new(),
+            once_followed: BTreeSet::new(),
             walks: Default::default(),
             walking: [false; USERS],
             clock: 0,
@@ -159,12 +159,24 @@ impl Case {
                 self.deliver(*queue, messages, *again, *crash).await;
             }
             Operation::PushLate { to, post } => {
-                let followed = |known: &Known| {
-                    self.once_followed.contains(&(*to, known.author))
-                        && !self.applied.follows(*to, known.author)
-                };
-                if let Some(post) = self.pick(*post, followed) {
-                    self.stage.push(&self.users[*to], &post).await;
+                let left = self.once_followed.iter().copied();
+                let left: Vec<(usize, usize)> = left
+                    .filter(|(by, whom)| !self.applied.follows(*by, *whom))
+                    .collect();
+                if left.is_empty() {
+                    return;
+                }
+                let (to, author) = *to.get(&left);
+                if let Some(post) = self.pick(*post, |known| known.author == author) {
+                    let reader = &self.users[to];
+                    // Whose feed is there gets it, and leaves it out.
+                    reader.feed_ids(100).await;
+                    self.stage.push(reader, &post).await;
+                    let feed = reader.feed_ids(100).await;
+                    assert!(
+                        !feed.contains(&post) || self.follow_half_done(to, author),
+                        "{to} is shown {post} of {author}, whom they left"
+                    );
                 }
             }
             Operation::EmptyCache => self.stage.world.flush_cache().await.unwrap(),
