@@ -70,7 +70,7 @@ impl Function {
         )
     }
 
-    /// The environment that the template and the stack give the function.
+    /// The environment that the template and the stack give the function; where both do, the stack's holds.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let mut environment = self.spec.environment.clone();
         environment.extend(self.surroundings.environment.clone());

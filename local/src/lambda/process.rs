@@ -52,8 +52,7 @@ pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
         .env("AWS_LAMBDA_RUNTIME_API", format!("http://{}/{name}/{id}", surroundings.runtime_api))
         // Names the caller of every AWS call, in its User-Agent.
         .env("AWS_SDK_UA_APP_ID", format!("{name}.{id}"))
-        .envs(&surroundings.environment)
-        .envs(&spec.environment)
+        .envs(function.environment())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -5,10 +5,11 @@ use serde::Serialize;
 use crate::Error;
 use crate::cache_size;
 use crate::measured::Measured;
+use crate::nodes;
 use crate::prices::{Price, Prices};
 use crate::template::Template;
 use crate::traffic::Traffic;
-use crate::usage::{Architecture, DAY_SECONDS, MONTH_DAYS, MONTH_HOURS, Usage};
+use crate::usage::{Architecture, Cache, DAY_SECONDS, Egress, MONTH_DAYS, MONTH_HOURS, Usage};
 
 /// A line of the bill.
 #[derive(Debug, Clone, Serialize)]
@@ -143,16 +144,24 @@ pub fn lines(
     let calls = traffic.sqs_calls * MONTH_DAYS / 1e6;
     bill.line("SQS", "requests", calls, &prices.sqs_requests)?;
     storage_and_photos(&mut bill, traffic, prices)?;
-    let parts = cache_size::parts(usage, measured);
-    let gigabytes = (cache_size::bytes(&parts) / 1e9).max(0.1);
-    let hours = gigabytes * MONTH_HOURS;
-    bill.line("ElastiCache", "memory", hours, &prices.cache_gb_hours)?;
-    let ecpus = traffic.ecpus * MONTH_DAYS / 1e6;
-    bill.line("ElastiCache", "ECPUs", ecpus, &prices.cache_ecpus)?;
+    let cached = cache_size::bytes(&cache_size::parts(usage, measured));
+    cache(&mut bill, traffic, cached, prices)?;
     let logs = traffic.log_bytes * MONTH_DAYS / 1e9;
     bill.line("CloudWatch", "logs", logs, &prices.logs_ingested)?;
     let kept = logs * usage.log_months;
     bill.line("CloudWatch", "logs kept", kept, &prices.logs_stored)?;
+    bill.line(
+        "CloudWatch",
+        "alarms",
+        template.alarm_metrics,
+        &prices.alarms,
+    )?;
+    bill.line(
+        "CloudWatch",
+        "dashboards",
+        template.dashboards,
+        &prices.dashboards,
+    )?;
     network(&mut bill, traffic, prices)?;
     Ok(bill.finish())
 }
@@ -225,23 +234,53 @@ fn storage_and_photos(
     )
 }
 
-/// What the template's network must bring: one NAT gateway for the sign-in provider's keys, an endpoint in
-/// each zone for SQS and for Lambda.
+fn cache(
+    bill: &mut Maker<'_>,
+    traffic: &Traffic,
+    bytes: f64,
+    prices: &Prices,
+) -> Result<(), Error> {
+    let replicas = match bill.usage.cache {
+        Cache::Serverless => {
+            // Less than a tenth of a gigabyte costs as much.
+            let hours = (bytes / 1e9).max(0.1) * MONTH_HOURS;
+            bill.line("ElastiCache", "memory", hours, &prices.cache_gb_hours)?;
+            let ecpus = traffic.ecpus * MONTH_DAYS / 1e6;
+            return bill.line("ElastiCache", "ECPUs", ecpus, &prices.cache_ecpus);
+        }
+        Cache::Single => 0,
+        Cache::Doubled => 1,
+    };
+    let nodes = nodes::cheapest(bytes, replicas, bill.usage, prices)?;
+    let hours = nodes.count() * MONTH_HOURS;
+    bill.line("ElastiCache", "nodes", hours, &nodes.hour)
+}
+
+/// The way to SQS, Lambda and the sign-in provider's keys.
 fn network(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
-    bill.line("Network", "NAT gateway", MONTH_HOURS, &prices.nat_hours)?;
-    bill.line(
-        "Network",
-        "its address",
-        MONTH_HOURS,
-        &prices.public_ipv4_hours,
-    )?;
-    let endpoints = 2.0 * bill.usage.zones * MONTH_HOURS;
-    bill.line("Network", "endpoints", endpoints, &prices.endpoint_hours)?;
-    // The keys are some kilobytes now and then; what passes the endpoints is the sent messages of a kilobyte
-    // with its headers.
+    // The keys are some kilobytes now and then; what passes is the sent messages, of a kilobyte with its headers.
     let messages: f64 = traffic.messages.values().sum();
     let sent = messages * MONTH_DAYS * 1e3 / 1e9;
-    bill.line("Network", "messages sent", sent, &prices.endpoint_gb)
+    let zones = bill.usage.zones;
+    let gateways = match bill.usage.egress {
+        Egress::Ipv6 | Egress::Existing => return Ok(()),
+        Egress::Endpoints => {
+            let hours = 3.0 * zones * MONTH_HOURS;
+            bill.line("Network", "endpoints", hours, &prices.endpoint_hours)?;
+            return bill.line("Network", "messages sent", sent, &prices.endpoint_gb);
+        }
+        Egress::Nat => 1.0,
+        Egress::NatInEachZone => zones,
+    };
+    let hours = gateways * MONTH_HOURS;
+    bill.line("Network", "NAT gateways", hours, &prices.nat_hours)?;
+    bill.line(
+        "Network",
+        "their addresses",
+        hours,
+        &prices.public_ipv4_hours,
+    )?;
+    bill.line("Network", "messages sent", sent, &prices.nat_gb)
 }
 
 /// The sum.

@@ -7,6 +7,7 @@
 pub mod bill;
 pub mod cache_size;
 pub mod cli;
+pub mod floors;
 pub mod followers;
 pub mod limits;
 pub mod measured;

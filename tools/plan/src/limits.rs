@@ -9,7 +9,7 @@ use crate::partitions::{self, follower_shards};
 use crate::queues::Peak;
 use crate::template::Template;
 use crate::traffic::Traffic;
-use crate::usage::Usage;
+use crate::usage::{Cache, Usage};
 
 /// Units a second that a table may take, reads and writes each: the account's usual quota.
 pub const TABLE: f64 = 40_000.0;
@@ -120,17 +120,15 @@ pub fn limits(
     let collection = most * 2.0 * measured.sizes.follow_row / follower_shards(most);
     let what = "DynamoDB: items of one partition key (the most followed user's followers)";
     found.add(what, collection, COLLECTION, "bytes", FIXED);
-    let cached = cache_size::bytes(&cache_size::parts(usage, measured));
-    let most = template.cache_gb * 1e9;
-    found.add("ElastiCache: memory", cached, most, "bytes", OURS);
-    let (ecpus, most) = (busiest(traffic.ecpus), template.cache_ecpus);
-    found.add(
-        "ElastiCache: operations",
-        ecpus,
-        most,
-        "ECPUs a second",
-        OURS,
-    );
+    // Nodes are chosen to hold what there is.
+    if usage.cache == Cache::Serverless {
+        let cached = cache_size::bytes(&cache_size::parts(usage, measured));
+        let most = template.cache_gb * 1e9;
+        found.add("ElastiCache: memory", cached, most, "bytes", OURS);
+        let what = "ElastiCache: operations";
+        let (ecpus, most) = (busiest(traffic.ecpus), template.cache_ecpus);
+        found.add(what, ecpus, most, "ECPUs a second", OURS);
+    }
     let photos = busiest(usage.daily(usage.per_user.photos));
     found.add("S3: uploads/, PUTs", photos, PREFIX_PUTS, "a second", FIXED);
     let fetched = busiest(traffic.photo_views * 0.1 + traffic.s3_gets);

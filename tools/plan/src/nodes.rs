@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::Error;
-use crate::prices::Prices;
+use crate::prices::{Price, Prices};
 use crate::usage::{MONTH_HOURS, Usage};
 
 /// What of a node's memory may hold data: ElastiCache keeps a quarter for itself unless told.
@@ -16,23 +16,32 @@ const GIB: f64 = 1_073_741_824.0;
 pub struct Nodes {
     /// Their kind.
     pub kind: String,
-    /// How many shards, each with a replica in another zone.
+    /// Over how many the keys are spread.
     pub shards: u64,
+    /// How many replicas each of these has.
+    pub replicas: u8,
     /// Dollars a month.
     pub dollars: f64,
+    /// The price of an hour of one.
+    #[serde(skip)]
+    pub hour: Price,
 }
 
 /// The cheapest that hold so many bytes.
-pub fn cheapest(bytes: f64, usage: &Usage, prices: &Prices) -> Result<Nodes, Error> {
+pub fn cheapest(bytes: f64, replicas: u8, usage: &Usage, prices: &Prices) -> Result<Nodes, Error> {
     let mut found: Option<Nodes> = None;
     for node in &prices.cache_nodes {
         let shards = (bytes / (node.gib * GIB * USABLE)).ceil().max(1.0);
-        let dollars = shards * 2.0 * node.of(usage.region)? * MONTH_HOURS;
+        let hour = node.hour();
+        let count = shards * f64::from(replicas + 1);
+        let dollars = count * hour.of(usage.region)? * MONTH_HOURS;
         if found.as_ref().is_none_or(|best| dollars < best.dollars) {
             found = Some(Nodes {
                 kind: node.name.clone(),
                 shards: crate::numbers::whole(shards),
+                replicas,
                 dollars,
+                hour,
             });
         }
     }
@@ -41,7 +50,8 @@ pub fn cheapest(bytes: f64, usage: &Usage, prices: &Prices) -> Result<Nodes, Err
 
 impl Nodes {
     /// How many there are.
-    pub const fn count(&self) -> u64 {
-        self.shards * 2
+    #[expect(clippy::cast_precision_loss, reason = "nobody has so many")]
+    pub fn count(&self) -> f64 {
+        self.shards as f64 * f64::from(self.replicas + 1)
     }
 }

@@ -40,10 +40,15 @@ impl Basis {
         bill::lines(usage, traffic, &self.measured, &self.template, &self.prices)
     }
 
+    /// The bill of a month, line by line.
+    pub fn bill_of(&self, usage: &Usage) -> Result<Vec<Line>, Error> {
+        let traffic = Traffic::of(usage, &self.measured, &self.template)?;
+        self.bill(usage, &traffic)
+    }
+
     /// The bill of a month, summed by service.
     pub fn by_service(&self, usage: &Usage) -> Result<Vec<(&'static str, f64)>, Error> {
-        let traffic = Traffic::of(usage, &self.measured, &self.template)?;
-        Ok(by_service(&self.bill(usage, &traffic)?))
+        Ok(by_service(&self.bill_of(usage)?))
     }
 }
 
@@ -116,7 +121,7 @@ impl Plan {
             floor,
             cache,
             cache_bytes,
-            nodes: nodes::cheapest(cache_bytes, &usage, &basis.prices)?,
+            nodes: nodes::cheapest(cache_bytes, 1, &usage, &basis.prices)?,
             partitions: partitions::hottest(&usage, &day, template)?,
             limits: limits::limits(&usage, &day, &queues, measured, template)?,
             bounded: limits::bounded(template),

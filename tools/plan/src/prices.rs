@@ -84,6 +84,8 @@ pub struct Prices {
     pub cache_nodes: Vec<Node>,
     pub logs_ingested: Price,
     pub logs_stored: Price,
+    pub alarms: Price,
+    pub dashboards: Price,
     pub nat_hours: Price,
     pub nat_gb: Price,
     pub endpoint_hours: Price,
@@ -98,9 +100,16 @@ impl Price {
 }
 
 impl Node {
-    /// Dollars an hour there.
-    pub fn of(&self, region: Region) -> Result<f64, Error> {
-        price(&self.dollars, region, &self.name)
+    /// The price of an hour of it.
+    pub fn hour(&self) -> Price {
+        Price {
+            unit: format!("hour of {}", self.name),
+            free: 0.0,
+            as_of: self.as_of.clone(),
+            page: self.page.clone(),
+            sure: self.sure,
+            dollars: self.dollars.clone(),
+        }
     }
 }
 
@@ -131,7 +140,8 @@ mod tests {
         let table: toml::Table = toml::from_str(FILE).unwrap();
         let nodes = prices.cache_nodes.iter();
         for node in nodes {
-            assert!(node.of(Region::UsEast1).unwrap() <= node.of(Region::ApNortheast2).unwrap());
+            let dollars = |region| node.hour().of(region).unwrap();
+            assert!(dollars(Region::UsEast1) <= dollars(Region::ApNortheast2));
         }
         for (name, value) in &table {
             let entries = value.as_array().cloned();

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::bill::Line;
+use crate::floors::Floor;
 use crate::numbers::{bytes, counted, dollars, duration, readable};
 use crate::plan::{Plan, by_service};
 use crate::traffic::Traffic;
@@ -35,6 +36,30 @@ fn write_plan(plan: &Plan, out: &mut String) -> std::fmt::Result {
          counted or assumed as tools/plan/measured.toml says. Nothing of this was measured on AWS.",
         oldest.unwrap_or("no month")
     )
+}
+
+/// What a month costs in which nobody comes, for each way to set it up.
+pub fn floors(floors: &[Floor]) -> String {
+    let services: Vec<_> = floors
+        .first()
+        .map(|floor| floor.services.iter().map(|(name, _)| *name).collect())
+        .unwrap_or_default();
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut head = vec!["set up for".to_owned(), "parameters".to_owned()];
+    head.extend(services.iter().map(|name| (*name).to_owned()));
+    head.push("a month with nobody there".to_owned());
+    let line = vec!["---".to_owned(); head.len()];
+    let rows = floors.iter().map(|floor| {
+        let mut cells = vec![
+            floor.setup.what.to_owned(),
+            floor.setup.parameters.to_owned(),
+        ];
+        cells.extend(floor.services.iter().map(|(_, sum)| dollars(*sum)));
+        cells.push(dollars(floor.dollars));
+        row(cells)
+    });
+    let rows: String = rows.collect();
+    row(head) + &row(line) + &rows
 }
 
 fn heading(out: &mut String, text: &str) -> std::fmt::Result {
@@ -108,7 +133,7 @@ fn bill(plan: &Plan, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "the cache on nodes instead: {} of {}, half of them replicas: {}",
-        counted(plan.nodes.count()),
+        readable(plan.nodes.count()),
         plan.nodes.kind,
         dollars(plan.nodes.dollars)
     )

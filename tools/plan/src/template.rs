@@ -40,6 +40,10 @@ pub struct Template {
     pub cache_ecpus: f64,
     /// The load balancer's rules.
     pub rules: f64,
+    /// Metrics that alarms watch.
+    pub alarm_metrics: f64,
+    /// Dashboards.
+    pub dashboards: f64,
     /// From how many followers on an author is not fanned out.
     pub influencer_followers: f64,
 }
@@ -66,6 +70,15 @@ impl<'a> Node<'a> {
         entries.filter_map(move |(name, yaml)| {
             let yaml = Some(yaml);
             Some((name.as_str()?, Self { yaml, ..self }))
+        })
+    }
+
+    fn items(self) -> impl Iterator<Item = Self> {
+        let items = self.yaml.and_then(YamlOwned::as_sequence);
+        let items = items.into_iter().flatten();
+        items.map(move |yaml| Self {
+            yaml: Some(yaml),
+            ..self
         })
     }
 
@@ -121,6 +134,8 @@ impl Template {
             cache_gb: f64::INFINITY,
             cache_ecpus: f64::INFINITY,
             rules: 0.0,
+            alarm_metrics: 0.0,
+            dashboards: 0.0,
             influencer_followers: root
                 .get("Parameters")
                 .get("InfluencerFollowers")
@@ -142,6 +157,13 @@ impl Template {
                     }
                 }
                 Some("AWS::ElasticLoadBalancingV2::ListenerRule") => template.rules += 1.0,
+                Some("AWS::CloudWatch::Dashboard") => template.dashboards += 1.0,
+                Some("AWS::CloudWatch::Alarm") => {
+                    let metrics = properties.get("Metrics").items();
+                    let watched = metrics.filter(|metric| metric.get("MetricStat").yaml.is_some());
+                    // An alarm without a list names its one metric itself.
+                    template.alarm_metrics += watched.map(|_| 1.0).sum::<f64>().max(1.0);
+                }
                 Some("AWS::ElastiCache::ServerlessCache") => {
                     let limits = properties.get("CacheUsageLimits");
                     let most = |of: &str| limits.get(of).get("Maximum").number();
@@ -222,6 +244,8 @@ mod tests {
         assert!(template.memory("classify").unwrap() >= 128.0);
         assert!(template.memory("feed").unwrap() >= 128.0);
         assert!(template.rules > 10.0);
+        assert!(template.alarm_metrics > 10.0);
+        assert!((template.dashboards - 1.0).abs() < f64::EPSILON);
         assert!(template.cache_ecpus.is_finite());
     }
 

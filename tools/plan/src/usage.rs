@@ -43,6 +43,34 @@ pub enum Architecture {
     Arm,
 }
 
+/// How functions reach what no gateway endpoint leads to: SQS, Lambda, the sign-in provider's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Egress {
+    /// Over IPv6, outwards only
+    Ipv6,
+    /// By one NAT gateway
+    Nat,
+    /// By a NAT gateway in each zone
+    NatInEachZone,
+    /// By endpoints in each zone for SQS, Lambda and Cognito (weighed, not in the template)
+    Endpoints,
+    /// By an existing network (VpcId), whose price is not ours
+    Existing,
+}
+
+/// What the cache is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Cache {
+    /// Grows by itself, over all zones
+    Serverless,
+    /// The cheapest nodes that hold it, without replicas (CacheKind=nodes CacheReplicas=0)
+    Single,
+    /// The same, each with a replica in another zone (CacheKind=nodes)
+    Doubled,
+}
+
 /// All of it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Usage {
@@ -84,6 +112,10 @@ pub struct Usage {
     pub log_months: f64,
     /// Availability zones with a subnet.
     pub zones: f64,
+    /// How functions reach the rest of AWS.
+    pub egress: Egress,
+    /// What the cache is.
+    pub cache: Cache,
     /// Where it runs.
     pub region: Region,
     /// On what.

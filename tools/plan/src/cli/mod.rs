@@ -20,6 +20,7 @@ Examples:
   ./dev plan --scenario influencer --followers 650m     somebody with 650 million followers posts
   ./dev plan --scenario lunch --requests 5000 --out .   5,000 requests in a minute, with a picture
   ./dev plan --scenario failover --outage 30            half a minute without the cache, at peak
+  ./dev plan --floors                                   what it costs with nobody there
   ./dev plan --json | jq .month_dollars
 
 Numbers may be written 10000, 10_000, 10k, 1.5m or 2g. Prices are entered by hand in tools/plan/prices.toml,
@@ -53,6 +54,9 @@ pub struct Arguments {
     /// [failover] Seconds without a cache.
     #[arg(long, default_value = "30")]
     pub outage: Amount,
+    /// Instead of the plan: what a month costs with nobody there, for each way to set it up.
+    #[arg(long, conflicts_with_all = ["scenario", "out"])]
+    pub floors: bool,
     /// Write the pictures into this folder, as SVG.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::followers::{Followers, Named};
 use crate::prices::Region;
 use crate::template::Template;
-use crate::usage::{Architecture, PerUser, Usage};
+use crate::usage::{Architecture, Cache, Egress, PerUser, Usage};
 
 /// Users of which one is there on an average day.
 const USERS_PER_DAILY: f64 = 5.0;
@@ -120,6 +120,12 @@ pub struct Options {
     /// Availability zones.
     #[arg(long, default_value = "2", value_parser = clap::value_parser!(u8).range(2..=3))]
     pub zones: u8,
+    /// How functions reach SQS, Lambda and the sign-in provider's keys.
+    #[arg(long, value_enum, default_value = "ipv6")]
+    pub egress: Egress,
+    /// What the cache is.
+    #[arg(long, value_enum, default_value = "serverless")]
+    pub cache: Cache,
     /// Where it runs.
     #[arg(long, value_enum, default_value = "us-east-1")]
     pub region: Region,
@@ -196,6 +202,8 @@ impl Options {
             months: self.months.0,
             log_months: self.log_months.0,
             zones: self.zones.into(),
+            egress: self.egress,
+            cache: self.cache,
             region: self.region,
             architecture: self.architecture,
             account_concurrency: self.account_concurrency.0,

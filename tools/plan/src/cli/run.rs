@@ -6,6 +6,7 @@ use purrline_charts::{Axis, Bars};
 
 use super::{Arguments, Name};
 use crate::Error;
+use crate::floors;
 use crate::plan::{Basis, Plan};
 use crate::report;
 use crate::scenario::{Told, failover, influencer, lunch};
@@ -14,6 +15,14 @@ use crate::scenario::{Told, failover, influencer, lunch};
 pub fn run(arguments: &Arguments) -> Result<String, Error> {
     let basis = Basis::built_in()?;
     let usage = arguments.options.usage(&basis.template)?;
+    if arguments.floors {
+        let floors = floors::floors(&usage, &basis)?;
+        return if arguments.json {
+            json(&floors)
+        } else {
+            Ok(report::floors(&floors))
+        };
+    }
     let Some(name) = arguments.scenario else {
         if let Some(folder) = &arguments.out {
             let now = basis.by_service(&usage)?;

@@ -1,0 +1,207 @@
+"""Creates the stack of template.yaml with another implementation of CloudFormation than AWS's, offline.
+
+SAM's own translator expands the template, moto creates what comes of it, with two mends: Fn::Cidr is
+worked out before, and AWS::NoValue taken out of lists. It fails when a stack does not come to
+CREATE_COMPLETE, when a resource whose condition holds is missing, or when moto knows fewer types than UNKNOWN says,
+or more: then UNKNOWN, the list of what this shows nothing about, is to be mended.
+"""
+
+import ipaddress
+import itertools
+import json
+import logging
+import os
+import re
+import sys
+from pathlib import Path
+
+import boto3
+from cfnlint.decode import cfn_yaml
+from moto import mock_aws
+from moto.cloudformation import parsing
+from samtranslator.public.translator import ManagedPolicyLoader
+from samtranslator.translator.transform import transform
+
+ROOT = Path(__file__).resolve().parent.parent
+REGION = "us-east-1"
+
+# What moto does not know: created nowhere here. cfn-lint checks their properties against AWS's schemas.
+UNKNOWN = {
+    "AWS::CloudFront::Distribution",
+    "AWS::CloudFront::OriginAccessControl",
+    "AWS::CloudWatch::Alarm",
+    "AWS::Cognito::UserPool",
+    "AWS::Cognito::UserPoolClient",
+    "AWS::Cognito::UserPoolDomain",
+    "AWS::Cognito::UserPoolIdentityProvider",
+    "AWS::EC2::EgressOnlyInternetGateway",
+    "AWS::EC2::SecurityGroupEgress",
+    "AWS::EC2::VPCCidrBlock",
+    "AWS::ElastiCache::ParameterGroup",
+    "AWS::ElastiCache::ReplicationGroup",
+    "AWS::ElastiCache::ServerlessCache",
+    "AWS::ElastiCache::SubnetGroup",
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::WAFv2::WebACL",
+    "AWS::WAFv2::WebACLAssociation",
+}
+
+# What is left out too: routes to a gateway that is among those, and what ListenerTokenCheck=on adds, since moto's
+# rules can't have the action jwt-validation.
+LEFT_OUT = {"PrivateRouteIpv6A", "PrivateRouteIpv6B", "TokenIssuer", "TokenKeys"}
+
+# What of the template is created each time: parameters by what they show.
+STACKS = {
+    "defaults": {},
+    "everything": {
+        "CertificateArn": "to be requested",
+        "WafRequestsPerAddress": "10000",
+        "Egress": "nat-in-each-zone",
+        "CacheKind": "nodes",
+        "GoogleClientId": "id",
+        "GoogleClientSecret": "secret",
+        "KakaoClientId": "id",
+        "KakaoClientSecret": "secret",
+        "AlarmEmail": "ops@example.com",
+    },
+    "another provider, an existing network, no logs of access": {
+        "AuthIssuer": "https://id.example.com",
+        "AuthAudience": "purrline",
+        "VpcId": "to be made",
+        "AccessLogDays": "0",
+    },
+}
+
+
+def expanded():
+    """The template as CloudFormation gets it, with code that is nowhere."""
+    template = json.loads(json.dumps(cfn_yaml.load(str(ROOT / "template.yaml"))))
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://code/function.zip"
+    policies = ManagedPolicyLoader(boto3.client("iam", region_name=REGION))
+    cidr = template["Parameters"]["VpcCidr"]["Default"]
+    return with_subnets(transform(template, {}, policies), cidr)
+
+
+def with_subnets(node, cidr):
+    """Fn::Cidr, which moto lacks, worked out."""
+    if isinstance(node, list):
+        return [with_subnets(one, cidr) for one in node]
+    if not isinstance(node, dict):
+        return node
+    if "Fn::Cidr" in node:
+        whole, count, bits = node["Fn::Cidr"]
+        own = whole == {"Fn::GetAtt": ["Vpc", "CidrBlock"]}
+        whole = ipaddress.ip_network(cidr if own else "2600:1f18::/56")
+        subnets = whole.subnets(new_prefix=whole.max_prefixlen - bits)
+        return [str(one) for one in itertools.islice(subnets, count)]
+    return {key: with_subnets(one, cidr) for key, one in node.items()}
+
+
+def without(node, unknown):
+    """What names a resource that moto can't make gets a word instead."""
+    if isinstance(node, list):
+        return [without(one, unknown) for one in node]
+    if isinstance(node, str):
+        return re.sub(r"\$\{(%s)(\.\w+)*\}" % "|".join(unknown), r"some-\1", node)
+    if not isinstance(node, dict):
+        return node
+    if node.get("Ref") in unknown:
+        return "some-" + node["Ref"]
+    if "Fn::GetAtt" in node and node["Fn::GetAtt"][0] in unknown:
+        return "some-" + ".".join(node["Fn::GetAtt"])
+    return {key: without(one, unknown) for key, one in node.items()}
+
+
+def network():
+    """A network of somebody's: two zones."""
+    ec2 = boto3.client("ec2", region_name=REGION)
+    vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
+
+    def subnet(number, zone):
+        made = ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.1.{number}.0/24", AvailabilityZone=REGION + zone)
+        return made["Subnet"]["SubnetId"]
+
+    return {
+        "VpcId": vpc,
+        "SubnetIds": f"{subnet(1, 'a')},{subnet(2, 'b')}",
+        "PublicSubnetIds": f"{subnet(3, 'a')},{subnet(4, 'b')}",
+    }
+
+
+def create(name, parameters):
+    """Every resource's type, the resources that were created, and what the stack puts out."""
+    with mock_aws(config={"lambda": {"use_docker": False}}):
+        s3 = boto3.client("s3", region_name=REGION)
+        s3.create_bucket(Bucket="code")
+        s3.put_object(Bucket="code", Key="function.zip", Body=b"")
+        template = expanded()
+        types = {key: resource["Type"] for key, resource in template["Resources"].items()}
+        unknown = [key for key, kind in types.items() if kind not in parsing.get_model_map() or key in LEFT_OUT]
+        for key in unknown:
+            del template["Resources"][key]
+        template = without(template, unknown)
+        if "CertificateArn" in parameters:
+            acm = boto3.client("acm", region_name=REGION)
+            parameters = parameters | acm.request_certificate(DomainName="api.example.com")
+            del parameters["ResponseMetadata"]
+        if "VpcId" in parameters:
+            parameters = parameters | network()
+        cloudformation = boto3.client("cloudformation", region_name=REGION)
+        cloudformation.create_stack(
+            StackName="purrline",
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        stack = cloudformation.describe_stacks(StackName="purrline")["Stacks"][0]
+        if stack["StackStatus"] != "CREATE_COMPLETE":
+            raise SystemExit(f"{name}: {stack['StackStatus']}: {stack.get('StackStatusReason', '')}")
+        pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName="purrline")
+        created = {one["LogicalResourceId"] for page in pages for one in page["StackResourceSummaries"]}
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+    return types, created, outputs
+
+
+def mended(clean):
+    """AWS::NoValue takes an item out of a list, where moto leaves None; what moto's resources have no word for is one."""
+
+    def cleaned(node, resources):
+        if isinstance(node, dict) and "Fn::GetAtt" in node:
+            name, *attribute = node["Fn::GetAtt"]
+            if not hasattr(resources.get(name), "get_cfn_attribute"):
+                return ".".join(["some-" + name, *attribute])
+        result = clean(node, resources)
+        return [one for one in result if one is not None] if isinstance(result, list) else result
+
+    return cleaned
+
+
+def main():
+    logging.disable(logging.WARNING)
+    parsing.clean_json = mended(parsing.clean_json)
+    os.environ |= {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": REGION}
+    failed = False
+    ever = set()
+    for name, parameters in STACKS.items():
+        declared, created, outputs = create(name, parameters)
+        ever |= created
+        print(f"{name}: {len(created)} resources, {len(outputs)} outputs")
+    known = parsing.get_model_map()
+    unknown = {kind for kind in declared.values() if kind not in known}
+    for kind in sorted(unknown ^ UNKNOWN):
+        failed = True
+        print(f"{kind}: moto {'does not know' if kind in unknown else 'knows'} it, against UNKNOWN", file=sys.stderr)
+    for key, kind in sorted(declared.items()):
+        if key not in ever | LEFT_OUT and kind in known:
+            failed = True
+            print(f"{key} ({kind}) was created by none of these stacks", file=sys.stderr)
+    print("not shown, since moto can't make them: " + ", ".join(sorted(UNKNOWN | LEFT_OUT)))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
