@@ -20,7 +20,7 @@ use crate::lambda::Lambda;
 const BUFFER: usize = 64 * 1024;
 
 /// What a client says to get to know the cache, whenever it connects: none of a function's own calls.
-const SET_UP: [&str; 5] = ["AUTH", "CLIENT", "CLUSTER", "HELLO", "READONLY"];
+const SET_UP: [&str; 6] = ["AUTH", "CLIENT", "CLUSTER", "HELLO", "PING", "READONLY"];
 
 /// How often a new connection's process is looked for.
 const LOOKS: usize = 5;
