@@ -41,6 +41,8 @@ UNKNOWN = {
     "AWS::ElastiCache::ReplicationGroup",
     "AWS::ElastiCache::ServerlessCache",
     "AWS::ElastiCache::SubnetGroup",
+    "AWS::ElastiCache::User",
+    "AWS::ElastiCache::UserGroup",
     "AWS::Lambda::EventInvokeConfig",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
@@ -112,7 +114,8 @@ def without(node, unknown):
     if node.get("Ref") in unknown:
         return "some-" + node["Ref"]
     if "Fn::GetAtt" in node and node["Fn::GetAtt"][0] in unknown:
-        return "some-" + ".".join(node["Fn::GetAtt"])
+        name, *attribute = node["Fn::GetAtt"]
+        return f"arn:aws:some:{REGION}::{name}" if attribute[-1].lower() == "arn" else f"some-{name}"
     return {key: without(one, unknown) for key, one in node.items()}
 
 

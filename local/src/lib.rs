@@ -34,7 +34,7 @@ pub use error::{Error, Result};
 pub use events::fill_event;
 pub use faults::{Call, Fault, FaultAction, FaultRule, Outage, Service, When};
 pub use lambda::InvokeError;
-pub use logs::Log;
+pub use logs::{Log, OnLine};
 pub use pollers::Delivery;
 pub use services::{QueueCounts, TableLoader};
 pub use sign_in::SignIn;

@@ -31,19 +31,24 @@ pub enum Log {
     Stream,
 }
 
+/// Somebody who is shown every line: the function's name, and what it printed.
+pub type OnLine = fn(&str, &str);
+
 /// The lines of all functions.
 #[derive(Debug)]
 pub(crate) struct Logs {
     log: Log,
+    on_line: Option<OnLine>,
     colour: bool,
     lines: Mutex<BTreeMap<String, VecDeque<String>>>,
 }
 
 impl Logs {
-    pub(crate) fn new(log: Log) -> Self {
+    pub(crate) fn new(log: Log, on_line: Option<OnLine>) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self {
             log,
+            on_line,
             colour,
             lines: Mutex::new(BTreeMap::new()),
         }
@@ -53,6 +58,9 @@ impl Logs {
     pub(crate) fn push(&self, function: &str, line: &str) {
         if self.log == Log::Stream {
             self.print(function, line);
+        }
+        if let Some(on_line) = self.on_line {
+            on_line(function, line);
         }
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = lines.entry(function.to_owned()).or_default();

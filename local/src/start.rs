@@ -157,7 +157,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     let mut temporary = vec![scratch.path()];
     temporary.extend(folder.temporary.as_ref().map(TempDir::path));
     let guard = Guard::start(&temporary)?;
-    let logs = Arc::new(Logs::new(options.log));
+    let logs = Arc::new(Logs::new(options.log, options.on_line));
     let surroundings = Surroundings {
         runtime_api: runtime_address.to_string(),
         region: local.region.clone(),

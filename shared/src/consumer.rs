@@ -13,6 +13,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use tokio::time::Instant;
 
 use crate::deadline::time_left;
@@ -147,11 +148,20 @@ fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>
             Ok(message) => batch.push(Received { id, message, again }),
             Err(error) => failed.push(Failed {
                 id,
-                why: error.to_string(),
+                why: unreadable(&error),
             }),
         }
     }
     (batch, failed)
+}
+
+/// Why a body is no message, without what it says: serde's own words quote it.
+fn unreadable(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Io | Category::Syntax | Category::Eof => "not JSON",
+        Category::Data => "JSON, but no message",
+    };
+    format!("{what}, at column {}", error.column())
 }
 
 /// A group as a whole; after a panic its halves, and so on, so that only the bad message is reported, and

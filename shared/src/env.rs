@@ -22,10 +22,12 @@ impl BadSetting {
 
 /// The value of a variable that must be set and not empty.
 pub fn required(name: &str) -> Result<String, BadSetting> {
-    match std::env::var(name) {
-        Ok(value) if !value.is_empty() => Ok(value),
-        _ => Err(BadSetting::new(name, "must be set")),
-    }
+    optional(name).ok_or_else(|| BadSetting::new(name, "must be set"))
+}
+
+/// The value of a variable, if it is set and not empty.
+pub fn optional(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A number of whole seconds, or what it is where the variable is not set.

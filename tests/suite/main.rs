@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+mod cluster;
 mod contract;
 mod faults;
 mod model;

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result};
 use crate::lambda::InvokeError;
-use crate::logs::Log;
+use crate::logs::{Log, OnLine};
 use crate::sign_in::SignIn;
 use crate::start::{self, Folder};
 use crate::status::Status;
@@ -57,6 +57,8 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// Where the functions' lines go.
     pub log: Log,
+    /// Who is shown each of them besides.
+    pub on_line: Option<OnLine>,
     /// Whether each function has a process from the start, so that no first request waits for it.
     pub warm: bool,
     /// Whether schedules run by the clock; see also [`Stack::run_schedule`].
@@ -79,6 +81,7 @@ impl Options {
             parameters: BTreeMap::new(),
             environment: BTreeMap::new(),
             log: Log::Quiet,
+            on_line: None,
             warm: false,
             schedules: false,
         }

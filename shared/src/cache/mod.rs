@@ -28,6 +28,7 @@
 //! A feed's placeholder is a list too, so that a fan-out's `RPUSHX` lands on it while the feed is
 //! rebuilt, and is in the rebuilt feed.
 
+mod access;
 mod buckets;
 mod feeds;
 mod lists;
@@ -48,6 +49,7 @@ use crate::env::{self, BadSetting};
 use crate::domain::FEED_LENGTH;
 use nodes::Nodes;
 
+pub use access::{Access, Identity};
 pub use feeds::Feed;
 pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
 pub use objects::{Hold, Known, KnownAuthors, Lease, Missing};
@@ -89,10 +91,11 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// Opens the cache that `CACHE_URL` names: `redis://host:port`, or `rediss://` with TLS. Feeds are kept as
-    /// long as `FEED_LENGTH` says.
+    /// Opens the cache that `CACHE_URL` names: `redis://host:port`, or `rediss://` with TLS. Its certificate may be
+    /// signed by who is in `CACHE_CA_FILE`; `CACHE_USER`, `CACHE_NAME` and `CACHE_KIND` are for signing in by IAM
+    /// (see [`Access`]). Feeds are kept as long as `FEED_LENGTH` says.
     pub fn from_env() -> Result<Self, BadSetting> {
-        let cache = Self::new(&env::required("CACHE_URL")?)
+        let cache = Self::open(&Access::from_env()?)
             .map_err(|error| BadSetting::new("CACHE_URL", error.to_string()))?;
         Ok(Self {
             feed_length: env::whole_number("FEED_LENGTH", FEED_LENGTH)?,
@@ -100,16 +103,24 @@ impl Cache {
         })
     }
 
-    /// Opens the cache at an address. Needs a running executor; does not wait for the connection.
+    /// Opens the cache at an address; as [`Cache::open`].
     pub fn new(url: &str) -> Result<Self, Error> {
-        let client = ClusterClient::builder([url])
+        Self::open(&Access {
+            url: url.to_owned(),
+            ..Access::default()
+        })
+    }
+
+    /// Opens a cache. Needs a running executor; does not wait for the connection.
+    pub fn open(access: &Access) -> Result<Self, Error> {
+        let client = ClusterClient::builder([access.url.as_str()])
             .connection_timeout(CONNECT)
             .response_timeout(ANSWER)
             .overall_response_timeout(Some(OVERALL))
             .retries(3)
             .min_retry_wait(10)
-            .max_retry_wait(200)
-            .build()?;
+            .max_retry_wait(200);
+        let client = access.enter(client).build()?;
         let connection = client.get_pending_async_connection_with_config(ClusterConfig::new());
         Ok(Self {
             connection,

@@ -234,7 +234,9 @@ async fn finish(
         (Some(problem), _) => Some(problem),
         (None, Err(error)) => Some(Problem::internal(error)),
         (None, Ok(text)) if failed => {
-            tracing::warn!(text = %String::from_utf8_lossy(text), "an error that is no problem");
+            // What it says may quote the request.
+            let (status, bytes) = (parts.status.as_u16(), text.len());
+            tracing::warn!(status, bytes, "an error that is no problem");
             Some(Problem::of(parts.status))
         }
         (None, Ok(body)) if size_in_json(body) > MAX_ANSWER => Some(Problem::internal(&TooLarge)),

@@ -31,6 +31,7 @@ mod routes;
 mod saves;
 mod search;
 mod search_bench;
+mod secrets;
 mod shapes;
 mod tag_posts;
 mod tags;

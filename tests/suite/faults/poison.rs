@@ -26,6 +26,11 @@ fn poison(good: &Value) -> Vec<String> {
         "\"text\"",
         "{}",
         "{\"v\":1}",
+        // A word that must not be logged.
+        "zeugma",
+        "\"zeugma\"",
+        "{\"zeugma\":1}",
+        "{\"v\":\"zeugma\"}",
     ]
     .map(str::to_owned)
     .into();

@@ -7,6 +7,7 @@ pub(crate) mod documented;
 mod images;
 mod poll;
 mod reply;
+pub(crate) mod secrets;
 mod user;
 mod world;
 

@@ -3,8 +3,8 @@
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::Reply;
 use super::documented::Asked;
+use super::{Reply, secrets};
 
 /// Somebody who calls the API: with a token, or anonymous.
 #[derive(Debug, Clone)]
@@ -58,6 +58,7 @@ impl User {
         let asked = Asked::of(&request);
         let reply = Reply::read(name, self.http.execute(request).await?).await?;
         asked.holds(&reply);
+        secrets::none_said();
         Ok(reply)
     }
 

@@ -10,7 +10,7 @@ use purrline_local::{Log, Options, Stack};
 use reqwest::Client;
 use tokio::sync::OnceCell;
 
-use super::User;
+use super::{User, secrets};
 
 /// How long a request may take: longer than any function may.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -74,6 +74,7 @@ impl World {
         for limit in ["ReadLimit", "WriteLimit", "ClassifyLimit"] {
             options = options.parameter(limit, "off");
         }
+        options.on_line = Some(secrets::look);
         if std::env::var_os("TEST_LOG").is_some() {
             options.log = Log::Stream;
         }
@@ -119,6 +120,7 @@ impl World {
     /// Waits until every queue is empty and nothing runs. On a shared stack other tests' requests
     /// count too: wait for what is expected there, with [`super::eventually`], where that says enough.
     pub(crate) async fn drained(&self) {
+        secrets::none_said();
         if !self.drain(DRAIN).await {
             let queues = self.status().await.map(|status| status.queues);
             panic!("not drained: {queues:#?}\n{}", self.complaints().join("\n"));

@@ -17,7 +17,7 @@ pub struct Nodes {
     /// Their kind.
     pub kind: String,
     /// Over how many the keys are spread.
-    pub shards: u64,
+    pub shards: f64,
     /// How many replicas each of these has.
     pub replicas: u8,
     /// Dollars a month.
@@ -38,7 +38,7 @@ pub fn cheapest(bytes: f64, replicas: u8, usage: &Usage, prices: &Prices) -> Res
         if found.as_ref().is_none_or(|best| dollars < best.dollars) {
             found = Some(Nodes {
                 kind: node.name.clone(),
-                shards: crate::numbers::whole(shards),
+                shards,
                 replicas,
                 dollars,
                 hour,
@@ -50,8 +50,7 @@ pub fn cheapest(bytes: f64, replicas: u8, usage: &Usage, prices: &Prices) -> Res
 
 impl Nodes {
     /// How many there are.
-    #[expect(clippy::cast_precision_loss, reason = "nobody has so many")]
     pub fn count(&self) -> f64 {
-        self.shards as f64 * f64::from(self.replicas + 1)
+        self.shards * f64::from(self.replicas + 1)
     }
 }

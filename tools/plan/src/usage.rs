@@ -55,7 +55,7 @@ pub enum Egress {
     NatInEachZone,
     /// By endpoints in each zone for SQS, Lambda and Cognito (weighed, not in the template)
     Endpoints,
-    /// By an existing network (VpcId), whose price is not ours
+    /// By an existing network, whose price is not ours
     Existing,
 }
 
@@ -65,9 +65,9 @@ pub enum Egress {
 pub enum Cache {
     /// Grows by itself, over all zones
     Serverless,
-    /// The cheapest nodes that hold it, without replicas (CacheKind=nodes CacheReplicas=0)
+    /// The cheapest nodes that hold it, without replicas
     Single,
-    /// The same, each with a replica in another zone (CacheKind=nodes)
+    /// The same, each with a replica in another zone
     Doubled,
 }
 

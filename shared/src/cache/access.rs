@@ -1,0 +1,236 @@
+//! How the cache is entered: its address, whose certificate it shows, and who signs in.
+
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{
+    SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign,
+};
+use aws_sigv4::sign::v4;
+use futures::Stream;
+use redis::cluster::ClusterClientBuilder;
+use redis::{BasicAuth, ErrorKind, RedisError, StreamingCredentialsProvider, TlsCertificates};
+
+use crate::env::{self, BadSetting};
+
+/// How long a token lets one sign in: the longest that `ElastiCache` takes.
+const TOKEN: Duration = Duration::from_mins(15);
+/// A connection that signed in is closed after 12 hours, unless it signs in again.
+const SIGN_IN_AGAIN: Duration = Duration::from_hours(1);
+
+/// How the cache is entered.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// `redis://host:port`, or `rediss://` with TLS; a name and a password may stand before the host.
+    pub url: String,
+    /// The certificate, in PEM, of who signed the cache's; else it must be signed by one of the authorities that
+    /// browsers trust, as `ElastiCache`'s are.
+    pub authority: Option<Vec<u8>>,
+    /// Who signs in by IAM, with tokens instead of a password.
+    pub identity: Option<Identity>,
+}
+
+impl Access {
+    /// What `CACHE_URL`, `CACHE_CA_FILE` and, where `CACHE_USER` is set, [`Identity::from_env`] say.
+    pub(super) fn from_env() -> Result<Self, BadSetting> {
+        let read = |path: PathBuf| {
+            let bad = |error: std::io::Error| BadSetting::new("CACHE_CA_FILE", error.to_string());
+            std::fs::read(path).map_err(bad)
+        };
+        Ok(Self {
+            url: env::required("CACHE_URL")?,
+            authority: env::optional("CACHE_CA_FILE")
+                .map(|path| read(path.into()))
+                .transpose()?,
+            identity: env::optional("CACHE_USER")
+                .map(Identity::from_env)
+                .transpose()?,
+        })
+    }
+
+    /// Has connections enter so.
+    pub(super) fn enter(&self, mut client: ClusterClientBuilder) -> ClusterClientBuilder {
+        if let Some(authority) = &self.authority {
+            client = client.certs(TlsCertificates {
+                client_tls: None,
+                root_cert: Some(authority.clone()),
+            });
+        }
+        match &self.identity {
+            Some(identity) => client.set_credentials_provider(identity.clone()),
+            None => client,
+        }
+    }
+}
+
+/// Who signs in to `ElastiCache` by IAM.
+///
+/// The password is a presigned request that would call `connect`
+/// (<https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html>). It is signed with the credentials that the
+/// environment has at that moment, by every connection for itself, so none is ever too old.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The user, as in the cache's user group.
+    pub user: String,
+    /// The cache's name: of a serverless cache, or of a replication group.
+    pub cache: String,
+    /// Whether it is serverless.
+    pub serverless: bool,
+    /// Where it is.
+    pub region: String,
+}
+
+impl Identity {
+    /// This user, of the cache that `CACHE_NAME`, `CACHE_KIND` (`serverless` or `nodes`) and `AWS_REGION` say.
+    fn from_env(user: String) -> Result<Self, BadSetting> {
+        let serverless = match env::required("CACHE_KIND")?.as_str() {
+            "serverless" => true,
+            "nodes" => false,
+            _ => return Err(BadSetting::new("CACHE_KIND", "must be serverless or nodes")),
+        };
+        Ok(Self {
+            user,
+            cache: env::required("CACHE_NAME")?,
+            serverless,
+            region: env::required("AWS_REGION")?,
+        })
+    }
+
+    /// What the user signs in with, for a quarter of an hour from `now` on.
+    fn token(&self, now: SystemTime, keys: &Credentials) -> Result<String, NoToken> {
+        let kind = if self.serverless {
+            "&ResourceType=ServerlessCache"
+        } else {
+            ""
+        };
+        let bare = format!("{}/?Action=connect&User={}{kind}", self.cache, self.user);
+        let mut settings = SigningSettings::default();
+        settings.expires_in = Some(TOKEN);
+        settings.signature_location = SignatureLocation::QueryParams;
+        let keys = keys.clone().into();
+        let parameters = v4::SigningParams::builder()
+            .identity(&keys)
+            .region(&self.region)
+            .name("elasticache")
+            .time(now)
+            .settings(settings)
+            .build()
+            .map_err(NoToken::new)?;
+        let url = format!("http://{bare}");
+        let nothing = SignableBody::Bytes(&[]);
+        let request = SignableRequest::new("GET", &url, std::iter::empty(), nothing);
+        let signed = sign(request.map_err(NoToken::new)?, &parameters.into());
+        let (signed, _) = signed.map_err(NoToken::new)?.into_parts();
+        let mut request = ::http::Request::get(&url).body(()).map_err(NoToken::new)?;
+        signed.apply_to_request_http1x(&mut request);
+        let signed = request.uri().to_string();
+        Ok(signed.trim_start_matches("http://").to_owned())
+    }
+
+    fn sign_in(&self) -> Result<BasicAuth, NoToken> {
+        let keys = Credentials::new(
+            env::required("AWS_ACCESS_KEY_ID").map_err(NoToken::new)?,
+            env::required("AWS_SECRET_ACCESS_KEY").map_err(NoToken::new)?,
+            env::optional("AWS_SESSION_TOKEN"),
+            None,
+            "environment",
+        );
+        let token = self.token(SystemTime::now(), &keys)?;
+        Ok(BasicAuth::new(self.user.clone(), token))
+    }
+}
+
+impl StreamingCredentialsProvider for Identity {
+    fn subscribe(&self) -> Pin<Box<dyn Stream<Item = Result<BasicAuth, RedisError>> + Send>> {
+        let signed_in = false;
+        let tokens =
+            futures::stream::unfold((self.clone(), signed_in), async |(who, signed_in)| {
+                if signed_in {
+                    tokio::time::sleep(SIGN_IN_AGAIN).await;
+                }
+                let token = who.sign_in().map_err(RedisError::from);
+                Some((token, (who, true)))
+            });
+        Box::pin(tokens)
+    }
+}
+
+/// A token could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("no token to sign in to the cache: {0}")]
+struct NoToken(String);
+
+impl NoToken {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<NoToken> for RedisError {
+    fn from(error: NoToken) -> Self {
+        Self::from((
+            ErrorKind::AuthenticationFailed,
+            "can't sign in",
+            error.to_string(),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As botocore's `RequestSigner` signs the same.
+    #[test]
+    fn tokens_are_what_aws_signs() {
+        let keys = Credentials::new(
+            "AKIDEXAMPLE",
+            "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+            Some("the/session+token==".to_owned()),
+            None,
+            "test",
+        );
+        let now = SystemTime::UNIX_EPOCH + Duration::from_mins(29_923_400);
+        let kinds = [
+            (
+                false,
+                "b05667b1b1c69db4b5fa829a7e190255bf9bb3c2ac22a64eca7c944590e4456a",
+            ),
+            (
+                true,
+                "1f36679dd7cffd21ec1b19d7ac14be062468b4c628ce4b8938d5ca5df04697c9",
+            ),
+        ];
+        for (serverless, signature) in kinds {
+            let identity = Identity {
+                user: "purrline-0123".to_owned(),
+                cache: "purrline-0123".to_owned(),
+                serverless,
+                region: "ap-northeast-2".to_owned(),
+            };
+            let token = identity.token(now, &keys).unwrap();
+            let (address, query) = token.split_once('?').unwrap();
+            assert_eq!(address, "purrline-0123/");
+            let mut query: Vec<&str> = query.split('&').collect();
+            query.sort_unstable();
+            let mut expected = vec![
+                "Action=connect".to_owned(),
+                "User=purrline-0123".to_owned(),
+                "X-Amz-Algorithm=AWS4-HMAC-SHA256".to_owned(),
+                "X-Amz-Credential=AKIDEXAMPLE%2F20261123%2Fap-northeast-2%2Felasticache%2Faws4_request"
+                    .to_owned(),
+                "X-Amz-Date=20261123T032000Z".to_owned(),
+                "X-Amz-Expires=900".to_owned(),
+                "X-Amz-Security-Token=the%2Fsession%2Btoken%3D%3D".to_owned(),
+                format!("X-Amz-Signature={signature}"),
+                "X-Amz-SignedHeaders=host".to_owned(),
+            ];
+            if serverless {
+                expected.insert(1, "ResourceType=ServerlessCache".to_owned());
+            }
+            assert_eq!(query, expected);
+        }
+    }
+}

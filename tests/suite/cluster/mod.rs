@@ -1,0 +1,222 @@
+//! The cache as it is deployed: several nodes, TLS, users, slots that move and nodes that die. The functions are the
+//! real ones, the cluster is the system's Valkey or Redis.
+
+mod nodes;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::join_all;
+
+use crate::support::{User, World, eventually};
+use nodes::{ANY_PASSWORD, Nodes};
+
+/// A stack whose functions use this cluster, and three authors whom a reader follows, with posts, newest first.
+async fn stack(settings: impl IntoIterator<Item = (String, String)>) -> World {
+    let mut options = World::options();
+    options.environment.extend(settings);
+    World::with(options).await
+}
+
+struct Readers {
+    reader: User,
+    authors: Vec<User>,
+    posts: Vec<String>,
+}
+
+impl Readers {
+    async fn on(world: &World) -> Self {
+        let authors: Vec<User> = (0..3).map(|_| world.user("author")).collect();
+        let reader = world.user("reader");
+        for author in &authors {
+            reader.follow(author).await;
+        }
+        world.drained().await;
+        let mut readers = Self {
+            reader,
+            authors,
+            posts: Vec::new(),
+        };
+        // Read once, so that it is there to be pushed onto.
+        readers.are_right("before anybody posted").await;
+        for _ in 0..7 {
+            readers.post(world).await;
+        }
+        readers
+    }
+
+    /// Everybody posts.
+    async fn post(&mut self, world: &World) {
+        for author in &self.authors {
+            self.posts.insert(0, author.post_id("meow").await);
+        }
+        world.drained().await;
+    }
+
+    async fn are_right(&self, when: &str) {
+        assert_eq!(self.reader.feed_ids(100).await, self.posts, "{when}");
+        assert_eq!(
+            self.reader.walk_ids("/v1/feed", 4).await,
+            self.posts,
+            "{when}"
+        );
+    }
+
+    fn feed_key(&self) -> String {
+        format!("feed:{{{}}}", self.reader.id)
+    }
+}
+
+/// What functions complained of: a cache that can't be reached is.
+fn complaints(world: &World) -> Vec<String> {
+    let names = world.plan().functions.values();
+    let lines = names.flat_map(|function| world.logs(&function.name).unwrap_or_default());
+    let complaint =
+        |line: &String| line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#);
+    lines.filter(complaint).collect()
+}
+
+fn nobody_complains(world: &World) {
+    assert_eq!(complaints(world), Vec::<String>::new());
+}
+
+/// Fails when the certificate's authority is not trusted, when the password is not said, when keys of one command are of
+/// several slots, or when a pipeline is sent to one node only.
+#[tokio::test]
+async fn with_tls_and_a_password_three_nodes_serve() {
+    let cluster = Nodes::start().await;
+    let world = stack(cluster.environment()).await;
+    let readers = Readers::on(&world).await;
+    readers.are_right("on three nodes").await;
+    readers.reader.like(&readers.posts[0]).await;
+    world.drained().await;
+    let liked = readers.reader.read_post(&readers.posts[0]).await;
+    assert_eq!(
+        (&liked["likes"], &liked["liked"]),
+        (&1.into(), &true.into())
+    );
+    let keys = cluster.keys().await;
+    assert!(keys.iter().all(|keys| *keys > 0), "{keys:?}");
+    nobody_complains(&world);
+}
+
+/// By IAM a token is the password. Who signs it is AWS's to check; that it is sent, by every connection, is seen here.
+/// Fails when it is not.
+#[tokio::test]
+async fn by_iam_every_connection_signs_in() {
+    let cluster = Nodes::start().await;
+    let [_, authority] = cluster.environment();
+    let identity = [
+        ("CACHE_URL", cluster.address()),
+        ("CACHE_USER", ANY_PASSWORD.to_owned()),
+        ("CACHE_NAME", "purrline-cache".to_owned()),
+        ("CACHE_KIND", "nodes".to_owned()),
+    ];
+    let identity = identity.map(|(name, value)| (name.to_owned(), value));
+    let world = stack(identity.into_iter().chain([authority])).await;
+    Readers::on(&world)
+        .await
+        .are_right("signed in by token")
+        .await;
+    nobody_complains(&world);
+    let users = cluster.connected().await;
+    assert!(users.iter().any(|user| user == ANY_PASSWORD), "{users:?}");
+}
+
+/// A user that is not let in is no cache: answers are right without one.
+#[tokio::test]
+async fn not_let_in_answers_come_from_the_tables() {
+    let cluster = Nodes::start().await;
+    let [_, authority] = cluster.environment();
+    let address = cluster.address().replace("//", "//purrline:wrong@");
+    let world = stack([("CACHE_URL".to_owned(), address), authority]).await;
+    let (reader, author) = (world.user("reader"), world.user("author"));
+    let post = author.post_id("meow").await;
+    assert_eq!(
+        author.read_post(&post).await["id"],
+        post.as_str(),
+        "without a cache"
+    );
+    assert!(reader.feed_ids(10).await.is_empty());
+    assert!(!complaints(&world).is_empty(), "this is how it is noticed");
+}
+
+/// A slot that moves is noticed by nobody: before, with none, some or all of its keys moved, and afterwards; by who reads,
+/// and by fan-outs that push meanwhile. While a slot is on its way, the cache answers nothing that is about several of
+/// its keys; who waited long enough for it reads the tables. Once it has moved the cache serves again. Fails when a
+/// redirection is taken for a failure of the cache.
+#[tokio::test]
+async fn a_slot_that_moves_is_noticed_by_nobody() {
+    let cluster = Nodes::start().await;
+    let world = stack(cluster.environment()).await;
+    let mut readers = Readers::on(&world).await;
+    let (slot, from) = cluster.slot(&readers.feed_key()).await;
+    let to = (from + 1) % 3;
+    for (from, to) in [(from, to), (to, from)] {
+        cluster.begin_move(slot, from, to).await;
+        readers.are_right("no key has moved").await;
+        readers.post(&world).await;
+        readers.are_right("no key has moved, and all posted").await;
+        assert_eq!(cluster.move_keys(slot, from, to, 1).await, 1);
+        readers.are_right("a key has moved").await;
+        readers.post(&world).await;
+        readers.are_right("a key has moved, and all posted").await;
+        while cluster.move_keys(slot, from, to, 10).await > 0 {}
+        readers.are_right("all keys have moved").await;
+        readers.post(&world).await;
+        readers
+            .are_right("all keys have moved, and all posted")
+            .await;
+        world.drained().await;
+        let meanwhile = complaints(&world).len();
+        cluster.end_move(slot, from, to).await;
+        readers.are_right("it has moved").await;
+        readers.post(&world).await;
+        readers.are_right("it has moved, and all posted").await;
+        let since = complaints(&world).split_off(meanwhile);
+        assert!(since.is_empty(), "{since:#?}");
+    }
+}
+
+/// How many read at a time.
+const CLIENTS: usize = 8;
+/// How often they read, all together.
+const READS: usize = 10_000;
+
+/// The bar: a node dies in the middle of 10,000 reads and its replica takes over: no wrong answer, none but 503 with
+/// `Retry-After`, and less than one in a hundred of those.
+#[tokio::test]
+async fn a_failover_in_the_middle_of_ten_thousand_reads() {
+    let mut cluster = Nodes::start().await;
+    let world = stack(cluster.environment()).await;
+    let readers = Readers::on(&world).await;
+    let (_, shard) = cluster.slot(&readers.feed_key()).await;
+    let (read, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let client = async || {
+        while read.fetch_add(1, Ordering::Relaxed) < READS {
+            let reply = readers.reader.get("/v1/feed?limit=100").await;
+            if reply.status == 503 {
+                assert!(reply.header("retry-after").is_some(), "{}", reply.text());
+                refused.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let page = reply.expect(200).json();
+            let items = page["items"].as_array().unwrap().iter();
+            let ids: Vec<&str> = items.map(|post| post["id"].as_str().unwrap()).collect();
+            assert_eq!(ids, readers.posts);
+        }
+    };
+    let failover = async {
+        let started = async || (read.load(Ordering::Relaxed) > READS / 4).then_some(());
+        eventually("a quarter is read", started).await;
+        cluster.kill(shard).await;
+        cluster.taken_over(shard).await;
+        read.load(Ordering::Relaxed)
+    };
+    let clients = join_all((0..CLIENTS).map(|_| client()));
+    let (taken_over_at, _) = futures::future::join(failover, clients).await;
+    assert!(taken_over_at < READS, "it took longer than all reads");
+    let refused = refused.load(Ordering::Relaxed);
+    println!("{refused} of {READS} reads were refused; it was over at {taken_over_at}");
+    assert!(refused * 100 < READS, "{refused} of {READS} were refused");
+    readers.are_right("afterwards").await;
+}

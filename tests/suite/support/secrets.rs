@@ -1,0 +1,66 @@
+//! What no function may log: tokens, what people write, and mail addresses. Every line of every function in every test
+//! is looked at.
+
+use std::sync::{Mutex, PoisonError};
+
+/// The lines that said too much.
+static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// What is in a line that says too much: how tokens begin and are sent, and words that tests write, and nobody else.
+const SECRETS: [&str; 6] = ["eyJ", "Bearer ", "meow", "#cat", "오늘", SECRET];
+/// For those who need a word of their own.
+pub(crate) const SECRET: &str = "zeugma";
+
+/// Takes note of a function's line that says too much.
+pub(crate) fn look(function: &str, line: &str) {
+    if says_too_much(line) {
+        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+        said.push(format!("{function}: {line}"));
+    }
+}
+
+/// Fails if any function of any test has said too much so far.
+pub(crate) fn none_said() {
+    let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(said.is_empty(), "logged: {said:#?}");
+}
+
+fn says_too_much(line: &str) -> bool {
+    SECRETS.iter().any(|secret| line.contains(secret)) || has_mail_address(line)
+}
+
+/// Whether it has something like `nabi@example.com`.
+fn has_mail_address(line: &str) -> bool {
+    let mut around = line.split('@');
+    let mut before = around.next().unwrap_or_default();
+    around.any(|after| {
+        let name = before.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let end = after.find(|c: char| !(c.is_ascii_alphanumeric() || ".-".contains(c)));
+        let host = &after[..end.unwrap_or(after.len())];
+        before = after;
+        let (domain, country) = host
+            .trim_end_matches('.')
+            .rsplit_once('.')
+            .unwrap_or_default();
+        name && !domain.is_empty() && country.starts_with(|c: char| c.is_ascii_alphabetic())
+    })
+}
+
+#[test]
+fn what_says_too_much_is_noticed() {
+    for line in [
+        "token eyJhbGciOiJSUzI1NiJ9.e30.x",
+        "authorization: Bearer x",
+        "from nabi@example.com",
+        "a post: meow",
+    ] {
+        assert!(says_too_much(line), "{line}");
+    }
+    for line in [
+        r#"{"level":"INFO","message":"request","status":200}"#,
+        "tokio@1.54 at @home",
+        "a@b",
+    ] {
+        assert!(!says_too_much(line), "{line}");
+    }
+}
