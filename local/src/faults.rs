@@ -1,6 +1,6 @@
 //! Counts the functions' calls to tables, queues, bucket, cache and each other, and makes chosen ones go wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -149,6 +149,17 @@ pub struct Call {
     pub operation: String,
 }
 
+/// What a function asked of a table or one of its indexes: a transaction asks several things of several.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    /// The function's name; empty if the caller isn't one.
+    pub function: String,
+    /// What IAM calls it, such as `dynamodb:PutItem`.
+    pub action: String,
+    /// The table's name; an index is `<table>/index/<index>`.
+    pub resource: String,
+}
+
 /// A fault that was set: how often it struck.
 #[derive(Debug, Clone)]
 pub struct Fault {
@@ -197,6 +208,7 @@ struct State {
     counts: BTreeMap<Call, u64>,
     rows: BTreeMap<Call, u64>,
     units: BTreeMap<(Call, String), f64>,
+    asked: BTreeSet<Asked>,
     log: Vec<Call>,
 }
 
@@ -306,6 +318,15 @@ impl Faults {
 
     pub(crate) fn counts(&self) -> BTreeMap<Call, u64> {
         self.lock().counts.clone()
+    }
+
+    /// Notes what a call asks for.
+    pub(crate) fn asks(&self, asked: impl IntoIterator<Item = Asked>) {
+        self.lock().asked.extend(asked);
+    }
+
+    pub(crate) fn asked(&self) -> BTreeSet<Asked> {
+        self.lock().asked.clone()
     }
 
     /// Notes what a call of tables used.

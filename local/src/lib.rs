@@ -32,7 +32,7 @@ pub mod template;
 
 pub use error::{Error, Result};
 pub use events::fill_event;
-pub use faults::{Call, Fault, FaultAction, FaultRule, Outage, Service, When};
+pub use faults::{Asked, Call, Fault, FaultAction, FaultRule, Outage, Service, When};
 pub use lambda::InvokeError;
 pub use logs::{Log, OnLine};
 pub use pollers::Delivery;

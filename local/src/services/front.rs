@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 
-use crate::faults::{Call, FaultAction, Faults, Outage, Service, Used};
+use crate::faults::{Asked, Call, FaultAction, Faults, Outage, Service, Used};
 use crate::http_server::{Body, Closed, answer};
 use crate::lambda::Lambda;
 
@@ -77,6 +77,17 @@ impl Front {
     pub(crate) fn used(&self, headers: &HeaderMap, operation: String, used: Used) {
         let call = self.call_of(&caller(headers), operation);
         self.faults.used(call, used);
+    }
+
+    /// Notes what a call asks for: actions, and what of.
+    pub(crate) fn asks(&self, headers: &HeaderMap, asked: Vec<(String, String)>) {
+        let function = self.call_of(&caller(headers), String::new()).function;
+        let asked = asked.into_iter().map(|(action, resource)| Asked {
+            function: function.clone(),
+            action,
+            resource,
+        });
+        self.faults.asks(asked);
     }
 
     fn call_of(&self, caller: &str, operation: String) -> Call {

@@ -13,7 +13,7 @@ use dynoxide::actions::update_time_to_live::{TimeToLiveSpecification, UpdateTime
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -160,6 +160,11 @@ impl TableService {
                         let (front, headers) = (front.clone(), headers.clone());
                         let operation = operation.clone();
                         async move {
+                            let (head, body) = request.into_parts();
+                            let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+                            let asks = serde_json::from_slice(&body).unwrap_or_default();
+                            front.asks(&headers, asked(&operation, &asks));
+                            let request = Request::from_parts(head, body);
                             let response = pass_on(client, request, address.port()).await?;
                             let (used, response) = used(&operation, response).await?;
                             front.used(&headers, operation, used);
@@ -177,11 +182,10 @@ impl TableService {
 /// Passes a call on, and asks for the units that it uses, whether the caller did or not.
 async fn pass_on(
     client: Client<HttpConnector, Body>,
-    request: Request<Incoming>,
+    request: Request<Bytes>,
     port: u16,
 ) -> Result<Response<Body>, Closed> {
     let (mut head, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
     let body = match serde_json::from_slice(&body) {
         Ok(Value::Object(mut fields)) => {
             let asks = fields.entry("ReturnConsumedCapacity");
@@ -201,6 +205,37 @@ async fn pass_on(
         .map_err(|_| Closed)?;
     let response = client.request(request).await.map_err(|_| Closed)?;
     Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+}
+
+/// What a call asks for, as IAM sees it.
+fn asked(operation: &str, asks: &Value) -> Vec<(String, String)> {
+    let of = |action: &str, part: &Value| {
+        let table = part.get("TableName").and_then(Value::as_str);
+        let table = table.unwrap_or_default();
+        let resource = match part.get("IndexName").and_then(Value::as_str) {
+            Some(index) => format!("{table}/index/{index}"),
+            None => table.to_owned(),
+        };
+        (format!("dynamodb:{action}"), resource)
+    };
+    let tables = asks.get("RequestItems").and_then(Value::as_object);
+    let parts = asks.get("TransactItems").and_then(Value::as_array);
+    match (tables, parts) {
+        (Some(tables), _) => {
+            let tables = tables.keys().cloned();
+            tables
+                .map(|table| (format!("dynamodb:{operation}"), table))
+                .collect()
+        }
+        (_, Some(parts)) => {
+            let parts = parts.iter().filter_map(Value::as_object).flatten();
+            parts
+                // `Put` is `PutItem`, `ConditionCheck` is `ConditionCheckItem`, and so on.
+                .map(|(kind, part)| of(&format!("{kind}Item"), part))
+                .collect()
+        }
+        _ => vec![of(operation, asks)],
+    }
 }
 
 /// What a call used, and its answer.

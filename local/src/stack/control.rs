@@ -1,12 +1,12 @@
 //! What tests do to a running stack: faults, outages, odd deliveries, an empty cache, later times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stack;
 use crate::error::{Error, Result};
-use crate::faults::{Call, Fault, FaultRule, Outage, Service};
+use crate::faults::{Asked, Call, Fault, FaultRule, Outage, Service};
 use crate::pollers::Delivery;
 use crate::services::QueueCounts;
 
@@ -37,6 +37,11 @@ impl Stack {
     /// How many rows of tables they read, those that read any: whatever DynamoDB looked at, filtered out or not.
     pub fn rows_read(&self) -> BTreeMap<Call, u64> {
         self.parts.faults.rows()
+    }
+
+    /// What each function asked of which table and index.
+    pub fn asked(&self) -> BTreeSet<Asked> {
+        self.parts.faults.asked()
     }
 
     /// The capacity units that they used, by call and table, as the tables tell.

@@ -168,9 +168,10 @@ impl Nodes {
         moved
     }
 
-    /// The slot is the other's.
-    pub(super) async fn end_move(&self, slot: usize, from: usize, to: usize) {
-        for at in [to, from] {
+    /// The slot is the other's, and all shards know; the new owner first, so that nobody is sent to and fro.
+    pub(super) async fn end_move(&self, slot: usize, to: usize) {
+        let others = (0..SHARDS).filter(|shard| *shard != to);
+        for at in std::iter::once(to).chain(others) {
             let owner = format!("CLUSTER SETSLOT {slot} NODE {}", self.nodes[to].id);
             self.nodes[at].ask::<()>(&owner).await;
         }
