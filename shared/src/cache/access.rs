@@ -20,8 +20,8 @@ const TOKEN: Duration = Duration::from_mins(15);
 /// A connection that signed in is closed after 12 hours, unless it signs in again.
 const SIGN_IN_AGAIN: Duration = Duration::from_hours(1);
 
-/// How the cache is entered.
-#[derive(Debug, Clone, Default)]
+/// How the cache is entered. Not to be printed: the address may have a password.
+#[derive(Clone, Default)]
 pub struct Access {
     /// `redis://host:port`, or `rediss://` with TLS; a name and a password may stand before the host.
     pub url: String,
@@ -69,7 +69,9 @@ impl Access {
 ///
 /// The password is a presigned request that would call `connect`
 /// (<https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html>). It is signed with the credentials that the
-/// environment has at that moment, by every connection for itself, so none is ever too old.
+/// environment has at that moment, by every connection for itself, so none is ever too old. The client signs in with the
+/// first, at once with the second, and then every hour; where it is refused later on, the connection lasts until the
+/// cache closes it, 12 hours after it last signed in, and another is opened.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The user, as in the cache's user group.

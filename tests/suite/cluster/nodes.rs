@@ -80,6 +80,8 @@ impl Nodes {
         }
         for (number, node) in self.nodes.iter().enumerate() {
             node.says("CLUSTER INFO", "cluster_state:ok").await;
+            let all = format!("cluster_slots_ok:{SLOTS}");
+            node.says("CLUSTER INFO", &all).await;
             let role = if number < SHARDS {
                 "connected_slaves:1"
             } else {

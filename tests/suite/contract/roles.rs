@@ -403,6 +403,32 @@ async fn every_call_is_allowed_and_nothing_else() {
             }
         }
     }
+    // Who signs in to the cache: those who use it.
+    let sign_in = &template["Resources"]["CacheSignIn"]["Properties"]["Roles"];
+    let sign_in: BTreeSet<&str> = list(sign_in)
+        .into_iter()
+        .map(|role| role["!Ref"].as_str().unwrap())
+        .collect();
+    let calls = world.calls().into_keys();
+    let cache = calls.filter(|call| call.service == Service::Cache);
+    let callers: BTreeSet<String> = cache.map(|call| call.function).collect();
+    for function in world.plan().functions.values() {
+        let resource = &template["Resources"][&function.logical_id];
+        let role = match resource["Properties"]["Role"]["!GetAtt"].as_str() {
+            Some(role) => role.split('.').next().unwrap().to_owned(),
+            None => format!("{}Role", function.logical_id),
+        };
+        let (uses, may) = (
+            callers.contains(&function.name),
+            sign_in.contains(role.as_str()),
+        );
+        if uses != may {
+            wrong.push(format!(
+                "{}: uses the cache: {uses}, may sign in: {may}",
+                function.name
+            ));
+        }
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -6,8 +6,18 @@ use std::sync::{Mutex, PoisonError};
 /// The lines that said too much.
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// What is in a line that says too much: how tokens begin and are sent, and words that tests write, and nobody else.
-const SECRETS: [&str; 6] = ["eyJ", "Bearer ", "meow", "#cat", "오늘", SECRET];
+/// What is in a line that says too much: how tokens begin and are sent, what signs requests and what signed ones have,
+/// and words that tests write, and nobody else.
+const SECRETS: [&str; 8] = [
+    "eyJ",
+    "Bearer ",
+    "X-Amz-",
+    purrline_local::SECRET_KEY,
+    "meow",
+    "#cat",
+    "오늘",
+    SECRET,
+];
 /// For those who need a word of their own.
 pub(crate) const SECRET: &str = "zeugma";
 

@@ -120,11 +120,11 @@ impl World {
     /// Waits until every queue is empty and nothing runs. On a shared stack other tests' requests
     /// count too: wait for what is expected there, with [`super::eventually`], where that says enough.
     pub(crate) async fn drained(&self) {
-        secrets::none_said();
         if !self.drain(DRAIN).await {
             let queues = self.status().await.map(|status| status.queues);
             panic!("not drained: {queues:#?}\n{}", self.complaints().join("\n"));
         }
+        secrets::none_said();
     }
 
     /// The last lines that functions logged as warnings or errors.

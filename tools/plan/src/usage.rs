@@ -65,7 +65,7 @@ pub enum Egress {
 pub enum Cache {
     /// Grows by itself, over all zones
     Serverless,
-    /// The cheapest nodes that hold it, without replicas
+    /// The cheapest nodes that hold it, without replicas; how much they can do is not looked at
     Single,
     /// The same, each with a replica in another zone
     Doubled,
