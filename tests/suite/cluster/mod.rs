@@ -11,13 +11,14 @@ use purrline::domain::Timestamp;
 use crate::support::{User, World, eventually};
 use nodes::{ANY_PASSWORD, Nodes};
 
-/// A stack whose functions use this cluster, and three authors whom a reader follows, with posts, newest first.
+/// A stack whose functions have these settings besides.
 async fn stack(settings: impl IntoIterator<Item = (String, String)>) -> World {
     let mut options = World::options();
     options.environment.extend(settings);
     World::with(options).await
 }
 
+/// A reader, three authors whom they follow, and what these posted, newest first.
 struct Readers {
     reader: User,
     authors: Vec<User>,

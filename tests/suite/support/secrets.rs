@@ -1,5 +1,6 @@
 //! What no function may log: tokens, what people write, and mail addresses. Every line of every function in every test
-//! is looked at.
+//! is looked at; whoever sends a request, or waits for the queues, next fails. What comes after a test's last request is
+//! judged by others that run beside it only.
 
 use std::sync::{Mutex, PoisonError};
 
