@@ -22,8 +22,10 @@ const BUFFER: usize = 64 * 1024;
 /// What a client says to get to know the cache, whenever it connects: none of a function's own calls.
 const SET_UP: [&str; 6] = ["AUTH", "CLIENT", "CLUSTER", "HELLO", "PING", "READONLY"];
 
-/// How often a new connection's process is looked for.
-const LOOKS: usize = 5;
+/// How often a new connection's process is looked for, and how long after the look before. On a busy machine
+/// a process may connect before the one that started it has noted its id.
+const LOOKS: usize = 100;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 /// What a connection needs.
 #[derive(Debug)]
@@ -124,31 +126,32 @@ impl Proxy {
 
     /// The function's process that connected, such as `feed.3`; empty if it isn't one.
     async fn caller(&self, peer: SocketAddr) -> String {
-        // The kernel's tables may skip a line while they change: one look isn't always enough.
+        // The kernel's tables may skip a line while they change, too: one look isn't always enough.
         for _ in 0..LOOKS {
             let lambda = Arc::clone(&self.lambda);
             let look = tokio::task::spawn_blocking(move || holder(&lambda, peer.port()));
             if let Ok(Some(name)) = look.await {
                 return name;
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
         }
         String::new()
     }
 }
 
-/// The function's process that holds the socket of this local port, empty if it isn't a function's;
-/// nothing if the socket was not to be seen.
+/// The function's process that holds the socket of this local port, empty if the stack's own does; nothing if
+/// none of them is seen to.
 fn holder(lambda: &Lambda, port: u16) -> Option<String> {
     let held = format!("socket:[{}]", socket_inode(port)?);
-    let holder = lambda.processes().into_iter().find_map(|(pid, name)| {
+    let own = (std::process::id(), String::new());
+    let mut known = lambda.processes().into_iter().chain([own]);
+    known.find_map(|(pid, name)| {
         let mut open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
         let holds = open.any(|entry| {
             std::fs::read_link(entry.path()).is_ok_and(|link| link.to_str() == Some(held.as_str()))
         });
         holds.then_some(name)
-    });
-    Some(holder.unwrap_or_default())
+    })
 }
 
 fn length(read: &std::io::Result<usize>) -> Result<usize, Ended> {
