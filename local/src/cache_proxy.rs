@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::cache::Cache;
-use crate::faults::{Call, FaultAction, Faults, Outage, Service, Verdict};
+use crate::faults::{Call, FaultAction, Faults, Outage, Service};
 use crate::lambda::Lambda;
 
 /// How much is passed on at a time.
@@ -80,16 +80,12 @@ impl Proxy {
                     // A hanging cache takes what it is sent.
                     let hang = |outage: &Option<Outage>| *outage != Some(Outage::Hang);
                     outage.wait_for(hang).await.map_err(|_| Ended)?;
-                    if !asking {
+                    let operation = first_command(sent);
+                    // A call may go out before the answer to what sets the connection up is there.
+                    if !asking && !SET_UP.contains(&operation.as_str()) {
                         asking = true;
-                        let operation = first_command(sent);
                         let function = caller.rsplit_once('.').map_or("", |(function, _)| function).to_owned();
-                        let call = Call { function, service: Service::Cache, operation };
-                        let verdict = if SET_UP.contains(&call.operation.as_str()) {
-                            Verdict::default()
-                        } else {
-                            self.faults.called(call)
-                        };
+                        let verdict = self.faults.called(Call { function, service: Service::Cache, operation });
                         after = verdict.after;
                         if let Some(action) = verdict.before {
                             self.act(action, &caller).await?;

@@ -11,6 +11,9 @@ use serde_json::Value;
 /// How many lines of a function are kept.
 const KEPT: usize = 2_000;
 
+/// How a line of metrics begins.
+const METRICS: &str = r#"{"_aws":"#;
+
 /// The colours that tell functions apart.
 const COLOURS: [AnsiColors; 6] = [
     AnsiColors::Cyan,
@@ -56,7 +59,8 @@ impl Logs {
 
     /// Takes one line of a function.
     pub(crate) fn push(&self, function: &str, line: &str) {
-        if self.log == Log::Stream {
+        // Lines that are CloudWatch's to read tell people nothing.
+        if self.log == Log::Stream && !line.starts_with(METRICS) {
             self.print(function, line);
         }
         if let Some(on_line) = self.on_line {

@@ -162,6 +162,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         runtime_api: runtime_address.to_string(),
         region: local.region.clone(),
         account: local.account.clone(),
+        concurrency: options.concurrency.max(1),
         environment: environment(options, &endpoints),
         guard: Arc::clone(&guard),
         logs: Arc::clone(&logs),

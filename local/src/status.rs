@@ -22,6 +22,8 @@ pub struct FunctionStatus {
     pub errors: u64,
     /// How long the last 4,096 took.
     pub duration_ms: Durations,
+    /// How long the last 4,096 processes took to start, until they asked for their first event.
+    pub init_ms: Durations,
     /// Processes that run.
     pub processes: usize,
     /// Invocations that run or wait.
@@ -45,6 +47,12 @@ pub struct Durations {
     pub p99: f64,
     /// The longest.
     pub max: f64,
+}
+
+impl Durations {
+    pub(crate) const fn of([p50, p90, p99, max]: [f64; 4]) -> Self {
+        Self { p50, p90, p99, max }
+    }
 }
 
 /// A queue at one moment.

@@ -9,6 +9,16 @@ use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeTransmitInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::ConfigBag;
+
+use crate::invocation::{self, Callee};
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(2);
@@ -39,4 +49,60 @@ pub async fn config() -> SdkConfig {
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .load()
         .await
+}
+
+/// Counts a client's calls for the invocation that makes them, each attempt.
+#[derive(Debug)]
+pub(crate) struct CountCalls(pub(crate) Callee);
+
+impl Intercept for CountCalls {
+    fn name(&self) -> &'static str {
+        "CountCalls"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        invocation::called(self.0);
+        Ok(())
+    }
+}
+
+/// Makes of any call a bare `GET /` that nobody signed: it does nothing but open the connection that calls go by.
+/// What is answered to it is no answer to the call, which fails.
+#[derive(Debug)]
+pub(crate) struct OnlyConnect;
+
+impl Intercept for OnlyConnect {
+    fn name(&self) -> &'static str {
+        "OnlyConnect"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let (scheme, rest) = request.uri().split_once("://").ok_or("no URL")?;
+        let host = rest.split('/').next().unwrap_or_default();
+        let root = format!("{scheme}://{host}/");
+        request.set_uri(root)?;
+        request.set_method("GET")?;
+        let names: Vec<String> = request
+            .headers()
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .filter(|name| !name.eq_ignore_ascii_case("host"))
+            .collect();
+        for name in names {
+            request.headers_mut().remove(name);
+        }
+        *request.body_mut() = SdkBody::empty();
+        Ok(())
+    }
 }

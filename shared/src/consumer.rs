@@ -4,19 +4,25 @@
 //! each record, reports exactly the ids that failed (SQS brings those again, and after its tries rests
 //! them in the dead-letter queue), survives a panic, logs why, and answers before the deadline.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use futures::future::join_all;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::LambdaEvent;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::deadline::time_left;
+use crate::invocation::{Callee, Calls, Invocation, Trace};
+use crate::lifecycle::take_events;
+use crate::metrics;
 
 /// The largest body that is parsed: this project's own messages are under a kilobyte.
 const MAX_BODY: usize = 16 * 1024;
@@ -32,6 +38,8 @@ pub struct Received<M> {
     pub message: M,
     /// Whether it came before: then some of it may be done.
     pub again: bool,
+    /// Which request it goes back to, if it says so.
+    pub trace: Option<Trace>,
 }
 
 /// A message that was not handled, and must come again.
@@ -45,9 +53,9 @@ pub struct Failed {
 
 /// What a consumer does. Handling must be idempotent: SQS brings messages twice, and this module
 /// handles messages again, in ever smaller groups, when handling them together panicked.
-pub trait Consumer: Sync {
+pub trait Consumer: Send + Sync + 'static {
     /// What its queue carries.
-    type Message: DeserializeOwned + Clone + Send;
+    type Message: DeserializeOwned + Clone + Send + Sync;
 
     /// How many messages are handled together. Groups are handled side by side, and one that is slow
     /// or panics is reported alone.
@@ -76,35 +84,51 @@ pub fn failed<M>(batch: &[Received<M>], why: impl Fn(&M) -> Option<String>) -> V
     batch.iter().filter_map(failure).collect()
 }
 
-/// Runs a consumer until the platform ends the process.
+/// Runs a consumer until the platform ends the process: one batch at a time, or several where the platform says so
+/// (`AWS_LAMBDA_MAX_CONCURRENCY`). Before the first it waits for the connections that the clients made so far begin
+/// to open.
 pub async fn run<C: Consumer>(consumer: C) -> Result<(), lambda_runtime::Error> {
-    let consumer = &consumer;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        let failed = consume(consumer, event.payload, time_left(&event.context, MARGIN)).await;
-        let mut response = SqsBatchResponse::default();
-        response.batch_item_failures = failed.into_iter().map(item_failure).collect();
-        Ok::<_, lambda_runtime::Error>(response)
-    }))
+    let consumer = Arc::new(consumer);
+    take_events(move |event: LambdaEvent<SqsEvent>| {
+        let consumer = Arc::clone(&consumer);
+        async move {
+            let LambdaEvent { payload, context } = event;
+            let within = time_left(&context, MARGIN);
+            let failed = consume(&*consumer, payload, &context.request_id, within).await;
+            let mut response = SqsBatchResponse::default();
+            response.batch_item_failures = failed.into_iter().map(item_failure).collect();
+            Ok::<_, lambda_runtime::Error>(response)
+        }
+    })
     .await
 }
 
+/// What a function does on a schedule.
+pub trait Scheduled: Send + Sync + 'static {
+    /// Why it did not do all of it.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Does it, within this time.
+    fn run(&self, within: Duration) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}
+
 /// Runs a function on a schedule; an error is logged and counted by the platform.
-pub async fn run_scheduled<F, E>(task: impl Fn(Duration) -> F) -> Result<(), lambda_runtime::Error>
-where
-    F: Future<Output = Result<(), E>>,
-    E: std::error::Error + Send + Sync + 'static,
-{
-    let task = &task;
-    lambda_runtime::run(service_fn(
-        move |event: LambdaEvent<serde_json::Value>| async move {
-            task(time_left(&event.context, MARGIN))
-                .await
-                .map_err(|error| {
-                    tracing::error!(%error, "the scheduled task failed");
-                    lambda_runtime::Error::from(error)
-                })
-        },
-    ))
+pub async fn run_scheduled<S: Scheduled>(task: S) -> Result<(), lambda_runtime::Error> {
+    let task = Arc::new(task);
+    take_events(move |event: LambdaEvent<serde_json::Value>| {
+        let task = Arc::clone(&task);
+        async move {
+            let header = event.context.xray_trace_id.as_deref();
+            let invocation = Invocation::new(header.and_then(Trace::parse), Arc::default());
+            let work = task.run(time_left(&event.context, MARGIN));
+            let done = invocation.run(work).await;
+            metrics::flush();
+            done.map_err(|error| {
+                tracing::error!(%error, "the scheduled task failed");
+                lambda_runtime::Error::from(error)
+            })
+        }
+    })
     .await
 }
 
@@ -115,18 +139,78 @@ fn item_failure(failed: Failed) -> BatchItemFailure {
 }
 
 /// Handles one event; answers what must come again.
-async fn consume<C: Consumer>(consumer: &C, event: SqsEvent, within: Duration) -> Vec<Failed> {
-    let deadline = Instant::now() + within;
+async fn consume<C: Consumer>(
+    consumer: &C,
+    event: SqsEvent,
+    request_id: &str,
+    within: Duration,
+) -> Vec<Failed> {
+    let started = Instant::now();
+    let deadline = started + within;
     let received = event.records.len();
+    let queued = event.records.iter().filter_map(queued).max();
     let (batch, mut failed) = parse_all::<C::Message>(event.records);
-    let groups = batch.chunks(C::TOGETHER.max(1));
-    let groups = groups.map(|group| handle(consumer, group.to_vec(), deadline).boxed());
+    let calls = Arc::<Calls>::default();
+    let groups = batch.chunks(C::TOGETHER.max(1)).map(|group| {
+        let trace = common_trace(group);
+        let span = tracing::info_span!(
+            "messages",
+            request_id,
+            trace = trace.as_ref().map(Trace::as_str)
+        );
+        let invocation = Invocation::new(trace, Arc::clone(&calls));
+        let handled = handle(consumer, group.to_vec(), deadline).instrument(span);
+        invocation.run(handled).boxed()
+    });
     failed.extend(join_all(groups).await.into_iter().flatten());
+    let trace_of = |id: &str| {
+        let received = batch.iter().find(|received| received.id == id)?;
+        received.trace.as_ref().map(Trace::as_str)
+    };
     for Failed { id, why } in &failed {
-        tracing::warn!(message_id = id, why, "a message was not handled");
+        let trace = trace_of(id);
+        tracing::warn!(message_id = id, trace, why, "a message was not handled");
     }
-    tracing::info!(received, failed = failed.len(), "batch");
+    let traces: BTreeSet<&str> = batch
+        .iter()
+        .filter_map(|received| received.trace.as_ref().map(Trace::as_str))
+        .collect();
+    tracing::info!(
+        request_id,
+        traces = traces.into_iter().collect::<Vec<_>>().join(" "),
+        received,
+        failed = failed.len(),
+        queued_ms = queued.map(|time| whole_millis(time)),
+        duration_ms = whole_millis(started.elapsed()),
+        dynamodb = calls.of(Callee::Tables),
+        sqs = calls.of(Callee::Queues),
+        s3 = calls.of(Callee::Bucket),
+        cache = calls.of(Callee::Cache),
+        "batch"
+    );
+    if let Some(queued) = queued {
+        metrics::queued(queued);
+    }
+    metrics::flush();
     failed
+}
+
+fn whole_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How long a message was queued, by the clocks of the queue and of this machine.
+fn queued(record: &SqsMessage) -> Option<Duration> {
+    let sent = record.attributes.get("SentTimestamp")?.parse().ok()?;
+    let sent = UNIX_EPOCH.checked_add(Duration::from_millis(sent))?;
+    Some(SystemTime::now().duration_since(sent).unwrap_or_default())
+}
+
+/// The trace that all of these belong to, if it is one.
+fn common_trace<M>(group: &[Received<M>]) -> Option<Trace> {
+    let mut traces = group.iter().map(|received| &received.trace);
+    let first = traces.next()?.clone();
+    first.filter(|first| traces.all(|trace| trace.as_ref() == Some(first)))
 }
 
 fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>, Vec<Failed>) {
@@ -137,6 +221,8 @@ fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>
         let body = record.body.unwrap_or_default();
         let times = record.attributes.get("ApproximateReceiveCount");
         let again = times.is_some_and(|times| times != "1");
+        let trace = record.attributes.get("AWSTraceHeader");
+        let trace = trace.and_then(|header| Trace::parse(header));
         if body.len() > MAX_BODY {
             failed.push(Failed {
                 id,
@@ -145,7 +231,12 @@ fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>
             continue;
         }
         match serde_json::from_str(&body) {
-            Ok(message) => batch.push(Received { id, message, again }),
+            Ok(message) => batch.push(Received {
+                id,
+                message,
+                again,
+                trace,
+            }),
             Err(error) => failed.push(Failed {
                 id,
                 why: unreadable(&error),
@@ -235,7 +326,7 @@ mod tests {
     }
 
     async fn failed(consumer: &Summing, bodies: &[&str]) -> Vec<String> {
-        let failed = consume(consumer, event(bodies), Duration::from_millis(200)).await;
+        let failed = consume(consumer, event(bodies), "", Duration::from_millis(200)).await;
         failed.into_iter().map(|failed| failed.id).collect()
     }
 

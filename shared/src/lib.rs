@@ -20,9 +20,15 @@ pub mod full_page;
 pub mod hand_over;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "invocation")]
+pub mod invocation;
+#[cfg(feature = "invocation")]
+mod lifecycle;
 pub mod log;
 #[cfg(feature = "media")]
 pub mod media;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 pub mod planted;

@@ -4,7 +4,7 @@
 #[cfg(any(feature = "http", feature = "consumer"))]
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging, and logs panics too. Starting twice changes nothing.
+/// Starts logging, and logs panics too, and starts to collect [metrics](crate::metrics). Starting twice changes nothing.
 #[cfg(any(feature = "http", feature = "consumer"))]
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
@@ -12,10 +12,11 @@ pub fn init() {
         .json()
         .flatten_event(true)
         .with_target(false)
-        .with_current_span(false)
+        .with_current_span(true)
         .with_span_list(false)
         .with_env_filter(filter)
         .try_init();
+    crate::metrics::init();
     if started.is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);

@@ -20,8 +20,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+use crate::aws::{CountCalls, OnlyConnect};
 use crate::domain::{ContentType, ImageKey, Timestamp, UploadSize, UserId};
 use crate::env::{self, BadSetting};
+use crate::invocation::Callee;
+use crate::lifecycle;
 
 /// How long a presigned PUT is good.
 const VALID_SECONDS: u32 = 15 * 60;
@@ -94,9 +97,14 @@ pub struct PresignedPut {
 }
 
 impl Media {
-    /// The bucket that `MEDIA_BUCKET` names.
+    /// The bucket that `MEDIA_BUCKET` names. Begins to connect to it.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
-        Ok(Self::new(aws, env::required("MEDIA_BUCKET")?))
+        let media = Self::new(aws, env::required("MEDIA_BUCKET")?);
+        let connect = media.client.head_bucket().bucket(&media.bucket).customize();
+        lifecycle::begin(async move {
+            let _ = connect.interceptor(OnlyConnect).send().await;
+        });
+        Ok(media)
     }
 
     /// The bucket of that name.
@@ -104,7 +112,10 @@ impl Media {
         // An endpoint of our own (a local stack) has no name for each bucket.
         let moved =
             std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || aws.endpoint_url().is_some();
-        let config = Builder::from(aws).force_path_style(moved).build();
+        let config = Builder::from(aws)
+            .force_path_style(moved)
+            .interceptor(CountCalls(Callee::Bucket))
+            .build();
         Self {
             client: Client::from_conf(config),
             bucket,

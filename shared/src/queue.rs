@@ -1,11 +1,20 @@
-//! Queues (SQS, standard): at least once, in any order.
+//! Queues (SQS, standard): at least once, in any order. What is sent says which trace it belongs to: that of the
+//! invocation that sends it.
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::config::Builder;
+use aws_sdk_sqs::error::BuildError;
+use aws_sdk_sqs::types::{
+    MessageSystemAttributeNameForSends as SystemAttribute, MessageSystemAttributeValue,
+    SendMessageBatchRequestEntry,
+};
 use serde::Serialize;
 
+use crate::aws::{CountCalls, OnlyConnect};
 use crate::env::{self, BadSetting};
+use crate::invocation::{self, Callee};
+use crate::lifecycle;
 
 /// How many messages one call takes.
 const BATCH: usize = 10;
@@ -35,15 +44,25 @@ impl Error {
 }
 
 impl Queue {
-    /// The queue whose URL the environment variable of that name holds.
+    /// The queue whose URL the environment variable of that name holds. Begins to connect to it.
     pub fn from_env(aws: &SdkConfig, variable: &str) -> Result<Self, BadSetting> {
-        Ok(Self::new(aws, env::required(variable)?))
+        let queue = Self::new(aws, env::required(variable)?);
+        let call = queue.client.get_queue_attributes().queue_url(&queue.url);
+        let connect = call.customize().interceptor(OnlyConnect);
+        lifecycle::begin(async move {
+            let _ = connect.send().await;
+        });
+        Ok(queue)
     }
 
     /// The queue of that URL.
     pub fn new(aws: &SdkConfig, url: String) -> Self {
         Self {
-            client: Client::new(aws),
+            client: Client::from_conf(
+                Builder::from(aws)
+                    .interceptor(CountCalls(Callee::Queues))
+                    .build(),
+            ),
             url,
         }
     }
@@ -56,6 +75,10 @@ impl Queue {
             .send_message()
             .queue_url(&self.url)
             .message_body(body);
+        let call = match trace_attribute().map_err(Error::unavailable)? {
+            Some(value) => call.message_system_attributes(SystemAttribute::AwsTraceHeader, value),
+            None => call,
+        };
         call.send().await.map(|_| ()).map_err(Error::unavailable)
     }
 
@@ -79,10 +102,16 @@ impl Queue {
 
     async fn send_chunk(&self, messages: &[impl Serialize]) -> Result<Vec<usize>, Error> {
         let mut call = self.client.send_message_batch().queue_url(&self.url);
+        let trace = trace_attribute().map_err(Error::unavailable)?;
         for (at, message) in messages.iter().enumerate() {
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(at.to_string())
                 .message_body(serde_json::to_string(message)?)
+                .set_message_system_attributes(
+                    trace
+                        .clone()
+                        .map(|value| [(SystemAttribute::AwsTraceHeader, value)].into()),
+                )
                 .build()
                 .map_err(Error::unavailable)?;
             call = call.entries(entry);
@@ -104,6 +133,17 @@ impl Queue {
         };
         Ok((0..messages.len()).filter(|at| !sent(at)).collect())
     }
+}
+
+/// The trace of the invocation at work, as SQS carries it along, with redeliveries and to the dead-letter queue.
+fn trace_attribute() -> Result<Option<MessageSystemAttributeValue>, BuildError> {
+    let value = |trace: invocation::Trace| {
+        MessageSystemAttributeValue::builder()
+            .data_type("String")
+            .string_value(trace.header())
+            .build()
+    };
+    invocation::trace().map(value).transpose()
 }
 
 #[cfg(feature = "http")]

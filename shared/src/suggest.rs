@@ -15,8 +15,11 @@ use aws_sdk_lambda::primitives::Blob;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::aws::{CountCalls, OnlyConnect};
 use crate::domain::{Breed, BreedProbability, ImageKey};
 use crate::env::{self, BadSetting};
+use crate::invocation::{self, Callee};
+use crate::lifecycle;
 
 /// How long the one try may take.
 const WITHIN: Duration = Duration::from_secs(4);
@@ -69,7 +72,7 @@ struct Likely {
 }
 
 impl Suggestions {
-    /// By the function that `CLASSIFY_FUNCTION` names.
+    /// By the function that `CLASSIFY_FUNCTION` names. Begins to connect to Lambda.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
@@ -79,9 +82,15 @@ impl Suggestions {
         let config = Builder::from(aws)
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
+            .interceptor(CountCalls(Callee::Functions))
             .build();
+        let client = Client::from_conf(config);
+        let connect = client.get_account_settings().customize();
+        lifecycle::begin(async move {
+            let _ = connect.interceptor(OnlyConnect).send().await;
+        });
         Ok(Self {
-            client: Client::from_conf(config),
+            client,
             function: env::required("CLASSIFY_FUNCTION")?,
         })
     }
@@ -102,6 +111,10 @@ impl Suggestions {
         photo: &ImageKey,
         authorization: &str,
     ) -> Result<Vec<BreedProbability>, Error> {
+        let trace: Vec<String> = invocation::trace()
+            .map(|trace| trace.header())
+            .into_iter()
+            .collect();
         let event = json!({
             "requestContext": { "elb": { "targetGroupArn": "" } },
             "httpMethod": "POST",
@@ -110,6 +123,7 @@ impl Suggestions {
             "multiValueHeaders": {
                 "authorization": [authorization],
                 "content-type": ["application/json"],
+                "x-amzn-trace-id": trace,
             },
             "body": json!({ "image": photo }).to_string(),
             "isBase64Encoded": false,

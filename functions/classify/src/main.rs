@@ -8,6 +8,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::routing::{get, post};
@@ -20,7 +21,7 @@ use purrline::domain::{
 use purrline::http::{self, Caller, ImageBody, Paging, Problem, Query, Settings};
 use purrline::media::{Media, ReadError};
 use purrline::vision::{Classifier, ImageError};
-use purrline::{aws, log};
+use purrline::{aws, log, metrics};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The largest image that is sent itself: all that the load balancer lets through.
@@ -145,7 +146,12 @@ async fn breeds_of(
     turn: Turn,
     image: impl AsRef<[u8]> + Send + 'static,
 ) -> Result<Result<Breeds, ImageError>, Problem> {
-    let breeds = tokio::task::spawn_blocking(move || turn.classify(image.as_ref()));
+    let breeds = tokio::task::spawn_blocking(move || {
+        let started = Instant::now();
+        let breeds = turn.classify(image.as_ref());
+        metrics::classified(started.elapsed());
+        breeds
+    });
     breeds.await.map_err(|error| Problem::internal(&error))
 }
 

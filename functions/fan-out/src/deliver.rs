@@ -8,8 +8,11 @@
 //! The posts of an author with too many followers are not pushed: readers merge them in. How that begins
 //! and ends without a gap is told in the store's module `recent`.
 
+use std::time::Duration;
+
 use purrline::cache::Push;
-use purrline::domain::{Chunk, FanOutMessage, Followers, PostId, UserId};
+use purrline::domain::{Chunk, FanOutMessage, Followers, PostId, Timestamp, UserId};
+use purrline::metrics;
 use purrline::planted::planted;
 use purrline::store::{Audience, Delivery, OutboxMark, RECENT};
 
@@ -72,6 +75,7 @@ impl FanOut {
         self.cache
             .push(&first.push(*post, again), &followers)
             .await?;
+        metrics::fanned_out(followers.len(), lag(*post));
         self.done(mark, first.announces.as_deref()).await
     }
 
@@ -146,12 +150,14 @@ impl FanOut {
         again: bool,
     ) -> Result<(), Error> {
         let push = chunk.push(post, again);
-        let mut rest = chunk.clone();
+        let (mut rest, mut served) = (chunk.clone(), 0);
         for _ in 0..PARTS_PER_MESSAGE {
             let (followers, next) = self.store.followers_in(&rest.followers, PART).await?;
             self.cache.push(&push, &followers).await?;
+            served += followers.len();
             rest.followers.after = next;
             if rest.followers.after.is_none() {
+                metrics::fanned_out(served, lag(post));
                 let last = self.store.chunk_done(post, rev, &chunk.name).await?;
                 return match last {
                     Some(mark) => self.done(&mark, chunk.announces.as_deref()).await,
@@ -159,9 +165,18 @@ impl FanOut {
                 };
             }
         }
+        metrics::fanned_out(served, lag(post));
         let rest = FanOutMessage::chunk(post, rev, rest);
         Ok(self.queue.send(&rest).await?)
     }
+}
+
+/// How long ago a post was created.
+fn lag(post: PostId) -> Duration {
+    let millis = Timestamp::now()
+        .millis()
+        .saturating_sub(post.created_at().millis());
+    Duration::from_millis(millis.max(0).unsigned_abs())
 }
 
 /// What a chunk pushes.

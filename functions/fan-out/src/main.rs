@@ -64,7 +64,10 @@ impl Consumer for FanOut {
 
     async fn handle(&self, batch: Vec<Received<FanOutMessage>>) -> Vec<Failed> {
         let mut failed = Vec::new();
-        for Received { id, message, again } in batch {
+        for Received {
+            id, message, again, ..
+        } in batch
+        {
             if let Err(error) = self.serve(&message, again).await {
                 failed.push(Failed {
                     id,

@@ -17,11 +17,6 @@ use purrline::{aws, env, log};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-struct App {
-    feeds: Feeds,
-    cache: Cache,
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), http::Error> {
     log::init();
@@ -29,29 +24,20 @@ async fn main() -> Result<(), http::Error> {
     let cache = Cache::from_env()?;
     let settings = Settings::from_env()?.limited_by(&cache)?;
     let images = ImageHost::new(&env::required("MEDIA_BASE_URL")?);
-    let app = App {
-        feeds: Feeds::new(store, cache.clone(), images),
-        cache,
-    };
+    let feeds = Feeds::new(store, cache, images);
     let router = Router::new()
         .route("/v1/feed", get(feed))
-        .with_state(Arc::new(app));
+        .with_state(Arc::new(feeds));
     http::run(router, settings).await
 }
 
 async fn feed(
-    State(app): State<Arc<App>>,
+    State(feeds): State<Arc<Feeds>>,
     Caller(me): Caller,
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
     let list = format!("feed/{me}");
     let (limit, after) = paging.open(&list, PostId::at_position)?;
-    let trips = app.cache.trips();
-    let posts = app.feeds.page(&me, after, limit.get()).await?;
-    tracing::info!(
-        posts = posts.items.len(),
-        cache_trips = app.cache.trips() - trips,
-        "feed"
-    );
+    let posts = feeds.page(&me, after, limit.get()).await?;
     Ok(Json(Page::new(&list, posts, |post| post.0.to_bytes())))
 }

@@ -11,7 +11,7 @@ use purrline::consumer::{self, Consumer, Failed, Received};
 use purrline::domain::{FollowMessage, UserId};
 use purrline::planted::planted;
 use purrline::store::Store;
-use purrline::{aws, log};
+use purrline::{aws, log, metrics};
 
 struct Follows {
     store: Store,
@@ -54,8 +54,10 @@ impl Consumer for Follows {
         if let Err(error) = self.cache.forget_feeds(&followers).await {
             return consumer::all_failed(&batch, &error);
         }
-        consumer::failed(&batch, |message| {
+        let failed = consumer::failed(&batch, |message| {
             failed.get(&message.edge()).map(ToString::to_string)
-        })
+        });
+        metrics::follows_applied(batch.len() - failed.len());
+        failed
     }
 }

@@ -6,7 +6,7 @@ use purrline::cache::Cache;
 use purrline::consumer::{self, Consumer, Failed, Received};
 use purrline::domain::{Like, LikeMessage};
 use purrline::store::Store;
-use purrline::{aws, log};
+use purrline::{aws, log, metrics};
 
 struct Likes {
     store: Store,
@@ -42,8 +42,10 @@ impl Consumer for Likes {
         if let Err(error) = self.cache.forget_likes(&touched).await {
             return consumer::all_failed(&batch, &error);
         }
-        consumer::failed(&batch, |message| {
+        let failed = consumer::failed(&batch, |message| {
             failed.get(&message.edge()).map(ToString::to_string)
-        })
+        });
+        metrics::likes_applied(batch.len() - failed.len());
+        failed
     }
 }

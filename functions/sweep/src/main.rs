@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt};
 use purrline::cache::{self, Cache};
+use purrline::consumer::{self, Scheduled};
 use purrline::domain::{CatId, IndexMessage, PostId, Subject, Timestamp};
 use purrline::hand_over::{self, HandOver};
 use purrline::media;
 use purrline::queue::{self, Queue};
 use purrline::store::{self, PostError, PostList, Store};
-use purrline::{aws, consumer, env, log};
+use purrline::{aws, env, log};
 
 /// How many posts of each shard are looked up at a time.
 const PAGE: i32 = 50;
@@ -65,10 +66,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
         settled_after: env::seconds("ERASURE_SECONDS", 300)?,
     };
-    consumer::run_scheduled(|within| sweep.run(within)).await
+    consumer::run_scheduled(sweep).await
 }
 
-impl Sweep {
+impl Scheduled for Sweep {
+    type Error = Error;
+
     /// Hands over what is overdue until nothing is, or time is out. A post that fails does not keep
     /// the others waiting.
     async fn run(&self, within: Duration) -> Result<(), Error> {
@@ -127,7 +130,9 @@ impl Sweep {
             Err(Error::Incomplete(failed))
         }
     }
+}
 
+impl Sweep {
     /// Takes a cat that was deleted out of the posts that show it, and out of search, if whoever deleted it
     /// died before; what time is too short for is left to the next run.
     async fn forget_cat(&self, cat: CatId, deadline: Instant) -> Result<(), Error> {

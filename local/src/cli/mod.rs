@@ -41,6 +41,9 @@ pub(crate) struct Common {
     /// The most processes of one function, and the most batches of one queue at a time.
     #[arg(long, default_value_t = 8, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
     workers: u16,
+    /// How many events one process works on at a time: one, as on Lambda, or several, as on its managed instances.
+    #[arg(long, default_value_t = 1, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    concurrency: u16,
     /// A parameter of the template; may be given several times.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
@@ -69,6 +72,7 @@ impl Common {
         let bin_dir = self.bin_dir.clone().or_else(own_folder).unwrap_or_default();
         Options {
             workers: self.workers.into(),
+            concurrency: self.concurrency.into(),
             parameters: self.parameters.iter().cloned().collect(),
             ..Options::new(self.template(), bin_dir)
         }

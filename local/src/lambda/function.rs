@@ -1,6 +1,6 @@
 //! One function: its waiting invocations, its processes, and who works on what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use super::measurements::{cpu_time, peak_memory_kb};
-use super::state::{Assigned, FunctionStatus, InFlight, Instance, Invocation, Next, Phase, State};
+use super::state::{Assigned, FunctionStatus, InFlight, Instance, Invocation, Next, State};
 use super::{InvokeError, Outcome, Surroundings};
 use crate::ids;
 use crate::template;
@@ -119,12 +119,12 @@ impl Function {
         loop {
             let (id, kill) = {
                 let mut state = self.lock();
-                let soon = state
-                    .instances
-                    .values()
-                    .filter(|one| !matches!(one.phase, Phase::Busy(_)))
-                    .count();
-                if state.waiting.len() <= soon || state.instances.len() >= self.limit {
+                let at_a_time = self.surroundings.concurrency;
+                let instances = state.instances.values();
+                let room: usize = instances
+                    .map(|one| at_a_time.saturating_sub(one.work.len()))
+                    .sum();
+                if state.waiting.len() <= room || state.instances.len() >= self.limit {
                     return;
                 }
                 self.reserve(&mut state)
@@ -139,7 +139,9 @@ impl Function {
     fn reserve(&self, state: &mut State) -> (u32, Arc<Notify>) {
         let (id, kill) = (self.surroundings.instance(), Arc::new(Notify::new()));
         let instance = Instance {
-            phase: Phase::Starting,
+            started: Instant::now(),
+            ready: false,
+            work: HashMap::new(),
             pid: 0,
             kill: Arc::clone(&kill),
             doom: None,
@@ -202,13 +204,18 @@ impl Function {
     fn assign(self: &Arc<Self>, id: u32) -> Next {
         let mut state = self.lock();
         let State {
-            waiting, instances, ..
+            waiting,
+            instances,
+            measured,
         } = &mut *state;
         let Some(instance) = instances.get_mut(&id).filter(|one| one.doom.is_none()) else {
             return Next::End;
         };
+        if !instance.ready {
+            instance.ready = true;
+            measured.initialised(instance.started.elapsed());
+        }
         let Some(invocation) = waiting.pop_front() else {
-            instance.phase = Phase::Idle;
             return Next::Wait;
         };
         let deadline = SystemTime::now() + self.spec.timeout;
@@ -218,12 +225,12 @@ impl Function {
             function.time_out(id, &request);
         })
         .abort_handle();
-        instance.phase = Phase::Busy(InFlight {
-            id: invocation.id.clone(),
+        let work = InFlight {
             answer: invocation.answer,
             started: Instant::now(),
             timer,
-        });
+        };
+        instance.work.insert(invocation.id.clone(), work);
         Next::Event(Assigned {
             id: invocation.id,
             payload: invocation.payload,
@@ -237,7 +244,7 @@ impl Function {
     fn time_out(&self, instance: u32, invocation: &str) {
         let mut state = self.lock();
         if let Some(instance) = state.instances.get_mut(&instance)
-            && matches!(&instance.phase, Phase::Busy(work) if work.id == invocation)
+            && instance.work.contains_key(invocation)
         {
             instance.doom = Some(InvokeError::TimedOut(self.spec.timeout));
             instance.kill.notify_one();
@@ -251,11 +258,8 @@ impl Function {
             let Some(instance) = state.instances.get_mut(&instance) else {
                 return false;
             };
-            if !matches!(&instance.phase, Phase::Busy(work) if work.id == invocation) {
-                return false;
-            }
             // It counts as idle from here, since it asks for the next event at once.
-            let Phase::Busy(work) = std::mem::replace(&mut instance.phase, Phase::Idle) else {
+            let Some(work) = instance.work.remove(invocation) else {
                 return false;
             };
             state
@@ -288,7 +292,7 @@ impl Function {
     pub(super) fn init_timed_out(&self, id: u32) {
         let mut state = self.lock();
         if let Some(instance) = state.instances.get_mut(&id)
-            && matches!(instance.phase, Phase::Starting)
+            && !instance.ready
         {
             instance.doom = Some(InvokeError::Init(format!(
                 "it took longer than {INIT_TIMEOUT:?}"
@@ -309,31 +313,24 @@ impl Function {
         let Some(instance) = self.lock().instances.remove(&id) else {
             return;
         };
-        let starting = matches!(instance.phase, Phase::Starting);
         let error = instance.doom.unwrap_or_else(|| {
-            if starting {
-                InvokeError::Init(status.to_owned())
-            } else {
+            if instance.ready {
                 InvokeError::Crashed(status.to_owned())
+            } else {
+                InvokeError::Init(status.to_owned())
             }
         });
-        match instance.phase {
-            Phase::Busy(work) => {
-                self.surroundings
-                    .logs
-                    .push(&self.spec.name, &format!("{error} (request {})", work.id));
-                work.timer.abort();
-                self.lock().measured.finished(work.started.elapsed(), true);
-                let _ = work.answer.send(Err(error));
-            }
-            // Each failed start costs one invocation, so that a function that never starts ends.
-            Phase::Starting => {
-                self.surroundings
-                    .logs
-                    .push(&self.spec.name, &error.to_string());
-                self.fail_oldest(error);
-            }
-            Phase::Idle => {}
+        let say = |what: &str| self.surroundings.logs.push(&self.spec.name, what);
+        for (invocation, work) in instance.work {
+            say(&format!("{error} (request {invocation})"));
+            work.timer.abort();
+            self.lock().measured.finished(work.started.elapsed(), true);
+            let _ = work.answer.send(Err(error.clone()));
+        }
+        // Each failed start costs one invocation, so that a function that never starts ends.
+        if !instance.ready {
+            say(&error.to_string());
+            self.fail_oldest(error);
         }
         self.scale();
     }
@@ -341,11 +338,7 @@ impl Function {
     /// Invocations that run or wait.
     pub(super) fn running(&self) -> usize {
         let state = self.lock();
-        let busy = state
-            .instances
-            .values()
-            .filter(|one| matches!(one.phase, Phase::Busy(_)))
-            .count();
+        let busy = state.instances.values().map(|one| one.work.len()).sum();
         state.waiting.len().saturating_add(busy)
     }
 
@@ -358,7 +351,7 @@ impl Function {
     }
 
     /// Process ids and the names under which the processes make calls.
-    pub(super) fn processes(&self) -> Vec<(u32, String)> {
+    pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         let state = self.lock();
         let started = state.instances.iter().filter(|(_, one)| one.pid != 0);
         started
@@ -400,6 +393,7 @@ impl Function {
             invocations: state.measured.invocations,
             errors: state.measured.errors,
             percentiles: state.measured.percentiles(),
+            init: state.measured.init_percentiles(),
             processes: state.instances.len(),
             running,
             peak_memory_kb: state.measured.peak_memory_kb,

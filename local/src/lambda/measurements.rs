@@ -13,6 +13,7 @@ pub(crate) struct Measurements {
     pub(crate) errors: u64,
     pub(crate) peak_memory_kb: u64,
     durations: VecDeque<Duration>,
+    inits: VecDeque<Duration>,
 }
 
 impl Measurements {
@@ -36,18 +37,35 @@ impl Measurements {
         self.peak_memory_kb = self.peak_memory_kb.max(kb);
     }
 
+    /// Takes one process's start, until it asked for its first event.
+    pub(crate) fn initialised(&mut self, duration: Duration) {
+        if self.inits.len() == KEPT {
+            self.inits.pop_front();
+        }
+        self.inits.push_back(duration);
+    }
+
     /// Durations in milliseconds: median, 90th and 99th percentile, longest.
     pub(crate) fn percentiles(&self) -> [f64; 4] {
-        let mut sorted: Vec<_> = self.durations.iter().copied().collect();
-        sorted.sort_unstable();
-        let last = sorted.len().saturating_sub(1);
-        [50, 90, 99, 100].map(|percent| {
-            let at = last.saturating_mul(percent).div_ceil(100);
-            sorted.get(at).map_or(0.0, |duration| {
-                (duration.as_secs_f64() * 100_000.0).round() / 100.0
-            })
-        })
+        percentiles(&self.durations)
     }
+
+    /// How long processes took to start, likewise.
+    pub(crate) fn init_percentiles(&self) -> [f64; 4] {
+        percentiles(&self.inits)
+    }
+}
+
+fn percentiles(durations: &VecDeque<Duration>) -> [f64; 4] {
+    let mut sorted: Vec<_> = durations.iter().copied().collect();
+    sorted.sort_unstable();
+    let last = sorted.len().saturating_sub(1);
+    [50, 90, 99, 100].map(|percent| {
+        let at = last.saturating_mul(percent).div_ceil(100);
+        sorted.get(at).map_or(0.0, |duration| {
+            (duration.as_secs_f64() * 100_000.0).round() / 100.0
+        })
+    })
 }
 
 /// A process's peak resident memory in kB; unknown where there is no /proc.

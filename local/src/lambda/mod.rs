@@ -71,6 +71,8 @@ pub(crate) struct Surroundings {
     pub(crate) runtime_api: String,
     pub(crate) region: String,
     pub(crate) account: String,
+    /// How many events a process works on at a time.
+    pub(crate) concurrency: usize,
     /// Where AWS's services are, by the names the SDKs read, and where the model is.
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) guard: Arc<Guard>,

@@ -25,6 +25,8 @@ pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
     let name = &spec.name;
     let temporary = temporary(function, id);
     std::fs::create_dir_all(&temporary)?;
+    let several = (surroundings.concurrency > 1).then(|| surroundings.concurrency.to_string());
+    let several = several.map(|number| ("AWS_LAMBDA_MAX_CONCURRENCY", number));
     let mut child = Command::new(&function.binary)
         .env_clear()
         .envs([
@@ -52,6 +54,7 @@ pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
         .env("AWS_LAMBDA_RUNTIME_API", format!("http://{}/{name}/{id}", surroundings.runtime_api))
         // Names the caller of every AWS call, in its User-Agent.
         .env("AWS_SDK_UA_APP_ID", format!("{name}.{id}"))
+        .envs(several)
         .envs(function.environment())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

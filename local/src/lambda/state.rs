@@ -21,21 +21,19 @@ pub(super) struct Invocation {
 
 /// An invocation that a process works on.
 pub(super) struct InFlight {
-    pub(super) id: String,
     pub(super) answer: oneshot::Sender<Outcome>,
     pub(super) started: Instant,
     pub(super) timer: AbortHandle,
 }
 
-pub(super) enum Phase {
-    Starting,
-    Idle,
-    Busy(InFlight),
-}
-
 /// One process.
 pub(super) struct Instance {
-    pub(super) phase: Phase,
+    /// When it was started.
+    pub(super) started: Instant,
+    /// Whether it has asked for its first event.
+    pub(super) ready: bool,
+    /// What it works on, by the invocations' ids.
+    pub(super) work: HashMap<String, InFlight>,
     pub(super) pid: u32,
     pub(super) kill: Arc<Notify>,
     /// Set when it is being killed: why.
@@ -62,6 +60,7 @@ pub(crate) struct FunctionStatus {
     pub(crate) invocations: u64,
     pub(crate) errors: u64,
     pub(crate) percentiles: [f64; 4],
+    pub(crate) init: [f64; 4],
     pub(crate) processes: usize,
     pub(crate) running: usize,
     pub(crate) peak_memory_kb: u64,

@@ -228,6 +228,7 @@ fn operation(request: &Request<Incoming>) -> &'static str {
     };
     let is_object = request.uri().path().trim_matches('/').contains('/');
     match (request.method(), is_object) {
+        (&Method::GET, false) if request.uri().path() == "/" => "",
         (&Method::PUT, true) if has("tagging") => "PutObjectTagging",
         (&Method::GET, true) if has("tagging") => "GetObjectTagging",
         (&Method::DELETE, true) if has("tagging") => "DeleteObjectTagging",

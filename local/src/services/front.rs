@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 
-use crate::faults::{Asked, Call, FaultAction, Faults, Outage, Service, Used};
+use crate::faults::{Asked, Call, FaultAction, Faults, Outage, Service, Used, Verdict};
 use crate::http_server::{Body, Closed, answer};
 use crate::lambda::Lambda;
 
@@ -39,7 +39,8 @@ impl Front {
         *self.faults.outage(self.service).borrow() != Some(Outage::Closed)
     }
 
-    /// Lets a call through to `serve`, or lets it go wrong.
+    /// Lets a call through to `serve`, or lets it go wrong. A bare `GET /`, which has no operation, is only
+    /// answered.
     pub(crate) async fn call<F>(
         &self,
         headers: &HeaderMap,
@@ -50,13 +51,21 @@ impl Front {
         F: Future<Output = Result<Response<Body>, Closed>> + Send + 'static,
     {
         let caller = caller(headers);
-        let verdict = self.faults.called(self.call_of(&caller, operation));
+        // What only opens a connection is no call.
+        let verdict = if operation.is_empty() {
+            Verdict::default()
+        } else {
+            self.faults.called(self.call_of(&caller, operation.clone()))
+        };
         let outage = *self.faults.outage(self.service).borrow();
         match outage {
             None => {}
             Some(Outage::Closed) => return Err(Closed),
             Some(Outage::Unavailable) => return Ok(self.refuse(StatusCode::SERVICE_UNAVAILABLE)),
             Some(Outage::Hang) => std::future::pending().await,
+        }
+        if operation.is_empty() {
+            return Ok(answer(StatusCode::OK, "text/plain", "healthy"));
         }
         if let Some(action) = verdict.before
             && let Some(response) = self.act(action, &caller).await?

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -16,14 +17,17 @@ use rustack_sqs_model::input::{
     CreateQueueInput, DeleteMessageBatchInput, GetQueueAttributesInput, ReceiveMessageInput,
     SendMessageInput,
 };
-use rustack_sqs_model::types::{DeleteMessageBatchRequestEntry, Message};
-use serde_json::json;
+use rustack_sqs_model::types::{DeleteMessageBatchRequestEntry, Message, MessageAttributeValue};
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::Front;
 use crate::error::{Error, Result};
 use crate::http_server::{self, Body, Closed};
 use crate::template::{LocalValues, Queue};
+
+/// The one system attribute that messages are sent with: the trace that they belong to.
+const TRACE: &str = "AWSTraceHeader";
 
 /// The largest request that SQS takes, with room for its wrapping.
 const MAX_REQUEST: usize = 2 * 1024 * 1024;
@@ -133,7 +137,11 @@ impl QueueService {
         self.provider
             .receive_message(input)
             .await
-            .map(|output| output.messages)
+            .map(|output| {
+                let mut messages = output.messages;
+                messages.iter_mut().for_each(restore_trace);
+                messages
+            })
             .map_err(failed)
     }
 
@@ -169,7 +177,15 @@ impl QueueService {
                 self.sent.notify_waiters();
                 return Ok(moved);
             }
-            for message in messages {
+            for mut message in messages {
+                if let Some(trace) = message.attributes.remove(TRACE) {
+                    let trace = MessageAttributeValue {
+                        data_type: "String".to_owned(),
+                        string_value: Some(trace),
+                        ..MessageAttributeValue::default()
+                    };
+                    message.message_attributes.insert(TRACE.to_owned(), trace);
+                }
                 let input = SendMessageInput {
                     queue_url: to.url.clone(),
                     message_body: message.body.unwrap_or_default(),
@@ -225,12 +241,44 @@ async fn answer(
         .await
         .map_err(|_| Closed)?
         .to_bytes();
+    let body = keep_trace(&body).map_or(body, Bytes::from);
     let response = handler
         .handle_operation(operation, body)
         .await
         .unwrap_or_else(|error| error_to_response(&error, &id));
     sent.notify_waiters();
     Ok(boxed(response))
+}
+
+/// The server knows no system attributes of messages. So the one there is, the trace, is kept as an attribute like
+/// any other, which [`restore_trace`] takes out again. Nothing, if there is nothing to keep.
+fn keep_trace(body: &[u8]) -> Option<String> {
+    let mut request: Value = serde_json::from_slice(body).ok()?;
+    let mut kept = false;
+    let mut keep = |message: &mut Value| {
+        let system = message.get_mut("MessageSystemAttributes")?;
+        let trace = system.as_object_mut()?.remove(TRACE)?;
+        let attributes = message.as_object_mut()?.entry("MessageAttributes");
+        let attributes = attributes.or_insert_with(|| json!({}));
+        attributes.as_object_mut()?.insert(TRACE.to_owned(), trace);
+        kept = true;
+        Some(())
+    };
+    // A message without a trace is left as it is.
+    let _ = keep(&mut request);
+    let entries = request.get_mut("Entries").and_then(Value::as_array_mut);
+    for entry in entries.into_iter().flatten() {
+        let _ = keep(entry);
+    }
+    kept.then(|| request.to_string())
+}
+
+/// Takes a message's trace out from among its attributes.
+fn restore_trace(message: &mut Message) {
+    let trace = message.message_attributes.remove(TRACE);
+    if let Some(trace) = trace.and_then(|trace| trace.string_value) {
+        message.attributes.insert(TRACE.to_owned(), trace);
+    }
 }
 
 fn boxed(response: Response<rustack_sqs_http::body::SqsResponseBody>) -> Response<Body> {

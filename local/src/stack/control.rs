@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Stack;
+use rustix::process::Signal;
+
+use crate::children::signal;
 use crate::error::{Error, Result};
 use crate::faults::{Asked, Call, Fault, FaultRule, Outage, Service};
 use crate::pollers::Delivery;
@@ -69,6 +72,18 @@ impl Stack {
             .lambda
             .function(function)?
             .kill(None, "killed by a test"))
+    }
+
+    /// Tells all processes of a function to end, by SIGTERM, and answers how many they are.
+    ///
+    /// # Errors
+    /// There is no such function.
+    pub fn terminate_function(&self, function: &str) -> Result<usize> {
+        let processes = self.parts.lambda.function(function)?.processes();
+        for (pid, _) in &processes {
+            signal(*pid, Signal::TERM);
+        }
+        Ok(processes.len())
     }
 
     /// Takes a service down. While queues are down, functions get no messages either.

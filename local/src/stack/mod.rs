@@ -45,6 +45,9 @@ pub struct Options {
     pub port: Option<u16>,
     /// The most processes of one function, and the most batches of one queue at a time.
     pub workers: usize,
+    /// How many events one process works on at a time: one, as on Lambda, or several, as on its managed instances
+    /// (`AWS_LAMBDA_MAX_CONCURRENCY`).
+    pub concurrency: usize,
     /// The cache's memory in MB; beyond it the cache evicts what was not used for longest.
     pub cache_mb: u32,
     /// How functions' calls get to the tables and the cache.
@@ -67,7 +70,7 @@ pub struct Options {
 
 impl Options {
     /// A stack of this template and binaries that keeps no data, on free ports, with up to four
-    /// processes a function, quiet, nothing started ahead, schedules run by hand only.
+    /// processes a function and one event a process at a time, quiet, nothing started ahead, schedules run by hand only.
     pub fn new(template: impl Into<PathBuf>, bin_dir: impl Into<PathBuf>) -> Self {
         Self {
             template: template.into(),
@@ -75,6 +78,7 @@ impl Options {
             data_dir: None,
             port: None,
             workers: 4,
+            concurrency: 1,
             cache_mb: 256,
             calls: Calls::Watched,
             expiry: true,

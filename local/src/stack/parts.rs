@@ -84,12 +84,12 @@ impl Parts {
         let mut functions = BTreeMap::new();
         for function in self.lambda.functions() {
             let status = function.status();
-            let [p50, p90, p99, max] = status.percentiles;
             let peak = f64::from(u32::try_from(status.peak_memory_kb).unwrap_or(u32::MAX)) / 1024.0;
             let status = FunctionStatus {
                 invocations: status.invocations,
                 errors: status.errors,
-                duration_ms: Durations { p50, p90, p99, max },
+                duration_ms: Durations::of(status.percentiles),
+                init_ms: Durations::of(status.init),
                 processes: status.processes,
                 running: status.running,
                 cpu_ms: status.cpu.as_secs_f64() * 1000.0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::Script;
 
-use super::{Cache, Error};
+use super::{Cache, Error, count_trip};
 use crate::domain::{RateLimit, UserId};
 
 /// Takes a token out: 0, or in how many milliseconds there is one. By the cache's own clock, so that
@@ -35,6 +35,7 @@ impl Cache {
         route: &str,
         limit: RateLimit,
     ) -> Result<Option<Duration>, Error> {
+        count_trip();
         let mut connection = self.connection.clone();
         let wait: u64 = TAKE
             .key(format!("calls:{{{caller}}}:{route}"))

@@ -7,7 +7,7 @@ use redis::{Cmd, cmd};
 
 use super::lists::{PostsAndMerged, REBUILD_SECONDS, Rebuild, TTL_SECONDS};
 use super::push::read;
-use super::{Cache, Error, Lease};
+use super::{Cache, Error, Lease, count_trip};
 use crate::domain::{PostWindow, UserId};
 
 /// How many follows go out in one command: ElastiCache Serverless takes no more than 3,999 arguments.
@@ -60,7 +60,7 @@ pub(super) fn shown_of(authors: &[UserId], answer: &[bool]) -> Option<HashSet<Us
 impl Cache {
     /// The user's feed: one round trip.
     pub async fn feed(&self, user: &UserId) -> Result<Feed, Error> {
-        self.count_trip();
+        count_trip();
         let mut commands = redis::pipe();
         commands.cmd("LRANGE").arg(feed_key(user)).arg(0).arg(-1);
         commands.cmd("EXISTS").arg(following_key(user));
@@ -77,7 +77,7 @@ impl Cache {
         if authors.is_empty() {
             return Ok(HashMap::new());
         }
-        self.count_trip();
+        count_trip();
         let range = |author: &UserId| {
             let mut range = cmd("LRANGE");
             range.arg(wrote_key(author)).arg(0).arg(-1);
@@ -94,7 +94,7 @@ impl Cache {
 
     /// Forgets the feed and the follows of these users, after they were changed in the store.
     pub async fn forget_feeds(&self, users: &HashSet<UserId>) -> Result<(), Error> {
-        self.count_trip();
+        count_trip();
         let dels = users.iter().map(|user| {
             let mut del = cmd("DEL");
             del.arg(feed_key(user)).arg(following_key(user));
@@ -106,7 +106,7 @@ impl Cache {
     /// Forgets the feeds and the follows of these users, which are about to be changed in the store, and keeps
     /// others from rebuilding them, until they are forgotten again or for as long as a request may last.
     pub async fn hold_feeds(&self, users: &HashSet<UserId>) -> Result<(), Error> {
-        self.count_trip();
+        count_trip();
         let lease = Lease::new();
         let holds = users.iter().map(|user| {
             let (feed, lease) = (feed_key(user), &lease);
@@ -147,7 +147,7 @@ impl Cache {
         let fresh = format!("{}:{}", following_key(user), lease.token());
         let mut members = vec![user.as_str()];
         members.extend(following.iter().map(UserId::as_str));
-        self.count_trip();
+        count_trip();
         let mut commands = redis::pipe();
         for members in members.chunks(FOLLOWS_PER_COMMAND) {
             commands.cmd("SADD").arg(&fresh).arg(members).ignore();

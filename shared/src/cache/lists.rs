@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-use super::{Cache, Error, Lease};
+use super::{Cache, Error, Lease, count_trip};
 use crate::domain::{PostId, PostWindow, UserId};
 use crate::planted::planted;
 
@@ -222,7 +222,7 @@ impl Cache {
 
     /// Starts to rebuild the list of the first key; the other keys are what belongs to it.
     pub(super) async fn begin(&self, keys: &[String]) -> Result<Rebuild, Error> {
-        self.count_trip();
+        count_trip();
         let lease = Lease::new();
         let mut begin = BEGIN.arg(lease.token());
         begin.arg(REBUILD_SECONDS);
@@ -247,7 +247,7 @@ impl Cache {
         seconds: u64,
     ) -> Result<bool, Error> {
         let elements = list.elements();
-        self.count_trip();
+        count_trip();
         if planted("rebuild-forgets") {
             let mut trim = redis::cmd("LTRIM");
             trim.arg(keys.first()).arg(0).arg(0);

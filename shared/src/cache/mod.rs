@@ -36,7 +36,6 @@ mod nodes;
 mod objects;
 mod push;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,9 +43,10 @@ use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::{Cmd, FromRedisValue};
 
-use crate::env::{self, BadSetting};
-
 use crate::domain::FEED_LENGTH;
+use crate::env::{self, BadSetting};
+use crate::invocation::{self, Callee};
+use crate::lifecycle;
 use nodes::Nodes;
 
 pub use access::{Access, Identity};
@@ -73,20 +73,22 @@ const ANSWER: Duration = Duration::from_millis(500);
 /// How long one command may take with all its tries.
 const OVERALL: Duration = Duration::from_millis(1500);
 
+/// A round trip is made: a wait for the server, however many commands go out together.
+fn count_trip() {
+    invocation::called(Callee::Cache);
+}
+
 /// The cache. Cheap to clone; made once, during init, and connected in the background.
 #[derive(Clone)]
 pub struct Cache {
     connection: ClusterConnection,
-    trips: Arc<AtomicU64>,
     nodes: Arc<Mutex<Option<Arc<Nodes>>>>,
     feed_length: usize,
 }
 
 impl std::fmt::Debug for Cache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Cache")
-            .field("trips", &self.trips)
-            .finish_non_exhaustive()
+        f.debug_struct("Cache").finish_non_exhaustive()
     }
 }
 
@@ -97,6 +99,11 @@ impl Cache {
     pub fn from_env() -> Result<Self, BadSetting> {
         let cache = Self::open(&Access::from_env()?)
             .map_err(|error| BadSetting::new("CACHE_URL", error.to_string()))?;
+        let connecting = cache.clone();
+        lifecycle::begin(async move {
+            // What many commands are parted by, too.
+            let _ = connecting.nodes().await;
+        });
         Ok(Self {
             feed_length: env::whole_number("FEED_LENGTH", FEED_LENGTH)?,
             ..cache
@@ -124,7 +131,6 @@ impl Cache {
         let connection = client.get_pending_async_connection_with_config(ClusterConfig::new());
         Ok(Self {
             connection,
-            trips: Arc::default(),
             nodes: Arc::default(),
             feed_length: FEED_LENGTH,
         })
@@ -135,16 +141,6 @@ impl Cache {
         self.feed_length
     }
 
-    /// How many round trips were made since it was opened: each is a wait for the server, however
-    /// many commands went out together.
-    pub fn trips(&self) -> u64 {
-        self.trips.load(Ordering::Relaxed)
-    }
-
-    fn count_trip(&self) {
-        self.trips.fetch_add(1, Ordering::Relaxed);
-    }
-
     /// One command, without counting a round trip: for commands that go out together.
     async fn send<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Error> {
         let mut connection = self.connection.clone();
@@ -153,7 +149,7 @@ impl Cache {
 
     /// Waits until the server answers, in any way.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.count_trip();
+        count_trip();
         self.send::<redis::Value>(redis::cmd("PING"))
             .await
             .map(|_| ())

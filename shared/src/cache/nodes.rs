@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use redis::cluster_routing::{Route, SingleNodeRoutingInfo, Slot, SlotAddr};
 use redis::{Arg, Cmd, Pipeline, RedisError, Value, cmd};
 
-use super::{Cache, Error};
+use super::{Cache, Error, count_trip};
 
 /// How many commands one pipeline has at most: so that it is answered in time, and the server is free for others
 /// in between.
@@ -123,11 +123,11 @@ impl Cache {
         Ok(places.into_iter().zip(answers).collect())
     }
 
-    async fn nodes(&self) -> Result<Arc<Nodes>, Error> {
+    pub(super) async fn nodes(&self) -> Result<Arc<Nodes>, Error> {
         if let Some(nodes) = self.known_nodes() {
             return Ok(nodes);
         }
-        self.count_trip();
+        count_trip();
         let mut ask = cmd("CLUSTER");
         ask.arg("SLOTS");
         let nodes = Arc::new(Nodes::read(self.send(ask).await?));

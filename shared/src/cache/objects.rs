@@ -8,7 +8,7 @@ use redis::{Cmd, RedisError, Script, Value, cmd};
 
 use super::feeds::{asks_shown, shown_of, wrote_key};
 use super::push::read;
-use super::{Cache, Error};
+use super::{Cache, Error, count_trip};
 use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId};
 
 /// How long an object stays: a day. A lease lasts as long as a request may.
@@ -297,7 +297,7 @@ impl Cache {
         if posts.is_empty() && authors.is_empty() {
             return Ok((Known::default(), KnownAuthors::nobody()));
         }
-        self.count_trip();
+        count_trip();
         let asks = || {
             let posts = asks_posts(caller, posts).into_iter();
             posts.chain(asks_authors(caller, authors)).collect()
@@ -312,7 +312,7 @@ impl Cache {
 
     /// Takes leases on what is missing, before the store is read for it: one round trip.
     pub async fn lease(&self, caller: &UserId, missing: &Missing) -> Result<Lease, Error> {
-        self.count_trip();
+        count_trip();
         let lease = Lease::new();
         let keys = missing
             .posts
@@ -355,7 +355,7 @@ impl Cache {
         found: &Known,
         authors: &HashMap<UserId, Option<Author>>,
     ) -> Result<(), Error> {
-        self.count_trip();
+        count_trip();
         let posts = missing
             .posts
             .iter()
@@ -402,7 +402,7 @@ impl Cache {
 
     /// Forgets a post, after it was changed or deleted in the store.
     pub async fn forget_post(&self, post: PostId) -> Result<(), Error> {
-        self.count_trip();
+        count_trip();
         self.forget(post_key(post), NOBODY).await
     }
 
@@ -422,7 +422,7 @@ impl Cache {
 
     /// Forgets all that is kept for a user, who has been erased in the store.
     pub async fn forget_user(&self, user: &UserId) -> Result<(), Error> {
-        self.count_trip();
+        count_trip();
         let mut del = cmd("DEL");
         del.arg(liked_key(user));
         let mut del_wrote = cmd("DEL");
@@ -440,7 +440,7 @@ impl Cache {
     /// Forgets the counts of these posts and what is known of these likes, after they were changed in
     /// the store.
     pub async fn forget_likes(&self, likes: &HashSet<Like>) -> Result<(), Error> {
-        self.count_trip();
+        count_trip();
         let posts: HashSet<PostId> = likes.iter().map(|like| like.post).collect();
         let mut by_user: HashMap<&UserId, Vec<Vec<u8>>> = HashMap::new();
         for Like { user, post } in likes {
@@ -469,7 +469,7 @@ impl Cache {
     }
 
     async fn hold(&self, keys: Vec<String>) -> Result<Hold, Error> {
-        self.count_trip();
+        count_trip();
         let token = format!("{HELD}{:016x}", rand::random::<u64>());
         let holds = keys.iter().map(|key| {
             let mut connection = self.connection.clone();
@@ -483,7 +483,7 @@ impl Cache {
 
     /// Lets go, once the store has it: whoever needs it reads the store.
     pub async fn release(&self, hold: &Hold) -> Result<(), Error> {
-        self.count_trip();
+        count_trip();
         let keys = hold.keys.iter().cloned();
         let releases = keys.map(|key| self.forget(key, &hold.token));
         try_join_all(releases).await.map(|_| ())

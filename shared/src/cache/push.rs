@@ -7,7 +7,7 @@ use redis::{Cmd, RedisError, Value, cmd};
 
 use super::feeds::{feed_key, wrote_key};
 use super::lists::{element, merged_mark};
-use super::{Cache, Error};
+use super::{Cache, Error, count_trip};
 use crate::domain::{PostId, UserId};
 use crate::planted::planted;
 
@@ -65,7 +65,7 @@ impl Cache {
             add.arg("RPUSHX").arg(list).arg(&elements);
             add
         };
-        self.count_trip();
+        count_trip();
         let lengths: Vec<usize> = read(self.each(|| lists.iter().map(add).collect()).await?)?;
         let mut lengths = lengths.into_iter();
         lists.retain(|_| lengths.next().is_some_and(|length| length >= self.cut_at()));
@@ -85,7 +85,7 @@ impl Cache {
             ask.arg(list).arg(&post).arg("RANK").arg(-1);
             ask
         };
-        self.count_trip();
+        count_trip();
         let places: Vec<Option<usize>> =
             read(self.each(|| lists.iter().map(ask).collect()).await?)?;
         let without = lists.into_iter().zip(places);

@@ -10,7 +10,7 @@ use super::{Feeds, SPARE};
 use crate::cache::{self, Feed, Lease, MOST_MERGED, PostsAndMerged, Rebuild};
 use crate::domain::{PostId, PostWindow, UserId};
 use crate::planted::planted;
-use crate::store;
+use crate::{metrics, store};
 
 /// How many authors' lists are rebuilt at a time.
 const LISTS_AT_ONCE: usize = 32;
@@ -40,9 +40,15 @@ impl Feeds {
         size: usize,
     ) -> Result<(Option<PostWindow>, Ahead), store::Error> {
         if self.cache_is_paused() {
+            metrics::feed_miss();
             return Ok((None, Ahead::default()));
         }
-        let feed = match self.cache.feed(caller).await {
+        let cached = self.cache.feed(caller).await;
+        match cached {
+            Ok(Feed::Here(_)) => metrics::feed_hit(),
+            Ok(Feed::Gone) | Err(_) => metrics::feed_miss(),
+        }
+        let feed = match cached {
             Ok(Feed::Here(feed)) => Some(feed),
             Ok(Feed::Gone) => self.rebuild(caller).await?,
             Err(error) => {
@@ -184,7 +190,9 @@ impl Feeds {
             .finish_rebuild(caller, &lease, &feed, authors.following())
             .await;
         Ok(put.map(|put| {
-            if !put {
+            if put {
+                metrics::feed_rebuilt();
+            } else {
                 tracing::info!("a feed changed while it was rebuilt");
             }
             put.then_some(feed)

@@ -11,6 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::invocation::Trace;
+
 /// A request as the load balancer sends it: with single or with multi-value headers and query
 /// parameters, whichever the target group is set to. Everything may be missing, so that no event
 /// fails before it can be answered.
@@ -36,6 +38,19 @@ impl AlbEvent {
     /// Whether the target group is set to multi-value headers; the answer has to match.
     pub(super) const fn is_multi_value(&self) -> bool {
         self.multi_value_headers.is_some()
+    }
+
+    /// The trace that the load balancer began, or went on with.
+    pub(super) fn trace(&self) -> Option<Trace> {
+        let named = |name: &String| name.eq_ignore_ascii_case("x-amzn-trace-id");
+        let single = self.headers.iter().flatten().find(|(name, _)| named(name));
+        let several = self.multi_value_headers.iter().flatten();
+        let several = several
+            .filter(|(name, _)| named(name))
+            .flat_map(|(_, values)| values);
+        several
+            .chain(single.map(|(_, value)| value))
+            .find_map(|header| Trace::parse(header))
     }
 
     /// The request. Headers that HTTP doesn't allow are left out.

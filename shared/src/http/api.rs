@@ -14,6 +14,7 @@ use futures::FutureExt;
 use lambda_runtime::Context;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
+use tracing::Instrument as _;
 
 use super::limits::{Gate, Verdict};
 use super::routes::{self, Found};
@@ -21,6 +22,8 @@ use super::settings::{Origins, Settings};
 use super::sign_in::SignIn;
 use super::{AlbEvent, AlbResponse, Problem};
 use crate::deadline::time_left;
+use crate::invocation::{Callee, Invocation, Trace};
+use crate::metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -69,6 +72,12 @@ impl Api {
     pub async fn answer(&self, event: AlbEvent, context: &Context) -> AlbResponse {
         let started = Instant::now();
         let multi_value = event.is_multi_value();
+        let trace = event
+            .trace()
+            .or_else(|| Trace::parse(context.xray_trace_id.as_deref()?));
+        let invocation = Invocation::new(trace, Arc::default());
+        let trace = invocation.trace().map(Trace::as_str);
+        let span = tracing::info_span!("request", request_id = context.request_id, trace);
         let (method, route, response) = match event.into_request() {
             Ok(request) => {
                 let found = routes::find(request.method(), request.uri().path());
@@ -77,12 +86,9 @@ impl Api {
                     Found::Nothing => "none",
                 };
                 let method = request.method().clone();
-                (
-                    method,
-                    route,
-                    self.with_cors(request, found, time_left(context, DEADLINE_MARGIN))
-                        .await,
-                )
+                let answer = self.with_cors(request, found, time_left(context, DEADLINE_MARGIN));
+                let answer = Arc::clone(&invocation).run(answer.instrument(span));
+                (method, route, answer.await)
             }
             Err(error) => (
                 Method::default(),
@@ -97,14 +103,23 @@ impl Api {
             multi_value,
         )
         .await;
+        let calls = invocation.calls();
         tracing::info!(
             request_id = context.request_id,
+            trace,
+            caller = invocation.caller(),
             method = method.as_str(),
             route,
             status = answer.status(),
             duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            dynamodb = calls.of(Callee::Tables),
+            sqs = calls.of(Callee::Queues),
+            s3 = calls.of(Callee::Bucket),
+            lambda = calls.of(Callee::Functions),
+            cache = calls.of(Callee::Cache),
             "request"
         );
+        metrics::flush();
         answer
     }
 

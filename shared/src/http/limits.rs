@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::Problem;
 use crate::domain::UserId;
+use crate::invocation;
 
 /// Whether a caller may go on with a method of a route.
 pub(super) type Gate =
@@ -56,7 +57,7 @@ pub(super) async fn admit(parts: &Parts, caller: &UserId) -> Result<(), Problem>
     }
     match parts.extensions.get::<Verdict>() {
         Some(verdict) if parts.method.is_safe() => {
-            verdict.later(tokio::spawn(asked));
+            verdict.later(tokio::spawn(invocation::carried(asked)));
             Ok(())
         }
         _ => asked.await,

@@ -2,7 +2,7 @@
 //!
 //! A function is an [`axum::Router`] handed to [`run`]. Around it, for every request:
 //!
-//! - `x-request-id`, CORS, and one log line;
+//! - `x-request-id`, CORS, one log line, and which trace it belongs to;
 //! - 404 and 405 from one table of [routes] that all functions share, so that `Allow` names the
 //!   methods another function serves, and a request routed to the wrong function still gets the
 //!   right answer;
@@ -61,17 +61,21 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::LambdaEvent;
+
+use crate::lifecycle::take_events;
 
 /// Whatever keeps a function from starting or running on.
 pub type Error = lambda_runtime::Error;
 
-/// Answers the load balancer's events by the router until the process is told to end.
+/// Answers the load balancer's events by the router until the process is told to end: one at a time, or several
+/// where the platform says so (`AWS_LAMBDA_MAX_CONCURRENCY`). Before the first it waits for the connections that
+/// the clients made so far begin to open.
 pub async fn run(router: Router, settings: Settings) -> Result<(), Error> {
     let api = Arc::new(Api::new(router, settings));
-    lambda_runtime::run(service_fn(|event: LambdaEvent<AlbEvent>| {
+    take_events(move |event: LambdaEvent<AlbEvent>| {
         let api = Arc::clone(&api);
         async move { Ok::<_, Infallible>(api.answer(event.payload, &event.context).await) }
-    }))
+    })
     .await
 }

@@ -21,8 +21,11 @@ use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::aws::{CountCalls, OnlyConnect};
 use crate::domain::Timestamp;
 use crate::env::{self, BadSetting};
+use crate::invocation::Callee;
+use crate::lifecycle;
 
 /// What the objects' names begin with. Another format is another index beside this one.
 pub(super) const FORMAT: &str = "v1";
@@ -95,9 +98,14 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// The bucket that `SEARCH_BUCKET` names.
+    /// The bucket that `SEARCH_BUCKET` names. Begins to connect to it.
     pub(super) fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
-        Ok(Self::new(aws, env::required("SEARCH_BUCKET")?))
+        let bucket = Self::new(aws, env::required("SEARCH_BUCKET")?);
+        let connect = bucket.client.head_bucket().bucket(&bucket.name).customize();
+        lifecycle::begin(async move {
+            let _ = connect.interceptor(OnlyConnect).send().await;
+        });
+        Ok(bucket)
     }
 
     pub(super) fn new(aws: &SdkConfig, name: String) -> Self {
@@ -111,6 +119,7 @@ impl Bucket {
             .build();
         let config = Builder::from(aws)
             .force_path_style(moved)
+            .interceptor(CountCalls(Callee::Bucket))
             .timeout_config(timeouts)
             .build();
         Self {

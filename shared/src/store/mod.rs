@@ -72,7 +72,10 @@ use aws_sdk_dynamodb::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
+use crate::aws::{CountCalls, OnlyConnect};
 use crate::env::{self, BadSetting};
+use crate::invocation::Callee;
+use crate::lifecycle;
 
 pub use audience::Audience;
 pub use create::Created;
@@ -165,9 +168,14 @@ pub struct Store {
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
     /// `HANDLES_TABLE`, `FOLLOWS_TABLE`, `LIKES_TABLE`, `COMMENTS_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`,
-    /// `CATS_TABLE`, `TRENDS_TABLE`, `IDEMPOTENCY_TABLE`.
+    /// `CATS_TABLE`, `TRENDS_TABLE`, `IDEMPOTENCY_TABLE`. Begins to connect to it.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
-        Self::new(config, env::required)
+        let store = Self::new(config, env::required)?;
+        let connect = store.client.describe_endpoints().customize();
+        lifecycle::begin(async move {
+            let _ = connect.interceptor(OnlyConnect).send().await;
+        });
+        Ok(store)
     }
 
     /// Opens the store whose tables' names are looked up by those variables.
@@ -177,6 +185,7 @@ impl Store {
     ) -> Result<Self, E> {
         let config = aws_sdk_dynamodb::config::Builder::from(config)
             .retry_classifier(ConflictsAreTransient)
+            .interceptor(CountCalls(Callee::Tables))
             .build();
         Ok(Self {
             client: Client::from_conf(config),

@@ -35,7 +35,7 @@ use backstage::Backstage;
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Options of a stack on which what failed is tried again soon.
-fn impatient() -> Options {
+pub(crate) fn impatient() -> Options {
     World::options()
         .parameter("OutboxSeconds", "1")
         .parameter("ConsumerTimeoutSeconds", "3")

@@ -124,23 +124,24 @@ impl Jwks {
     }
 
     /// Fetches the keys unless they are fresh.
-    pub(super) fn refresh_in_background(this: &Arc<Self>) {
+    fn refresh_in_background(this: &Arc<Self>) {
         let this = Arc::clone(this);
-        tokio::spawn(async move {
-            let max_age = this.pace.max_age;
-            if let Err(error) = this
-                .refresh(|fetched| fetched.at.elapsed() <= max_age)
-                .await
-            {
-                tracing::warn!(
-                    error = crate::log::chain(&error),
-                    "no keys from the provider"
-                );
-                // A process may be frozen while it fetches, and the connection dead when it thaws: that
-                // says nothing of the provider, so a request that needs keys asks at once.
-                *this.attempt.lock().await = None;
-            }
-        });
+        tokio::spawn(async move { this.refreshed().await });
+    }
+
+    /// Fetches the keys unless they are fresh, and waits for them. If they can't be had, that is logged.
+    pub(super) async fn refreshed(&self) {
+        let max_age = self.pace.max_age;
+        let fresh = |fetched: &Fetched| fetched.at.elapsed() <= max_age;
+        if let Err(error) = self.refresh(fresh).await {
+            tracing::warn!(
+                error = crate::log::chain(&error),
+                "no keys from the provider"
+            );
+            // A process may be frozen while it fetches, and the connection dead when it thaws: that
+            // says nothing of the provider, so a request that needs keys asks at once.
+            *self.attempt.lock().await = None;
+        }
     }
 
     fn fetched(&self) -> Option<Fetched> {

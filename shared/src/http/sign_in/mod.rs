@@ -15,6 +15,7 @@ use super::Problem;
 use super::limits;
 use super::settings::Provider;
 use crate::domain::UserId;
+use crate::{invocation, lifecycle};
 
 /// The signed-in caller: the token's `sub`. Any fault of the token is 401; if the provider's keys
 /// can't be had, 503.
@@ -54,9 +55,10 @@ impl SignIn {
         }
     }
 
-    /// Fetches the provider's keys in the background, so that the first request need not wait.
+    /// Begins to fetch the provider's keys, so that the first request need not wait.
     pub(super) fn prefetch(&self) {
-        Jwks::refresh_in_background(&self.jwks);
+        let jwks = Arc::clone(&self.jwks);
+        lifecycle::begin(async move { Jwks::refreshed(&jwks).await });
     }
 
     async fn caller(&self, token: &str) -> Result<UserId, Problem> {
@@ -94,6 +96,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         match token {
             Some(token) => {
                 let caller = sign_in.caller(token).await?;
+                invocation::called_by(&caller);
                 limits::admit(parts, &caller).await?;
                 Ok(Self(caller))
             }

@@ -1,0 +1,223 @@
+//! What is known of the invocation at work, wherever its code is: the trace that it belongs to, who calls, and
+//! how many calls it made. It goes along with the task, so that nothing has to hand it on.
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::UserId;
+
+/// How many bytes of the hash of a caller's id are logged.
+const HASH_BYTES: usize = 8;
+
+tokio::task_local! {
+    static CURRENT: Option<Arc<Invocation>>;
+}
+
+/// Whom a function calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callee {
+    /// `DynamoDB`.
+    Tables,
+    /// SQS.
+    Queues,
+    /// S3.
+    Bucket,
+    /// Lambda.
+    Functions,
+    /// The cache.
+    Cache,
+}
+
+/// How many calls were made, each attempt counted; of the cache, how many round trips.
+#[derive(Debug, Default)]
+pub struct Calls([AtomicU32; 5]);
+
+impl Calls {
+    fn counter(&self, callee: Callee) -> &AtomicU32 {
+        let Self([tables, queues, bucket, functions, cache]) = self;
+        match callee {
+            Callee::Tables => tables,
+            Callee::Queues => queues,
+            Callee::Bucket => bucket,
+            Callee::Functions => functions,
+            Callee::Cache => cache,
+        }
+    }
+
+    /// How many so far.
+    pub fn of(&self, callee: Callee) -> u32 {
+        self.counter(callee).load(Ordering::Relaxed)
+    }
+}
+
+/// One invocation, or a part of it that belongs to a trace of its own.
+#[derive(Debug, Default)]
+pub struct Invocation {
+    trace: Option<Trace>,
+    caller: OnceLock<String>,
+    calls: Arc<Calls>,
+}
+
+impl Invocation {
+    /// An invocation that belongs to a trace, if to any, and counts its calls here.
+    pub fn new(trace: Option<Trace>, calls: Arc<Calls>) -> Arc<Self> {
+        Arc::new(Self {
+            trace,
+            caller: OnceLock::new(),
+            calls,
+        })
+    }
+
+    /// What it belongs to.
+    pub const fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    /// The hash of who calls, once that is known.
+    pub fn caller(&self) -> Option<&str> {
+        self.caller.get().map(String::as_str)
+    }
+
+    /// The calls so far.
+    pub fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Runs a future as this invocation's work.
+    pub async fn run<F: Future>(self: Arc<Self>, work: F) -> F::Output {
+        CURRENT.scope(Some(self), work).await
+    }
+}
+
+fn current() -> Option<Arc<Invocation>> {
+    CURRENT.try_with(Clone::clone).ok().flatten()
+}
+
+/// Makes a future that becomes a task of its own a part of the invocation at work.
+pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(current(), work)
+}
+
+/// A call is made.
+pub fn called(callee: Callee) {
+    let count = |invocation: &Option<Arc<Invocation>>| {
+        if let Some(invocation) = invocation {
+            let counter = invocation.calls.counter(callee);
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    // Nobody counts what is done outside of invocations, such as during init.
+    let _ = CURRENT.try_with(count);
+}
+
+/// It is known who calls.
+pub fn called_by(user: &UserId) {
+    if let Some(invocation) = current() {
+        invocation.caller.get_or_init(|| hash(user));
+    }
+}
+
+/// The trace that the invocation at work belongs to.
+pub fn trace() -> Option<Trace> {
+    current()?.trace.clone()
+}
+
+/// The first eight bytes of the SHA-256 of a user's id, in hexadecimal: enough to find a user's lines by,
+/// `printf %s <id> | sha256sum | cut -c1-16`.
+fn hash(user: &UserId) -> String {
+    let digest = Sha256::digest(user.as_str());
+    let mut text = String::new();
+    for byte in digest.iter().take(HASH_BYTES) {
+        // Writing to a string doesn't fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Which request something goes back to, as the load balancer says it in `X-Amzn-Trace-Id`: AWS's own trace id,
+/// `1-` with eight hexadecimal digits of the time and 24 random ones.
+///
+/// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace(String);
+
+impl Trace {
+    /// The `Root` of a tracing header, if there is one. What comes before and after it is a client's to say.
+    pub fn parse(header: &str) -> Option<Self> {
+        let mut fields = header.split(';').map(str::trim);
+        let root = fields.find_map(|field| field.strip_prefix("Root="))?;
+        let (time, random) = root.strip_prefix("1-")?.split_once('-')?;
+        let hex = |text: &str, digits| {
+            text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        (hex(time, 8) && hex(random, 24)).then(|| Self(root.to_owned()))
+    }
+
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As a tracing header.
+    pub fn header(&self) -> String {
+        format!("Root={}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = "1-67891233-abcdef012345678912345678";
+
+    #[test]
+    fn a_trace_is_the_root_of_its_header() {
+        for header in [
+            format!("Root={ROOT}"),
+            format!("Self=1-67891234-12456789abcdef012345678;Root={ROOT};Sampled=1"),
+        ] {
+            assert_eq!(Trace::parse(&header).unwrap().as_str(), ROOT);
+        }
+        let trace = Trace::parse(&format!("Root={ROOT}")).unwrap();
+        assert_eq!(Trace::parse(&trace.header()), Some(trace));
+    }
+
+    #[test]
+    fn what_is_no_trace_is_none() {
+        for header in [
+            "",
+            "Root=",
+            "Root=1-2-3",
+            ROOT,
+            "Root=1-67891233-abcdef01234567891234567",
+            "Root=1-67891233-abcdef0123456789123456789",
+            "Root=1-6789123x-abcdef012345678912345678",
+            "Root=2-67891233-abcdef012345678912345678",
+        ] {
+            assert_eq!(Trace::parse(header), None, "{header}");
+        }
+    }
+
+    #[tokio::test]
+    async fn calls_are_counted_where_they_belong() {
+        called(Callee::Tables);
+        let invocation = Invocation::new(None, Arc::default());
+        let work = async {
+            called(Callee::Tables);
+            tokio::spawn(carried(async { called(Callee::Cache) }))
+                .await
+                .unwrap();
+            tokio::spawn(async { called(Callee::Cache) }).await.unwrap();
+            called_by(&UserId::parse("nabi").unwrap());
+        };
+        Arc::clone(&invocation).run(work).await;
+        let calls = [Callee::Tables, Callee::Cache, Callee::Queues];
+        assert_eq!(calls.map(|callee| invocation.calls().of(callee)), [1, 1, 0]);
+        // printf %s nabi | sha256sum
+        assert_eq!(invocation.caller(), Some("b047fc4e2d3fa838"));
+    }
+}

@@ -1,0 +1,101 @@
+//! How a function's process begins and ends.
+//!
+//! While it starts it opens its connections, and it waits for them before it takes its first event, so that no request
+//! pays for that: Lambda gives the processor for it while a function starts, and lets it stand still from then on until
+//! there is something to do. Told to end by SIGTERM, it finishes what it is at. Lambda itself tells so only to functions
+//! with an extension; there is none here, since nothing is left to do when an invocation is over.
+
+use std::future::Future;
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::task::JoinHandle;
+
+/// How long is waited at most for what begins at the start: what is down then is waited for by who needs it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+static BEGUN: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+
+/// Begins something that is to be done before the first event. How it ends is nobody's concern here. Needs a
+/// running executor.
+pub(crate) fn begin(work: impl Future<Output = ()> + Send + 'static) {
+    let work = tokio::spawn(work);
+    let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+    begun.push(work);
+}
+
+#[cfg(any(feature = "http", feature = "consumer"))]
+pub(crate) use events::take_events;
+
+#[cfg(any(feature = "http", feature = "consumer"))]
+mod events {
+    use super::{BEGUN, Duration, Future, LazyLock, PATIENCE, PoisonError, join_all};
+
+    use std::fmt::Debug;
+    use std::pin::pin;
+
+    use lambda_runtime::{Diagnostic, Error, LambdaEvent, Runtime, service_fn};
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::sync::watch;
+    use tower::util::MapFutureLayer;
+
+    /// How long is waited at most for what the process is at when it is told to end. Lambda waits half a second.
+    const GRACE: Duration = Duration::from_millis(400);
+
+    /// How many events are worked on, until they are answered.
+    static AT_WORK: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+    /// Takes events until the process is told to end: one at a time, or several where the platform says so
+    /// (`AWS_LAMBDA_MAX_CONCURRENCY`).
+    pub(crate) async fn take_events<E, F, A, X>(
+        handle: impl Fn(LambdaEvent<E>) -> F + Clone + Send + 'static,
+    ) -> Result<(), Error>
+    where
+        E: DeserializeOwned + Send + 'static,
+        F: Future<Output = Result<A, X>> + Send + 'static,
+        A: Serialize + Send + 'static,
+        X: Into<Diagnostic> + Debug + Send + 'static,
+    {
+        let begun = std::mem::take(&mut *BEGUN.lock().unwrap_or_else(PoisonError::into_inner));
+        // What takes longer goes on.
+        let _ = tokio::time::timeout(PATIENCE, join_all(begun)).await;
+        // The layer that it has by itself puts a span around each event, and so into each line of its log.
+        let counted = MapFutureLayer::new(|answered| async {
+            let _at_work = AtWork::new();
+            answered.await
+        });
+        let runtime = Runtime::new(service_fn(handle)).layer(counted);
+        let mut running = pin!(runtime.run_concurrent());
+        let mut told_to_end = signal(SignalKind::terminate())?;
+        tokio::select! {
+            ended = &mut running => return ended,
+            _ = told_to_end.recv() => {}
+        }
+        let mut at_work = AT_WORK.subscribe();
+        let finished = at_work.wait_for(|events| *events == 0);
+        tokio::select! {
+            ended = running => ended,
+            // What takes longer is cut off.
+            _ = tokio::time::timeout(GRACE, finished) => Ok(()),
+        }
+    }
+
+    /// Counts an event as long as it lives.
+    struct AtWork;
+
+    impl AtWork {
+        fn new() -> Self {
+            AT_WORK.send_modify(|events| *events += 1);
+            Self
+        }
+    }
+
+    impl Drop for AtWork {
+        fn drop(&mut self) {
+            AT_WORK.send_modify(|events| *events -= 1);
+        }
+    }
+}

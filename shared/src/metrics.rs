@@ -1,0 +1,116 @@
+//! What functions measure, for CloudWatch: lines in its embedded metric format, each of an invocation that measured
+//! something. `template.yaml`'s dashboard shows them.
+//!
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+//!
+//! All are in the namespace [`NAMESPACE`], with the dimension `Stack` (`STACK_NAME`, or `local`). There are nine, so that
+//! one stack's stay among the ten that an account has for nothing.
+//!
+//! | metric | unit | is |
+//! |---|---|---|
+//! | `FeedHits` | count | feeds read from the cache |
+//! | `FeedMisses` | count | feeds that were not in the cache, or could not be read from it |
+//! | `FeedRebuilds` | count | of the misses, feeds put into the cache anew |
+//! | `FanOutFollowers` | count | to how many followers' feeds one message brought a post |
+//! | `FanOutLag` | milliseconds | from the creation of a post until the last of one message's feeds had it |
+//! | `LikesApplied`, `FollowsApplied` | count | messages whose word is in the store |
+//! | `QueueAge` | milliseconds | how long the oldest message of a batch was queued |
+//! | `ClassifyTime` | milliseconds | from an image's bytes to its breeds |
+
+use std::io::Write as _;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use ::metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics_cloudwatch_embedded::{Builder, Collector};
+
+use crate::env;
+
+/// Where CloudWatch keeps the metrics.
+pub const NAMESPACE: &str = "Purrline";
+
+static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
+
+/// Begins to collect. Beginning twice changes nothing.
+pub(crate) fn init() {
+    let stack = env::optional("STACK_NAME").unwrap_or_else(|| "local".to_owned());
+    let builder = Builder::new().cloudwatch_namespace(NAMESPACE);
+    // Else somebody collects already.
+    if let Ok(collector) = builder.with_dimension("Stack", stack).init() {
+        COLLECTOR.get_or_init(|| collector);
+        for name in [
+            "FeedHits",
+            "FeedMisses",
+            "FeedRebuilds",
+            "LikesApplied",
+            "FollowsApplied",
+        ] {
+            describe_counter!(name, Unit::Count, "");
+        }
+        describe_histogram!("FanOutFollowers", Unit::Count, "");
+        for name in ["FanOutLag", "QueueAge", "ClassifyTime"] {
+            describe_histogram!(name, Unit::Milliseconds, "");
+        }
+    }
+}
+
+/// Writes what was measured since the last time, if anything was. CloudWatch reads it from the log.
+pub(crate) fn flush() {
+    let Some(collector) = COLLECTOR.get() else {
+        return;
+    };
+    let mut lines = Vec::new();
+    if collector.flush(&mut lines).is_ok() && !lines.is_empty() {
+        // At once, so that no other line gets between. A log that is gone is no reason to fail.
+        let _ = std::io::stdout().lock().write_all(&lines);
+    }
+}
+
+/// A feed was read from the cache.
+pub fn feed_hit() {
+    counter!("FeedHits").increment(1);
+}
+
+/// A feed was not in the cache, or could not be read from it.
+pub fn feed_miss() {
+    counter!("FeedMisses").increment(1);
+}
+
+/// A feed was put into the cache anew.
+pub fn feed_rebuilt() {
+    counter!("FeedRebuilds").increment(1);
+}
+
+/// So many likes, or their undoings, are in the store.
+pub fn likes_applied(likes: usize) {
+    counter!("LikesApplied").increment(whole(likes));
+}
+
+/// So many follows, or their undoings, are in the store.
+pub fn follows_applied(follows: usize) {
+    counter!("FollowsApplied").increment(whole(follows));
+}
+
+/// One message brought a post to so many followers, so long after it was created.
+pub fn fanned_out(followers: usize, lag: Duration) {
+    histogram!("FanOutFollowers").record(f64::from(u32::try_from(followers).unwrap_or(u32::MAX)));
+    histogram!("FanOutLag").record(millis(lag));
+}
+
+/// The oldest message of a batch was queued for so long.
+pub(crate) fn queued(age: Duration) {
+    histogram!("QueueAge").record(millis(age));
+}
+
+/// An image was classified.
+pub fn classified(time: Duration) {
+    histogram!("ClassifyTime").record(millis(time));
+}
+
+fn whole(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}

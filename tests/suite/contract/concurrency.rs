@@ -1,0 +1,107 @@
+//! Several requests at a time in one process, as on Lambda's managed instances, and how a process ends.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
+use serde_json::Value;
+
+use crate::support::{User, World, eventually};
+
+/// How many at a time.
+const AT_A_TIME: usize = 8;
+
+/// A stack with one process of each function, for several events at a time.
+async fn concurrent() -> World {
+    let mut options = World::options();
+    options.workers = 1;
+    options.concurrency = AT_A_TIME;
+    World::with(options).await
+}
+
+/// Fails when a function takes its next event only after the one before.
+#[tokio::test]
+async fn one_process_serves_several_requests_at_a_time() {
+    let world = concurrent().await;
+    let users: Vec<User> = (0..AT_A_TIME).map(|_| world.user("nabi")).collect();
+    for user in &users {
+        user.post_id("meow").await;
+    }
+    world.stop_service(Service::Tables, Outage::Hang);
+    let reads = join_all(users.iter().map(|user| user.get("/v1/me")));
+    let all_at_work = eventually("all are at work", async || {
+        let status = world.status().await.unwrap();
+        let profile = &status.functions["profile"];
+        (profile.running == AT_A_TIME).then(|| {
+            assert_eq!(profile.processes, 1);
+            world.resume_service(Service::Tables);
+        })
+    });
+    let (replies, ()) = futures::join!(reads, all_at_work);
+    let mut callers = BTreeSet::new();
+    for (user, reply) in users.iter().zip(replies) {
+        let reply = reply.expect(200);
+        assert_eq!(reply.json()["id"], user.id.as_str());
+        // Each has a line of its own, with its own caller and calls.
+        let id = reply.header("x-request-id").unwrap();
+        let line = eventually("its line", async || {
+            let lines = world.logs("profile").unwrap();
+            let mut lines = lines
+                .iter()
+                .filter_map(|line| serde_json::from_str(line).ok());
+            lines.find(|line: &Value| line["request_id"] == id && line["message"] == "request")
+        });
+        let line = line.await;
+        assert_eq!(line["dynamodb"], 1, "{line}");
+        callers.insert(line["caller"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(callers.len(), AT_A_TIME);
+}
+
+/// Batches too: the consumers' counters stay exact, and each follower has each post.
+#[tokio::test]
+async fn one_process_handles_several_batches_at_a_time() {
+    let world = concurrent().await;
+    let author = world.user("author");
+    let fans: Vec<User> = (0..20).map(|_| world.user("fan")).collect();
+    join_all(fans.iter().map(|fan| fan.follow(&author))).await;
+    world.drained().await;
+    let posts = join_all((0..5).map(|_| author.post_id("meow"))).await;
+    let likes = fans
+        .iter()
+        .flat_map(|fan| posts.iter().map(|post| fan.like(post)));
+    join_all(likes).await;
+    world.drained().await;
+    assert_eq!(author.me().await["followers"], 20);
+    for post in &posts {
+        assert_eq!(author.read_post(post).await["likes"], 20);
+    }
+    let feeds = join_all(fans.iter().map(|fan| fan.feed_ids(20))).await;
+    assert!(feeds.iter().all(|feed| feed.len() == posts.len()));
+}
+
+/// Told to end, it answers what it is at. Fails when SIGTERM ends it at once.
+#[tokio::test]
+async fn a_process_told_to_end_finishes_what_it_is_at() {
+    let world = World::own().await;
+    let user = world.user("nabi");
+    user.me().await;
+    let slow = std::time::Duration::from_millis(200);
+    let rule = FaultRule::new(When::Before, FaultAction::Delay(slow)).function("profile");
+    world.on_call(rule.service(Service::Tables)).unwrap();
+    let told = eventually("it is at work and told", async || {
+        let status = world.status().await.unwrap();
+        (status.functions["profile"].running == 1)
+            .then(|| world.terminate_function("profile").unwrap())
+    });
+    let (reply, told) = futures::join!(user.get("/v1/me"), told);
+    reply.expect(200);
+    assert_eq!(told, 1);
+    eventually("it is gone", async || {
+        let status = world.status().await.unwrap();
+        (status.functions["profile"].processes == 0).then_some(())
+    })
+    .await;
+    // And another takes its place.
+    user.me().await;
+}
