@@ -180,7 +180,7 @@ async fn consume<C: Consumer>(
         traces = traces.into_iter().collect::<Vec<_>>().join(" "),
         received,
         failed = failed.len(),
-        queued_ms = queued.map(|time| whole_millis(time)),
+        queued_ms = queued.map(whole_millis),
         duration_ms = whole_millis(started.elapsed()),
         dynamodb = calls.of(Callee::Tables),
         sqs = calls.of(Callee::Queues),

@@ -1,7 +1,6 @@
 //! What is known of the invocation at work, wherever its code is: the trace that it belongs to, who calls, and
 //! how many calls it made. It goes along with the task, so that nothing has to hand it on.
 
-use std::fmt::Write as _;
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -9,9 +8,6 @@ use std::sync::{Arc, OnceLock};
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::UserId;
-
-/// How many bytes of the hash of a caller's id are logged.
-const HASH_BYTES: usize = 8;
 
 tokio::task_local! {
     static CURRENT: Option<Arc<Invocation>>;
@@ -130,12 +126,8 @@ pub fn trace() -> Option<Trace> {
 /// `printf %s <id> | sha256sum | cut -c1-16`.
 fn hash(user: &UserId) -> String {
     let digest = Sha256::digest(user.as_str());
-    let mut text = String::new();
-    for byte in digest.iter().take(HASH_BYTES) {
-        // Writing to a string doesn't fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    let first = digest.as_slice().first_chunk().copied();
+    format!("{:016x}", u64::from_be_bytes(first.unwrap_or_default()))
 }
 
 /// Which request something goes back to, as the load balancer says it in `X-Amzn-Trace-Id`: AWS's own trace id,

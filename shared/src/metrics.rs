@@ -1,4 +1,4 @@
-//! What functions measure, for CloudWatch: lines in its embedded metric format, each of an invocation that measured
+//! What functions measure, for `CloudWatch`: lines in its embedded metric format, each of an invocation that measured
 //! something. `template.yaml`'s dashboard shows them.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
@@ -26,7 +26,7 @@ use metrics_cloudwatch_embedded::{Builder, Collector};
 
 use crate::env;
 
-/// Where CloudWatch keeps the metrics.
+/// Where `CloudWatch` keeps the metrics.
 pub const NAMESPACE: &str = "Purrline";
 
 static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
@@ -54,7 +54,7 @@ pub(crate) fn init() {
     }
 }
 
-/// Writes what was measured since the last time, if anything was. CloudWatch reads it from the log.
+/// Writes what was measured since the last time, if anything was. `CloudWatch` reads it from the log.
 pub(crate) fn flush() {
     let Some(collector) = COLLECTOR.get() else {
         return;

@@ -66,7 +66,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
         settled_after: env::seconds("ERASURE_SECONDS", 300)?,
     };
-    consumer::run_scheduled(sweep).await
+    Box::pin(consumer::run_scheduled(sweep)).await
 }
 
 impl Scheduled for Sweep {

@@ -73,9 +73,9 @@ pub type Error = lambda_runtime::Error;
 /// the clients made so far begin to open.
 pub async fn run(router: Router, settings: Settings) -> Result<(), Error> {
     let api = Arc::new(Api::new(router, settings));
-    take_events(move |event: LambdaEvent<AlbEvent>| {
+    let taking = take_events(move |event: LambdaEvent<AlbEvent>| {
         let api = Arc::clone(&api);
         async move { Ok::<_, Infallible>(api.answer(event.payload, &event.context).await) }
-    })
-    .await
+    });
+    Box::pin(taking).await
 }
