@@ -22,10 +22,12 @@ const BUFFER: usize = 64 * 1024;
 /// What a client says to get to know the cache, whenever it connects: none of a function's own calls.
 const SET_UP: [&str; 6] = ["AUTH", "CLIENT", "CLUSTER", "HELLO", "PING", "READONLY"];
 
-/// How often a new connection's process is looked for, and how long after the look before. On a busy machine
-/// a process may connect before the one that started it has noted its id.
-const LOOKS: usize = 100;
+/// How often a new connection's process is looked for, and how long after the look before: the kernel's tables may
+/// skip a line while they change.
+const LOOKS: usize = 10;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
+/// What stands before a process's name in its environment: see where it is started.
+const NAMED: &str = "AWS_SDK_UA_APP_ID=";
 
 /// What a connection needs.
 #[derive(Debug)]
@@ -122,7 +124,6 @@ impl Proxy {
 
     /// The function's process that connected, such as `feed.3`; empty if it isn't one.
     async fn caller(&self, peer: SocketAddr) -> String {
-        // The kernel's tables may skip a line while they change, too: one look isn't always enough.
         for _ in 0..LOOKS {
             let lambda = Arc::clone(&self.lambda);
             let look = tokio::task::spawn_blocking(move || holder(&lambda, peer.port()));
@@ -135,19 +136,35 @@ impl Proxy {
     }
 }
 
-/// The function's process that holds the socket of this local port, empty if the stack's own does; nothing if
-/// none of them is seen to.
+/// The function's process that holds the socket of this local port, empty if it is no function's; nothing if none
+/// is seen to.
 fn holder(lambda: &Lambda, port: u16) -> Option<String> {
     let held = format!("socket:[{}]", socket_inode(port)?);
-    let own = (std::process::id(), String::new());
-    let mut known = lambda.processes().into_iter().chain([own]);
-    known.find_map(|(pid, name)| {
-        let mut open = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
-        let holds = open.any(|entry| {
-            std::fs::read_link(entry.path()).is_ok_and(|link| link.to_str() == Some(held.as_str()))
-        });
-        holds.then_some(name)
-    })
+    let mut known = lambda.processes().into_iter();
+    if let Some((_, name)) = known.find(|(pid, _)| holds(*pid, &held)) {
+        return Some(name);
+    }
+    // One that was started just now, or one from outside, such as an operator's.
+    let all = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let holder = all.find(|pid| holds(*pid, &held))?;
+    Some(name(holder).unwrap_or_default())
+}
+
+fn holds(pid: u32, held: &str) -> bool {
+    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    open.flatten()
+        .any(|entry| std::fs::read_link(entry.path()).is_ok_and(|link| link.to_str() == Some(held)))
+}
+
+/// What a function's process goes by, which it was started with.
+fn name(pid: u32) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let mut variables = environment.split(|byte| *byte == 0);
+    let name = variables.find_map(|variable| variable.strip_prefix(NAMED.as_bytes()))?;
+    String::from_utf8(name.to_vec()).ok()
 }
 
 fn length(read: &std::io::Result<usize>) -> Result<usize, Ended> {

@@ -12,7 +12,8 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeTransmitInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+    BeforeTransmitInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
@@ -79,6 +80,18 @@ pub(crate) struct OnlyConnect;
 impl Intercept for OnlyConnect {
     fn name(&self) -> &'static str {
         "OnlyConnect"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        settings: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // What is down is left to the first call that needs it.
+        settings
+            .interceptor_state()
+            .store_put(RetryConfig::disabled());
+        Ok(())
     }
 
     fn modify_before_transmit(

@@ -6,14 +6,9 @@
 //! with an extension; there is none here, since nothing is left to do when an invocation is over.
 
 use std::future::Future;
-use std::sync::{LazyLock, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
-use futures::future::join_all;
 use tokio::task::JoinHandle;
-
-/// How long is waited at most for what begins at the start: what is down then is waited for by who needs it.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 static BEGUN: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
@@ -30,11 +25,14 @@ pub(crate) use events::take_events;
 
 #[cfg(any(feature = "http", feature = "consumer"))]
 mod events {
-    use super::{BEGUN, Duration, Future, LazyLock, PATIENCE, PoisonError, join_all};
+    use super::{BEGUN, Future, PoisonError};
 
     use std::fmt::Debug;
     use std::pin::pin;
+    use std::sync::LazyLock;
+    use std::time::Duration;
 
+    use futures::future::join_all;
     use lambda_runtime::{Diagnostic, Error, LambdaEvent, Runtime, service_fn};
     use serde::Serialize;
     use serde::de::DeserializeOwned;
@@ -42,6 +40,8 @@ mod events {
     use tokio::sync::watch;
     use tower::util::MapFutureLayer;
 
+    /// How long is waited at most for what begins at the start: what is down then is waited for by who needs it.
+    const PATIENCE: Duration = Duration::from_secs(1);
     /// How long is waited at most for what the process is at when it is told to end. Lambda waits half a second.
     const GRACE: Duration = Duration::from_millis(400);
 

@@ -1,20 +1,28 @@
 //! What a function writes about itself: JSON lines to standard output, filtered by `RUST_LOG`
-//! (`info` where it says nothing usable).
+//! (`info` where it says nothing usable): a level, and others for single modules: `info,purrline::feed=debug`.
 
 #[cfg(any(feature = "http", feature = "consumer"))]
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+#[cfg(any(feature = "http", feature = "consumer"))]
+use tracing_subscriber::layer::SubscriberExt as _;
+#[cfg(any(feature = "http", feature = "consumer"))]
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts logging, and logs panics too, and starts to collect [metrics](crate::metrics). Starting twice changes nothing.
 #[cfg(any(feature = "http", feature = "consumer"))]
 pub fn init() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let started = tracing_subscriber::fmt()
+    // Not `EnvFilter`: with the regular expressions that it can read it makes each function larger.
+    let wanted = crate::env::optional("RUST_LOG").and_then(|wanted| wanted.parse().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_target(false)
         .with_current_span(true)
-        .with_span_list(false)
-        .with_env_filter(filter)
+        .with_span_list(false);
+    let started = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
         .try_init();
     crate::metrics::init();
     if started.is_ok() {

@@ -98,6 +98,7 @@ pub fn fanned_out(followers: usize, lag: Duration) {
 }
 
 /// The oldest message of a batch was queued for so long.
+#[cfg(feature = "consumer")]
 pub(crate) fn queued(age: Duration) {
     histogram!("QueueAge").record(millis(age));
 }

@@ -73,7 +73,7 @@ pub(crate) struct Surroundings {
     pub(crate) account: String,
     /// How many events a process works on at a time.
     pub(crate) concurrency: usize,
-    /// Where AWS's services are, by the names the SDKs read, and where the model is.
+    /// Where AWS's services are and how one signs in, by the names the SDKs read, and where the model is.
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) guard: Arc<Guard>,
     pub(crate) logs: Arc<Logs>,

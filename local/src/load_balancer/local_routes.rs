@@ -1,5 +1,6 @@
 //! What exists on this machine only: `/_local/…` and `/media/…`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +62,13 @@ async fn respond(parts: &Arc<Parts>, request: Request<Incoming>, path: &str) -> 
         (&Method::GET, ("status", "")) => {
             let status = serde_json::to_value(parts.status().await).unwrap_or_default();
             json_answer(StatusCode::OK, &status)
+        }
+        (&Method::GET, ("environment", "")) => {
+            let functions = parts.lambda.functions();
+            let environments: BTreeMap<_, _> = functions
+                .map(|function| (&function.spec.name, function.environment()))
+                .collect();
+            json_answer(StatusCode::OK, &json!(environments))
         }
         (&Method::POST, ("drain", "")) => drain(parts, request.uri()).await,
         _ => not_found(),

@@ -117,18 +117,21 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// AWS's services by the names under which the SDKs look for them.
+    /// AWS's services and how one signs in to them, by the names under which the SDKs look for that.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
-        [
-            ("DYNAMODB", &self.tables),
-            ("SQS", &self.queues),
-            ("S3", &self.bucket),
+        let all = [
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.tables.as_str()),
+            ("AWS_ENDPOINT_URL_SQS", &self.queues),
+            ("AWS_ENDPOINT_URL_S3", &self.bucket),
             // Lambda's invoke API stands beside the load balancer.
-            ("LAMBDA", &self.url),
-        ]
-        .into_iter()
-        .map(|(service, url)| (format!("AWS_ENDPOINT_URL_{service}"), url.clone()))
-        .collect()
+            ("AWS_ENDPOINT_URL_LAMBDA", &self.url),
+            ("AWS_ACCESS_KEY_ID", crate::ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", crate::SECRET_KEY),
+            ("AWS_REGION", &self.region),
+            ("AWS_DEFAULT_REGION", &self.region),
+        ];
+        all.map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into()
     }
 }
 
