@@ -14,5 +14,6 @@ mod cluster;
 mod contract;
 mod faults;
 mod model;
+mod ops;
 mod replay;
 mod support;

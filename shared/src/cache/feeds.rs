@@ -21,7 +21,7 @@ pub(super) fn feed_key(user: &UserId) -> String {
     format!("feed:{{{user}}}")
 }
 
-fn following_key(user: &UserId) -> String {
+pub(super) fn following_key(user: &UserId) -> String {
     format!("following:{{{user}}}")
 }
 

@@ -31,6 +31,8 @@
 mod access;
 mod buckets;
 mod feeds;
+#[cfg(feature = "audit")]
+mod inspect;
 mod lists;
 mod nodes;
 mod objects;
@@ -51,6 +53,8 @@ use nodes::Nodes;
 
 pub use access::{Access, Identity};
 pub use feeds::Feed;
+#[cfg(feature = "audit")]
+pub use inspect::Kept;
 pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
 pub use objects::{Hold, Known, KnownAuthors, Lease, Missing};
 pub use push::Push;

@@ -266,19 +266,19 @@ fn asked<T>(things: &[T]) -> usize {
     }
 }
 
-fn post_key(post: PostId) -> String {
+pub(super) fn post_key(post: PostId) -> String {
     format!("post:{{{post}}}")
 }
 
-fn counts_key(post: PostId) -> String {
+pub(super) fn counts_key(post: PostId) -> String {
     format!("counts:{{{post}}}")
 }
 
-fn liked_key(user: &UserId) -> String {
+pub(super) fn liked_key(user: &UserId) -> String {
     format!("liked:{{{user}}}")
 }
 
-fn author_key(user: &UserId) -> String {
+pub(super) fn author_key(user: &UserId) -> String {
     format!("author:{{{user}}}")
 }
 

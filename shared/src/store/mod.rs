@@ -41,6 +41,8 @@
 //! together is one transaction.
 
 mod audience;
+#[cfg(feature = "audit")]
+mod audit;
 mod blocks;
 mod cats;
 mod comments;
@@ -78,6 +80,8 @@ use crate::invocation::Callee;
 use crate::lifecycle;
 
 pub use audience::Audience;
+#[cfg(feature = "audit")]
+pub use audit::{Counted, Difference, Recount};
 pub use create::Created;
 pub use follows::FollowList;
 pub use handles::ProfileError;

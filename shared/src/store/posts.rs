@@ -100,7 +100,7 @@ fn draft(row: &Item) -> Result<Draft, Error> {
     Draft::new(text, images(row)?, cats).map_err(Error::broken)
 }
 
-fn revised(row: &Item) -> Result<Revised, Error> {
+pub(super) fn revised(row: &Item) -> Result<Revised, Error> {
     Ok(Revised {
         post: Post {
             id: PostId::parse(row.text("id")?).map_err(Error::broken)?,

@@ -12,6 +12,7 @@ mod reads;
 mod reference;
 
 use proptest::test_runner::{Config, TestRunner};
+use purrline::domain::Timestamp;
 use purrline_local::Options;
 
 use crate::faults::backstage::Backstage;
@@ -99,5 +100,17 @@ fn histories(config: Config, bug: Option<&str>) -> Result<(), String> {
     };
     TestRunner::new(config)
         .run(&operations(), run)
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    // What operators are told of all histories together.
+    let differences = runtime.block_on(async {
+        let store = stage.store().await;
+        store
+            .differences(Timestamp::now(), |_, _| {})
+            .await
+            .unwrap()
+    });
+    match differences.as_slice() {
+        [] => Ok(()),
+        differences => Err(format!("the store does not hold: {differences:#?}")),
+    }
 }

@@ -170,9 +170,9 @@ pub(crate) fn repository() -> PathBuf {
         .to_owned()
 }
 
-/// The folder of the functions' binaries: what `FUNCTIONS_DIR` says, or `target/<profile>`, above the
+/// The folder of the binaries: what `FUNCTIONS_DIR` says, or `target/<profile>`, above the
 /// `deps` that this test is in.
-fn binaries() -> PathBuf {
+pub(crate) fn binaries() -> PathBuf {
     if let Some(folder) = std::env::var_os("FUNCTIONS_DIR") {
         return folder.into();
     }

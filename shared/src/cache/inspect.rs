@@ -1,0 +1,91 @@
+//! What the cache keeps, for operators to look at. Nothing changes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
+use redis::{Value, cmd, from_redis_value};
+
+use super::feeds::{feed_key, following_key, wrote_key};
+use super::objects::{author_key, counts_key, liked_key, post_key};
+use super::{Cache, Error};
+use crate::domain::{PostId, UserId};
+
+/// A key, and what stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The key.
+    pub key: String,
+    /// What it is: `list`, `set`, `hash`, `string`; nothing if there is no such key.
+    pub kind: Option<String>,
+    /// How many entries it has; of a string, how many bytes.
+    pub length: u64,
+    /// How much memory it takes, in bytes, all told.
+    pub bytes: u64,
+    /// In what time it goes by itself; nothing if it doesn't.
+    pub goes_in: Option<Duration>,
+}
+
+impl Cache {
+    /// What is kept for a user, but for the token buckets.
+    pub async fn kept_for_user(&self, user: &UserId) -> Result<Vec<Kept>, Error> {
+        let keys = [feed_key, wrote_key, following_key, liked_key, author_key];
+        self.kept(keys.map(|key| key(user))).await
+    }
+
+    /// What is kept for a post.
+    pub async fn kept_for_post(&self, post: PostId) -> Result<Vec<Kept>, Error> {
+        self.kept([post_key(post), counts_key(post)]).await
+    }
+
+    async fn kept(&self, keys: impl IntoIterator<Item = String>) -> Result<Vec<Kept>, Error> {
+        try_join_all(keys.into_iter().map(|key| self.look_at(key))).await
+    }
+
+    async fn look_at(&self, key: String) -> Result<Kept, Error> {
+        let ask = |words: &[&str]| {
+            let mut ask = cmd(words.first().copied().unwrap_or_default());
+            ask.arg(words.get(1..)).arg(&key);
+            ask
+        };
+        let (kind, bytes, millis): (String, Option<u64>, i64) = futures::try_join!(
+            self.send(ask(&["TYPE"])),
+            self.send(ask(&["MEMORY", "USAGE"])),
+            self.send(ask(&["PTTL"])),
+        )?;
+        let length = match kind.as_str() {
+            "list" => "LLEN",
+            "set" => "SCARD",
+            "hash" => "HLEN",
+            _ => "STRLEN",
+        };
+        let length = match kind.as_str() {
+            "none" => 0,
+            _ => self.send(ask(&[length])).await?,
+        };
+        Ok(Kept {
+            kind: (kind != "none").then_some(kind),
+            length,
+            bytes: bytes.unwrap_or_default(),
+            goes_in: u64::try_from(millis).ok().map(Duration::from_millis),
+            key,
+        })
+    }
+
+    /// What each node tells of itself (`INFO`), by its address.
+    pub async fn nodes_tell(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
+        let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllNodes, None));
+        let mut connection = self.connection.clone();
+        let told = connection.route_command(cmd("INFO"), all).await?;
+        let told: BTreeMap<String, Value> =
+            from_redis_value(told).map_err(redis::RedisError::from)?;
+        let read = |(node, told)| {
+            let told: String = from_redis_value(told).map_err(redis::RedisError::from)?;
+            let lines = told.lines().filter_map(|line| line.trim().split_once(':'));
+            let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Ok((node, lines.collect()))
+        };
+        told.into_iter().map(read).collect()
+    }
+}

@@ -1,0 +1,355 @@
+//! What operators do, by the real `ops` program against a running stack.
+
+use std::process::Output;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use purrline_local::{FaultAction, FaultRule, Service, When};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::faults::backstage::{Backstage, Item};
+use crate::faults::impatient;
+use crate::support::{User, World, binaries, eventually};
+
+/// Runs `ops` on this stack: what it printed, and whether all was well.
+async fn ops(world: &World, arguments: &[&str]) -> (String, bool) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(binaries().join("purrline-ops"))
+        .args(["--local", world.url()])
+        .args(arguments)
+        .output()
+        .await
+        .unwrap();
+    let said = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (said.concat(), status.success())
+}
+
+/// The same, where all must be well.
+async fn done(world: &World, arguments: &[&str]) -> String {
+    let (said, well) = ops(world, arguments).await;
+    assert!(well, "{arguments:?}: {said}");
+    said
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn key<const N: usize>(of: [(&str, &str); N]) -> Item {
+    of.map(|(name, value)| (name.to_owned(), text(value)))
+        .into()
+}
+
+fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// Dead letters are counted, shown with what they belong to, and sent again, but not on a dry run.
+#[tokio::test]
+async fn dead_letters_are_shown_and_replayed() {
+    let stage = Backstage::of(&World::with(impatient()).await).await;
+    let world = &stage.world;
+    let (author, reader) = (world.user("author"), world.user("reader"));
+    let post = author.post_id("meow").await;
+    world.drained().await;
+    let broken = FaultRule::new(When::Before, FaultAction::Status(500)).function("like-consumer");
+    let broken = broken.service(Service::Tables).times(u64::MAX);
+    world
+        .on_call(broken.operation("TransactWriteItems"))
+        .unwrap();
+    reader.like(&post).await;
+    eventually("the like rests", async || {
+        let status = world.status().await.unwrap();
+        (status.queues["LikesQueue"].dead_letters == 1).then_some(())
+    })
+    .await;
+    world.clear_faults();
+
+    let listed = done(world, &["dead-letters", "list"]).await;
+    let line = |queue: &str| {
+        let mut lines = listed
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>());
+        lines.find(|words| words[0] == queue).unwrap()
+    };
+    assert_eq!(line("likes"), ["likes", "0", "0", "1"]);
+    for queue in ["follows", "fan-out", "index"] {
+        assert_eq!(line(queue)[3], "0", "{listed}");
+    }
+
+    let sees_it = |said: &str| {
+        assert!(said.contains(&format!(r#""post":"{post}""#)), "{said}");
+        assert!(
+            said.contains(&format!(r#""user":"{}""#, reader.id)),
+            "{said}"
+        );
+    };
+    sees_it(&done(world, &["dead-letters", "show", "likes"]).await);
+    let said = done(world, &["--dry-run", "dead-letters", "replay", "likes"]).await;
+    sees_it(&said);
+    assert!(said.contains("1 would be sent again"), "{said}");
+    let said = done(world, &["dead-letters", "replay", "likes", "--most", "0"]).await;
+    assert!(said.contains("0 sent again, 1 left"), "{said}");
+    assert_eq!(stage.likes_of(&post).await.0, 0);
+
+    let said = done(world, &["dead-letters", "replay", "likes"]).await;
+    assert!(said.contains("1 sent again, 0 left"), "{said}");
+    world.drained().await;
+    assert_eq!(stage.likes_of(&post).await.0, 1);
+    let said = done(world, &["dead-letters", "replay", "likes"]).await;
+    assert!(said.contains("0 sent again, 0 left"), "{said}");
+    let (said, well) = ops(world, &["dead-letters", "show", "meows"]).await;
+    assert!(
+        !well && said.contains("likes, follows, fan-out, index"),
+        "{said}"
+    );
+}
+
+/// An author with two posts, and a reader who follows the author and likes and comments the first.
+struct Scene {
+    stage: Backstage,
+    author: User,
+    reader: User,
+    posts: [String; 2],
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let stage = Backstage::of(&World::own().await).await;
+        let (author, reader) = (stage.world.user("author"), stage.world.user("reader"));
+        let posts = [
+            author.post_id("one #meow").await,
+            author.post_id("two").await,
+        ];
+        reader.follow(&author).await;
+        reader.like(&posts[0]).await;
+        reader.comment(&posts[0], "purr").await;
+        stage.world.drained().await;
+        Self {
+            stage,
+            author,
+            reader,
+            posts,
+        }
+    }
+
+    async fn set(&self, table: &str, row: Item, name: &str, to: AttributeValue) {
+        let table = self.stage.table(table);
+        let update = self.stage.tables.update_item().table_name(table);
+        update
+            .set_key(Some(row))
+            .update_expression("SET #name = :to")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":to", to)
+            .send()
+            .await
+            .unwrap();
+    }
+
+    async fn put(&self, table: &str, row: Item) {
+        let table = self.stage.table(table);
+        let put = self.stage.tables.put_item().table_name(table);
+        put.set_item(Some(row)).send().await.unwrap();
+    }
+
+    async fn delete(&self, table: &str, row: Item) {
+        let table = self.stage.table(table);
+        let delete = self.stage.tables.delete_item().table_name(table);
+        delete.set_key(Some(row)).send().await.unwrap();
+    }
+
+    /// Counters that say something else: in the cache, too.
+    async fn miscount(&self) -> Vec<String> {
+        let [post, _] = &self.posts;
+        let likes = key([("post", post), ("user", "#count")]);
+        self.set("LikesTable", likes, "likes", number(7)).await;
+        let counts = format!("counts:{{{post}}}");
+        self.stage.evict(counts.as_bytes()).await;
+        assert_eq!(self.likes_shown().await, 7);
+        let author = &self.author.id;
+        let row = key([("id", author)]);
+        self.set("UsersTable", row, "posts", number(9)).await;
+        vec![
+            format!("post {post}: likes says 7, there are 1"),
+            format!("user {author}: posts says 9, there are 2"),
+        ]
+    }
+
+    /// Half a follow.
+    async fn halve(&self) -> Vec<String> {
+        let (author, reader) = (&self.author.id, &self.reader.id);
+        let followers = format!("followers#{author}");
+        let half = key([("list", &followers), ("user", reader)]);
+        self.delete("FollowsTable", half).await;
+        vec![
+            format!("user {author}: followers says 1, there are 0"),
+            format!("user {reader} follows user {author} by one of two rows only"),
+        ]
+    }
+
+    /// A post that is not in a list where it belongs, and another there.
+    async fn swap(&self) -> Vec<String> {
+        let mut list = None;
+        for number in 0..16 {
+            let tagged = format!("tag#meow#{number}");
+            let rows = self.stage.partition("PostListsTable", "list", &tagged);
+            list = list.or((!rows.await.is_empty()).then_some(tagged));
+        }
+        let (list, [first, second]) = (list.unwrap(), &self.posts);
+        let row = |post| key([("list", &list), ("post", post)]);
+        self.delete("PostListsTable", row(first)).await;
+        self.put("PostListsTable", row(second)).await;
+        vec![
+            format!("post {first} is missing from {list}"),
+            format!("post {second} does not belong in {list}"),
+        ]
+    }
+
+    /// A fan-out that nobody sees to.
+    async fn strand(&self) -> Vec<String> {
+        let [_, post] = &self.posts;
+        let row = || key([("id", post)]);
+        self.set("PostsTable", row(), "due_at", number(1)).await;
+        // A shard that sweep does not know.
+        self.set("PostsTable", row(), "outbox", text("none")).await;
+        vec![format!("post {post} is not fanned out")]
+    }
+
+    /// How many likes the reader is shown of the first post.
+    async fn likes_shown(&self) -> Value {
+        self.reader.feed(10).await[1]["likes"].clone()
+    }
+}
+
+/// Each kind of difference is found, and nothing else.
+#[tokio::test]
+async fn what_differs_is_found() {
+    let scene = Scene::new().await;
+    let said = done(&scene.stage.world, &["check"]).await;
+    assert!(
+        said.ends_with(" of 6 tables read, 0 differences found\n"),
+        "{said}"
+    );
+    let mut expected = scene.miscount().await;
+    expected.extend(scene.halve().await);
+    expected.extend(scene.swap().await);
+    expected.extend(scene.strand().await);
+    let row = key([("post", "no post"), ("id", "no id")]);
+    scene.put("CommentsTable", row).await;
+
+    let (said, well) = ops(&scene.stage.world, &["check"]).await;
+    assert!(!well, "{said}");
+    let mut found: Vec<&str> = said.lines().collect();
+    let last = found.pop().unwrap();
+    assert!(last.ends_with(" 8 differences found"), "{said}");
+    let comments = scene.stage.table("CommentsTable");
+    let unreadable = format!("a row of {comments} can't be read: ");
+    assert!(found.remove(0).starts_with(&unreadable), "{said}");
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+/// A recount corrects counters, also for those who were shown them from the cache, but not on a dry run.
+#[tokio::test]
+async fn counters_are_corrected() {
+    let scene = Scene::new().await;
+    let (world, [post, _]) = (&scene.stage.world, &scene.posts);
+    scene.miscount().await;
+    let said = done(world, &["recount", "post", post, "--dry-run"]).await;
+    assert!(said.contains("likes says 7, there are 1\n"), "{said}");
+    assert!(said.ends_with("1 would be corrected\n"), "{said}");
+    assert_eq!(scene.likes_shown().await, 7);
+    let said = done(world, &["recount", "post", post]).await;
+    assert!(said.ends_with("likes: corrected to 1\n"), "{said}");
+    assert_eq!(scene.likes_shown().await, 1);
+    let author = scene.author.id.as_str();
+    done(world, &["recount", "user", author]).await;
+    let me = scene.author.me().await;
+    assert_eq!((&me["posts"], &me["followers"]), (&json!(2), &json!(1)));
+    let said = done(world, &["recount", "user", author]).await;
+    assert!(said.ends_with("nothing to correct\n"), "{said}");
+    done(world, &["check"]).await;
+    for (of, nothing) in [("user", "nobody"), ("post", "0000000000000")] {
+        let (said, well) = ops(world, &["recount", of, nothing]).await;
+        let expected = format!("there is no {of} {nothing}");
+        assert!(!well && said.contains(&expected), "{said}");
+    }
+}
+
+/// A feed that went wrong in the cache is right again, but not on a dry run.
+#[tokio::test]
+async fn a_feed_is_rebuilt() {
+    let stage = Backstage::of(&World::own().await).await;
+    let world = &stage.world;
+    let [author, stranger, reader] = ["author", "stranger", "reader"].map(|name| world.user(name));
+    reader.follow(&author).await;
+    world.drained().await;
+    let post = author.post_id("meow").await;
+    let other = stranger.post_id("hiss").await;
+    world.drained().await;
+    assert_eq!(reader.feed_ids(10).await, std::slice::from_ref(&post));
+    let feed = format!("feed:{{{}}}", reader.id);
+    let before = done(world, &["cache", "--user", &reader.id]).await;
+    let line = |said: &str| {
+        let line = said.lines().find(|line| line.contains(&feed)).unwrap();
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(&line(&before)[1..3], ["list", "2"], "{before}");
+    stage.push(&reader, &other).await;
+    let said = done(world, &["rebuild-feed", &reader.id, "--dry-run"]).await;
+    assert_eq!(&line(&said)[1..3], ["list", "3"], "{said}");
+    assert!(
+        said.ends_with("the feed would be forgotten and rebuilt\n"),
+        "{said}"
+    );
+    let after = done(world, &["cache", "--user", &reader.id]).await;
+    assert_eq!(&line(&after)[1..3], ["list", "3"], "{after}");
+    done(world, &["rebuild-feed", &reader.id]).await;
+    let after = done(world, &["cache", "--user", &reader.id]).await;
+    assert_eq!(&line(&after)[1..3], ["list", "2"], "{after}");
+    assert_eq!(reader.feed_ids(10).await, [post]);
+}
+
+/// The cache is shown: its nodes, and what it keeps for a post.
+#[tokio::test]
+async fn the_cache_is_shown() {
+    let world = World::own().await;
+    let (author, reader) = (world.user("author"), world.user("reader"));
+    reader.follow(&author).await;
+    let post = author.post_id("meow").await;
+    world.drained().await;
+    reader.feed(10).await;
+    let said = done(&world, &["cache"]).await;
+    for word in ["127.0.0.1:", "used_memory_human", "maxmemory_human", "db0"] {
+        assert!(said.contains(word), "{said}");
+    }
+    let said = done(&world, &["cache", "--post", &post]).await;
+    for kept in [format!("post:{{{post}}}"), format!("counts:{{{post}}}")] {
+        let line = said.lines().find(|line| line.contains(&kept)).unwrap();
+        assert!(line.contains(" bytes, goes in "), "{said}");
+    }
+}
+
+/// Without a stack it says so, and what to do.
+#[tokio::test]
+async fn without_a_stack_it_says_what_to_do() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let run = Command::new(binaries().join("purrline-ops"))
+        .args(["--local", &url, "check"])
+        .output();
+    let output = run.await.unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        said,
+        format!("error: no local stack answers at {url}. Start one with: ./dev up\n")
+    );
+}

@@ -1,0 +1,83 @@
+//! A look into the cache.
+
+use clap::Args;
+use purrline::cache::{Cache, Kept};
+use purrline::domain::{PostId, UserId};
+
+use crate::error::Error;
+
+/// What of `INFO` is shown: what says whether it is well.
+const TOLD: [&str; 10] = [
+    "redis_version",
+    "valkey_version",
+    "role",
+    "uptime_in_seconds",
+    "connected_clients",
+    "used_memory_human",
+    "maxmemory_human",
+    "keyspace_hits",
+    "keyspace_misses",
+    "evicted_keys",
+];
+
+#[derive(Debug, Args)]
+pub(crate) struct Command {
+    /// What is kept for this user, but for the token buckets.
+    #[arg(long, value_parser = UserId::parse, conflicts_with = "post")]
+    user: Option<UserId>,
+    /// What is kept for this post.
+    #[arg(long, value_parser = PostId::parse)]
+    post: Option<PostId>,
+}
+
+impl Command {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let cache = Cache::from_env()?;
+        match (self.user, self.post) {
+            (Some(user), _) => print(&cache.kept_for_user(&user).await?),
+            (_, Some(post)) => print(&cache.kept_for_post(post).await?),
+            (None, None) => nodes(&cache).await?,
+        }
+        Ok(())
+    }
+}
+
+async fn nodes(cache: &Cache) -> Result<(), Error> {
+    for (node, told) in cache.nodes_tell().await? {
+        println!("{node}");
+        let shown = TOLD
+            .into_iter()
+            .filter_map(|name| Some((name, told.get(name)?)));
+        for (name, value) in shown {
+            println!("  {name:18} {value}");
+        }
+        for (database, keys) in told.iter().filter(|(name, _)| is_database(name)) {
+            println!("  {database:18} {keys}");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a line of `INFO` is about a database's keys: `db0`.
+fn is_database(name: &str) -> bool {
+    let number = name.strip_prefix("db").unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Prints a table of keys.
+pub(crate) fn print(keys: &[Kept]) {
+    for kept in keys {
+        let Some(kind) = &kept.kind else {
+            println!("  {:44} nothing", kept.key);
+            continue;
+        };
+        let goes = kept.goes_in.map_or_else(
+            || "stays".to_owned(),
+            |left| format!("goes in {} s", left.as_secs()),
+        );
+        println!(
+            "  {:44} {kind:6} {:>6} {:>8} bytes, {goes}",
+            kept.key, kept.length, kept.bytes
+        );
+    }
+}

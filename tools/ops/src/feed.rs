@@ -1,0 +1,36 @@
+//! A user's feed, put together anew.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use purrline::cache::Cache;
+use purrline::domain::{ImageHost, UserId};
+use purrline::feed::Feeds;
+use purrline::store::Store;
+use purrline::{aws, env};
+
+use crate::cache::print;
+use crate::error::Error;
+
+/// How much of it is shown to whoever asks for nothing else.
+const PAGE: usize = 20;
+
+/// Forgets what is kept of it, and reads it, which rebuilds it.
+pub(crate) async fn rebuild(user: &UserId, dry_run: bool) -> Result<(), Error> {
+    let store = Store::from_env(&aws::config().await)?;
+    let cache = Cache::from_env()?;
+    println!("kept for {user}:");
+    print(&cache.kept_for_user(user).await?);
+    if dry_run {
+        println!("the feed would be forgotten and rebuilt");
+        return Ok(());
+    }
+    cache.forget_feeds(&HashSet::from([user.clone()])).await?;
+    let images = ImageHost::new(&env::required("MEDIA_BASE_URL")?);
+    let feeds = Feeds::new(store, cache.clone(), images);
+    let began = Instant::now();
+    feeds.page(user, None, PAGE).await?;
+    println!("rebuilt in {} ms:", began.elapsed().as_millis());
+    print(&cache.kept_for_user(user).await?);
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Queues and their dead-letter queues.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::types::{
+    Message, MessageSystemAttributeName as Received, MessageSystemAttributeNameForSends as Sent,
+    MessageSystemAttributeValue, QueueAttributeName as Attribute,
+};
+use clap::ValueEnum;
+use purrline::{aws, env};
+
+use crate::error::Error;
+
+/// How many messages one call receives.
+const BATCH: usize = 10;
+/// How long a message that was received is hidden from others, in seconds: longer than it is worked on here.
+const HIDDEN_SECONDS: i32 = 60;
+/// How long is waited for messages; then all servers were asked, and there are none.
+const WAIT_SECONDS: i32 = 1;
+
+/// A queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Name {
+    Likes,
+    Follows,
+    FanOut,
+    Index,
+}
+
+impl Name {
+    pub(crate) const ALL: [Self; 4] = [Self::Likes, Self::Follows, Self::FanOut, Self::Index];
+
+    fn variable(self) -> &'static str {
+        match self {
+            Self::Likes => "LIKES_QUEUE_URL",
+            Self::Follows => "FOLLOWS_QUEUE_URL",
+            Self::FanOut => "FAN_OUT_QUEUE_URL",
+            Self::Index => "INDEX_QUEUE_URL",
+        }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Likes => "likes",
+            Self::Follows => "follows",
+            Self::FanOut => "fan-out",
+            Self::Index => "index",
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How many messages a queue has, roughly.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Depth {
+    pub(crate) waiting: usize,
+    pub(crate) hidden: usize,
+}
+
+/// A queue, and where its messages end that its consumer gave up.
+pub(crate) struct Queue {
+    client: Client,
+    url: String,
+    dead: String,
+}
+
+impl Queue {
+    pub(crate) async fn open(name: Name) -> Result<Self, Error> {
+        let client = Client::new(&aws::config().await);
+        let url = env::required(name.variable())?;
+        let asked = client.get_queue_attributes().queue_url(&url);
+        let asked = asked.attribute_names(Attribute::RedrivePolicy).send().await;
+        let policy = asked.map_err(Error::calling)?.attributes;
+        let policy = policy.and_then(|mut all| all.remove(&Attribute::RedrivePolicy));
+        let dead = policy.as_deref().and_then(dead_letters_in);
+        let dead = dead.ok_or(Error::NoDeadLetters(name.as_str()))?;
+        let asked = client.get_queue_url().queue_name(dead).send().await;
+        let dead = asked.map_err(Error::calling)?.queue_url;
+        Ok(Self {
+            dead: dead.ok_or(Error::NoDeadLetters(name.as_str()))?,
+            client,
+            url,
+        })
+    }
+
+    pub(crate) async fn depth(&self) -> Result<Depth, Error> {
+        self.depth_of(&self.url).await
+    }
+
+    pub(crate) async fn dead_letters(&self) -> Result<Depth, Error> {
+        self.depth_of(&self.dead).await
+    }
+
+    async fn depth_of(&self, url: &str) -> Result<Depth, Error> {
+        let asked = self.client.get_queue_attributes().queue_url(url);
+        let asked = asked
+            .attribute_names(Attribute::ApproximateNumberOfMessages)
+            .attribute_names(Attribute::ApproximateNumberOfMessagesNotVisible);
+        let all: HashMap<_, _> = asked
+            .send()
+            .await
+            .map_err(Error::calling)?
+            .attributes
+            .unwrap_or_default();
+        let number = |of| all.get(&of).and_then(|it| it.parse().ok()).unwrap_or(0);
+        Ok(Depth {
+            waiting: number(Attribute::ApproximateNumberOfMessages),
+            hidden: number(Attribute::ApproximateNumberOfMessagesNotVisible),
+        })
+    }
+
+    /// Some dead letters, at most ten; none if there are no others. They are hidden for a minute.
+    pub(crate) async fn receive(&self, most: usize) -> Result<Vec<Message>, Error> {
+        let received = self
+            .client
+            .receive_message()
+            .queue_url(&self.dead)
+            .max_number_of_messages(i32::try_from(most.min(BATCH)).unwrap_or(1))
+            .visibility_timeout(HIDDEN_SECONDS)
+            .wait_time_seconds(WAIT_SECONDS)
+            .message_system_attribute_names(Received::All)
+            .message_attribute_names("All");
+        let received = received.send().await.map_err(Error::calling)?;
+        Ok(received.messages.unwrap_or_default())
+    }
+
+    /// Lets others see a dead letter again.
+    pub(crate) async fn let_go(&self, message: &Message) -> Result<(), Error> {
+        let call = self.client.change_message_visibility();
+        call.queue_url(&self.dead)
+            .set_receipt_handle(message.receipt_handle.clone())
+            .visibility_timeout(0)
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(Error::calling)
+    }
+
+    /// Sends a dead letter to its queue again, with its trace. In between it is in both: what dies here
+    /// leaves it there twice, which consumers can take.
+    pub(crate) async fn replay(&self, message: &Message) -> Result<(), Error> {
+        let call = self.client.send_message().queue_url(&self.url);
+        let mut call = call
+            .set_message_body(message.body.clone())
+            .set_message_attributes(message.message_attributes.clone());
+        if let Some(trace) = trace(message) {
+            let value = MessageSystemAttributeValue::builder()
+                .data_type("String")
+                .string_value(trace)
+                .build()
+                .map_err(Error::calling)?;
+            call = call.message_system_attributes(Sent::AwsTraceHeader, value);
+        }
+        call.send().await.map_err(Error::calling)?;
+        let call = self.client.delete_message().queue_url(&self.dead);
+        call.set_receipt_handle(message.receipt_handle.clone())
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(Error::calling)
+    }
+}
+
+/// The trace that a message belongs to.
+pub(crate) fn trace(message: &Message) -> Option<&str> {
+    let attributes = message.attributes.as_ref()?;
+    attributes
+        .get(&Received::AwsTraceHeader)
+        .map(String::as_str)
+}
+
+/// The name of the queue that a redrive policy sends to: the last part of `"deadLetterTargetArn": "arn:…:<name>"`.
+fn dead_letters_in(policy: &str) -> Option<String> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    let arn = policy.get("deadLetterTargetArn")?.as_str()?;
+    arn.rsplit(':').next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dead_letter_queue_is_named_by_the_policy() {
+        let policy =
+            r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:Dead","maxReceiveCount":5}"#;
+        assert_eq!(dead_letters_in(policy).as_deref(), Some("Dead"));
+        assert_eq!(dead_letters_in("{}"), None);
+        assert_eq!(dead_letters_in("?"), None);
+    }
+}
