@@ -1,0 +1,438 @@
+//! The OWASP API Security Top 10 (2023), as a table: what is tried, on every route, and that it is of no use. Nobody gets
+//! in, nothing breaks, and neither answers nor logs tell anything. Every answer is also held against openapi.json, and
+//! every line of the log looked at, wherever a request is sent.
+//!
+//! What is not a matter of single requests is tested elsewhere: whose objects are whose (API1, `access`), rates and
+//! sizes (API4 and API6, `limits`, `bodies`, `idempotency`), origins (API8, `cors`), and the one service of others that
+//! is asked, the sign-in provider (API10, `faults::sign_in_keys`).
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::routes;
+use super::wrong_tokens::wrong;
+use crate::support::secrets::SECRET;
+use crate::support::{JPEG, Reply, User, World, id_of, image};
+
+/// A call that is in order.
+struct Call {
+    method: Method,
+    /// The route as the contract has it, `{post}` and such in it.
+    route: &'static str,
+    path: String,
+    body: Option<Value>,
+}
+
+/// Every call of every route that needs a token, on what belongs to this user; but for leaving, after which
+/// nothing could be tried.
+async fn calls(user: &User) -> Vec<Call> {
+    let post = user.post_id("x").await;
+    let cat = user.cat_id("x").await;
+    let comment = id_of(&user.comment(&post, "x").await);
+    let image = user.upload("image/jpeg", &image(JPEG)).await;
+    let call = |(method, route, body): (Method, &'static str, Option<Value>)| Call {
+        path: routes::with_cat(
+            &routes::good_path(&route.replace("{comment}", &comment), &post, &user.id),
+            &cat,
+        ),
+        body: body.map(|body| routes::with_handle(routes::with_image(body, &image), user)),
+        method,
+        route,
+    };
+    let mut calls: Vec<Call> = routes::calls()
+        .filter(|(method, route, _)| (method.as_str(), *route) != ("DELETE", "/v1/me"))
+        .map(call)
+        .collect();
+    // What it takes away is needed before.
+    calls.sort_by_key(|call| call.method == Method::DELETE);
+    calls
+}
+
+/// What no answer tells: what was tried, and how all is made.
+fn tells_nothing(what: &str, reply: &Reply) {
+    let told = format!("{:?} {}", reply.headers, reply.text()).to_ascii_lowercase();
+    let inside = [
+        "panicked",
+        ".rs:",
+        "rust",
+        "lambda",
+        "dynamo",
+        "redis",
+        "valkey",
+        "sqs",
+        "arn:aws",
+        "select ",
+        "_table",
+        "/var/",
+        "/tmp",
+        "127.0.0.1:",
+        "powered-by",
+        SECRET,
+    ];
+    for word in inside {
+        assert!(
+            !told.contains(word),
+            "{what}: {} tells {word}: {told}",
+            reply.request
+        );
+    }
+}
+
+/// It was refused, or came to nothing, in order.
+fn no_use(what: &str, reply: &Reply, allowed: &[u16]) {
+    assert!(
+        allowed.contains(&reply.status),
+        "{what}: {} was answered {}: {}",
+        reply.request,
+        reply.status,
+        reply.text()
+    );
+    if reply.status >= 400 {
+        tells_nothing(what, reply);
+    }
+}
+
+/// API2, broken authentication: no bad token is let in, anywhere.
+#[tokio::test]
+async fn no_route_takes_a_bad_token() {
+    let world = World::shared().await;
+    let user = world.user("victim");
+    for call in calls(&user).await {
+        for (why, header) in wrong(&world, &user) {
+            let nobody = world.anonymous();
+            let mut request = nobody.request(call.method.clone(), &call.path);
+            if let Some(body) = &call.body {
+                request = request.json(body);
+            }
+            let reply = nobody.send(request.header("authorization", header)).await;
+            no_use(why, &reply, &[401]);
+        }
+    }
+}
+
+/// What ids in paths are made of: paths, queries in the languages of databases, scripts, lines, bytes. All percent-encoded.
+const IDS: &[(&str, &str)] = &[
+    ("API1 a path up", "%2e%2e%2f%2e%2e%2fzeugma"),
+    ("API1 SQL", "zeugma%27%20OR%20%271%27=%271"),
+    (
+        "API1 an operator of a database",
+        "%7B%22%24gt%22%3A%22zeugma%22%7D",
+    ),
+    (
+        "API1 an expression of the store",
+        "zeugma%23%3Aid%20%3D%20%3Aid",
+    ),
+    ("API1 a key of the cache", "x%7Dzeugma%7B"),
+    (
+        "API3 a template",
+        "%24%7Bjndi%3Aldap%3A%2F%2Fzeugma.example%2Fa%7D",
+    ),
+    ("API4 a long one", LONG),
+    ("API7 an address", "http%3A%2F%2F169.254.169.254%2Fzeugma"),
+    ("API8 a line more", "zeugma%0d%0aSet-Cookie%3A%20a%3Db"),
+    ("API8 nothing", "%00zeugma"),
+    ("API8 no text", "%ff%fezeugma"),
+    ("API8 a script", "%3Cscript%3Ezeugma%3C%2Fscript%3E"),
+    ("API8 encoded twice", "%252e%252e%252fzeugma"),
+];
+
+const LONG: &str = "zeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugma\
+zeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugmazeugma";
+
+#[tokio::test]
+async fn no_id_in_a_path_gets_through() {
+    let world = World::shared().await;
+    let user = world.user("hostile");
+    for call in calls(&user).await {
+        let places = ["{post}", "{comment}", "{cat}", "{user}", "{tag}"];
+        for place in places
+            .into_iter()
+            .filter(|place| call.route.contains(place))
+        {
+            for (what, id) in IDS {
+                let path = call.route.replace(place, id);
+                let path = routes::with_cat(
+                    &routes::path(&path, "0000000000000", &user.id),
+                    "0000000000000",
+                );
+                let mut request = user.request(call.method.clone(), &path);
+                if let Some(body) = &call.body {
+                    request = request.json(body);
+                }
+                no_use(
+                    what,
+                    &user.send(request).await,
+                    &[400, 404, 405, 413, 414, 422],
+                );
+            }
+        }
+    }
+}
+
+/// What is said in queries that nobody asked for.
+const QUERIES: &[(&str, &str)] = &[
+    ("API2 a token", "access_token=zeugma"),
+    ("API3 rights", "admin=true&role=zeugma"),
+    ("API4 a page of all", "limit=4294967297"),
+    ("API4 less than nothing", "limit=-1"),
+    ("API4 no number", "limit=1zeugma"),
+    ("API4 twice", "limit=1&limit=2"),
+    ("API1 a position of one's own", "cursor=zeugma"),
+    (
+        "API1 a position in binary",
+        "cursor=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ),
+    (
+        "API7 an address",
+        "url=http%3A%2F%2F169.254.169.254%2Fzeugma",
+    ),
+    ("API8 no text", "limit=%ff&cursor=%00zeugma"),
+    (
+        "API8 a prototype",
+        "__proto__[admin]=zeugma&constructor.prototype=zeugma",
+    ),
+    ("API8 callback", "callback=zeugma"),
+];
+
+#[tokio::test]
+async fn no_query_gets_through() {
+    let world = World::shared().await;
+    let user = world.user("hostile");
+    for (what, query) in QUERIES {
+        // Anew for each: some go away.
+        for call in calls(&user).await {
+            let and = if call.path.contains('?') { '&' } else { '?' };
+            let mut request =
+                user.request(call.method.clone(), &format!("{}{and}{query}", call.path));
+            if let Some(body) = &call.body {
+                request = request.json(body);
+            }
+            let reply = user.send_more(request).await;
+            no_use(what, &reply, &[200, 201, 202, 204, 400, 404, 422]);
+            assert!(!reply.text().contains(SECRET), "{what}: {}", reply.text());
+        }
+    }
+}
+
+/// What is said in headers that proxies, frameworks and other services would heed.
+const HEADERS: &[(&str, &str, &str)] = &[
+    ("API1 somebody else", "x-user-id", "zeugma"),
+    ("API2 by a proxy", "x-forwarded-user", "zeugma"),
+    ("API2 a cookie", "cookie", "session=zeugma"),
+    ("API5 another method", "x-http-method-override", "DELETE"),
+    ("API5 another path", "x-original-url", "/v1/zeugma"),
+    ("API5 another path", "x-rewrite-url", "/v1/zeugma"),
+    ("API5 from inside", "x-forwarded-for", "127.0.0.1"),
+    ("API7 another host", "x-forwarded-host", "zeugma.example"),
+    ("API8 another protocol", "x-forwarded-proto", "zeugma"),
+    (
+        "API8 a trace",
+        "x-amzn-trace-id",
+        "Root=zeugma;Self=../../zeugma",
+    ),
+    ("API8 a name", "x-request-id", "zeugma"),
+    ("API8 an origin", "origin", "https://zeugma.example"),
+    ("API8 another form", "accept", "text/html, zeugma/zeugma"),
+    ("API8 another language", "accept-language", "../../zeugma"),
+    ("API8 a part", "range", "bytes=0-0"),
+    ("API10 a script", "user-agent", "<script>zeugma</script>"),
+];
+
+#[tokio::test]
+async fn no_header_gets_through() {
+    let world = World::shared().await;
+    let user = world.user("hostile");
+    for (what, name, value) in HEADERS {
+        for call in calls(&user).await {
+            let mut request = user
+                .request(call.method.clone(), &call.path)
+                .header(*name, *value);
+            if let Some(body) = &call.body {
+                request = request.json(body);
+            }
+            let reply = user.send(request).await;
+            // Nobody follows or blocks themselves.
+            no_use(what, &reply, &[200, 201, 202, 204, 404, 422]);
+            let told = format!("{:?} {}", reply.headers, reply.text());
+            assert!(!told.contains(SECRET), "{what}: {told}");
+            if call.method == Method::GET {
+                assert_eq!(
+                    reply.status,
+                    200,
+                    "{what}: {} {}",
+                    reply.request,
+                    reply.text()
+                );
+            }
+        }
+    }
+}
+
+/// What a body says besides what it may.
+fn more_than_may_be() -> Value {
+    json!({
+        "id": "0000000000000", "user": "zeugma", "author": { "id": "zeugma" }, "owner": "zeugma",
+        "likes": 1_000_000, "comments": 1_000_000, "followers": 1_000_000, "posts": 1_000_000,
+        "created_at": "1970-01-01T00:00:00Z", "edited_at": "1970-01-01T00:00:00Z", "liked": true,
+        "role": "zeugma", "admin": true, "deleted_at": 1, "rev": 9, "v": 2, "__proto__": { "admin": true },
+    })
+}
+
+/// API3, what belongs to nobody's hands.
+#[tokio::test]
+async fn no_body_sets_more_than_it_may() {
+    let world = World::shared().await;
+    let user = world.user("hostile");
+    for call in calls(&user)
+        .await
+        .into_iter()
+        .filter(|call| call.body.is_some())
+    {
+        let mut body = more_than_may_be();
+        let good = call.body.unwrap();
+        body.as_object_mut()
+            .unwrap()
+            .extend(good.as_object().unwrap().clone());
+        let request = user.request(call.method.clone(), &call.path).json(&body);
+        let reply = user.send(request).await;
+        no_use("API3", &reply, &[400]);
+    }
+}
+
+/// Values that stand where others should.
+fn values() -> Vec<(&'static str, Value)> {
+    let text = |text: &str| Value::from(text);
+    vec![
+        ("API3 nothing", Value::Null),
+        ("API3 an operator", json!({ "$ne": "zeugma" })),
+        ("API3 a list of lists", json!([[["zeugma"]]])),
+        ("API3 a number for text", json!(-1)),
+        ("API3 more than any number", json!(u64::MAX)),
+        ("API3 a truth", json!(true)),
+        ("API4 long", Value::from(SECRET.repeat(2_000))),
+        ("API7 an address", text("http://169.254.169.254/zeugma")),
+        ("API7 a file", text("file:///etc/passwd?zeugma")),
+        ("API8 a path", text("../../../../zeugma")),
+        ("API8 nothing in between", text("zeu\u{0}gma zeugma")),
+        ("API8 out of order", text("\u{202e}zeugma\u{2066}")),
+        ("API8 nothing to see", text("\u{200b}\u{feff}")),
+    ]
+}
+
+/// API3, API7 and API8 in each field of each body: refused, or stored as what it is, a text.
+#[tokio::test]
+async fn no_field_gets_through() {
+    let world = World::shared().await;
+    let user = world.user("hostile");
+    for call in calls(&user).await {
+        let Some(good) = call.body.as_ref().and_then(Value::as_object) else {
+            continue;
+        };
+        for field in good.keys() {
+            for (what, value) in values() {
+                let mut body = good.clone();
+                body.insert(field.clone(), value);
+                let request = user.request(call.method.clone(), &call.path).json(&body);
+                let what = format!("{what} as {field}");
+                no_use(
+                    &what,
+                    &user.send(request).await,
+                    &[200, 201, 400, 409, 413, 415, 422],
+                );
+            }
+        }
+    }
+}
+
+/// API4 and API8, bodies that are no bodies.
+#[tokio::test]
+async fn no_body_breaks_anything() {
+    let world = World::shared().await;
+    let user = world.user("hostile");
+    let bodies: [(&str, &str, Vec<u8>); 9] = [
+        ("API4 deep", "application/json", "[".repeat(60_000).into()),
+        (
+            "API4 deep objects",
+            "application/json",
+            r#"{"a":"#.repeat(10_000).into(),
+        ),
+        (
+            "API8 a huge number",
+            "application/json",
+            br#"{"size":1e999,"text":1e999}"#.to_vec(),
+        ),
+        (
+            "API8 no text",
+            "application/json",
+            b"{\"text\":\"\xff\xfezeugma\"}".to_vec(),
+        ),
+        (
+            "API8 half a pair",
+            "application/json",
+            br#"{"text":"\ud800zeugma"}"#.to_vec(),
+        ),
+        (
+            "API8 twice",
+            "application/json",
+            br#"{"text":"a","text":"zeugma","text":null}"#.to_vec(),
+        ),
+        ("API8 XML", "application/xml", XXE.into()),
+        (
+            "API8 a form",
+            "application/x-www-form-urlencoded",
+            b"text=zeugma".to_vec(),
+        ),
+        (
+            "API8 a form in parts",
+            "multipart/form-data; boundary=zeugma",
+            b"--zeugma--".to_vec(),
+        ),
+    ];
+    for call in calls(&user)
+        .await
+        .into_iter()
+        .filter(|call| call.body.is_some())
+    {
+        for (what, content_type, body) in &bodies {
+            let request = user.request(call.method.clone(), &call.path);
+            let request = request
+                .header("content-type", *content_type)
+                .body(body.clone());
+            no_use(what, &user.send(request).await, &[400, 415, 422]);
+        }
+    }
+}
+
+const XXE: &str = r#"<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>zeugma&b;</a>"#;
+
+/// API5 and API9: there is nothing but the contract's routes.
+#[tokio::test]
+async fn there_are_no_other_routes() {
+    let world = World::shared().await;
+    let user = world.user("hostile");
+    for path in [
+        "/v0/feed",
+        "/v2/feed",
+        "/v1/admin",
+        "/v1/users",
+        "/v1/internal/zeugma",
+        "/v1/debug",
+        "/v1/metrics",
+        "/metrics",
+        "/debug/pprof",
+        "/actuator/env",
+        "/.env",
+        "/.git/config",
+        "/swagger.json",
+        "/graphql",
+        "/v1/openapi.json/zeugma",
+        "/v1/health/zeugma",
+        "/server-status",
+        "/2015-03-31",
+        "/v1/users/me/token",
+    ] {
+        for method in [Method::GET, Method::POST, Method::DELETE] {
+            no_use(path, &user.call(method, path).await, &[404]);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! A rolling deploy: for a while the functions of two releases send each other messages. Each release's are recorded in
+//! `tests/messages/<release>.json`, as it sent them.
+//!
+//! This release handles those of earlier ones, and earlier ones handle this one's: they pass over what they don't know,
+//! as this one does, so whatever they do know must be there, and what is new must make no difference to who passes over
+//! it. Say so in [`MAKES_NO_DIFFERENCE`], or give the message another `v`.
+//!
+//! With `RECORD=<release>` in the environment what this one sends is recorded.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::faults::backstage::Backstage;
+use crate::support::{User, World, repository};
+
+/// Messages by their queue.
+type Messages = BTreeMap<String, Vec<Value>>;
+
+/// Fields that came after the first release, and whoever passes over them does right nevertheless: queue and path.
+const MAKES_NO_DIFFERENCE: &[(&str, &str)] = &[];
+
+const CONSUMERS: [(&str, &str); 4] = [
+    ("LikesQueue", "like-consumer"),
+    ("FollowsQueue", "follow-consumer"),
+    ("FanOutQueue", "fan-out"),
+    ("IndexQueue", "index"),
+];
+
+fn folder() -> PathBuf {
+    repository().join("tests/messages")
+}
+
+fn recorded() -> BTreeMap<String, Messages> {
+    let read = |path: PathBuf| {
+        let release = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let messages = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        (release, messages)
+    };
+    let files = std::fs::read_dir(folder()).unwrap();
+    files.map(|file| read(file.unwrap().path())).collect()
+}
+
+/// A stack on which messages stay in the queues, and on which two followers make one famous.
+async fn stage() -> Backstage {
+    let options = World::options().parameter("InfluencerFollowers", "2");
+    let world = World::with(options).await;
+    for (queue, _) in CONSUMERS {
+        world.pause_queue(queue).await.unwrap();
+    }
+    Backstage::of(&world).await
+}
+
+/// What a queue has, each message once by what it looks like.
+async fn taken(stage: &Backstage, queue: &str, into: &mut Messages) -> Vec<String> {
+    let bodies = stage.take(queue).await;
+    let known = into.entry(queue.to_owned()).or_default();
+    for body in &bodies {
+        let message: Value = serde_json::from_str(body).unwrap();
+        if !known
+            .iter()
+            .any(|other| looks_like(other) == looks_like(&message))
+        {
+            known.push(message);
+        }
+    }
+    bodies
+}
+
+async fn handed(stage: &Backstage, consumer: &str, bodies: &[String]) {
+    let failed = stage.deliver(consumer, bodies).await;
+    assert!(
+        failed.is_empty(),
+        "{consumer} refuses {failed:?} of {bodies:#?}"
+    );
+}
+
+/// Each kind of message that there is, as this release sends it.
+async fn sent() -> Messages {
+    let stage = stage().await;
+    let mut sent = Messages::new();
+    let author = stage.world.user("author");
+    let fans: Vec<User> = (0..3).map(|_| stage.world.user("fan")).collect();
+    let post = author.post_id("purr").await;
+    author.cat_id("Mimi").await;
+    author
+        .put_me(&json!({ "name": "Nabi", "handle": author.own_handle() }))
+        .await;
+    fans[0].like(&post).await;
+    fans[0].unlike(&post).await;
+    taken(&stage, "LikesQueue", &mut sent).await;
+    taken(&stage, "IndexQueue", &mut sent).await;
+    let whole = taken(&stage, "FanOutQueue", &mut sent).await;
+    // Cut for each shard.
+    stage.spread_followers(&author, 16).await;
+    handed(&stage, "fan-out", &whole).await;
+    let chunks = taken(&stage, "FanOutQueue", &mut sent).await;
+    assert_eq!(chunks.len(), 16);
+    for fan in &fans {
+        fan.follow(&author).await;
+    }
+    fans[0].unfollow(&fans[1]).await;
+    let follows = taken(&stage, "FollowsQueue", &mut sent).await;
+    handed(&stage, "follow-consumer", &follows).await;
+    // Famous by now, which is announced to all.
+    author.post_id("purr again").await;
+    let whole = taken(&stage, "FanOutQueue", &mut sent).await;
+    handed(&stage, "fan-out", &whole).await;
+    taken(&stage, "FanOutQueue", &mut sent).await;
+    taken(&stage, "IndexQueue", &mut sent).await;
+    sent
+}
+
+/// The kinds of values by their paths; of what has few values, the value.
+fn looks_like(message: &Value) -> BTreeMap<String, String> {
+    let mut paths = BTreeMap::new();
+    walk("", message, &mut paths);
+    paths
+}
+
+fn walk(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
+    let kind = match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                walk(&format!("{path}/{name}"), value, into);
+            }
+            return;
+        }
+        Value::String(kind) if path == "/kind" => kind,
+        Value::String(_) => "text",
+        Value::Number(number) if path == "/v" => &number.to_string(),
+        Value::Number(_) => "number",
+        Value::Bool(yes) => &yes.to_string(),
+        Value::Null => "nothing",
+        Value::Array(_) => "list",
+    };
+    into.insert(path.to_owned(), kind.to_owned());
+}
+
+#[tokio::test]
+async fn earlier_releases_find_what_they_know() {
+    let sent = sent().await;
+    if let Ok(release) = std::env::var("RECORD") {
+        let text = serde_json::to_string_pretty(&sent).unwrap() + "\n";
+        std::fs::write(folder().join(format!("{release}.json")), text).unwrap();
+    }
+    for (release, recorded) in recorded() {
+        for (queue, messages) in &sent {
+            for message in messages {
+                let mut known = looks_like(message);
+                known.retain(|path, _| {
+                    !MAKES_NO_DIFFERENCE.contains(&(queue.as_str(), path.as_str()))
+                });
+                assert!(
+                    recorded[queue]
+                        .iter()
+                        .any(|other| looks_like(other) == known),
+                    "{release} knows no message of {queue} such as {message}"
+                );
+            }
+        }
+    }
+}
+
+/// As they were, and with a field more at each place, as a later release might send them.
+fn versions(message: &Value) -> [String; 2] {
+    let mut more = message.clone();
+    more["later"] = json!({ "than": "this" });
+    if let Some(chunk) = more.get_mut("chunk") {
+        chunk["later"] = json!([1]);
+    }
+    [message.to_string(), more.to_string()]
+}
+
+/// A recorded message about these, in place of those that it was about.
+fn about(message: &Value, post: &str, author: &User, fan: &User) -> Value {
+    let mut message = message.clone();
+    for (name, id) in [
+        ("post", post),
+        ("user", &fan.id),
+        ("follower", &fan.id),
+        ("followee", &author.id),
+    ] {
+        if let Some(field) = message.get_mut(name) {
+            *field = json!(id);
+        }
+    }
+    if let Some(chunk) = message.get_mut("chunk") {
+        chunk["author"] = json!(author.id);
+    }
+    message
+}
+
+#[tokio::test]
+async fn messages_of_earlier_releases_are_handled() {
+    for (release, recorded) in recorded() {
+        for version in 0..2 {
+            let stage = stage().await;
+            let (author, fan) = (stage.world.user("author"), stage.world.user("fan"));
+            let post = author.post_id("purr").await;
+            let message =
+                |message| versions(&about(message, &post, &author, &fan))[version].clone();
+            let of = |queue: &str| -> Vec<String> { recorded[queue].iter().map(message).collect() };
+            let says = |queue, field: &str, value: bool| -> Vec<String> {
+                let mut said: Vec<Value> = of(queue)
+                    .iter()
+                    .map(|body| serde_json::from_str(body).unwrap())
+                    .collect();
+                said.retain(|message| message[field] == value);
+                assert!(
+                    !said.is_empty(),
+                    "{release}: {queue} never says {field}: {value}"
+                );
+                said.iter().map(Value::to_string).collect()
+            };
+            handed(
+                &stage,
+                "follow-consumer",
+                &says("FollowsQueue", "follow", true),
+            )
+            .await;
+            assert_eq!(author.me().await["followers"], 1, "{release}");
+            handed(&stage, "like-consumer", &says("LikesQueue", "like", true)).await;
+            assert_eq!(stage.likes_of(&post).await.0, 1, "{release}");
+            handed(&stage, "fan-out", &of("FanOutQueue")).await;
+            assert_eq!(fan.feed_ids(10).await, [post.as_str()], "{release}");
+            handed(&stage, "index", &of("IndexQueue")).await;
+            handed(&stage, "like-consumer", &says("LikesQueue", "like", false)).await;
+            handed(
+                &stage,
+                "follow-consumer",
+                &says("FollowsQueue", "follow", false),
+            )
+            .await;
+        }
+    }
+}
