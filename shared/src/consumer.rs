@@ -4,7 +4,7 @@
 //! each record, reports exactly the ids that failed (SQS brings those again, and after its tries rests
 //! them in the dead-letter queue), survives a panic, logs why, and answers before the deadline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -149,11 +149,12 @@ async fn consume<C: Consumer>(
     let deadline = started + within;
     let received = event.records.len();
     let queued = event.records.iter().filter_map(queued).max();
-    let (batch, mut failed) = parse_all::<C::Message>(event.records);
+    let trace_by_id: HashMap<String, Trace> = event.records.iter().filter_map(trace).collect();
+    let (batch, mut failed) = parse_all::<C::Message>(event.records, &trace_by_id);
     let calls = Arc::<Calls>::default();
     let groups = batch.chunks(C::TOGETHER.max(1)).map(|group| {
         let trace = common_trace(group);
-        let span = tracing::info_span!(
+        let span = tracing::error_span!(
             "messages",
             request_id,
             trace = trace.as_ref().map(Trace::as_str)
@@ -163,18 +164,11 @@ async fn consume<C: Consumer>(
         invocation.run(handled).boxed()
     });
     failed.extend(join_all(groups).await.into_iter().flatten());
-    let trace_of = |id: &str| {
-        let received = batch.iter().find(|received| received.id == id)?;
-        received.trace.as_ref().map(Trace::as_str)
-    };
     for Failed { id, why } in &failed {
-        let trace = trace_of(id);
+        let trace = trace_by_id.get(id).map(Trace::as_str);
         tracing::warn!(message_id = id, trace, why, "a message was not handled");
     }
-    let traces: BTreeSet<&str> = batch
-        .iter()
-        .filter_map(|received| received.trace.as_ref().map(Trace::as_str))
-        .collect();
+    let traces: BTreeSet<&str> = trace_by_id.values().map(Trace::as_str).collect();
     tracing::info!(
         request_id,
         traces = traces.into_iter().collect::<Vec<_>>().join(" "),
@@ -213,7 +207,16 @@ fn common_trace<M>(group: &[Received<M>]) -> Option<Trace> {
     first.filter(|first| traces.all(|trace| trace.as_ref() == Some(first)))
 }
 
-fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>, Vec<Failed>) {
+/// A message's id, and the trace that it belongs to.
+fn trace(record: &SqsMessage) -> Option<(String, Trace)> {
+    let header = record.attributes.get("AWSTraceHeader")?;
+    Some((record.message_id.clone()?, Trace::parse(header)?))
+}
+
+fn parse_all<M: DeserializeOwned>(
+    records: Vec<SqsMessage>,
+    trace_by_id: &HashMap<String, Trace>,
+) -> (Vec<Received<M>>, Vec<Failed>) {
     let mut batch = Vec::with_capacity(records.len());
     let mut failed = Vec::new();
     for record in records {
@@ -221,8 +224,7 @@ fn parse_all<M: DeserializeOwned>(records: Vec<SqsMessage>) -> (Vec<Received<M>>
         let body = record.body.unwrap_or_default();
         let times = record.attributes.get("ApproximateReceiveCount");
         let again = times.is_some_and(|times| times != "1");
-        let trace = record.attributes.get("AWSTraceHeader");
-        let trace = trace.and_then(|header| Trace::parse(header));
+        let trace = trace_by_id.get(&id).cloned();
         if body.len() > MAX_BODY {
             failed.push(Failed {
                 id,

@@ -13,7 +13,7 @@
 //! | `FeedRebuilds` | count | of the misses, feeds put into the cache anew |
 //! | `FanOutFollowers` | count | to how many followers' feeds one message brought a post |
 //! | `FanOutLag` | milliseconds | from the creation of a post until the last of one message's feeds had it |
-//! | `LikesApplied`, `FollowsApplied` | count | messages whose word is in the store |
+//! | `LikesApplied`, `FollowsApplied` | count | messages that were handled, repeated and void ones among them |
 //! | `QueueAge` | milliseconds | how long the oldest message of a batch was queued |
 //! | `ClassifyTime` | milliseconds | from an image's bytes to its breeds |
 

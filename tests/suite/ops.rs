@@ -86,6 +86,7 @@ async fn dead_letters_are_shown_and_replayed() {
             said.contains(&format!(r#""user":"{}""#, reader.id)),
             "{said}"
         );
+        assert!(said.contains("Root=1-"), "{said}");
     };
     sees_it(&done(world, &["dead-letters", "show", "likes"]).await);
     let said = done(world, &["--dry-run", "dead-letters", "replay", "likes"]).await;
@@ -184,10 +185,9 @@ impl Scene {
         let followers = format!("followers#{author}");
         let half = key([("list", &followers), ("user", reader)]);
         self.delete("FollowsTable", half).await;
-        vec![
-            format!("user {author}: followers says 1, there are 0"),
-            format!("user {reader} follows user {author} by one of two rows only"),
-        ]
+        vec![format!(
+            "user {reader} follows user {author} by one of two rows only"
+        )]
     }
 
     /// A post that is not in a list where it belongs, and another there.
@@ -244,10 +244,11 @@ async fn what_differs_is_found() {
     assert!(!well, "{said}");
     let mut found: Vec<&str> = said.lines().collect();
     let last = found.pop().unwrap();
-    assert!(last.ends_with(" 8 differences found"), "{said}");
+    assert!(last.ends_with(" 7 differences found"), "{said}");
     let comments = scene.stage.table("CommentsTable");
-    let unreadable = format!("a row of {comments} can't be read: ");
-    assert!(found.remove(0).starts_with(&unreadable), "{said}");
+    let unreadable = format!("the row no post no id of {comments} can't be read: ");
+    let at = found.iter().position(|line| line.starts_with(&unreadable));
+    found.remove(at.unwrap_or_else(|| panic!("{said}")));
     found.sort_unstable();
     expected.sort_unstable();
     assert_eq!(found, expected);

@@ -77,7 +77,7 @@ impl Api {
             .or_else(|| Trace::parse(context.xray_trace_id.as_deref()?));
         let invocation = Invocation::new(trace, Arc::default());
         let trace = invocation.trace().map(Trace::as_str);
-        let span = tracing::info_span!("request", request_id = context.request_id, trace);
+        let span = tracing::error_span!("request", request_id = context.request_id, trace);
         let (method, route, response) = match event.into_request() {
             Ok(request) => {
                 let found = routes::find(request.method(), request.uri().path());

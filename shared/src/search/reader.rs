@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use aws_config::SdkConfig;
 use tantivy::{Index, ReloadPolicy, Searcher};
+use tracing::Instrument as _;
 
 use super::Error;
 use super::bucket::{Bucket, Manifest};
 use super::document::{Fields, schema};
 use super::files::{Folder, Snapshot};
+use crate::invocation::carried;
 
 /// How long a function takes what it has for the newest.
 const FRESH: Duration = Duration::from_secs(2);
@@ -99,7 +101,7 @@ impl Search {
         }
         let inner = Arc::clone(&self.0);
         // A task of its own: what it has fetched counts even if this search waits no longer.
-        let asking = tokio::spawn(async move { inner.ask().await });
+        let asking = tokio::spawn(carried(async move { inner.ask().await }).in_current_span());
         let asked = match tokio::time::timeout(WAIT, asking).await {
             Ok(done) => done.map_err(Error::unavailable).and_then(|asked| asked),
             Err(elapsed) => Err(Error::unavailable(elapsed)),

@@ -1,5 +1,4 @@
-//! Does the store hold what it promises? For operators, who may scan: whole tables are read, and each suspicion that
-//! this raises is looked at again by itself, consistently, since others write meanwhile.
+//! Does the store hold what it promises? For operators, who may scan: whole tables are read.
 //!
 //! In memory stays an entry for each user, post, follow and place in a list: some hundred bytes each.
 
@@ -9,20 +8,19 @@ use std::fmt;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures::future::try_join_all;
 
-use super::edges::{EdgeKey, SHARD, Shard};
 use super::item::{Item, Read, n, s};
 use super::likes::{self, counts_key};
 use super::outbox::held;
 use super::post_lists::partitions;
 use super::posts::{is_deleted, revised};
-use super::{Error, Store, audience};
+use super::{Error, Store};
 use crate::domain::{Follow, PostId, Timestamp, UserId};
 
 /// How long a fan-out may be overdue, in seconds: `sweep` looks every minute.
 const PATIENCE_SECONDS: i64 = 10 * 60;
 /// How often a fan-out may have been sent again: so often in about an hour, each time after twice as long.
 const PATIENCE_TIMES: i64 = 6;
-/// How often it is counted anew while the counter moves.
+/// How often it is counted at most while it moves.
 const LOOKS: usize = 5;
 
 /// What has counters.
@@ -44,16 +42,16 @@ impl fmt::Display for Counted {
 }
 
 /// A counter, and what it should say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Recount {
     /// Whose it is.
     pub of: Counted,
     /// Which.
     pub counter: &'static str,
-    /// What it says.
-    pub says: u64,
+    /// What it says; of one that went wrong it may be less than nothing.
+    pub says: i64,
     /// How many there are.
-    pub there: u64,
+    pub there: i64,
 }
 
 impl Recount {
@@ -76,7 +74,7 @@ impl fmt::Display for Recount {
 }
 
 /// Something that does not hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Difference {
     /// A counter says something else than there is.
     Counter(Recount),
@@ -88,8 +86,8 @@ pub enum Difference {
     Stray(PostId, String),
     /// A post's fan-out has been overdue for ten minutes, or was sent again six times.
     Overdue(PostId),
-    /// A row of a table can't be read, and why.
-    Unreadable(String, String),
+    /// A row of a table can't be read: the table, the row's key, and why.
+    Unreadable(String, String, String),
 }
 
 impl fmt::Display for Difference {
@@ -104,32 +102,42 @@ impl fmt::Display for Difference {
             Self::Unlisted(post, list) => write!(f, "post {post} is missing from {list}"),
             Self::Stray(post, list) => write!(f, "post {post} does not belong in {list}"),
             Self::Overdue(post) => write!(f, "post {post} is not fanned out"),
-            Self::Unreadable(table, why) => write!(f, "a row of {table} can't be read: {why}"),
+            Self::Unreadable(table, row, why) => {
+                write!(f, "the row {row} of {table} can't be read: {why}")
+            }
         }
     }
 }
 
-/// What whole tables say.
+/// What a counter says, if it was seen, and how many there are.
+type Count = (Option<i64>, i64);
+
+/// What whole tables say, each row looked at once.
 #[derive(Debug, Default)]
 struct Seen {
-    /// What each counter says, less what was seen of it.
-    counters: HashMap<(Counted, &'static str), i64>,
+    counters: HashMap<(Counted, &'static str), Count>,
     /// Follows of which one row was seen.
     halves: HashSet<Follow>,
+    /// Posts that are there, or that can't be read.
+    posts: HashSet<PostId>,
+    unread: HashSet<PostId>,
     /// Places of posts in lists: 1 where the post says so only, -1 where the list does.
     places: HashMap<(PostId, String), i64>,
-    overdue: Vec<PostId>,
+    overdue: HashSet<PostId>,
+    unreadable: HashSet<(String, String, String)>,
 }
 
 impl Seen {
-    fn counter(&mut self, of: Counted, name: &'static str, by: i64) {
-        *self.counters.entry((of, name)).or_default() += by;
+    fn one_more(&mut self, of: Counted, name: &'static str) {
+        let (_, there) = self.counters.entry((of, name)).or_default();
+        *there += 1;
     }
 
     fn says(&mut self, of: &Counted, row: &Item) -> Result<(), Error> {
         for name in counters_of(of) {
-            let says = i64::try_from(row.count(name)?).map_err(Error::broken)?;
-            self.counter(of.clone(), name, says);
+            let number = row.maybe_number(name)?.unwrap_or_default();
+            let (says, _) = self.counters.entry((of.clone(), name)).or_default();
+            *says = Some(number);
         }
         Ok(())
     }
@@ -144,31 +152,31 @@ impl Seen {
 
     fn post(&mut self, row: &Item, now: Timestamp) -> Result<(), Error> {
         let post = PostId::parse(row.text("id")?).map_err(Error::broken)?;
+        self.unread.insert(post);
         let due = row.maybe_number("due_at")?;
         let since = now.plus_seconds(-PATIENCE_SECONDS).millis();
         let sent_again = row.maybe_number("sent_again")?.unwrap_or_default();
         if due.is_some_and(|due| due < since || sent_again >= PATIENCE_TIMES) {
-            self.overdue.push(post);
+            self.overdue.insert(post);
         }
         if !is_deleted(row) {
-            for list in partitions(&revised(row)?.post) {
+            let revised = revised(row)?;
+            for list in partitions(&revised.post) {
                 *self.places.entry((post, list)).or_default() += 1;
             }
+            self.one_more(Counted::User(revised.post.author), "posts");
+            self.posts.insert(post);
         }
+        self.unread.remove(&post);
         Ok(())
     }
 
     fn place(&mut self, row: &Item) -> Result<(), Error> {
         let list = row.text("list")?;
-        if list.starts_with("recent#") {
-            return Ok(());
+        if !list.starts_with("recent#") {
+            let post = PostId::parse(row.text("post")?).map_err(Error::broken)?;
+            *self.places.entry((post, list.to_owned())).or_default() -= 1;
         }
-        let post = PostId::parse(row.text("post")?).map_err(Error::broken)?;
-        if let Some(author) = list.strip_prefix("author#") {
-            let author = UserId::parse(author).map_err(Error::broken)?;
-            self.counter(Counted::User(author), "posts", -1);
-        }
-        *self.places.entry((post, list.to_owned())).or_default() -= 1;
         Ok(())
     }
 
@@ -183,13 +191,14 @@ impl Seen {
         let (kind, of) = (parts.next(), parts.next().unwrap_or_default());
         let of = UserId::parse(of).map_err(Error::broken)?;
         let follow = if kind == Some("following") {
-            self.counter(Counted::User(of.clone()), "following", -1);
+            // This row decides, also of what counters are moved by.
+            self.one_more(Counted::User(of.clone()), "following");
+            self.one_more(Counted::User(other.clone()), "followers");
             Follow {
                 follower: of,
                 followee: other,
             }
         } else {
-            self.counter(Counted::User(of.clone()), "followers", -1);
             Follow {
                 follower: other,
                 followee: of,
@@ -208,15 +217,49 @@ impl Seen {
         if post == partition {
             self.says(&of, row)?;
         } else if row.flag("active") {
-            self.counter(of, "likes", -1);
+            self.one_more(of, "likes");
         }
         Ok(())
     }
 
     fn comment(&mut self, row: &Item) -> Result<(), Error> {
         let post = PostId::parse(row.text("post")?).map_err(Error::broken)?;
-        self.counter(Counted::Post(post), "comments", -1);
+        self.one_more(Counted::Post(post), "comments");
         Ok(())
+    }
+
+    /// What did not hold, as far as was seen.
+    fn differences(self) -> HashSet<Difference> {
+        let mut found = HashSet::new();
+        for ((of, counter), (says, there)) in self.counters {
+            // What is left of those who left, and of deleted posts, goes piece by piece.
+            let says = match &of {
+                Counted::User(_) => says,
+                Counted::Post(post) => self.posts.contains(post).then(|| says.unwrap_or_default()),
+            };
+            if let Some(says) = says.filter(|says| *says != there) {
+                found.insert(Difference::Counter(Recount {
+                    of,
+                    counter,
+                    says,
+                    there,
+                }));
+            }
+        }
+        found.extend(self.halves.into_iter().map(Difference::HalfAFollow));
+        for ((post, list), left) in self.places {
+            match left {
+                1.. => found.insert(Difference::Unlisted(post, list)),
+                0 => false,
+                // Where it belongs nobody knows.
+                _ if self.unread.contains(&post) => false,
+                _ => found.insert(Difference::Stray(post, list)),
+            };
+        }
+        found.extend(self.overdue.into_iter().map(Difference::Overdue));
+        let unreadable = self.unreadable.into_iter();
+        found.extend(unreadable.map(|(table, row, why)| Difference::Unreadable(table, row, why)));
+        found
     }
 }
 
@@ -229,12 +272,28 @@ fn counters_of(of: &Counted) -> &'static [&'static str] {
 
 impl Store {
     /// Everything that does not hold. Tells how many rows of which table were read so far, now and then.
+    ///
+    /// Others write meanwhile, so what seems not to hold is looked for a second time, and only what is the very same then
+    /// is told. So what keeps changing is left out: look again when it is quieter.
     pub async fn differences(
         &self,
         now: Timestamp,
         mut progress: impl FnMut(&str, usize),
     ) -> Result<Vec<Difference>, Error> {
-        let (mut seen, mut unreadable) = (Seen::default(), Vec::new());
+        let mut found = self.look(now, &mut progress).await?.differences();
+        if !found.is_empty() {
+            let again = self.look(now, &mut progress).await?.differences();
+            found.retain(|difference| again.contains(difference));
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    async fn look(
+        &self,
+        now: Timestamp,
+        progress: &mut impl FnMut(&str, usize),
+    ) -> Result<Seen, Error> {
+        let mut seen = Seen::default();
         let tables = &self.tables;
         for table in [
             &tables.users,
@@ -244,77 +303,56 @@ impl Store {
             &tables.likes,
             &tables.comments,
         ] {
-            let look = |row: &Item| match table {
-                table if *table == tables.users => seen.user(row),
-                table if *table == tables.posts => seen.post(row, now),
-                table if *table == tables.post_lists => seen.place(row),
-                table if *table == tables.follows => seen.follow(row),
-                table if *table == tables.likes => seen.like(row),
-                _ => seen.comment(row),
-            };
-            let broken = self.scan(table, &mut progress, look).await?;
-            let broken = broken.into_iter().map(|error| error.to_string());
-            unreadable.extend(broken.map(|why| Difference::Unreadable(table.clone(), why)));
+            let scan = self.client.scan().table_name(table).consistent_read(true);
+            let mut pages = scan.into_paginator().send();
+            let mut read = 0;
+            while let Some(page) = pages.next().await {
+                let rows = page?.items.unwrap_or_default();
+                for row in &rows {
+                    let looked_at = match table {
+                        table if *table == tables.users => seen.user(row),
+                        table if *table == tables.posts => seen.post(row, now),
+                        table if *table == tables.post_lists => seen.place(row),
+                        table if *table == tables.follows => seen.follow(row),
+                        table if *table == tables.likes => seen.like(row),
+                        _ => seen.comment(row),
+                    };
+                    if let Err(error) = looked_at {
+                        let row = (table.clone(), key_of(row), error.to_string());
+                        seen.unreadable.insert(row);
+                    }
+                }
+                read += rows.len();
+                progress(table, read);
+            }
         }
-        let mut differences = unreadable;
-        differences.extend(self.looked_at_again(seen).await?);
-        Ok(differences)
+        Ok(seen)
     }
 
-    /// Of what was seen, what still is so.
-    async fn looked_at_again(&self, seen: Seen) -> Result<Vec<Difference>, Error> {
-        let mut differences = Vec::new();
-        let suspicious = seen.counters.into_iter().filter(|(_, left)| *left != 0);
-        for ((of, counter), _) in suspicious {
-            let recounts = self.recount(&of).await?.into_iter();
-            let wrong = recounts.filter(|it| it.counter == counter && !it.is_exact());
-            differences.extend(wrong.map(Difference::Counter));
-        }
-        for follow in seen.halves {
-            if self.is_half(&follow).await? {
-                differences.push(Difference::HalfAFollow(follow));
-            }
-        }
-        for ((post, list), _) in seen.places.into_iter().filter(|(_, left)| *left != 0) {
-            let belongs = self.post(post).await?;
-            let belongs = belongs.is_some_and(|post| partitions(&post).contains(&list));
-            let stands = self.stands_in(post, &list).await?;
-            match (belongs, stands) {
-                (true, false) => differences.push(Difference::Unlisted(post, list)),
-                (false, true) => differences.push(Difference::Stray(post, list)),
-                _ => {}
-            }
-        }
-        for post in seen.overdue {
-            if self.outbox_mark(post).await?.is_some() {
-                differences.push(Difference::Overdue(post));
-            }
-        }
-        Ok(differences)
-    }
-
-    /// The counters of a user or post, with what there is; none if there is no such user or post. While a counter
-    /// moves it is counted anew, at most five times.
+    /// The counters of a user or post, with what there is; none if there is no such user or post. It is counted until
+    /// it is the same twice, at most five times.
     ///
-    /// What comes and goes between two looks is not noticed: count what many are at work on when it is quieter.
+    /// A user's followers and posts are counted by what decides, which no index finds: the tables of follows and posts
+    /// are read as a whole.
     pub async fn recount(&self, of: &Counted) -> Result<Vec<Recount>, Error> {
-        let mut said = self.say(of).await?;
+        let mut last = None;
         for _ in 0..LOOKS {
-            let Some(says) = said else {
+            let there = self.there(of).await?;
+            let Some(says) = self.say(of).await? else {
                 return Ok(Vec::new());
             };
-            let there = self.there(of).await?;
-            said = self.say(of).await?;
-            if said.as_ref() == Some(&says) {
-                let counters = counters_of(of).iter().zip(says).zip(there);
-                let recount = |((counter, says), there): ((&&'static str, u64), u64)| Recount {
-                    of: of.clone(),
-                    counter,
-                    says,
-                    there,
-                };
-                return Ok(counters.map(recount).collect());
+            let counters = counters_of(of).iter().zip(says).zip(there);
+            let recount = |((counter, says), there): ((&&'static str, i64), i64)| Recount {
+                of: of.clone(),
+                counter,
+                says,
+                there,
+            };
+            let recounts: Vec<Recount> = counters.map(recount).collect();
+            if last.as_ref() == Some(&recounts) {
+                return Ok(recounts);
             }
+            last = Some(recounts);
         }
         Err(Error::Unavailable(format!(
             "the counters of {of} keep moving"
@@ -325,10 +363,13 @@ impl Store {
     /// changes.
     pub async fn correct(&self, recount: &Recount) -> Result<bool, Error> {
         let (table, key) = self.counters_row(&recount.of);
-        let as_counted = if recount.says == 0 {
-            "(attribute_not_exists(#counter) OR #counter = :says)"
-        } else {
-            "#counter = :says"
+        let as_counted = match (&recount.of, recount.says) {
+            // The row may have gone with whose it is.
+            (Counted::User(_), 0) => {
+                "attribute_exists(id) AND (attribute_not_exists(#counter) OR #counter = :says)"
+            }
+            (Counted::Post(_), 0) => "attribute_not_exists(#counter) OR #counter = :says",
+            _ => "#counter = :says",
         };
         let update = self
             .client
@@ -354,7 +395,7 @@ impl Store {
     }
 
     /// What the counters say; nothing if there is no such user or post.
-    async fn say(&self, of: &Counted) -> Result<Option<Vec<u64>>, Error> {
+    async fn say(&self, of: &Counted) -> Result<Option<Vec<i64>>, Error> {
         if let Counted::Post(post) = of
             && self.post(*post).await?.is_none()
         {
@@ -366,112 +407,110 @@ impl Store {
             (Counted::User(_), None) => return Ok(None),
             (_, row) => row.unwrap_or_default(),
         };
-        let counters = counters_of(of).iter().map(|name| row.count(name));
+        let say = |name: &&str| Ok(row.maybe_number(name)?.unwrap_or_default());
+        let counters = counters_of(of).iter().map(say);
         counters.collect::<Result<_, _>>().map(Some)
     }
 
     /// What there is to be counted, counter by counter.
-    async fn there(&self, of: &Counted) -> Result<Vec<u64>, Error> {
+    async fn there(&self, of: &Counted) -> Result<Vec<i64>, Error> {
         match of {
             Counted::User(user) => {
-                let shards = self.audience(user).await?.shards;
-                let followers = (0..shards).map(|shard| audience::partition(user, shard));
-                let table = &self.tables.follows;
-                let following = vec![format!("following#{user}")];
-                let posts = vec![format!("author#{user}")];
+                let following = format!("following#{user}");
                 let (followers, following, posts) = futures::try_join!(
-                    self.count(table, "list", followers.collect(), true),
-                    self.count(table, "list", following, true),
-                    self.count(&self.tables.post_lists, "list", posts, false),
+                    self.count_in_all(
+                        &self.tables.follows,
+                        "begins_with(#key, :of) AND #by = :user AND active = :yes",
+                        [("#key", "list"), ("#by", "user")],
+                        [
+                            (":of", s("following#")),
+                            (":user", s(user)),
+                            (":yes", AttributeValue::Bool(true)),
+                        ],
+                    ),
+                    self.count(&self.tables.follows, "list", following, true),
+                    self.count_in_all(
+                        &self.tables.posts,
+                        "#by = :user AND attribute_not_exists(#gone)",
+                        [("#by", "author"), ("#gone", "deleted_at")],
+                        [(":user", s(user))],
+                    ),
                 )?;
                 Ok(vec![followers, following, posts])
             }
             Counted::Post(post) => {
-                let likes = likes::partitions(*post).collect();
+                let likes = likes::partitions(*post)
+                    .map(|partition| self.count(&self.tables.likes, "post", partition, true));
                 let (likes, comments) = futures::try_join!(
-                    self.count(&self.tables.likes, "post", likes, true),
-                    self.count(&self.tables.comments, "post", vec![post.to_string()], false),
+                    try_join_all(likes),
+                    self.count(&self.tables.comments, "post", post.to_string(), false),
                 )?;
-                Ok(vec![likes, comments])
+                Ok(vec![likes.into_iter().sum(), comments])
             }
         }
     }
 
-    /// How many rows these partitions have, or how many edges that are active.
+    /// How many rows a partition has, or how many edges that are active.
     async fn count(
         &self,
         table: &str,
         key: &str,
-        partitions: Vec<String>,
+        partition: String,
         edges: bool,
-    ) -> Result<u64, Error> {
-        let counts = partitions.into_iter().map(|partition| async move {
-            let mut query = self
-                .client
-                .query()
-                .table_name(table)
-                .key_condition_expression("#key = :partition")
-                .expression_attribute_names("#key", key)
-                .expression_attribute_values(":partition", s(partition))
-                .consistent_read(true)
-                .select(Select::Count);
-            if edges {
-                query = query
-                    .filter_expression("active = :yes")
-                    .expression_attribute_values(":yes", AttributeValue::Bool(true));
-            }
-            let mut pages = query.into_paginator().send();
-            let mut sum = 0;
-            while let Some(page) = pages.next().await {
-                sum += u64::try_from(page?.count).map_err(Error::broken)?;
-            }
-            Ok::<_, Error>(sum)
-        });
-        Ok(try_join_all(counts).await?.into_iter().sum())
+    ) -> Result<i64, Error> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(table)
+            .key_condition_expression("#key = :partition")
+            .expression_attribute_names("#key", key)
+            .expression_attribute_values(":partition", s(partition))
+            .consistent_read(true)
+            .select(Select::Count);
+        if edges {
+            query = query
+                .filter_expression("active = :yes")
+                .expression_attribute_values(":yes", AttributeValue::Bool(true));
+        }
+        let mut pages = query.into_paginator().send();
+        let mut sum = 0;
+        while let Some(page) = pages.next().await {
+            sum += i64::from(page?.count);
+        }
+        Ok(sum)
     }
 
-    /// Whether only one of a follow's two rows says that it is.
-    async fn is_half(&self, follow: &Follow) -> Result<bool, Error> {
-        let is = async |shard: Shard, which: usize| {
-            let row = follow.rows(&self.tables, shard).into_iter().nth(which);
-            let keys: Vec<Item> = row.into_iter().map(|row| row.key).collect();
-            let found = self.batch_get(&self.tables.follows, keys, None).await?;
-            Ok::<_, Error>(found.into_iter().next().filter(|row| row.flag("active")))
-        };
-        let first = is(0, 0).await?;
-        let shards = match &first {
-            Some(row) => {
-                let shard = Shard::try_from(row.count(SHARD)?).map_err(Error::broken)?;
-                shard..=shard
-            }
-            // Nobody says which.
-            None => 0..=self.audience(&follow.followee).await?.shards,
-        };
-        let seconds = try_join_all(shards.map(|shard| is(shard, 1))).await?;
-        Ok(first.is_some() != seconds.iter().any(Option::is_some))
-    }
-
-    async fn stands_in(&self, post: PostId, list: &str) -> Result<bool, Error> {
-        let key = super::item::item([("list", s(list)), ("post", s(post))]);
-        let found = self.batch_get(&self.tables.post_lists, vec![key], None);
-        Ok(!found.await?.is_empty())
-    }
-
-    async fn scan(
+    /// How many rows of a whole table this is true of.
+    async fn count_in_all<const N: usize, const V: usize>(
         &self,
         table: &str,
-        progress: &mut impl FnMut(&str, usize),
-        mut look: impl FnMut(&Item) -> Result<(), Error>,
-    ) -> Result<Vec<Error>, Error> {
-        let scan = self.client.scan().table_name(table).consistent_read(true);
+        filter: &str,
+        names: [(&str, &str); N],
+        values: [(&str, AttributeValue); V],
+    ) -> Result<i64, Error> {
+        let names = names.map(|(name, stands_for)| (name.to_owned(), stands_for.to_owned()));
+        let values = values.map(|(name, value)| (name.to_owned(), value));
+        let scan = self
+            .client
+            .scan()
+            .table_name(table)
+            .filter_expression(filter)
+            .set_expression_attribute_names(Some(names.into()))
+            .set_expression_attribute_values(Some(values.into()))
+            .consistent_read(true)
+            .select(Select::Count);
         let mut pages = scan.into_paginator().send();
-        let (mut read, mut broken) = (0, Vec::new());
+        let mut sum = 0;
         while let Some(page) = pages.next().await {
-            let rows = page?.items.unwrap_or_default();
-            broken.extend(rows.iter().filter_map(|row| look(row).err()));
-            read += rows.len();
-            progress(table, read);
+            sum += i64::from(page?.count);
         }
-        Ok(broken)
+        Ok(sum)
     }
+}
+
+/// What a row goes by.
+fn key_of(row: &Item) -> String {
+    let parts = ["list", "post", "user", "id"].into_iter();
+    let parts: Vec<&str> = parts.filter_map(|name| row.text(name).ok()).collect();
+    parts.join(" ")
 }

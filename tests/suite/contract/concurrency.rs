@@ -1,9 +1,10 @@
 //! Several requests at a time in one process, as on Lambda's managed instances, and how a process ends.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
+use purrline_local::{FaultAction, FaultRule, Service, When};
 use serde_json::Value;
 
 use crate::support::{User, World, eventually};
@@ -27,17 +28,18 @@ async fn one_process_serves_several_requests_at_a_time() {
     for user in &users {
         user.post_id("meow").await;
     }
-    world.stop_service(Service::Tables, Outage::Hang);
-    let reads = join_all(users.iter().map(|user| user.get("/v1/me")));
-    let all_at_work = eventually("all are at work", async || {
-        let status = world.status().await.unwrap();
-        let profile = &status.functions["profile"];
-        (profile.running == AT_A_TIME).then(|| {
-            assert_eq!(profile.processes, 1);
-            world.resume_service(Service::Tables);
-        })
-    });
-    let (replies, ()) = futures::join!(reads, all_at_work);
+    // Shorter than a call may take, and long enough to tell all at once from one after the other.
+    let slow = Duration::from_millis(1500);
+    let rule = FaultRule::new(When::Before, FaultAction::Delay(slow)).function("profile");
+    world
+        .on_call(rule.service(Service::Tables).times(u64::MAX))
+        .unwrap();
+    let began = Instant::now();
+    let replies = join_all(users.iter().map(|user| user.get("/v1/me"))).await;
+    let took = began.elapsed();
+    assert!(took < slow * 4, "took {took:?}");
+    let status = world.status().await.unwrap();
+    assert_eq!(status.functions["profile"].processes, 1);
     let mut callers = BTreeSet::new();
     for (user, reply) in users.iter().zip(replies) {
         let reply = reply.expect(200);
@@ -86,12 +88,15 @@ async fn a_process_told_to_end_finishes_what_it_is_at() {
     let world = World::own().await;
     let user = world.user("nabi");
     user.me().await;
-    let slow = std::time::Duration::from_millis(200);
+    let slow = Duration::from_millis(150);
     let rule = FaultRule::new(When::Before, FaultAction::Delay(slow)).function("profile");
     world.on_call(rule.service(Service::Tables)).unwrap();
+    world.reset_calls();
     let told = eventually("it is at work and told", async || {
-        let status = world.status().await.unwrap();
-        (status.functions["profile"].running == 1)
+        let calls = world.calls();
+        let mut calls = calls.keys();
+        calls
+            .any(|call| call.function == "profile" && call.service == Service::Tables)
             .then(|| world.terminate_function("profile").unwrap())
     });
     let (reply, told) = futures::join!(user.get("/v1/me"), told);

@@ -1,12 +1,18 @@
 //! Messages that consumers gave up.
 
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use aws_sdk_sqs::types::Message;
 use clap::Subcommand;
 use purrline::domain::Timestamp;
 
 use crate::error::Error;
 use crate::progress::Progress;
-use crate::queues::{Name, Queue, trace};
+use crate::queues::{Name, Queue, sent, trace};
+
+/// How long dead letters are shown at most: they are hidden from others for longer.
+const SHOWN_WITHIN: Duration = Duration::from_mins(1);
 
 /// What is done with them.
 #[derive(Debug, Subcommand)]
@@ -25,7 +31,7 @@ pub(crate) enum Command {
     Replay {
         /// Of which queue.
         queue: Name,
-        /// How many at most [default: as many as there are now].
+        /// How many at most [default: all].
         #[arg(long, value_name = "NUMBER")]
         most: Option<usize>,
     },
@@ -37,10 +43,7 @@ impl Command {
             Self::List => list().await,
             Self::Show { queue, most } => show(&Queue::open(queue).await?, most).await.map(|_| ()),
             Self::Replay { queue, most } => {
-                let queue = Queue::open(queue).await?;
-                // Those that die again meanwhile are not among them.
-                let there = queue.dead_letters().await?.waiting;
-                let most = most.map_or(there, |most| most.min(there));
+                let (queue, most) = (Queue::open(queue).await?, most.unwrap_or(usize::MAX));
                 if dry_run {
                     let shown = show(&queue, most).await?;
                     println!("{shown} would be sent again");
@@ -67,32 +70,31 @@ async fn list() -> Result<(), Error> {
     Ok(())
 }
 
-/// Shows some, and how many it showed.
+/// Shows some, each once, and how many it showed: as many as there is time for while they are hidden.
 async fn show(queue: &Queue, most: usize) -> Result<usize, Error> {
-    let mut seen = Vec::new();
+    let (began, mut seen) = (Instant::now(), HashMap::new());
     let shown = async {
-        while seen.len() < most {
+        while seen.len() < most && began.elapsed() < SHOWN_WITHIN {
             let received = queue.receive(most - seen.len()).await?;
             if received.is_empty() {
                 break;
             }
-            received.iter().for_each(print);
-            seen.extend(received);
+            for message in received {
+                print(&message);
+                seen.insert(message.message_id.clone(), message);
+            }
         }
         Ok(())
     }
     .await;
-    for message in &seen {
-        queue.let_go(message).await?;
+    for message in seen.values() {
+        queue.let_go(message).await;
     }
     shown.map(|()| seen.len())
 }
 
 fn print(message: &Message) {
-    let attribute = |name| message.attributes.as_ref()?.get(&name).cloned();
-    let sent = attribute(Attribute::SentTimestamp).and_then(|it| it.parse().ok());
-    let sent = sent.map(Timestamp::from_millis);
-    let sent = sent.map_or_else(|| "?".to_owned(), |sent| sent.to_string());
+    let sent = sent(message).map_or_else(|| "?".to_owned(), |sent| sent.to_string());
     println!("{} sent {sent}", message.message_id().unwrap_or("?"));
     if let Some(trace) = trace(message) {
         println!("  {trace}");
@@ -100,22 +102,27 @@ fn print(message: &Message) {
     println!("  {}", message.body().unwrap_or_default());
 }
 
+/// Sends some again, but for those that were sent since this began: they died anew.
 async fn replay(queue: &Queue, most: usize) -> Result<(), Error> {
     let progress = Progress::new("sending again");
-    let mut sent = 0;
-    while sent < most {
-        let received = queue.receive(most - sent).await?;
+    let (began, mut replayed) = (Timestamp::now(), 0);
+    'letters: while replayed < most {
+        let received = queue.receive(most - replayed).await?;
         if received.is_empty() {
             break;
         }
         for message in &received {
+            if sent(message).is_some_and(|sent| sent >= began) {
+                queue.let_go(message).await;
+                break 'letters;
+            }
             queue.replay(message).await?;
-            sent += 1;
-            progress.reached("sent again", sent);
+            replayed += 1;
+            progress.reached("sent again", replayed);
         }
     }
     drop(progress);
     let left = queue.dead_letters().await?;
-    println!("{sent} sent again, {} left", left.waiting + left.hidden);
+    println!("{replayed} sent again, {} left", left.waiting + left.hidden);
     Ok(())
 }

@@ -30,7 +30,13 @@ pub(crate) async fn rebuild(user: &UserId, dry_run: bool) -> Result<(), Error> {
     let feeds = Feeds::new(store, cache.clone(), images);
     let began = Instant::now();
     feeds.page(user, None, PAGE).await?;
-    println!("rebuilt in {} ms:", began.elapsed().as_millis());
-    print(&cache.kept_for_user(user).await?);
+    let millis = began.elapsed().as_millis();
+    let kept = cache.kept_for_user(user).await?;
+    if kept.iter().any(|kept| kept.kind.as_deref() == Some("list")) {
+        println!("rebuilt in {millis} ms:");
+    } else {
+        println!("read in {millis} ms, but the cache did not keep it:");
+    }
+    print(&kept);
     Ok(())
 }

@@ -51,12 +51,16 @@ enum Command {
         user: UserId,
     },
     /// Count what a user or a post has, and correct the counters that say otherwise.
+    ///
+    /// Of a user it reads the tables of follows and of posts as a whole, twice. What comes and goes in between is not
+    /// noticed: better do it when it is quiet.
     #[command(subcommand)]
     Recount(recount::Command),
-    /// Read the whole store and say what does not hold in it. Exit status 1 if anything does not.
+    /// Read the whole store and say what does not hold in it. Exit status 1 if anything does not, 2 if it can't be said.
     ///
-    /// Reads each row of six tables once (a read unit for 4 KB) and keeps some hundred bytes of each in memory. Each
-    /// suspicion is looked at again, since others write meanwhile.
+    /// Reads each row of six tables, which costs a read unit for 4 KB, and keeps some hundred bytes of each in memory. Where
+    /// something seems not to hold it reads all a second time, since others write meanwhile, and tells what is the very
+    /// same then.
     Check,
     /// Show the cache: its nodes, or what it keeps for a user or a post.
     Cache(cache::Command),
@@ -83,5 +87,5 @@ async fn main() -> ExitCode {
 
 fn failed(error: &Error) -> ExitCode {
     eprintln!("error: {error}");
-    ExitCode::FAILURE
+    ExitCode::from(2)
 }

@@ -9,6 +9,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeValue, QueueAttributeName as Attribute,
 };
 use clap::ValueEnum;
+use purrline::domain::Timestamp;
 use purrline::{aws, env};
 
 use crate::error::Error;
@@ -16,7 +17,7 @@ use crate::error::Error;
 /// How many messages one call receives.
 const BATCH: usize = 10;
 /// How long a message that was received is hidden from others, in seconds: longer than it is worked on here.
-const HIDDEN_SECONDS: i32 = 60;
+const HIDDEN_SECONDS: i32 = 120;
 /// How long is waited for messages; then all servers were asked, and there are none.
 const WAIT_SECONDS: i32 = 1;
 
@@ -116,7 +117,7 @@ impl Queue {
         })
     }
 
-    /// Some dead letters, at most ten; none if there are no others. They are hidden for a minute.
+    /// Some dead letters, at most ten; none if there are no others. They are hidden for two minutes.
     pub(crate) async fn receive(&self, most: usize) -> Result<Vec<Message>, Error> {
         let received = self
             .client
@@ -131,16 +132,13 @@ impl Queue {
         Ok(received.messages.unwrap_or_default())
     }
 
-    /// Lets others see a dead letter again.
-    pub(crate) async fn let_go(&self, message: &Message) -> Result<(), Error> {
+    /// Lets others see a dead letter again; what fails at that becomes visible by itself.
+    pub(crate) async fn let_go(&self, message: &Message) {
         let call = self.client.change_message_visibility();
-        call.queue_url(&self.dead)
-            .set_receipt_handle(message.receipt_handle.clone())
-            .visibility_timeout(0)
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(Error::calling)
+        let call = call
+            .queue_url(&self.dead)
+            .set_receipt_handle(message.receipt_handle.clone());
+        let _ = call.visibility_timeout(0).send().await;
     }
 
     /// Sends a dead letter to its queue again, with its trace. In between it is in both: what dies here
@@ -168,12 +166,22 @@ impl Queue {
     }
 }
 
+/// When a message was sent.
+pub(crate) fn sent(message: &Message) -> Option<Timestamp> {
+    let sent = message.attributes.as_ref()?.get(&Received::SentTimestamp)?;
+    sent.parse().ok().map(Timestamp::from_millis)
+}
+
 /// The trace that a message belongs to.
 pub(crate) fn trace(message: &Message) -> Option<&str> {
-    let attributes = message.attributes.as_ref()?;
-    attributes
-        .get(&Received::AwsTraceHeader)
-        .map(String::as_str)
+    let system = message.attributes.as_ref();
+    let found = system.and_then(|all| all.get(&Received::AwsTraceHeader));
+    if let Some(trace) = found {
+        return Some(trace);
+    }
+    // Where the local queues keep it.
+    let own = message.message_attributes.as_ref()?;
+    own.get(Received::AwsTraceHeader.as_str())?.string_value()
 }
 
 /// The name of the queue that a redrive policy sends to: the last part of `"deadLetterTargetArn": "arn:…:<name>"`.
