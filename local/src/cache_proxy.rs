@@ -23,8 +23,8 @@ const BUFFER: usize = 64 * 1024;
 const SET_UP: [&str; 6] = ["AUTH", "CLIENT", "CLUSTER", "HELLO", "PING", "READONLY"];
 
 /// How often a new connection's process is looked for, and how long after the look before: the kernel's tables may
-/// skip a line while they change.
-const LOOKS: usize = 10;
+/// skip a line while they change, again and again on a busy machine.
+const LOOKS: usize = 100;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 /// What stands before a process's name in its environment: see where it is started.
 const NAMED: &str = "AWS_SDK_UA_APP_ID=";
@@ -148,7 +148,7 @@ fn holder(lambda: &Lambda, port: u16) -> Option<String> {
     let all = std::fs::read_dir("/proc").ok()?.flatten();
     let mut all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let holder = all.find(|pid| holds(*pid, &held))?;
-    Some(name(holder).unwrap_or_default())
+    named(&std::fs::read(format!("/proc/{holder}/environ")).ok()?)
 }
 
 fn holds(pid: u32, held: &str) -> bool {
@@ -159,12 +159,13 @@ fn holds(pid: u32, held: &str) -> bool {
         .any(|entry| std::fs::read_link(entry.path()).is_ok_and(|link| link.to_str() == Some(held)))
 }
 
-/// What a function's process goes by, which it was started with.
-fn name(pid: u32) -> Option<String> {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+/// What a process goes by that was started with this environment, empty if it is no function's; nothing if it has
+/// none yet.
+fn named(environment: &[u8]) -> Option<String> {
     let mut variables = environment.split(|byte| *byte == 0);
-    let name = variables.find_map(|variable| variable.strip_prefix(NAMED.as_bytes()))?;
-    String::from_utf8(name.to_vec()).ok()
+    let name = variables.find_map(|variable| variable.strip_prefix(NAMED.as_bytes()));
+    let name = name.map(|name| String::from_utf8_lossy(name).into_owned());
+    (!environment.is_empty()).then(|| name.unwrap_or_default())
 }
 
 fn length(read: &std::io::Result<usize>) -> Result<usize, Ended> {
