@@ -149,14 +149,14 @@ pub struct Call {
     pub operation: String,
 }
 
-/// What a function asked of a table or one of its indexes: a transaction asks several things of several.
+/// What a function asked of a service, as IAM sees it: one call may ask several things of several resources.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Asked {
     /// The function's name; empty if the caller isn't one.
     pub function: String,
     /// What IAM calls it, such as `dynamodb:PutItem`.
     pub action: String,
-    /// The table's name; an index is `<table>/index/<index>`.
+    /// The name of a table, `<table>/index/<index>`, a queue, a bucket, `<bucket>/<folder>/*` or a function.
     pub resource: String,
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::events::fill_event;
 use crate::faults::Service;
 use crate::http_server::{Body, Closed, answer, json as json_answer};
-use crate::services::{Front, Refusal};
+use crate::services::{Front, Refusal, asked};
 use crate::stack::Parts;
 
 /// The largest event that can be invoked by hand, as on AWS.
@@ -37,6 +37,7 @@ pub(super) async fn handle(
         lambda: Arc::clone(&parts.lambda),
     };
     let headers = request.headers().clone();
+    front.asks(&headers, asked::of_function(&function));
     let invoked = async move { Ok(invoke(&parts, function, request).await) };
     front.call(&headers, "Invoke".to_owned(), invoked).await
 }

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, Method, Request, Response};
-use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Bytes, Incoming};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
-use super::Front;
 use super::bucket_store::{Shared, Store};
+use super::{Front, asked};
 use crate::error::{Error, Result};
 use crate::http_server::{self, Body, BoxError, Closed};
 use crate::load_balancer::matches;
@@ -24,6 +24,9 @@ use crate::template::{Bucket, Cors};
 
 /// How often lifecycle rules are applied.
 const EXPIRE_EVERY: Duration = Duration::from_mins(10);
+
+/// The longest list of objects that are to be deleted: a thousand, with names of 1,024 bytes.
+const MAX_LIST: usize = 2 * 1024 * 1024;
 
 /// The running buckets.
 #[derive(Clone)]
@@ -76,16 +79,21 @@ impl BucketService {
                 let (front, service) = (front.clone(), service.clone());
                 async move {
                     let headers = request.headers().clone();
-                    let operation = operation(&request).to_owned();
-                    front
-                        .call(&headers, operation, service.answer(request))
-                        .await
+                    let operation = operation(&request);
+                    let (counting, callers) = (front.clone(), headers.clone());
+                    let answer = async move {
+                        let path = request.uri().path().to_owned();
+                        let (body, request) = listed(operation, request).await?;
+                        counting.asks(&callers, asked::of_bucket(operation, &path, &body));
+                        service.answer(request).await
+                    };
+                    front.call(&headers, operation.to_owned(), answer).await
                 }
             },
         ));
     }
 
-    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+    async fn answer(self, request: Request<s3s::Body>) -> Result<Response<Body>, Closed> {
         let name = request
             .uri()
             .path()
@@ -110,7 +118,7 @@ impl BucketService {
             });
         let signed = self.signed.clone();
         let inner =
-            tower::service_fn(move |request: Request<Incoming>| call(signed.clone(), request));
+            tower::service_fn(move |request: Request<s3s::Body>| call(signed.clone(), request));
         match rule.filter(|_| origin.is_some()) {
             None => inner.oneshot(request).await,
             Some(rule) => cors(rule).layer(inner).oneshot(request).await,
@@ -171,11 +179,23 @@ impl BucketService {
     }
 }
 
-async fn call(service: S3Service, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
-    let response = service
-        .call(request.map(s3s::Body::from))
-        .await
-        .map_err(|_| Closed)?;
+/// A request's body, if it names objects; else nothing, since it may be one.
+async fn listed(
+    operation: &str,
+    request: Request<Incoming>,
+) -> Result<(Bytes, Request<s3s::Body>), Closed> {
+    if operation != "DeleteObjects" {
+        return Ok((Bytes::new(), request.map(s3s::Body::from)));
+    }
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MAX_LIST).collect().await;
+    let body = body.map_err(|_| Closed)?.to_bytes();
+    let request = Request::from_parts(head, s3s::Body::from(body.clone()));
+    Ok((body, request))
+}
+
+async fn call(service: S3Service, request: Request<s3s::Body>) -> Result<Response<Body>, Closed> {
+    let response = service.call(request).await.map_err(|_| Closed)?;
     Ok(response.map(|body| body.map_err(|error| -> BoxError { error }).boxed_unsync()))
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 
+use super::asked::Wanted;
 use crate::faults::{Asked, Call, FaultAction, Faults, Outage, Service, Used, Verdict};
 use crate::http_server::{Body, Closed, answer};
 use crate::lambda::Lambda;
@@ -89,9 +90,9 @@ impl Front {
     }
 
     /// Notes what a call asks for: actions, and what of.
-    pub(crate) fn asks(&self, headers: &HeaderMap, asked: Vec<(String, String)>) {
+    pub(crate) fn asks(&self, headers: &HeaderMap, wanted: Wanted) {
         let function = self.call_of(&caller(headers), String::new()).function;
-        let asked = asked.into_iter().map(|(action, resource)| Asked {
+        let asked = wanted.into_iter().map(|(action, resource)| Asked {
             function: function.clone(),
             action,
             resource,

@@ -1,6 +1,7 @@
 //! AWS's services behind their own wire protocols, each an existing part with one small front before
 //! it, which knows the caller by its User-Agent, counts its calls and lets chosen ones go wrong.
 
+pub(crate) mod asked;
 mod bucket;
 mod bucket_store;
 mod bucket_tags;

@@ -21,7 +21,7 @@ use rustack_sqs_model::types::{DeleteMessageBatchRequestEntry, Message, MessageA
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::Front;
+use super::{Front, asked};
 use crate::error::{Error, Result};
 use crate::http_server::{self, Body, Closed};
 use crate::template::{LocalValues, Queue};
@@ -116,9 +116,15 @@ impl QueueService {
                         .and_then(|value| value.to_str().ok())
                         .unwrap_or_default();
                     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-                    front
-                        .call(&headers, operation, answer(handler, request, sent))
-                        .await
+                    let (counting, callers) = (front.clone(), headers.clone());
+                    let asks = {
+                        let operation = operation.clone();
+                        move |body: &[u8]| {
+                            counting.asks(&callers, asked::of_queues(&operation, body));
+                        }
+                    };
+                    let answer = answer(handler, request, sent, asks);
+                    front.call(&headers, operation, answer).await
                 }
             },
         ));
@@ -230,6 +236,7 @@ async fn answer(
     handler: Arc<RustackSqsHandler>,
     request: Request<Incoming>,
     sent: Arc<Notify>,
+    asks: impl FnOnce(&[u8]),
 ) -> Result<Response<Body>, Closed> {
     let id = crate::ids::uuid();
     let operation = match resolve_operation(request.headers()) {
@@ -241,6 +248,7 @@ async fn answer(
         .await
         .map_err(|_| Closed)?
         .to_bytes();
+    asks(&body);
     let body = keep_trace(&body).map_or(body, Bytes::from);
     let response = handler
         .handle_operation(operation, body)

@@ -20,7 +20,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::Front;
+use super::{Front, asked};
 use crate::error::{Error, Result};
 use crate::faults::Used;
 use crate::http_server::{self, Body, Closed};
@@ -162,8 +162,7 @@ impl TableService {
                         async move {
                             let (head, body) = request.into_parts();
                             let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
-                            let asks = serde_json::from_slice(&body).unwrap_or_default();
-                            front.asks(&headers, asked(&operation, &asks));
+                            front.asks(&headers, asked::of_tables(&operation, &body));
                             let request = Request::from_parts(head, body);
                             let response = pass_on(client, request, address.port()).await?;
                             let (used, response) = used(&operation, response).await?;
@@ -205,37 +204,6 @@ async fn pass_on(
         .map_err(|_| Closed)?;
     let response = client.request(request).await.map_err(|_| Closed)?;
     Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
-}
-
-/// What a call asks for, as IAM sees it.
-fn asked(operation: &str, asks: &Value) -> Vec<(String, String)> {
-    let of = |action: &str, part: &Value| {
-        let table = part.get("TableName").and_then(Value::as_str);
-        let table = table.unwrap_or_default();
-        let resource = match part.get("IndexName").and_then(Value::as_str) {
-            Some(index) => format!("{table}/index/{index}"),
-            None => table.to_owned(),
-        };
-        (format!("dynamodb:{action}"), resource)
-    };
-    let tables = asks.get("RequestItems").and_then(Value::as_object);
-    let parts = asks.get("TransactItems").and_then(Value::as_array);
-    match (tables, parts) {
-        (Some(tables), _) => {
-            let tables = tables.keys().cloned();
-            tables
-                .map(|table| (format!("dynamodb:{operation}"), table))
-                .collect()
-        }
-        (_, Some(parts)) => {
-            let parts = parts.iter().filter_map(Value::as_object).flatten();
-            parts
-                // `Put` is `PutItem`, `ConditionCheck` is `ConditionCheckItem`, and so on.
-                .map(|(kind, part)| of(&format!("{kind}Item"), part))
-                .collect()
-        }
-        _ => vec![of(operation, asks)],
-    }
 }
 
 /// What a call used, and its answer.

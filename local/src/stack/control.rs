@@ -42,7 +42,7 @@ impl Stack {
         self.parts.faults.rows()
     }
 
-    /// What each function asked of which table and index.
+    /// What each function asked of which resource.
     pub fn asked(&self) -> BTreeSet<Asked> {
         self.parts.faults.asked()
     }

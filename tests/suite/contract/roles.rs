@@ -2,11 +2,13 @@
 //!
 //! Locally no role is enforced. So the flows of the API are run, the calls of each function are
 //! taken down, and they are compared with what the template allows it: a call that isn't allowed
-//! would fail on AWS, and what is allowed and never called is too much. Of tables and their indexes each action is
-//! compared with what it is done to; a transaction is as many as it has parts.
+//! would fail on AWS, and what is allowed and never called is too much. Each action is compared together with what it
+//! is done to: a table or an index, a queue, a bucket or a folder of it, a function. A transaction is as many as it
+//! has parts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use purrline_local::template::Plan;
 use purrline_local::{Outage, Service};
 use saphyr::{LoadableYamlNode as _, MarkedYamlOwned, ScalarOwned, YamlDataOwned};
 use serde_json::{Value, json};
@@ -65,73 +67,79 @@ fn actions(statement: &Value) -> impl Iterator<Item = String> + '_ {
         .map(|action| action.as_str().unwrap().to_owned())
 }
 
-/// The actions that a call needs; one of them is enough, since a transaction doesn't tell its parts.
-fn needed(service: Service, operation: &str) -> Vec<String> {
-    let names: &[&str] = match (service, operation) {
-        (Service::Tables, "TransactWriteItems") => {
-            &["PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"]
-        }
-        (Service::Queues, "SendMessageBatch") => &["SendMessage"],
-        (Service::Bucket, "HeadObject") => &["GetObject"],
-        (Service::Bucket, "DeleteObjects") => &["DeleteObject"],
-        (Service::Bucket, "ListObjects") => &["ListBucket"],
-        (Service::Functions, "Invoke") => &["InvokeFunction"],
-        (_, operation) => &[operation],
-    };
-    let prefix = match service {
-        Service::Tables => "dynamodb",
-        Service::Queues => "sqs",
-        Service::Bucket => "s3",
-        Service::Functions => "lambda",
-        Service::Cache => return Vec::new(),
-    };
-    names
-        .iter()
-        .map(|name| format!("{prefix}:{name}"))
-        .collect()
+/// An action, and what it may be done to, or is.
+type Action = (String, String);
+
+/// What a resource of the template is called here; tables, buckets and functions are known by their names.
+fn name<'a>(plan: &'a Plan, logical_id: &str) -> Option<&'a str> {
+    let tables = plan.tables.iter().map(|it| (&it.logical_id, &it.name));
+    let queues = plan.queues.iter().map(|it| (&it.logical_id, &it.name));
+    let buckets = plan.buckets.iter().map(|it| (&it.logical_id, &it.name));
+    let functions = plan.functions.values();
+    let functions = functions.map(|it| (&it.logical_id, &it.name));
+    let mut all = tables.chain(queues).chain(buckets).chain(functions);
+    all.find(|(id, _)| *id == logical_id)
+        .map(|(_, name)| name.as_str())
 }
 
-/// What is allowed of tables: actions, and what they may be done to.
-fn granted(world: &World, statements: &[&Value]) -> BTreeSet<(String, String)> {
+/// What a role allows.
+fn granted(plan: &Plan, statements: &[&Value]) -> BTreeSet<Action> {
     let mut granted = BTreeSet::new();
     for statement in statements {
         for resource in list(&statement["Resource"]) {
-            let (name, index) = match (resource["!GetAtt"].as_str(), resource["!Sub"].as_str()) {
-                (Some(attribute), _) => (attribute.strip_suffix(".Arn").unwrap(), ""),
-                (_, Some(text)) => {
-                    let text = text.strip_prefix("${").unwrap();
-                    text.split_once(".Arn}").unwrap()
-                }
-                _ => panic!("not a resource of the template: {resource}"),
-            };
-            let tables = actions(statement).filter(|action| action.starts_with("dynamodb:"));
-            granted.extend(tables.map(|action| {
-                let table = world.table_name(name).unwrap();
-                (action, format!("{table}{index}"))
-            }));
+            let (logical_id, rest) = arn(resource).expect("a resource of the template");
+            let name = name(plan, logical_id).unwrap_or_else(|| panic!("what is {logical_id}?"));
+            let resource = format!("{name}{rest}");
+            granted.extend(actions(statement).map(|action| (action, resource.clone())));
         }
     }
     granted
 }
 
-/// Allowed for what no function calls itself (the poller's calls, what a presigned URL lets its bearer
-/// do, S3 saying "not found" instead of "forbidden"), or not here: more than a thousand followers are
-/// cut into messages of their own, which `faults::large_fan_out` does, and what search has no use for any
-/// more is removed after a quarter of an hour.
-fn is_not_seen_here(function: &str, action: &str) -> bool {
-    matches!(
-        (function, action),
-        (
-            _,
-            "sqs:ReceiveMessage" | "sqs:DeleteMessage" | "sqs:GetQueueAttributes"
-        ) | ("upload-url", "s3:PutObject" | "s3:PutObjectTagging")
-            | (
-                "cat" | "post-write" | "classify" | "profile",
-                "s3:ListBucket"
-            )
-            | ("fan-out", "sqs:SendMessage")
-            | ("index", "s3:DeleteObject")
-    )
+/// Whose ARN a policy names, and what of it.
+fn arn(resource: &Value) -> Option<(&str, &str)> {
+    match (resource["!GetAtt"].as_str(), resource["!Sub"].as_str()) {
+        (Some(attribute), _) => Some((attribute.strip_suffix(".Arn")?, "")),
+        (_, Some(text)) => text.strip_prefix("${")?.split_once(".Arn}"),
+        _ => None,
+    }
+}
+
+/// Whether what is granted has what is asked for in it.
+fn covers(granted: &Action, asked: &Action) -> bool {
+    let within = match granted.1.strip_suffix('*') {
+        Some(prefix) => asked.1.starts_with(prefix),
+        None => asked.1 == granted.1,
+    };
+    granted.0 == asked.0 && within
+}
+
+/// What Lambda asks in a function's name: it polls the function's queue.
+fn asked_for(plan: &Plan, function: &str) -> BTreeSet<Action> {
+    let mappings = plan.mappings.iter();
+    let arns = mappings.filter(|it| it.function == function);
+    let queues = arns.flat_map(|it| plan.queues.iter().filter(|queue| queue.arn == it.queue_arn));
+    let actions = ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes"];
+    queues
+        .flat_map(|queue| actions.map(|action| (format!("sqs:{action}"), queue.name.clone())))
+        .collect()
+}
+
+/// Allowed for what no function calls itself (what a presigned URL lets its bearer do, S3 saying "not found" instead of "forbidden"), or not here: more than a thousand followers are
+/// cut into messages of their own, which `faults::large_fan_out` does, what search has no use for any
+/// more is removed after a quarter of an hour, and a feed's follows are only read where the cache is lost between
+/// two calls of one read.
+fn is_not_seen_here(world: &World, function: &str, (action, resource): &Action) -> bool {
+    let table = |logical_id| world.table_name(logical_id) == Some(resource);
+    let queue = |logical_id| name(world.plan(), logical_id) == Some(resource);
+    match (function, action.as_str()) {
+        ("upload-url", "s3:PutObject" | "s3:PutObjectTagging")
+        | ("cat" | "post-write" | "classify" | "profile", "s3:ListBucket")
+        | ("index", "s3:DeleteObject") => true,
+        ("fan-out", "sqs:SendMessage") => queue("FanOutQueue"),
+        ("feed", "dynamodb:BatchGetItem") => table("FollowsTable"),
+        _ => false,
+    }
 }
 
 /// Does everything that the API can do at least once, with and without the cache.
@@ -350,59 +358,30 @@ async fn every_call_is_allowed_and_nothing_else() {
     let world = World::with(options.parameter("FeedLength", "1")).await;
     everything(&world).await;
     let template = template();
-    let mut made: BTreeMap<String, BTreeSet<(Service, String)>> = BTreeMap::new();
-    for call in world
-        .calls()
-        .into_keys()
-        .filter(|call| call.service != Service::Cache)
-    {
-        made.entry(call.function)
-            .or_default()
-            .insert((call.service, call.operation));
-    }
     let mut wrong = Vec::new();
     for function in world.plan().functions.values() {
-        let allowed: BTreeSet<String> = statements(&template, &function.logical_id)
-            .into_iter()
-            .flat_map(actions)
+        let name = &function.name;
+        let asked = world.asked().into_iter();
+        let asked: BTreeSet<Action> = asked
+            .filter(|asked| asked.function == *name)
+            .map(|asked| (asked.action, asked.resource))
+            .chain(asked_for(world.plan(), name))
             .collect();
-        let mut used = BTreeSet::new();
-        for (service, operation) in made.get(&function.name).into_iter().flatten() {
-            let needed = needed(*service, operation);
-            if !needed.iter().any(|action| allowed.contains(action)) {
+        let granted = granted(world.plan(), &statements(&template, &function.logical_id));
+        for it in &asked {
+            if !granted.iter().any(|granted| covers(granted, it)) {
                 wrong.push(format!(
-                    "{} calls {operation}, which its role doesn't allow",
-                    function.name
+                    "{name} does {} to {}, which its role doesn't allow",
+                    it.0, it.1
                 ));
             }
-            used.extend(needed);
         }
-        let tables = world.asked().into_iter();
-        let tables = tables.filter(|asked| asked.function == function.name);
-        let asked: BTreeSet<_> = tables.map(|it| (it.action, it.resource)).collect();
-        let mut granted = granted(&world, &statements(&template, &function.logical_id));
-        for (action, resource) in asked.difference(&granted) {
-            let name = &function.name;
-            wrong.push(format!(
-                "{name} does {action} to {resource}, which its role doesn't allow"
-            ));
-        }
-        // Only where the cache is lost between two calls of one read.
-        if function.name == "feed" {
-            let whom = world.table_name("FollowsTable").unwrap().to_owned();
-            granted.remove(&("dynamodb:BatchGetItem".to_owned(), whom));
-        }
-        for (action, resource) in granted.difference(&asked) {
-            let name = &function.name;
-            wrong.push(format!(
-                "{name} may do {action} to {resource}, which it never does"
-            ));
-        }
-        for action in allowed.iter().filter(|action| !used.contains(*action)) {
-            if !is_not_seen_here(&function.name, action) {
+        for it in &granted {
+            let seen = asked.iter().any(|asked| covers(it, asked));
+            if !seen && !is_not_seen_here(&world, name, it) {
                 wrong.push(format!(
-                    "{} may {action}, which it never does",
-                    function.name
+                    "{name} may do {} to {}, which it never does",
+                    it.0, it.1
                 ));
             }
         }
@@ -448,14 +427,7 @@ async fn roles_name_their_actions_and_resources() {
                 assert!(!action.contains('*'), "{}: {action}", function.name);
             }
             for resource in list(&statement["Resource"]) {
-                let name = match (resource["!GetAtt"].as_str(), resource["!Sub"].as_str()) {
-                    (Some(attribute), _) => attribute.strip_suffix(".Arn"),
-                    (_, Some(text)) => text
-                        .strip_prefix("${")
-                        .and_then(|text| text.split_once(".Arn}"))
-                        .map(|(name, _)| name),
-                    _ => None,
-                };
+                let name = arn(resource).map(|(name, _)| name);
                 let known = name.is_some_and(|name| template["Resources"].get(name).is_some());
                 assert!(known, "{}: {resource}", function.name);
             }
