@@ -131,6 +131,20 @@ impl Identity {
         Ok(signed.trim_start_matches("http://").to_owned())
     }
 
+    /// A token at once, and another each time after so long.
+    fn tokens(
+        &self,
+        again: Duration,
+    ) -> impl Stream<Item = Result<BasicAuth, RedisError>> + Send + use<> {
+        futures::stream::unfold((self.clone(), false), move |(who, signed_in)| async move {
+            if signed_in {
+                tokio::time::sleep(again).await;
+            }
+            let token = who.sign_in().map_err(RedisError::from);
+            Some((token, (who, true)))
+        })
+    }
+
     fn sign_in(&self) -> Result<BasicAuth, NoToken> {
         let keys = Credentials::new(
             env::required("AWS_ACCESS_KEY_ID").map_err(NoToken::new)?,
@@ -146,16 +160,7 @@ impl Identity {
 
 impl StreamingCredentialsProvider for Identity {
     fn subscribe(&self) -> Pin<Box<dyn Stream<Item = Result<BasicAuth, RedisError>> + Send>> {
-        let signed_in = false;
-        let tokens =
-            futures::stream::unfold((self.clone(), signed_in), async |(who, signed_in)| {
-                if signed_in {
-                    tokio::time::sleep(SIGN_IN_AGAIN).await;
-                }
-                let token = who.sign_in().map_err(RedisError::from);
-                Some((token, (who, true)))
-            });
-        Box::pin(tokens)
+        Box::pin(self.tokens(SIGN_IN_AGAIN))
     }
 }
 
@@ -182,7 +187,28 @@ impl From<NoToken> for RedisError {
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt as _;
+
     use super::*;
+
+    /// Each connection asks for as many as it needs, as long as it lives. Without credentials none can be signed: it is
+    /// tried again all the same.
+    #[tokio::test]
+    async fn connections_sign_in_again_and_again() {
+        let identity = Identity {
+            user: "purrline-0123".to_owned(),
+            cache: "purrline-0123".to_owned(),
+            serverless: true,
+            region: "ap-northeast-2".to_owned(),
+        };
+        let again = Duration::from_millis(20);
+        let mut tokens = std::pin::pin!(identity.tokens(again));
+        let started = std::time::Instant::now();
+        for number in 0..10 {
+            assert!(tokens.next().await.is_some(), "the token {number}");
+            assert!(started.elapsed() >= again * number);
+        }
+    }
 
     /// As botocore's `RequestSigner` signs the same.
     #[test]

@@ -76,8 +76,7 @@ impl Cache {
     /// What each node tells of itself (`INFO`), by its address.
     pub async fn nodes_tell(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
         let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllNodes, None));
-        let mut connection = self.connection.clone();
-        let told = connection.route_command(cmd("INFO"), all).await?;
+        let told = self.connection.route_command(cmd("INFO"), all).await?;
         let told: BTreeMap<String, Value> =
             from_redis_value(told).map_err(redis::RedisError::from)?;
         let read = |(node, told)| {

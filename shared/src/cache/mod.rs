@@ -33,6 +33,7 @@ mod buckets;
 mod feeds;
 #[cfg(feature = "audit")]
 mod inspect;
+mod line;
 mod lists;
 mod nodes;
 mod objects;
@@ -41,14 +42,15 @@ mod push;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use redis::cluster::{ClusterClient, ClusterConfig};
-use redis::cluster_async::ClusterConnection;
+use redis::cluster::ClusterClient;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{Cmd, FromRedisValue};
 
 use crate::domain::FEED_LENGTH;
 use crate::env::{self, BadSetting};
 use crate::invocation::{self, Callee};
 use crate::lifecycle;
+use line::Line;
 use nodes::Nodes;
 
 pub use access::{Access, Identity};
@@ -77,6 +79,21 @@ const ANSWER: Duration = Duration::from_millis(500);
 /// How long one command may take with all its tries.
 const OVERALL: Duration = Duration::from_millis(1500);
 
+/// After how long without traffic a connection is tried: networks forget those that are idle.
+const IDLE: Duration = Duration::from_mins(1);
+/// How long what was sent may wait for the other machine to take it: its network is gone, then.
+#[cfg(target_os = "linux")]
+const TAKEN: Duration = Duration::from_secs(2);
+
+fn tcp() -> TcpSettings {
+    let settings = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(TcpKeepalive::new().with_time(IDLE));
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(TAKEN);
+    settings
+}
+
 /// A round trip is made: a wait for the server, however many commands go out together.
 fn count_trip() {
     invocation::called(Callee::Cache);
@@ -85,7 +102,7 @@ fn count_trip() {
 /// The cache. Cheap to clone; made once, during init, and connected in the background.
 #[derive(Clone)]
 pub struct Cache {
-    connection: ClusterConnection,
+    connection: Line,
     nodes: Arc<Mutex<Option<Arc<Nodes>>>>,
     feed_length: usize,
 }
@@ -125,6 +142,7 @@ impl Cache {
     /// Opens a cache. Needs a running executor; does not wait for the connection.
     pub fn open(access: &Access) -> Result<Self, Error> {
         let client = ClusterClient::builder([access.url.as_str()])
+            .tcp_settings(tcp())
             .connection_timeout(CONNECT)
             .response_timeout(ANSWER)
             .overall_response_timeout(Some(OVERALL))
@@ -132,9 +150,8 @@ impl Cache {
             .min_retry_wait(10)
             .max_retry_wait(200);
         let client = access.enter(client).build()?;
-        let connection = client.get_pending_async_connection_with_config(ClusterConfig::new());
         Ok(Self {
-            connection,
+            connection: Line::open(client),
             nodes: Arc::default(),
             feed_length: FEED_LENGTH,
         })

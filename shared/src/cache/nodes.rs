@@ -10,6 +10,7 @@ use futures::future::try_join_all;
 use redis::cluster_routing::{Route, SingleNodeRoutingInfo, Slot, SlotAddr};
 use redis::{Arg, Cmd, Pipeline, RedisError, Value, cmd};
 
+use super::line::is_unconnected;
 use super::{Cache, Error, count_trip};
 
 /// How many commands one pipeline has at most: so that it is answered in time, and the server is free for others
@@ -72,6 +73,8 @@ impl Cache {
                 self.know_nodes(None);
                 try_join_all(commands().into_iter().map(|command| self.send(command))).await
             }
+            // On the connections that were made instead.
+            Err(Error(error)) if is_unconnected(&error) => self.each_by_node(commands()).await,
             answers => answers,
         }
     }
@@ -116,8 +119,9 @@ impl Cache {
             pipeline,
         } = part;
         let route = SingleNodeRoutingInfo::SpecificNode(route);
-        let mut connection = self.connection.clone();
-        let sent = connection.route_pipeline(pipeline, 0, places.len(), route);
+        let sent = self
+            .connection
+            .route_pipeline(pipeline, 0, places.len(), route);
         let answers = sent.await?.into_iter().map(Value::extract_error);
         let answers = answers.collect::<Result<Vec<_>, RedisError>>()?;
         Ok(places.into_iter().zip(answers).collect())

@@ -4,16 +4,18 @@
 mod nodes;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use purrline::domain::Timestamp;
 
+use crate::faults::impatient;
 use crate::support::{User, World, eventually};
-use nodes::{ANY_PASSWORD, Nodes};
+use nodes::{ANY_PASSWORD, ENTRY, Nodes};
 
 /// A stack whose functions have these settings besides.
 async fn stack(settings: impl IntoIterator<Item = (String, String)>) -> World {
-    let mut options = World::options();
+    let mut options = impatient();
     options.environment.extend(settings);
     World::with(options).await
 }
@@ -67,6 +69,9 @@ impl Readers {
         format!("feed:{{{}}}", self.reader.id)
     }
 }
+
+/// How long functions wait for an answer of the cache, all tries included: who has read quicker has not waited in vain.
+const SILENCE: Duration = Duration::from_millis(1500);
 
 /// What functions complained of: a cache that can't be reached is.
 fn complaints(world: &World) -> Vec<String> {
@@ -231,4 +236,47 @@ async fn a_failover_in_the_middle_of_ten_thousand_reads() {
     println!("{refused} of {read} reads were refused; it was over at {taken_over_at}");
     assert!(refused * 100 < read, "{refused} of {read} were refused");
     readers.are_right("afterwards").await;
+}
+
+/// A node's machine is lost, and with it whatever would close its connections: functions open new ones as soon as nobody
+/// has answered on theirs, and find the replica that took over. Fails when they only do once a connection is closed.
+#[tokio::test]
+async fn a_node_that_falls_silent_is_left() {
+    let cluster = Nodes::start().await;
+    let world = stack(cluster.environment()).await;
+    let mut readers = Readers::on(&world).await;
+    // Not the one whose address functions have: on AWS that is the whole cache's.
+    while cluster.slot(&readers.feed_key()).await.1 == ENTRY {
+        readers = Readers::on(&world).await;
+    }
+    let (_, shard) = cluster.slot(&readers.feed_key()).await;
+    cluster.silence(shard).await;
+    cluster.taken_over(shard).await;
+    eventually("feeds are read from the cache again", async || {
+        let started = Instant::now();
+        readers.are_right("while it is silent").await;
+        (started.elapsed() < SILENCE).then_some(())
+    })
+    .await;
+    readers.post(&world).await;
+    readers.are_right("after it fell silent").await;
+    let complaints = complaints(&world);
+    let anew = complaints
+        .iter()
+        .filter(|line| line.contains("connected to anew"));
+    assert!(anew.count() > 0, "{complaints:?}");
+}
+
+/// Networks and servers close what is idle: who comes next sees nothing of it.
+#[tokio::test]
+async fn idle_connections_that_were_closed_are_opened_again() {
+    let cluster = Nodes::start().await;
+    let world = stack(cluster.environment()).await;
+    let mut readers = Readers::on(&world).await;
+    cluster.close_idle_connections().await;
+    readers.are_right("after a while").await;
+    cluster.close_idle_connections().await;
+    readers.post(&world).await;
+    readers.are_right("after another").await;
+    nobody_complains(&world);
 }

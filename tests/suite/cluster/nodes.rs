@@ -22,6 +22,8 @@ const PASSWORD: &str = "meow";
 /// The same with whatever password: as `ElastiCache` takes tokens, unseen.
 pub(super) const ANY_PASSWORD: &str = "anybody";
 
+/// The shard whose address functions are told.
+pub(super) const ENTRY: usize = 1;
 /// How many nodes have slots.
 const SHARDS: usize = 3;
 /// How many slots there are.
@@ -95,7 +97,7 @@ impl Nodes {
     pub(super) fn environment(&self) -> [(String, String); 2] {
         let url = format!(
             "rediss://{USER}:{PASSWORD}@127.0.0.1:{}",
-            self.nodes[1].port
+            self.nodes[ENTRY].port
         );
         [
             ("CACHE_URL".to_owned(), url),
@@ -108,7 +110,7 @@ impl Nodes {
 
     /// The address without a user.
     pub(super) fn address(&self) -> String {
-        format!("rediss://127.0.0.1:{}", self.nodes[1].port)
+        format!("rediss://127.0.0.1:{}", self.nodes[ENTRY].port)
     }
 
     fn authority(&self) -> PathBuf {
@@ -182,6 +184,26 @@ impl Nodes {
     /// Kills a shard's node. Its replica takes over in a while.
     pub(super) async fn kill(&mut self, shard: usize) {
         self.nodes[shard].child.kill().await.unwrap();
+    }
+
+    /// Lets a shard's node fall silent: its connections stay open, and nothing comes on them. Its replica takes over in a
+    /// while.
+    pub(super) async fn silence(&self, shard: usize) {
+        let id = self.nodes[shard].child.id().unwrap().to_string();
+        let stopped = Command::new("kill").args(["-STOP", &id]).status().await;
+        assert!(stopped.unwrap().success());
+    }
+
+    /// Has every node close connections that are idle for a second, and waits until functions have none.
+    pub(super) async fn close_idle_connections(&self) {
+        for node in &self.nodes {
+            node.ask::<()>("CONFIG SET timeout 1").await;
+        }
+        eventually("all connections of functions are closed", async || {
+            let users = self.connected().await;
+            (!users.iter().any(|user| user == USER)).then_some(())
+        })
+        .await;
     }
 
     /// Waits until a shard's replica serves in its place.
