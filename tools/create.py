@@ -63,6 +63,8 @@ STACKS = {
         "WafRequestsPerAddress": "10000",
         "Egress": "nat-in-each-zone",
         "CacheKind": "nodes",
+        "MailIdentityArn": "arn:aws:ses:us-east-1:123456789012:identity/example.com",
+        "MailFrom": "Purrline <purrline@example.com>",
         "GoogleClientId": "id",
         "GoogleClientSecret": "secret",
         "KakaoClientId": "id",
@@ -155,6 +157,20 @@ def network():
     }
 
 
+def check_dashboard(name):
+    """What the template writes as text must be a dashboard: JSON, whose widgets show lists of metrics."""
+    cloudwatch = boto3.client("cloudwatch", region_name=REGION)
+    (made,) = cloudwatch.list_dashboards()["DashboardEntries"]
+    body = cloudwatch.get_dashboard(DashboardName=made["DashboardName"])["DashboardBody"]
+    places = set()
+    for widget in json.loads(body)["widgets"]:
+        shown, place = widget["properties"], (widget["x"], widget["y"])
+        metrics = shown["metrics"]
+        if place in places or "${" in shown["title"] or not metrics or not all(isinstance(one, list) for one in metrics):
+            raise SystemExit(f"{name}: the dashboard's widget at {place} is wrong: {json.dumps(shown)}")
+        places.add(place)
+
+
 def create(name, parameters):
     """Every resource's type, the resources that were created and were to be, and what the stack puts out."""
     with mock_aws(config={"lambda": {"use_docker": False}}):
@@ -188,6 +204,7 @@ def create(name, parameters):
         # moto has one without a name where conditions don't hold.
         created = {one["LogicalResourceId"] for one in summaries} - {""}
         outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+        check_dashboard(name)
         meant = {
             key
             for key, resource in template["Resources"].items()
