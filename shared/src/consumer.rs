@@ -118,10 +118,22 @@ pub async fn run_scheduled<S: Scheduled>(task: S) -> Result<(), lambda_runtime::
     take_events(move |event: LambdaEvent<serde_json::Value>| {
         let task = Arc::clone(&task);
         async move {
+            let started = Instant::now();
             let header = event.context.xray_trace_id.as_deref();
-            let invocation = Invocation::new(header.and_then(Trace::parse), Arc::default());
+            let calls = Arc::<Calls>::default();
+            let invocation = Invocation::new(header.and_then(Trace::parse), Arc::clone(&calls));
             let work = task.run(time_left(&event.context, MARGIN));
             let done = invocation.run(work).await;
+            tracing::info!(
+                request_id = event.context.request_id,
+                duration_ms = whole_millis(started.elapsed()),
+                failed = done.is_err(),
+                dynamodb = calls.of(Callee::Tables),
+                sqs = calls.of(Callee::Queues),
+                s3 = calls.of(Callee::Bucket),
+                cache = calls.of(Callee::Cache),
+                "run"
+            );
             metrics::flush();
             done.map_err(|error| {
                 tracing::error!(%error, "the scheduled task failed");

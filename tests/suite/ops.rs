@@ -179,15 +179,33 @@ impl Scene {
         ]
     }
 
-    /// Half a follow.
+    /// Half a follow, half a block, a cat and a handle that only one of two says are somebody's.
     async fn halve(&self) -> Vec<String> {
         let (author, reader) = (&self.author.id, &self.reader.id);
         let followers = format!("followers#{author}");
         let half = key([("list", &followers), ("user", reader)]);
         self.delete("FollowsTable", half).await;
-        vec![format!(
-            "user {reader} follows user {author} by one of two rows only"
-        )]
+        let other = self.stage.world.user("other");
+        other.block(&self.author).await;
+        let half = key([("user", author), ("other", &other.id)]);
+        self.delete("BlocksTable", half).await;
+        let cat = other.cat_id("Mimi").await;
+        let list = format!("owner#{}", other.id);
+        self.delete("CatsTable", key([("list", &list), ("cat", &cat)]))
+            .await;
+        let handle = other.own_handle();
+        let profile = json!({ "name": "Other", "handle": handle });
+        other.put_me(&profile).await.expect(201);
+        self.delete("HandlesTable", key([("handle", &handle)]))
+            .await;
+        [
+            format!("user {reader} follows user {author}"),
+            format!("user {} blocks user {author}", other.id),
+            format!("cat {cat} is user {}'s", other.id),
+            format!("handle {handle} is user {}'s", other.id),
+        ]
+        .map(|what| format!("{what} by one of two rows only"))
+        .to_vec()
     }
 
     /// A post that is not in a list where it belongs, and another there.
@@ -230,7 +248,7 @@ async fn what_differs_is_found() {
     let scene = Scene::new().await;
     let said = done(&scene.stage.world, &["check"]).await;
     assert!(
-        said.ends_with(" of 6 tables read, 0 differences found\n"),
+        said.ends_with(" of 9 tables read, 0 differences found\n"),
         "{said}"
     );
     let mut expected = scene.miscount().await;
@@ -244,7 +262,7 @@ async fn what_differs_is_found() {
     assert!(!well, "{said}");
     let mut found: Vec<&str> = said.lines().collect();
     let last = found.pop().unwrap();
-    assert!(last.ends_with(" 7 differences found"), "{said}");
+    assert!(last.ends_with(" 10 differences found"), "{said}");
     let comments = scene.stage.table("CommentsTable");
     let unreadable = format!("the row no post no id of {comments} can't be read: ");
     let at = found.iter().position(|line| line.starts_with(&unreadable));

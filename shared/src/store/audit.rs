@@ -1,6 +1,8 @@
 //! Does the store hold what it promises? For operators, who may scan: whole tables are read.
 //!
-//! In memory stays an entry for each user, post, follow and place in a list: some hundred bytes each.
+//! In memory stays an entry for each user, post and place in a list, and while only one of two rows was seen for each
+//! follow, block, cat and handle: some hundred bytes each. What is remembered (saves, idempotency keys) and what is
+//! only of late (trends) promises nothing that could be looked for.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -8,13 +10,14 @@ use std::fmt;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures::future::try_join_all;
 
+use super::blocks;
 use super::item::{Item, Read, n, s};
 use super::likes::{self, counts_key};
 use super::outbox::held;
 use super::post_lists::partitions;
 use super::posts::{is_deleted, revised};
 use super::{Error, Store};
-use crate::domain::{Follow, PostId, Timestamp, UserId};
+use crate::domain::{CatId, Follow, Handle, PostId, Timestamp, UserId};
 
 /// How long a fan-out may be overdue, in seconds: `sweep` looks every minute.
 const PATIENCE_SECONDS: i64 = 10 * 60;
@@ -73,13 +76,40 @@ impl fmt::Display for Recount {
     }
 }
 
+/// What is written as two rows, together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Pair {
+    /// In the lists of both.
+    Follow(Follow),
+    /// In the lists of both: who blocks, and whom.
+    Block(UserId, UserId),
+    /// Of its own, and in its owner's list.
+    Cat(CatId, UserId),
+    /// Of its own, and in its owner's profile.
+    Handle(Handle, UserId),
+}
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Follow(follow) => {
+                let Follow { follower, followee } = follow;
+                write!(f, "user {follower} follows user {followee}")
+            }
+            Self::Block(user, other) => write!(f, "user {user} blocks user {other}"),
+            Self::Cat(cat, owner) => write!(f, "cat {cat} is user {owner}'s"),
+            Self::Handle(handle, owner) => write!(f, "handle {handle} is user {owner}'s"),
+        }
+    }
+}
+
 /// Something that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Difference {
     /// A counter says something else than there is.
     Counter(Recount),
-    /// Of the two rows of a follow only one says that it is.
-    HalfAFollow(Follow),
+    /// Of two rows only one says that it is so.
+    Half(Pair),
     /// A post is missing from one of its lists, by the list's key.
     Unlisted(PostId, String),
     /// A list has a post that is not there, or does not belong in it.
@@ -94,11 +124,7 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Counter(recount) => recount.fmt(f),
-            Self::HalfAFollow(follow) => write!(
-                f,
-                "user {} follows user {} by one of two rows only",
-                follow.follower, follow.followee
-            ),
+            Self::Half(pair) => write!(f, "{pair} by one of two rows only"),
             Self::Unlisted(post, list) => write!(f, "post {post} is missing from {list}"),
             Self::Stray(post, list) => write!(f, "post {post} does not belong in {list}"),
             Self::Overdue(post) => write!(f, "post {post} is not fanned out"),
@@ -116,8 +142,10 @@ type Count = (Option<i64>, i64);
 #[derive(Debug, Default)]
 struct Seen {
     counters: HashMap<(Counted, &'static str), Count>,
-    /// Follows of which one row was seen.
-    halves: HashSet<Follow>,
+    /// Of which one row was seen.
+    halves: HashSet<Pair>,
+    /// Who leaves, and is erased bit by bit.
+    leaving: HashSet<UserId>,
     /// Posts that are there, or that can't be read.
     posts: HashSet<PostId>,
     unread: HashSet<PostId>,
@@ -128,6 +156,12 @@ struct Seen {
 }
 
 impl Seen {
+    fn one_of_two(&mut self, pair: Pair) {
+        if !self.halves.remove(&pair) {
+            self.halves.insert(pair);
+        }
+    }
+
     fn one_more(&mut self, of: Counted, name: &'static str) {
         let (_, there) = self.counters.entry((of, name)).or_default();
         *there += 1;
@@ -144,10 +178,52 @@ impl Seen {
 
     fn user(&mut self, row: &Item) -> Result<(), Error> {
         // Those who left have a row of another kind.
-        match UserId::parse(row.text("id")?) {
-            Ok(user) => self.says(&Counted::User(user), row),
-            Err(_) => Ok(()),
+        let Ok(user) = UserId::parse(row.text("id")?) else {
+            return Ok(());
+        };
+        if row.contains_key("withdrawn_at") {
+            self.leaving.insert(user.clone());
         }
+        if let Some(handle) = row.maybe_text("handle") {
+            let handle = Handle::parse(handle).map_err(Error::broken)?;
+            self.one_of_two(Pair::Handle(handle, user.clone()));
+        }
+        self.says(&Counted::User(user), row)
+    }
+
+    fn handle(&mut self, row: &Item) -> Result<(), Error> {
+        let handle = Handle::parse(row.text("handle")?).map_err(Error::broken)?;
+        // Given up: kept for whose it was.
+        if !row.contains_key("expires_at") {
+            let owner = UserId::parse(row.text("user")?).map_err(Error::broken)?;
+            self.one_of_two(Pair::Handle(handle, owner));
+        }
+        Ok(())
+    }
+
+    fn cat(&mut self, row: &Item) -> Result<(), Error> {
+        let cat = CatId::parse(row.text("cat")?).map_err(Error::broken)?;
+        let owner = match row.text("list")?.split_once('#') {
+            Some(("owner", owner)) => owner,
+            Some(_) => row.text("owner")?,
+            // Of cats that were deleted.
+            None => return Ok(()),
+        };
+        let owner = UserId::parse(owner).map_err(Error::broken)?;
+        self.one_of_two(Pair::Cat(cat, owner));
+        Ok(())
+    }
+
+    fn block(&mut self, row: &Item) -> Result<(), Error> {
+        let user = UserId::parse(row.text("user")?).map_err(Error::broken)?;
+        let other = UserId::parse(row.text("other")?).map_err(Error::broken)?;
+        if row.contains_key(blocks::SINCE) {
+            self.one_of_two(Pair::Block(user.clone(), other.clone()));
+        }
+        if row.contains_key(blocks::BLOCKED) {
+            self.one_of_two(Pair::Block(other, user));
+        }
+        Ok(())
     }
 
     fn post(&mut self, row: &Item, now: Timestamp) -> Result<(), Error> {
@@ -204,9 +280,7 @@ impl Seen {
                 followee: of,
             }
         };
-        if !self.halves.remove(&follow) {
-            self.halves.insert(follow);
-        }
+        self.one_of_two(Pair::Follow(follow));
         Ok(())
     }
 
@@ -246,7 +320,10 @@ impl Seen {
                 }));
             }
         }
-        found.extend(self.halves.into_iter().map(Difference::HalfAFollow));
+        let erased =
+            |pair: &Pair| matches!(pair, Pair::Handle(_, owner) if self.leaving.contains(owner));
+        let halves = self.halves.into_iter().filter(|pair| !erased(pair));
+        found.extend(halves.map(Difference::Half));
         for ((post, list), left) in self.places {
             match left {
                 1.. => found.insert(Difference::Unlisted(post, list)),
@@ -300,6 +377,9 @@ impl Store {
             &tables.posts,
             &tables.post_lists,
             &tables.follows,
+            &tables.blocks,
+            &tables.cats,
+            &tables.handles,
             &tables.likes,
             &tables.comments,
         ] {
@@ -314,6 +394,9 @@ impl Store {
                         table if *table == tables.posts => seen.post(row, now),
                         table if *table == tables.post_lists => seen.place(row),
                         table if *table == tables.follows => seen.follow(row),
+                        table if *table == tables.blocks => seen.block(row),
+                        table if *table == tables.cats => seen.cat(row),
+                        table if *table == tables.handles => seen.handle(row),
                         table if *table == tables.likes => seen.like(row),
                         _ => seen.comment(row),
                     };
@@ -510,7 +593,7 @@ impl Store {
 
 /// What a row goes by.
 fn key_of(row: &Item) -> String {
-    let parts = ["list", "post", "user", "id"].into_iter();
+    let parts = ["list", "post", "cat", "user", "other", "handle", "id"].into_iter();
     let parts: Vec<&str> = parts.filter_map(|name| row.text(name).ok()).collect();
     parts.join(" ")
 }

@@ -14,9 +14,9 @@ use super::{CONFLICT_TRIES, Error, Store, back_off};
 use crate::domain::{Change, Follow, Since, UserId, Version};
 
 /// In the row of A's about B: since when A blocks B; the index `latest` has only such rows.
-const SINCE: &str = "since";
+pub(super) const SINCE: &str = "since";
 /// In the row of A's about B: that B blocks A.
-const BLOCKED: &str = "blocked";
+pub(super) const BLOCKED: &str = "blocked";
 
 fn key(of: &UserId, other: &UserId) -> Item {
     item([("user", s(of)), ("other", s(other))])

@@ -24,7 +24,7 @@ struct Call {
 }
 
 /// Every call of every route that needs a token, on what belongs to this user; but for leaving, after which
-/// nothing could be tried.
+/// nothing could be tried, and which has tests of its own here and in `tokens`.
 async fn calls(user: &User) -> Vec<Call> {
     let post = user.post_id("x").await;
     let cat = user.cat_id("x").await;
@@ -266,6 +266,46 @@ async fn no_header_gets_through() {
             }
         }
     }
+}
+
+/// API1 and API5: who leaves is who asks, whatever else is said.
+#[tokio::test]
+async fn nobody_else_is_made_to_leave() {
+    let world = World::shared().await;
+    let other = world.user("other");
+    other.me().await;
+    let path = |query: &str| format!("/v1/me?{query}");
+    let leaving = |path: &str| {
+        let leaver = world.user("leaver");
+        let request = leaver.request(Method::DELETE, path);
+        (leaver, request)
+    };
+    for (what, name, value) in HEADERS {
+        let (leaver, request) = leaving("/v1/me");
+        let reply = leaver.send(request.header(*name, *value)).await;
+        no_use(what, &reply, &[202]);
+    }
+    for (what, query) in QUERIES {
+        let (leaver, request) = leaving(&path(query));
+        no_use(what, &leaver.send_more(request).await, &[202, 400]);
+    }
+    for name in ["id", "user", "sub", "handle"] {
+        let (leaver, request) = leaving(&path(&format!("{name}={}", other.id)));
+        let request = request.header(format!("x-{name}"), &other.id);
+        let request = request.body(other.id.clone());
+        no_use(name, &leaver.send_more(request).await, &[202, 400]);
+    }
+    let leaving = ["GET", "PUT", "POST"].map(|method| method.parse().unwrap());
+    for method in leaving {
+        let request = other.request(method, "/v1/me");
+        let request = request.header("x-http-method-override", "DELETE");
+        no_use(
+            "a method",
+            &other.send(request).await,
+            &[200, 400, 405, 415],
+        );
+    }
+    assert_eq!(other.me().await["id"], other.id);
 }
 
 /// What a body says besides what it may.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use purrline_local::{FaultAction, FaultRule, Service, When};
+use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -267,4 +267,18 @@ async fn what_the_dashboard_shows_is_measured() {
         let is = sum(&world, function, metric);
         assert!((is - expected).abs() < 1e-9, "{function}: {metric} is {is}");
     }
+}
+
+/// What nobody waits for says that it ran, and how it went.
+#[tokio::test]
+async fn each_run_of_a_schedule_has_a_line() {
+    let world = World::with(World::options()).await;
+    world.run_schedule("sweep").await.unwrap();
+    let run = line(&world, "sweep", |line| line["message"] == "run").await;
+    assert_eq!(run["failed"], false, "{run}");
+    assert!(run["dynamodb"].as_u64() > Some(0), "{run}");
+    assert!(run["duration_ms"].is_u64(), "{run}");
+    world.stop_service(Service::Tables, Outage::Unavailable);
+    world.run_schedule("sweep").await.unwrap_err();
+    line(&world, "sweep", |line| line["failed"] == true).await;
 }

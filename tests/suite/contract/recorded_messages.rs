@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::faults::backstage::Backstage;
-use crate::support::{User, World, repository};
+use crate::support::{User, World, eventually, repository};
 
 /// Messages by their queue.
 type Messages = BTreeMap<String, Vec<Value>>;
@@ -143,7 +143,9 @@ async fn earlier_releases_find_what_they_know() {
     let sent = sent().await;
     if let Ok(release) = std::env::var("RECORD") {
         let text = serde_json::to_string_pretty(&sent).unwrap() + "\n";
-        std::fs::write(folder().join(format!("{release}.json")), text).unwrap();
+        let path = folder().join(format!("{release}.json"));
+        assert!(!path.exists(), "what {release} sent is recorded");
+        std::fs::write(path, text).unwrap();
     }
     for (release, recorded) in recorded() {
         for (queue, messages) in &sent {
@@ -174,9 +176,15 @@ fn versions(message: &Value) -> [String; 2] {
 }
 
 /// A recorded message about these, in place of those that it was about.
-fn about(message: &Value, post: &str, author: &User, fan: &User) -> Value {
+fn about(message: &Value, post: &str, cat: &str, author: &User, fan: &User) -> Value {
     let mut message = message.clone();
+    let id = match message["kind"].as_str() {
+        Some("post") => post,
+        Some("cat") => cat,
+        _ => &fan.id,
+    };
     for (name, id) in [
+        ("id", id),
         ("post", post),
         ("user", &fan.id),
         ("follower", &fan.id),
@@ -198,9 +206,11 @@ async fn messages_of_earlier_releases_are_handled() {
         for version in 0..2 {
             let stage = stage().await;
             let (author, fan) = (stage.world.user("author"), stage.world.user("fan"));
-            let post = author.post_id("purr").await;
-            let message =
-                |message| versions(&about(message, &post, &author, &fan))[version].clone();
+            let profile = json!({ "name": "Nabi", "handle": fan.own_handle() });
+            fan.put_me(&profile).await.expect(201);
+            let (post, cat) = (author.post_id("purr").await, author.cat_id("Mimi").await);
+            let about = |message: &Value, post: &str| about(message, post, &cat, &author, &fan);
+            let message = |message: &Value| versions(&about(message, &post))[version].clone();
             let of = |queue: &str| -> Vec<String> { recorded[queue].iter().map(message).collect() };
             let says = |queue, field: &str, value: bool| -> Vec<String> {
                 let mut said: Vec<Value> = of(queue)
@@ -223,9 +233,33 @@ async fn messages_of_earlier_releases_are_handled() {
             assert_eq!(author.me().await["followers"], 1, "{release}");
             handed(&stage, "like-consumer", &says("LikesQueue", "like", true)).await;
             assert_eq!(stage.likes_of(&post).await.0, 1, "{release}");
-            handed(&stage, "fan-out", &of("FanOutQueue")).await;
-            assert_eq!(fan.feed_ids(10).await, [post.as_str()], "{release}");
+            // Each pushes a post of its own, by itself, onto a feed that is there.
+            let mut posts = Vec::<String>::new();
+            assert_eq!(fan.feed_ids(10).await, posts, "{release}");
+            for message in &recorded["FanOutQueue"] {
+                posts.insert(0, author.post_id("purr").await);
+                let body = versions(&about(message, &posts[0]))[version].clone();
+                handed(&stage, "fan-out", &[body]).await;
+                if message["chunk"]["announces"].is_string() {
+                    // From now on merged in, with what was never pushed.
+                    posts.push(post.clone());
+                }
+                assert_eq!(fan.feed_ids(10).await, posts, "{release}: {message}");
+            }
             handed(&stage, "index", &of("IndexQueue")).await;
+            for (word, kind, id) in [
+                ("purr", "posts", &post),
+                ("Mimi", "cats", &cat),
+                ("Nabi", "users", &fan.id),
+            ] {
+                let found = eventually("it is found", async || {
+                    let path = format!("/v1/search?q={word}&type={kind}");
+                    let found = fan.page(&path).await.0;
+                    (!found.is_empty()).then_some(found)
+                })
+                .await;
+                assert_eq!(found[0]["id"], **id, "{release}: {kind}");
+            }
             handed(&stage, "like-consumer", &says("LikesQueue", "like", false)).await;
             handed(
                 &stage,
@@ -233,6 +267,8 @@ async fn messages_of_earlier_releases_are_handled() {
                 &says("FollowsQueue", "follow", false),
             )
             .await;
+            assert_eq!(stage.likes_of(&post).await.0, 0, "{release}");
+            assert_eq!(author.me().await["followers"], 0, "{release}");
         }
     }
 }

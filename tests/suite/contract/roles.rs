@@ -61,6 +61,15 @@ fn statements<'a>(template: &'a Value, function: &str) -> Vec<&'a Value> {
         .collect()
 }
 
+/// A function's role: the one that it names, or the one that SAM makes.
+fn role(template: &Value, function: &str) -> String {
+    let properties = &template["Resources"][function]["Properties"];
+    match properties["Role"]["!GetAtt"].as_str() {
+        Some(role) => role.split('.').next().unwrap().to_owned(),
+        None => format!("{function}Role"),
+    }
+}
+
 fn actions(statement: &Value) -> impl Iterator<Item = String> + '_ {
     list(&statement["Action"])
         .into_iter()
@@ -396,11 +405,7 @@ async fn every_call_is_allowed_and_nothing_else() {
     let cache = calls.filter(|call| call.service == Service::Cache);
     let callers: BTreeSet<String> = cache.map(|call| call.function).collect();
     for function in world.plan().functions.values() {
-        let resource = &template["Resources"][&function.logical_id];
-        let role = match resource["Properties"]["Role"]["!GetAtt"].as_str() {
-            Some(role) => role.split('.').next().unwrap().to_owned(),
-            None => format!("{}Role", function.logical_id),
-        };
+        let role = role(&template, &function.logical_id);
         let (uses, may) = (
             callers.contains(&function.name),
             sign_in.contains(role.as_str()),
@@ -413,6 +418,22 @@ async fn every_call_is_allowed_and_nothing_else() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What Lambda needs of every role to put a function into a network, code is denied.
+#[tokio::test]
+async fn no_function_touches_network_interfaces() {
+    let world = World::shared().await;
+    let template = template();
+    let denied = &template["Resources"]["NoInterfaces"]["Properties"]["Roles"];
+    let denied: Vec<&str> = list(denied)
+        .into_iter()
+        .map(|role| role["!Ref"].as_str().unwrap())
+        .collect();
+    for function in world.plan().functions.values() {
+        let role = role(&template, &function.logical_id);
+        assert!(denied.contains(&role.as_str()), "{role}");
+    }
 }
 
 /// No wildcard actions, and only resources of this very template.

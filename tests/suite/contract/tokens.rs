@@ -109,6 +109,7 @@ async fn good_tokens_in_all_their_spellings_are_taken() {
             signed("aud", Some(json!(["another-app", audience])))
         ),
         format!("Bearer {}", signed("scope", Some(json!("anything else")))),
+        format!("Bearer {}", signed("token_use", Some(json!("access")))),
     ] {
         let reply = with_authorization(&nabi, &Method::GET, "/v1/me", None, &authorization)
             .await

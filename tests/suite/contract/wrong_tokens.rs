@@ -84,6 +84,7 @@ fn claims(world: &World, user: &User) -> Wrong {
         ("other audiences", with("aud", json!(["another", "third"]))),
         ("an empty list of audiences", with("aud", json!([]))),
         ("no audience", without("aud")),
+        ("an ID token of Cognito's", with("token_use", json!("id"))),
         ("no subject", without("sub")),
         ("an empty subject", with("sub", json!(""))),
         ("too long a subject", with("sub", json!("n".repeat(41)))),

@@ -63,7 +63,12 @@ impl SignIn {
 
     async fn caller(&self, token: &str) -> Result<UserId, Problem> {
         let refused = |error: token::BadToken| {
-            tracing::debug!(error = crate::log::chain(&error), "token refused");
+            if matches!(error, token::BadToken::NoId) {
+                // Good, but of no use: who chose the provider should know.
+                tracing::warn!("the provider's tokens have a sub that is no id here");
+            } else {
+                tracing::debug!(error = crate::log::chain(&error), "token refused");
+            }
             Problem::unauthorized(error.detail())
         };
         let kid = token::key_id(token).map_err(refused)?;

@@ -20,6 +20,10 @@ pub(super) enum BadToken {
     Invalid(#[from] jsonwebtoken::errors::Error),
     #[error("for another audience")]
     OtherAudience,
+    #[error("its sub is no id here")]
+    NoId,
+    #[error("an ID token, or another that gives no access")]
+    OtherUse,
 }
 
 impl BadToken {
@@ -62,6 +66,9 @@ pub(super) fn check(
     // A token is over at the second of its `exp`, not after it.
     validation.reject_tokens_expiring_in_less_than = 1;
     let claims = decode::<Claims>(token, &key.decoding, &validation)?.claims;
+    if claims.token_use.is_some_and(|it| it != "access") {
+        return Err(BadToken::OtherUse);
+    }
     let meant_for_us = match claims.aud {
         Some(Audience::One(it)) => it == audience,
         Some(Audience::Many(them)) => them.iter().any(|it| it == audience),
@@ -69,7 +76,7 @@ pub(super) fn check(
         None => claims.client_id.is_some_and(|it| it == audience),
     };
     if meant_for_us {
-        Ok(claims.sub)
+        UserId::parse(&claims.sub).map_err(|_| BadToken::NoId)
     } else {
         Err(BadToken::OtherAudience)
     }
@@ -77,9 +84,11 @@ pub(super) fn check(
 
 #[derive(Deserialize)]
 struct Claims {
-    sub: UserId,
+    sub: String,
     aud: Option<Audience>,
     client_id: Option<String>,
+    /// Cognito's, whose ID tokens are for the same audience.
+    token_use: Option<String>,
     // A list is no issuer, though the library would take one.
     #[serde(rename = "iss")]
     _iss: String,
