@@ -372,3 +372,43 @@ async fn without_a_stack_it_says_what_to_do() {
         format!("error: no local stack answers at {url}. Start one with: ./dev up\n")
     );
 }
+
+/// An index that was lost is made anew from the tables, but not on a dry run.
+#[tokio::test]
+async fn a_lost_index_is_made_anew() {
+    let scene = Scene::new().await;
+    let world = &scene.stage.world;
+    scene.author.cat_id("Mimi").await;
+    world.drained().await;
+    let found = async |kind: &str, word: &str| {
+        let path = format!("/v1/search?q={word}&type={kind}");
+        scene.reader.page(&path).await.0.len()
+    };
+    assert_eq!(
+        (found("posts", "two").await, found("cats", "Mimi").await),
+        (1, 1)
+    );
+    scene.stage.lose_index().await;
+    // Who searched before knows it still.
+    world.kill_function("search").unwrap();
+    world.kill_function("index").unwrap();
+    assert_eq!(found("posts", "two").await, 0);
+    let said = done(world, &["reindex", "--dry-run"]).await;
+    assert!(
+        said.ends_with(" messages would be sent to the queue of index\n"),
+        "{said}"
+    );
+    world.drained().await;
+    assert_eq!(found("posts", "two").await, 0);
+    let said = done(world, &["reindex"]).await;
+    assert!(
+        said.ends_with(" messages were sent to the queue of index\n"),
+        "{said}"
+    );
+    world.drained().await;
+    eventually("all is found again", async || {
+        let all = (found("posts", "two").await, found("cats", "Mimi").await);
+        (all == (1, 1)).then_some(())
+    })
+    .await;
+}

@@ -86,7 +86,7 @@ impl Up {
         say(&format!("{curl} {url}/v1/feed"));
         say("Ask which breed a cat is:");
         say(&format!(
-            "{curl} -H 'content-type: image/jpeg' --data-binary @cat.jpg {url}/v1/classify"
+            "{curl} -H 'content-type: image/jpeg' --data-binary @tests/images/jpeg-baseline-420.jpg {url}/v1/classify"
         ));
         say(&faint(&format!(
             "What it is doing: curl {url}/_local/status"

@@ -17,7 +17,7 @@ use super::outbox::held;
 use super::post_lists::partitions;
 use super::posts::{is_deleted, revised};
 use super::{Error, Store};
-use crate::domain::{CatId, Follow, Handle, PostId, Timestamp, UserId};
+use crate::domain::{CatId, Follow, Handle, PostId, Subject, Timestamp, UserId};
 
 /// How long a fan-out may be overdue, in seconds: `sweep` looks every minute.
 const PATIENCE_SECONDS: i64 = 10 * 60;
@@ -412,6 +412,32 @@ impl Store {
         Ok(seen)
     }
 
+    /// Everything that search may have to know, to be made known to it anew. Tells how many rows of which table were read
+    /// so far, now and then. In memory stays an id for each.
+    pub async fn subjects(
+        &self,
+        mut progress: impl FnMut(&str, usize),
+    ) -> Result<Vec<Subject>, Error> {
+        let mut subjects = Vec::new();
+        let tables = &self.tables;
+        let kinds: [(_, fn(&Item) -> Option<Subject>); 3] = [
+            (&tables.posts, post_of),
+            (&tables.users, user_of),
+            (&tables.cats, cat_of),
+        ];
+        for (table, of) in kinds {
+            let mut pages = self.client.scan().table_name(table).into_paginator().send();
+            let mut read = 0;
+            while let Some(page) = pages.next().await {
+                let rows = page?.items.unwrap_or_default();
+                subjects.extend(rows.iter().filter_map(of));
+                read += rows.len();
+                progress(table, read);
+            }
+        }
+        Ok(subjects)
+    }
+
     /// The counters of a user or post, with what there is; none if there is no such user or post. It is counted until
     /// it is the same twice, at most five times.
     ///
@@ -589,6 +615,23 @@ impl Store {
         }
         Ok(sum)
     }
+}
+
+fn post_of(row: &Item) -> Option<Subject> {
+    let id = PostId::parse(row.text("id").ok()?).ok()?;
+    (!is_deleted(row)).then_some(Subject::Post(id))
+}
+
+/// Those who left have a row of another kind.
+fn user_of(row: &Item) -> Option<Subject> {
+    UserId::parse(row.text("id").ok()?).ok().map(Subject::User)
+}
+
+/// Of its own row, not of the one in its owner's list.
+fn cat_of(row: &Item) -> Option<Subject> {
+    let id = CatId::parse(row.text("cat").ok()?).ok()?;
+    let own = row.text("list").ok()?.starts_with("cat#");
+    own.then_some(Subject::Cat(id))
 }
 
 /// What a row goes by.

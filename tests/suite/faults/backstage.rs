@@ -372,6 +372,18 @@ impl Backstage {
             .unwrap()
     }
 
+    /// Deletes all of the index that search reads.
+    pub(crate) async fn lose_index(&self) {
+        let (s3, bucket) = (self.world.s3(), self.world.bucket_name("SearchBucket"));
+        let bucket = bucket.unwrap();
+        let listed = s3.list_objects_v2().bucket(bucket).send().await.unwrap();
+        assert_eq!(listed.is_truncated(), Some(false), "more than a page");
+        for object in listed.contents() {
+            let delete = s3.delete_object().bucket(bucket);
+            delete.key(object.key().unwrap()).send().await.unwrap();
+        }
+    }
+
     pub(crate) async fn evict(&self, key: &[u8]) {
         let mut connection = self.redis().await;
         redis::cmd("DEL")

@@ -24,6 +24,8 @@ pub(crate) enum Error {
     Cache(#[from] cache::Error),
     #[error("there is no {0}")]
     Nothing(String),
+    #[error("{0} messages were not sent. Send all of them again: what comes twice does no harm")]
+    Unsent(usize),
     #[error("the queue {0} has no dead-letter queue")]
     NoDeadLetters(&'static str),
 }

@@ -11,6 +11,7 @@ mod feed;
 mod progress;
 mod queues;
 mod recount;
+mod reindex;
 mod settings;
 
 use std::process::ExitCode;
@@ -58,10 +59,14 @@ enum Command {
     Recount(recount::Command),
     /// Read the whole store and say what does not hold in it. Exit status 1 if anything does not, 2 if it can't be said.
     ///
-    /// Reads each row of six tables, which costs a read unit for 4 KB, and keeps some hundred bytes of each in memory. Where
+    /// Reads each row of nine tables, which costs a read unit for 4 KB, and keeps some hundred bytes of each in memory. Where
     /// something seems not to hold it reads all a second time, since others write meanwhile, and tells what is the very
     /// same then.
     Check,
+    /// Have search look at every post, user and cat again, such as when its index was lost.
+    ///
+    /// Reads three tables as a whole and queues a message for each; what the index knows it keeps meanwhile.
+    Reindex,
     /// Show the cache: its nodes, or what it keeps for a user or a post.
     Cache(cache::Command),
 }
@@ -80,6 +85,7 @@ async fn main() -> ExitCode {
         Command::RebuildFeed { user } => feed::rebuild(&user, dry_run).await,
         Command::Recount(command) => command.run(dry_run).await,
         Command::Check => return check::run().await.unwrap_or_else(|error| failed(&error)),
+        Command::Reindex => reindex::run(dry_run).await,
         Command::Cache(command) => command.run().await,
     };
     done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)

@@ -33,7 +33,7 @@ pub(crate) enum Name {
 impl Name {
     pub(crate) const ALL: [Self; 4] = [Self::Likes, Self::Follows, Self::FanOut, Self::Index];
 
-    fn variable(self) -> &'static str {
+    pub(crate) fn variable(self) -> &'static str {
         match self {
             Self::Likes => "LIKES_QUEUE_URL",
             Self::Follows => "FOLLOWS_QUEUE_URL",

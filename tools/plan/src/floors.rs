@@ -118,5 +118,11 @@ mod tests {
             assert!((services - floor.dollars).abs() < 0.05, "{floor:?}");
             assert!(floor.dollars >= floors[0].dollars, "{floor:?}");
         }
+        let table = crate::report::floors(&floors);
+        let readme = include_str!("../../../README.md");
+        assert!(
+            readme.contains(&table),
+            "README.md has another table than ./dev plan --floors:\n{table}"
+        );
     }
 }

@@ -1,0 +1,45 @@
+//! The index that search reads, made anew.
+
+use purrline::aws;
+use purrline::domain::IndexMessage;
+use purrline::queue::Queue;
+use purrline::store::Store;
+
+use crate::error::Error;
+use crate::progress::Progress;
+use crate::queues::Name;
+
+/// How many messages are handed to the queue before it is told how far it is.
+const PART: usize = 100;
+
+/// Has `index` look at every post, user and cat.
+pub(crate) async fn run(dry_run: bool) -> Result<(), Error> {
+    let aws = aws::config().await;
+    let (store, queue) = (
+        Store::from_env(&aws)?,
+        Queue::from_env(&aws, Name::Index.variable())?,
+    );
+    let progress = Progress::new("reading");
+    let subjects = store
+        .subjects(|table, read| progress.reached(&format!("rows of {table}"), read))
+        .await?;
+    let all = subjects.len();
+    if dry_run {
+        drop(progress);
+        println!("{all} messages would be sent to the queue of index");
+        return Ok(());
+    }
+    let messages: Vec<_> = subjects.into_iter().map(IndexMessage::new).collect();
+    let (mut sent, mut unsent) = (0, 0);
+    for part in messages.chunks(PART) {
+        unsent += queue.send_batch(part).await.len();
+        sent += part.len();
+        progress.reached("messages sent", sent);
+    }
+    drop(progress);
+    println!("{} messages were sent to the queue of index", all - unsent);
+    if unsent > 0 {
+        return Err(Error::Unsent(unsent));
+    }
+    Ok(())
+}
