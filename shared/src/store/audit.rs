@@ -420,7 +420,7 @@ impl Store {
     ) -> Result<Vec<Subject>, Error> {
         let mut subjects = Vec::new();
         let tables = &self.tables;
-        let kinds: [(_, fn(&Item) -> Option<Subject>); 3] = [
+        let kinds: [(_, SubjectOf); 3] = [
             (&tables.posts, post_of),
             (&tables.users, user_of),
             (&tables.cats, cat_of),
@@ -616,6 +616,9 @@ impl Store {
         Ok(sum)
     }
 }
+
+/// What search may have to know of a row.
+type SubjectOf = fn(&Item) -> Option<Subject>;
 
 fn post_of(row: &Item) -> Option<Subject> {
     let id = PostId::parse(row.text("id").ok()?).ok()?;
