@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use purrline_plan::measured::{Measured, Operation, Units};
 use serde_json::json;
 
-use crate::support::{World, comments, id_of};
+use crate::support::{World, comments, eventually, id_of};
 
 /// Operations that read.
 const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
@@ -117,4 +117,45 @@ async fn an_operation_uses_the_units_that_it_is_planned_to() {
             );
         }
     }
+}
+
+/// What Lambda itself writes of a run: START, END and REPORT, as long as its documentation shows them.
+const LAMBDA_LINES: [usize; 3] = [73, 51, 128];
+/// What `CloudWatch` counts for each line besides.
+const PER_LINE: usize = 26;
+/// How many runs are looked at.
+const RUNS: usize = 50;
+
+/// A run logs as much as it is planned to, within a tenth: a read of a feed, of which there are most.
+#[tokio::test]
+async fn a_run_logs_as_much_as_it_is_planned_to() {
+    let world = World::own().await;
+    let reader = world.user("reader");
+    // Of the requests, and after each the metrics.
+    let lines_of_runs = async |runs: usize| {
+        eventually("all lines are there", async || {
+            let lines = world.logs("feed").unwrap();
+            let requests = lines
+                .iter()
+                .filter(|line| line.contains("/v1/feed"))
+                .count();
+            (requests == runs && lines.last()?.contains("_aws")).then_some(lines)
+        })
+        .await
+    };
+    reader.feed(20).await;
+    let before = lines_of_runs(1).await.len();
+    for _ in 0..RUNS {
+        reader.feed(20).await;
+    }
+    let lines = lines_of_runs(RUNS + 1).await.split_off(before);
+    let bytes: usize = lines.iter().map(|line| line.len() + PER_LINE).sum();
+    let lambdas: usize = LAMBDA_LINES.iter().map(|line| line + PER_LINE).sum();
+    let logged = u32::try_from(bytes / RUNS + lambdas).unwrap();
+    let planned = Measured::built_in().unwrap().sizes.log_per_run;
+    println!("a run logs {logged} bytes, and is planned to log {planned}");
+    assert!(
+        (planned / f64::from(logged) - 1.0).abs() < 0.1,
+        "a run logs {logged} bytes, and is planned to log {planned}"
+    );
 }
