@@ -248,7 +248,11 @@ fn operation(request: &Request<Incoming>) -> &'static str {
     };
     let is_object = request.uri().path().trim_matches('/').contains('/');
     match (request.method(), is_object) {
-        (&Method::GET, false) if request.uri().path() == "/" => "",
+        // Who opens a connection signs nothing.
+        (&Method::GET, false) if request.uri().path() == "/" => {
+            let signed = request.headers().contains_key("authorization");
+            if signed { "ListAllMyBuckets" } else { "" }
+        }
         (&Method::PUT, true) if has("tagging") => "PutObjectTagging",
         (&Method::GET, true) if has("tagging") => "GetObjectTagging",
         (&Method::DELETE, true) if has("tagging") => "DeleteObjectTagging",

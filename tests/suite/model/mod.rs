@@ -21,6 +21,8 @@ use case::Case;
 use operations::{Operation, operations};
 
 const CASES: u32 = 80;
+const CASES_AT_A_TIME: u32 = 20;
+const AT_A_TIME: usize = 8;
 
 /// Rules 1 to 5 and 7 together. Fails when a consumer acknowledges before it has done all, when a
 /// deletion is answered before the cache has forgotten the post, when a fan-out clears its mark
@@ -37,7 +39,20 @@ fn whatever_happens_the_model_holds() {
         max_shrink_time: 60_000,
         ..Config::default()
     };
-    if let Err(error) = histories(config, None) {
+    if let Err(error) = histories(config, None, 1) {
+        panic!("{error}");
+    }
+}
+
+/// The same with one process of each function that is given several events at a time, as Lambda's managed instances do:
+/// those that read and deliver at once share what it keeps.
+#[test]
+fn with_several_events_at_a_time_the_model_holds() {
+    let config = Config {
+        failure_persistence: None,
+        ..Config::with_cases(CASES_AT_A_TIME)
+    };
+    if let Err(error) = histories(config, None, AT_A_TIME) {
         panic!("{error}");
     }
 }
@@ -58,7 +73,7 @@ fn each_planted_bug_is_caught() {
             ..Config::with_cases(2_000)
         };
         let started = std::time::Instant::now();
-        let caught = histories(config, Some(bug));
+        let caught = histories(config, Some(bug), 1);
         let seconds = started.elapsed().as_secs();
         assert!(caught.is_err(), "nobody noticed that {does}");
         println!("caught in {seconds:>3} s: {bug} ({does})");
@@ -66,7 +81,7 @@ fn each_planted_bug_is_caught() {
 }
 
 /// Runs histories until one goes wrong.
-fn histories(config: Config, bug: Option<&str>) -> Result<(), String> {
+fn histories(config: Config, bug: Option<&str>, at_a_time: usize) -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stage = runtime.block_on(async {
         let mut options = Options {
@@ -76,6 +91,10 @@ fn histories(config: Config, bug: Option<&str>) -> Result<(), String> {
         // So that a few users, and a few posts, come to where the famous and their readers are.
         .parameter("InfluencerFollowers", "2")
         .parameter("FeedLength", "4");
+        if at_a_time > 1 {
+            options.workers = 1;
+            options.concurrency = at_a_time;
+        }
         if let Some(bug) = bug {
             let bug = ("PLANTED_BUG".to_owned(), bug.to_owned());
             options.environment.extend([bug]);
