@@ -146,7 +146,7 @@ impl Trace {
         let hex = |text: &str, digits| {
             text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
         };
-        (hex(time, 8) && hex(random, 24)).then(|| Self(root.to_owned()))
+        (hex(time, 8) && hex(random, 24)).then(|| Self(root.to_ascii_lowercase()))
     }
 
     /// The id.
@@ -171,6 +171,8 @@ mod tests {
         for header in [
             format!("Root={ROOT}"),
             format!("Self=1-67891234-12456789abcdef012345678;Root={ROOT};Sampled=1"),
+            // As queues take it.
+            format!("Root={}", ROOT.to_ascii_uppercase()),
         ] {
             assert_eq!(Trace::parse(&header).unwrap().as_str(), ROOT);
         }

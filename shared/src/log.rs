@@ -1,15 +1,15 @@
 //! What a function writes about itself: JSON lines to standard output, filtered by `RUST_LOG`
 //! (`info` where it says nothing usable): a level, and others for single modules: `info,purrline::feed=debug`.
 
-#[cfg(any(feature = "http", feature = "consumer"))]
+#[cfg(feature = "log")]
 use tracing_subscriber::filter::{LevelFilter, Targets};
-#[cfg(any(feature = "http", feature = "consumer"))]
+#[cfg(feature = "log")]
 use tracing_subscriber::layer::SubscriberExt as _;
-#[cfg(any(feature = "http", feature = "consumer"))]
+#[cfg(feature = "log")]
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts logging, and logs panics too, and starts to collect [metrics](crate::metrics). Starting twice changes nothing.
-#[cfg(any(feature = "http", feature = "consumer"))]
+#[cfg(feature = "log")]
 pub fn init() {
     // Not `EnvFilter`: with the regular expressions that it can read it makes each function larger.
     let wanted = crate::env::optional("RUST_LOG").and_then(|wanted| wanted.parse().ok());

@@ -32,7 +32,7 @@ pub const NAMESPACE: &str = "Purrline";
 static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
 
 /// Begins to collect. Beginning twice changes nothing.
-pub(crate) fn init() {
+pub fn init() {
     let stack = env::optional("STACK_NAME").unwrap_or_else(|| "local".to_owned());
     let builder = Builder::new().cloudwatch_namespace(NAMESPACE);
     // Else somebody collects already.
@@ -55,7 +55,7 @@ pub(crate) fn init() {
 }
 
 /// Writes what was measured since the last time, if anything was. `CloudWatch` reads it from the log.
-pub(crate) fn flush() {
+pub fn flush() {
     let Some(collector) = COLLECTOR.get() else {
         return;
     };

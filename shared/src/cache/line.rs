@@ -12,7 +12,9 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 use redis::cluster::{ClusterClient, ClusterConfig};
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+#[cfg(feature = "audit")]
+use redis::cluster_routing::RoutingInfo;
+use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::time::Instant;
 
@@ -46,6 +48,7 @@ impl Line {
         Self(Arc::new(Ends { client, made }))
     }
 
+    #[cfg(feature = "audit")]
     pub(super) async fn route_command(
         &self,
         command: Cmd,

@@ -12,6 +12,7 @@ use axum::http::Method;
 use axum::http::request::Parts;
 use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::Problem;
 use crate::domain::UserId;
@@ -57,7 +58,7 @@ pub(super) async fn admit(parts: &Parts, caller: &UserId) -> Result<(), Problem>
     }
     match parts.extensions.get::<Verdict>() {
         Some(verdict) if parts.method.is_safe() => {
-            verdict.later(tokio::spawn(invocation::carried(asked)));
+            verdict.later(tokio::spawn(invocation::carried(asked).in_current_span()));
             Ok(())
         }
         _ => asked.await,
