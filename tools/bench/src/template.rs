@@ -18,7 +18,10 @@ pub(crate) fn with_feed_by_pull(template: &str) -> Result<String> {
         added = added.replace(&format!("Feed{part}"), &format!("FeedByPull{part}"));
     }
     for (from, to) in [
-        ("Binary: feed }", "Binary: feed-by-pull }"),
+        (
+            "CodeUri: functions/feed\n",
+            "CodeUri: functions/feed-by-pull\n",
+        ),
         ("Values: [/v1/feed]", "Values: [/v1/feed-by-pull]"),
     ] {
         if !added.contains(from) {
