@@ -30,6 +30,7 @@ Parameters:
   L: { Type: CommaDelimitedList, Default: "a, b" }
 Conditions:
   IsX: !Equals [!Ref P, x]
+  IsSeven: !Equals [!Ref N, 7]
   Not: !Not [Condition: IsX]
   Both: !And [!Condition IsX, !Not [!Condition Not]]
   One: !Or [!Condition Not, !Condition IsX]
@@ -68,6 +69,7 @@ fn intrinsics_evaluate_to_what_they_do_on_aws() {
         ("!Join [\",\", !Ref L]", "a,b"),
         ("!Select [1, !Split [\"/\", a/b/c]]", "b"),
         ("!FindInMap [M, !Ref P, y]", "z"),
+        ("!If [IsSeven, yes, no]", "yes"),
         ("!If [IsX, yes, no]", "yes"),
         ("!If [Not, yes, no]", "no"),
         ("!If [Both, yes, no]", "yes"),
@@ -196,4 +198,37 @@ fn the_projects_own_template_can_be_run() {
             && plan.has_cache
             && plan.media_bucket.is_some()
     );
+}
+
+/// Otherwise a consumer that is throttled is still trying while others get the same messages again.
+#[test]
+fn messages_stay_hidden_long_enough_for_every_timeout_and_window() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("template.yaml");
+    let template = Template::parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+    for timeout in [2, 3, 5, 10, 15, 20, 30, 60] {
+        for window in [1, 30] {
+            let parameters = BTreeMap::from([
+                ("ConsumerTimeoutSeconds".to_owned(), timeout.to_string()),
+                ("IndexWindowSeconds".to_owned(), window.to_string()),
+            ]);
+            let plan = template.plan(&parameters, &LocalValues::default()).unwrap();
+            assert!(!plan.mappings.is_empty());
+            for mapping in &plan.mappings {
+                let queue = plan.queues.iter().find(|it| it.arn == mapping.queue_arn);
+                let queue = queue.unwrap();
+                let hidden: u64 = queue.attributes["VisibilityTimeout"].parse().unwrap();
+                let function = &plan.functions[&mapping.function];
+                let least = function.timeout * 6 + mapping.window;
+                assert!(Duration::from_secs(hidden) >= least, "{}", queue.name);
+            }
+        }
+    }
+    for timeout in ["1", "4", "61"] {
+        let parameters = BTreeMap::from([("ConsumerTimeoutSeconds".into(), timeout.into())]);
+        let refused = template.plan(&parameters, &LocalValues::default());
+        assert!(refused.is_err(), "{timeout}");
+    }
 }

@@ -105,7 +105,13 @@ impl Evaluator<'_> {
         match name {
             "Fn::Equals" => {
                 let [left, right] = arguments(name, argument, place)?;
-                Ok(self.value(left, place)? == self.value(right, place)?)
+                // Parameters are texts, numbers among them.
+                let same = |value: Value| match value {
+                    Value::Number(_) | Value::Bool(_) => Value::from(value.to_string()),
+                    other => other,
+                };
+                let left = self.value(left, place)?.map(same);
+                Ok(left == self.value(right, place)?.map(same))
             }
             "Fn::Not" => {
                 let [condition] = arguments(name, argument, place)?;
