@@ -76,6 +76,7 @@ impl Sweep {
         self.store.erase_lists(user).await?;
         self.store.erase_recent(user).await?;
         self.store.erase_handles(user).await?;
+        self.delete_sign_in(user).await?;
         self.cache.forget_user(user).await?;
         let changed = IndexMessage::new(Subject::User(user.clone()));
         self.index.send(&changed).await?;
@@ -91,6 +92,19 @@ impl Sweep {
             // Something came while it was erased: another pass.
             Ok(self.store.postpone_erasure(user, Timestamp::now()).await?)
         }
+    }
+
+    /// Has the stack's own user pool delete the user, once: who comes back by way of Google or Kakao has the same name
+    /// there, and another id.
+    async fn delete_sign_in(&self, user: &UserId) -> Result<(), Error> {
+        let Some(pool) = &self.user_pool else {
+            return Ok(());
+        };
+        if let Some(name) = self.store.sign_in_to_delete(user).await? {
+            pool.delete(&name).await?;
+            self.store.sign_in_is_deleted(user).await?;
+        }
+        Ok(())
     }
 
     async fn erase_posts(&self, user: &UserId) -> Result<(), Error> {

@@ -14,6 +14,7 @@ use purrline::hand_over::{self, HandOver};
 use purrline::media;
 use purrline::queue::{self, Queue};
 use purrline::store::{self, PostError, PostList, Store};
+use purrline::user_pool::{self, UserPool};
 use purrline::{aws, env, log};
 
 /// How many posts of each shard are looked up at a time.
@@ -31,6 +32,8 @@ struct Sweep {
     cache: Cache,
     hand_over: HandOver,
     index: Queue,
+    /// Where users sign in, if that is the stack's own.
+    user_pool: Option<UserPool>,
     overdue_after: i64,
     /// How long after a withdrawal the last pass over what is left may begin, in seconds.
     settled_after: i64,
@@ -50,6 +53,8 @@ enum Error {
     Media(#[from] media::Error),
     #[error(transparent)]
     Index(#[from] queue::Error),
+    #[error(transparent)]
+    UserPool(#[from] user_pool::Error),
     #[error("{0} posts, cats and accounts are left to the next run")]
     Incomplete(usize),
 }
@@ -63,6 +68,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         hand_over: HandOver::from_env(&config)?,
         cache: Cache::from_env()?,
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
+        user_pool: UserPool::from_env(&config)?,
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
         settled_after: env::seconds("ERASURE_SECONDS", 300)?,
     };

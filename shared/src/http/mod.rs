@@ -52,9 +52,9 @@ pub use query::Query;
 #[cfg(feature = "queue")]
 pub use queued::{Queued, queued};
 pub use settings::Settings;
-pub use sign_in::Caller;
 #[cfg(feature = "store")]
 pub use sign_in::not_withdrawn;
+pub use sign_in::{Caller, SignInName};
 pub use status::Status;
 
 use std::convert::Infallible;

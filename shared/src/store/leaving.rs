@@ -61,8 +61,14 @@ fn remains(user: &UserId) -> Item {
 }
 
 impl Store {
-    /// The user leaves: is there for nobody from now on, and erased from `due` on. Twice is once.
-    pub async fn withdraw(&self, user: &UserId, due: Timestamp) -> Result<(), Error> {
+    /// The user leaves: is there for nobody from now on, and erased from `due` on. Twice is once. What the sign-in
+    /// provider calls the user, if anything but the id, is kept for as long.
+    pub async fn withdraw(
+        &self,
+        user: &UserId,
+        sign_in_name: Option<&str>,
+        due: Timestamp,
+    ) -> Result<(), Error> {
         self.client
             .update_item()
             .table_name(&self.tables.users)
@@ -70,8 +76,10 @@ impl Store {
             .update_expression(
                 "SET created_at = if_not_exists(created_at, :now), \
                  withdrawn_at = if_not_exists(withdrawn_at, :now), \
-                 leaving = :leaving, erase_at = if_not_exists(erase_at, :due)",
+                 leaving = :leaving, erase_at = if_not_exists(erase_at, :due), \
+                 sign_in_name = if_not_exists(sign_in_name, :name)",
             )
+            .expression_attribute_values(":name", s(sign_in_name.unwrap_or(user.as_str())))
             .expression_attribute_values(":now", n(Timestamp::now().millis()))
             .expression_attribute_values(":leaving", s(LEAVING))
             .expression_attribute_values(":due", n(due.millis()))
@@ -112,6 +120,41 @@ impl Store {
         let row = output.item.unwrap_or_default();
         let at = row.maybe_number("withdrawn_at")?;
         Ok(at.map(Timestamp::from_millis))
+    }
+
+    /// What the sign-in provider calls a user who left, unless it was told to delete them.
+    pub async fn sign_in_to_delete(&self, user: &UserId) -> Result<Option<String>, Error> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.tables.users)
+            .key("id", s(user))
+            .projection_expression("withdrawn_at, sign_in_name, sign_in_deleted")
+            .consistent_read(true)
+            .send()
+            .await?;
+        let row = output.item.unwrap_or_default();
+        if !row.contains_key("withdrawn_at") || row.contains_key("sign_in_deleted") {
+            return Ok(None);
+        }
+        // Who left before names were kept.
+        let name = row.maybe_text("sign_in_name").unwrap_or(user.as_str());
+        Ok(Some(name.to_owned()))
+    }
+
+    /// The sign-in provider has deleted a user who left.
+    pub async fn sign_in_is_deleted(&self, user: &UserId) -> Result<(), Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.tables.users)
+            .key("id", s(user))
+            .update_expression("SET sign_in_deleted = :at")
+            .condition_expression("attribute_exists(withdrawn_at)")
+            .expression_attribute_values(":at", n(Timestamp::now().millis()))
+            .send()
+            .await;
+        super::outbox::held(sent.map(|_| ())).map(|_| ())
     }
 
     /// Puts an erasure off.

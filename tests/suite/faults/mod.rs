@@ -12,6 +12,7 @@ mod feed_rebuild;
 mod influencers;
 mod large_fan_out;
 mod leaving;
+mod leaving_the_pool;
 mod lost_cache;
 mod outages;
 mod poison;

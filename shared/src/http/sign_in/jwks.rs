@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::http::Uri;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 use tokio::sync::Mutex;
+
+use crate::https::connector;
 
 /// How long the provider may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -204,23 +204,6 @@ impl Jwks {
         let set: Set = serde_json::from_slice(&body.to_bytes())?;
         Ok(Arc::new(set.keys.into_iter().filter_map(usable).collect()))
     }
-}
-
-/// One connection for one fetch, an hour apart: nothing is kept. The roots are compiled in, because
-/// loading the system's takes longer than all the rest of a function's start.
-fn connector() -> Result<HttpsConnector<HttpConnector>, rustls::Error> {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .build())
 }
 
 /// A set in which keys of kinds we don't know are no error.

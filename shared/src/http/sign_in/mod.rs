@@ -3,6 +3,7 @@
 mod jwks;
 mod token;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -21,6 +22,11 @@ use crate::{invocation, lifecycle};
 /// can't be had, 503.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller(pub UserId);
+
+/// What the provider calls the caller, where the token says so (`username`, as Amazon Cognito's do). To be taken after
+/// [`Caller`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignInName(pub Option<String>);
 
 /// 403 if the user has left: what they would write after their last trace is erased would stay for ever.
 #[cfg(feature = "store")]
@@ -61,7 +67,7 @@ impl SignIn {
         lifecycle::begin(async move { Jwks::refreshed(&jwks).await });
     }
 
-    async fn caller(&self, token: &str) -> Result<UserId, Problem> {
+    async fn caller(&self, token: &str) -> Result<token::Bearer, Problem> {
         let refused = |error: token::BadToken| {
             if matches!(error, token::BadToken::NoId) {
                 // Good, but of no use: who chose the provider should know.
@@ -100,7 +106,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         };
         match token {
             Some(token) => {
-                let caller = sign_in.caller(token).await?;
+                let token::Bearer { user: caller, name } = sign_in.caller(token).await?;
+                parts.extensions.insert(SignInName(name));
                 invocation::called_by(&caller);
                 limits::admit(parts, &caller).await?;
                 Ok(Self(caller))
@@ -109,6 +116,14 @@ impl<S: Sync> FromRequestParts<S> for Caller {
                 "Sign in: send `Authorization: Bearer` and an access token.",
             )),
         }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for SignInName {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or_default())
     }
 }
 

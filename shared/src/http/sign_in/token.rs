@@ -50,13 +50,20 @@ pub(super) fn key_id(token: &str) -> Result<String, BadToken> {
     header.kid.ok_or(BadToken::UnknownKey)
 }
 
+/// Whose token it is.
+pub(super) struct Bearer {
+    pub(super) user: UserId,
+    /// What the provider calls the user, where it says so.
+    pub(super) name: Option<String>,
+}
+
 /// Whose token it is, if it is good now. The key says by which algorithm, never the token.
 pub(super) fn check(
     token: &str,
     key: &Key,
     issuer: &str,
     audience: &str,
-) -> Result<UserId, BadToken> {
+) -> Result<Bearer, BadToken> {
     let mut validation = Validation::new(key.algorithm);
     validation.set_required_spec_claims(&["exp", "iss", "sub"]);
     validation.set_issuer(&[issuer]);
@@ -76,7 +83,10 @@ pub(super) fn check(
         None => claims.client_id.is_some_and(|it| it == audience),
     };
     if meant_for_us {
-        UserId::parse(&claims.sub).map_err(|_| BadToken::NoId)
+        Ok(Bearer {
+            user: UserId::parse(&claims.sub).map_err(|_| BadToken::NoId)?,
+            name: claims.username,
+        })
     } else {
         Err(BadToken::OtherAudience)
     }
@@ -87,6 +97,8 @@ struct Claims {
     sub: String,
     aud: Option<Audience>,
     client_id: Option<String>,
+    /// Cognito's: its name for the user, which is not the `sub` of who comes from another provider.
+    username: Option<String>,
     /// Cognito's, whose ID tokens are for the same audience.
     token_use: Option<String>,
     // A list is no issuer, though the library would take one.
