@@ -18,6 +18,8 @@ use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use crate::env::patient;
+
 /// How long the provider may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest set of keys taken, in bytes.
@@ -172,7 +174,7 @@ impl Jwks {
             }
             _ => {}
         }
-        let outcome = match tokio::time::timeout(TIMEOUT, self.fetch()).await {
+        let outcome = match tokio::time::timeout(patient(TIMEOUT), self.fetch()).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Unavailable::TimedOut),
         };
