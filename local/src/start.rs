@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::cache::Cache;
 use crate::cache_proxy::Proxy;
-use crate::children::Guard;
+use crate::children::{Guard, Leftovers, Record};
 use crate::error::{Error, Result};
 use crate::faults::{Faults, Service};
 use crate::http_server::{bind, serve};
@@ -22,7 +22,7 @@ use crate::pollers::Poller;
 use crate::schedules;
 use crate::services::{BucketService, Front, QueueService, Refusal, TableService};
 use crate::sign_in::SignIn;
-use crate::stack::{Calls, Endpoints, Options, Parts};
+use crate::stack::{Calls, Constraints, Endpoints, Options, Parts};
 use crate::template::{LocalValues, Plan, Template};
 use crate::{lambda, load_balancer};
 
@@ -40,6 +40,7 @@ struct Listeners {
     queues: TcpListener,
     bucket: TcpListener,
     cache: TcpListener,
+    functions: TcpListener,
 }
 
 /// A folder that is removed in the end, or the one that was asked for, locked.
@@ -49,7 +50,22 @@ pub(crate) struct Folder {
     /// Where the data stays, if it does.
     kept: bool,
     temporary: Option<TempDir>,
-    _lock: Option<File>,
+    lock: Option<File>,
+    record: Option<Arc<Record>>,
+    /// What the last stack left here, if it didn't end in order.
+    pub(crate) leftovers: Option<Leftovers>,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            record.clear();
+        }
+        if let Some(lock) = &self.lock {
+            // The system does it as well, once nothing has the file open.
+            let _ = lock.unlock();
+        }
+    }
 }
 
 impl Folder {
@@ -60,13 +76,17 @@ impl Folder {
                 path: temporary.path().to_owned(),
                 kept: false,
                 temporary: Some(temporary),
-                _lock: None,
+                lock: None,
+                record: None,
+                leftovers: None,
             });
         };
         let doing = || Error::io(format!("can't use {}", path.display()));
         std::fs::create_dir_all(path).map_err(doing())?;
         let path = path.canonicalize().map_err(doing())?;
-        let lock = File::create(path.join("lock")).map_err(doing())?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let lock = options.open(path.join("lock")).map_err(doing())?;
         if lock.try_lock().is_err() {
             let problem = format!(
                 "another stack uses {}: stop it, or choose another folder with --data-dir",
@@ -74,11 +94,15 @@ impl Folder {
             );
             return Err(Error::part("data folder", problem));
         }
+        let file = lock.try_clone().map_err(doing())?;
+        let (record, leftovers) = Record::begin(file).map_err(doing())?;
         Ok(Self {
             path,
             kept: true,
             temporary: None,
-            _lock: Some(lock),
+            lock: Some(lock),
+            record: Some(Arc::new(record)),
+            leftovers,
         })
     }
 
@@ -119,12 +143,14 @@ pub(crate) fn read_template(path: &Path) -> Result<Template> {
 /// Starts everything.
 pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     let template = read_template(&options.template)?;
+    check(&template, options)?;
     let (load_balancer, address) = bind(options.port.unwrap_or(0)).await?;
     let (runtime_api, runtime_address) = bind(0).await?;
     let (tables, tables_address) = bind(0).await?;
     let (queues, queues_address) = bind(0).await?;
     let (bucket, bucket_address) = bind(0).await?;
     let (cache, cache_address) = bind(0).await?;
+    let (functions, functions_address) = bind(0).await?;
     let listeners = Listeners {
         load_balancer,
         runtime_api,
@@ -132,6 +158,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         queues,
         bucket,
         cache,
+        functions,
     };
 
     let url = format!("http://{address}");
@@ -148,6 +175,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         tables: format!("http://{tables_address}"),
         queues: format!("http://{queues_address}"),
         bucket: format!("http://{bucket_address}"),
+        functions: format!("http://{functions_address}"),
         cache: plan.has_cache.then(|| format!("redis://{cache_address}")),
         region: local.region.clone(),
     };
@@ -156,13 +184,14 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     let scratch = temporary_folder("purrline-run-")?;
     let mut temporary = vec![scratch.path()];
     temporary.extend(folder.temporary.as_ref().map(TempDir::path));
-    let guard = Guard::start(&temporary)?;
-    let logs = Arc::new(Logs::new(options.log, options.on_line));
+    let guard = Guard::start(&temporary, folder.record.clone())?;
+    let logs = Arc::new(Logs::new(options.log, options.on_line, options.warm));
     let surroundings = Surroundings {
         runtime_api: runtime_address.to_string(),
         region: local.region.clone(),
         account: local.account.clone(),
         concurrency: options.concurrency.max(1),
+        starts: options.starts,
         environment: environment(options, &endpoints),
         guard: Arc::clone(&guard),
         logs: Arc::clone(&logs),
@@ -180,7 +209,8 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         if plan.has_cache {
             let watched = options.calls == Calls::Watched;
             let proxy = watched.then(|| cache_address.port());
-            Cache::start(scratch.path(), proxy, options.cache_mb, guard)
+            let logs = Arc::clone(&logs);
+            Cache::start(scratch.path(), proxy, options.cache_mb, guard, logs)
                 .await
                 .map(Some)
         } else {
@@ -211,15 +241,30 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         tables,
         queues,
         bucket,
-        cache: cache?.map(Arc::new),
+        cache: cache?,
         faults: Faults::new(),
-        logs,
+        logs: Arc::clone(&logs),
         requests: Arc::new(AtomicUsize::new(0)),
         _scratch: scratch,
     });
     listen(&parts, listeners, options.calls).await?;
     run(&parts, options);
+    if options.warm {
+        parts.lambda.warm_up().await?;
+    }
+    logs.begin();
     Ok((parts, folder))
+}
+
+/// Refuses parameters that AWS would refuse, before anything starts.
+fn check(template: &Template, options: &Options) -> Result<()> {
+    let port = options.port.filter(|port| *port != 0).unwrap_or(80);
+    let parameters = parameters(template, options, &format!("http://127.0.0.1:{port}"));
+    let problems = template.problems_of(&parameters, &LocalValues::default())?;
+    match (problems, options.constraints) {
+        (Some(problems), Constraints::Enforced) => Err(problems.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Starts what runs by itself.
@@ -244,9 +289,6 @@ fn run(parts: &Arc<Parts>, options: &Options) {
                 .for_each(|function| function.measure_memory());
         }
     });
-    if options.warm {
-        parts.lambda.warm_up();
-    }
 }
 
 fn issuer(url: &str) -> String {
@@ -343,6 +385,12 @@ async fn listen(parts: &Arc<Parts>, listeners: Listeners, calls: Calls) -> Resul
         listeners.runtime_api,
         || true,
         move |request, _| lambda::handle(Arc::clone(&functions), request),
+    ));
+    let invoked = Arc::clone(parts);
+    tokio::spawn(serve(
+        listeners.functions,
+        || true,
+        move |request, _| load_balancer::invoke(Arc::clone(&invoked), request),
     ));
     let balancer = Arc::clone(parts);
     tokio::spawn(serve(

@@ -1,9 +1,10 @@
 //! `purrline-local up`.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use purrline_local::{Error, Log, Options, Result, Stack};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -29,6 +30,21 @@ pub(super) struct Up {
     /// Keep no data.
     #[arg(long)]
     ephemeral: bool,
+    /// How the functions' log looks: text for people, JSON as AWS gets it.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// Leave nothing out of the log: each field, and each run that found nothing to do.
+    #[arg(long)]
+    verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    Text,
+    Json,
 }
 
 impl Up {
@@ -37,7 +53,7 @@ impl Up {
         let options = Options {
             data_dir: self.data_dir(),
             port: Some(self.port),
-            log: Log::Stream,
+            log: self.log(),
             warm: true,
             schedules: true,
             ..self.common.options()
@@ -50,6 +66,15 @@ impl Up {
         end.asked().await;
         self.stop(stack, &mut end).await;
         Ok(())
+    }
+
+    fn log(&self) -> Log {
+        match self.log_format {
+            LogFormat::Json => Log::Json,
+            _ if self.verbose => Log::Verbose,
+            LogFormat::Auto if !std::io::stdout().is_terminal() => Log::Json,
+            LogFormat::Auto | LogFormat::Text => Log::Stream,
+        }
     }
 
     fn data_dir(&self) -> Option<PathBuf> {
@@ -72,6 +97,9 @@ impl Up {
             strong(&format!("Purrline is up at {url}")),
             faint(&format!("({data}; Ctrl-C stops it)"))
         ));
+        if let Some(ended) = stack.ended_of_killed() {
+            say_what_is_gone(ended);
+        }
         say("");
         say(&format!(
             "A token of {USER}, good for a day (others: curl {url}/_local/token/<user>):"
@@ -111,6 +139,23 @@ impl Up {
         }
         stack.stop().await;
         say("Stopped.");
+    }
+}
+
+/// Says what a stack that was killed has kept, and what not.
+fn say_what_is_gone(ended: &[String]) {
+    say(
+        "The stack that used this data before was killed. Posts, profiles, follows, photos and tokens are kept.",
+    );
+    say(
+        "Gone is what waited in its queues: likes, follows and changes that search was to learn of (./dev ops reindex has \
+         it learn them). Posts are sent to their followers again by themselves, and the cache fills as it is used.",
+    );
+    if !ended.is_empty() {
+        say(&format!(
+            "These processes of it still ran, and were ended: {}.",
+            ended.join(", ")
+        ));
     }
 }
 

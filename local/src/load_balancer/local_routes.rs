@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use serde_json::json;
 
+use super::problem;
 use crate::http_server::{Body, Closed, json as json_answer};
 use crate::sign_in::TOKEN_LIFETIME;
 use crate::stack::Parts;
@@ -71,7 +72,19 @@ async fn respond(parts: &Arc<Parts>, request: Request<Incoming>, path: &str) -> 
             json_answer(StatusCode::OK, &json!(environments))
         }
         (&Method::POST, ("drain", "")) => drain(parts, request.uri()).await,
-        _ => not_found(),
+        (method, (route, _)) => match only_method(route) {
+            Some(allow) if method != allow => problem::method_not_allowed(allow),
+            _ => not_found(),
+        },
+    }
+}
+
+/// The method that a local route takes.
+fn only_method(route: &str) -> Option<&'static str> {
+    match route {
+        "token" | "jwks.json" | "status" | "environment" => Some("GET"),
+        "drain" => Some("POST"),
+        _ => None,
     }
 }
 

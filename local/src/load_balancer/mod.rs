@@ -8,6 +8,7 @@ mod answer;
 mod event;
 mod invoke_api;
 mod local_routes;
+mod problem;
 mod rules;
 
 use std::net::SocketAddr;
@@ -21,10 +22,12 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
 use crate::http_server::{Body, Closed, full};
+use crate::lambda::InvokeError;
 use crate::stack::Parts;
 use crate::template::Action;
 use event::{Hop, MAX_REQUEST};
 
+pub(crate) use invoke_api::handle_alone as invoke;
 pub(crate) use rules::matches;
 
 /// The most of a body that is too large that is read before the connection is closed.
@@ -114,7 +117,11 @@ async fn forward(
     });
     match invocation.await {
         Ok(Ok(payload)) => Ok(answer::from_function(&payload, multi_value)),
-        // Failed, crashed, timed out or throttled: the client sees the same.
+        // These only this machine has: it is too busy to start a process, or to work off what waits.
+        Ok(Err(InvokeError::StartTimedOut(_) | InvokeError::Throttled)) => {
+            Ok(problem::unavailable())
+        }
+        // Failed, crashed or timed out: the client sees the same, as on AWS.
         Ok(Err(_)) | Err(_) => Ok(answer::bare(StatusCode::BAD_GATEWAY)),
     }
 }

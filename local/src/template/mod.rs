@@ -7,6 +7,7 @@
 
 mod evaluate;
 mod node;
+mod parameters;
 mod plan;
 mod read_functions;
 mod read_routing;
@@ -16,6 +17,7 @@ mod reader;
 use std::collections::BTreeMap;
 
 pub use evaluate::LocalValues;
+pub use parameters::BadParameters;
 pub use plan::{
     Action, Bucket, Cors, Expiry, Function, Index, Key, Listener, Mapping, Plan, Queue, Redrive,
     Rule, Schedule, ScheduleKind, Table,
@@ -77,7 +79,7 @@ impl Template {
             .unwrap_or_default()
     }
 
-    /// Evaluates the template.
+    /// Evaluates the template. What holds for parameters is [`Template::problems_of`]'s to say.
     ///
     /// # Errors
     /// An intrinsic, a property or a value that the local stack doesn't know, a name that isn't

@@ -275,6 +275,24 @@ async fn the_local_routes_are_there() {
         .await
         .unwrap();
     assert_eq!(nobody.status(), 404);
+    for (method, path, allow) in [
+        ("GET", "drain", "POST"),
+        ("PUT", "drain", "POST"),
+        ("POST", "status", "GET"),
+        ("DELETE", "token/nabi", "GET"),
+        ("POST", "jwks.json", "GET"),
+        ("POST", "environment", "GET"),
+    ] {
+        let request = client.request(method.parse().unwrap(), format!("{url}/_local/{path}"));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 405, "{method} {path}");
+        assert_eq!(answer.headers()["allow"], allow, "{method} {path}");
+        let kind = answer.headers()["content-type"].to_str().unwrap();
+        assert_eq!(kind, "application/problem+json", "{method} {path}");
+        let problem: Value = answer.json().await.unwrap();
+        let says = format!("This path takes {allow} only.");
+        assert_eq!(problem["detail"], says, "{method} {path}");
+    }
     for (path, status) in [("drain?wait=5", 400), ("nothing", 404)] {
         let answer = client
             .post(format!("{url}/_local/{path}"))

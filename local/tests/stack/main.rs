@@ -29,6 +29,14 @@ fn template_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/template.yaml")
 }
 
+/// The repository's root.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
 /// Cargo builds examples beside the tests' own folder.
 fn options() -> Options {
     let tests = std::env::current_exe().unwrap();

@@ -73,7 +73,7 @@ impl From<Error> for crate::http::Problem {
     }
 }
 
-/// How long a connection may take, and one answer.
+/// How long a connection may take, and one answer; longer where [`env::patient`] says so.
 const CONNECT: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_millis(500);
 /// How long one command may take with all its tries.
@@ -143,9 +143,9 @@ impl Cache {
     pub fn open(access: &Access) -> Result<Self, Error> {
         let client = ClusterClient::builder([access.url.as_str()])
             .tcp_settings(tcp())
-            .connection_timeout(CONNECT)
-            .response_timeout(ANSWER)
-            .overall_response_timeout(Some(OVERALL))
+            .connection_timeout(env::patient(CONNECT))
+            .response_timeout(env::patient(ANSWER))
+            .overall_response_timeout(Some(env::patient(OVERALL)))
             .retries(3)
             .min_retry_wait(10)
             .max_retry_wait(200);

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use crate::https::connector;
+use crate::env::patient;
 
 /// How long the provider may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -172,7 +173,7 @@ impl Jwks {
             }
             _ => {}
         }
-        let outcome = match tokio::time::timeout(TIMEOUT, self.fetch()).await {
+        let outcome = match tokio::time::timeout(patient(TIMEOUT), self.fetch()).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Unavailable::TimedOut),
         };
