@@ -8,6 +8,7 @@
 mod evaluate;
 mod node;
 mod plan;
+mod read_delivery;
 mod read_functions;
 mod read_routing;
 mod read_storage;
@@ -17,8 +18,8 @@ use std::collections::BTreeMap;
 
 pub use evaluate::LocalValues;
 pub use plan::{
-    Action, Bucket, Cors, Expiry, Function, Index, Key, Listener, Mapping, Plan, Queue, Redrive,
-    Rule, Schedule, ScheduleKind, Table,
+    Action, Bucket, Cors, Distribution, Expiry, Function, Index, Key, Listener, Mapping, Plan,
+    Queue, Redrive, Rule, Schedule, ScheduleKind, Table,
 };
 
 use evaluate::Evaluator;
