@@ -10,6 +10,7 @@
 //! s3s-fs, the cache is the system's Valkey or Redis; the load balancer, the Lambda runtime API and
 //! the pollers are this crate's own, since there were none that behave as AWS does.
 
+mod address;
 mod cache;
 mod cache_proxy;
 mod children;

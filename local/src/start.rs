@@ -10,12 +10,13 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::address::Addresses;
 use crate::cache::Cache;
 use crate::cache_proxy::Proxy;
 use crate::children::{Guard, Leftovers, Record};
 use crate::error::{Error, Result};
 use crate::faults::{Faults, Service};
-use crate::http_server::{bind, serve};
+use crate::http_server::{bind, bind_free, serve};
 use crate::lambda::{Lambda, Surroundings};
 use crate::logs::Logs;
 use crate::pollers::Poller;
@@ -115,6 +116,8 @@ impl Folder {
 /// binary; here it is where it was made.
 fn environment(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, String> {
     let mut environment = endpoints.environment();
+    // What is signed for clients names the port that they know, for as long as the stack is there.
+    environment.insert("UPLOAD_ENDPOINT_URL".to_owned(), endpoints.public.clone());
     environment.extend(options.environment.clone());
     let model = options.template.with_file_name("model").canonicalize();
     if let Some(model) = model
@@ -144,13 +147,14 @@ pub(crate) fn read_template(path: &Path) -> Result<Template> {
 pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     let template = read_template(&options.template)?;
     check(&template, options)?;
-    let (load_balancer, address) = bind(options.port.unwrap_or(0)).await?;
-    let (runtime_api, runtime_address) = bind(0).await?;
-    let (tables, tables_address) = bind(0).await?;
-    let (queues, queues_address) = bind(0).await?;
-    let (bucket, bucket_address) = bind(0).await?;
-    let (cache, cache_address) = bind(0).await?;
-    let (functions, functions_address) = bind(0).await?;
+    let host = options.host.as_deref().unwrap_or("127.0.0.1");
+    let (load_balancer, address) = bind(host, options.port.unwrap_or(0)).await?;
+    let (runtime_api, runtime_address) = bind_free().await?;
+    let (tables, tables_address) = bind_free().await?;
+    let (queues, queues_address) = bind_free().await?;
+    let (bucket, bucket_address) = bind_free().await?;
+    let (cache, cache_address) = bind_free().await?;
+    let (functions, functions_address) = bind_free().await?;
     let listeners = Listeners {
         load_balancer,
         runtime_api,
@@ -161,17 +165,18 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         functions,
     };
 
-    let url = format!("http://{address}");
+    let addresses = Addresses::new(host, address, options.public_url.as_deref());
     let local = LocalValues {
         queues_url: format!("http://{queues_address}"),
         load_balancer: address.to_string(),
         cache_port: cache_address.port(),
         ..LocalValues::default()
     };
-    let parameters = parameters(&template, options, &url);
+    let parameters = parameters(&template, options, &addresses);
     let plan = template.plan(&parameters, &local)?;
     let endpoints = Endpoints {
-        url: url.clone(),
+        url: addresses.own.clone(),
+        public: addresses.public.clone(),
         tables: format!("http://{tables_address}"),
         queues: format!("http://{queues_address}"),
         bucket: format!("http://{bucket_address}"),
@@ -226,7 +231,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     let issuer = parameters
         .get("AuthIssuer")
         .cloned()
-        .unwrap_or_else(|| issuer(&url));
+        .unwrap_or_else(|| issuer(&addresses.public));
     let audience = parameters
         .get("AuthAudience")
         .map_or(AUDIENCE, String::as_str);
@@ -299,15 +304,16 @@ fn issuer(url: &str) -> String {
 pub(crate) fn parameters(
     template: &Template,
     options: &Options,
-    url: &str,
+    addresses: &Addresses,
 ) -> BTreeMap<String, String> {
+    let Addresses { own, public } = addresses;
     let mut parameters = options.parameters.clone();
     let declared = template.parameters();
     for (name, value) in [
-        ("AuthIssuer", issuer(url)),
+        ("AuthIssuer", issuer(public)),
         ("AuthAudience", AUDIENCE.to_owned()),
-        ("AuthJwksUrl", format!("{url}/_local/jwks.json")),
-        ("MediaBaseUrl", format!("{url}/media")),
+        ("AuthJwksUrl", format!("{own}/_local/jwks.json")),
+        ("MediaBaseUrl", format!("{public}/media")),
         ("CacheScheme", "redis".to_owned()),
         // No certificate: the local load balancer speaks plain HTTP.
         ("CertificateArn", String::new()),

@@ -150,6 +150,13 @@ fn is(kind: &str, value: &Value) -> bool {
     }
 }
 
+/// Whether an answer has the headers that every one has.
+fn is_protected(headers: &Value, https: bool) -> bool {
+    headers["cache-control"].is_string()
+        && headers["x-content-type-options"] == "nosniff"
+        && headers["strict-transport-security"].is_string() == https
+}
+
 /// The load balancer's answer in the shape that expectations have.
 fn answer(found: &Value, expected: &Value) -> Value {
     let headers = if found["multiValueHeaders"].is_object() {
@@ -199,6 +206,14 @@ async fn every_sample_event_is_answered_as_expected() {
                 ));
             }
             found = answer(&found, &expected);
+            let https = event
+                .to_string()
+                .contains(r#""x-forwarded-proto":["https"]"#)
+                || event.to_string().contains(r#""x-forwarded-proto":"https""#);
+            if !is_protected(&found["headers"], https) {
+                let headers = &found["headers"];
+                wrong.push(format!("{}: not protected: {headers}", sample.name));
+            }
             if expected.get("body").is_none() && found.get("body").is_some() {
                 wrong.push(format!(
                     "{}: a body that isn't expected: {}",

@@ -21,6 +21,14 @@ const USER: &str = "nabi";
 pub(super) struct Up {
     #[command(flatten)]
     common: Common,
+    /// Where to listen: an address of this machine or its name, which URLs then have; 0.0.0.0 for all addresses, so
+    /// that phones and containers reach it. Whoever does can sign in as anybody.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: String,
+    /// By which URL clients reach it, where there is a proxy or another name between: tokens' issuer, uploads and
+    /// pictures are called by it [default: http://ADDRESS:PORT; with 0.0.0.0, by the machine's address in its network].
+    #[arg(long, value_name = "URL", value_parser = origin)]
+    public_url: Option<String>,
     /// The load balancer's port; 0 for a free one.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     port: u16,
@@ -47,11 +55,28 @@ enum LogFormat {
     Json,
 }
 
+/// A URL that paths can be added to.
+fn origin(text: &str) -> std::result::Result<String, String> {
+    let origin = url::Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+    });
+    let origin = origin.ok_or(
+        "must be http:// or https:// with a host and no path, such as https://cats.example",
+    )?;
+    Ok(origin.as_str().trim_end_matches('/').to_owned())
+}
+
 impl Up {
     pub(super) async fn run(self) -> Result<()> {
         let mut end = End::listen()?;
         let options = Options {
             data_dir: self.data_dir(),
+            host: Some(self.host.clone()),
+            public_url: self.public_url.clone(),
             port: Some(self.port),
             log: self.log(),
             warm: true,
@@ -86,7 +111,7 @@ impl Up {
     }
 
     fn greet(&self, stack: &Stack) -> Result<()> {
-        let url = stack.url();
+        let url = stack.public_url();
         let data = self
             .data_dir()
             .map_or("nothing is kept".to_owned(), |folder| {

@@ -3,10 +3,13 @@
 
 pub(crate) mod asked;
 mod bucket;
+mod bucket_cors;
+mod bucket_signature;
 mod bucket_store;
 mod bucket_tags;
 mod front;
 mod loader;
+pub(crate) mod media;
 mod queues;
 mod tables;
 

@@ -138,7 +138,7 @@ impl TableService {
             tokio::spawn(dynoxide::server::serve_on(listener, self.database));
             return Ok(());
         };
-        let (inner, address) = http_server::bind(0).await?;
+        let (inner, address) = http_server::bind_free().await?;
         tokio::spawn(dynoxide::server::serve_on(inner, self.database.clone()));
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);

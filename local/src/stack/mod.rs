@@ -53,6 +53,10 @@ pub struct Options {
     pub bin_dir: PathBuf,
     /// Where data stays; `None` keeps none.
     pub data_dir: Option<PathBuf>,
+    /// Where the load balancer listens: an address of this machine or a name of one; `None` for 127.0.0.1.
+    pub host: Option<String>,
+    /// By which URL clients reach it, if not by `host` and `port`.
+    pub public_url: Option<String>,
     /// The load balancer's port; `None` for a free one.
     pub port: Option<u16>,
     /// The most processes of one function, and the most batches of one queue at a time.
@@ -93,6 +97,8 @@ impl Options {
             template: template.into(),
             bin_dir: bin_dir.into(),
             data_dir: None,
+            host: None,
+            public_url: None,
             port: None,
             workers: 4,
             concurrency: 1,
@@ -133,6 +139,8 @@ impl Options {
 pub struct Endpoints {
     /// The load balancer, such as `http://127.0.0.1:8080`, without a slash at the end.
     pub url: String,
+    /// The same as clients elsewhere reach it, which tokens and addresses of pictures and uploads name.
+    pub public: String,
     /// `DynamoDB`.
     pub tables: String,
     /// SQS.
@@ -216,6 +224,11 @@ impl Stack {
     /// The load balancer's address, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.parts.endpoints.url
+    }
+
+    /// The load balancer's address for clients elsewhere, without a slash at the end.
+    pub fn public_url(&self) -> &str {
+        &self.parts.endpoints.public
     }
 
     /// Where everything is.

@@ -9,6 +9,7 @@ mod evaluate;
 mod node;
 mod parameters;
 mod plan;
+mod read_delivery;
 mod read_functions;
 mod read_routing;
 mod read_storage;
@@ -19,8 +20,8 @@ use std::collections::BTreeMap;
 pub use evaluate::LocalValues;
 pub use parameters::BadParameters;
 pub use plan::{
-    Action, Bucket, Cors, Expiry, Function, Index, Key, Listener, Mapping, Plan, Queue, Redrive,
-    Rule, Schedule, ScheduleKind, Table,
+    Action, Bucket, Cors, Distribution, Expiry, Function, Index, Key, Listener, Mapping, Plan,
+    Queue, Redrive, Rule, Schedule, ScheduleKind, Table,
 };
 
 use evaluate::Evaluator;

@@ -43,7 +43,7 @@ async fn up(more: &[&str]) -> (Child, String, Lines<BufReader<ChildStdout>>) {
             let line = lines.next_line().await.unwrap().unwrap();
             if let Some(url) = line
                 .split_whitespace()
-                .find(|word| word.starts_with("http://"))
+                .find(|word| word.starts_with("http://") || word.starts_with("https://"))
             {
                 return url.to_owned();
             }
@@ -130,6 +130,27 @@ async fn a_killed_stack_leaves_nothing_behind() {
     assert!(left() > 0);
     child.kill().await.unwrap();
     until("all are gone", async || left() == 0).await;
+}
+
+#[tokio::test]
+async fn up_is_called_by_the_name_that_it_was_given() {
+    let (_child, url, _lines) = up(&["--ephemeral", "--host", "localhost"]).await;
+    assert!(url.starts_with("http://localhost:"), "{url}");
+    let keys = reqwest::get(format!("{url}/_local/jwks.json"))
+        .await
+        .unwrap();
+    assert_eq!(keys.status(), 200);
+
+    let elsewhere = [
+        "--ephemeral",
+        "--host",
+        "0.0.0.0",
+        "--public-url",
+        "https://cats.example",
+    ];
+    let (child, url, _lines) = up(&elsewhere).await;
+    assert_eq!(url, "https://cats.example");
+    drop(child);
 }
 
 #[tokio::test]
@@ -225,6 +246,21 @@ async fn what_is_wrong_is_said_with_what_to_do() {
             "possible values: auto, text, json",
         ),
         (vec!["--data-dir", "x"], 2, "cannot be used with"),
+        (
+            vec!["--host", "192.0.2.1"],
+            1,
+            "--host takes an address of this machine",
+        ),
+        (
+            vec!["--public-url", "cats.example"],
+            2,
+            "must be http:// or https://",
+        ),
+        (
+            vec!["--public-url", "https://cats.example/x"],
+            2,
+            "must be http:// or https://",
+        ),
     ] {
         let mut up = Command::new(env!("CARGO_BIN_EXE_purrline-local"));
         up.arg("up").arg("--ephemeral").env_remove("RUST_BACKTRACE");

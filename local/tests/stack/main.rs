@@ -12,7 +12,9 @@ mod command_line;
 mod faults;
 mod lambda;
 mod load_balancer;
+mod media;
 mod queues;
+mod sign_in;
 mod template;
 
 use std::path::{Path, PathBuf};

@@ -161,7 +161,9 @@ fn the_test_template_becomes_the_plan_it_describes() {
     assert_eq!(plan.mappings[0].batch_size, 20);
     assert!(plan.mappings[0].reports_failures);
     assert_eq!(plan.schedules[0].every, Duration::from_mins(5));
-    assert_eq!(plan.media_bucket.as_deref(), Some("pictures"));
+    let media = plan.media.as_ref().unwrap();
+    assert_eq!(media.bucket, "pictures");
+    assert_eq!(media.methods, ["GET", "HEAD"]);
     assert_eq!(
         plan.buckets[0].cors[0].origins,
         ["https://cats.example", "https://*.dogs.example"]
@@ -196,7 +198,7 @@ fn the_projects_own_template_can_be_run() {
         !plan.functions.is_empty()
             && plan.listener.is_some()
             && plan.has_cache
-            && plan.media_bucket.is_some()
+            && plan.media.is_some()
     );
 }
 

@@ -3,6 +3,7 @@
 //! A function is an [`axum::Router`] handed to [`run`]. Around it, for every request:
 //!
 //! - `x-request-id`, CORS, one log line, and which trace it belongs to;
+//! - `Cache-Control`, `X-Content-Type-Options` and, over HTTPS, `Strict-Transport-Security`;
 //! - 404 and 405 from one table of [routes] that all functions share, so that `Allow` names the
 //!   methods another function serves, and a request routed to the wrong function still gets the
 //!   right answer;
@@ -28,6 +29,7 @@ mod limits;
 mod paging;
 mod path;
 mod problem;
+mod protect;
 mod query;
 #[cfg(feature = "queue")]
 mod queued;

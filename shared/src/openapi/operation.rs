@@ -240,8 +240,8 @@ struct Answer {
     status: u16,
     description: &'static str,
     content: Option<Content>,
-    /// Whether there is a `Location`.
-    located: bool,
+    /// Names of headers that it has besides those of every answer.
+    headers: Vec<&'static str>,
 }
 
 /// An answer's JSON.
@@ -416,7 +416,7 @@ impl Operation {
             status,
             description,
             content: content.into(),
-            located: false,
+            headers: Vec::new(),
         });
         self
     }
@@ -447,8 +447,8 @@ impl Operation {
     ) -> Self {
         self.shared_parameters.push("idempotency-key");
         self = self.answers::<T>(201, description, example);
-        if let Some(answer) = self.answers.last_mut() {
-            answer.located = located;
+        if located {
+            self = self.with_header("Location");
         }
         self.problem_when(
             422,
@@ -485,6 +485,21 @@ impl Operation {
                 examples: Vec::new(),
             },
         )
+    }
+
+    /// A header of the answer before this.
+    fn with_header(mut self, name: &'static str) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.headers.push(name);
+        }
+        self
+    }
+
+    /// The answer before this has an `ETag`, and is 304 for clients that have it already.
+    pub(super) fn revalidated(self) -> Self {
+        self.with_header("ETag")
+            .answer(304, "What `If-None-Match` names is still current.", None)
+            .with_header("ETag")
     }
 
     pub(super) fn empty(self, description: &'static str) -> Self {
@@ -564,8 +579,13 @@ impl Operation {
     fn response(&self, answer: &Answer, schemas: &mut SchemaGenerator) -> Value {
         let header = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
         let mut headers = json!({ "X-Request-Id": header("X-Request-Id") });
-        if let (true, Value::Object(headers)) = (answer.located, &mut headers) {
-            headers.insert("Location".to_owned(), header("Location"));
+        if let Value::Object(headers) = &mut headers {
+            headers.extend(
+                answer
+                    .headers
+                    .iter()
+                    .map(|name| ((*name).to_owned(), header(name))),
+            );
         }
         let mut response = json!({ "description": answer.description, "headers": headers });
         let Value::Object(object) = &mut response else {
@@ -650,6 +670,7 @@ pub(super) fn headers() -> Value {
     let header = |description, schema: Value| json!({ "description": description, "required": true, "schema": schema });
     json!({
         "X-Request-Id": header("What this request is called in the logs.", json!({ "type": "string" })),
+        "ETag": header("Names this version, for `If-None-Match`.", json!({ "type": "string" })),
         "Location": header("The path of what was created.", json!({ "type": "string" })),
         "Retry-After": header("In how many seconds to try again.", json!({ "type": "integer", "minimum": 1 })),
         "WWW-Authenticate": header("How to sign in.", json!({ "type": "string", "const": "Bearer" })),

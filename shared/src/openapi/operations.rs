@@ -434,6 +434,7 @@ fn service() -> Vec<Operation> {
             .says(200, "It does.", Status::Ok),
         get("/v1/openapi.json", "getOpenapi", "Read this document")
             .public()
-            .answers_object("This document."),
+            .answers_object("This document.")
+            .revalidated(),
     ]
 }

@@ -29,6 +29,7 @@ mod planned_units;
 mod post_changes;
 mod posts;
 mod profiles;
+mod protection;
 mod recorded_messages;
 mod roles;
 mod routes;

@@ -173,6 +173,9 @@ impl Got {
     /// What holds of every answer.
     fn check(&self) {
         assert_eq!(self.header("x-request-id"), Some(REQUEST_ID));
+        assert!(self.header("cache-control").is_some());
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
+        assert!(self.header("strict-transport-security").is_some());
         assert_ne!(
             self.answer["headers"].is_null(),
             self.answer["multiValueHeaders"].is_null()
