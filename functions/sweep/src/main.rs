@@ -64,7 +64,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         cache: Cache::from_env()?,
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
-        settled_after: env::seconds("ERASURE_SECONDS", 300)?,
+        settled_after: env::seconds("ERASURE_SECONDS", 1800)?,
     };
     Box::pin(consumer::run_scheduled(sweep)).await
 }

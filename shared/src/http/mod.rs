@@ -54,7 +54,7 @@ pub use queued::{Queued, queued};
 pub use settings::Settings;
 pub use sign_in::Caller;
 #[cfg(feature = "store")]
-pub use sign_in::not_withdrawn;
+pub use sign_in::{not_withdrawn, writer};
 pub use status::Status;
 
 use std::convert::Infallible;

@@ -112,10 +112,12 @@ impl EdgeKey for Follow {
         let ends =
             |(follow, _): &(Self, Change)| [follow.follower.clone(), follow.followee.clone()];
         let ends: HashSet<UserId> = words.iter().flat_map(ends).collect();
-        let (blocked, left) = futures::try_join!(
-            store.blocked_pairs(made),
-            store.left(ends.into_iter().collect())
-        )?;
+        let left = store.left(ends.into_iter().collect()).await?;
+        let speakers = words
+            .iter()
+            .map(|(follow, change)| (&follow.follower, *change));
+        store.let_speak(&left, speakers).await?;
+        let blocked = store.blocked_pairs(made).await?;
         let void = |(follow, change): &&(Self, Change)| {
             left.voids(&follow.follower, *change)
                 || left.voids(&follow.followee, *change)
