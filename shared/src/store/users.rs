@@ -95,21 +95,23 @@ impl Store {
         profile(&output.attributes.unwrap_or_default())
     }
 
-    /// Lets those exist whose first word this is, before it takes effect. Void words are none.
+    /// Lets those exist whose first word this is, before it takes effect; void words are none. Answers whether there are
+    /// any: then blocks may be back that were not there before.
     pub(super) async fn let_speak<'u>(
         &self,
         left: &Left,
         words: impl Iterator<Item = (&'u UserId, Change)>,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let new = words.filter(|(user, change)| {
             change.active && !left.knows(user) && !left.voids(user, *change)
         });
         let new: HashSet<&UserId> = new.map(|(user, _)| user).collect();
-        let arrivals = new.into_iter().map(|user| self.arrive(user));
-        let arrivals: Vec<_> = arrivals.collect();
+        let arrivals: Vec<_> = new.into_iter().map(|user| self.arrive(user)).collect();
+        let any = !arrivals.is_empty();
         futures::stream::iter(arrivals)
             .buffer_unordered(AT_ONCE)
             .try_for_each(|_| std::future::ready(Ok(())))
-            .await
+            .await?;
+        Ok(any)
     }
 }
