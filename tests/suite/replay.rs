@@ -68,7 +68,7 @@ fn samples() -> Vec<Sample> {
     samples
 }
 
-/// Fills `{{token:bob}}`, `{{post:alice}}`, `{{comment:alice}}` and `{{cat:alice}}` in; the same ones wherever
+/// Fills `{{token:bob}}`, `{{user:alice}}`, `{{post:alice}}`, `{{comment:alice}}` and `{{cat:alice}}` in; the same ones wherever
 /// `known` has them.
 async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -> Value {
     let mut filled = String::new();
@@ -80,6 +80,7 @@ async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -
         if !known.contains_key(placeholder) {
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => world.token(user).unwrap(),
+                Some(("user", user)) => id_of(&world.user_called(user).me().await),
                 Some(("post", user)) => world.user_called(user).post_id("a sample").await,
                 Some(("cat", user)) => world.user_called(user).cat_id("나비").await,
                 Some(("comment", name)) => {

@@ -44,7 +44,13 @@ async fn block(
 ) -> Result<StatusCode, Problem> {
     let other = other.user(&app.store).await?;
     somebody_else(&me, &other)?;
-    http::not_withdrawn(&app.store, &me).await?;
+    http::writer(&app.store, &me).await?;
+    // Also if the other blocks the caller: each has a block of their own.
+    let exists = app.store.profile(&other).await?;
+    let exists = exists.is_some_and(|profile| !profile.withdrawn);
+    if !exists {
+        return Err(Path::<UserId>::not_found());
+    }
     // Neither's feed shows the other from now on, whatever becomes of this request.
     let feeds = HashSet::from([me.clone(), other.clone()]);
     app.cache.hold_feeds(&feeds).await?;
@@ -73,7 +79,7 @@ fn somebody_else(me: &UserId, other: &UserId) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Those who have left are not shown, not even to be unblocked.
+/// Those who have left are not listed, and are again when they return.
 async fn blocked(
     State(app): State<Arc<App>>,
     Caller(me): Caller,

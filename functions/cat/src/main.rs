@@ -156,7 +156,7 @@ async fn create(
             None => Ok(None),
         }
     };
-    let (photo, ()) = futures::try_join!(photo, http::not_withdrawn(&app.store, &me))?;
+    let (photo, _) = futures::try_join!(photo, http::writer(&app.store, &me))?;
     let mut cat = Cat {
         id: CatId(app.ids.mint()),
         owner: me,
@@ -252,7 +252,7 @@ async fn by_user(
     let list = format!("cats/{owner}");
     let (limit, after) = paging.open(&list, CatId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&owner)).await?;
-    if !shown.sees(&owner) {
+    if owner != me && shown.known(&owner).is_none() {
         return Err(Path::<UserId>::not_found());
     }
     let (app, owner) = (&*app, &owner);

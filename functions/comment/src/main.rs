@@ -61,13 +61,14 @@ async fn create(
     {
         return known.again();
     }
-    let (seen, profile) =
-        futures::try_join!(app.store.seen_post(&me, post), app.store.profile(&me))?;
-    seen.ok_or_else(Path::<PostId>::not_found)?;
-    if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
-        return Err(Problem::withdrawn());
-    }
-    let author = Author::of(&me, profile.as_ref());
+    let seen = app.store.seen_post_with(&me, post).await?;
+    let (_, shown) = seen.ok_or_else(Path::<PostId>::not_found)?;
+    let profile = match shown.known(&me) {
+        Some(profile) => profile.clone(),
+        // They have left, or write for the first time.
+        None => http::writer(&app.store, &me).await?,
+    };
+    let author = Author::of(&me, Some(&profile));
     let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let answer = loop {
         let comment = Comment {
@@ -141,27 +142,7 @@ async fn remove(
     Caller(me): Caller,
     Path((post, id)): Path<(PostId, CommentId)>,
 ) -> Result<StatusCode, Problem> {
-    let (found, comment) = futures::try_join!(app.store.post(post), app.store.comment(post, id))?;
-    let of = found.ok_or_else(Path::<PostId>::not_found)?.author;
-    if me != of {
-        let by = comment.as_ref().map(|comment| &comment.author);
-        let users = distinct([&of].into_iter().chain(by));
-        let shown = app.store.shown(&me, &users).await?;
-        if !shown.sees(&of) {
-            return Err(Path::<PostId>::not_found());
-        }
-        if let Some(by) = by.filter(|by| **by != me) {
-            // Who doesn't see its author isn't told that it is there.
-            return Err(if shown.sees(by) {
-                Problem::forbidden("Only its author or the post's may delete a comment.")
-            } else {
-                Path::<CommentId>::not_found()
-            });
-        }
-    }
-    if comment.is_none() {
-        return Err(Path::<CommentId>::not_found());
-    }
+    app.check_may_delete(&me, post, id).await?;
     let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let deleted = app.store.delete_comment(post, id).await?;
     app.counted(&hold).await;
@@ -169,5 +150,37 @@ async fn remove(
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Path::<CommentId>::not_found())
+    }
+}
+
+impl App {
+    /// A comment's author may delete it as long as the post is there, and so may the post's, whoever blocks whom.
+    /// Others are told of what they see, and of nothing else.
+    async fn check_may_delete(
+        &self,
+        me: &UserId,
+        post: PostId,
+        id: CommentId,
+    ) -> Result<(), Problem> {
+        let store = &self.store;
+        let (found, comment) = futures::try_join!(store.post(post), store.comment(post, id))?;
+        let of = found.ok_or_else(Path::<PostId>::not_found)?.author;
+        let by = comment.map(|comment| comment.author);
+        let users = distinct([&of, me].into_iter().chain(&by));
+        let shown = store.shown(me, &users).await?;
+        if shown.has_left(me) {
+            return Err(Problem::withdrawn());
+        }
+        if shown.has_left(&of) {
+            return Err(Path::<PostId>::not_found());
+        }
+        match by {
+            Some(by) if by == *me || of == *me => Ok(()),
+            _ if !shown.sees(&of) => Err(Path::<PostId>::not_found()),
+            Some(by) if shown.sees(&by) => Err(Problem::forbidden(
+                "Only its author or the post's may delete a comment.",
+            )),
+            _ => Err(Path::<CommentId>::not_found()),
+        }
     }
 }

@@ -65,7 +65,7 @@ async fn by_user(
     let name = format!("posts/{user}");
     let place = paging.open(&name, PostId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&user)).await?;
-    if !shown.sees(&user) {
+    if user != me && shown.known(&user).is_none() {
         return Err(Path::<UserId>::not_found());
     }
     app.list(&me, &name, &PostList::By(user), place).await

@@ -17,7 +17,7 @@ use axum::routing::{patch, post};
 use purrline::cache::Cache;
 use purrline::domain::{
     Author, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
-    PostId, Timestamp,
+    PostId, Timestamp, UserId,
 };
 use purrline::hand_over::HandOver;
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings};
@@ -75,6 +75,22 @@ impl App {
         }
     }
 
+    /// A post that the caller may change; nothing if there is none any more. As reading it says, 404 where the caller
+    /// may not know of it.
+    async fn own(&self, caller: &UserId, id: PostId) -> Result<Option<Post>, Problem> {
+        let Some(post) = self.store.post(id).await? else {
+            return Ok(None);
+        };
+        let author = std::slice::from_ref(&post.author);
+        if !self.store.shown(caller, author).await?.sees(&post.author) {
+            return Err(Path::<PostId>::not_found());
+        }
+        if post.author != *caller {
+            return Err(not_author());
+        }
+        Ok(Some(post))
+    }
+
     /// After a change: what the cache has of the post must go before the change is answered.
     async fn changed(&self, post: PostId, rev: u32, images: &[ImageKey]) -> Result<(), Problem> {
         let (forgotten, ()) = futures::join!(
@@ -99,12 +115,9 @@ async fn create(
         return known.again();
     }
     let usable = checks::usable(&app.hand_over.media, &app.store, &me, &content, &[]);
-    let (draft, profile) = futures::join!(usable, app.store.profile(&me));
+    let (draft, profile) = futures::join!(usable, http::writer(&app.store, &me));
     let (draft, profile) = (draft?.into_draft()?, profile?);
-    if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
-        return Err(Problem::withdrawn());
-    }
-    let author = Author::of(&me, profile.as_ref());
+    let author = Author::of(&me, Some(&profile));
     loop {
         let post = Post {
             id: PostId(app.ids.mint()),
@@ -140,14 +153,8 @@ async fn edit(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let content = checks::content(fields)?;
-    let stored = app
-        .store
-        .post(id)
-        .await?
-        .ok_or_else(Path::<PostId>::not_found)?;
-    if stored.author != me {
-        return Err(not_author());
-    }
+    let stored = app.own(&me, id).await?;
+    let stored = stored.ok_or_else(Path::<PostId>::not_found)?;
     let (media, kept) = (&app.hand_over.media, stored.draft.images());
     let usable = checks::usable(media, &app.store, &me, &content, kept).await?;
     let edit = PostEdit {
@@ -170,6 +177,8 @@ async fn delete(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
+    app.own(&me, id).await?;
+    // Also of one that is gone: see below.
     let Removed { rev, before } = app
         .store
         .delete_post(id, &me, app.due())

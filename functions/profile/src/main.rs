@@ -183,7 +183,8 @@ async fn follows(
     let of = user.user(store).await?;
     let list = format!("{}/{of}", which.name());
     let (limit, after) = paging.open(&list, Since::from_bytes)?;
-    if !store.shown(&me, std::slice::from_ref(&of)).await?.sees(&of) {
+    let shown = store.shown(&me, std::slice::from_ref(&of)).await?;
+    if of != me && shown.known(&of).is_none() {
         return Err(Path::<UserId>::not_found());
     }
     let read = |after, most| store.latest_follows(which, &of, after, most);

@@ -70,7 +70,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
         user_pool: UserPool::from_env(&config)?,
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
-        settled_after: env::seconds("ERASURE_SECONDS", 300)?,
+        settled_after: env::seconds("ERASURE_SECONDS", 1800)?,
     };
     Box::pin(consumer::run_scheduled(sweep)).await
 }

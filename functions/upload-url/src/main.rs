@@ -53,6 +53,8 @@ async fn upload(
     fields: Fields,
 ) -> Result<Answer, Problem> {
     let wanted = Wanted::read(fields)?;
+    // An erasure waits for what was allowed before, and for nothing else.
+    http::not_withdrawn(&parts.store, &caller).await?;
     let Some(once) = idempotency.once(&caller) else {
         return parts.mint(&caller, &wanted).await;
     };

@@ -58,7 +58,7 @@ pub use feeds::Feed;
 #[cfg(feature = "audit")]
 pub use inspect::Kept;
 pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
-pub use objects::{Hold, Known, KnownAuthors, Lease, Missing};
+pub use objects::{HOLD_TIME, Hold, Known, KnownAuthors, Lease, Missing};
 pub use push::Push;
 
 /// The cache did not answer, or not in its language: carry on without it.

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use redis::{Cmd, RedisError, Script, Value, cmd};
@@ -14,6 +15,8 @@ use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId};
 /// How long an object stays: a day. A lease lasts as long as a request may.
 const TTL_SECONDS: u64 = 24 * 60 * 60;
 const LEASE_SECONDS: u64 = 15;
+/// How long a hold stands if nobody lets go of it: all work under it must be over by then.
+pub const HOLD_TIME: Duration = Duration::from_secs(LEASE_SECONDS);
 /// How long what is known of a user's likes stays.
 const LIKED_TTL_SECONDS: u64 = 60 * 60;
 

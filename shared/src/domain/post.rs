@@ -231,9 +231,9 @@ pub struct PostView {
     pub created_at: Timestamp,
     /// When it was last edited.
     pub edited_at: Option<Timestamp>,
-    /// How many like it.
+    /// How many like it: the same number for every caller, also where some of them are hidden from the caller.
     pub likes: u64,
-    /// How many comments it has.
+    /// How many comments it has, likewise.
     pub comments: u64,
     /// Whether the caller likes it.
     pub liked: bool,

@@ -237,9 +237,10 @@ pub struct UserView {
     pub bio: Option<Bio>,
     /// Where the avatar is served.
     pub avatar_url: Option<String>,
-    /// How many follow this user.
+    /// How many follow this user: the same number for every caller, also where some of them are hidden from the
+    /// caller.
     pub followers: u64,
-    /// How many this user follows.
+    /// How many this user follows, likewise.
     pub following: u64,
     /// How many posts this user has.
     pub posts: u64,

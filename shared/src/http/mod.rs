@@ -54,9 +54,9 @@ pub use query::Query;
 #[cfg(feature = "queue")]
 pub use queued::{Queued, queued};
 pub use settings::Settings;
-#[cfg(feature = "store")]
-pub use sign_in::not_withdrawn;
 pub use sign_in::{Caller, SignInName};
+#[cfg(feature = "store")]
+pub use sign_in::{not_withdrawn, writer};
 pub use status::Status;
 
 use std::convert::Infallible;

@@ -194,7 +194,8 @@ fn comments() -> Vec<Operation> {
         of_post(one)
             .path::<CommentId>("comment_id", "The comment's id.", examples::COMMENT)
             .empty("It is gone.")
-            .problem_when(403, "Only its author and the post's may delete a comment."),
+            .describe_as("Its author and the post's may, whoever of them blocks the other.")
+            .problem_when(403, "Only its author and the post's may delete a comment, and none whose account was withdrawn."),
     ]
 }
 
@@ -276,14 +277,18 @@ fn users() -> Vec<Operation> {
         of_user(get("/v1/users/{id}", "getUser", "Read a user's profile"))
             .answers::<UserView>(200, "The user.", examples::user()),
         of_user(put(BLOCK, "blockUser", "Block a user"))
-            .describe_as("From then on neither sees the other's profile, posts or comments, and follows between them end.")
+            .describe_as("From then on neither sees the other's profile, posts or comments, and follows between them end. A block outlives the blocked account: should they leave and return, they are still blocked.")
             .empty("The user is blocked.")
             .problem_when(403, WITHDRAWN)
             .problem_when(422, "Nobody blocks themselves."),
         of_user(delete(BLOCK, "unblockUser", "Block a user no longer"))
             .empty("The user is not blocked.")
             .problem_when(422, "Nobody blocks themselves."),
-        list::<UserView>(get("/v1/me/blocked", "listBlocked", "List whom the caller blocks, latest first"), examples::user()),
+        list::<UserView>(
+            get("/v1/me/blocked", "listBlocked", "List whom the caller blocks, latest first")
+                .describe_as("Those who have left are not listed, and are again when they return."),
+            examples::user(),
+        ),
     ]
 }
 
@@ -366,6 +371,7 @@ fn images() -> Vec<Operation> {
             .describe_as("Send the file's bytes to `url` by `method` with exactly these `headers`, before `expires_at`. It can't replace an object that is there.")
             .body(wanted)
             .creates::<Upload>("Where to send it.", false, examples::upload())
+            .problem_when(403, WITHDRAWN)
             .problem_when(413, "The image has more than 10 MiB, or none, or the body is too large.")
             .problem_when(415, "The image, or the body, is of a type that is not taken.")
             .problem_when(422, "The `Idempotency-Key` was used for another request."),

@@ -107,15 +107,23 @@ impl EdgeKey for Follow {
     /// left since is void.
     async fn refused(store: &Store, words: &[(Self, Change)]) -> Result<HashSet<Self>, Error> {
         let pair = |follow: &Self| (follow.follower.clone(), follow.followee.clone());
-        let made = words.iter().filter(|(_, change)| change.active);
-        let made = made.map(|(follow, _)| pair(follow)).collect();
+        let made = || {
+            let made = words.iter().filter(|(_, change)| change.active);
+            made.map(|(follow, _)| pair(follow)).collect()
+        };
         let ends =
             |(follow, _): &(Self, Change)| [follow.follower.clone(), follow.followee.clone()];
         let ends: HashSet<UserId> = words.iter().flat_map(ends).collect();
-        let (blocked, left) = futures::try_join!(
-            store.blocked_pairs(made),
+        let (mut blocked, left) = futures::try_join!(
+            store.blocked_pairs(made()),
             store.left(ends.into_iter().collect())
         )?;
+        let speakers = words
+            .iter()
+            .map(|(follow, change)| (&follow.follower, *change));
+        if store.let_speak(&left, speakers).await? {
+            blocked = store.blocked_pairs(made()).await?;
+        }
         let void = |(follow, change): &&(Self, Change)| {
             left.voids(&follow.follower, *change)
                 || left.voids(&follow.followee, *change)

@@ -96,6 +96,8 @@ impl EdgeKey for Like {
             store.left(users.into_iter().collect()),
             store.authors_of(&posts)
         )?;
+        let speakers = words.iter().map(|(like, change)| (&like.user, *change));
+        store.let_speak(&left, speakers).await?;
         let pair = |like: &Self| Some((like.user.clone(), authors.get(&like.post)?.clone()));
         let made = words.iter().filter(|(_, change)| change.active);
         let pairs: HashSet<_> = made.filter_map(|(like, _)| pair(like)).collect();

@@ -11,7 +11,7 @@
 //! | Users | `id` | profile and exact follower, following and post counts |
 //! | Users, index `generated` | `generated_handle` | for whom a handle was generated |
 //! | Handles | `handle` | whose a handle is, or was until lately (30 days) |
-//! | Handles, index `user` | `user` | a user's handles, to be erased |
+//! | Handles, index `user` | `user`, or `left#<hash>` | a user's handles, to be erased or counted |
 //! | Follows | `list` = `followers#<user>` (of the famous, 16 or 256 shards), `user` | an author's followers by id, for fan-out |
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
@@ -25,6 +25,7 @@
 //! | Comments, Likes | `post` | all that hangs on a post that was deleted, to erase it, part by part |
 //! | Comments, index `author` | `author`, `id` | an author's comments, to erase them |
 //! | Blocks | `user`, `other` | whether two users block each other, either way |
+//! | Blocks | `left#<hash>`, `other` | who blocks a user who has left, and `other` = `left#<hash>` likewise |
 //! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
 //! | Saves | `user`, `post` | whether a user saved a post |
 //! | Saves, index `latest` | `user`, `since` | what a user saved, latest first |
@@ -52,6 +53,7 @@ mod follows;
 mod handles;
 mod idempotency;
 mod item;
+mod kept_blocks;
 mod latest;
 mod leaving;
 mod likes;

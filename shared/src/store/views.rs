@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Error, Store};
+use super::{Error, Shown, Store};
 use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId};
 
 impl Store {
@@ -44,12 +44,21 @@ impl Store {
 
     /// A post that the caller may see; nothing if there is none.
     pub async fn seen_post(&self, caller: &UserId, id: PostId) -> Result<Option<Post>, Error> {
+        let seen = self.seen_post_with(caller, id).await?;
+        Ok(seen.map(|(post, _)| post))
+    }
+
+    /// The same, with its author and the caller as far as the caller may see them.
+    pub async fn seen_post_with(
+        &self,
+        caller: &UserId,
+        id: PostId,
+    ) -> Result<Option<(Post, Shown)>, Error> {
         let Some(post) = self.post(id).await? else {
             return Ok(None);
         };
-        let shown = self
-            .shown(caller, std::slice::from_ref(&post.author))
-            .await?;
-        Ok(shown.sees(&post.author).then_some(post))
+        let author = std::slice::from_ref(&post.author);
+        let shown = self.shown(caller, author).await?;
+        Ok(shown.sees(&post.author).then_some((post, shown)))
     }
 }

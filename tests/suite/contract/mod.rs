@@ -17,6 +17,7 @@ mod feed;
 mod feed_cost;
 mod follows;
 mod health;
+mod hidden;
 mod hostile;
 mod idempotency;
 mod likes;

@@ -184,6 +184,7 @@ async fn everything(world: &World) {
     world.drained().await;
     left_unsent(world, &nabi).await;
     leaving(world, &nabi, &fan, &kept).await;
+    returning(world, &nabi, &kept).await;
 }
 
 /// Answers a post that stays, and one that is to go.
@@ -288,9 +289,9 @@ async fn community(world: &World, nabi: &User, fan: &User, kept: &str) {
     fan.block(nabi).await;
     nabi.block(fan).await;
     fan.walk("/v1/me/blocked", 2).await;
+    let generated = other.me().await["handle"].as_str().unwrap().to_owned();
     nabi.block(&other).await;
     fan.delete("/v1/users/@nabi/block").await.expect(204);
-    let generated = other.me().await["handle"].as_str().unwrap().to_owned();
     let block = format!("/v1/users/@{generated}/block");
     fan.put(&block).await.expect(204);
     fan.delete(&block).await.expect(204);
@@ -347,7 +348,10 @@ async fn leaving(world: &World, nabi: &User, fan: &User, kept: &str) {
     fan.like(kept).await;
     fan.comment(kept, "bye").await;
     fan.put(&format!("/v1/posts/{kept}/save")).await.expect(204);
-    fan.block(&world.user("other")).await;
+    let other = world.user("other");
+    other.me().await;
+    fan.block(&other).await;
+    other.block(fan).await;
     let profile = json!({ "handle": "fan", "name": "Fan" });
     fan.put_me(&profile).await.expect(201);
     fan.cat_id("Momo").await;
@@ -357,13 +361,46 @@ async fn leaving(world: &World, nabi: &User, fan: &User, kept: &str) {
     fan.upload("image/png", b"x").await;
     world.drained().await;
     fan.delete("/v1/me").await.expect(202);
+    erased(world, fan).await;
+    world.drained().await;
+}
+
+async fn erased(world: &World, user: &User) {
     let stage = Backstage::of(world).await;
     eventually("they are erased", async || {
         world.run_schedule("sweep").await.unwrap();
-        let seen = stage.item("UsersTable", "id", &fan.id).await;
+        let seen = stage.item("UsersTable", "id", &user.id).await;
         seen.is_none().then_some(())
     })
     .await;
+}
+
+/// Users whom somebody blocks leave and return, each by another function.
+async fn returning(world: &World, nabi: &User, kept: &str) {
+    let other = world.user("other");
+    let users: Vec<User> = (0..7).map(|_| world.user("returning")).collect();
+    for user in &users {
+        user.me().await;
+        other.block(user).await;
+        user.delete("/v1/me").await.expect(202);
+    }
+    for user in &users {
+        erased(world, user).await;
+    }
+    other.unblock(&users[0]).await;
+    users[0].me().await;
+    users[1].me().await;
+    users[2].post("again").await;
+    users[3].comment(kept, "again").await;
+    users[4].cat("again").await;
+    users[5].like(kept).await;
+    users[6].follow(nabi).await;
+    let blocking = world.user("returning");
+    blocking.me().await;
+    other.block(&blocking).await;
+    blocking.delete("/v1/me").await.expect(202);
+    erased(world, &blocking).await;
+    blocking.block(nabi).await;
     world.drained().await;
 }
 

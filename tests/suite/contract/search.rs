@@ -491,6 +491,7 @@ async fn cats_are_found_while_their_name_is_typed() {
     })
     .await;
     assert!(ids(format!("{w} 고등")).await.is_empty());
+    reader.me().await;
     nabi.block(&reader).await;
     assert!(ids(w.clone()).await.is_empty());
     nabi.unblock(&reader).await;

@@ -19,6 +19,7 @@ mod outages;
 mod poison;
 mod post_or_nothing;
 mod profiles;
+mod returning;
 mod search_index;
 mod sign_in_keys;
 mod timeouts;

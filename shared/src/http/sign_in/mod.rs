@@ -38,6 +38,19 @@ pub async fn not_withdrawn(store: &crate::store::Store, user: &UserId) -> Result
     }
 }
 
+/// The profile of a user who writes something that others may see, and so exists from now on. 403 if they have left.
+#[cfg(feature = "store")]
+pub async fn writer(
+    store: &crate::store::Store,
+    user: &UserId,
+) -> Result<crate::domain::Profile, Problem> {
+    let profile = store.sign_in(user).await?;
+    if profile.withdrawn {
+        return Err(Problem::withdrawn());
+    }
+    Ok(profile)
+}
+
 /// Checks tokens.
 #[derive(Debug)]
 pub(super) struct SignIn {
