@@ -9,6 +9,7 @@ mod front;
 mod loader;
 mod queues;
 mod tables;
+mod throttled;
 
 pub(crate) use bucket::BucketService;
 pub(crate) use front::{Front, Refusal};

@@ -15,12 +15,14 @@ mod leaving;
 mod lost_cache;
 mod outages;
 mod poison;
+mod popular_post;
 mod post_or_nothing;
 mod profiles;
 mod search_index;
 mod sign_in_keys;
 mod timeouts;
 mod trends_exact;
+mod unreachable_cache;
 mod write_cost;
 
 use std::future::Future;
