@@ -1,8 +1,8 @@
 //! `POST` and `GET /v1/posts/{id}/comments`, and `DELETE /v1/posts/{id}/comments/{comment_id}`.
 //!
-//! A post's counts are read from the cache in feeds: what it has of them must go before a change is
+//! A post's counts are read from the cache in feeds: what it has of them is replaced before a change is
 //! answered. A request that can't be answered for that, or dies before, is sent again, and finds its work
-//! done but for that.
+//! done but for that. Until then, and where it isn't sent again, the hold on the counts has them read anew.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ async fn create(
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?
     {
+        // Who answered before may have died right after.
+        app.counted(post, None).await?;
         return known.again();
     }
     let seen = app.store.seen_post_with(&me, post).await?;
@@ -84,19 +86,30 @@ async fn create(
             Created::Now => break answer,
             Created::Before(known) => break known.again()?,
             Created::IdTaken => {}
-            Created::Outdated => return Err(Path::<PostId>::not_found()),
+            Created::Outdated => {
+                app.counted(post, Some(&hold)).await?;
+                return Err(Path::<PostId>::not_found());
+            }
         }
     };
-    app.counted(&hold).await;
+    app.counted(post, Some(&hold)).await?;
     Ok(answer)
 }
 
 impl App {
-    /// Lets the counts be read anew. Where the cache can't be told, it holds them a few seconds more.
-    async fn counted(&self, hold: &Hold) {
-        if let Err(error) = self.cache.release(hold).await {
-            let error = purrline::log::chain(&error);
-            tracing::warn!(error, "the cache learns of a comment later");
+    /// Puts the counts that the store has into the cache, in place of earlier ones, and lets go of them.
+    async fn counted(&self, post: PostId, hold: Option<&Hold>) -> Result<(), Problem> {
+        match self.store.post_counts(&[post]).await {
+            Ok(counts) => {
+                let counts = counts.get(&post).copied().unwrap_or_default();
+                Ok(self.cache.put_counts(hold, post, counts).await?)
+            }
+            Err(error) => {
+                let chain = log::chain(&error);
+                tracing::warn!(error = chain, "counts are left to their next reader");
+                let hold = hold.ok_or(error)?;
+                Ok(self.cache.release(hold).await?)
+            }
         }
     }
 }
@@ -145,7 +158,7 @@ async fn remove(
     app.check_may_delete(&me, post, id).await?;
     let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let deleted = app.store.delete_comment(post, id).await?;
-    app.counted(&hold).await;
+    app.counted(post, Some(&hold)).await?;
     if deleted {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -180,7 +193,12 @@ impl App {
             Some(by) if shown.sees(&by) => Err(Problem::forbidden(
                 "Only its author or the post's may delete a comment.",
             )),
-            _ => Err(Path::<CommentId>::not_found()),
+            Some(_) => Err(Path::<CommentId>::not_found()),
+            None => {
+                // A deletion before this one may have died right after.
+                self.counted(post, None).await?;
+                Err(Path::<CommentId>::not_found())
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The schedule's function: hands over again what a crash left undone, takes deleted cats out of posts, and
+//! The schedule's function: tells the cache what it could not be told, hands over again what a crash left undone, takes deleted cats out of posts, and
 //! erases what those left who left.
 
 mod erase;
@@ -13,7 +13,7 @@ use purrline::domain::{CatId, IndexMessage, PostId, Subject, Timestamp};
 use purrline::hand_over::{self, HandOver};
 use purrline::media;
 use purrline::queue::{self, Queue};
-use purrline::store::{self, PostError, PostList, Store};
+use purrline::store::{self, PostError, PostList, Store, Untold};
 use purrline::user_pool::{self, UserPool};
 use purrline::{aws, env, log};
 
@@ -55,7 +55,7 @@ enum Error {
     Index(#[from] queue::Error),
     #[error(transparent)]
     UserPool(#[from] user_pool::Error),
-    #[error("{0} posts, cats and accounts are left to the next run")]
+    #[error("{0} posts, cats, accounts or notes for the cache are left to the next run")]
     Incomplete(usize),
 }
 
@@ -82,10 +82,15 @@ impl Scheduled for Sweep {
     /// the others waiting.
     async fn run(&self, within: Duration) -> Result<(), Error> {
         let start = Instant::now();
+        let mut failed = 0;
+        if let Err(error) = self.tell_cache(start + within / 4).await {
+            failed += 1;
+            let error = purrline::log::chain(&error);
+            tracing::warn!(error, "what the cache is to forget waits for the next run");
+        }
         // A part of the time for each, so that much of one keeps nothing else waiting for ever.
         let (posts_until, cats_until) = (start + within / 2, start + within * 3 / 4);
         let mut seen: HashSet<PostId> = HashSet::new();
-        let mut failed = 0;
         while Instant::now() < posts_until {
             // The index lags: what was just handed over may still be in it.
             let overdue = self.store.overdue(Timestamp::now(), PAGE).await?;
@@ -139,6 +144,38 @@ impl Scheduled for Sweep {
 }
 
 impl Sweep {
+    /// Tells the cache of changes that whoever made them could not tell it of.
+    async fn tell_cache(&self, deadline: Instant) -> Result<(), Error> {
+        let mut told = 0;
+        while Instant::now() < deadline {
+            let notes = self.store.untold().await?;
+            if notes.is_empty() {
+                break;
+            }
+            let (mut feeds, mut likes) = (HashSet::new(), HashSet::new());
+            for note in &notes {
+                match &note.untold {
+                    Untold::Feeds(of) => feeds.extend(of.iter().cloned()),
+                    Untold::Likes(of) => likes.extend(of.iter().cloned()),
+                }
+            }
+            futures::try_join!(
+                self.cache.forget_feeds(&feeds),
+                self.cache.forget_likes(&likes)
+            )?;
+            futures::stream::iter(&notes)
+                .map(|note| self.store.told(note))
+                .buffer_unordered(AT_ONCE)
+                .try_collect::<()>()
+                .await?;
+            told += notes.len();
+        }
+        if told > 0 {
+            tracing::info!(told, "the cache was told of changes");
+        }
+        Ok(())
+    }
+
     /// Takes a cat that was deleted out of the posts that show it, and out of search, if whoever deleted it
     /// died before; what time is too short for is left to the next run.
     async fn forget_cat(&self, cat: CatId, deadline: Instant) -> Result<(), Error> {

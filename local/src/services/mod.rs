@@ -12,6 +12,7 @@ mod loader;
 pub(crate) mod media;
 mod queues;
 mod tables;
+mod throttled;
 
 pub(crate) use bucket::BucketService;
 pub(crate) use front::{Front, Refusal};

@@ -27,7 +27,13 @@ impl Stack {
         Ok(self.parts.faults.set(rule))
     }
 
-    /// Takes all faults of [`Stack::on_call`] away.
+    /// Has the tables refuse to read items in batches, by the table's name and a part of their keys' JSON, as `DynamoDB`
+    /// does where a partition is asked for more than it serves.
+    pub fn throttle(&self, table: &str, key: &str) {
+        self.parts.faults.throttle(table, key);
+    }
+
+    /// Takes all faults of [`Stack::on_call`] and [`Stack::throttle`] away.
     pub fn clear_faults(&self) {
         self.parts.faults.clear();
     }

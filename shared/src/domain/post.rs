@@ -151,6 +151,9 @@ pub struct PostCounts {
     pub likes: u64,
     /// How many comments it has.
     pub comments: u64,
+    /// How often they have changed: of two readings, the one with more is the later.
+    #[serde(default)]
+    pub rev: u64,
 }
 
 /// The author of what is shown, as the cache keeps it.

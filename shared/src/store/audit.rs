@@ -259,7 +259,11 @@ impl Seen {
 
     fn place(&mut self, row: &Item) -> Result<(), Error> {
         let list = row.text("list")?;
-        if !list.starts_with("recent#") {
+        // Neither is a list of posts.
+        if !["recent#", "untold#"]
+            .iter()
+            .any(|kind| list.starts_with(kind))
+        {
             let post = PostId::parse(row.text("post")?).map_err(Error::broken)?;
             *self.places.entry((post, list.to_owned())).or_default() -= 1;
         }

@@ -6,6 +6,7 @@
 //! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
 //! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
 //! | `PostLists` | `list` = `recent#<user>`, `post` = `#` | what many authors wrote of late, by batch; how it is delivered |
+//! | `PostLists` | `list` = `untold#<what>`, `post` | changes that the cache was not told of, each until it is (2 days) |
 //! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, likewise |
 //! | `PostLists` | `list` = `tag#<tag>#<shard>`, `post` | the posts with a tag, likewise, merged from 16 shards |
 //! | Users | `id` | profile and exact follower, following and post counts |
@@ -16,7 +17,7 @@
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
 //! | Likes | `post` = `<post>#<shard>`, `user` | who likes a post; whether the caller likes these |
-//! | Likes | `post`, `user` = `#count` | a post's exact counts of likes and comments |
+//! | Likes | `post`, `user` = `#count` | a post's exact counts of likes and comments, and how often they changed |
 //! | Likes, index `latest` | `post`, `since` | who likes a post, latest first, merged from 16 shards |
 //! | Cats | `list` = `cat#<cat>`, `cat` | a cat by id; cats of a page by batch |
 //! | Cats | `list` = `deleted`, `cat` | deleted cats whose ids may still stand in posts |
@@ -60,11 +61,13 @@ mod likes;
 mod outbox;
 mod post_lists;
 mod posts;
+mod readable;
 mod recent;
 mod saves;
 mod shown;
 mod transactions;
 mod trends;
+mod untold;
 mod users;
 mod views;
 
@@ -80,6 +83,7 @@ use crate::aws::{CountCalls, OnlyConnect};
 use crate::env::{self, BadSetting};
 use crate::invocation::Callee;
 use crate::lifecycle;
+use readable::LastCounts;
 
 pub use audience::Audience;
 #[cfg(feature = "audit")]
@@ -91,8 +95,10 @@ pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
 pub use post_lists::PostList;
 pub use posts::{PostError, Removed, Revised};
+pub use readable::Readable;
 pub use recent::{Delivery, RECENT, Recent};
 pub use shown::Shown;
+pub use untold::{Note, Untold};
 
 /// Why the store did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -169,6 +175,7 @@ struct Tables {
 pub struct Store {
     client: Client,
     tables: Tables,
+    last_counts: LastCounts,
 }
 
 impl Store {
@@ -209,6 +216,7 @@ impl Store {
                 trends: name("TRENDS_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,
             },
+            last_counts: LastCounts::new(),
         })
     }
 }

@@ -168,6 +168,23 @@ impl Store {
         held(sent.map(|_| ())).map(|_| ())
     }
 
+    /// Lets a fan-out be overdue at once, which can't be done now; nothing if it is done, or another revision's.
+    pub async fn overdue_now(&self, post: PostId, of_rev: u32) -> Result<(), Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.tables.posts)
+            .key("id", s(post))
+            .update_expression("SET due_at = :now")
+            .condition_expression("rev = :rev AND attribute_exists(#outbox)")
+            .expression_attribute_names("#outbox", "outbox")
+            .expression_attribute_values(":rev", n(of_rev))
+            .expression_attribute_values(":now", n(Timestamp::now().millis()))
+            .send()
+            .await;
+        held(sent.map(|_| ())).map(|_| ())
+    }
+
     /// Posts that were due by then: the longest overdue first, at most so many of each shard.
     pub async fn overdue(&self, by: Timestamp, most: i32) -> Result<Vec<PostId>, Error> {
         let shards = (0..SHARDS).map(|shard| async move {

@@ -24,7 +24,7 @@ use super::likes::counts_key;
 use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
 use super::transactions::{TRANSACTION, failed_condition, met_another_write};
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::{CONFLICT_TRIES, Error, Readable, Store, back_off};
 use crate::domain::{
     CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Stretch, Timestamp, UserId,
 };
@@ -190,6 +190,26 @@ impl Store {
         let rows = self
             .batch_get(&self.tables.posts, post_keys(ids), None)
             .await?;
+        Ok(Self::understood_posts(&rows))
+    }
+
+    /// Those of these posts that exist, as far as they can be read.
+    pub async fn readable_posts(
+        &self,
+        ids: &[PostId],
+    ) -> Result<Readable<HashMap<PostId, Post>, PostId>, Error> {
+        let batch = self
+            .batch_get_readable(&self.tables.posts, post_keys(ids))
+            .await?;
+        let unread = batch.unread.iter();
+        let unread = unread.map(|key| PostId::parse(key.text("id")?).map_err(Error::broken));
+        Ok(Readable {
+            found: Self::understood_posts(&batch.items),
+            unread: unread.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn understood_posts(rows: &[Item]) -> HashMap<PostId, Post> {
         let understood = |row: &Item| match revised(row) {
             Ok(found) => Some((found.post.id, found.post)),
             Err(error) => {
@@ -197,11 +217,10 @@ impl Store {
                 None
             }
         };
-        Ok(rows
-            .iter()
+        rows.iter()
             .filter(|row| !is_deleted(row))
             .filter_map(understood)
-            .collect())
+            .collect()
     }
 
     /// Erases some of what hangs on a post that was deleted: its comments, its likes, and at last their counts.

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::item::{Item, Read, item, n, s};
 use super::leaving::Left;
-use super::{Error, Store};
+use super::{Error, Readable, Store};
 use crate::domain::{Bio, Change, Handle, ImageKey, Name, Profile, Timestamp, UserId};
 
 /// How many users arrive at a time, of those who speak in one batch.
@@ -68,6 +68,24 @@ impl Store {
         rows.iter()
             .map(|row| profile(row).map(|profile| (profile.id.clone(), profile)))
             .collect()
+    }
+
+    /// The profiles of these users, as far as they can be read.
+    pub async fn readable_profiles(
+        &self,
+        ids: &[UserId],
+    ) -> Result<Readable<HashMap<UserId, Profile>, UserId>, Error> {
+        let keys = ids.iter().map(|id| item([("id", s(id))])).collect();
+        let batch = self.batch_get_readable(&self.tables.users, keys).await?;
+        let profiles = batch.items.iter();
+        let profiles =
+            profiles.map(|row| profile(row).map(|profile| (profile.id.clone(), profile)));
+        let unread = batch.unread.iter();
+        let unread = unread.map(|key| UserId::parse(key.text("id")?).map_err(Error::broken));
+        Ok(Readable {
+            found: profiles.collect::<Result<_, _>>()?,
+            unread: unread.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The user, who exists from now on.

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Error, Shown, Store};
+use super::{Error, Readable, Shown, Store};
 use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId};
 
 impl Store {
-    /// Those of these posts that the caller may see, as the caller sees them, in their order.
+    /// Those of these posts that the caller may see, as the caller sees them, in their order. Counts that can't be
+    /// read are as this process knew them last: one busy item must not cost a page. A single post's are an error.
     pub async fn views(
         &self,
         caller: &UserId,
@@ -17,10 +18,19 @@ impl Store {
         let authors: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
         let (counts, liked, shown) = futures::try_join!(
-            self.post_counts(&ids),
-            self.liked(caller, &ids),
+            self.readable_counts(&ids),
+            self.readable_likes(caller, &ids),
             self.shown(caller, &authors)
         )?;
+        let unread = counts.unread.len().max(liked.unread.len());
+        if unread > 0 {
+            tracing::warn!(unread, "posts are shown without what can't be read of them");
+            if ids.len() == 1 {
+                let why = "throttled: the post's counts can't be read";
+                return Err(Error::Unavailable(why.to_owned()));
+            }
+        }
+        let (counts, liked) = (counts.found, liked.found);
         let view = |post: Post| {
             let author = shown.author(&post.author)?;
             let counts: PostCounts = counts.get(&post.id).copied().unwrap_or_default();
@@ -37,7 +47,15 @@ impl Store {
         ids: &[PostId],
         images: &ImageHost,
     ) -> Result<Vec<PostView>, Error> {
-        let mut found = self.posts(ids).await?;
+        let Readable { mut found, unread } = self.readable_posts(ids).await?;
+        if !unread.is_empty() {
+            let unread = unread.len();
+            tracing::warn!(unread, "posts that can't be read are left out");
+            if found.is_empty() {
+                let why = "throttled: no post can be read".to_owned();
+                return Err(Error::Unavailable(why));
+            }
+        }
         let posts = ids.iter().filter_map(|id| found.remove(id)).collect();
         self.views(caller, posts, images).await
     }

@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use purrline_local::template::Plan;
-use purrline_local::{Outage, Service};
+use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use saphyr::{LoadableYamlNode as _, MarkedYamlOwned, ScalarOwned, YamlDataOwned};
 use serde_json::{Value, json};
 
@@ -183,6 +183,7 @@ async fn everything(world: &World) {
     fan.unfollow(&nabi).await;
     world.drained().await;
     left_unsent(world, &nabi).await;
+    untold(world, &nabi, &fan, &kept).await;
     leaving(world, &nabi, &fan, &kept).await;
     returning(world, &nabi, &kept).await;
 }
@@ -340,6 +341,20 @@ async fn left_unsent(world: &World, nabi: &User) {
     Backstage::of(world).await.sweep().await;
     world.resume_queue("FanOutQueue").unwrap();
     world.drained().await;
+}
+
+/// What consumers note while the cache is out of reach.
+async fn untold(world: &World, nabi: &User, fan: &User, kept: &str) {
+    for function in ["follow-consumer", "like-consumer"] {
+        let rule = FaultRule::new(When::Before, FaultAction::Disconnect).function(function);
+        let rule = rule.service(Service::Cache).times(u64::MAX);
+        world.on_call(rule).unwrap();
+    }
+    fan.follow(nabi).await;
+    fan.like(kept).await;
+    world.drained().await;
+    world.clear_faults();
+    world.run_schedule("sweep").await.unwrap();
 }
 
 /// Somebody leaves who has left something of everything.

@@ -17,6 +17,7 @@ mod leaving_the_pool;
 mod lost_cache;
 mod outages;
 mod poison;
+mod popular_post;
 mod post_or_nothing;
 mod profiles;
 mod returning;
@@ -24,6 +25,7 @@ mod search_index;
 mod sign_in_keys;
 mod timeouts;
 mod trends_exact;
+mod unreachable_cache;
 mod write_cost;
 
 use std::future::Future;
