@@ -163,6 +163,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         region: local.region.clone(),
         account: local.account.clone(),
         concurrency: options.concurrency.max(1),
+        clocks_apart: options.clocks_apart,
         environment: environment(options, &endpoints),
         guard: Arc::clone(&guard),
         logs: Arc::clone(&logs),

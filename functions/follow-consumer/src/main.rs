@@ -6,11 +6,12 @@
 
 use std::collections::HashSet;
 
+use futures::future::try_join_all;
 use purrline::cache::Cache;
 use purrline::consumer::{self, Consumer, Failed, Received};
 use purrline::domain::{FollowMessage, UserId};
 use purrline::planted::planted;
-use purrline::store::Store;
+use purrline::store::{Applied, Store};
 use purrline::{aws, log, metrics};
 
 struct Follows {
@@ -29,6 +30,25 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     .await
 }
 
+impl Follows {
+    /// Lets the endpoint know who follows as many as anybody may. What the cache doesn't learn makes no follow wrong:
+    /// it has no effect then.
+    async fn note_full(&self, batch: &[Received<FollowMessage>], full: &HashSet<UserId>) {
+        let unfollows = batch.iter().filter(|received| !received.message.follow);
+        let room: HashSet<&UserId> = unfollows
+            .map(|received| &received.message.follower)
+            .filter(|follower| !full.contains(*follower))
+            .collect();
+        let noted = full.iter().map(|user| self.cache.note_follows_most(user));
+        let forgotten = room.into_iter();
+        let forgotten = forgotten.map(|user| self.cache.forget_follows_most(user));
+        let told = futures::try_join!(try_join_all(noted), try_join_all(forgotten));
+        if let Err(error) = told {
+            tracing::warn!(%error, "the cache learns later who follows as many as they may");
+        }
+    }
+}
+
 impl Consumer for Follows {
     type Message = FollowMessage;
     const TOGETHER: usize = usize::MAX;
@@ -41,8 +61,8 @@ impl Consumer for Follows {
             .collect();
         let words = batch
             .iter()
-            .map(|Received { message, .. }| (message.edge(), message.change()));
-        let failed = self.store.apply_follows(words).await;
+            .map(|Received { message, sent, .. }| (message.edge(), message.change(*sent)));
+        let Applied { failures, full } = self.store.apply_follows(words).await;
         // Also for follows that were applied before: whoever applied them may have died right after.
         let followers: HashSet<UserId> = batch
             .iter()
@@ -54,8 +74,9 @@ impl Consumer for Follows {
         if let Err(error) = self.cache.forget_feeds(&followers).await {
             return consumer::all_failed(&batch, &error);
         }
+        self.note_full(&batch, &full).await;
         let failed = consumer::failed(&batch, |message| {
-            failed.get(&message.edge()).map(ToString::to_string)
+            failures.get(&message.edge()).map(ToString::to_string)
         });
         metrics::follows_applied(batch.len() - failed.len());
         failed

@@ -82,7 +82,9 @@ impl Sweep {
         if !last {
             return Ok(self.store.postpone_erasure(user, settled).await?);
         }
-        if self.store.finish_erasure(user).await? {
+        // The next of their own stamps: if they come back, what they say then is later.
+        let now = self.cache.stamp(user).await?;
+        if self.store.finish_erasure(user, now).await? {
             // Once more: a reader may have learned meanwhile that there is nobody. Somebody may come back.
             self.cache.forget_user(user).await?;
             tracing::info!("an account is erased");

@@ -77,14 +77,20 @@ impl Function {
         environment
     }
 
-    /// Starts a process if there is none.
+    /// Starts a process if there is none; one with each clock, where clocks differ.
     pub(super) fn warm_up(self: &Arc<Self>) {
-        let reserved = {
-            let mut state = self.lock();
-            state.instances.is_empty().then(|| self.reserve(&mut state))
+        let wanted = match self.surroundings.clocks_apart {
+            Some(_) => self.limit.min(2),
+            None => 1,
         };
-        if let Some((id, kill)) = reserved {
-            self.start_process(id, kill);
+        for _ in 0..wanted {
+            let reserved = {
+                let mut state = self.lock();
+                (state.instances.len() < wanted).then(|| self.reserve(&mut state))
+            };
+            if let Some((id, kill)) = reserved {
+                self.start_process(id, kill);
+            }
         }
     }
 
@@ -108,8 +114,12 @@ impl Function {
                 answer,
             });
         }
-        // Whoever worked last is asked first, as on AWS: idle processes don't take turns.
-        self.wake.notify_last();
+        if self.surroundings.clocks_apart.is_some() {
+            self.wake.notify_one();
+        } else {
+            // Whoever worked last is asked first, as on AWS: idle processes don't take turns.
+            self.wake.notify_last();
+        }
         self.scale();
         Ok(())
     }
@@ -340,6 +350,12 @@ impl Function {
         let state = self.lock();
         let busy = state.instances.values().map(|one| one.work.len()).sum();
         state.waiting.len().saturating_add(busy)
+    }
+
+    /// Processes that have asked for an event.
+    pub(crate) fn ready(&self) -> usize {
+        let state = self.lock();
+        state.instances.values().filter(|one| one.ready).count()
     }
 
     pub(crate) fn take_durations(&self) -> Vec<Duration> {

@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
+use super::edges::Stored;
 use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
-use crate::domain::{Change, Follow, Since, UserId, Version};
+use crate::domain::{Change, Follow, Since, Stamp, UserId};
 
 /// In the row of A's about B: since when A blocks B; the index `latest` has only such rows.
 pub(super) const SINCE: &str = "since";
@@ -67,23 +68,36 @@ impl Store {
             .collect()
     }
 
-    /// The user blocks the other, and neither follows the other any more. Twice is once.
-    pub async fn block(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
+    /// The writes that end the follows between two users, each later than what is stored of it and than every
+    /// follow that was accepted before this stamp, whatever clock that was stamped by. A follow that is applied
+    /// meanwhile makes the transaction fail, because it is about the same edges.
+    async fn end_follows(
+        &self,
+        user: &UserId,
+        other: &UserId,
+        stamp: Stamp,
+    ) -> Result<Vec<TransactWriteItem>, Error> {
         let follows = [(user, other), (other, user)].map(|(follower, followee)| Follow {
             follower: follower.clone(),
             followee: followee.clone(),
         });
-        for tries in 0..CONFLICT_TRIES {
-            // Later than every follow that was accepted before the block is stored: those that are applied
-            // meanwhile make the transaction fail, because it is about the same edges.
+        let stored = self.stored_edges(follows.iter()).await?;
+        let ends = follows.map(|follow| {
+            let known = stored.get(&follow).map(Stored::version);
             let end = Change {
                 active: false,
-                version: Version::now(),
+                version: stamp.version().after(known),
             };
-            let stored = self.stored_edges(follows.iter()).await?;
-            let ends = follows.clone().map(|follow| (follow, end));
-            let mut writes = self.writes(&ends, &stored, &HashMap::new())?;
-            let now = n(end.version.micros());
+            (follow, end)
+        });
+        self.writes(&ends, &stored, &HashMap::new())
+    }
+
+    /// The user blocks the other, and neither follows the other any more. Twice is once.
+    pub async fn block(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
+        for tries in 0..CONFLICT_TRIES {
+            let mut writes = self.end_follows(user, other, stamp).await?;
+            let now = n(stamp.version().micros());
             writes.push(self.set(key(user, other), SINCE, now)?);
             writes.push(self.set(key(other, user), BLOCKED, AttributeValue::Bool(true))?);
             if self.written_together(writes).await? {
@@ -96,8 +110,9 @@ impl Store {
         ))
     }
 
-    /// The user blocks the other no longer. Follows don't come back.
-    pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
+    /// The user blocks the other no longer. Follows don't come back, not even those that were accepted while the
+    /// block stood and are applied later.
+    pub async fn unblock(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
         for tries in 0..CONFLICT_TRIES {
             let keys = vec![key(user, other), key(other, user)];
             let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
@@ -109,10 +124,9 @@ impl Store {
             }
             // The rows stay, with what they say of the other's block, if there is one.
             let mutual = rows.iter().filter(|row| row.contains_key(SINCE)).count() == 2;
-            let writes = vec![
-                self.unset(key(user, other), SINCE, BLOCKED, mutual)?,
-                self.unset(key(other, user), BLOCKED, SINCE, mutual)?,
-            ];
+            let mut writes = self.end_follows(user, other, stamp).await?;
+            writes.push(self.unset(key(user, other), SINCE, BLOCKED, mutual)?);
+            writes.push(self.unset(key(other, user), BLOCKED, SINCE, mutual)?);
             if self.written_together(writes).await? {
                 return Ok(());
             }

@@ -3,6 +3,7 @@
 
 pub(crate) mod backstage;
 
+mod clocks;
 mod comments_exact;
 mod consumers_die;
 mod deleted_cats;
