@@ -6,7 +6,6 @@
 
 use std::collections::HashSet;
 
-use futures::future::try_join_all;
 use purrline::cache::Cache;
 use purrline::consumer::{self, Consumer, Failed, Received};
 use purrline::domain::{FollowMessage, UserId};
@@ -39,11 +38,7 @@ impl Follows {
             .map(|received| &received.message.follower)
             .filter(|follower| !full.contains(*follower))
             .collect();
-        let noted = full.iter().map(|user| self.cache.note_follows_most(user));
-        let forgotten = room.into_iter();
-        let forgotten = forgotten.map(|user| self.cache.forget_follows_most(user));
-        let told = futures::try_join!(try_join_all(noted), try_join_all(forgotten));
-        if let Err(error) = told {
+        if let Err(error) = self.cache.note_follows_most(full, room).await {
             tracing::warn!(%error, "the cache learns later who follows as many as they may");
         }
     }

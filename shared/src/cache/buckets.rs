@@ -7,8 +7,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::Script;
-use redis::cmd;
+use futures::future::try_join_all;
+use redis::{Script, cmd};
 
 use super::{Cache, Error, count_trip};
 use crate::domain::{RateLimit, UserId, Version};
@@ -112,17 +112,30 @@ impl Cache {
         }
     }
 
-    /// Notes that a user follows as many as anybody may.
-    pub async fn note_follows_most(&self, user: &UserId) -> Result<(), Error> {
-        let mut set = cmd("SET");
-        set.arg(full_key(user)).arg(1).arg("EX").arg(FULL_SECONDS);
-        self.send(set).await
-    }
-
-    /// Forgets that a user follows as many as anybody may.
-    pub async fn forget_follows_most(&self, user: &UserId) -> Result<(), Error> {
-        let mut del = cmd("DEL");
-        del.arg(full_key(user));
-        self.send::<i64>(del).await.map(|_| ())
+    /// Notes who follows as many as anybody may, and who may follow others again.
+    pub async fn note_follows_most(
+        &self,
+        full: impl IntoIterator<Item = &UserId>,
+        not_full: impl IntoIterator<Item = &UserId>,
+    ) -> Result<(), Error> {
+        let set = |user| {
+            let mut set = cmd("SET");
+            set.arg(full_key(user)).arg(1).arg("EX").arg(FULL_SECONDS);
+            set
+        };
+        let del = |user| {
+            let mut del = cmd("DEL");
+            del.arg(full_key(user));
+            del
+        };
+        let commands = full.into_iter().map(set);
+        let commands = commands.chain(not_full.into_iter().map(del));
+        let sent: Vec<_> = commands
+            .map(|command| self.send::<redis::Value>(command))
+            .collect();
+        if !sent.is_empty() {
+            count_trip();
+        }
+        try_join_all(sent).await.map(|_| ())
     }
 }

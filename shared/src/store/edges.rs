@@ -104,7 +104,7 @@ impl<'a> Tally<'a> {
                 .expression_attribute_values(format!(":{name}"), n(sum));
             match grows {
                 Grows::OfWhatExists if sum > 0 => {
-                    conditions.push("attribute_exists(id)".to_owned())
+                    conditions.push("attribute_exists(id)".to_owned());
                 }
                 Grows::UpTo(most) if sum > 0 => {
                     conditions.push(format!(
@@ -187,9 +187,9 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     fn counters<'a>(&self, store: &'a Store) -> Vec<Counter<'a>>;
     /// Which edge a row read from the table is.
     fn of(row: &Item) -> Result<Self, Error>;
-    /// Those of these words that are void, given what is stored of their edges. Asked after the edges were read, so that whoever voids a word
-    /// and writes its edge in the same transaction is either seen here or makes ours fail. Who deletes a post
-    /// writes no edge: a like that is applied in the very moment may stay, and nothing shows it.
+    /// Those of these words that are void, given what is stored of their edges. Asked after the edges were
+    /// read, so that whoever voids a word and writes its edge in the same transaction is either seen here or
+    /// makes ours fail. Who deletes a post writes no edge: a like that is applied in the very moment may stay, and nothing shows it.
     fn refused(
         store: &Store,
         words: &[(Self, Change)],

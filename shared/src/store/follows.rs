@@ -6,7 +6,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::audience;
 use super::edges::{Applied, Counter, EdgeKey, Grows, Refused, Row, SHARD, Shard, Stored};
-
 use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::leaving::Left;
