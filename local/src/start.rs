@@ -197,6 +197,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         account: local.account.clone(),
         concurrency: options.concurrency.max(1),
         starts: options.starts,
+        clocks_apart: options.clocks_apart,
         environment: environment(options, &endpoints),
         guard: Arc::clone(&guard),
         logs: Arc::clone(&logs),

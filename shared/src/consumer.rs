@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::deadline::time_left;
+use crate::domain::Timestamp;
 use crate::invocation::{Callee, Calls, Invocation, Trace};
 use crate::lifecycle::take_events;
 use crate::metrics;
@@ -38,6 +39,8 @@ pub struct Received<M> {
     pub message: M,
     /// Whether it came before: then some of it may be done.
     pub again: bool,
+    /// When the queue took it, by the queue's clock.
+    pub sent: Option<Timestamp>,
     /// Which request it goes back to, if it says so.
     pub trace: Option<Trace>,
 }
@@ -205,9 +208,15 @@ fn whole_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// When the queue took a message, by the queue's clock.
+fn sent(record: &SqsMessage) -> Option<Timestamp> {
+    let millis = record.attributes.get("SentTimestamp")?.parse().ok()?;
+    Some(Timestamp::from_millis(millis))
+}
+
 /// How long a message was queued, by the clocks of the queue and of this machine.
 fn queued(record: &SqsMessage) -> Option<Duration> {
-    let sent = record.attributes.get("SentTimestamp")?.parse().ok()?;
+    let sent = u64::try_from(sent(record)?.millis()).ok()?;
     let sent = UNIX_EPOCH.checked_add(Duration::from_millis(sent))?;
     Some(SystemTime::now().duration_since(sent).unwrap_or_default())
 }
@@ -232,6 +241,7 @@ fn parse_all<M: DeserializeOwned>(
     let mut batch = Vec::with_capacity(records.len());
     let mut failed = Vec::new();
     for record in records {
+        let sent = sent(&record);
         let id = record.message_id.unwrap_or_default();
         let body = record.body.unwrap_or_default();
         let times = record.attributes.get("ApproximateReceiveCount");
@@ -249,6 +259,7 @@ fn parse_all<M: DeserializeOwned>(
                 id,
                 message,
                 again,
+                sent,
                 trace,
             }),
             Err(error) => failed.push(Failed {

@@ -282,6 +282,18 @@ impl Media {
 }
 
 impl Media {
+    /// How many bytes a user's uploads have, used or not. The role needs `s3:ListBucket`.
+    pub async fn stored_by(&self, owner: &UserId) -> Result<i64, Error> {
+        let list = self.client.list_objects_v2().bucket(&self.bucket);
+        let mut pages = list.prefix(ImageKey::prefix(owner)).into_paginator().send();
+        let mut bytes = 0_i64;
+        while let Some(page) = pages.try_next().await.map_err(Error::new)? {
+            let sizes = page.contents().iter().filter_map(Object::size);
+            bytes = sizes.fold(bytes, i64::saturating_add);
+        }
+        Ok(bytes)
+    }
+
     /// Deletes everything that a user uploaded. The role needs `s3:ListBucket` and `s3:DeleteObject`.
     pub async fn erase(&self, owner: &UserId) -> Result<(), Error> {
         loop {

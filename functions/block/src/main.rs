@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{ImageHost, Page, Profile, Since, Stretch, UserId, UserRef, UserView};
 use purrline::full_page::full_page;
-use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
+use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
 
@@ -24,7 +24,7 @@ struct App {
 async fn main() -> Result<(), http::Error> {
     log::init();
     let cache = Cache::from_env()?;
-    let settings = Settings::from_env()?.limited_by(&cache)?;
+    let settings = Settings::from_env()?.ordered(&cache)?;
     let app = App {
         store: Store::from_env(&aws::config().await)?,
         cache,
@@ -39,7 +39,9 @@ async fn main() -> Result<(), http::Error> {
 
 async fn block(
     State(app): State<Arc<App>>,
-    Caller(me): Caller,
+    Word {
+        caller: me, stamp, ..
+    }: Word,
     other: Path<UserRef>,
 ) -> Result<StatusCode, Problem> {
     let other = other.user(&app.store).await?;
@@ -54,7 +56,7 @@ async fn block(
     // Neither's feed shows the other from now on, whatever becomes of this request.
     let feeds = HashSet::from([me.clone(), other.clone()]);
     app.cache.hold_feeds(&feeds).await?;
-    let blocked = app.store.block(&me, &other).await;
+    let blocked = app.store.block(&me, &other, stamp).await;
     // Also if it failed: readers would wait for feeds that nobody rebuilds.
     app.cache.forget_feeds(&feeds).await?;
     blocked?;
@@ -63,12 +65,14 @@ async fn block(
 
 async fn unblock(
     State(app): State<Arc<App>>,
-    Caller(me): Caller,
+    Word {
+        caller: me, stamp, ..
+    }: Word,
     other: Path<UserRef>,
 ) -> Result<StatusCode, Problem> {
     let other = other.user(&app.store).await?;
     somebody_else(&me, &other)?;
-    app.store.unblock(&me, &other).await?;
+    app.store.unblock(&me, &other, stamp).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

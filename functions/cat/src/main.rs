@@ -17,7 +17,7 @@ use purrline::domain::{
     Invalid, NOT_UPLOADED, Name, Page, Reason, RegisteredCat, Stretch, Subject, UserId, UserRef,
 };
 use purrline::full_page::full_page;
-use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings};
+use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings, Word};
 use purrline::media::Media;
 use purrline::queue::Queue;
 use purrline::store::{self, Answer, Created, Known, Store};
@@ -50,7 +50,7 @@ async fn main() -> Result<(), http::Error> {
         .route("/v1/cats/{id}", get(by_id).patch(edit).delete(delete))
         .route("/v1/users/{id}/cats", get(by_user))
         .with_state(Arc::new(app));
-    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(router, settings).await
 }
 
@@ -138,11 +138,14 @@ impl App {
 
 async fn create(
     State(app): State<Arc<App>>,
-    Caller(me): Caller,
+    Word {
+        caller: me, stamp, ..
+    }: Word,
     idempotency: Idempotency,
     headers: HeaderMap,
     fields: Fields,
 ) -> Result<Answer, Problem> {
+    let created_at = stamp.version().timestamp();
     let (name, told) = told(fields, |fields| fields.required("name", Name::parse))?;
     let once = idempotency.once(&me);
     if let Some(once) = &once
@@ -158,7 +161,7 @@ async fn create(
     };
     let (photo, _) = futures::try_join!(photo, http::writer(&app.store, &me))?;
     let mut cat = Cat {
-        id: CatId(app.ids.mint()),
+        id: CatId(app.ids.mint_at(created_at)),
         owner: me,
         name,
         breed: told.breed.flatten(),
@@ -188,7 +191,9 @@ async fn create(
             }
             Created::Before(known) => return app.again(known).await,
             // Nothing that it builds on can change.
-            Created::IdTaken | Created::Outdated => cat.id = CatId(app.ids.mint()),
+            Created::IdTaken | Created::Outdated => {
+                cat.id = CatId(app.ids.mint_at(created_at));
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use purrline::domain::{
     Stretch, UserId,
 };
 use purrline::full_page::full_page;
-use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings};
+use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Answer, Created, Store};
 use purrline::{aws, env, log};
 
@@ -32,7 +32,7 @@ struct App {
 async fn main() -> Result<(), http::Error> {
     log::init();
     let cache = Cache::from_env()?;
-    let settings = Settings::from_env()?.limited_by(&cache)?;
+    let settings = Settings::from_env()?.ordered(&cache)?;
     let app = App {
         store: Store::from_env(&aws::config().await)?,
         cache,
@@ -48,7 +48,9 @@ async fn main() -> Result<(), http::Error> {
 
 async fn create(
     State(app): State<Arc<App>>,
-    Caller(me): Caller,
+    Word {
+        caller: me, stamp, ..
+    }: Word,
     Path(post): Path<PostId>,
     idempotency: Idempotency,
     mut fields: Fields,
@@ -74,7 +76,7 @@ async fn create(
     let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let answer = loop {
         let comment = Comment {
-            id: CommentId(app.ids.mint()),
+            id: CommentId(app.ids.mint_at(stamp.version().timestamp())),
             post,
             author: me.clone(),
             text: text.clone(),

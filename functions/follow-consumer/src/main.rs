@@ -10,7 +10,7 @@ use purrline::cache::Cache;
 use purrline::consumer::{self, Consumer, Failed, Received};
 use purrline::domain::{FollowMessage, UserId};
 use purrline::planted::planted;
-use purrline::store::{self, Store};
+use purrline::store::{self, Applied, Store};
 use purrline::{aws, log, metrics};
 
 struct Follows {
@@ -40,6 +40,19 @@ impl Follows {
         tracing::warn!(error, feeds, "the cache is told of follows later");
         self.store.note_feeds(followers).await
     }
+
+    /// Lets the endpoint know who follows as many as anybody may. What the cache doesn't learn makes no follow wrong:
+    /// it has no effect then.
+    async fn note_full(&self, batch: &[Received<FollowMessage>], full: &HashSet<UserId>) {
+        let unfollows = batch.iter().filter(|received| !received.message.follow);
+        let room: HashSet<&UserId> = unfollows
+            .map(|received| &received.message.follower)
+            .filter(|follower| !full.contains(*follower))
+            .collect();
+        if let Err(error) = self.cache.note_follows_most(full, room).await {
+            tracing::warn!(%error, "the cache learns later who follows as many as they may");
+        }
+    }
 }
 
 impl Consumer for Follows {
@@ -54,8 +67,8 @@ impl Consumer for Follows {
             .collect();
         let words = batch
             .iter()
-            .map(|Received { message, .. }| (message.edge(), message.change()));
-        let failed = self.store.apply_follows(words).await;
+            .map(|Received { message, sent, .. }| (message.edge(), message.change(*sent)));
+        let Applied { failures, full } = self.store.apply_follows(words).await;
         // Also for follows that were applied before: whoever applied them may have died right after.
         let followers: HashSet<UserId> = batch
             .iter()
@@ -67,8 +80,9 @@ impl Consumer for Follows {
         if let Err(error) = self.tell(&followers).await {
             return consumer::all_failed(&batch, &error);
         }
+        self.note_full(&batch, &full).await;
         let failed = consumer::failed(&batch, |message| {
-            failed.get(&message.edge()).map(ToString::to_string)
+            failures.get(&message.edge()).map(ToString::to_string)
         });
         metrics::follows_applied(batch.len() - failed.len());
         failed

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::routing::put;
 use purrline::cache::Cache;
 use purrline::domain::{FollowMessage, UserId};
-use purrline::http::{self, Caller, Path, Problem, Queued, Settings};
+use purrline::http::{self, Path, Problem, Queued, Settings, Word};
 use purrline::queue::Queue;
 use purrline::{aws, log};
 
@@ -18,29 +18,27 @@ async fn main() -> Result<(), http::Error> {
     let routes = Router::new()
         .route("/v1/users/{id}/follow", put(follow).delete(unfollow))
         .with_state(follows);
-    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(routes, settings).await
 }
 
-async fn follow(
-    State(follows): State<Queue>,
-    Caller(caller): Caller,
-    Path(user): Path<UserId>,
-) -> Queued {
-    queue(&follows, &FollowMessage::new(caller, user, true)).await
+async fn follow(State(follows): State<Queue>, word: Word, Path(user): Path<UserId>) -> Queued {
+    queue(&follows, word, user, true).await
 }
 
-async fn unfollow(
-    State(follows): State<Queue>,
-    Caller(caller): Caller,
-    Path(user): Path<UserId>,
-) -> Queued {
-    queue(&follows, &FollowMessage::new(caller, user, false)).await
+async fn unfollow(State(follows): State<Queue>, word: Word, Path(user): Path<UserId>) -> Queued {
+    queue(&follows, word, user, false).await
 }
 
-async fn queue(follows: &Queue, message: &FollowMessage) -> Queued {
-    if message.follower == message.followee {
+async fn queue(follows: &Queue, word: Word, user: UserId, follow: bool) -> Queued {
+    if word.caller == user {
         return Err(Problem::unprocessable("Nobody follows themselves."));
     }
-    http::queued(follows, message).await
+    if follow && word.follows_most {
+        return Err(Problem::conflict(
+            "You follow as many users as one may: unfollow somebody first.",
+        ));
+    }
+    let message = FollowMessage::new(word.caller, user, follow, word.stamp);
+    http::queued(follows, &message).await
 }

@@ -58,7 +58,7 @@ impl Consumer for Likes {
     async fn handle(&self, batch: Vec<Received<LikeMessage>>) -> Vec<Failed> {
         let words = batch
             .iter()
-            .map(|Received { message, .. }| (message.edge(), message.change()));
+            .map(|Received { message, sent, .. }| (message.edge(), message.change(*sent)));
         let failed = self.store.apply_likes(words).await;
         // Also for likes that were applied before: whoever applied them may have died right after.
         let touched: HashSet<Like> = batch

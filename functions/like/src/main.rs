@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::routing::put;
 use purrline::cache::Cache;
 use purrline::domain::{LikeMessage, PostId};
-use purrline::http::{self, Caller, Path, Queued, Settings};
+use purrline::http::{self, Path, Queued, Settings, Word};
 use purrline::queue::Queue;
 use purrline::{aws, log};
 
@@ -17,22 +17,19 @@ async fn main() -> Result<(), http::Error> {
     let routes = Router::new()
         .route("/v1/posts/{id}/like", put(like).delete(unlike))
         .with_state(likes);
-    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(routes, settings).await
 }
 
-async fn like(
-    State(likes): State<Queue>,
-    Caller(user): Caller,
-    Path(post): Path<PostId>,
-) -> Queued {
-    http::queued(&likes, &LikeMessage::new(user, post, true)).await
+async fn like(State(likes): State<Queue>, word: Word, Path(post): Path<PostId>) -> Queued {
+    queue(&likes, word, post, true).await
 }
 
-async fn unlike(
-    State(likes): State<Queue>,
-    Caller(user): Caller,
-    Path(post): Path<PostId>,
-) -> Queued {
-    http::queued(&likes, &LikeMessage::new(user, post, false)).await
+async fn unlike(State(likes): State<Queue>, word: Word, Path(post): Path<PostId>) -> Queued {
+    queue(&likes, word, post, false).await
+}
+
+async fn queue(likes: &Queue, word: Word, post: PostId, like: bool) -> Queued {
+    let message = LikeMessage::new(word.caller, post, like, word.stamp);
+    http::queued(likes, &message).await
 }

@@ -20,7 +20,7 @@ use purrline::domain::{
     PostId, Timestamp, UserId,
 };
 use purrline::hand_over::HandOver;
-use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings};
+use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings, Word};
 use purrline::store::{Answer, Created, PostError, Removed, Revised, Store};
 use purrline::{aws, env, log};
 
@@ -41,7 +41,7 @@ async fn main() -> Result<(), http::Error> {
     log::init();
     let config = aws::config().await;
     let cache = Cache::from_env()?;
-    let settings = Settings::from_env()?.limited_by(&cache)?;
+    let settings = Settings::from_env()?.ordered(&cache)?;
     let app = App {
         store: Store::from_env(&config)?,
         cache,
@@ -103,7 +103,9 @@ impl App {
 
 async fn create(
     State(app): State<Arc<App>>,
-    Caller(me): Caller,
+    Word {
+        caller: me, stamp, ..
+    }: Word,
     idempotency: Idempotency,
     fields: Fields,
 ) -> Result<Answer, Problem> {
@@ -120,7 +122,7 @@ async fn create(
     let author = Author::of(&me, Some(&profile));
     loop {
         let post = Post {
-            id: PostId(app.ids.mint()),
+            id: PostId(app.ids.mint_at(stamp.version().timestamp())),
             author: me.clone(),
             draft: draft.clone(),
             edited_at: None,

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{ImageHost, Page, PostId, PostView, Since, Stretch};
 use purrline::full_page::full_page;
-use purrline::http::{self, Caller, Paging, Path, Problem, Settings};
+use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
 
@@ -30,19 +30,21 @@ async fn main() -> Result<(), http::Error> {
         .route("/v1/posts/{id}/save", put(save).delete(unsave))
         .route("/v1/me/saved", get(saved))
         .with_state(Arc::new(app));
-    let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
+    let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(router, settings).await
 }
 
 async fn save(
     State(app): State<Arc<App>>,
-    Caller(me): Caller,
+    Word {
+        caller: me, stamp, ..
+    }: Word,
     Path(post): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
     http::not_withdrawn(&app.store, &me).await?;
     let seen = app.store.seen_post(&me, post).await?;
     seen.ok_or_else(Path::<PostId>::not_found)?;
-    app.store.save(&me, post).await?;
+    app.store.save(&me, post, stamp).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -94,7 +94,9 @@ impl Sweep {
         let apart = LOOKS_APART.min(self.settled_after);
         let found = likes || comments || handles;
         let empty_by = begun.plus_seconds(-apart);
-        if !found && self.store.finish_erasure(user, empty_by).await? {
+        // The next of their own stamps: if they come back, what they say then is later.
+        let now = self.cache.stamp(user).await?;
+        if !found && self.store.finish_erasure(user, empty_by, now).await? {
             // Once more: a reader may have learned meanwhile that there is nobody. Somebody may come back.
             self.cache.forget_user(user).await?;
             tracing::info!("an account is erased");

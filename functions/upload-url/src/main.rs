@@ -1,5 +1,7 @@
 //! `POST /v1/uploads`: a presigned PUT for one image.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,11 +14,14 @@ use purrline::domain::{
 };
 use purrline::http::{self, Caller, Fields, Idempotency, Problem, Settings};
 use purrline::media::{Checksum, Media};
-use purrline::store::{Answer, Once, Store};
-use purrline::{aws, log};
+use purrline::store::{Allowance, Answer, Grant, Once, Store};
+use purrline::{aws, env, log};
 
 /// A presigned PUT that is about to expire is no use to a client.
 const USEFUL_SECONDS: i64 = 60;
+/// How many photos a user may upload a day, and how many bytes in all, unless the deployment says otherwise.
+const UPLOADS_PER_DAY: i64 = 200;
+const STORED_BYTES: i64 = 10 * 1024 * 1024 * 1024;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), http::Error> {
@@ -25,6 +30,10 @@ async fn main() -> Result<(), http::Error> {
     let parts = Parts {
         media: Media::from_env(&aws)?,
         store: Store::from_env(&aws)?,
+        most: Allowance {
+            photos_a_day: env::whole_number("UPLOADS_PER_DAY", UPLOADS_PER_DAY)?,
+            bytes: env::whole_number("STORED_BYTES", STORED_BYTES)?,
+        },
     };
     let routes = Router::new()
         .route("/v1/uploads", post(upload))
@@ -37,6 +46,7 @@ async fn main() -> Result<(), http::Error> {
 struct Parts {
     media: Media,
     store: Store,
+    most: Allowance,
 }
 
 /// What the client means to upload.
@@ -67,6 +77,7 @@ async fn upload(
     if upload.expires_at > Timestamp::now().plus_seconds(USEFUL_SECONDS).to_string() {
         return Ok(answer);
     }
+    parts.store.grant_again(&caller, Timestamp::now()).await?;
     let answer = parts.presign(upload.key, &wanted).await?;
     parts.store.replace(&once, &answer).await?;
     Ok(answer)
@@ -74,6 +85,7 @@ async fn upload(
 
 impl Parts {
     async fn mint(&self, caller: &UserId, wanted: &Wanted) -> Result<Answer, Problem> {
+        self.grant(caller, wanted.size).await?;
         self.presign(ImageKey::mint(caller, wanted.kind), wanted)
             .await
     }
@@ -89,6 +101,31 @@ impl Parts {
         match self.store.remember(once, &answer).await? {
             None => Ok(answer),
             Some(faster) => faster.again(),
+        }
+    }
+
+    /// Counts an upload among what the caller may have: 429 where they had their photos of the day, 409 where there
+    /// is no room for it.
+    async fn grant(&self, caller: &UserId, size: UploadSize) -> Result<(), Problem> {
+        let now = Timestamp::now();
+        let grant = || self.store.grant_upload(caller, size, &self.most, now);
+        let mut granted = grant().await?;
+        if let Grant::Full(known) = granted
+            && known.is_settled(now)
+        {
+            let bytes = self.media.stored_by(caller).await?;
+            let correct = self.store.correct_granted(caller, &known, bytes, now);
+            correct.await?;
+            granted = grant().await?;
+        }
+        match granted {
+            Grant::Yes => Ok(()),
+            Grant::NotBefore(time) => {
+                let wait = time.millis().saturating_sub(now.millis());
+                let wait = Duration::from_millis(u64::try_from(wait).unwrap_or_default());
+                Err(Problem::too_many_requests(wait))
+            }
+            Grant::Full(_) => Err(storage_full()),
         }
     }
 
@@ -111,6 +148,10 @@ impl Parts {
             body,
         })
     }
+}
+
+fn storage_full() -> Problem {
+    Problem::conflict("You have uploaded as much as one may, and there is no room for this file.")
 }
 
 impl Wanted {

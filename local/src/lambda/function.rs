@@ -78,7 +78,7 @@ impl Function {
         environment
     }
 
-    /// Starts a process if there is none, and waits until the first has started.
+    /// Starts a process if there is none (one with each clock, where clocks differ), and waits until the first has started.
     ///
     /// # Errors
     /// It didn't start: why.
@@ -93,12 +93,18 @@ impl Function {
     }
 
     fn start_first(self: &Arc<Self>) {
-        let reserved = {
-            let mut state = self.lock();
-            state.instances.is_empty().then(|| self.reserve(&mut state))
+        let wanted = match self.surroundings.clocks_apart {
+            Some(_) => self.limit.min(2),
+            None => 1,
         };
-        if let Some((id, kill)) = reserved {
-            self.start_process(id, kill);
+        for _ in 0..wanted {
+            let reserved = {
+                let mut state = self.lock();
+                (state.instances.len() < wanted).then(|| self.reserve(&mut state))
+            };
+            if let Some((id, kill)) = reserved {
+                self.start_process(id, kill);
+            }
         }
     }
 
@@ -124,8 +130,12 @@ impl Function {
                 retried: false,
             });
         }
-        // Whoever worked last is asked first, as on AWS: idle processes don't take turns.
-        self.wake.notify_last();
+        if self.surroundings.clocks_apart.is_some() {
+            self.wake.notify_one();
+        } else {
+            // Whoever worked last is asked first, as on AWS: idle processes don't take turns.
+            self.wake.notify_last();
+        }
         self.scale();
         Ok(())
     }
@@ -390,6 +400,12 @@ impl Function {
         let state = self.lock();
         let busy = state.instances.values().map(|one| one.work.len()).sum();
         state.waiting.len().saturating_add(busy)
+    }
+
+    /// Processes that have asked for an event.
+    pub(crate) fn ready(&self) -> usize {
+        let state = self.lock();
+        state.instances.values().filter(|one| one.ready).count()
     }
 
     pub(crate) fn take_durations(&self) -> Vec<Duration> {

@@ -97,6 +97,8 @@ pub(crate) struct Surroundings {
     /// How many events a process works on at a time.
     pub(crate) concurrency: usize,
     pub(crate) starts: Starts,
+    /// How far the clock of every other process is ahead.
+    pub(crate) clocks_apart: Option<Duration>,
     /// Where AWS's services are and how one signs in, by the names the SDKs read, and where the model is.
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) guard: Arc<Guard>,

@@ -92,6 +92,14 @@ impl Stack {
         Ok(processes.len())
     }
 
+    /// How many processes of a function have started and wait for events, or work on some.
+    ///
+    /// # Errors
+    /// There is no such function.
+    pub fn ready_processes(&self, function: &str) -> Result<usize> {
+        Ok(self.parts.lambda.function(function)?.ready())
+    }
+
     /// Takes a service down. While queues are down, functions get no messages either.
     pub fn stop_service(&self, service: Service, outage: Outage) {
         self.parts.faults.outage(service).send_replace(Some(outage));

@@ -64,6 +64,9 @@ pub struct Options {
     /// How many events one process works on at a time: one, as on Lambda, or several, as on its managed instances
     /// (`AWS_LAMBDA_MAX_CONCURRENCY`).
     pub concurrency: usize,
+    /// How far the clock of every other process is ahead of the rest, for functions built with `shifted-clock`. Each
+    /// function then has two processes from the start where it may, and they take turns.
+    pub clocks_apart: Option<Duration>,
     /// The cache's memory in MB; beyond it the cache evicts what was not used for longest.
     pub cache_mb: u32,
     /// How functions' calls get to the tables and the cache.
@@ -102,6 +105,7 @@ impl Options {
             port: None,
             workers: 4,
             concurrency: 1,
+            clocks_apart: None,
             cache_mb: 256,
             calls: Calls::Watched,
             expiry: true,

@@ -1,48 +1,141 @@
-//! Token buckets: how often a caller may call a route.
+//! What a call is told before it is served: whether its caller may call that often (token buckets), and in which
+//! order the caller's words are.
+//!
+//! All of it is one script on keys of one slot, so one round trip, and by the cache's own clock, which is one for
+//! all instances.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use redis::Script;
+use futures::future::try_join_all;
+use redis::{Script, cmd};
 
 use super::{Cache, Error, count_trip};
-use crate::domain::{RateLimit, UserId};
+use crate::domain::{RateLimit, UserId, Version};
 
-/// Takes a token out: 0, or in how many milliseconds there is one. By the cache's own clock, so that
-/// functions' clocks don't matter. A bucket that has filled up again goes away.
-static TAKE: LazyLock<Script> = LazyLock::new(|| {
+/// For how many seconds a caller's last stamp is kept: longer than the cache's clock can jump back by when another
+/// node takes over.
+const STAMP_SECONDS: u32 = 60 * 60;
+/// For how many seconds it is known that a user follows as many as anybody may. An unfollow ends it, but may meet a
+/// follow that is applied at the same time.
+const FULL_SECONDS: u32 = 10 * 60;
+
+/// Answers in how many milliseconds there is a token, 0 if one was taken; then the caller's stamp in microseconds,
+/// later than the last one, if one is asked for; and whether the caller follows as many as anybody may. A bucket
+/// that has filled up again goes away.
+static ADMIT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME') \
-         local now = time[1] * 1000 + math.floor(time[2] / 1000) \
-         local rate, size = ARGV[1] / 60000, tonumber(ARGV[2]) \
-         local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at') \
-         local tokens = tonumber(bucket[1]) or size \
-         local passed = math.max(0, now - (tonumber(bucket[2]) or now)) \
-         tokens = math.min(size, tokens + passed * rate) \
-         if tokens < 1 then return math.ceil((1 - tokens) / rate) end \
-         redis.call('HSET', KEYS[1], 'tokens', tokens - 1, 'at', now) \
-         redis.call('PEXPIRE', KEYS[1], math.ceil((size - tokens + 1) / rate)) \
-         return 0",
+         local micros = time[1] * 1000000 + time[2] \
+         if ARGV[1] ~= '0' then \
+           local now = math.floor(micros / 1000) \
+           local rate, size = ARGV[1] / 60000, tonumber(ARGV[2]) \
+           local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at') \
+           local tokens = tonumber(bucket[1]) or size \
+           local passed = math.max(0, now - (tonumber(bucket[2]) or now)) \
+           tokens = math.min(size, tokens + passed * rate) \
+           if tokens < 1 then return {math.ceil((1 - tokens) / rate), 0, 0} end \
+           redis.call('HSET', KEYS[1], 'tokens', tokens - 1, 'at', now) \
+           redis.call('PEXPIRE', KEYS[1], math.ceil((size - tokens + 1) / rate)) \
+         end \
+         if ARGV[3] == '0' then return {0, 0, 0} end \
+         local stamp = math.max(micros, (tonumber(redis.call('GET', KEYS[2])) or 0) + 1) \
+         redis.call('SET', KEYS[2], string.format('%.0f', stamp), 'EX', ARGV[3]) \
+         return {0, stamp, redis.call('EXISTS', KEYS[3])}",
     )
 });
 
+/// What a call is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// To be sent again after so long.
+    Wait(Duration),
+    /// To go on.
+    Go(Admitted),
+}
+
+/// What is known of a call that may go on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Admitted {
+    /// The call's place among the caller's words, if it was asked for.
+    pub stamp: Option<Version>,
+    /// Whether the caller follows as many as anybody may, as far as the cache knows.
+    pub follows_most: bool,
+}
+
+fn stamp_key(user: &UserId) -> String {
+    format!("stamp:{{{user}}}")
+}
+
+fn full_key(user: &UserId) -> String {
+    format!("full:{{{user}}}")
+}
+
 impl Cache {
-    /// Takes a token out of the caller's bucket for a route; if it is empty, in what time there is one
-    /// again.
-    pub async fn take_token(
+    /// Takes a token out of the caller's bucket for a route, if the route is limited, and says where among the
+    /// caller's words this call stands, if that matters.
+    pub async fn admit(
         &self,
         caller: &UserId,
         route: &str,
-        limit: RateLimit,
-    ) -> Result<Option<Duration>, Error> {
+        limit: Option<RateLimit>,
+        stamped: bool,
+    ) -> Result<Admission, Error> {
         count_trip();
         let mut connection = self.connection.clone();
-        let wait: u64 = TAKE
+        let (wait, stamp, full): (u64, i64, bool) = ADMIT
             .key(format!("calls:{{{caller}}}:{route}"))
-            .arg(limit.per_minute.get())
-            .arg(limit.burst.get())
+            .key(stamp_key(caller))
+            .key(full_key(caller))
+            .arg(limit.map_or(0, |limit| limit.per_minute.get()))
+            .arg(limit.map_or(0, |limit| limit.burst.get()))
+            .arg(if stamped { STAMP_SECONDS } else { 0 })
             .invoke_async(&mut connection)
             .await?;
-        Ok((wait > 0).then(|| Duration::from_millis(wait)))
+        if wait > 0 {
+            return Ok(Admission::Wait(Duration::from_millis(wait)));
+        }
+        Ok(Admission::Go(Admitted {
+            stamp: stamped.then(|| Version::from_micros(stamp)),
+            follows_most: full,
+        }))
+    }
+
+    /// The user's next stamp, as [`Cache::admit`] gives it to their calls.
+    pub async fn stamp(&self, user: &UserId) -> Result<Version, Error> {
+        match self.admit(user, "", None, true).await? {
+            Admission::Go(Admitted {
+                stamp: Some(stamp), ..
+            }) => Ok(stamp),
+            // There is no limit, and the stamp was asked for.
+            _ => Ok(Version::now()),
+        }
+    }
+
+    /// Notes who follows as many as anybody may, and who may follow others again.
+    pub async fn note_follows_most(
+        &self,
+        full: impl IntoIterator<Item = &UserId>,
+        not_full: impl IntoIterator<Item = &UserId>,
+    ) -> Result<(), Error> {
+        let set = |user| {
+            let mut set = cmd("SET");
+            set.arg(full_key(user)).arg(1).arg("EX").arg(FULL_SECONDS);
+            set
+        };
+        let del = |user| {
+            let mut del = cmd("DEL");
+            del.arg(full_key(user));
+            del
+        };
+        let commands = full.into_iter().map(set);
+        let commands = commands.chain(not_full.into_iter().map(del));
+        let sent: Vec<_> = commands
+            .map(|command| self.send::<redis::Value>(command))
+            .collect();
+        if !sent.is_empty() {
+            count_trip();
+        }
+        try_join_all(sent).await.map(|_| ())
     }
 }

@@ -10,6 +10,8 @@
 //! | `counts:{<post>}` | string | the post's exact counts, and how often they have changed | post |
 //! | `held:counts:{<post>}`, `held:author:{<user>}` | hash | who is about to change them: a token → until when | post, user |
 //! | `calls:{<user>}:<route>` | hash | the user's token bucket for a route: `tokens`, and the time `at` which | user |
+//! | `stamp:{<user>}` | string | the last stamp given to a word of the user's, in microseconds | user |
+//! | `full:{<user>}` | string | stands there while the user follows as many as anybody may | user |
 //! | `author:{<user>}` | string | the author as shown, or nothing for one who has left | user |
 //!
 //! Nothing here is the truth: every key has a TTL, may vanish at any moment, and is filled again from
@@ -64,6 +66,7 @@ use line::Line;
 use nodes::Nodes;
 
 pub use access::{Access, Identity};
+pub use buckets::{Admission, Admitted};
 pub use feeds::Feed;
 #[cfg(feature = "audit")]
 pub use inspect::Kept;

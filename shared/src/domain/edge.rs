@@ -10,6 +10,9 @@ use std::hash::Hash;
 use super::{PostId, UserId, Version};
 use crate::planted::planted;
 
+/// The most users that one user follows, unless the deployment says otherwise.
+pub const MAX_FOLLOWING: i64 = 7_500;
+
 /// A user's like of a post.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Like {

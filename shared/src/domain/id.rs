@@ -103,7 +103,12 @@ impl IdSource {
 
     /// A new id, later than every id this source minted before, even if the clock went back.
     pub fn mint(&self) -> Id {
-        let millisecond = Id::first_of(Timestamp::now()).0;
+        self.mint_at(Timestamp::now())
+    }
+
+    /// The same, of a given time.
+    pub fn mint_at(&self, at: Timestamp) -> Id {
+        let millisecond = Id::first_of(at).0;
         // The top random bit stays clear, so that counting up has room for two million.
         let fresh = millisecond | u64::from(rand::random::<u32>() >> (32 - RANDOM_BITS + 1));
         let next = |last: u64| {

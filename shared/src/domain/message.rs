@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{CatId, Change, Follow, Like, PostId, UserId, Version};
+use super::{CatId, Change, Follow, Like, PostId, Stamp, Timestamp, UserId, Version};
 
 /// The `"v": 1` of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +26,29 @@ impl<'de> Deserialize<'de> for V1 {
     }
 }
 
+/// How far an endpoint's own clock may be from the queue's. Tokens are refused long before.
+const CLOCKS_APART: i64 = 60 * 1_000_000;
+
+/// When a word was said. An endpoint that had only its own clock is put right by the queue's, which is one for all
+/// endpoints; but no further than clocks may be apart, because a message that is sent again says when it was sent
+/// again.
+fn said_at(at: Version, own_clock: bool, sent: Option<Timestamp>) -> Version {
+    let Some(sent) = sent.filter(|_| own_clock) else {
+        return at;
+    };
+    let (at, sent) = (at.micros(), sent.millis().saturating_mul(1000));
+    let (first, last) = (
+        at.saturating_sub(CLOCKS_APART),
+        at.saturating_add(CLOCKS_APART),
+    );
+    Version::from_micros(sent.clamp(first, last))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own signature")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
 /// A like or its undoing, as accepted by the endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LikeMessage {
@@ -39,17 +62,21 @@ pub struct LikeMessage {
     pub like: bool,
     /// When the endpoint accepted it, in microseconds since the epoch.
     pub at: Version,
+    /// Whether `at` is only by the endpoint's own clock.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub own_clock: bool,
 }
 
 impl LikeMessage {
-    /// Accepted now.
-    pub fn new(user: UserId, post: PostId, like: bool) -> Self {
+    /// Accepted at this stamp.
+    pub const fn new(user: UserId, post: PostId, like: bool, stamp: Stamp) -> Self {
         Self {
             v: V1,
             user,
             post,
             like,
-            at: Version::now(),
+            at: stamp.version(),
+            own_clock: stamp.is_own(),
         }
     }
 
@@ -61,11 +88,11 @@ impl LikeMessage {
         }
     }
 
-    /// The word on it.
-    pub const fn change(&self) -> Change {
+    /// The word on it, which the queue took at that time by its clock.
+    pub fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.like,
-            version: self.at,
+            version: said_at(self.at, self.own_clock, sent),
         }
     }
 }
@@ -83,18 +110,22 @@ pub struct FollowMessage {
     pub follow: bool,
     /// When the endpoint accepted it, in microseconds since the epoch.
     pub at: Version,
+    /// Whether `at` is only by the endpoint's own clock.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub own_clock: bool,
 }
 
 impl FollowMessage {
-    /// Accepted now.
+    /// Accepted at this stamp.
     #[expect(clippy::similar_names, reason = "the field's own terms")]
-    pub fn new(follower: UserId, followee: UserId, follow: bool) -> Self {
+    pub const fn new(follower: UserId, followee: UserId, follow: bool, stamp: Stamp) -> Self {
         Self {
             v: V1,
             follower,
             followee,
             follow,
-            at: Version::now(),
+            at: stamp.version(),
+            own_clock: stamp.is_own(),
         }
     }
 
@@ -106,11 +137,11 @@ impl FollowMessage {
         }
     }
 
-    /// The word on it.
-    pub const fn change(&self) -> Change {
+    /// The word on it, which the queue took at that time by its clock.
+    pub fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.follow,
-            version: self.at,
+            version: said_at(self.at, self.own_clock, sent),
         }
     }
 }
@@ -228,11 +259,32 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoints_own_clock_is_put_right_by_the_queues() {
+        const SECOND: i64 = 1_000_000;
+        let now = Version::from_micros(1_795_249_800 * SECOND);
+        let said = |stamp, sent| {
+            let user = UserId::parse("nabi").unwrap();
+            let post = PostId::parse("0000000000001").unwrap();
+            let like = LikeMessage::new(user, post, true, stamp);
+            let seconds = like.change(sent).version.micros() - now.micros();
+            seconds / SECOND
+        };
+        let sent = |seconds| Some(now.timestamp().plus_seconds(seconds));
+        assert_eq!(said(Stamp::Shared(now), sent(5)), 0);
+        assert_eq!(said(Stamp::Own(now), None), 0);
+        assert_eq!(said(Stamp::Own(now), sent(5)), 5);
+        assert_eq!(said(Stamp::Own(now), sent(-5)), -5);
+        // Days later, out of the dead-letter queue.
+        assert_eq!(said(Stamp::Own(now), sent(200_000)), 60);
+    }
+
+    #[test]
     fn another_version_is_refused_and_a_new_field_is_not() {
         let like = LikeMessage::new(
             UserId::parse("nabi").unwrap(),
             PostId::parse("0000000000001").unwrap(),
             true,
+            Stamp::Shared(Version::now()),
         );
         let text = serde_json::to_string(&like).unwrap();
         assert_eq!(serde_json::from_str::<LikeMessage>(&text).unwrap(), like);

@@ -29,7 +29,7 @@ pub use breed::{BREEDS, Breed, BreedName, BreedProbability, Classification, Mode
 pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT, RegisteredCat};
 pub use comment::{Comment, CommentView};
 pub use cursor::{BadCursor, Cursor};
-pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
+pub use edge::{Change, Edge, Follow, Like, MAX_FOLLOWING, Outcome, last_words};
 pub use feed::{FEED_LENGTH, PostWindow};
 pub use id::{CatId, CommentId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
@@ -49,6 +49,6 @@ pub use rate_limit::RateLimit;
 pub use search::{SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::{CommentText, PostText, normal_form};
-pub use time::{Timestamp, Version};
+pub use time::{Stamp, Timestamp, Version};
 pub use trend::{TREND_HOURS, TrendHour, most_used};
 pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};

@@ -115,16 +115,71 @@ impl Version {
         self.0
     }
 
+    /// The first version after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+
+    /// This version, or where it is no later than one that is stored, the first one after that.
+    #[must_use]
+    pub fn after(self, stored: Option<Self>) -> Self {
+        stored.map_or(self, |stored| self.max(stored.next()))
+    }
+
     /// To the millisecond.
     pub const fn timestamp(self) -> Timestamp {
         Timestamp(self.0.div_euclid(1000))
     }
 }
 
+/// When a caller said something, for deciding which of two words about the same thing is the later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stamp {
+    /// Given by the one clock that all instances share, and later than every such stamp of this caller before.
+    Shared(Version),
+    /// Read from this instance's clock, which may differ from others' by seconds: nobody else could be asked.
+    Own(Version),
+}
+
+impl Stamp {
+    /// A stamp by this instance's clock.
+    pub fn own() -> Self {
+        Self::Own(Version::now())
+    }
+
+    /// The version that it stands for.
+    pub const fn version(self) -> Version {
+        match self {
+            Self::Shared(version) | Self::Own(version) => version,
+        }
+    }
+
+    /// Whether it is only by this instance's clock.
+    pub const fn is_own(self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+}
+
 fn since_epoch() -> std::time::Duration {
-    SystemTime::now()
+    let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
+        .unwrap_or_default();
+    #[cfg(feature = "shifted-clock")]
+    let now = now.saturating_add(shifted_by());
+    now
+}
+
+/// How far this process's clock is ahead of the machine's, as a test says in `CLOCK_AHEAD_MS`. No deployed build
+/// reads it.
+#[cfg(feature = "shifted-clock")]
+fn shifted_by() -> std::time::Duration {
+    static AHEAD: std::sync::LazyLock<std::time::Duration> = std::sync::LazyLock::new(|| {
+        let ahead = std::env::var("CLOCK_AHEAD_MS").ok();
+        let millis = ahead.and_then(|millis| millis.parse().ok());
+        std::time::Duration::from_millis(millis.unwrap_or_default())
+    });
+    *AHEAD
 }
 
 #[cfg(test)]
@@ -135,6 +190,15 @@ mod tests {
     fn versions_rise() {
         let versions: Vec<Version> = (0..10_000).map(|_| Version::now()).collect();
         assert!(versions.is_sorted_by(|a, b| a < b));
+    }
+
+    #[test]
+    fn a_version_comes_after_what_is_stored() {
+        let [early, late] = [1, 5].map(Version::from_micros);
+        assert_eq!(late.after(None), late);
+        assert_eq!(late.after(Some(early)), late);
+        assert_eq!(early.after(Some(late)), late.next());
+        assert_eq!(late.after(Some(late)), late.next());
     }
 
     #[test]

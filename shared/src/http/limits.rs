@@ -1,4 +1,5 @@
-//! How often a caller may call: each route has a bucket of tokens for each caller, in the cache.
+//! How often a caller may call: each route has a bucket of tokens for each caller, in the cache. The same question
+//! tells in which order the caller's words are (see [`Word`]).
 //!
 //! A request that changes something waits for its token. One that reads is served meanwhile, so that it
 //! takes no longer, and its answer is withheld if there was none. If the cache doesn't say in time, calls
@@ -7,22 +8,63 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
-use axum::extract::MatchedPath;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::Method;
 use axum::http::request::Parts;
 use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use super::Problem;
-use crate::domain::UserId;
+use super::{Caller, Problem};
+use crate::domain::{Stamp, UserId, Version};
 use crate::invocation;
 
 /// Whether a caller may go on with a method of a route.
-pub(super) type Gate =
-    Arc<dyn Fn(UserId, Method, String) -> BoxFuture<'static, Result<(), Problem>> + Send + Sync>;
+pub(super) type Gate = Arc<
+    dyn Fn(UserId, Method, String) -> BoxFuture<'static, Result<Admitted, Problem>> + Send + Sync,
+>;
 
-type Asked = JoinHandle<Result<(), Problem>>;
+type Asked = JoinHandle<Result<Admitted, Problem>>;
+
+/// What a call is told that may go on; nothing where nobody could be asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Admitted {
+    stamp: Option<Version>,
+    follows_most: bool,
+}
+
+/// The signed-in caller's word on something, for routes of functions that are [`Settings::ordered`]: of two words of
+/// one caller, the one whose request came after the other's answer has the later stamp, whichever instances served
+/// them.
+///
+/// [`Settings::ordered`]: super::Settings::ordered
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// Who says it.
+    pub caller: UserId,
+    /// Its place among the caller's words.
+    pub stamp: Stamp,
+    /// Whether the caller follows as many as anybody may, as far as the cache knows.
+    pub follows_most: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Word {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Caller(caller) = Caller::from_request_parts(parts, state).await?;
+        let admitted = parts.extensions.get::<Admitted>().copied();
+        let Admitted {
+            stamp,
+            follows_most,
+        } = admitted.unwrap_or_default();
+        Ok(Self {
+            caller,
+            stamp: stamp.map_or_else(Stamp::own, Stamp::Shared),
+            follows_most,
+        })
+    }
+}
 
 /// What a request is told while it is served already.
 #[derive(Debug, Clone, Default)]
@@ -45,9 +87,15 @@ impl Verdict {
 }
 
 /// Asks whether the caller may go on, if anybody is to be asked.
-pub(super) async fn admit(parts: &Parts, caller: &UserId) -> Result<(), Problem> {
+pub(super) async fn admit(parts: &mut Parts, caller: &UserId) -> Result<(), Problem> {
+    let admitted = ask(parts, caller).await?;
+    parts.extensions.insert(admitted);
+    Ok(())
+}
+
+async fn ask(parts: &Parts, caller: &UserId) -> Result<Admitted, Problem> {
     let Some(gate) = parts.extensions.get::<Gate>() else {
-        return Ok(());
+        return Ok(Admitted::default());
     };
     let route = parts.extensions.get::<MatchedPath>();
     let route = route.map_or_else(|| parts.uri.path(), MatchedPath::as_str);
@@ -59,7 +107,7 @@ pub(super) async fn admit(parts: &Parts, caller: &UserId) -> Result<(), Problem>
     match parts.extensions.get::<Verdict>() {
         Some(verdict) if parts.method.is_safe() => {
             verdict.later(tokio::spawn(invocation::carried(asked).in_current_span()));
-            Ok(())
+            Ok(Admitted::default())
         }
         _ => asked.await,
     }
@@ -75,8 +123,8 @@ mod by_cache {
     use axum::http::Method;
     use futures::FutureExt;
 
-    use super::Gate;
-    use crate::cache::Cache;
+    use super::{Admitted, Gate};
+    use crate::cache::{Admission, Cache};
     use crate::domain::{RateLimit, Timestamp, UserId};
     use crate::env::BadSetting;
     use crate::http::{Problem, Settings};
@@ -92,9 +140,28 @@ mod by_cache {
         /// Limits how often each caller may call each route: `READ_LIMIT` for those that only read,
         /// `WRITE_LIMIT` for the others (see [`RateLimit::parse`]; not set, there is no limit).
         pub fn limited_by(mut self, cache: &Cache) -> Result<Self, BadSetting> {
-            self.gate = gate(cache.clone(), limit("READ_LIMIT")?, limit("WRITE_LIMIT")?);
+            self.gate = Limits::from_env()?.gate(cache.clone());
             Ok(self)
         }
+
+        /// The same, and lets the cache put each caller's words in order: see [`Word`](super::Word).
+        pub fn ordered(mut self, cache: &Cache) -> Result<Self, BadSetting> {
+            let limits = Limits {
+                ordered: true,
+                ..Limits::from_env()?
+            };
+            self.gate = limits.gate(cache.clone());
+            Ok(self)
+        }
+    }
+
+    /// What the cache is asked for.
+    #[derive(Debug, Clone, Copy)]
+    struct Limits {
+        reads: Option<RateLimit>,
+        writes: Option<RateLimit>,
+        /// Whether what changes something gets a stamp.
+        ordered: bool,
     }
 
     fn limit(name: &str) -> Result<Option<RateLimit>, BadSetting> {
@@ -106,16 +173,32 @@ mod by_cache {
         }
     }
 
-    fn gate(cache: Cache, reads: Option<RateLimit>, writes: Option<RateLimit>) -> Option<Gate> {
-        if reads.is_none() && writes.is_none() {
-            return None;
+    impl Limits {
+        fn from_env() -> Result<Self, BadSetting> {
+            Ok(Self {
+                reads: limit("READ_LIMIT")?,
+                writes: limit("WRITE_LIMIT")?,
+                ordered: false,
+            })
         }
+
+        fn gate(self, cache: Cache) -> Option<Gate> {
+            let asks = self.reads.is_some() || self.writes.is_some() || self.ordered;
+            asks.then(|| gate(cache, self))
+        }
+    }
+
+    fn gate(cache: Cache, limits: Limits) -> Gate {
         let paused_until = Arc::new(AtomicI64::new(0));
         let refusals = Arc::new(Refusals::default());
-        Some(Arc::new(move |caller, method: Method, route| {
+        Arc::new(move |caller, method: Method, route| {
             let (cache, paused_until) = (cache.clone(), Arc::clone(&paused_until));
             let refusals = Arc::clone(&refusals);
-            let limit = if method.is_safe() { reads } else { writes };
+            let (limit, stamped) = if method.is_safe() {
+                (limits.reads, false)
+            } else {
+                (limits.writes, limits.ordered)
+            };
             async move {
                 // Refused before it is served: else a caller far over the limit would cost as much as one
                 // within it.
@@ -123,25 +206,32 @@ mod by_cache {
                     return Err(Problem::too_many_requests(wait));
                 }
                 let paused = Timestamp::now().millis() < paused_until.load(Ordering::Relaxed);
-                let Some(limit) = limit.filter(|_| !paused) else {
-                    return Ok(());
-                };
-                let asked = ask(&cache, &caller, &method, &route, limit);
+                if paused || (limit.is_none() && !stamped) {
+                    return Ok(Admitted::default());
+                }
+                let route_asked = format!("{} {route}", asked_as(&method));
+                let asked = cache.admit(&caller, &route_asked, limit, stamped);
                 match tokio::time::timeout(PATIENCE, asked).await {
-                    Ok(Some(Some(wait))) => {
+                    Ok(Ok(Admission::Wait(wait))) => {
                         refusals.remember(caller, &method, route, wait);
                         Err(Problem::too_many_requests(wait))
                     }
-                    Ok(Some(None)) => Ok(()),
-                    Ok(None) | Err(_) => {
+                    Ok(Ok(Admission::Go(told))) => Ok(Admitted {
+                        stamp: told.stamp,
+                        follows_most: told.follows_most,
+                    }),
+                    silent => {
+                        if let Ok(Err(error)) = silent {
+                            tracing::warn!(%error, "calls are not limited");
+                        }
                         let until = Timestamp::now().plus_millis(PAUSE_MILLIS);
                         paused_until.store(until.millis(), Ordering::Relaxed);
-                        Ok(())
+                        Ok(Admitted::default())
                     }
                 }
             }
             .boxed()
-        }))
+        })
     }
 
     /// Who is to call what again no sooner than when, as far as this process was told.
@@ -178,27 +268,6 @@ mod by_cache {
             &Method::GET
         } else {
             method
-        }
-    }
-
-    /// How long the caller must wait, if at all; nothing if the cache doesn't tell.
-    async fn ask(
-        cache: &Cache,
-        caller: &UserId,
-        method: &Method,
-        route: &str,
-        limit: RateLimit,
-    ) -> Option<Option<Duration>> {
-        let method = asked_as(method);
-        match cache
-            .take_token(caller, &format!("{method} {route}"), limit)
-            .await
-        {
-            Ok(wait) => Some(wait),
-            Err(error) => {
-                tracing::warn!(%error, "calls are not limited");
-                None
-            }
         }
     }
 }

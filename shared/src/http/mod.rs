@@ -45,6 +45,7 @@ pub use api::Api;
 pub use fields::{All, Bad, Fields};
 pub use idempotency::Idempotency;
 pub use image::ImageBody;
+pub use limits::Word;
 pub use paging::Paging;
 pub use path::{FromPath, Path};
 pub use problem::Problem;

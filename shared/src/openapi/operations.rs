@@ -222,7 +222,9 @@ fn likes_and_follows() -> Vec<Operation> {
             )),
             examples::user(),
         ),
-        user(put(FOLLOW, "followUser", "Follow a user")).problem_when(422, oneself),
+        user(put(FOLLOW, "followUser", "Follow a user"))
+            .problem_when(409, "The caller follows as many users as one may. Where that isn't known yet, the follow is taken and has no effect.")
+            .problem_when(422, oneself),
         user(delete(FOLLOW, "unfollowUser", "Follow a user no longer")).problem_when(422, oneself),
         list::<UserView>(
             of_user(get(

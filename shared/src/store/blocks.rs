@@ -9,12 +9,13 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
+use super::edges::Stored;
 use super::item::{Item, Read, item, n, s};
 use super::kept_blocks::KEPT;
 use super::latest::Latest;
 use super::leaving::left_name;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
-use crate::domain::{Change, Follow, Since, UserId, Version};
+use crate::domain::{Change, Follow, Since, Stamp, UserId};
 
 /// In the row of A's about B: since when A blocks B; the index `latest` has only such rows.
 pub(super) const SINCE: &str = "since";
@@ -70,23 +71,36 @@ impl Store {
             .collect()
     }
 
-    /// The user blocks the other, and neither follows the other any more. Twice is once.
-    pub async fn block(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
+    /// The writes that end the follows between two users, each later than what is stored of it and than every
+    /// follow that was accepted before this stamp, whatever clock that was stamped by. A follow that is applied
+    /// meanwhile makes the transaction fail, because it is about the same edges.
+    async fn end_follows(
+        &self,
+        user: &UserId,
+        other: &UserId,
+        stamp: Stamp,
+    ) -> Result<Vec<TransactWriteItem>, Error> {
         let follows = [(user, other), (other, user)].map(|(follower, followee)| Follow {
             follower: follower.clone(),
             followee: followee.clone(),
         });
-        for tries in 0..CONFLICT_TRIES {
-            // Later than every follow that was accepted before the block is stored: those that are applied
-            // meanwhile make the transaction fail, because it is about the same edges.
+        let stored = self.stored_edges(follows.iter()).await?;
+        let ends = follows.map(|follow| {
+            let known = stored.get(&follow).map(Stored::version);
             let end = Change {
                 active: false,
-                version: Version::now(),
+                version: stamp.version().after(known),
             };
-            let stored = self.stored_edges(follows.iter()).await?;
-            let ends = follows.clone().map(|follow| (follow, end));
-            let mut writes = self.writes(&ends, &stored, &HashMap::new())?;
-            let now = n(end.version.micros());
+            (follow, end)
+        });
+        self.writes(&ends, &stored, &HashMap::new())
+    }
+
+    /// The user blocks the other, and neither follows the other any more. Twice is once.
+    pub async fn block(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
+        for tries in 0..CONFLICT_TRIES {
+            let mut writes = self.end_follows(user, other, stamp).await?;
+            let now = n(stamp.version().micros());
             writes.push(self.set(key(user, other), SINCE, now)?);
             writes.push(self.set(key(other, user), BLOCKED, AttributeValue::Bool(true))?);
             if self.written_together(writes).await? {
@@ -99,16 +113,20 @@ impl Store {
         ))
     }
 
-    /// The user blocks the other no longer, who may have left by now. Follows don't come back.
-    pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
+    /// The user blocks the other no longer, who may have left by now. Follows don't come back, not even those that were
+    /// accepted while the block stood and are applied later.
+    pub async fn unblock(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
         let left = left_name(other);
         'tries: for tries in 0..CONFLICT_TRIES {
             // The block moves to the name for those who left, or back, at most once while we look: in this order
             // it is found wherever it is.
             for name in [other.as_str(), &left, other.as_str()] {
-                let Some(writes) = self.end_of_block(user, name).await? else {
+                let Some(mut writes) = self.end_of_block(user, name).await? else {
                     continue;
                 };
+                if name == other.as_str() {
+                    writes.extend(self.end_follows(user, other, stamp).await?);
+                }
                 if self.written_together(writes).await? {
                     return Ok(());
                 }

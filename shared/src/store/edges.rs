@@ -16,7 +16,7 @@ use super::item::{Item, Read, n, s};
 use super::transactions::TRANSACTION;
 use super::users::{FIRST_TRACE, generated_handle};
 use super::{CONFLICT_TRIES, Error, Store, Tables, back_off};
-use crate::domain::{Change, Edge, Outcome, Timestamp, Version, last_words};
+use crate::domain::{Change, Edge, Outcome, Timestamp, UserId, Version, last_words};
 
 /// How long the tombstone of an undone edge stays: longer than any message can rest in a queue and
 /// then in its dead-letter queue (14 days each at most).
@@ -43,6 +43,18 @@ pub(super) struct Counter<'a> {
     pub(super) name: &'static str,
     /// Whether the row is a user's, which also keeps [`FIRST_TRACE`]; a post's keeps [`REVISION`].
     pub(super) dated: bool,
+    pub(super) grows: Grows,
+}
+
+/// On which condition a counter grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grows {
+    /// On none.
+    Always,
+    /// If its row is there: what it counts makes nobody exist.
+    OfWhatExists,
+    /// Up to this number.
+    UpTo(i64),
 }
 
 /// What is added to the counters of one row: a transaction may write a row once only.
@@ -51,26 +63,31 @@ pub(super) struct Tally<'a> {
     row: Row<'a>,
     dated: bool,
     first_seen: Timestamp,
-    sums: BTreeMap<&'static str, i64>,
+    sums: BTreeMap<&'static str, (i64, Grows)>,
 }
 
 impl<'a> Tally<'a> {
     /// One counter moved by so much; `first_seen` dates the row if this is the first trace of it.
     pub(super) fn of(counter: Counter<'a>, sum: i64, first_seen: Timestamp) -> Self {
         let Counter {
-            row, name, dated, ..
+            row,
+            name,
+            dated,
+            grows,
+            ..
         } = counter;
         Self {
             row,
             dated,
             first_seen,
-            sums: BTreeMap::from([(name, sum)]),
+            sums: BTreeMap::from([(name, (sum, grows))]),
         }
     }
 
     /// The write; nothing if nothing moves.
     pub(super) fn write(self) -> Result<Option<TransactWriteItem>, Error> {
-        let moved: Vec<(&str, i64)> = self.sums.into_iter().filter(|(_, sum)| *sum != 0).collect();
+        let moved = self.sums.into_iter().filter(|(_, (sum, _))| *sum != 0);
+        let moved: Vec<(&str, (i64, Grows))> = moved.collect();
         if moved.is_empty() {
             return Ok(None);
         }
@@ -79,14 +96,31 @@ impl<'a> Tally<'a> {
             .map(|(name, _)| format!("#{name} :{name}"))
             .collect();
         let adds = adds.join(", ");
+        let mut conditions = Vec::new();
         let generated = self.dated.then(|| generated_handle(&self.row.key));
         let mut update = Update::builder()
             .table_name(self.row.table)
             .set_key(Some(self.row.key));
-        for (name, sum) in moved {
+        for (name, (sum, grows)) in moved {
             update = update
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), n(sum));
+            match grows {
+                Grows::OfWhatExists if sum > 0 => {
+                    conditions.push("attribute_exists(id)".to_owned());
+                }
+                Grows::UpTo(most) if sum > 0 => {
+                    conditions.push(format!(
+                        "(attribute_not_exists(#{name}) OR #{name} <= :room_{name})"
+                    ));
+                    let room = n(most.saturating_sub(sum));
+                    update = update.expression_attribute_values(format!(":room_{name}"), room);
+                }
+                _ => {}
+            }
+        }
+        if !conditions.is_empty() {
+            update = update.condition_expression(conditions.join(" AND "));
         }
         let update = match generated {
             Some(generated) => update
@@ -155,21 +189,39 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     /// attribute of the first.
     fn rows<'a>(&self, tables: &'a Tables, shard: Shard) -> Vec<Row<'a>>;
     /// The counters that count it.
-    fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>>;
+    fn counters<'a>(&self, store: &'a Store) -> Vec<Counter<'a>>;
     /// Which edge a row read from the table is.
     fn of(row: &Item) -> Result<Self, Error>;
-    /// Those of these words that are void. Asked after the edges were read, so that whoever voids a word
-    /// and writes its edge in the same transaction is either seen here or makes ours fail. Who deletes a post
-    /// writes no edge: a like that is applied in the very moment may stay, and nothing shows it.
+    /// Those of these words that are void, given what is stored of their edges. Asked after the edges were
+    /// read, so that whoever voids a word and writes its edge in the same transaction is either seen here or
+    /// makes ours fail. Who deletes a post writes no edge: a like that is applied in the very moment may stay, and nothing shows it.
     fn refused(
         store: &Store,
         words: &[(Self, Change)],
-    ) -> impl Future<Output = Result<HashSet<Self>, Error>> + Send;
+        stored: &HashMap<Self, Stored>,
+    ) -> impl Future<Output = Result<Refused<Self>, Error>> + Send;
     /// The shards for new edges; the first for those not named.
     fn shards(
         store: &Store,
         edges: &[&Self],
     ) -> impl Future<Output = Result<HashMap<Self, Shard>, Error>> + Send;
+}
+
+/// Words that are void.
+#[derive(Debug)]
+pub(super) struct Refused<K> {
+    pub(super) edges: HashSet<K>,
+    /// Users who have as many edges as anybody may, once the other words are applied.
+    pub(super) full: HashSet<UserId>,
+}
+
+/// What became of some words.
+#[derive(Debug)]
+pub struct Applied<K> {
+    /// The edges that could not be written, with why; all others are as their last word says.
+    pub failures: HashMap<K, Error>,
+    /// Users who have as many edges as anybody may.
+    pub full: HashSet<UserId>,
 }
 
 /// One of the partitions that a list is spread over.
@@ -185,24 +237,39 @@ pub(super) struct Stored {
     shard: Shard,
 }
 
+impl Stored {
+    /// The version of the latest word on it.
+    pub(super) const fn version(&self) -> Version {
+        self.edge.version
+    }
+
+    /// By how much a word moves the counters of an edge, stored or not.
+    pub(super) fn delta(stored: Option<&Self>, change: Change) -> i64 {
+        match Edge::after(stored.map(|stored| stored.edge), change) {
+            Outcome::Stale => 0,
+            Outcome::Becomes { delta, .. } => delta,
+        }
+    }
+}
+
 impl Store {
-    /// Applies the last word on each edge and keeps every counter equal to its edges. Answers the
-    /// edges that could not be written, with why; all others are as their last word says.
+    /// Applies the last word on each edge and keeps every counter equal to its edges.
     pub(super) async fn apply<K: EdgeKey>(
         &self,
         words: impl IntoIterator<Item = (K, Change)>,
-    ) -> HashMap<K, Error> {
+    ) -> Applied<K> {
         let mut edges: Vec<(K, Change)> = last_words(words).into_iter().collect();
         edges.sort_by_key(|(key, _)| key.hub());
-        let mut failures = HashMap::new();
+        let (mut failures, mut full) = (HashMap::new(), HashSet::new());
         for chunk in self.fit_transactions(edges) {
             match self.apply_chunk(&chunk).await {
-                Ok(()) => {}
+                Ok(users) => full.extend(users),
                 // One broken edge must not hold up the others.
                 Err(Error::Broken(_)) if chunk.len() > 1 => {
                     for edge in chunk {
-                        if let Err(error) = self.apply_chunk(std::slice::from_ref(&edge)).await {
-                            failures.insert(edge.0, error);
+                        match self.apply_chunk(std::slice::from_ref(&edge)).await {
+                            Ok(users) => full.extend(users),
+                            Err(error) => drop(failures.insert(edge.0, error)),
                         }
                     }
                 }
@@ -216,7 +283,7 @@ impl Store {
                 }
             }
         }
-        failures
+        Applied { failures, full }
     }
 
     /// Runs of edges that fit a transaction each, with their rows and the rows of their counters.
@@ -226,7 +293,7 @@ impl Store {
         for (key, change) in edges {
             let more_rows = key.rows(&self.tables, 0).len();
             let ids: Vec<String> = key
-                .counters(&self.tables)
+                .counters(self)
                 .into_iter()
                 .map(|counter| counter.id)
                 .collect();
@@ -243,11 +310,15 @@ impl Store {
         chunks
     }
 
-    async fn apply_chunk<K: EdgeKey>(&self, edges: &[(K, Change)]) -> Result<(), Error> {
+    /// Answers the users who have as many edges as anybody may.
+    async fn apply_chunk<K: EdgeKey>(
+        &self,
+        edges: &[(K, Change)],
+    ) -> Result<HashSet<UserId>, Error> {
         for tries in 0..CONFLICT_TRIES {
             let stored = self.stored_edges(edges.iter().map(|(key, _)| key)).await?;
-            let refused = K::refused(self, edges).await?;
-            let allowed = |(key, _): &&(K, Change)| !refused.contains(key);
+            let refused = K::refused(self, edges, &stored).await?;
+            let allowed = |(key, _): &&(K, Change)| !refused.edges.contains(key);
             let edges: Vec<(K, Change)> = edges.iter().filter(allowed).cloned().collect();
             let fresh = edges.iter().map(|(key, _)| key);
             let fresh: Vec<&K> = fresh.filter(|key| !stored.contains_key(*key)).collect();
@@ -256,11 +327,8 @@ impl Store {
                 fresh => K::shards(self, fresh).await?,
             };
             let writes = self.writes(&edges, &stored, &shards)?;
-            if writes.is_empty() {
-                return Ok(());
-            }
-            if self.written_together(writes).await? {
-                return Ok(());
+            if writes.is_empty() || self.written_together(writes).await? {
+                return Ok(refused.full);
             }
             back_off(tries).await;
         }
@@ -313,7 +381,7 @@ impl Store {
             for (row, guard) in rows.into_iter().zip(guards) {
                 writes.push(put_edge(row, edge, guard)?);
             }
-            tallies.add(key.counters(&self.tables), delta, &edge);
+            tallies.add(key.counters(self), delta, &edge);
         }
         writes.extend(tallies.writes()?);
         Ok(writes)
@@ -348,7 +416,7 @@ impl Store {
                 for (row, guard) in key.rows(&self.tables, *shard).into_iter().zip(guards) {
                     writes.push(delete_edge(row, guard)?);
                 }
-                tallies.add(key.counters(&self.tables), -i64::from(edge.active), edge);
+                tallies.add(key.counters(self), -i64::from(edge.active), edge);
             }
             writes.extend(tallies.writes()?);
             if writes.is_empty() || self.written_together(writes).await? {
@@ -369,12 +437,12 @@ struct Tallies<'a>(HashMap<String, Tally<'a>>);
 impl<'a> Tallies<'a> {
     fn add(&mut self, counters: Vec<Counter<'a>>, delta: i64, edge: &Edge) {
         for counter in counters {
-            let (id, name) = (counter.id.clone(), counter.name);
+            let (id, name, grows) = (counter.id.clone(), counter.name, counter.grows);
             let tally = self
                 .0
                 .entry(id)
                 .or_insert_with(|| Tally::of(counter, 0, edge.version.timestamp()));
-            *tally.sums.entry(name).or_default() += delta;
+            tally.sums.entry(name).or_insert((0, grows)).0 += delta;
         }
     }
 

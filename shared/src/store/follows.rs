@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::audience;
-use super::edges::{Counter, EdgeKey, Row, SHARD, Shard};
+use super::edges::{Applied, Counter, EdgeKey, Grows, Refused, Row, SHARD, Shard, Stored};
 use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
+use super::leaving::Left;
 use super::{Error, Store, Tables};
 use crate::domain::{Change, Follow, Followers, Since, UserId};
 
@@ -68,10 +69,11 @@ impl EdgeKey for Follow {
         vec![row(following, says), row(followers, Item::new())]
     }
 
-    fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>> {
-        let counter = |name, id: &UserId| {
+    /// Nobody comes to exist by being followed, and whoever follows does.
+    fn counters<'a>(&self, store: &'a Store) -> Vec<Counter<'a>> {
+        let counter = |name, id: &UserId, grows| {
             let row = Row {
-                table: tables.users.as_str(),
+                table: store.tables.users.as_str(),
                 key: item([("id", s(id))]),
                 says: Item::new(),
             };
@@ -80,11 +82,13 @@ impl EdgeKey for Follow {
                 row,
                 name,
                 dated: true,
+                grows,
             }
         };
+        let most = Grows::UpTo(store.max_following);
         vec![
-            counter("followers", &self.followee),
-            counter("following", &self.follower),
+            counter("followers", &self.followee, Grows::OfWhatExists),
+            counter("following", &self.follower, most),
         ]
     }
 
@@ -103,9 +107,13 @@ impl EdgeKey for Follow {
         store.follower_shards(edges).await
     }
 
-    /// Nobody comes to follow somebody whom they block, or who blocks them; and what somebody said who has
-    /// left since is void.
-    async fn refused(store: &Store, words: &[(Self, Change)]) -> Result<HashSet<Self>, Error> {
+    /// Nobody comes to follow somebody whom they block, or who blocks them, or who doesn't exist, nor more users
+    /// than anybody may; and what somebody said who has left since is void.
+    async fn refused(
+        store: &Store,
+        words: &[(Self, Change)],
+        stored: &HashMap<Self, Stored>,
+    ) -> Result<Refused<Self>, Error> {
         let pair = |follow: &Self| (follow.follower.clone(), follow.followee.clone());
         let made = || {
             let made = words.iter().filter(|(_, change)| change.active);
@@ -124,23 +132,62 @@ impl EdgeKey for Follow {
         if store.let_speak(&left, speakers).await? {
             blocked = store.blocked_pairs(made()).await?;
         }
-        let void = |(follow, change): &&(Self, Change)| {
+        let nobody = |follow: &Self, change: &Change| {
+            !left.knows(&follow.followee) && (change.active || !stored.contains_key(follow))
+        };
+        let void = |(follow, change): &(Self, Change)| {
             left.voids(&follow.follower, *change)
                 || left.voids(&follow.followee, *change)
                 || (change.active && blocked.contains(&pair(follow)))
-                || (change.active && left.is_gone(&follow.followee))
+                || nobody(follow, change)
         };
-        let void = words.iter().filter(void);
-        Ok(void.map(|(follow, _)| follow.clone()).collect())
+        let (void, valid): (Vec<_>, Vec<_>) = words.iter().partition(|word| void(word));
+        let mut refused = beyond_the_most(store.max_following, valid, stored, &left);
+        let void = void.into_iter().map(|(follow, _)| follow.clone());
+        refused.edges.extend(void);
+        Ok(refused)
+    }
+}
+
+/// Refuses those of these words by which somebody would follow more users than `most`: unfollows count first, then
+/// the earlier follow before the later one.
+fn beyond_the_most(
+    most: i64,
+    mut words: Vec<&(Follow, Change)>,
+    stored: &HashMap<Follow, Stored>,
+    left: &Left,
+) -> Refused<Follow> {
+    words.sort_by_key(|(_, change)| (change.active, change.version));
+    let mut refused = HashSet::new();
+    let mut following: HashMap<&UserId, i64> = HashMap::new();
+    for (follow, change) in words {
+        let delta = Stored::delta(stored.get(follow), *change);
+        let count = following
+            .entry(&follow.follower)
+            .or_insert_with(|| left.following(&follow.follower));
+        if delta > 0 && *count >= most {
+            tracing::warn!(
+                most,
+                "a follow has no effect: its follower follows as many as anybody may"
+            );
+            refused.insert(follow.clone());
+        } else {
+            *count = count.saturating_add(delta);
+        }
+    }
+    let full = following.into_iter().filter(|(_, count)| *count >= most);
+    Refused {
+        edges: refused,
+        full: full.map(|(user, _)| user.clone()).collect(),
     }
 }
 
 impl Store {
-    /// Applies queued follows; answers those that could not be written.
+    /// Applies queued follows.
     pub async fn apply_follows(
         &self,
         words: impl IntoIterator<Item = (Follow, Change)>,
-    ) -> HashMap<Follow, Error> {
+    ) -> Applied<Follow> {
         self.apply(words).await
     }
 

@@ -37,12 +37,12 @@ const REMEMBERED_DAYS: i64 = 30;
 /// The one partition of the index `leaving`. Few leave at a time.
 const LEAVING: &str = "1";
 
-/// Which of some users have left, and since when.
+/// Which of some users exist, which have left, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Left {
     until: HashMap<UserId, Version>,
-    /// Who has left a trace that is still there.
-    known: HashSet<UserId>,
+    /// Who has left a trace that is still there, and how many users each of them follows.
+    known: HashMap<UserId, i64>,
 }
 
 impl Left {
@@ -55,12 +55,17 @@ impl Left {
 
     /// Whether the user exists: has left a trace that is still there.
     pub(super) fn knows(&self, user: &UserId) -> bool {
-        self.known.contains(user)
+        self.known.contains_key(user)
     }
 
     /// Whether the user was erased, and has not come back.
     pub(super) fn is_gone(&self, user: &UserId) -> bool {
-        self.until.contains_key(user) && !self.known.contains(user)
+        self.until.contains_key(user) && !self.known.contains_key(user)
+    }
+
+    /// How many users the user follows.
+    pub(super) fn following(&self, user: &UserId) -> i64 {
+        self.known.get(user).copied().unwrap_or_default()
     }
 }
 
@@ -240,10 +245,14 @@ impl Store {
         super::outbox::held(update.send().await.map(|_| ())).map(|_| ())
     }
 
-    /// Ends an erasure: nothing is left of the user but that they left. Refuses if something is left after all,
-    /// or if no earlier pass, by that time, found the indexes empty.
-    pub async fn finish_erasure(&self, user: &UserId, empty_by: Timestamp) -> Result<bool, Error> {
-        let now = Version::now();
+    /// Ends an erasure: nothing is left of the user but that they left, and that their words up to this one are
+    /// void. Refuses if something is left after all, or if no earlier pass, by that time, found the indexes empty.
+    pub async fn finish_erasure(
+        &self,
+        user: &UserId,
+        empty_by: Timestamp,
+        now: Version,
+    ) -> Result<bool, Error> {
         let mut row = remains(user);
         row.insert("left_at".to_owned(), n(now.micros()));
         let expires = now.timestamp().plus_seconds(REMEMBERED_DAYS * 24 * 60 * 60);
@@ -274,7 +283,7 @@ impl Store {
         self.written_together(writes).await
     }
 
-    /// Which of these users have left, or were erased.
+    /// Which of these users exist, have left, or were erased.
     pub(super) async fn left(&self, users: Vec<UserId>) -> Result<Left, Error> {
         let mut known: HashMap<String, UserId> = HashMap::new();
         let mut keys = Vec::new();
@@ -285,12 +294,13 @@ impl Store {
             keys.push(item([("id", s(&user))]));
             known.insert(user.to_string(), user);
         }
-        let fields = Some("id, withdrawn_at, left_at");
+        let fields = Some("id, withdrawn_at, left_at, following");
         let rows = self.batch_get(&self.tables.users, keys, fields).await?;
         let mut left = Left::default();
         for row in &rows {
             if let Ok(user) = UserId::parse(row.text("id")?) {
-                left.known.insert(user);
+                let following = row.maybe_number("following")?;
+                left.known.insert(user, following.unwrap_or_default());
             }
             let until = if row.contains_key("withdrawn_at") {
                 Version::from_micros(i64::MAX)

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audience::shard_of;
-use super::edges::{Counter, EdgeKey, REVISION, Row, Shard};
+use super::edges::{Counter, EdgeKey, Grows, REVISION, Refused, Row, Shard, Stored};
 use super::item::{Item, Read, item, s};
 use super::latest::Latest;
 use super::leaving::PART;
@@ -51,6 +51,7 @@ pub(super) fn counter<'a>(tables: &'a Tables, post: PostId, name: &'static str) 
         row,
         name,
         dated: false,
+        grows: Grows::Always,
     }
 }
 
@@ -70,8 +71,8 @@ impl EdgeKey for Like {
         }]
     }
 
-    fn counters<'a>(&self, tables: &'a Tables) -> Vec<Counter<'a>> {
-        vec![counter(tables, self.post, "likes")]
+    fn counters<'a>(&self, store: &'a Store) -> Vec<Counter<'a>> {
+        vec![counter(&store.tables, self.post, "likes")]
     }
 
     fn of(row: &Item) -> Result<Self, Error> {
@@ -88,7 +89,11 @@ impl EdgeKey for Like {
 
     /// A post that is not there, or no longer, has no likes; nobody comes to like what they don't see; and
     /// what somebody said who has left since is void.
-    async fn refused(store: &Store, words: &[(Self, Change)]) -> Result<HashSet<Self>, Error> {
+    async fn refused(
+        store: &Store,
+        words: &[(Self, Change)],
+        _: &HashMap<Self, Stored>,
+    ) -> Result<Refused<Self>, Error> {
         let users: HashSet<UserId> = words.iter().map(|(like, _)| like.user.clone()).collect();
         let posts: HashSet<PostId> = words.iter().map(|(like, _)| like.post).collect();
         let posts: Vec<PostId> = posts.into_iter().collect();
@@ -106,11 +111,11 @@ impl EdgeKey for Like {
             left.voids(&like.user, *change)
                 || pair(like).is_none_or(|pair| change.active && blocked.contains(&pair))
         };
-        Ok(words
-            .iter()
-            .filter(void)
-            .map(|(like, _)| like.clone())
-            .collect())
+        let void = words.iter().filter(void);
+        Ok(Refused {
+            edges: void.map(|(like, _)| like.clone()).collect(),
+            full: HashSet::new(),
+        })
     }
 }
 
@@ -141,7 +146,7 @@ impl Store {
         &self,
         words: impl IntoIterator<Item = (Like, Change)>,
     ) -> HashMap<Like, Error> {
-        self.apply(words).await
+        self.apply(words).await.failures
     }
 
     /// The exact counts of these posts; those never liked nor commented are absent.

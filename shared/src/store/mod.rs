@@ -13,7 +13,7 @@
 //! | Users, index `generated` | `generated_handle` | for whom a handle was generated |
 //! | Handles | `handle` | whose a handle is, or was until lately (30 days) |
 //! | Handles, index `user` | `user`, or `left#<hash>` | a user's handles, to be erased or counted |
-//! | Follows | `list` = `followers#<user>` (of the famous, 16 or 256 shards), `user` | an author's followers by id, for fan-out |
+//! | Follows | `list` = `followers#<user>` (of the famous, 16 or 64 shards), `user` | an author's followers by id, for fan-out |
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
 //! | Likes | `post` = `<post>#<shard>`, `user` | who likes a post; whether the caller likes these |
@@ -37,11 +37,13 @@
 //! | Trends, index `top` | `window`, `posts` | the tags of an hour and shard with the most posts |
 //! | Trends | `window` = `answer`, `tag` = `#` | what was last answered |
 //! | Idempotency | `user`, `key` | the answer given to a key (24 hours) |
+//! | Idempotency | `user`, `key` = `granted uploads` | how much was granted to a user to upload, today and in all |
 //!
 //! Every read that decides something is strongly consistent (all indexes named `latest` are local
 //! ones for that reason; what `generated` says never changes). No request scans. Whatever must hold
 //! together is one transaction.
 
+mod allowance;
 mod audience;
 #[cfg(feature = "audit")]
 mod audit;
@@ -80,15 +82,18 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use crate::aws::{CountCalls, OnlyConnect};
+use crate::domain::MAX_FOLLOWING;
 use crate::env::{self, BadSetting};
 use crate::invocation::Callee;
 use crate::lifecycle;
 use readable::LastCounts;
 
+pub use allowance::{Allowance, Grant, Granted};
 pub use audience::Audience;
 #[cfg(feature = "audit")]
 pub use audit::{Counted, Difference, Recount};
 pub use create::Created;
+pub use edges::Applied;
 pub use follows::FollowList;
 pub use handles::ProfileError;
 pub use idempotency::{Answer, Known, Once};
@@ -176,14 +181,19 @@ pub struct Store {
     client: Client,
     tables: Tables,
     last_counts: LastCounts,
+    max_following: i64,
 }
 
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
     /// `HANDLES_TABLE`, `FOLLOWS_TABLE`, `LIKES_TABLE`, `COMMENTS_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`,
-    /// `CATS_TABLE`, `TRENDS_TABLE`, `IDEMPOTENCY_TABLE`. Begins to connect to it.
+    /// `CATS_TABLE`, `TRENDS_TABLE`, `IDEMPOTENCY_TABLE`. Nobody follows more users than `MAX_FOLLOWING`. Begins to
+    /// connect to it.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
-        let store = Self::new(config, env::required)?;
+        let store = Self {
+            max_following: env::whole_number("MAX_FOLLOWING", MAX_FOLLOWING)?,
+            ..Self::new(config, env::required)?
+        };
         let connect = store.client.describe_endpoints().customize();
         lifecycle::begin(async move {
             let _ = connect.interceptor(OnlyConnect).send().await;
@@ -217,6 +227,7 @@ impl Store {
                 idempotency: name("IDEMPOTENCY_TABLE")?,
             },
             last_counts: LastCounts::new(),
+            max_following: MAX_FOLLOWING,
         })
     }
 }

@@ -17,7 +17,7 @@ use futures::future::try_join_all;
 use futures::try_join;
 
 use super::create::Created;
-use super::edges::{Counter, Row, Tally};
+use super::edges::{Counter, Grows, Row, Tally};
 use super::idempotency::{Answer, Once};
 use super::item::{Item, Read, item, list, n, s};
 use super::likes::counts_key;
@@ -124,6 +124,12 @@ fn draft_attributes(draft: &Draft) -> [(&'static str, AttributeValue); 3] {
     ]
 }
 
+/// Now, but by no clock earlier than the post was created, or edited before.
+fn edited_now(stored: &Post) -> Timestamp {
+    let before = stored.edited_at.unwrap_or_else(|| stored.id.created_at());
+    Timestamp::now().max(before)
+}
+
 impl Store {
     /// Stores a new post, and remembers what was answered to its idempotency key. `due` is when its
     /// fan-out counts as overdue.
@@ -180,6 +186,7 @@ impl Store {
             row,
             name: "posts",
             dated: true,
+            grows: Grows::Always,
         };
         Tally::of(counter, sum, Timestamp::now()).write()
     }
@@ -343,7 +350,7 @@ impl Store {
             }
             Ok(Post {
                 draft: edit.clone().apply(stored.draft.clone())?,
-                edited_at: Some(Timestamp::now()),
+                edited_at: Some(edited_now(stored)),
                 ..stored.clone()
             })
         };

@@ -3,18 +3,18 @@
 use super::item::{item, n, s};
 use super::latest::Latest;
 use super::{Error, Store};
-use crate::domain::{PostId, Since, UserId, Version};
+use crate::domain::{PostId, Since, Stamp, UserId};
 
 impl Store {
     /// The user saves a post. One saved before keeps its place.
-    pub async fn save(&self, user: &UserId, post: PostId) -> Result<(), Error> {
+    pub async fn save(&self, user: &UserId, post: PostId, stamp: Stamp) -> Result<(), Error> {
         self.client
             .update_item()
             .table_name(&self.tables.saves)
             .set_key(Some(item([("user", s(user)), ("post", s(post))])))
             .update_expression("SET #since = if_not_exists(#since, :now)")
             .expression_attribute_names("#since", "since")
-            .expression_attribute_values(":now", n(Version::now().micros()))
+            .expression_attribute_values(":now", n(stamp.version().micros()))
             .send()
             .await?;
         Ok(())

@@ -1,9 +1,14 @@
 //! Follows: queued, counted exactly, listed latest first.
 
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use purrline_local::{FaultAction, FaultRule, When};
 use serde_json::{Value, json};
 
 use super::shapes::assert_user;
-use crate::support::{User, World};
+use crate::faults::backstage::Backstage;
+use crate::support::{User, World, eventually};
 
 fn ids(users: &[User]) -> Vec<&str> {
     users.iter().map(|user| user.id.as_str()).collect()
@@ -184,4 +189,211 @@ async fn a_walk_through_followers_stands_others_that_come_and_go() {
             None
         )
     );
+}
+
+/// Nobody comes to exist by being followed. Fails when a follow counts for whoever has that id.
+#[tokio::test]
+async fn a_follow_of_nobody_has_no_effect() {
+    let world = World::own().await;
+    let stage = Backstage::of(&world).await;
+    let (fan, nobody) = (world.user("fan"), world.user("nobody"));
+    fan.me().await;
+    let path = format!("/v1/users/{}/follow", nobody.id);
+    for _ in 0..2 {
+        fan.put(&path).await.expect(202);
+        world.drained().await;
+        fan.delete(&path).await.expect(202);
+        world.drained().await;
+    }
+    fan.put(&path).await.expect(202);
+    world.drained().await;
+    let profile = format!("/v1/users/{}", nobody.id);
+    fan.get(&profile).await.problem(404);
+    assert_eq!(seen(&fan, &fan).await, (0, 0, false));
+    assert!(
+        fan.walk(&format!("/v1/users/{}/following", fan.id), 5)
+            .await
+            .is_empty()
+    );
+    assert!(stage.item("UsersTable", "id", &nobody.id).await.is_none());
+    assert!(stage.follows("following", &fan.id).await.is_empty());
+    assert!(stage.follows("followers", &nobody.id).await.is_empty());
+
+    // They come: nobody follows them, until somebody does.
+    nobody.me().await;
+    assert_eq!(seen(&fan, &nobody).await, (0, 0, false));
+    fan.put(&path).await.expect(202);
+    world.drained().await;
+    assert_eq!(seen(&fan, &nobody).await, (1, 0, true));
+}
+
+/// Whoever follows somebody exists.
+#[tokio::test]
+async fn a_follower_exists_from_their_first_follow() {
+    let world = World::shared().await;
+    let (nabi, fan) = (world.user("nabi"), world.user("fan"));
+    fan.follow(&nabi).await;
+    world.drained().await;
+    assert_eq!(seen(&nabi, &fan).await, (0, 1, false));
+}
+
+/// A user who is erased between the moment in which a follow of theirs is looked at and that in which it is written
+/// does not come back by it. Fails when the followers' count is written on no condition.
+#[tokio::test]
+async fn a_follow_brings_nobody_back_who_was_erased_meanwhile() {
+    let world = World::own().await;
+    let stage = Backstage::of(&world).await;
+    let (fan, leaver) = (world.user("fan"), world.user("leaver"));
+    fan.me().await;
+    leaver.me().await;
+    world.pause_queue("FollowsQueue").await.unwrap();
+    fan.follow(&leaver).await;
+    let words = stage.take("FollowsQueue").await;
+    let slow = FaultRule::new(When::Before, FaultAction::Delay(Duration::from_millis(500)));
+    let slow = slow
+        .function("follow-consumer")
+        .operation("TransactWriteItems");
+    let slow = world.on_call(slow).unwrap();
+    let erase = async {
+        eventually("it is about to be written", async || {
+            (slow.fired() > 0).then_some(())
+        })
+        .await;
+        let delete = stage
+            .tables
+            .delete_item()
+            .table_name(stage.table("UsersTable"));
+        let id = AttributeValue::S(leaver.id.clone());
+        delete.key("id", id).send().await.unwrap();
+    };
+    let (failed, ()) = futures::join!(stage.deliver("follow-consumer", &words), erase);
+    assert!(failed.is_empty());
+    assert!(stage.item("UsersTable", "id", &leaver.id).await.is_none());
+    assert_eq!(fan.me().await["following"], 0);
+    assert!(stage.follows("following", &fan.id).await.is_empty());
+}
+
+/// A stack on which nobody follows more than three, the view from behind it, one who follows three, and five more to
+/// follow.
+async fn at_the_most() -> (World, Backstage, User, Vec<User>) {
+    let world = World::with(World::options().parameter("MaxFollowing", "3")).await;
+    let stage = Backstage::of(&world).await;
+    let fan = world.user("fan");
+    let others: Vec<User> = (0..8).map(|_| world.user("other")).collect();
+    for other in &others {
+        other.me().await;
+    }
+    for other in &others[..3] {
+        fan.follow(other).await;
+    }
+    world.drained().await;
+    assert_eq!(fan.me().await["following"], 3);
+    (world, stage, fan, others)
+}
+
+/// Fails when there is no limit, when the caller isn't told, and when an unfollow makes no room.
+#[tokio::test]
+async fn nobody_follows_more_than_the_most() {
+    let (world, stage, fan, others) = at_the_most().await;
+    let follow = |other: &User| format!("/v1/users/{}/follow", other.id);
+    fan.put(&follow(&others[3])).await.problem(409);
+    // Others may, and unfollowing is no matter of the limit.
+    others[0].follow(&others[3]).await;
+    fan.unfollow(&others[0]).await;
+    world.drained().await;
+    fan.follow(&others[3]).await;
+    world.drained().await;
+    assert_eq!(fan.me().await["following"], 3);
+    assert!(fan.see(&others[3]).await["followed"] == true);
+
+    // Where the cache doesn't know, the follow is taken, and has no effect.
+    world.flush_cache().await.unwrap();
+    fan.follow(&others[4]).await;
+    world.drained().await;
+    assert_eq!(fan.me().await["following"], 3);
+    assert_eq!(fan.see(&others[4]).await["followers"], 0);
+    let logs = world.logs("follow-consumer").unwrap();
+    assert!(
+        logs.iter()
+            .any(|line| line.contains("a follow has no effect"))
+    );
+    fan.put(&follow(&others[4])).await.problem(409);
+    let users: Vec<String> = [&fan]
+        .into_iter()
+        .chain(&others)
+        .map(|user| user.id.clone())
+        .collect();
+    stage.assert_exact(&users, &[]).await;
+}
+
+/// Consumers side by side, and words that come together: never more than the most. Fails when the limit is looked at
+/// without being a condition of the write.
+#[tokio::test]
+async fn the_most_holds_among_consumers_side_by_side() {
+    let (world, stage, fan, others) = at_the_most().await;
+    world.pause_queue("FollowsQueue").await.unwrap();
+    for other in &others[..2] {
+        fan.unfollow(other).await;
+    }
+    world.flush_cache().await.unwrap();
+    let room = stage.take("FollowsQueue").await;
+    assert!(stage.deliver("follow-consumer", &room).await.is_empty());
+    for other in &others[3..] {
+        fan.follow(other).await;
+    }
+    let words = stage.take("FollowsQueue").await;
+    assert_eq!(words.len(), 5);
+    let deliveries = (0..4).map(|which| {
+        let mut words = words.clone();
+        words.rotate_left(which);
+        let stage = &stage;
+        async move {
+            while let failed @ [_, ..] = stage.deliver("follow-consumer", &words).await.as_slice() {
+                words = failed.iter().map(|at| words[*at].clone()).collect();
+            }
+        }
+    });
+    futures::future::join_all(deliveries).await;
+    assert_eq!(fan.me().await["following"], 3);
+    let users: Vec<String> = [&fan]
+        .into_iter()
+        .chain(&others)
+        .map(|user| user.id.clone())
+        .collect();
+    stage.assert_exact(&users, &[]).await;
+}
+
+/// Fails when a page of a long list reads more partitions than it is bounded to.
+#[tokio::test]
+async fn a_page_of_a_millions_followers_reads_sixteen_partitions() {
+    let world = World::own().await;
+    let stage = Backstage::of(&world).await;
+    let (famous, reader) = (world.user("famous"), world.user("reader"));
+    famous.me().await;
+    let followers = stage
+        .tables
+        .update_item()
+        .table_name(stage.table("UsersTable"));
+    let followers = followers.key("id", AttributeValue::S(famous.id.clone()));
+    let followers = followers.update_expression("SET followers = :many");
+    let many = AttributeValue::N("1000000".to_owned());
+    let followers = followers.expression_attribute_values(":many", many);
+    followers.send().await.unwrap();
+    let fans: Vec<User> = (0..30).map(|_| world.user("fan")).collect();
+    for fan in &fans {
+        fan.follow(&famous).await;
+    }
+    world.drained().await;
+    let mut latest: Vec<&str> = ids(&fans);
+    latest.reverse();
+    let list = format!("/v1/users/{}/followers", famous.id);
+    assert_eq!(reader.walk_ids(&list, 7).await, latest);
+    world.reset_calls();
+    let (page, _) = reader.page(&format!("{list}?limit=20")).await;
+    assert_eq!(page.len(), 20);
+    let calls = world.calls();
+    let queries = calls.iter().filter(|(call, _)| call.operation == "Query");
+    let queries: u64 = queries.map(|(_, count)| count).sum();
+    println!("a page of 20 of 1,000,030 followers: {queries} queries");
+    assert_eq!(queries, 16);
 }

@@ -115,6 +115,7 @@ async fn who_has_no_token_has_no_hash() {
 async fn a_trace_goes_from_the_load_balancer_through_the_queues() {
     let world = World::own().await;
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
+    nabi.me().await;
     let follow = format!("/v1/users/{}/follow", nabi.id);
     traced(&fan, Method::PUT, &follow, None).await;
     let applied = batch_line(&world, "follow-consumer", TRACE).await;

@@ -196,6 +196,10 @@ async fn posts(world: &World, nabi: &User, fan: &User) -> (String, String) {
             .await
             .expect(201);
     }
+    // Where the bytes are used up, the bucket is asked what there is.
+    let used_up = Backstage::of(world);
+    let all = 10 * 1024 * 1024 * 1024;
+    used_up.await.granted_long_ago(nabi, "bytes", all).await;
     let key = nabi.upload("image/png", b"x").await;
     fan.follow(nabi).await;
     fan.me().await;

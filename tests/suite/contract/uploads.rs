@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::shapes::{assert_fields, clock};
-use crate::support::{User, World};
+use crate::faults::backstage::Backstage;
+use crate::support::{Reply, User, World};
 
 /// 10 MiB.
 const MOST: u64 = 10 * 1024 * 1024;
@@ -188,4 +189,80 @@ async fn the_same_key_gives_the_same_upload_again() {
         nabi.create("/v1/uploads", &body).await.expect(201).json()["key"],
         first.json()["key"]
     );
+}
+
+/// How many of these answers are 201; the others have this status.
+fn granted(replies: &[Reply], otherwise: u16) -> usize {
+    let granted = |reply: &&Reply| {
+        if reply.status != 201 {
+            reply.problem(otherwise);
+        }
+        reply.status == 201
+    };
+    replies.iter().filter(granted).count()
+}
+
+/// Fails when there is no limit, when requests at once pass it, and when one that is sent again counts again.
+#[tokio::test]
+async fn the_photos_of_a_day_are_bounded() {
+    let world = World::with(World::options().parameter("UploadsPerDay", "3")).await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    let wanted = json!({ "content_type": "image/png", "size": 1 });
+    let first = nabi.create_once("/v1/uploads", "one", &wanted).await;
+    let key = first.expect(201).json()["key"].clone();
+    let at_once = (0..6).map(|_| nabi.create("/v1/uploads", &wanted));
+    let replies = futures::future::join_all(at_once).await;
+    assert_eq!(granted(&replies, 429), 2);
+    let refused = nabi.create("/v1/uploads", &wanted).await;
+    refused.problem(429);
+    let wait: i64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=24 * 60 * 60).contains(&wait), "{wait}");
+    // What was granted is granted, and others are not held to it.
+    let again = nabi.create_once("/v1/uploads", "one", &wanted).await;
+    assert_eq!(again.expect(201).json()["key"], key);
+    other.create("/v1/uploads", &wanted).await.expect(201);
+    // The next day.
+    let stage = Backstage::of(&world).await;
+    stage.granted_long_ago(&nabi, "day", 1).await;
+    for status in [201, 201, 201, 429] {
+        assert_eq!(nabi.create("/v1/uploads", &wanted).await.status, status);
+    }
+}
+
+/// Fails when there is no limit, when requests at once pass it, and when what was never sent, or is gone, takes room
+/// for ever.
+#[tokio::test]
+async fn the_bytes_of_a_user_are_bounded() {
+    let world = World::with(World::options().parameter("StoredBytes", "3000")).await;
+    let stage = Backstage::of(&world).await;
+    let nabi = world.user("nabi");
+    let upload = async |size: usize| {
+        let wanted = json!({ "content_type": "image/png", "size": size });
+        nabi.create("/v1/uploads", &wanted).await
+    };
+    let sent = nabi.upload("image/png", &[0; 1000]).await;
+    nabi.upload("image/png", &[0; 999]).await;
+    upload(1002).await.problem(409);
+    let replies = futures::future::join_all((0..6).map(|_| upload(501))).await;
+    assert_eq!(granted(&replies, 409), 1);
+    upload(500).await.expect(201);
+    upload(1).await.problem(409);
+
+    // Nobody sent the last two.
+    stage.granted_long_ago(&nabi, "bytes", 3000).await;
+    upload(1002).await.problem(409);
+    upload(1001).await.expect(201);
+    upload(1).await.problem(409);
+    // What may still be sent counts.
+    stage.granted_long_ago(&nabi, "bytes", 3000).await;
+    upload(1).await.expect(201);
+    upload(1001).await.problem(409);
+    // One of the first two is gone.
+    let delete = world.s3().delete_object().key(sent);
+    let bucket = world.bucket_name("MediaBucket").unwrap();
+    delete.bucket(bucket).send().await.unwrap();
+    upload(1001).await.problem(409);
+    stage.granted_long_ago(&nabi, "bytes", 3000).await;
+    upload(2001).await.expect(201);
+    upload(1).await.problem(409);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sqs::types::MessageSystemAttributeName;
 use purrline::cache::{Cache, Push};
 use purrline::domain::{ImageHost, PostId, UserId};
 use purrline::feed::Feeds;
@@ -150,6 +151,24 @@ impl Backstage {
             .unwrap();
     }
 
+    /// Lets a user's last upload have been granted long ago, and sets another number of what was granted.
+    pub(crate) async fn granted_long_ago(&self, user: &User, name: &str, value: i64) {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let update = self.tables.update_item();
+        update
+            .table_name(self.table("IdempotencyTable"))
+            .key("user", AttributeValue::S(user.id.clone()))
+            .key("key", AttributeValue::S("granted uploads".to_owned()))
+            .update_expression("SET #name = :value, last_at = :long_ago, counted_at = :long_ago")
+            .condition_expression("attribute_exists(last_at)")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", number(value))
+            .expression_attribute_values(":long_ago", number(1))
+            .send()
+            .await
+            .unwrap();
+    }
+
     /// The posts whose fan-out is not done.
     pub(crate) async fn unfinished(&self) -> Vec<String> {
         let scan = self
@@ -279,6 +298,12 @@ impl Backstage {
 
     /// Takes all messages that are there off a queue.
     pub(crate) async fn take(&self, queue: &str) -> Vec<String> {
+        let taken = self.take_with_times(queue).await;
+        taken.into_iter().map(|(body, _)| body).collect()
+    }
+
+    /// The same, each with when the queue took it, in milliseconds by the queue's clock.
+    pub(crate) async fn take_with_times(&self, queue: &str) -> Vec<(String, i64)> {
         let url = self.world.queue_url(queue).unwrap();
         let mut bodies = Vec::new();
         loop {
@@ -286,6 +311,7 @@ impl Backstage {
                 .queues
                 .receive_message()
                 .queue_url(url)
+                .message_system_attribute_names(MessageSystemAttributeName::All)
                 .max_number_of_messages(10);
             let messages = receive
                 .wait_time_seconds(0)
@@ -304,7 +330,9 @@ impl Backstage {
                     .send()
                     .await
                     .unwrap();
-                bodies.push(message.body.unwrap());
+                let attributes = message.attributes.unwrap();
+                let sent = &attributes[&MessageSystemAttributeName::SentTimestamp];
+                bodies.push((message.body.unwrap(), sent.parse().unwrap()));
             }
         }
     }
@@ -322,8 +350,27 @@ impl Backstage {
         function: &str,
         messages: &[(String, u32)],
     ) -> Vec<usize> {
-        let bodies = messages;
-        match self.world.invoke(function, &batch(messages)).await {
+        self.deliver_event(function, &batch(messages)).await
+    }
+
+    /// The same, with when the queue took each message.
+    pub(crate) async fn deliver_sent(
+        &self,
+        function: &str,
+        messages: &[(String, u32, i64)],
+    ) -> Vec<usize> {
+        let bodies = messages
+            .iter()
+            .map(|(body, times, _)| (body.clone(), *times));
+        let mut event = batch(&bodies.collect::<Vec<_>>());
+        for (at, (_, _, sent)) in messages.iter().enumerate() {
+            event["Records"][at]["attributes"]["SentTimestamp"] = json!(sent.to_string());
+        }
+        self.deliver_event(function, &event).await
+    }
+
+    async fn deliver_event(&self, function: &str, event: &Value) -> Vec<usize> {
+        match self.world.invoke(function, event).await {
             Ok(answer) => {
                 let answer: Value = serde_json::from_slice(&answer).unwrap();
                 let failures = answer["batchItemFailures"].as_array().unwrap();
@@ -332,7 +379,7 @@ impl Backstage {
                     .map(|failure| failure["itemIdentifier"].as_str().unwrap().parse().unwrap())
                     .collect()
             }
-            Err(_) => (0..bodies.len()).collect(),
+            Err(_) => (0..event["Records"].as_array().unwrap().len()).collect(),
         }
     }
 

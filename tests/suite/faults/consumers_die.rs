@@ -26,6 +26,7 @@ async fn pause(stage: &Backstage, queue: &str) {
 /// A reader with a feed in the cache, and a post in it.
 async fn reader_and_post(stage: &Backstage) -> (User, User, String) {
     let (reader, author) = (stage.world.user("reader"), stage.world.user("author"));
+    author.me().await;
     let at = purrline::domain::Version::now().micros();
     let follow =
         json!({ "v": 1, "follower": reader.id, "followee": author.id, "follow": true, "at": at });

@@ -183,7 +183,11 @@ async fn consumers_side_by_side_count_exactly() {
     let stage = Backstage::of(&World::with(impatient()).await).await;
     let author = stage.world.user("author");
     let posts = [author.post_id("one").await, author.post_id("two").await];
-    let users: Vec<String> = (0..4).map(|_| stage.world.user("user").id).collect();
+    let users: Vec<User> = (0..4).map(|_| stage.world.user("user")).collect();
+    for user in &users {
+        user.me().await;
+    }
+    let users: Vec<String> = users.into_iter().map(|user| user.id).collect();
     let (mut likes, mut follows) = (HashMap::new(), HashMap::new());
     let mut at = Version::now().micros();
     for round in 0..25_usize {

@@ -144,6 +144,7 @@ async fn a_rebuild_racing_with_fan_out_and_follows_loses_nothing() {
     let reader = stage.world.user("reader");
     let theirs = other.post_id("of the other").await;
     let mut posts: Vec<String> = Vec::new();
+    author.me().await;
     assert!(
         stage
             .deliver("follow-consumer", &[follow(&reader, &author, true)])

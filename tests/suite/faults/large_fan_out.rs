@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures::{StreamExt, TryStreamExt};
 use purrline::cache::{Cache, Feed, PostsAndMerged, Push, Rebuild};
-use purrline::domain::{FollowMessage, IdSource, PostId, UserId};
+use purrline::domain::{FollowMessage, IdSource, PostId, Stamp, UserId};
 use purrline_local::{FaultRule, Service, When};
 
 use super::backstage::{Backstage, number, text};
@@ -254,10 +254,12 @@ async fn followers_of_the_famous_are_spread() {
     let id = UserId::parse(&author.id).unwrap();
     let fans: Vec<User> = (0..40).map(|_| stage.world.user("fan")).collect();
     let (first, later) = fans.split_at(10);
+    author.me().await;
     let words = async |fans: &[User], on: bool| {
         let word = |fan: &User| {
             let follower = UserId::parse(&fan.id).unwrap();
-            serde_json::to_string(&FollowMessage::new(follower, id.clone(), on)).unwrap()
+            serde_json::to_string(&FollowMessage::new(follower, id.clone(), on, Stamp::own()))
+                .unwrap()
         };
         let words: Vec<String> = fans.iter().map(word).collect();
         assert!(stage.deliver("follow-consumer", &words).await.is_empty());

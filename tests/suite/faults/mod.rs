@@ -4,6 +4,7 @@
 pub(crate) mod backstage;
 
 mod busy_machine;
+mod clocks;
 mod comments_exact;
 mod consumers_die;
 mod deleted_cats;

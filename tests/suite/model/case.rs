@@ -53,6 +53,10 @@ pub(super) struct Case {
 impl Case {
     pub(super) async fn new(stage: &Backstage) -> Self {
         let users: Vec<User> = (0..USERS).map(|_| stage.world.user("model")).collect();
+        // Nobody comes to exist by being followed.
+        for user in &users {
+            user.me().await;
+        }
         // Some have their followers in several shards, as if they had once been very many.
         for user in users.iter().step_by(2) {
             stage.spread_followers(user, 3).await;

@@ -43,10 +43,23 @@ impl Queue {
 pub(super) struct Message {
     pub(super) body: String,
     pub(super) says: Value,
+    /// When the queue took it, in milliseconds by the queue's clock.
+    pub(super) sent: i64,
     /// A consumer died on it: it may be half done.
     pub(super) half_done: bool,
     /// How often it was delivered.
     pub(super) times: u32,
+}
+
+impl Message {
+    /// When a word was said, in microseconds: where its endpoint had only its own clock, by the queue's.
+    fn said_at(&self) -> i64 {
+        if self.says["own_clock"] == true {
+            self.sent * 1000
+        } else {
+            self.says["at"].as_i64().unwrap_or_default()
+        }
+    }
 }
 
 impl Case {
@@ -56,7 +69,7 @@ impl Case {
 
     /// Takes what the endpoints have sent meanwhile.
     pub(super) async fn collect(&mut self, queue: Queue) {
-        for body in self.stage.take(queue.name()).await {
+        for (body, sent) in self.stage.take_with_times(queue.name()).await {
             let says: Value = serde_json::from_str(&body).unwrap();
             // A case that failed may have left some behind.
             let mine = match queue {
@@ -68,6 +81,7 @@ impl Case {
                 self.queues[queue.place()].push(Message {
                     body,
                     says,
+                    sent,
                     half_done: false,
                     times: 0,
                 });
@@ -106,10 +120,10 @@ impl Case {
         let held = &self.queues[queue.place()];
         let messages = places
             .iter()
-            .map(|at| (held[*at].body.clone(), held[*at].times));
-        let bodies: Vec<(String, u32)> = messages.collect();
+            .map(|at| (held[*at].body.clone(), held[*at].times, held[*at].sent));
+        let bodies: Vec<(String, u32, i64)> = messages.collect();
         let fault = self.arm(queue.consumer(), crash);
-        let failed = self.stage.deliver_as(queue.consumer(), &bodies).await;
+        let failed = self.stage.deliver_sent(queue.consumer(), &bodies).await;
         let killed = fault.is_some_and(|fault| {
             fault.clear();
             fault.fired() > 0
@@ -121,8 +135,9 @@ impl Case {
         );
         for at in &places {
             self.queues[queue.place()][*at].half_done = killed;
-            let says = self.queues[queue.place()][*at].says.clone();
-            self.delivered(queue, &says, killed).await;
+            let message = &self.queues[queue.place()][*at];
+            let (says, said_at) = (message.says.clone(), message.said_at());
+            self.delivered(queue, &says, said_at, killed).await;
         }
         if !killed && !again {
             places.sort_unstable();
@@ -132,26 +147,23 @@ impl Case {
         }
     }
 
-    pub(super) async fn delivered(&mut self, queue: Queue, says: &Value, killed: bool) {
+    pub(super) async fn delivered(
+        &mut self,
+        queue: Queue,
+        says: &Value,
+        said_at: i64,
+        killed: bool,
+    ) {
         match queue {
             Queue::Likes if !killed => {
                 let (user, post) = (self.user(&says["user"]), says["post"].as_str().unwrap());
-                self.applied.like(
-                    user,
-                    post,
-                    says["at"].as_i64().unwrap(),
-                    says["like"] == true,
-                );
+                self.applied.like(user, post, said_at, says["like"] == true);
             }
             Queue::Follows => {
                 let (by, whom) = (self.user(&says["follower"]), self.user(&says["followee"]));
                 if !killed {
-                    self.applied.follow(
-                        by,
-                        whom,
-                        says["at"].as_i64().unwrap(),
-                        says["follow"] == true,
-                    );
+                    self.applied
+                        .follow(by, whom, said_at, says["follow"] == true);
                 }
                 if self.applied.follows(by, whom) {
                     self.once_followed.insert((by, whom));
@@ -189,8 +201,9 @@ impl Case {
                         break;
                     }
                     // From both ends, so that the order is neither.
-                    let bodies = [0, len - 1].map(|at| self.queues[queue.place()][at].body.clone());
-                    let failed = self.stage.deliver(queue.consumer(), &bodies).await;
+                    let held = &self.queues[queue.place()];
+                    let bodies = [0, len - 1].map(|at| (held[at].body.clone(), 1, held[at].sent));
+                    let failed = self.stage.deliver_sent(queue.consumer(), &bodies).await;
                     assert!(
                         failed.is_empty(),
                         "{} failed without a fault: {bodies:?}",

@@ -11,6 +11,8 @@ mod outcome;
 mod reads;
 mod reference;
 
+use std::time::Duration;
+
 use proptest::test_runner::{Config, TestRunner};
 use purrline::domain::Timestamp;
 use purrline_local::Options;
@@ -22,6 +24,7 @@ use operations::{Operation, operations};
 
 const CASES: u32 = 80;
 const CASES_AT_A_TIME: u32 = 20;
+const CASES_WITH_CLOCKS_APART: u32 = 20;
 const AT_A_TIME: usize = 8;
 
 /// Rules 1 to 5 and 7 together. Fails when a consumer acknowledges before it has done all, when a
@@ -39,7 +42,7 @@ fn whatever_happens_the_model_holds() {
         max_shrink_time: 60_000,
         ..Config::default()
     };
-    if let Err(error) = histories(config, None, 1) {
+    if let Err(error) = histories(config, &Setting::default()) {
         panic!("{error}");
     }
 }
@@ -52,7 +55,28 @@ fn with_several_events_at_a_time_the_model_holds() {
         failure_persistence: None,
         ..Config::with_cases(CASES_AT_A_TIME)
     };
-    if let Err(error) = histories(config, None, AT_A_TIME) {
+    let setting = Setting {
+        at_a_time: AT_A_TIME,
+        ..Setting::default()
+    };
+    if let Err(error) = histories(config, &setting) {
+        panic!("{error}");
+    }
+}
+
+/// The same with two processes of each function that take turns, one with its clock five seconds ahead. Fails when
+/// the order of two words is that of the clocks of those who took them.
+#[test]
+fn whatever_the_clocks_say_the_model_holds() {
+    let config = Config {
+        failure_persistence: None,
+        ..Config::with_cases(CASES_WITH_CLOCKS_APART)
+    };
+    let setting = Setting {
+        clocks_apart: Some(Duration::from_secs(5)),
+        ..Setting::default()
+    };
+    if let Err(error) = histories(config, &setting) {
         panic!("{error}");
     }
 }
@@ -73,29 +97,55 @@ fn each_planted_bug_is_caught() {
             ..Config::with_cases(2_000)
         };
         let started = std::time::Instant::now();
-        let caught = histories(config, Some(bug), 1);
+        let setting = Setting {
+            bug: Some(bug),
+            ..Setting::default()
+        };
+        let caught = histories(config, &setting);
         let seconds = started.elapsed().as_secs();
         assert!(caught.is_err(), "nobody noticed that {does}");
         println!("caught in {seconds:>3} s: {bug} ({does})");
     }
 }
 
+/// What histories are played on.
+#[derive(Debug, Clone, Copy)]
+struct Setting {
+    /// A bug that is planted.
+    bug: Option<&'static str>,
+    /// How many events a process works on at a time.
+    at_a_time: usize,
+    /// How far every other process's clock is ahead.
+    clocks_apart: Option<Duration>,
+}
+
+impl Default for Setting {
+    fn default() -> Self {
+        Self {
+            bug: None,
+            at_a_time: 1,
+            clocks_apart: None,
+        }
+    }
+}
+
 /// Runs histories until one goes wrong.
-fn histories(config: Config, bug: Option<&str>, at_a_time: usize) -> Result<(), String> {
+fn histories(config: Config, setting: &Setting) -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stage = runtime.block_on(async {
         let mut options = Options {
             warm: true,
+            clocks_apart: setting.clocks_apart,
             ..World::options()
         }
         // So that a few users, and a few posts, come to where the famous and their readers are.
         .parameter("InfluencerFollowers", "2")
         .parameter("FeedLength", "4");
-        if at_a_time > 1 {
+        if setting.at_a_time > 1 {
             options.workers = 1;
-            options.concurrency = at_a_time;
+            options.concurrency = setting.at_a_time;
         }
-        if let Some(bug) = bug {
+        if let Some(bug) = setting.bug {
             let bug = ("PLANTED_BUG".to_owned(), bug.to_owned());
             options.environment.extend([bug]);
         }

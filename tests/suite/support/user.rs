@@ -1,5 +1,8 @@
 //! Somebody who calls the API.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -12,6 +15,8 @@ pub(crate) struct User {
     /// The token's `sub`; empty for nobody.
     pub(crate) id: String,
     pub(crate) token: Option<String>,
+    /// Whether they are known to exist.
+    exists: Arc<AtomicBool>,
     url: String,
     http: Client,
 }
@@ -21,6 +26,7 @@ impl User {
         Self {
             id: id.to_owned(),
             token,
+            exists: Arc::default(),
             url: url.to_owned(),
             http,
         }
@@ -191,7 +197,11 @@ impl User {
         self.delete(&format!("{}/{comment}", comments(post))).await
     }
 
+    /// Follows somebody, who signs in first if nobody followed them before: nobody comes to exist by being followed.
     pub(crate) async fn follow(&self, other: &Self) {
+        if !other.exists.swap(true, Ordering::Relaxed) && other.token.is_some() {
+            other.get("/v1/me").await;
+        }
         self.put(&format!("/v1/users/{}/follow", other.id))
             .await
             .expect(202);

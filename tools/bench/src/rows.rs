@@ -40,8 +40,8 @@ fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
 const fn shards(followers: usize) -> u32 {
     match followers {
         0..10_000 => 1,
-        10_000..1_000_000 => 16,
-        _ => 256,
+        10_000..100_000_000 => 16,
+        _ => 64,
     }
 }
 

@@ -45,8 +45,8 @@ impl Partition {
 pub fn follower_shards(followers: f64) -> f64 {
     match followers {
         _ if followers < 10_000.0 => 1.0,
-        _ if followers < 1_000_000.0 => 16.0,
-        _ => 256.0,
+        _ if followers < 100_000_000.0 => 16.0,
+        _ => 64.0,
     }
 }
 

@@ -1,0 +1,228 @@
+//! What a user may upload: so many photos a day, and so many bytes in all.
+//!
+//! One item of a user's counts what was granted, not what was sent, in the very write that grants it: so no two
+//! requests at once pass a limit. What was granted and never sent, and what was sent and is gone, is found when the
+//! bytes are used up: then the bucket is asked what there is, as soon as no URL can be under way any more.
+//!
+//! The item stands among the user's idempotency records, and goes with them when the account is erased.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+
+use super::item::{Item, Read, item, n, s};
+use super::outbox::held;
+use super::{CONFLICT_TRIES, Error, Store, back_off};
+use crate::domain::{Timestamp, UploadSize, UserId};
+
+/// The item's sort key: no idempotency key has a space.
+const KEY: &str = "granted uploads";
+/// After how many seconds nothing is under way any more that was granted: the URL is good for 15 minutes, and who
+/// began in time may take as long again.
+const SETTLED_SECONDS: i64 = 30 * 60;
+const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
+
+/// How much one user may upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many photos a day, by UTC.
+    pub photos_a_day: i64,
+    /// How many bytes in all.
+    pub bytes: i64,
+}
+
+/// What was granted to a user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// The day of the last grant, counted from the epoch, and how many photos were granted on it.
+    day: i64,
+    photos: i64,
+    /// How many bytes there are, or may come to be.
+    bytes: i64,
+    /// When the last URL was given, and when the bucket was last asked, in milliseconds since the epoch.
+    last_at: i64,
+    counted_at: i64,
+}
+
+/// Whether an upload is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    /// It is, and counted.
+    Yes,
+    /// Not before this time.
+    NotBefore(Timestamp),
+    /// Its bytes are too many, as far as this says.
+    Full(Granted),
+}
+
+impl Granted {
+    fn of(row: &Item) -> Result<Self, Error> {
+        let number = |name| Ok::<_, Error>(row.maybe_number(name)?.unwrap_or_default());
+        Ok(Self {
+            day: number("day")?,
+            photos: number("photos")?,
+            bytes: number("bytes")?,
+            last_at: number("last_at")?,
+            counted_at: number("counted_at")?,
+        })
+    }
+
+    /// Whether the bucket has all that was granted and was sent, and was not asked lately.
+    pub const fn is_settled(&self, now: Timestamp) -> bool {
+        let latest = if self.last_at > self.counted_at {
+            self.last_at
+        } else {
+            self.counted_at
+        };
+        now.millis()
+            > Timestamp::from_millis(latest)
+                .plus_seconds(SETTLED_SECONDS)
+                .millis()
+    }
+}
+
+/// Sends a grant; answers what there was instead, if its condition doesn't hold.
+async fn grant(
+    update: UpdateItemFluentBuilder,
+    day: i64,
+    now: Timestamp,
+) -> Result<Result<(), Option<Granted>>, Error> {
+    let update = update
+        .expression_attribute_names("#day", "day")
+        .expression_attribute_names("#bytes", "bytes")
+        .expression_attribute_values(":day", n(day))
+        .expression_attribute_values(":now", n(now.millis()))
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    let Err(error) = update.send().await else {
+        return Ok(Ok(()));
+    };
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+            Ok(Err(failed.item().map(Granted::of).transpose()?))
+        }
+        _ => Err(error.into()),
+    }
+}
+
+fn key(user: &UserId) -> Item {
+    item([("user", s(user)), ("key", s(KEY))])
+}
+
+impl Store {
+    fn granted(&self, user: &UserId) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.tables.idempotency)
+            .set_key(Some(key(user)))
+    }
+
+    /// Grants a user an upload of this size, if it is within what they may.
+    pub async fn grant_upload(
+        &self,
+        user: &UserId,
+        size: UploadSize,
+        most: &Allowance,
+        now: Timestamp,
+    ) -> Result<Grant, Error> {
+        let size = i64::try_from(size.bytes()).map_err(Error::broken)?;
+        let today = now.millis().div_euclid(DAY_MILLIS);
+        // Mostly there were others today, and there is room.
+        let another = self
+            .granted(user)
+            .update_expression("SET last_at = :now ADD photos :one, #bytes :size")
+            .condition_expression("#day = :day AND photos < :most AND #bytes <= :room")
+            .expression_attribute_values(":one", n(1))
+            .expression_attribute_values(":size", n(size))
+            .expression_attribute_values(":most", n(most.photos_a_day))
+            .expression_attribute_values(":room", n(most.bytes.saturating_sub(size)));
+        let mut known = match grant(another, today, now).await? {
+            Ok(()) => return Ok(Grant::Yes),
+            Err(known) => known,
+        };
+        for tries in 0..CONFLICT_TRIES {
+            let before = known.unwrap_or_default();
+            // Another instance's day may have begun a moment before.
+            let day = before.day.max(today);
+            let photos = if before.day == day { before.photos } else { 0 };
+            if photos >= most.photos_a_day {
+                let tomorrow = day.saturating_add(1).saturating_mul(DAY_MILLIS);
+                return Ok(Grant::NotBefore(Timestamp::from_millis(tomorrow)));
+            }
+            if before.bytes.saturating_add(size) > most.bytes {
+                return Ok(Grant::Full(before));
+            }
+            let update = self
+                .granted(user)
+                .update_expression(
+                    "SET #day = :day, photos = :photos, #bytes = :bytes, last_at = :now",
+                )
+                .expression_attribute_values(":photos", n(photos.saturating_add(1)))
+                .expression_attribute_values(":bytes", n(before.bytes.saturating_add(size)));
+            let update = match known {
+                None => update.condition_expression("attribute_not_exists(#day)"),
+                Some(known) => update
+                    .condition_expression(
+                        "#day = :known_day AND photos = :known_photos AND #bytes = :known_bytes",
+                    )
+                    .expression_attribute_values(":known_day", n(known.day))
+                    .expression_attribute_values(":known_photos", n(known.photos))
+                    .expression_attribute_values(":known_bytes", n(known.bytes)),
+            };
+            known = match grant(update, day, now).await? {
+                Ok(()) => return Ok(Grant::Yes),
+                Err(known) => known,
+            };
+            back_off(tries).await;
+        }
+        Err(Error::Unavailable(
+            "the same user kept asking for uploads".to_owned(),
+        ))
+    }
+
+    /// Notes that a URL is given again for what was granted before.
+    pub async fn grant_again(&self, user: &UserId, now: Timestamp) -> Result<(), Error> {
+        let update = self
+            .granted(user)
+            .update_expression("SET last_at = :now")
+            .condition_expression("attribute_exists(last_at) AND last_at < :now")
+            .expression_attribute_values(":now", n(now.millis()));
+        held(update.send().await.map(|_| ())).map(|_| ())
+    }
+
+    /// Corrects the bytes to what the bucket has, unless something was granted since.
+    pub async fn correct_granted(
+        &self,
+        user: &UserId,
+        known: &Granted,
+        bytes: i64,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let update = self
+            .granted(user)
+            .update_expression("SET #bytes = :bytes, counted_at = :now")
+            .condition_expression("last_at = :last_at AND #bytes = :known")
+            .expression_attribute_names("#bytes", "bytes")
+            .expression_attribute_values(":bytes", n(bytes))
+            .expression_attribute_values(":known", n(known.bytes))
+            .expression_attribute_values(":last_at", n(known.last_at))
+            .expression_attribute_values(":now", n(now.millis()));
+        held(update.send().await.map(|_| ())).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bucket_is_asked_once_nothing_is_under_way() {
+        let granted = Granted {
+            last_at: 1_000,
+            counted_at: 5_000,
+            ..Granted::default()
+        };
+        let settled = 5_000 + SETTLED_SECONDS * 1000;
+        assert!(!granted.is_settled(Timestamp::from_millis(settled)));
+        assert!(granted.is_settled(Timestamp::from_millis(settled + 1)));
+    }
+}

@@ -1,0 +1,260 @@
+//! Rule 13: clocks are not trusted. Each function has two processes that take turns, one with its clock five seconds
+//! ahead.
+
+use std::time::Duration;
+
+use purrline_local::{Options, Outage, Service};
+use serde_json::Value;
+
+use super::backstage::{Backstage, number};
+use super::impatient;
+use crate::support::{User, World, eventually, id_of};
+
+const APART: Duration = Duration::from_secs(5);
+
+async fn stage() -> Backstage {
+    let options = Options {
+        warm: true,
+        clocks_apart: Some(APART),
+        ..impatient().parameter("ErasureSeconds", "1")
+    };
+    let stage = Backstage::of(&World::with(options).await).await;
+    // Until both processes of a function have started, one of them takes all.
+    for function in ["post-write", "comment", "like", "follow", "block"] {
+        eventually("the function has both processes", async || {
+            (stage.world.ready_processes(function).unwrap() >= 2).then_some(())
+        })
+        .await;
+    }
+    stage
+}
+
+/// The words that are in a queue, and how far apart the clocks were that they were stamped by, in milliseconds. Puts
+/// them back.
+async fn stamps(stage: &Backstage, queue: &str) -> i64 {
+    let taken = stage.take_with_times(queue).await;
+    let ahead = taken.iter().map(|(body, sent)| {
+        let word: Value = serde_json::from_str(body).unwrap();
+        word["at"].as_i64().unwrap() / 1000 - sent
+    });
+    let ahead: Vec<i64> = ahead.collect();
+    let bodies: Vec<String> = taken.into_iter().map(|(body, _)| body).collect();
+    stage.send(queue, &bodies).await;
+    ahead.iter().max().unwrap() - ahead.iter().min().unwrap()
+}
+
+/// Whether somebody follows another, by their own profile's count, of two users who follow nobody else.
+async fn follows(by: &User) -> bool {
+    by.me().await["following"] == 1
+}
+
+/// Fails when words are ordered by the clocks of the functions that took them.
+#[tokio::test]
+async fn the_last_word_holds_whichever_clock_it_was_taken_by() {
+    let stage = stage().await;
+    let (nabi, fan) = (stage.world.user("nabi"), stage.world.user("fan"));
+    fan.me().await;
+    let mut posts = Vec::new();
+    for _ in 0..4 {
+        posts.push(nabi.post_id("like me").await);
+    }
+    // An odd number of calls in between, so that each order of the two clocks comes.
+    for (at, post) in posts.iter().enumerate() {
+        fan.like(post).await;
+        fan.unlike(post).await;
+        if at % 2 == 0 {
+            fan.like(post).await;
+        }
+    }
+    for round in 0..2 {
+        fan.follow(&nabi).await;
+        fan.unfollow(&nabi).await;
+        fan.follow(&nabi).await;
+        if round == 1 {
+            fan.unfollow(&nabi).await;
+        }
+    }
+    stage.world.drained().await;
+    for (at, post) in posts.iter().enumerate() {
+        let seen = fan.read_post(post).await;
+        let expected = (at % 2 == 0, u64::from(at % 2 == 0));
+        let found = (seen["liked"] == true, seen["likes"].as_u64().unwrap());
+        assert_eq!(found, expected, "post {at}");
+    }
+    assert!(!follows(&fan).await);
+    stage.assert_exact(&[nabi.id, fan.id], &posts).await;
+}
+
+/// Fails when ids are minted by the clocks of the functions that store what they name.
+#[tokio::test]
+async fn posts_and_comments_are_in_the_order_in_which_they_were_written() {
+    let stage = stage().await;
+    let (nabi, fan) = (stage.world.user("nabi"), stage.world.user("fan"));
+    let (mut posts, mut comments) = (Vec::new(), Vec::new());
+    for n in 0..5 {
+        posts.push(nabi.post_id(&format!("post {n}")).await);
+    }
+    for n in 0..5 {
+        let by = if n % 2 == 0 { &fan } else { &nabi };
+        comments.push(id_of(&by.comment(&posts[0], &format!("comment {n}")).await));
+    }
+    assert!(posts.is_sorted_by(|a, b| a < b), "{posts:?}");
+    assert!(comments.is_sorted_by(|a, b| a < b), "{comments:?}");
+    posts.reverse();
+    assert_eq!(nabi.feed_ids(10).await, posts);
+}
+
+/// Without the cache nobody shares a clock, and words are put in order by the queue's. Fails when such words are
+/// ordered by the clocks of the functions that took them.
+#[tokio::test]
+async fn without_the_cache_the_last_word_holds_too() {
+    let stage = stage().await;
+    let (nabi, fan) = (stage.world.user("nabi"), stage.world.user("fan"));
+    fan.me().await;
+    nabi.me().await;
+    let mut posts = Vec::new();
+    for _ in 0..4 {
+        posts.push(nabi.post_id("like me").await);
+    }
+    for queue in ["LikesQueue", "FollowsQueue"] {
+        stage.world.pause_queue(queue).await.unwrap();
+    }
+    stage.world.stop_service(Service::Cache, Outage::Closed);
+    for (at, post) in posts.iter().enumerate() {
+        fan.like(post).await;
+        fan.unlike(post).await;
+        if at % 2 == 0 {
+            fan.like(post).await;
+        }
+    }
+    fan.follow(&nabi).await;
+    fan.unfollow(&nabi).await;
+    stage.world.resume_service(Service::Cache);
+    for (queue, consumer) in [
+        ("LikesQueue", "like-consumer"),
+        ("FollowsQueue", "follow-consumer"),
+    ] {
+        let taken = stage.take_with_times(queue).await;
+        let ahead = taken.iter().map(|(body, sent)| {
+            let word: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(word["own_clock"], true, "{word}");
+            word["at"].as_i64().unwrap() / 1000 - sent
+        });
+        let ahead: Vec<i64> = ahead.collect();
+        let apart = ahead.iter().max().unwrap() - ahead.iter().min().unwrap();
+        assert!(apart > 4_000, "only one clock was asked: {ahead:?}");
+        // The last one first, and all of them again.
+        for times in [1, 2] {
+            let words = taken.iter().rev();
+            let words = words.map(|(body, sent)| (body.clone(), times, *sent));
+            for word in words {
+                assert!(stage.deliver_sent(consumer, &[word]).await.is_empty());
+            }
+        }
+    }
+    for (at, post) in posts.iter().enumerate() {
+        assert_eq!(fan.read_post(post).await["liked"], at % 2 == 0, "post {at}");
+    }
+    assert!(!follows(&fan).await);
+}
+
+/// A follow that was stamped by a clock that is ahead ends with the block that comes after it, and does not come back
+/// when it is delivered again: neither while the block stands nor after it. Fails when a block is not later than what
+/// is stored.
+#[tokio::test]
+async fn a_block_ends_a_follow_whichever_clock_that_was_stamped_by() {
+    let stage = stage().await;
+    let (nabi, bad) = (stage.world.user("nabi"), stage.world.user("bad"));
+    nabi.me().await;
+    bad.me().await;
+    let post = nabi.post_id("for friends").await;
+    stage.world.pause_queue("FollowsQueue").await.unwrap();
+    stage.world.stop_service(Service::Cache, Outage::Closed);
+    // One by each clock.
+    for _ in 0..2 {
+        bad.follow(&nabi).await;
+        nabi.follow(&bad).await;
+    }
+    stage.world.resume_service(Service::Cache);
+    let words = stage.take("FollowsQueue").await;
+    // As if the queue's clock were ahead as well: their own stamps count.
+    assert!(stage.deliver("follow-consumer", &words).await.is_empty());
+    assert!(follows(&bad).await && follows(&nabi).await);
+    assert_eq!(bad.feed_ids(5).await, [post.as_str()]);
+
+    let assert_ended = async |when: &str| {
+        for user in [&nabi, &bad] {
+            let row = stage.item("UsersTable", "id", &user.id).await.unwrap();
+            assert_eq!(number(&row, "following"), 0, "{when}");
+            assert_eq!(number(&row, "followers"), 0, "{when}");
+        }
+        assert!(!bad.feed_ids(5).await.contains(&post), "{when}");
+    };
+    nabi.block(&bad).await;
+    assert_ended("after the block").await;
+    assert!(stage.deliver("follow-consumer", &words).await.is_empty());
+    assert_ended("delivered again while the block stands").await;
+    nabi.unblock(&bad).await;
+    assert!(stage.deliver("follow-consumer", &words).await.is_empty());
+    assert_ended("delivered again after the block").await;
+
+    // What they say from now on holds; at the latest when the clocks that were behind have caught up.
+    eventually("they follow each other again", async || {
+        bad.follow(&nabi).await;
+        let word = stage.take("FollowsQueue").await;
+        assert!(stage.deliver("follow-consumer", &word).await.is_empty());
+        follows(&bad).await.then_some(())
+    })
+    .await;
+}
+
+/// A follow that was accepted while the block stood, and is delivered after it, has no effect. Fails when the end of a
+/// block is not later than what was said before it.
+#[tokio::test]
+async fn what_was_said_during_a_block_has_no_effect_after_it() {
+    let stage = stage().await;
+    let (nabi, bad) = (stage.world.user("nabi"), stage.world.user("bad"));
+    nabi.me().await;
+    bad.me().await;
+    stage.world.pause_queue("FollowsQueue").await.unwrap();
+    for _ in 0..2 {
+        nabi.block(&bad).await;
+        bad.follow(&nabi).await;
+        nabi.follow(&bad).await;
+        nabi.unblock(&bad).await;
+    }
+    assert!(
+        stamps(&stage, "FollowsQueue").await < 4_000,
+        "not by the cache's clock"
+    );
+    stage.world.resume_queue("FollowsQueue").unwrap();
+    stage.world.drained().await;
+    assert!(!follows(&bad).await && !follows(&nabi).await);
+    bad.follow(&nabi).await;
+    stage.world.drained().await;
+    assert!(follows(&bad).await);
+}
+
+/// Fails when somebody who comes back is still held to have left, because the clock was ahead by which they did.
+#[tokio::test]
+async fn who_comes_back_is_heard_at_once() {
+    let stage = stage().await;
+    let (nabi, other) = (stage.world.user("nabi"), stage.world.user("other"));
+    other.me().await;
+    // Twice, so that each clock is asked.
+    for _ in 0..2 {
+        nabi.follow(&other).await;
+        stage.world.drained().await;
+        assert!(follows(&nabi).await);
+        nabi.delete("/v1/me").await.expect(202);
+        eventually("nothing is left", async || {
+            stage.world.run_schedule("sweep").await.unwrap();
+            let row = stage.item("UsersTable", "id", &nabi.id).await;
+            row.is_none().then_some(())
+        })
+        .await;
+        nabi.follow(&other).await;
+        stage.world.drained().await;
+        assert!(follows(&nabi).await);
+    }
+}
