@@ -5,6 +5,7 @@
 
 mod breed;
 mod cat;
+mod character;
 mod comment;
 mod cursor;
 mod edge;
@@ -27,6 +28,7 @@ mod user;
 
 pub use breed::{BREEDS, Breed, BreedName, BreedProbability, Classification, ModelInfo};
 pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT, RegisteredCat};
+pub use character::is_visible;
 pub use comment::{Comment, CommentView};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, Outcome, last_words};
