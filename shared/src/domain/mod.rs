@@ -14,6 +14,7 @@ mod id;
 mod idempotency;
 mod image;
 mod invalid;
+mod link;
 mod message;
 mod name;
 mod page;
