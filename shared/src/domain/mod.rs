@@ -53,5 +53,7 @@ pub use search::{SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::{CommentText, PostText, normal_form};
 pub use time::{Timestamp, Version};
-pub use trend::{TREND_HOURS, TrendHour, most_used};
+pub use trend::{
+    AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Trend, TrendHour, TrendMove, most_used,
+};
 pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};
