@@ -95,7 +95,7 @@ async fn put_me(
 impl App {
     /// What the body says, with an avatar that the caller uploaded, and that is kept from now on.
     async fn edit(&self, me: &UserId, mut fields: Fields) -> Result<ProfileEdit, Problem> {
-        let handle = fields.required("handle", Handle::parse);
+        let handle = fields.required("handle", Handle::choose);
         let name = fields.required("name", Name::parse);
         let bio = fields.nullable("bio", Bio::parse);
         let avatar = fields.nullable("avatar", |key| Ok::<_, Reason>(key.to_owned()));

@@ -12,7 +12,7 @@ pub const MAX_IMAGES: usize = 10;
 /// How many cats a post shows at most.
 pub const MAX_CATS: usize = 10;
 
-/// What an author writes: a text, which may be empty where there is an image, images and cats.
+/// What an author writes: a text, which may show nothing where there is an image, images and cats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     text: PostText,
@@ -25,10 +25,10 @@ impl Draft {
     /// named twice is shown once.
     pub fn new(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
-        if text.is_empty() && images.is_empty() {
+        if !text.is_visible() && images.is_empty() {
             invalid.push(
                 "/text",
-                "must have at least 1 character where there is no image",
+                "must have at least 1 visible character where there is no image",
             );
         }
         if images.len() > MAX_IMAGES {
@@ -49,6 +49,11 @@ impl Draft {
             images,
             cats: shown,
         })
+    }
+
+    /// A draft that was stored, under the rules of its time.
+    pub const fn stored(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Self {
+        Self { text, images, cats }
     }
 
     /// The same, no longer showing a cat.
@@ -259,6 +264,9 @@ mod tests {
         let empty = PostText::default();
         assert!(Draft::new(empty.clone(), vec![], vec![]).is_err());
         assert!(Draft::new(empty, images(1), vec![]).is_ok());
+        let blank = PostText::parse(" \u{200b}\u{3164}").unwrap();
+        assert!(Draft::new(blank.clone(), vec![], vec![]).is_err());
+        assert!(Draft::new(blank, images(1), vec![]).is_ok());
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::character::is_visible;
+use super::text::without_null;
 use super::{Reason, Tag};
 
-/// The words of `?q=`: 1 to 100 characters, without the white space around them.
+/// The words of `?q=`: 1 to 100 characters, at least one of which is seen and none of which is U+0000, without the
+/// white space around them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchText(String);
 
@@ -15,9 +18,12 @@ impl SearchText {
     /// Parses it.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         let text = text.trim();
-        if text.is_empty() || text.chars().take(Self::MAX_CHARS + 1).count() > Self::MAX_CHARS {
-            return Err(Reason::new("must be 1 to 100 characters"));
+        if text.chars().nth(Self::MAX_CHARS).is_some() || !is_visible(text) {
+            return Err(Reason::new(
+                "must be 1 to 100 characters, at least one of them visible",
+            ));
         }
+        without_null(text)?;
         Ok(Self(text.to_owned()))
     }
 
@@ -99,8 +105,8 @@ mod tests {
         ] {
             assert!(SearchText::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", " \t\u{3000}", &"고".repeat(101)] {
-            assert!(SearchText::parse(bad).is_err(), "{bad}");
+        for bad in ["", " \t\u{3000}", "\u{200b}", "a\0b", &"고".repeat(101)] {
+            assert!(SearchText::parse(bad).is_err(), "{bad:?}");
         }
     }
 }

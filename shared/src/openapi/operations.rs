@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::examples;
 use super::operation::{Body, Operation};
+use super::schemas::ChosenHandle;
 use crate::domain::{
     BREEDS, Bio, BirthDate, Breed, CatId, CatView, Classification, CommentId, CommentText,
-    CommentView, ContentType, Handle, ImageKey, MAX_CATS, MAX_IMAGES, Name, Page, PostId, PostText,
+    CommentView, ContentType, ImageKey, MAX_CATS, MAX_IMAGES, Name, Page, PostId, PostText,
     PostView, RegisteredCat, SearchText, SearchType, Tag, TagView, Upload, UploadSize, UserId,
     UserRef, UserView,
 };
@@ -127,13 +128,13 @@ fn posts() -> Vec<Operation> {
         "listPostsByTag",
         "List the posts with a tag, newest first",
     )
-    .path::<Tag>("tag", "The tag without its `#`, in any spelling: letters, digits, marks and `_` of any script, not digits alone.", "고양이");
+    .path::<Tag>("tag", "The tag without its `#`, in any spelling: letters, digits, marks and `_` of any script, not digits alone, and middle dots between them.", "고양이");
     let trending = get(
         "/v1/tags/trending",
         "listTrendingTags",
         "List the tags that trend",
     )
-    .describe_as("By how many posts of the last 24 hours have them. One page, always.")
+    .describe_as("By how many different authors used them in the last 24 hours; those that only authors used whom the caller doesn't see are left out. One page, always.")
     .limited()
     .page::<TagView>(examples::tag());
     vec![
@@ -248,9 +249,10 @@ fn likes_and_follows() -> Vec<Operation> {
 fn users() -> Vec<Operation> {
     const BLOCK: &str = "/v1/users/{id}/block";
     let profile = Body::new("ProfileEdit")
-        .required::<Handle>(
+        .required::<ChosenHandle>(
             "handle",
-            "Unique; one that was given up is free for others after 30 days.",
+            "Unique, and none of the reserved ones (`admin`, `support`, `purrline`, `api`, `null` and their like, with \
+             dots or low lines in them too); one that was given up is free for others after 30 days.",
         )
         .required::<Name>("name", "The name that is shown.")
         .nullable::<Bio>(
@@ -427,7 +429,7 @@ fn search() -> Vec<Operation> {
     ];
     vec![
         get("/v1/search", "search", "Search, best match first")
-            .describe_as("Posts are found by the words of their text, Korean by parts of words too; users, cats and tags by what their names begin with. Cursors are good for 15 minutes; then they are 400: search again.")
+            .describe_as("Posts are found by the words of their text, Korean by parts of words and over spaces too; users, cats and tags by what their names begin with, cats by their breed's names too. Width and accents make no difference. Cursors are good for 15 minutes; then they are 400: search again.")
             .query("q", true, SchemaGenerator::subschema_for::<SearchText>, "What to look for.", json!("고양이"))
             .query("type", false, SchemaGenerator::subschema_for::<SearchType>, "What kind of things.", json!("posts"))
             .paged()

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
 use super::edges::Stored;
-use super::item::{Item, Read, item, n, s};
+use super::item::{Item, Read, item, n, rows, s};
 use super::kept_blocks::KEPT;
 use super::latest::Latest;
 use super::leaving::left_name;
@@ -41,6 +41,23 @@ impl Store {
         let keys = keys.map(|other| key(user, other)).collect();
         let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
         rows.iter().map(other).collect()
+    }
+
+    /// Whom the user blocks, and who block the user, at most so many.
+    pub(super) async fn blocked_either_way(
+        &self,
+        user: &UserId,
+        most: usize,
+    ) -> Result<Vec<UserId>, Error> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.blocks)
+            .key_condition_expression("#user = :user")
+            .expression_attribute_names("#user", "user")
+            .expression_attribute_values(":user", s(user))
+            .consistent_read(true);
+        rows(query, most).await?.iter().map(other).collect()
     }
 
     /// Those of these pairs of users of whom one blocks the other.

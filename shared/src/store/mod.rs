@@ -33,8 +33,9 @@
 //! | Likes, index `liker` | `liker`, `post` | what a user likes, to be erased |
 //! | Users, index `leaving` | `leaving`, `erase_at` | users who left and are to be erased (sparse) |
 //! | Users | `id` = `left#<hash>` | when a user left who is erased (30 days) |
-//! | Trends | `window` = `<hour>#<shard>`, `tag` | how many posts of that hour have the tag (48 hours) |
-//! | Trends, index `top` | `window`, `posts` | the tags of an hour and shard with the most posts |
+//! | Trends | `window` = `<hour>#<shard>`, `tag` | how many authors and posts of that hour have the tag (48 hours) |
+//! | Trends, index `top` | `window`, `rank` | the tags of an hour and shard with the most authors |
+//! | Trends | `window` = `author#<mark>`, `tag` | in which hours the author used the tag (48 hours) |
 //! | Trends | `window` = `answer`, `tag` = `#` | what was last answered |
 //! | Idempotency | `user`, `key` | the answer given to a key (24 hours) |
 //! | Idempotency | `user`, `key` = `granted uploads` | how much was granted to a user to upload, today and in all |

@@ -48,9 +48,7 @@ pub struct OutboxMark {
 }
 
 fn trended(row: &Item) -> Result<Vec<Tag>, Error> {
-    let tags = row.texts("trended")?.into_iter();
-    tags.map(|tag| Tag::parse(tag).map_err(Error::broken))
-        .collect()
+    Ok(row.texts("trended")?.into_iter().map(Tag::stored).collect())
 }
 
 fn mark(row: &Item) -> Result<Option<OutboxMark>, Error> {

@@ -90,14 +90,14 @@ pub(super) fn images(row: &Item) -> Result<Vec<ImageKey>, Error> {
 }
 
 fn draft(row: &Item) -> Result<Draft, Error> {
-    let text = PostText::parse(row.text("text")?).map_err(Error::broken)?;
+    let text = PostText::stored(row.text("text")?);
     let cats = row
         .texts("cats")?
         .into_iter()
         .map(CatId::parse)
         .collect::<Result<_, _>>()
         .map_err(Error::broken)?;
-    Draft::new(text, images(row)?, cats).map_err(Error::broken)
+    Ok(Draft::stored(text, images(row)?, cats))
 }
 
 pub(super) fn revised(row: &Item) -> Result<Revised, Error> {

@@ -32,16 +32,8 @@ fn profile(row: &Item) -> Result<Profile, Error> {
             .map(Handle::parse)
             .transpose()
             .map_err(Error::broken)?,
-        name: row
-            .maybe_text("name")
-            .map(Name::parse)
-            .transpose()
-            .map_err(Error::broken)?,
-        bio: row
-            .maybe_text("bio")
-            .map(Bio::parse)
-            .transpose()
-            .map_err(Error::broken)?,
+        name: row.maybe_text("name").map(Name::stored),
+        bio: row.maybe_text("bio").map(Bio::stored),
         avatar: row
             .maybe_text("avatar")
             .map(ImageKey::parse)

@@ -85,14 +85,26 @@ async fn a_text_has_1_to_1000_characters_of_any_kind() {
             .await
             .bad_fields(400, &["/text"]);
     }
-    for odd in [" ", "\n", "\0", "\"\\", "<b>#x</b>"] {
+    for odd in [" x", "x\n", "\u{1}\u{202e}x", "\"\\", "<b>#x</b>"] {
         assert_eq!(nabi.comment(&post, odd).await["text"], odd);
     }
-    nabi.create(&comments(&post), &json!({ "text": "" }))
-        .await
-        .bad_fields(400, &["/text"]);
+    for bad in [
+        "",
+        " ",
+        "\n",
+        "\u{200b}",
+        "\u{3164}\u{fe0f}",
+        "\u{2800}",
+        "\0",
+        "x\0",
+        "x\0y",
+    ] {
+        nabi.create(&comments(&post), &json!({ "text": bad }))
+            .await
+            .bad_fields(400, &["/text"]);
+    }
     // A page of the largest ones is cut to what an answer may hold, and the next goes on.
-    let largest = "\0".repeat(1000);
+    let largest = format!("x{}", "\u{1}".repeat(999));
     for _ in 0..100 {
         nabi.comment(&post, &largest).await;
     }

@@ -89,9 +89,11 @@ async fn an_edit_keeps_the_rules_of_a_post() {
     nabi.change(&path(&wordless), &json!({ "images": [] }))
         .await
         .bad_fields(400, &["/text"]);
-    nabi.change(&path(&words), &json!({ "text": "" }))
-        .await
-        .bad_fields(400, &["/text"]);
+    for nothing in ["", "\u{200b}", "\u{3164} ", "x\0"] {
+        nabi.change(&path(&words), &json!({ "text": nothing }))
+            .await
+            .bad_fields(400, &["/text"]);
+    }
     nabi.change(&path(&words), &json!({ "text": "x".repeat(2001) }))
         .await
         .bad_fields(400, &["/text"]);

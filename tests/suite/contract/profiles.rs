@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use super::shapes::{assert_user, author};
@@ -87,7 +88,7 @@ async fn handles_names_and_bios_keep_their_limits() {
     let handle = nabi.own_handle();
     let longest = format!("{handle}.{}", "x".repeat(29 - handle.len()));
     let shortest = format!("{:0>3}", nabi.id.split('-').next_back().unwrap());
-    for handle in [&shortest, &longest, &format!("._{handle}")] {
+    for handle in [&shortest, &longest, &format!("{handle}._0")] {
         let me = nabi.put_me(&plain(handle)).await;
         assert!([200, 201].contains(&me.status), "{}", me.text());
         assert_eq!(me.json()["handle"], **handle);
@@ -102,6 +103,20 @@ async fn handles_names_and_bios_keep_their_limits() {
         "나비야",
         "@nabi",
         "nabi\n",
+        "...",
+        "nabi.",
+        ".nabi",
+        "_nabi",
+        "nabi_",
+        "admin",
+        "ad.min",
+        "support",
+        "purrline",
+        "p_u_r_r_line",
+        "null",
+        "a.p.i",
+        "moderator",
+        "root",
     ] {
         nabi.put_me(&plain(handle))
             .await
@@ -112,8 +127,9 @@ async fn handles_names_and_bios_keep_their_limits() {
         " x ",
         &"나".repeat(50),
         &"🐈".repeat(50),
-        "a\u{80}",
-        "\u{202e}x",
+        "a\u{ad}b",
+        "گربه\u{200c}ها",
+        "❤\u{fe0f}",
     ] {
         let body = json!({ "handle": handle, "name": name });
         assert_eq!(nabi.put_me(&body).await.expect(200).json()["name"], name);
@@ -127,6 +143,22 @@ async fn handles_names_and_bios_keep_their_limits() {
         "a\u{0}",
         "\u{1f}",
         "a\u{7f}",
+        "\u{3164}",
+        "\u{115f}\u{1160}",
+        "\u{ffa0}",
+        "\u{200b}",
+        "\u{2800}",
+        "\u{ad}",
+        "\u{fe0f}",
+        "\u{301}",
+        "\u{e0041}",
+        "a\u{80}",
+        "a\u{85}b",
+        "a\u{2028}b",
+        "a\u{b}b",
+        "\u{202e}x",
+        "x\u{2066}y",
+        "x\u{200f}",
     ] {
         let body = json!({ "handle": handle, "name": name });
         nabi.put_me(&body).await.bad_fields(400, &["/name"]);
@@ -137,6 +169,44 @@ async fn handles_names_and_bios_keep_their_limits() {
     }
     let body = json!({ "handle": handle, "name": "x", "bio": "고".repeat(501) });
     nabi.put_me(&body).await.bad_fields(400, &["/bio"]);
+    let body = json!({ "handle": "nabi.", "name": "\u{3164}", "bio": "a\0b" });
+    nabi.put_me(&body)
+        .await
+        .bad_fields(400, &["/handle", "/name", "/bio"]);
+}
+
+/// Handles and names from when more could be chosen are shown, and found, until they are changed.
+#[tokio::test]
+async fn what_was_chosen_when_more_could_be_is_still_shown() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let (handle, name) = (format!("{}.", nabi.own_handle()), "\u{3164}");
+    nabi.put_me(&plain(&nabi.own_handle())).await.expect(201);
+    let stage = Backstage::of(&world).await;
+    let [users, handles] = ["UsersTable", "HandlesTable"].map(|table| stage.table(table));
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let update = stage.tables.update_item().table_name(users);
+    let update = update.key("id", text(&nabi.id));
+    let update = update.update_expression("SET #handle = :handle, #name = :name");
+    let update = update
+        .expression_attribute_names("#handle", "handle")
+        .expression_attribute_names("#name", "name")
+        .expression_attribute_values(":handle", text(&handle))
+        .expression_attribute_values(":name", text(name));
+    update.send().await.unwrap();
+    let put = stage.tables.put_item().table_name(handles);
+    let put = put
+        .item("handle", text(&handle))
+        .item("user", text(&nabi.id));
+    put.send().await.unwrap();
+
+    let other = world.user("other");
+    let found = by_handle(&other, &handle).await;
+    assert_eq!(found, Some(json!(nabi.id)));
+    nabi.put_me(&plain(&handle))
+        .await
+        .bad_fields(400, &["/handle"]);
+    nabi.put_me(&plain(&nabi.own_handle())).await.expect(200);
 }
 
 #[tokio::test]
