@@ -12,7 +12,7 @@ use purrline::domain::{
     ProfileEdit, Reason, Since, Stretch, Subject, UserId, UserRef, UserView,
 };
 use purrline::full_page::full_page;
-use purrline::http::{self, Caller, Fields, Paging, Path, Problem, Settings};
+use purrline::http::{self, Caller, Fields, Paging, Path, Problem, ProblemType, Settings};
 use purrline::media::Media;
 use purrline::queue::Queue;
 use purrline::store::{self, FollowList, ProfileError, Store};
@@ -123,9 +123,11 @@ impl App {
 fn refused(error: ProfileError) -> Problem {
     match error {
         ProfileError::HandleTaken => {
-            Problem::conflict("Somebody else has this handle.").about("/handle")
+            Problem::of_type(ProblemType::HandleTaken, "Somebody else has this handle.")
+                .about("/handle")
         }
-        ProfileError::TooManyHandles => Problem::conflict(
+        ProfileError::TooManyHandles => Problem::of_type(
+            ProblemType::HandlesTooMany,
             "You gave up five handles within 30 days: take one of them back, or wait.",
         )
         .about("/handle"),

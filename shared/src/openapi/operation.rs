@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::domain::{Cursor, IdempotencyKey, Limit, Page};
-use crate::http::{ProblemBody, Status};
+use crate::http::{ProblemBody, ProblemType, Status};
 
 /// What gives a type's schema, or the reference to it.
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -59,7 +59,11 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
         "NotFound",
         "There is no such thing, or none that the caller may see.",
     ),
-    kind(409, "Conflict", "Somebody else has it."),
+    kind(
+        409,
+        "Conflict",
+        "It can't be done as things are now: see `type`.",
+    ),
     kind(
         413,
         "TooLarge",
@@ -664,12 +668,16 @@ pub(super) fn problem_response(kind: &ProblemKind, schemas: &mut SchemaGenerator
     if let (Some(name), Value::Object(headers)) = (kind.header, &mut headers) {
         headers.insert(name.to_owned(), header(name));
     }
-    let title = StatusCode::from_u16(kind.status)
-        .ok()
-        .and_then(|status| status.canonical_reason());
+    // Of some statuses, every problem is of one type.
+    let always = [ProblemType::RateLimited, ProblemType::Unavailable];
+    let typed = always
+        .into_iter()
+        .find(|typed| typed.status().as_u16() == kind.status);
+    let status = StatusCode::from_u16(kind.status).ok();
+    let title = status.and_then(|status| status.canonical_reason());
     let example = json!({
-        "type": "about:blank",
-        "title": title,
+        "type": typed.map_or("about:blank", ProblemType::uri),
+        "title": typed.map(ProblemType::title).or(title),
         "status": kind.status,
         "detail": kind.description,
         "instance": "4f0f1d5e-8a0e-4d1b-9c63-6a1d2f0c7b52",

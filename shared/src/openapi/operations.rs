@@ -268,7 +268,7 @@ fn users() -> Vec<Operation> {
             .answers::<UserView>(200, "The profile as it is now.", examples::user())
             .answers::<UserView>(201, "The profile, set for the first time.", examples::user())
             .problem_when(403, WITHDRAWN)
-            .problem_when(409, "Somebody else has this handle, or the caller gave up five within 30 days.")
+            .problem_when(409, "Somebody else has this handle (`handle-taken`), or the caller gave up five within 30 days (`handles-too-many`).")
             .problem_when(422, "The avatar was not uploaded by the caller."),
         delete("/v1/me", "leave", "Withdraw one's account")
             .describe_as("At once its posts, comments and profile are gone for everybody; then its data is erased in the background.")
