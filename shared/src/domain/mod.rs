@@ -44,11 +44,12 @@ pub use name::{Bio, Name};
 pub use page::{Limit, Page, Since, Stretch};
 pub use post::{
     Author, AuthorView, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView,
+    ViewerState,
 };
 pub use rate_limit::RateLimit;
-pub use search::{SearchText, SearchType, TagView};
+pub use search::{SearchPage, SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::{CommentText, PostText, normal_form};
 pub use time::{Timestamp, Version};
 pub use trend::{TREND_HOURS, TrendHour, most_used};
-pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};
+pub use user::{BlockedView, Handle, Profile, ProfileEdit, Relation, UserId, UserRef, UserView};

@@ -1,4 +1,5 @@
-//! From ids to what is shown: posts, counts, authors and likes, by the cache and what it lacks from the store.
+//! From ids to what is shown: posts, counts, authors and the viewer's state, by the cache and what it lacks from the
+//! store.
 
 use std::collections::{HashMap, HashSet};
 
@@ -95,8 +96,8 @@ impl Feeds {
             }
             let author = cards.get(&post.author)?.clone()?;
             let counts = known.counts.get(id).copied().unwrap_or_default();
-            let liked = known.liked.get(id).copied().unwrap_or(false);
-            Some(post.view(author, counts, liked, &self.images))
+            let viewer = known.viewer.get(id).copied().unwrap_or_default();
+            Some(post.view(author, counts, viewer, &self.images))
         };
         Ok(ids.iter().filter_map(view).collect())
     }
@@ -139,10 +140,10 @@ impl Feeds {
                 .filter(|id| !known.counts.contains_key(id))
                 .copied()
                 .collect(),
-            liked: ids
+            viewer: ids
                 .iter()
                 .filter(alive)
-                .filter(|id| !known.liked.contains_key(id))
+                .filter(|id| !known.viewer.contains_key(id))
                 .copied()
                 .collect(),
             authors: Vec::new(),
@@ -151,28 +152,23 @@ impl Feeds {
             return Ok(known);
         }
         let lease = self.cache.lease(caller, &missing).await?;
-        let (posts, counts, liked) = futures::try_join!(
+        let (posts, counts, viewer) = futures::try_join!(
             self.store.posts(&missing.posts),
             self.store.post_counts(&missing.counts),
-            self.store.liked(caller, &missing.liked),
+            self.store.viewer_states(caller, &missing.viewer),
         )?;
-        let liked = missing
-            .liked
-            .iter()
-            .map(|id| (*id, liked.contains(id)))
-            .collect();
         let found = Known {
             posts,
             gone: HashSet::new(),
             counts,
-            liked,
+            viewer,
         };
         self.cache
             .fill(caller, &lease, &missing, &found, &HashMap::new())
             .await?;
         known.posts.extend(found.posts);
         known.counts.extend(found.counts);
-        known.liked.extend(found.liked);
+        known.viewer.extend(found.viewer);
         Ok(known)
     }
 

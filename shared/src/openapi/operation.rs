@@ -93,11 +93,12 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
 /// What a body says of a field.
 enum Presence {
     Required,
+    /// May be left out, or null, which means the same.
     Optional,
-    /// May be left out, or null, which takes away what is there.
-    Nullable,
-    /// A list of at most so many; may be left out.
-    List(usize),
+    /// Likewise, or empty, which takes away what is there.
+    Clearable,
+    /// A list of at most so many, each once where that is asked; may be left out, or null.
+    List { most: usize, distinct: bool },
 }
 
 struct Field {
@@ -161,12 +162,12 @@ impl Body {
         self.field::<T>(name, Presence::Optional, description)
     }
 
-    pub(super) fn nullable<T: JsonSchema>(
+    pub(super) fn clearable<T: JsonSchema>(
         self,
         name: &'static str,
         description: &'static str,
     ) -> Self {
-        self.field::<T>(name, Presence::Nullable, description)
+        self.field::<T>(name, Presence::Clearable, description)
     }
 
     pub(super) fn list<T: JsonSchema>(
@@ -175,7 +176,18 @@ impl Body {
         most: usize,
         description: &'static str,
     ) -> Self {
-        self.field::<T>(name, Presence::List(most), description)
+        let distinct = false;
+        self.field::<T>(name, Presence::List { most, distinct }, description)
+    }
+
+    pub(super) fn distinct_list<T: JsonSchema>(
+        self,
+        name: &'static str,
+        most: usize,
+        description: &'static str,
+    ) -> Self {
+        let distinct = true;
+        self.field::<T>(name, Presence::List { most, distinct }, description)
     }
 
     pub(super) fn besides(mut self, keyword: &'static str, value: Value) -> Self {
@@ -199,11 +211,14 @@ impl Body {
         for field in &self.fields {
             let schema = (field.schema)(schemas).to_value();
             let schema = match field.presence {
-                Presence::Required | Presence::Optional => schema,
-                Presence::Nullable => json!({ "anyOf": [schema, { "type": "null" }] }),
-                Presence::List(most) => {
-                    json!({ "type": "array", "maxItems": most, "items": schema })
+                Presence::Required => schema,
+                Presence::Optional => json!({ "anyOf": [schema, { "type": "null" }] }),
+                Presence::Clearable => {
+                    json!({ "anyOf": [schema, { "const": "" }, { "type": "null" }] })
                 }
+                Presence::List { most, distinct } => json!({
+                    "type": ["array", "null"], "maxItems": most, "uniqueItems": distinct, "items": schema,
+                }),
             };
             properties.insert(field.name.to_owned(), described(schema, field.description));
         }
@@ -381,19 +396,15 @@ impl Operation {
 
     /// A page of such items.
     pub(super) fn page<T: JsonSchema + 'static>(self, example: Value) -> Self {
+        let page = json!({ "items": [example], "next": null });
         self.pages(
             SchemaGenerator::subschema_for::<Page<T>>,
-            vec![("page", example)],
+            vec![("page", page)],
         )
     }
 
-    /// A page by such a schema, with examples of one item each.
+    /// A page by such a schema, with examples of it.
     pub(super) fn pages(self, schema: SchemaOf, examples: Vec<(&'static str, Value)>) -> Self {
-        let page = |item| json!({ "items": [item], "next": null });
-        let examples = examples
-            .into_iter()
-            .map(|(name, item)| (name, page(item)))
-            .collect();
         self.answer(
             200,
             "A page of the list.",
@@ -695,7 +706,7 @@ fn named_examples(examples: &[(&str, Value)]) -> Map<String, Value> {
 }
 
 /// A schema or a reference, with a description of its own.
-fn described(mut schema: Value, description: &str) -> Value {
+pub(super) fn described(mut schema: Value, description: &str) -> Value {
     if let Value::Object(schema) = &mut schema {
         schema.insert("description".to_owned(), json!(description));
     }

@@ -83,12 +83,12 @@ pub use audience::Audience;
 #[cfg(feature = "audit")]
 pub use audit::{Counted, Difference, Recount};
 pub use create::Created;
-pub use follows::FollowList;
+pub use follows::{FollowList, Relations};
 pub use handles::ProfileError;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
 pub use post_lists::PostList;
-pub use posts::{PostError, Removed, Revised};
+pub use posts::{Edited, PostError, Removed};
 pub use recent::{Delivery, RECENT, Recent};
 pub use shown::Shown;
 

@@ -1,6 +1,8 @@
 //! Saved posts.
 
-use super::item::{item, n, s};
+use std::collections::HashSet;
+
+use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::{Error, Store};
 use crate::domain::{PostId, Since, UserId, Version};
@@ -29,6 +31,19 @@ impl Store {
             .send()
             .await?;
         Ok(())
+    }
+
+    /// Those of these posts that the user saved.
+    pub(super) async fn saved_of(
+        &self,
+        user: &UserId,
+        posts: &[PostId],
+    ) -> Result<HashSet<PostId>, Error> {
+        let key = |post: &PostId| item([("user", s(user)), ("post", s(post))]);
+        let keys = posts.iter().map(key).collect();
+        let rows = self.batch_get(&self.tables.saves, keys, None).await?;
+        let post = |row: &Item| PostId::parse(row.text("post")?).map_err(Error::broken);
+        rows.iter().map(post).collect()
     }
 
     /// What the user saved, latest first, from after a position on.

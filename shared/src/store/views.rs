@@ -1,9 +1,9 @@
 //! Posts as a caller sees them, all from the store.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Error, Store};
-use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId};
+use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId, ViewerState};
 
 impl Store {
     /// Those of these posts that the caller may see, as the caller sees them, in their order.
@@ -16,18 +16,33 @@ impl Store {
         let ids: Vec<PostId> = posts.iter().map(|post| post.id).collect();
         let authors: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
-        let (counts, liked, shown) = futures::try_join!(
+        let (counts, viewer, shown) = futures::try_join!(
             self.post_counts(&ids),
-            self.liked(caller, &ids),
+            self.viewer_states(caller, &ids),
             self.shown(caller, &authors)
         )?;
         let view = |post: Post| {
             let author = shown.author(&post.author)?;
             let counts: PostCounts = counts.get(&post.id).copied().unwrap_or_default();
-            let liked = liked.contains(&post.id);
-            Some(post.view(author, counts, liked, images))
+            let viewer = viewer.get(&post.id).copied().unwrap_or_default();
+            Some(post.view(author, counts, viewer, images))
         };
         Ok(posts.into_iter().filter_map(view).collect())
+    }
+
+    /// What the user did to each of these posts.
+    pub async fn viewer_states(
+        &self,
+        user: &UserId,
+        posts: &[PostId],
+    ) -> Result<HashMap<PostId, ViewerState>, Error> {
+        let (liked, saved) =
+            futures::try_join!(self.liked(user, posts), self.saved_of(user, posts))?;
+        let state = |post: &PostId| ViewerState {
+            liked: liked.contains(post),
+            saved: saved.contains(post),
+        };
+        Ok(posts.iter().map(|post| (*post, state(post))).collect())
     }
 
     /// Those of these posts that are there and the caller may see, in their order.

@@ -140,7 +140,7 @@ async fn handles_names_and_bios_keep_their_limits() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_stays_and_null_removes_it() {
+async fn what_is_left_out_stays_and_an_empty_text_removes_it() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
@@ -160,18 +160,71 @@ async fn what_is_left_out_stays_and_null_removes_it() {
         (json!("a"), true)
     );
     assert_eq!(put(json!({})).await, (json!("a"), true));
-    assert_eq!(put(json!({ "bio": null })).await, (none.clone(), true));
     assert_eq!(
-        put(json!({ "bio": "b", "avatar": null })).await,
+        put(json!({ "bio": null, "avatar": null })).await,
+        (json!("a"), true)
+    );
+    assert_eq!(
+        put(json!({ "bio": "b", "avatar": "" })).await,
         (json!("b"), false)
     );
     assert_eq!(put(json!({ "avatar": avatar })).await, (json!("b"), true));
     assert_eq!(put(json!({ "bio": "" })).await, (none.clone(), true));
-    assert_eq!(
-        put(json!({ "bio": null, "avatar": null })).await,
-        (none.clone(), false)
-    );
+    assert_eq!(put(json!({ "avatar": "" })).await, (none.clone(), false));
     assert_eq!(put(json!({})).await, (none, false));
+}
+
+#[tokio::test]
+async fn a_patch_changes_single_fields() {
+    let world = World::shared().await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
+    // Also of whoever has chosen nothing yet.
+    let mut me = nabi.me().await;
+    let bio = nabi.patch_me(&json!({ "bio": "b" })).await.expect(200);
+    me["bio"] = json!("b");
+    assert_eq!((bio.json(), nabi.me().await), (me.clone(), me.clone()));
+    let body = json!({ "handle": nabi.own_handle(), "name": "나비", "avatar": avatar });
+    let mut me = nabi.put_me(&body).await.expect(201).json();
+    assert_eq!(me["bio"], "b");
+    let new_handle = format!("{}_2", nabi.own_handle());
+    for (edit, field, value) in [
+        (json!({}), "bio", json!("b")),
+        (
+            json!({ "handle": null, "name": null, "bio": null, "avatar": null }),
+            "bio",
+            json!("b"),
+        ),
+        (json!({ "name": "Nabi" }), "name", json!("Nabi")),
+        (json!({ "bio": "c" }), "bio", json!("c")),
+        (json!({ "bio": "" }), "bio", Value::Null),
+        (json!({ "handle": new_handle }), "handle", json!(new_handle)),
+        (json!({ "avatar": "" }), "avatar_url", Value::Null),
+    ] {
+        me[field] = value;
+        let edited = nabi.patch_me(&edit).await.expect(200).json();
+        assert_eq!(edited, me, "{edit}");
+        assert_eq!(nabi.me().await, me, "{edit}");
+        let seen = other.see(&nabi).await;
+        assert_eq!(seen, me, "{edit}");
+    }
+    let restored = nabi.patch_me(&json!({ "avatar": avatar })).await;
+    assert!(restored.expect(200).json()["avatar_url"].is_string());
+
+    // The rules are those of PUT, and what is refused changes nothing.
+    let before = nabi.me().await;
+    other.put_me(&plain(&other.own_handle())).await.expect(201);
+    let taken = json!({ "handle": other.own_handle(), "bio": "changed" });
+    let taken = nabi.patch_me(&taken).await;
+    taken.bad_fields(409, &["/handle"]);
+    assert_eq!(taken.json()["type"], "/problems/handle-taken");
+    let bad = json!({ "handle": "a b", "name": "", "bio": "x".repeat(501), "avatar": 7, "id": "x" });
+    let fields = ["/handle", "/name", "/bio", "/avatar", "/id"];
+    nabi.patch_me(&bad).await.bad_fields(400, &fields);
+    let theirs = json!({ "avatar": other.upload("image/png", b"x").await, "name": "x" });
+    let theirs = nabi.patch_me(&theirs).await;
+    theirs.bad_fields(422, &["/avatar"]);
+    assert_eq!(nabi.me().await, before);
 }
 
 #[tokio::test]
@@ -209,6 +262,7 @@ async fn a_handle_has_one_user() {
     let before = other.me().await;
     let taken = other.put_me(&plain(&nabi.own_handle())).await;
     taken.bad_fields(409, &["/handle"]);
+    assert_eq!(taken.json()["type"], "/problems/handle-taken");
     assert_eq!(other.me().await, before);
     // One's own is not taken.
     nabi.put_me(&plain(&nabi.own_handle())).await.expect(200);
@@ -335,6 +389,7 @@ async fn nobody_holds_more_than_five_handles() {
     }
     let refused = nabi.put_me(&plain(&handle(6))).await;
     refused.bad_fields(409, &["/handle"]);
+    assert_eq!(refused.json()["type"], "/problems/handles-too-many");
     assert_eq!(nabi.me().await["handle"], handle(5).as_str());
     // One of them may be taken back, and what is no handle may change.
     for n in [2, 5, 3] {
