@@ -49,7 +49,6 @@ async fn queue(
     user: Path<UserRef>,
     active: bool,
 ) -> Queued {
-    // The follow counts from when it was accepted, however long it takes to find whose a handle is.
     let user: UserId = user.user(&app.store).await?;
     let message = FollowMessage::new(caller, user, active);
     if message.follower == message.followee {

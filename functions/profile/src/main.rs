@@ -106,11 +106,11 @@ struct Asked {
     avatar: Option<Option<String>>,
 }
 
+/// A handle and a name, as far as a body says them.
+type Names = (Result<Option<Handle>, Bad>, Result<Option<Name>, Bad>);
+
 /// What a body says, with the handle and the name that `names` finds in it.
-fn asked(
-    mut fields: Fields,
-    names: impl FnOnce(&mut Fields) -> (Result<Option<Handle>, Bad>, Result<Option<Name>, Bad>),
-) -> Result<Asked, Problem> {
+fn asked(mut fields: Fields, names: impl FnOnce(&mut Fields) -> Names) -> Result<Asked, Problem> {
     let (handle, name) = names(&mut fields);
     let bio = fields.clearable("bio", Bio::parse);
     let avatar = fields.clearable("avatar", |key| Ok::<_, Reason>(key.to_owned()));

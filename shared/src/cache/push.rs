@@ -45,7 +45,8 @@ impl Cache {
 
     /// Shows a new post in its author's own feed, which fan-out pushes it onto again.
     pub async fn show_own(&self, post: PostId, author: &UserId) -> Result<(), Error> {
-        self.push_onto(&Push::of(post), vec![feed_key(author)]).await
+        self.push_onto(&Push::of(post), vec![feed_key(author)])
+            .await
     }
 
     /// Pushes a post onto its author's own lists: the feed, and what the author wrote of late.

@@ -6,7 +6,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Bio, BreedName, BreedProbability, CatId, ImageHost, ImageKey, Name, Reason, Timestamp, UserId};
+use super::{
+    Bio, BreedName, BreedProbability, CatId, ImageHost, ImageKey, Name, Reason, Timestamp, UserId,
+};
 
 /// What is wrong with a cat's id that isn't one of the caller's cats'.
 pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");

@@ -22,7 +22,6 @@ const LISTS_AT_ONCE: usize = 32;
 /// Those whose posts a feed shows, and what they wrote of late.
 #[derive(Debug)]
 pub(super) struct Authors {
-    caller: UserId,
     following: Vec<UserId>,
     ids: HashSet<UserId>,
     recent: HashMap<UserId, Recent>,
@@ -33,16 +32,14 @@ impl Authors {
     pub(super) async fn of(store: &Store, caller: &UserId) -> Result<Self, store::Error> {
         let following = store.following(caller).await?;
         let ids: HashSet<UserId> = following.iter().chain([caller]).cloned().collect();
-        let all: Vec<UserId> = ids.iter().cloned().collect();
         let (mut recent, posts) = futures::try_join!(
-            store.recent_posts(&all),
+            store.recent_posts(&following),
             newest_by(store, caller, None, RECENT)
         )?;
         // Nobody's own posts are merged in.
         let delivery = Delivery::Pushed;
         recent.insert(caller.clone(), Recent { posts, delivery });
         Ok(Self {
-            caller: caller.clone(),
             following,
             ids,
             recent,

@@ -98,7 +98,10 @@ enum Presence {
     /// Likewise, or empty, which takes away what is there.
     Clearable,
     /// A list of at most so many, each once where that is asked; may be left out, or null.
-    List { most: usize, distinct: bool },
+    List {
+        most: usize,
+        distinct: bool,
+    },
 }
 
 struct Field {

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 use super::examples;
 use super::operation::{Body, Operation, described};
 use crate::domain::{
-    BREEDS, Bio, BirthDate, BlockedView, Breed, CatId, CatView, Classification, CommentId, CommentText,
-    CommentView, ContentType, Cursor, Handle, ImageKey, MAX_CATS, MAX_IMAGES, Name, PostId, PostText,
-    PostView, RegisteredCat, SearchText, SearchType, Tag, TagView, Upload, UploadSize, UserRef,
-    UserView,
+    BREEDS, Bio, BirthDate, BlockedView, Breed, CatId, CatView, Classification, CommentId,
+    CommentText, CommentView, ContentType, Cursor, Handle, ImageKey, MAX_CATS, MAX_IMAGES, Name,
+    PostId, PostText, PostView, RegisteredCat, SearchText, SearchType, Tag, TagView, Upload,
+    UploadSize, UserRef, UserView,
 };
 use crate::http::Status;
 
@@ -113,10 +113,8 @@ fn posts() -> Vec<Operation> {
             .list::<CatId>("cats", MAX_CATS, CATS)
     };
     // A text is needed where there is no image.
-    let with_image =
-        json!({ "properties": { "images": { "type": "array", "minItems": 1 } }, "required": ["images"] });
-    let with_text =
-        json!({ "properties": { "text": { "type": "string", "minLength": 1 } }, "required": ["text"] });
+    let with_image = json!({ "properties": { "images": { "type": "array", "minItems": 1 } }, "required": ["images"] });
+    let with_text = json!({ "properties": { "text": { "type": "string", "minLength": 1 } }, "required": ["text"] });
     let new = content("NewPost")
         .besides("if", with_image)
         .besides("else", with_text)
@@ -453,8 +451,12 @@ fn search_pages(schemas: &mut SchemaGenerator) -> Schema {
         });
         schemas.definitions_mut().insert((*name).to_owned(), page);
     }
-    let each = kinds.each_ref().map(|(_, name, _)| json!({ "$ref": reference(name) }));
-    let mapping = kinds.each_ref().map(|(kind, name, _)| ((*kind).to_owned(), json!(reference(name))));
+    let each = kinds
+        .each_ref()
+        .map(|(_, name, _)| json!({ "$ref": reference(name) }));
+    let mapping = kinds
+        .each_ref()
+        .map(|(kind, name, _)| ((*kind).to_owned(), json!(reference(name))));
     let mapping: Map<String, Value> = mapping.into_iter().collect();
     json_schema!({
         "oneOf": each,

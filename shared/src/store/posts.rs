@@ -375,7 +375,10 @@ impl Store {
                 .ok_or(PostError::NotFound)?;
             let Revised { post: stored, rev } = revised(&row)?;
             let Some(post) = change(&stored)? else {
-                return Ok(Edited { post: stored, rev: None });
+                return Ok(Edited {
+                    post: stored,
+                    rev: None,
+                });
             };
             let mut writes = vec![self.edition(&post, rev, due)?];
             let (before, after) = (partitions(&stored), partitions(&post));

@@ -92,12 +92,7 @@ async fn fields_keep_both_limits() {
         ),
         (
             "breed",
-            vec![
-                json!("  "),
-                json!("x".repeat(51)),
-                json!("a\tb"),
-                json!({}),
-            ],
+            vec![json!("  "), json!("x".repeat(51)), json!("a\tb"), json!({})],
         ),
         (
             "birth_date",

@@ -78,7 +78,9 @@ async fn a_user_is_followed_by_handle_too() {
     fan.put(&path(&generated)).await.expect(202);
     world.drained().await;
     assert_eq!(seen(&fan, &nabi).await, (1, 0, true));
-    fan.delete(&path(&generated.to_uppercase())).await.expect(202);
+    fan.delete(&path(&generated.to_uppercase()))
+        .await
+        .expect(202);
     world.drained().await;
     assert_eq!(seen(&fan, &nabi).await, (0, 0, false));
     let profile = json!({ "handle": chosen, "name": "나비" });
@@ -88,7 +90,10 @@ async fn a_user_is_followed_by_handle_too() {
             fan.call(call.clone(), &path(handle)).await.expect(202);
         }
         world.drained().await;
-        assert_eq!(seen(&fan, &nabi).await, (u64::from(following), 0, following));
+        assert_eq!(
+            seen(&fan, &nabi).await,
+            (u64::from(following), 0, following)
+        );
     }
     for call in [Method::PUT, Method::DELETE] {
         nabi.call(call.clone(), &path(&chosen)).await.problem(422);
@@ -134,8 +139,13 @@ async fn each_of_two_sees_whether_the_other_follows() {
         let seen = of(&caller.see(user).await);
         // Lists say the same.
         for list in ["followers", "following"] {
-            let list = caller.walk(&format!("/v1/users/{}/{list}", fan.id), 9).await;
-            for listed in list.iter().filter(|listed| listed["id"] == user.id.as_str()) {
+            let list = caller
+                .walk(&format!("/v1/users/{}/{list}", fan.id), 9)
+                .await;
+            for listed in list
+                .iter()
+                .filter(|listed| listed["id"] == user.id.as_str())
+            {
                 assert_eq!(of(listed), seen);
             }
         }

@@ -81,7 +81,15 @@ async fn null_means_left_out_in_every_request() {
 /// An answer's status, and its body without what differs each time.
 fn shape(reply: &Reply) -> (u16, Value) {
     let mut body = reply.json();
-    for changing in ["id", "key", "url", "created_at", "edited_at", "expires_at", "comments"] {
+    for changing in [
+        "id",
+        "key",
+        "url",
+        "created_at",
+        "edited_at",
+        "expires_at",
+        "comments",
+    ] {
         if body.get(changing).is_some() {
             body[changing] = json!(null);
         }

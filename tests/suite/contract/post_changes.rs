@@ -114,20 +114,31 @@ async fn an_edit_that_changes_nothing_is_none() {
 async fn an_image_is_in_a_post_once() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    let [a, b] = [nabi.upload("image/png", b"1").await, nabi.upload("image/png", b"2").await];
+    let [a, b] = [
+        nabi.upload("image/png", b"1").await,
+        nabi.upload("image/png", b"2").await,
+    ];
     let post = nabi.post_id("x").await;
     let path = format!("/v1/posts/{post}");
     for (images, twice) in [
         (json!([a, a]), vec!["/images/1"]),
-        (json!([a, b, a, b, a]), vec!["/images/2", "/images/3", "/images/4"]),
+        (
+            json!([a, b, a, b, a]),
+            vec!["/images/2", "/images/3", "/images/4"],
+        ),
     ] {
         let body = json!({ "text": "x", "images": images });
-        nabi.create("/v1/posts", &body).await.bad_fields(400, &twice);
+        nabi.create("/v1/posts", &body)
+            .await
+            .bad_fields(400, &twice);
         nabi.change(&path, &body).await.bad_fields(400, &twice);
     }
     assert_eq!(nabi.me().await["posts"], 1);
     let both = nabi.change(&path, &json!({ "images": [a, b] })).await;
-    assert_eq!(both.expect(200).json()["images"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        both.expect(200).json()["images"].as_array().unwrap().len(),
+        2
+    );
 }
 
 #[tokio::test]

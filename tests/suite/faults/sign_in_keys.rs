@@ -103,7 +103,7 @@ async fn a_rotated_key_signs_nobody_out() {
     let world = World::with(options.parameter("AuthJwksUrl", &url)).await;
     let user = world.user("user");
     let sign_in = world.sign_in();
-    let mut others = sign_in.jwks();
+    let mut others = sign_in.jwks().clone();
     others["keys"][0]["kid"] = json!("before");
     keys.send_replace(others.to_string());
     mode.store(ANSWERS, Ordering::SeqCst);

@@ -183,7 +183,11 @@ impl Jwks {
     /// tells whether there is such a key.
     fn look_up(&self, id: &str, now: Instant) -> Lookup {
         let mut known = self.known();
-        let KnownKeys { fetched, looked, unknown } = &mut *known;
+        let KnownKeys {
+            fetched,
+            looked,
+            unknown,
+        } = &mut *known;
         let Some(fetched) = fetched.as_ref() else {
             return Lookup::Now;
         };
@@ -229,7 +233,10 @@ impl Jwks {
             Lookup::Later(wait) => return Err(Unavailable::JustLooked(wait)),
             Lookup::Now => {}
         }
-        if attempts.failed.is_some_and(|failed| failed.elapsed() < self.pace.failed) {
+        if attempts
+            .failed
+            .is_some_and(|failed| failed.elapsed() < self.pace.failed)
+        {
             return Err(Unavailable::JustFailed);
         }
         let for_unknown = self.age().is_some_and(|age| age <= self.pace.max_stale);
@@ -289,7 +296,10 @@ impl Jwks {
 
     /// How old the keys are, if there are any.
     fn age(&self) -> Option<Duration> {
-        self.known().fetched.as_ref().map(|fetched| fetched.at.elapsed())
+        self.known()
+            .fetched
+            .as_ref()
+            .map(|fetched| fetched.at.elapsed())
     }
 
     /// When the last successful fetch began.

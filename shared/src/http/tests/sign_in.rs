@@ -159,9 +159,14 @@ async fn id_tokens_give_no_access() {
 async fn headers_of_access_tokens_are_taken() {
     let (api, _provider) = api_and_provider().await;
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    for more in [json!({"typ": "at+jwt"}), json!({"typ": "JWT", "nonce": "n-0S6_WzA2Mj"})] {
+    for more in [
+        json!({"typ": "at+jwt"}),
+        json!({"typ": "JWT", "nonce": "n-0S6_WzA2Mj"}),
+    ] {
         let mut head = json!({"alg": "ES256", "kid": EC.id});
-        head.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        head.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         let signed = format!("{}.{}", encode(&head), encode(&claims()));
         let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &EC.key, EC.algorithm);
         let token = format!("{signed}.{}", signature.unwrap());
@@ -337,7 +342,11 @@ async fn unknown_keys_are_looked_for_now_and_then() {
     // Whether these are good, nobody knows for a while; the others' answers stay what they are.
     for n in 0..2000 {
         let id = Box::leak(format!("unknown-{n}").into_boxed_str());
-        let other = Pair { id, algorithm: EC.algorithm, key: EC.key.clone() };
+        let other = Pair {
+            id,
+            algorithm: EC.algorithm,
+            key: EC.key.clone(),
+        };
         let got = with_token(&api, &other.sign(&claims())).await;
         assert!((1..=5).contains(&retry_after(&got)), "{got:?}");
     }
@@ -398,7 +407,11 @@ async fn a_silent_provider_is_asked_now_and_then_while_its_keys_stay_good() {
         let took = began.elapsed();
         // One may have been under way, and one begins each second.
         let most = 2 + usize::try_from(took.as_secs()).unwrap();
-        assert!(provider.calls() - calls <= most, "{} calls", provider.calls() - calls);
+        assert!(
+            provider.calls() - calls <= most,
+            "{} calls",
+            provider.calls() - calls
+        );
         assert!(took < Duration::from_millis(1500), "{took:?}");
     }
 }
@@ -412,7 +425,11 @@ async fn nobody_waits_long_for_a_silent_provider() {
     let all = futures::future::join_all((0..20).map(|_| status(&api, &token))).await;
     assert_eq!(all, [503; 20]);
     // The first fetch and the requests' own, two seconds each.
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
     assert!(provider.calls() <= 3);
 }
 
