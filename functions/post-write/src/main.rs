@@ -17,11 +17,11 @@ use axum::routing::{patch, post};
 use purrline::cache::Cache;
 use purrline::domain::{
     Author, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
-    PostId, Timestamp, UserId,
+    PostId, Timestamp, UserId, ViewerState,
 };
 use purrline::hand_over::HandOver;
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings, Word};
-use purrline::store::{Answer, Created, PostError, Removed, Revised, Store};
+use purrline::store::{Answer, Created, Edited, PostError, Removed, Store};
 use purrline::{aws, env, log};
 
 /// How long the author waits for the hand-over.
@@ -60,6 +60,19 @@ async fn main() -> Result<(), http::Error> {
 impl App {
     fn due(&self) -> Timestamp {
         Timestamp::now().plus_seconds(self.overdue_after)
+    }
+
+    /// Shows a new post in its author's own feed before it is answered, and hands it over. Where the cache doesn't
+    /// take it in time, fan-out shows it there, as it does in the followers' feeds.
+    async fn publish(&self, post: &Post) {
+        let own = tokio::time::timeout(HAND_OVER, self.cache.show_own(post.id, &post.author));
+        let (shown, ()) = futures::join!(own, self.hand_over(post.id, 0, post.draft.images()));
+        let post = post.id;
+        match shown {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%post, %error, "not in the author's feed yet"),
+            Err(_) => tracing::warn!(%post, "not in the author's feed in time"),
+        }
     }
 
     /// Hands a post over; what takes too long or fails is left to sweep.
@@ -127,10 +140,9 @@ async fn create(
             draft: draft.clone(),
             edited_at: None,
         };
-        let counts = PostCounts::default();
-        let view = post
-            .clone()
-            .view(author.clone(), counts, false, &app.images);
+        let (counts, viewer) = (PostCounts::default(), ViewerState::default());
+        let view = post.clone();
+        let view = view.view(author.clone(), counts, viewer, &app.images);
         let answer = Answer::created(format!("/v1/posts/{}", post.id), &view)?;
         match app
             .store
@@ -138,7 +150,7 @@ async fn create(
             .await?
         {
             Created::Now => {
-                app.hand_over(post.id, 0, post.draft.images()).await;
+                app.publish(&post).await;
                 return Ok(answer);
             }
             Created::Before(known) => return known.again(),
@@ -164,12 +176,16 @@ async fn edit(
         images: usable.images,
         cats: usable.cats,
     };
-    let Revised { post, rev } = app
+    let Edited { post, rev } = app
         .store
         .edit_post(id, &me, &edit, app.due())
         .await
         .map_err(refused)?;
-    app.changed(id, rev, post.draft.images()).await?;
+    match rev {
+        Some(rev) => app.changed(id, rev, post.draft.images()).await?,
+        // It may be the same request again, which died before the cache was told.
+        None => app.cache.forget_post(id).await?,
+    }
     let view = app.store.views(&me, vec![post], &app.images).await?.pop();
     view.map(axum::Json).ok_or_else(Path::<PostId>::not_found)
 }

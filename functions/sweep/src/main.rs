@@ -13,7 +13,7 @@ use purrline::domain::{CatId, IndexMessage, PostId, Subject, Timestamp};
 use purrline::hand_over::{self, HandOver};
 use purrline::media;
 use purrline::queue::{self, Queue};
-use purrline::store::{self, PostError, PostList, Store, Untold};
+use purrline::store::{self, Edited, PostError, PostList, Store, Untold};
 use purrline::user_pool::{self, UserPool};
 use purrline::{aws, env, log};
 
@@ -200,15 +200,16 @@ impl Sweep {
 
     async fn drop_cat(&self, post: PostId, cat: CatId) -> Result<(), Error> {
         let due = Timestamp::now().plus_seconds(self.overdue_after);
-        let revised = match self.store.drop_cat(post, cat, due).await {
-            Ok(revised) => revised,
+        let Edited { post: left, rev } = match self.store.drop_cat(post, cat, due).await {
+            Ok(edited) => edited,
             // It went itself.
             Err(PostError::NotFound) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         // What fails here has its mark, and is handed over when it is overdue.
-        let images = revised.post.draft.images();
-        let handed_over = self.hand_over.post(post, revised.rev, images).await;
+        let Some(rev) = rev else { return Ok(()) };
+        let images = left.draft.images();
+        let handed_over = self.hand_over.post(post, rev, images).await;
         if let Err(error) = handed_over {
             let error = purrline::log::chain(&error);
             tracing::warn!(%post, error, "a post was not handed over");

@@ -5,7 +5,7 @@
 //! | `feed:{<user>}` | list | ids of the feed's posts, unordered, and whose posts are merged in (see `lists`) | user |
 //! | `wrote:{<user>}` | list | ids of what an author wrote of late who is merged into feeds, likewise | user |
 //! | `following:{<user>}` | set | whom the user follows, and the user | user |
-//! | `liked:{<user>}` | hash | post id → `1` or `0`: what is known of the user's likes | user |
+//! | `liked:{<user>}` | hash | post id → `n`, `l`, `s` or `b`: the user did nothing to it, likes it, saved it, or both | user |
 //! | `post:{<post>}` | string | the post as stored, or nothing for one that is gone | post |
 //! | `counts:{<post>}` | string | the post's exact counts, and how often they have changed | post |
 //! | `held:counts:{<post>}`, `held:author:{<user>}` | hash | who is about to change them: a token → until when | post, user |

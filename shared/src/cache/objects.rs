@@ -1,4 +1,4 @@
-//! Posts, counts, authors and likes: what a page of posts is made of.
+//! Posts, counts, authors, and what viewers did to posts: what a page of posts is made of.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use redis::{Cmd, RedisError, Script, Value, cmd};
 use super::feeds::{asks_shown, shown_of, wrote_key};
 use super::push::read;
 use super::{Cache, Error, count_trip};
-use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId};
+use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId, ViewerState};
 use crate::planted::planted;
 
 /// How long an object stays: a day. A lease lasts as long as a request may.
@@ -18,8 +18,8 @@ const TTL_SECONDS: u64 = 24 * 60 * 60;
 const LEASE_SECONDS: u64 = 15;
 /// How long a hold stands if nobody lets go of it: all work under it must be over by then.
 pub const HOLD_TIME: Duration = Duration::from_secs(LEASE_SECONDS);
-/// How long what is known of a user's likes stays.
-const LIKED_TTL_SECONDS: u64 = 60 * 60;
+/// How long what is known of a user's likes and saves stays.
+const VIEWER_TTL_SECONDS: u64 = 60 * 60;
 
 /// Takes a lease where nothing stands: answers whether it was taken. Writers whose time was up before are done with, one
 /// way or the other: whoever has the lease reads what became of what they wrote.
@@ -50,7 +50,9 @@ static TAKE_FIELDS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "for i = 3, #ARGV do \
            local known = redis.call('HGET', KEYS[1], ARGV[i]) \
-           if known ~= '0' and known ~= '1' then redis.call('HSET', KEYS[1], ARGV[i], ARGV[1]) end \
+           if not known or not string.find('nlsb', known, 1, true) then \
+             redis.call('HSET', KEYS[1], ARGV[i], ARGV[1]) \
+           end \
          end \
          redis.call('EXPIRE', KEYS[1], ARGV[2], 'NX') return 1",
     )
@@ -156,7 +158,7 @@ fn held<T: serde::de::DeserializeOwned>(bytes: Option<Vec<u8>>) -> Held<T> {
     }
 }
 
-/// A token that a placeholder is known by. It is no JSON, and neither `0` nor `1`.
+/// A token that a placeholder is known by. It is no JSON, nor anything that [`viewer_field`] gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease(String);
 
@@ -177,8 +179,8 @@ pub struct Missing {
     pub posts: Vec<PostId>,
     /// Posts whose counts are not known.
     pub counts: Vec<PostId>,
-    /// Posts of which it is not known whether the caller likes them.
-    pub liked: Vec<PostId>,
+    /// Posts of which it is not known what the viewer did to them.
+    pub viewer: Vec<PostId>,
     /// Authors that are not known.
     pub authors: Vec<UserId>,
 }
@@ -188,7 +190,7 @@ impl Missing {
     pub fn is_empty(&self) -> bool {
         self.posts.is_empty()
             && self.counts.is_empty()
-            && self.liked.is_empty()
+            && self.viewer.is_empty()
             && self.authors.is_empty()
     }
 }
@@ -202,8 +204,8 @@ pub struct Known {
     pub gone: HashSet<PostId>,
     /// Their counts.
     pub counts: HashMap<PostId, PostCounts>,
-    /// Whether the caller likes them.
-    pub liked: HashMap<PostId, bool>,
+    /// What the viewer did to them.
+    pub viewer: HashMap<PostId, ViewerState>,
 }
 
 impl Known {
@@ -212,7 +214,7 @@ impl Known {
         self.posts.extend(other.posts.clone());
         self.gone.extend(&other.gone);
         self.counts.extend(&other.counts);
-        self.liked.extend(&other.liked);
+        self.viewer.extend(&other.viewer);
     }
 }
 
@@ -221,7 +223,7 @@ impl Known {
     fn read(posts: &[PostId], answers: Vec<Value>) -> Result<Self, Error> {
         let mut known = Self::default();
         let mut answers: Vec<Vec<Option<Vec<u8>>>> = read(answers)?;
-        let liked = answers.pop().unwrap_or_default();
+        let viewer = answers.pop().unwrap_or_default();
         for (&id, object) in posts.iter().zip(answers) {
             let mut object = object.into_iter();
             let (post, counts) = (object.next().flatten(), object.next().flatten());
@@ -238,12 +240,10 @@ impl Known {
                 known.counts.insert(id, counts.unwrap_or_default());
             }
         }
-        for (&id, liked) in posts.iter().zip(liked) {
-            match liked.as_deref() {
-                Some(b"1") => known.liked.insert(id, true),
-                Some(b"0") => known.liked.insert(id, false),
-                _ => None,
-            };
+        for (&id, field) in posts.iter().zip(viewer) {
+            if let Some(state) = field.as_deref().and_then(viewer_state) {
+                known.viewer.insert(id, state);
+            }
         }
         Ok(known)
     }
@@ -287,7 +287,29 @@ impl KnownAuthors {
     }
 }
 
-/// Asks what is known of posts: of each, and which of them the caller likes.
+/// What a viewer did to a post, as a field's value: nothing, liked, saved, or both.
+const fn viewer_field(state: ViewerState) -> &'static str {
+    match (state.liked, state.saved) {
+        (false, false) => "n",
+        (true, false) => "l",
+        (false, true) => "s",
+        (true, true) => "b",
+    }
+}
+
+/// What a field's value says; nothing for a lease.
+const fn viewer_state(field: &[u8]) -> Option<ViewerState> {
+    let (liked, saved) = match field {
+        b"n" => (false, false),
+        b"l" => (true, false),
+        b"s" => (false, true),
+        b"b" => (true, true),
+        _ => return None,
+    };
+    Some(ViewerState { liked, saved })
+}
+
+/// Asks what is known of posts: of each, and what the caller did to them.
 fn asks_posts(caller: &UserId, posts: &[PostId]) -> Vec<Cmd> {
     if posts.is_empty() {
         return Vec::new();
@@ -297,11 +319,11 @@ fn asks_posts(caller: &UserId, posts: &[PostId]) -> Vec<Cmd> {
         get.arg(post_key(post)).arg(counts_key(post));
         get
     };
-    let mut liked = cmd("HMGET");
-    liked
-        .arg(liked_key(caller))
+    let mut viewer = cmd("HMGET");
+    viewer
+        .arg(viewer_key(caller))
         .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
-    posts.iter().map(object).chain([liked]).collect()
+    posts.iter().map(object).chain([viewer]).collect()
 }
 
 /// Asks what is known of authors: of each, and which of them the caller's feed shows.
@@ -334,7 +356,7 @@ pub(super) fn counts_key(post: PostId) -> String {
     format!("counts:{{{post}}}")
 }
 
-pub(super) fn liked_key(user: &UserId) -> String {
+pub(super) fn viewer_key(user: &UserId) -> String {
     format!("liked:{{{user}}}")
 }
 
@@ -398,19 +420,19 @@ impl Cache {
                 take.invoke_async::<i64>(&mut connection).await
             }
         }));
-        let take_liked = async {
-            if missing.liked.is_empty() {
+        let take_viewer = async {
+            if missing.viewer.is_empty() {
                 return Ok(0);
             }
             let mut connection = self.connection.clone();
-            let mut take = TAKE_FIELDS.key(liked_key(caller));
-            take.arg(lease.token()).arg(LIKED_TTL_SECONDS);
-            for &post in &missing.liked {
+            let mut take = TAKE_FIELDS.key(viewer_key(caller));
+            take.arg(lease.token()).arg(VIEWER_TTL_SECONDS);
+            for &post in &missing.viewer {
                 take.arg(field(post));
             }
             take.invoke_async::<i64>(&mut connection).await
         };
-        futures::try_join!(takes, take_liked)?;
+        futures::try_join!(takes, take_viewer)?;
         Ok(lease)
     }
 
@@ -454,20 +476,20 @@ impl Cache {
                 fill.invoke_async::<i64>(&mut connection).await
             },
         ));
-        let fill_liked = async {
-            if missing.liked.is_empty() {
+        let fill_viewer = async {
+            if missing.viewer.is_empty() {
                 return Ok(0);
             }
             let mut connection = self.connection.clone();
-            let mut fill = FILL_FIELDS.key(liked_key(caller));
+            let mut fill = FILL_FIELDS.key(viewer_key(caller));
             fill.arg(lease.token());
-            for &post in &missing.liked {
-                let liked = found.liked.get(&post).copied().unwrap_or(false);
-                fill.arg(field(post)).arg(if liked { "1" } else { "0" });
+            for &post in &missing.viewer {
+                let state = found.viewer.get(&post).copied().unwrap_or_default();
+                fill.arg(field(post)).arg(viewer_field(state));
             }
             fill.invoke_async::<i64>(&mut connection).await
         };
-        futures::try_join!(fills, fill_liked)?;
+        futures::try_join!(fills, fill_viewer)?;
         Ok(())
     }
 
@@ -494,7 +516,7 @@ impl Cache {
     pub async fn forget_user(&self, user: &UserId) -> Result<(), Error> {
         count_trip();
         let mut del = cmd("DEL");
-        del.arg(liked_key(user));
+        del.arg(viewer_key(user));
         let mut del_wrote = cmd("DEL");
         del_wrote.arg(wrote_key(user));
         let users = HashSet::from([user.clone()]);
@@ -525,7 +547,7 @@ impl Cache {
         }
         let fields = by_user.into_iter().map(|(user, posts)| {
             let mut del = cmd("HDEL");
-            del.arg(liked_key(user)).arg(posts);
+            del.arg(viewer_key(user)).arg(posts);
             self.send::<i64>(del)
         });
         try_join_all(fields).await.map(|_| ())
@@ -572,6 +594,14 @@ impl Cache {
         put.arg(counts.rev).arg(TTL_SECONDS);
         put.invoke_async::<i64>(&mut connection).await?;
         Ok(())
+    }
+
+    /// Forgets what is known of a user's hand on a post, after they saved it, or no longer, in the store.
+    pub async fn forget_save(&self, user: &UserId, post: PostId) -> Result<(), Error> {
+        count_trip();
+        let mut del = cmd("HDEL");
+        del.arg(viewer_key(user)).arg(field(post));
+        self.send::<i64>(del).await.map(|_| ())
     }
 
     /// Holds an author whose profile is about to be changed in the store.

@@ -47,13 +47,14 @@ pub use name::{Bio, Name};
 pub use page::{Limit, Page, Since, Stretch};
 pub use post::{
     Author, AuthorView, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView,
+    ViewerState,
 };
 pub use rate_limit::RateLimit;
-pub use search::{SearchText, SearchType, TagView};
+pub use search::{SearchPage, SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::{CommentText, PostText, normal_form};
 pub use time::{Stamp, Timestamp, Version};
 pub use trend::{
     AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Trend, TrendHour, TrendMove, most_used,
 };
-pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};
+pub use user::{BlockedView, Handle, Profile, ProfileEdit, Relation, UserId, UserRef, UserView};

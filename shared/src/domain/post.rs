@@ -21,8 +21,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A post with neither text nor image says nothing; more than 10 images or cats are too many. A cat
-    /// named twice is shown once.
+    /// A post with neither text nor image says nothing; more than 10 images or cats are too many. An image or a
+    /// cat named twice is shown once.
     pub fn new(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         if !text.is_visible() && images.is_empty() {
@@ -38,16 +38,10 @@ impl Draft {
             invalid.push("/cats", "must be at most 10");
         }
         invalid.into_result()?;
-        let mut shown: Vec<CatId> = Vec::new();
-        for cat in cats {
-            if !shown.contains(&cat) {
-                shown.push(cat);
-            }
-        }
         Ok(Self {
             text,
-            images,
-            cats: shown,
+            images: each_once(images),
+            cats: each_once(cats),
         })
     }
 
@@ -77,6 +71,16 @@ impl Draft {
     pub fn cats(&self) -> &[CatId] {
         &self.cats
     }
+}
+
+fn each_once<T: PartialEq>(all: Vec<T>) -> Vec<T> {
+    let mut once: Vec<T> = Vec::new();
+    for one in all {
+        if !once.contains(&one) {
+            once.push(one);
+        }
+    }
+    once
 }
 
 /// What a `PATCH` changes; nothing where nothing was said.
@@ -120,12 +124,12 @@ impl Post {
         tags_of(self.draft.text.as_str())
     }
 
-    /// As a caller sees it; `liked`: by the caller.
+    /// As a viewer sees it.
     pub fn view(
         self,
         author: Author,
         counts: PostCounts,
-        liked: bool,
+        viewer: ViewerState,
         images: &ImageHost,
     ) -> PostView {
         PostView {
@@ -144,7 +148,8 @@ impl Post {
             edited_at: self.edited_at,
             likes: counts.likes,
             comments: counts.comments,
-            liked,
+            liked: viewer.liked,
+            saved: viewer.saved,
         }
     }
 }
@@ -159,6 +164,15 @@ pub struct PostCounts {
     /// How often they have changed: of two readings, the one with more is the later.
     #[serde(default)]
     pub rev: u64,
+}
+
+/// What the viewer of a post did to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ViewerState {
+    /// Whether the viewer likes it.
+    pub liked: bool,
+    /// Whether the viewer saved it.
+    pub saved: bool,
 }
 
 /// The author of what is shown, as the cache keeps it.
@@ -245,6 +259,8 @@ pub struct PostView {
     pub comments: u64,
     /// Whether the caller likes it.
     pub liked: bool,
+    /// Whether the caller saved it.
+    pub saved: bool,
 }
 
 #[cfg(test)]
@@ -274,8 +290,10 @@ mod tests {
         let text = PostText::parse("x").unwrap();
         let cats = |n: usize| vec![CatId::parse("0000000000001").unwrap(); n];
         assert!(Draft::new(text.clone(), images(10), cats(10)).is_ok());
-        let twice = Draft::new(text.clone(), vec![], cats(10)).unwrap();
-        assert_eq!(twice.cats().len(), 1);
+        let image = images(1);
+        let twice = [image.clone(), image].concat();
+        let twice = Draft::new(text.clone(), twice, cats(10)).unwrap();
+        assert_eq!((twice.images().len(), twice.cats().len()), (1, 1));
         let refused = Draft::new(text, images(11), cats(11)).unwrap_err();
         assert_eq!(refused.errors.len(), 2);
     }

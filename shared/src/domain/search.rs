@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::character::is_visible;
 use super::text::without_null;
-use super::{Reason, Tag};
+use super::{CatView, Page, PostView, Reason, Tag, UserView};
 
 /// The words of `?q=`: 1 to 100 characters, at least one of which is seen and none of which is U+0000, without the
 /// white space around them.
@@ -61,6 +61,32 @@ impl SearchType {
         let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
         let found = found.map(|(_, kind)| kind);
         found.ok_or(Reason::new("must be posts, users, cats or tags"))
+    }
+}
+
+/// A page of what was found, in JSON: its `type` says what the items are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SearchPage {
+    /// Posts.
+    Posts(Page<PostView>),
+    /// Users.
+    Users(Page<UserView>),
+    /// Cats.
+    Cats(Page<CatView>),
+    /// Tags.
+    Tags(Page<TagView>),
+}
+
+impl SearchPage {
+    /// A page of that kind on which there is nothing.
+    pub const fn empty(kind: SearchType) -> Self {
+        match kind {
+            SearchType::Posts => Self::Posts(Page::whole(Vec::new())),
+            SearchType::Users => Self::Users(Page::whole(Vec::new())),
+            SearchType::Cats => Self::Cats(Page::whole(Vec::new())),
+            SearchType::Tags => Self::Tags(Page::whole(Vec::new())),
+        }
     }
 }
 

@@ -250,10 +250,10 @@ pub enum UserRef {
 }
 
 impl UserRef {
-    /// Parses an id, or an `@` with a handle.
+    /// Parses an id, or an `@` with a handle in any case.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         match text.strip_prefix('@') {
-            Some(handle) => Handle::parse(handle).map(Self::Handle),
+            Some(handle) => Handle::parse(&handle.to_ascii_lowercase()).map(Self::Handle),
             None => UserId::parse(text).map(Self::Id),
         }
     }
@@ -301,8 +301,8 @@ impl Profile {
         }
     }
 
-    /// As the caller sees it; `followed`: by the caller.
-    pub fn view(self, followed: bool, images: &ImageHost) -> UserView {
+    /// As a caller sees it who stands to the user so.
+    pub fn view(self, relation: Relation, images: &ImageHost) -> UserView {
         let AuthorView {
             id,
             handle,
@@ -318,22 +318,46 @@ impl Profile {
             followers: self.followers,
             following: self.following,
             posts: self.posts,
-            followed,
+            followed: relation.followed,
+            follows_me: relation.follows_me,
             created_at: self.created_at,
+        }
+    }
+
+    /// As a caller sees it who blocks the user.
+    pub fn blocked_view(self) -> BlockedView {
+        let Author {
+            id, handle, name, ..
+        } = Author::of(&self.id, Some(&self));
+        BlockedView {
+            id,
+            handle,
+            name,
+            blocked: true,
         }
     }
 }
 
-/// What a `PUT` makes of the caller's profile: of what may be left out, nothing where nothing was said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a caller and another user stand to each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Relation {
+    /// Whether the caller follows the user.
+    pub followed: bool,
+    /// Whether the user follows the caller.
+    pub follows_me: bool,
+}
+
+/// What a `PUT` or a `PATCH` makes of the caller's profile: nothing where nothing was said, and `Some(None)` where
+/// there is to be none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProfileEdit {
-    /// The handle.
-    pub handle: Handle,
-    /// The name.
-    pub name: Name,
-    /// The new self-description, or that there is to be none.
+    /// The new handle.
+    pub handle: Option<Handle>,
+    /// The new name.
+    pub name: Option<Name>,
+    /// The new self-description.
     pub bio: Option<Option<Bio>>,
-    /// The new avatar, or that there is to be none.
+    /// The new avatar.
     pub avatar: Option<Option<ImageKey>>,
 }
 
@@ -361,8 +385,25 @@ pub struct UserView {
     pub posts: u64,
     /// Whether the caller follows this user.
     pub followed: bool,
+    /// Whether this user follows the caller.
+    pub follows_me: bool,
     /// When the user first left a trace here.
     pub created_at: Timestamp,
+}
+
+/// A user whom the caller blocks, in JSON: what it takes to recognise and unblock them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "BlockedUser"))]
+pub struct BlockedView {
+    /// The user's id.
+    pub id: UserId,
+    /// The handle, chosen or generated.
+    pub handle: Handle,
+    /// The name; the handle where none was chosen.
+    pub name: String,
+    /// Always true.
+    pub blocked: bool,
 }
 
 #[cfg(test)]
@@ -417,7 +458,8 @@ mod tests {
             parsed("@n.a_b"),
             Ok(UserRef::Handle(Handle::parse("n.a_b").unwrap()))
         );
-        for bad in ["", "@", "@ab", "@Nabi", "@@nabi", "n.a", "@na-bi"] {
+        assert_eq!(parsed("@N.a_B"), parsed("@n.a_b"));
+        for bad in ["", "@", "@ab", "@@nabi", "n.a", "@na-bi", "@\u{212a}itty"] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
     }

@@ -1,4 +1,5 @@
-//! From ids to what is shown: posts, counts, authors and likes, by the cache and what it lacks from the store.
+//! From ids to what is shown: posts, counts, authors and the viewer's state, by the cache and what it lacks from the
+//! store.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -97,8 +98,8 @@ impl Feeds {
             }
             let author = cards.get(&post.author)?.clone()?;
             let counts = known.counts.get(id).copied().unwrap_or_default();
-            let liked = known.liked.get(id).copied().unwrap_or(false);
-            Some(post.view(author, counts, liked, &self.images))
+            let viewer = known.viewer.get(id).copied().unwrap_or_default();
+            Some(post.view(author, counts, viewer, &self.images))
         };
         Ok(ids.iter().filter_map(view).collect())
     }
@@ -141,10 +142,10 @@ impl Feeds {
                 .filter(|id| !known.counts.contains_key(id))
                 .copied()
                 .collect(),
-            liked: ids
+            viewer: ids
                 .iter()
                 .filter(alive)
-                .filter(|id| !known.liked.contains_key(id))
+                .filter(|id| !known.viewer.contains_key(id))
                 .copied()
                 .collect(),
             authors: Vec::new(),
@@ -153,27 +154,26 @@ impl Feeds {
             return Ok(known);
         }
         let lease = self.cache.lease(caller, &missing).await?;
-        let (posts, counts, liked) = futures::try_join!(
+        let (posts, counts, viewer) = futures::try_join!(
             self.store.readable_posts(&missing.posts),
             self.store.readable_counts(&missing.counts),
-            self.store.readable_likes(caller, &missing.liked),
+            self.store.readable_viewer_states(caller, &missing.viewer),
         )?;
-        let unread = posts.unread.len() + counts.unread.len() + liked.unread.len();
+        let unread = posts.unread.len() + counts.unread.len() + viewer.unread.len();
         if unread > 0 {
             // One item that can't be read must not cost the page.
             tracing::warn!(unread, "a feed is shown without what can't be read");
         }
-        let is_liked = |id: &PostId| (*id, liked.found.contains(id));
         let found = Known {
             posts: posts.found,
             gone: HashSet::new(),
             counts: counts.found,
-            liked: missing.liked.iter().map(is_liked).collect(),
+            viewer: viewer.found,
         };
         let read = Missing {
             posts: without(missing.posts, &posts.unread),
             counts: without(missing.counts, &counts.unread),
-            liked: without(missing.liked, &liked.unread),
+            viewer: without(missing.viewer, &viewer.unread),
             authors: Vec::new(),
         };
         self.cache
@@ -181,7 +181,7 @@ impl Feeds {
             .await?;
         known.posts.extend(found.posts);
         known.counts.extend(found.counts);
-        known.liked.extend(found.liked);
+        known.viewer.extend(found.viewer);
         Ok(known)
     }
 

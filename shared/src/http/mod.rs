@@ -29,6 +29,7 @@ mod limits;
 mod paging;
 mod path;
 mod problem;
+mod problem_type;
 mod protect;
 mod query;
 #[cfg(feature = "queue")]
@@ -51,6 +52,7 @@ pub use path::{FromPath, Path};
 pub use problem::Problem;
 #[cfg(feature = "openapi")]
 pub(crate) use problem::ProblemBody;
+pub use problem_type::ProblemType;
 pub use query::Query;
 #[cfg(feature = "queue")]
 pub use queued::{Queued, queued};

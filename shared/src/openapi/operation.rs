@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::domain::{Cursor, IdempotencyKey, Limit, Page};
-use crate::http::{ProblemBody, Status};
+use crate::http::{ProblemBody, ProblemType, Status};
 
 /// What gives a type's schema, or the reference to it.
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -59,7 +59,11 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
         "NotFound",
         "There is no such thing, or none that the caller may see.",
     ),
-    kind(409, "Conflict", "Somebody else has it."),
+    kind(
+        409,
+        "Conflict",
+        "It can't be done as things are now: see `type`.",
+    ),
     kind(
         413,
         "TooLarge",
@@ -89,11 +93,15 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
 /// What a body says of a field.
 enum Presence {
     Required,
+    /// May be left out, or null, which means the same.
     Optional,
-    /// May be left out, or null, which takes away what is there.
-    Nullable,
-    /// A list of at most so many; may be left out.
-    List(usize),
+    /// Likewise, or empty, which takes away what is there.
+    Clearable,
+    /// A list of at most so many, each once where that is asked; may be left out, or null.
+    List {
+        most: usize,
+        distinct: bool,
+    },
 }
 
 struct Field {
@@ -157,12 +165,12 @@ impl Body {
         self.field::<T>(name, Presence::Optional, description)
     }
 
-    pub(super) fn nullable<T: JsonSchema>(
+    pub(super) fn clearable<T: JsonSchema>(
         self,
         name: &'static str,
         description: &'static str,
     ) -> Self {
-        self.field::<T>(name, Presence::Nullable, description)
+        self.field::<T>(name, Presence::Clearable, description)
     }
 
     pub(super) fn list<T: JsonSchema>(
@@ -171,7 +179,18 @@ impl Body {
         most: usize,
         description: &'static str,
     ) -> Self {
-        self.field::<T>(name, Presence::List(most), description)
+        let distinct = false;
+        self.field::<T>(name, Presence::List { most, distinct }, description)
+    }
+
+    pub(super) fn distinct_list<T: JsonSchema>(
+        self,
+        name: &'static str,
+        most: usize,
+        description: &'static str,
+    ) -> Self {
+        let distinct = true;
+        self.field::<T>(name, Presence::List { most, distinct }, description)
     }
 
     pub(super) fn besides(mut self, keyword: &'static str, value: Value) -> Self {
@@ -195,11 +214,14 @@ impl Body {
         for field in &self.fields {
             let schema = (field.schema)(schemas).to_value();
             let schema = match field.presence {
-                Presence::Required | Presence::Optional => schema,
-                Presence::Nullable => json!({ "anyOf": [schema, { "type": "null" }] }),
-                Presence::List(most) => {
-                    json!({ "type": "array", "maxItems": most, "items": schema })
+                Presence::Required => schema,
+                Presence::Optional => json!({ "anyOf": [schema, { "type": "null" }] }),
+                Presence::Clearable => {
+                    json!({ "anyOf": [schema, { "const": "" }, { "type": "null" }] })
                 }
+                Presence::List { most, distinct } => json!({
+                    "type": ["array", "null"], "maxItems": most, "uniqueItems": distinct, "items": schema,
+                }),
             };
             properties.insert(field.name.to_owned(), described(schema, field.description));
         }
@@ -377,19 +399,15 @@ impl Operation {
 
     /// A page of such items.
     pub(super) fn page<T: JsonSchema + 'static>(self, example: Value) -> Self {
+        let page = json!({ "items": [example], "next": null });
         self.pages(
             SchemaGenerator::subschema_for::<Page<T>>,
-            vec![("page", example)],
+            vec![("page", page)],
         )
     }
 
-    /// A page by such a schema, with examples of one item each.
+    /// A page by such a schema, with examples of it.
     pub(super) fn pages(self, schema: SchemaOf, examples: Vec<(&'static str, Value)>) -> Self {
-        let page = |item| json!({ "items": [item], "next": null });
-        let examples = examples
-            .into_iter()
-            .map(|(name, item)| (name, page(item)))
-            .collect();
         self.answer(
             200,
             "A page of the list.",
@@ -685,12 +703,16 @@ pub(super) fn problem_response(kind: &ProblemKind, schemas: &mut SchemaGenerator
     if let (Some(name), Value::Object(headers)) = (kind.header, &mut headers) {
         headers.insert(name.to_owned(), header(name));
     }
-    let title = StatusCode::from_u16(kind.status)
-        .ok()
-        .and_then(|status| status.canonical_reason());
+    // Of some statuses, every problem is of one type.
+    let always = [ProblemType::RateLimited, ProblemType::Unavailable];
+    let typed = always
+        .into_iter()
+        .find(|typed| typed.status().as_u16() == kind.status);
+    let status = StatusCode::from_u16(kind.status).ok();
+    let title = status.and_then(|status| status.canonical_reason());
     let example = json!({
-        "type": "about:blank",
-        "title": title,
+        "type": typed.map_or("about:blank", ProblemType::uri),
+        "title": typed.map(ProblemType::title).or(title),
         "status": kind.status,
         "detail": kind.description,
         "instance": "4f0f1d5e-8a0e-4d1b-9c63-6a1d2f0c7b52",
@@ -708,7 +730,7 @@ fn named_examples(examples: &[(&str, Value)]) -> Map<String, Value> {
 }
 
 /// A schema or a reference, with a description of its own.
-fn described(mut schema: Value, description: &str) -> Value {
+pub(super) fn described(mut schema: Value, description: &str) -> Value {
     if let Value::Object(schema) = &mut schema {
         schema.insert("description".to_owned(), json!(description));
     }

@@ -2,16 +2,16 @@
 
 use axum::http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::examples;
-use super::operation::{Body, Operation};
+use super::operation::{Body, Operation, described};
 use super::schemas::ChosenHandle;
 use crate::domain::{
-    BREEDS, Bio, BirthDate, Breed, CatId, CatView, Classification, CommentId, CommentText,
-    CommentView, ContentType, ImageKey, MAX_CATS, MAX_IMAGES, Name, Page, PostId, PostText,
-    PostView, RegisteredCat, SearchText, SearchType, Tag, TagView, Upload, UploadSize, UserId,
-    UserRef, UserView,
+    BREEDS, Bio, BirthDate, BlockedView, Breed, CatId, CatView, Classification, CommentId,
+    CommentText, CommentView, ContentType, Cursor, ImageKey, MAX_CATS, MAX_IMAGES, Name,
+    PostId, PostText, PostView, RegisteredCat, SearchText, SearchType, Tag, TagView, Upload,
+    UploadSize, UserRef, UserView,
 };
 use crate::http::Status;
 
@@ -103,20 +103,19 @@ fn feed() -> Vec<Operation> {
 
 const WITHDRAWN: &str = "The caller's account was withdrawn.";
 const TEXT: &str = "The text; its hashtags become the post's tags.";
-const IMAGES: &str = "Keys of images that the caller uploaded, in order.";
+const IMAGES: &str = "Keys of images that the caller uploaded, in order, each once.";
 const CATS: &str = "Ids of the caller's cats that it shows.";
 
 fn posts() -> Vec<Operation> {
     let content = |name| {
         Body::new(name)
             .optional::<PostText>("text", TEXT)
-            .list::<ImageKey>("images", MAX_IMAGES, IMAGES)
+            .distinct_list::<ImageKey>("images", MAX_IMAGES, IMAGES)
             .list::<CatId>("cats", MAX_CATS, CATS)
     };
     // A text is needed where there is no image.
-    let with_image =
-        json!({ "properties": { "images": { "minItems": 1 } }, "required": ["images"] });
-    let with_text = json!({ "properties": { "text": { "minLength": 1 } }, "required": ["text"] });
+    let with_image = json!({ "properties": { "images": { "type": "array", "minItems": 1 } }, "required": ["images"] });
+    let with_text = json!({ "properties": { "text": { "type": "string", "minLength": 1 } }, "required": ["text"] });
     let new = content("NewPost")
         .besides("if", with_image)
         .besides("else", with_text)
@@ -153,7 +152,7 @@ fn posts() -> Vec<Operation> {
         of_post(get("/v1/posts/{id}", "getPost", "Read a post"))
             .answers::<PostView>(200, "The post.", examples::post()),
         of_post(patch("/v1/posts/{id}", "editPost", "Change a post"))
-            .describe_as("What is left out stays as it is. A post without a text must have an image.")
+            .describe_as("What is left out stays as it is; where nothing changes, `edited_at` stays too. A post without a text must have an image.")
             .body(edit)
             .answers::<PostView>(200, "The post as it is now.", examples::post())
             .problem_when(403, "Only its author may change a post.")
@@ -207,10 +206,9 @@ fn likes_and_follows() -> Vec<Operation> {
         operation
             .says(202, "The queue has it.", Status::Queued)
             .describe_as("It takes effect within seconds; where there is no such thing, or none that the caller may see, it has no effect.")
-            .problem_when(404, "There can't be such an id.")
+            .problem_when(404, "There can't be such an id, or nobody has that handle.")
     };
-    let user =
-        |operation: Operation| queued(operation.path::<UserId>("id", "The user's id.", "nabi"));
+    let user = |operation: Operation| queued(of_user(operation));
     let oneself = "Nobody follows themselves.";
     vec![
         queued(of_post(put(LIKE, "likePost", "Like a post"))),
@@ -248,33 +246,45 @@ fn likes_and_follows() -> Vec<Operation> {
 
 fn users() -> Vec<Operation> {
     const BLOCK: &str = "/v1/users/{id}/block";
-    let profile = Body::new("ProfileEdit")
-        .required::<ChosenHandle>(
-            "handle",
-            "Unique, and none of the reserved ones (`admin`, `support`, `purrline`, `api`, `null` and their like, with \
-             dots or low lines in them too); one that was given up is free for others after 30 days.",
-        )
-        .required::<Name>("name", "The name that is shown.")
-        .nullable::<Bio>(
+    const HANDLE: &str = "Unique, and none of the reserved ones (`admin`, `support`, `purrline`, `api`, `null` and their like, with \
+                          dots or low lines in them too); one that was given up is free for others after 30 days.";
+    const NAME: &str = "The name that is shown.";
+    let besides = |body: Body| {
+        body.clearable::<Bio>(
             "bio",
-            "What they say of themselves. Left out, it stays; null takes it away.",
+            "What they say of themselves. Left out, it stays; an empty text takes it away.",
         )
-        .nullable::<ImageKey>(
+        .clearable::<ImageKey>(
             "avatar",
-            "The key of an image that the caller uploaded. Left out, it stays; null takes it away.",
+            "The key of an image that the caller uploaded. Left out, it stays; an empty text takes it away.",
         )
-        .example("profile", examples::profile());
+    };
+    let profile = Body::new("Profile")
+        .required::<ChosenHandle>("handle", HANDLE)
+        .required::<Name>("name", NAME);
+    let profile = besides(profile).example("profile", examples::profile());
+    let edit = Body::new("ProfileEdit")
+        .optional::<ChosenHandle>("handle", HANDLE)
+        .optional::<Name>("name", NAME);
+    let edit = besides(edit).example("bio", json!({ "bio": "고양이 네 마리" }));
+    let changes = |operation: Operation| {
+        operation
+            .problem_when(403, WITHDRAWN)
+            .problem_when(409, "Somebody else has this handle (`handle-taken`), or the caller gave up five within 30 days (`handles-too-many`).")
+            .problem_when(422, "The avatar was not uploaded by the caller.")
+    };
     vec![
         get("/v1/me", "getMe", "Read one's own profile")
             .answers::<UserView>(200, "The caller.", examples::user())
             .problem_when(404, WITHDRAWN),
-        put("/v1/me", "putMe", "Set one's profile")
+        changes(put("/v1/me", "putMe", "Set one's profile"))
             .body(profile)
             .answers::<UserView>(200, "The profile as it is now.", examples::user())
-            .answers::<UserView>(201, "The profile, set for the first time.", examples::user())
-            .problem_when(403, WITHDRAWN)
-            .problem_when(409, "Somebody else has this handle, or the caller gave up five within 30 days.")
-            .problem_when(422, "The avatar was not uploaded by the caller."),
+            .answers::<UserView>(201, "The profile, set for the first time.", examples::user()),
+        changes(patch("/v1/me", "editMe", "Change some of one's profile"))
+            .describe_as("What is left out stays as it is.")
+            .body(edit)
+            .answers::<UserView>(200, "The profile as it is now.", examples::user()),
         delete("/v1/me", "leave", "Withdraw one's account")
             .describe_as("At once its posts, comments and profile are gone for everybody; then its data is erased in the background.")
             .says(202, "The account is withdrawn.", Status::Withdrawn),
@@ -288,10 +298,10 @@ fn users() -> Vec<Operation> {
         of_user(delete(BLOCK, "unblockUser", "Block a user no longer"))
             .empty("The user is not blocked.")
             .problem_when(422, "Nobody blocks themselves."),
-        list::<UserView>(
+        list::<BlockedView>(
             get("/v1/me/blocked", "listBlocked", "List whom the caller blocks, latest first")
                 .describe_as("Those who have left are not listed, and are again when they return."),
-            examples::user(),
+            examples::blocked_user(),
         ),
     ]
 }
@@ -301,17 +311,17 @@ fn cats() -> Vec<Operation> {
     const PHOTO: &str = "The key of an image that the caller uploaded.";
     let new = Body::new("NewCat")
         .required::<Name>("name", "What it is called.")
-        .nullable::<Name>("breed", BREED)
-        .nullable::<BirthDate>("birth_date", "When it was born; not in the future.")
-        .nullable::<ImageKey>("photo", PHOTO)
-        .nullable::<Bio>("bio", "What is to be said of it.")
+        .optional::<Name>("breed", BREED)
+        .optional::<BirthDate>("birth_date", "When it was born; not in the future.")
+        .optional::<ImageKey>("photo", PHOTO)
+        .optional::<Bio>("bio", "What is to be said of it.")
         .example("cat", examples::new_cat());
     let edit = Body::new("CatEdit")
         .optional::<Name>("name", "What it is called.")
-        .nullable::<Name>("breed", BREED)
-        .nullable::<BirthDate>("birth_date", "When it was born; not in the future.")
-        .nullable::<ImageKey>("photo", PHOTO)
-        .nullable::<Bio>("bio", "What is to be said of it.")
+        .clearable::<Name>("breed", BREED)
+        .clearable::<BirthDate>("birth_date", "When it was born; not in the future.")
+        .clearable::<ImageKey>("photo", PHOTO)
+        .clearable::<Bio>("bio", "What is to be said of it.")
         .example("breed", json!({ "breed": "russian-blue" }));
     vec![
         post("/v1/cats", "createCat", "Register a cat")
@@ -326,7 +336,7 @@ fn cats() -> Vec<Operation> {
             .leads_to("deleteCat", "id"),
         of_cat(get("/v1/cats/{id}", "getCat", "Read a cat")).answers::<CatView>(200, "The cat.", examples::cat()),
         of_cat(patch("/v1/cats/{id}", "editCat", "Change a cat"))
-            .describe_as("What is left out stays as it is; null takes it away.")
+            .describe_as("What is left out stays as it is; an empty text takes it away, but for the name.")
             .body(edit)
             .answers::<CatView>(200, "The cat as it is now.", examples::cat())
             .problem_when(403, "Only its owner may change a cat.")
@@ -412,20 +422,12 @@ impl JsonSchema for Checksum {
 }
 
 fn search() -> Vec<Operation> {
-    let pages = |schemas: &mut SchemaGenerator| {
-        let of = [
-            schemas.subschema_for::<Page<PostView>>(),
-            schemas.subschema_for::<Page<UserView>>(),
-            schemas.subschema_for::<Page<CatView>>(),
-            schemas.subschema_for::<Page<TagView>>(),
-        ];
-        json_schema!({ "anyOf": of })
-    };
+    let page = |kind, item| (kind, json!({ "type": kind, "items": [item], "next": null }));
     let examples = vec![
-        ("posts", examples::post()),
-        ("users", examples::user()),
-        ("cats", examples::cat()),
-        ("tags", examples::tag()),
+        page("posts", examples::post()),
+        page("users", examples::user()),
+        page("cats", examples::cat()),
+        page("tags", examples::tag()),
     ];
     vec![
         get("/v1/search", "search", "Search, best match first")
@@ -433,8 +435,43 @@ fn search() -> Vec<Operation> {
             .query("q", true, SchemaGenerator::subschema_for::<SearchText>, "What to look for.", json!("고양이"))
             .query("type", false, SchemaGenerator::subschema_for::<SearchType>, "What kind of things.", json!("posts"))
             .paged()
-            .pages(pages, examples),
+            .pages(search_pages, examples),
     ]
+}
+
+/// A page of what was found: its `type` says what the items are, so that clients can tell it without the request.
+fn search_pages(schemas: &mut SchemaGenerator) -> Schema {
+    let kinds = [
+        ("posts", "FoundPosts", schemas.subschema_for::<PostView>()),
+        ("users", "FoundUsers", schemas.subschema_for::<UserView>()),
+        ("cats", "FoundCats", schemas.subschema_for::<CatView>()),
+        ("tags", "FoundTags", schemas.subschema_for::<TagView>()),
+    ];
+    let next = schemas.subschema_for::<Option<Cursor>>();
+    let reference = |name: &str| format!("#/components/schemas/{name}");
+    for (kind, name, item) in &kinds {
+        let page = json!({
+            "type": "object",
+            "properties": {
+                "type": { "type": "string", "const": kind, "description": "What the items are." },
+                "items": { "type": "array", "items": item, "description": "The items of this page." },
+                "next": described(next.clone().to_value(), "`?cursor=` of the next page; null at the end of the list."),
+            },
+            "required": ["type", "items", "next"],
+        });
+        schemas.definitions_mut().insert((*name).to_owned(), page);
+    }
+    let each = kinds
+        .each_ref()
+        .map(|(_, name, _)| json!({ "$ref": reference(name) }));
+    let mapping = kinds
+        .each_ref()
+        .map(|(kind, name, _)| ((*kind).to_owned(), json!(reference(name))));
+    let mapping: Map<String, Value> = mapping.into_iter().collect();
+    json_schema!({
+        "oneOf": each,
+        "discriminator": { "propertyName": "type", "mapping": mapping },
+    })
 }
 
 fn service() -> Vec<Operation> {

@@ -49,8 +49,8 @@ schemas! {
     CatId: { "type": "string", "pattern": ID }
     CommentId: { "type": "string", "pattern": ID }
     UserId: { "type": "string", "pattern": ID }
-    // An id, or `@` and a handle.
-    UserRef: { "type": "string", "pattern": "^([0-9A-Za-z_-]{1,40}|@[a-z0-9_.]{3,30})$" }
+    // An id, or `@` and a handle in any case.
+    UserRef: { "type": "string", "pattern": "^([0-9A-Za-z_-]{1,40}|@[A-Za-z0-9_.]{3,30})$" }
     Handle: { "type": "string", "pattern": "^[a-z0-9_.]{3,30}$" }
     // None of the reserved ones, which are too many to list.
     ChosenHandle: { "type": "string", "pattern": "^[a-z0-9][a-z0-9_.]{1,28}[a-z0-9]$" }

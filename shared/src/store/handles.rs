@@ -198,18 +198,25 @@ impl Store {
         }
     }
 
-    /// Writes the user's profile, and takes the handle. Answers whether the user had none before.
+    /// Changes what an edit says of the user's profile, and takes the handle that it asks for. Answers whether the
+    /// user had chosen none before.
     pub async fn put_profile(
         &self,
         user: &UserId,
         edit: &ProfileEdit,
     ) -> Result<bool, ProfileError> {
-        if !edit.handle.is_open_to(user) {
+        let asked = edit.handle.as_ref();
+        if asked.is_some_and(|handle| !handle.is_open_to(user)) {
             return Err(ProfileError::HandleTaken);
         }
         for tries in 0..CONFLICT_TRIES {
-            let (profile, owner) =
-                futures::try_join!(self.profile(user), self.owner(&edit.handle))?;
+            let owner = async {
+                match asked {
+                    Some(handle) => self.owner(handle).await,
+                    None => Ok(Owner::Nobody),
+                }
+            };
+            let (profile, owner) = futures::try_join!(self.profile(user), owner)?;
             if owner.keeps_from(user) {
                 return Err(ProfileError::HandleTaken);
             }
@@ -222,10 +229,9 @@ impl Store {
             }
             let had = profile.handle;
             let mut writes = vec![self.write_profile(user, edit, had.as_ref())?];
-            if had.as_ref() != Some(&edit.handle) {
-                writes.push(self.take(&edit.handle, user)?);
-                self.check_given_up(user, &edit.handle, had.is_some())
-                    .await?;
+            if let Some(asked) = asked.filter(|asked| had.as_ref() != Some(*asked)) {
+                writes.push(self.take(asked, user)?);
+                self.check_given_up(user, asked, had.is_some()).await?;
                 if let Some(had) = &had {
                     writes.push(self.give_up(had, user)?);
                 }
@@ -238,7 +244,7 @@ impl Store {
         Err(Error::Unavailable("others kept asking for the same handle".to_owned()).into())
     }
 
-    /// Writes the profile, if its handle is still the one that was read.
+    /// Writes what an edit says, if the profile's handle is still the one that was read.
     fn write_profile(
         &self,
         user: &UserId,
@@ -254,10 +260,11 @@ impl Store {
             .table_name(&self.tables.users)
             .key("id", s(user))
             .expression_attribute_values(":seen", n(Timestamp::now().millis()))
+            .expression_attribute_names("#handle", "handle")
             .expression_attribute_values(":generated", s(Handle::generated(user)));
         for (name, text) in [
-            ("handle", Some(Some(edit.handle.as_str()))),
-            ("name", Some(Some(edit.name.as_str()))),
+            ("handle", edit.handle.as_ref().map(|it| Some(it.as_str()))),
+            ("name", edit.name.as_ref().map(|it| Some(it.as_str()))),
             ("bio", bio),
             ("avatar", avatar),
         ] {

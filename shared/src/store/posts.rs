@@ -61,13 +61,22 @@ pub struct Removed {
     pub before: bool,
 }
 
+/// What an edit made of a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The post as it is now.
+    pub post: Post,
+    /// The revision to hand over; nothing if the post was like that already.
+    pub rev: Option<u32>,
+}
+
 /// A post with the revision it was read at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revised {
+pub(super) struct Revised {
     /// The post.
-    pub post: Post,
+    pub(super) post: Post,
     /// How often it was changed.
-    pub rev: u32,
+    pub(super) rev: u32,
 }
 
 fn post_keys(ids: &[PostId]) -> Vec<Item> {
@@ -336,23 +345,27 @@ impl Store {
         Ok(output.item)
     }
 
-    /// Edits the caller's post.
+    /// Edits the caller's post. An edit that changes nothing writes nothing.
     pub async fn edit_post(
         &self,
         id: PostId,
         caller: &UserId,
         edit: &PostEdit,
         due: Timestamp,
-    ) -> Result<Revised, PostError> {
+    ) -> Result<Edited, PostError> {
         let edited = |stored: &Post| {
             if stored.author != *caller {
                 return Err(PostError::NotAuthor);
             }
-            Ok(Post {
-                draft: edit.clone().apply(stored.draft.clone())?,
+            let draft = edit.clone().apply(stored.draft.clone())?;
+            if draft == stored.draft {
+                return Ok(None);
+            }
+            Ok(Some(Post {
+                draft,
                 edited_at: Some(edited_now(stored)),
                 ..stored.clone()
-            })
+            }))
         };
         self.revise_post(id, edited, due).await
     }
@@ -363,23 +376,23 @@ impl Store {
         id: PostId,
         cat: CatId,
         due: Timestamp,
-    ) -> Result<Revised, PostError> {
+    ) -> Result<Edited, PostError> {
         let without = |stored: &Post| {
-            Ok(Post {
+            Ok(Some(Post {
                 draft: stored.draft.clone().without(cat),
                 ..stored.clone()
-            })
+            }))
         };
         self.revise_post(id, without, due).await
     }
 
-    /// Replaces a post by what `change` makes of it.
+    /// Replaces a post by what `change` makes of it, if anything.
     async fn revise_post(
         &self,
         id: PostId,
-        change: impl Fn(&Post) -> Result<Post, PostError>,
+        change: impl Fn(&Post) -> Result<Option<Post>, PostError>,
         due: Timestamp,
-    ) -> Result<Revised, PostError> {
+    ) -> Result<Edited, PostError> {
         for tries in 0..CONFLICT_TRIES {
             let row = self
                 .post_row(id)
@@ -387,7 +400,12 @@ impl Store {
                 .filter(|row| !is_deleted(row))
                 .ok_or(PostError::NotFound)?;
             let Revised { post: stored, rev } = revised(&row)?;
-            let post = change(&stored)?;
+            let Some(post) = change(&stored)? else {
+                return Ok(Edited {
+                    post: stored,
+                    rev: None,
+                });
+            };
             let mut writes = vec![self.edition(&post, rev, due)?];
             let (before, after) = (partitions(&stored), partitions(&post));
             for partition in before.difference(&after) {
@@ -410,9 +428,9 @@ impl Store {
                 .await;
             match sent {
                 Ok(_) => {
-                    return Ok(Revised {
+                    return Ok(Edited {
                         post,
-                        rev: rev.saturating_add(1),
+                        rev: Some(rev.saturating_add(1)),
                     });
                 }
                 Err(error) if (checks..all).any(|place| failed_condition(&error, place)) => {

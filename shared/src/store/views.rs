@@ -1,9 +1,9 @@
 //! Posts as a caller sees them, all from the store.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{Error, Readable, Shown, Store};
-use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId};
+use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId, ViewerState};
 
 impl Store {
     /// Those of these posts that the caller may see, as the caller sees them, in their order. Counts that can't be
@@ -17,12 +17,12 @@ impl Store {
         let ids: Vec<PostId> = posts.iter().map(|post| post.id).collect();
         let authors: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
-        let (counts, liked, shown) = futures::try_join!(
+        let (counts, viewer, shown) = futures::try_join!(
             self.readable_counts(&ids),
-            self.readable_likes(caller, &ids),
+            self.readable_viewer_states(caller, &ids),
             self.shown(caller, &authors)
         )?;
-        let unread = counts.unread.len().max(liked.unread.len());
+        let unread = counts.unread.len().max(viewer.unread.len());
         if unread > 0 {
             tracing::warn!(unread, "posts are shown without what can't be read of them");
             if ids.len() == 1 {
@@ -30,14 +30,34 @@ impl Store {
                 return Err(Error::Unavailable(why.to_owned()));
             }
         }
-        let (counts, liked) = (counts.found, liked.found);
+        let (counts, viewer) = (counts.found, viewer.found);
         let view = |post: Post| {
             let author = shown.author(&post.author)?;
             let counts: PostCounts = counts.get(&post.id).copied().unwrap_or_default();
-            let liked = liked.contains(&post.id);
-            Some(post.view(author, counts, liked, images))
+            let viewer = viewer.get(&post.id).copied().unwrap_or_default();
+            Some(post.view(author, counts, viewer, images))
         };
         Ok(posts.into_iter().filter_map(view).collect())
+    }
+
+    /// What the user did to each of these posts, as far as that can be read; nothing to the others, which are in `unread`.
+    pub async fn readable_viewer_states(
+        &self,
+        user: &UserId,
+        posts: &[PostId],
+    ) -> Result<Readable<HashMap<PostId, ViewerState>, PostId>, Error> {
+        let (liked, saved) = futures::try_join!(
+            self.readable_likes(user, posts),
+            self.readable_saves(user, posts)
+        )?;
+        let state = |post: &PostId| ViewerState {
+            liked: liked.found.contains(post),
+            saved: saved.found.contains(post),
+        };
+        Ok(Readable {
+            found: posts.iter().map(|post| (*post, state(post))).collect(),
+            unread: liked.unread.union(&saved.unread).copied().collect(),
+        })
     }
 
     /// Those of these posts that are there and the caller may see, in their order.

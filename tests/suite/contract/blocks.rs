@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use purrline_local::{FaultRule, Outage, Service, When};
 use serde_json::json;
 
-use super::shapes::assert_user;
+use super::shapes::assert_blocked;
 use crate::faults::backstage::Backstage;
 use crate::support::{User, World, comments, eventually, id_of};
 
@@ -170,7 +170,7 @@ async fn the_blocked_are_listed_latest_first_for_the_blocker_alone() {
     let ids: Vec<String> = blocked.iter().map(|user| user.id.clone()).collect();
     for size in [1, 2, 5, 100] {
         let walked = nabi.walk("/v1/me/blocked", size).await;
-        walked.iter().for_each(assert_user);
+        walked.iter().for_each(assert_blocked);
         assert_eq!(walked.iter().map(id_of).collect::<Vec<_>>(), ids);
     }
     assert_eq!(

@@ -23,6 +23,7 @@ mod idempotency;
 mod likes;
 mod limits;
 mod lists;
+mod nulls;
 mod observation;
 mod openapi;
 mod paths;

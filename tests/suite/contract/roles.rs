@@ -250,11 +250,15 @@ async fn profiles(nabi: &User, fan: &User) -> String {
         nabi.put_me(&profile).await.expect(200);
     }
     // Chosen and generated.
-    for handle in [json!("nabi"), fan.me().await["handle"].clone()] {
+    for (by, handle) in [
+        (fan, json!("nabi")),
+        (nabi, fan.me().await["handle"].clone()),
+    ] {
         let path = format!("/v1/users/@{}", handle.as_str().unwrap());
         fan.get(&path).await.expect(200);
         fan.page(&format!("{path}/posts")).await;
         fan.page(&format!("{path}/cats")).await;
+        by.put(&format!("{path}/follow")).await.expect(202);
     }
     photo
 }

@@ -28,6 +28,7 @@ async fn find(user: &User, kind: &str, words: &str) -> Vec<Value> {
     let path = format!("/v1/search?limit=100&type={kind}&q={}", encoded(words));
     let page = user.get(&path).await.expect(200).json();
     assert_eq!(page["next"], Value::Null, "{words}");
+    assert_eq!(page["type"], kind, "{words}");
     page["items"].as_array().unwrap().clone()
 }
 

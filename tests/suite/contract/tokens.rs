@@ -110,6 +110,10 @@ async fn good_tokens_in_all_their_spellings_are_taken() {
         ),
         format!("Bearer {}", signed("scope", Some(json!("anything else")))),
         format!("Bearer {}", signed("token_use", Some(json!("access")))),
+        format!("Bearer {}", signed("typ", Some(json!("Bearer")))),
+        // By clocks that are a little apart.
+        format!("Bearer {}", signed("exp", Some(json!(now() - 1)))),
+        format!("Bearer {}", signed("nbf", Some(json!(now() + 5)))),
     ] {
         let reply = with_authorization(&nabi, &Method::GET, "/v1/me", None, &authorization)
             .await

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use purrline::cache::{Known, Missing};
-use purrline::domain::{IdSource, Like, PostCounts, PostId, UserId};
+use purrline::domain::{IdSource, Like, PostCounts, PostId, UserId, ViewerState};
 use purrline_local::{FaultRule, When};
 
 use super::backstage::Backstage;
@@ -116,7 +116,7 @@ async fn a_slow_reader_does_not_bring_back_old_counts() {
     let id = PostId::parse(&post).unwrap();
     let missing = Missing {
         counts: vec![id],
-        liked: vec![id],
+        viewer: vec![id],
         ..Missing::default()
     };
 
@@ -126,7 +126,7 @@ async fn a_slow_reader_does_not_bring_back_old_counts() {
     stage.world.drained().await;
     let before = Known {
         counts,
-        liked: HashMap::from([(id, false)]),
+        viewer: HashMap::from([(id, ViewerState::default())]),
         ..Known::default()
     };
     cache

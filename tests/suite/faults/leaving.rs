@@ -145,6 +145,11 @@ impl Life {
                 "/v1/me".to_owned(),
                 json!({ "handle": handle_of(leaver, "here"), "name": "x" }),
             ),
+            (
+                Method::PATCH,
+                "/v1/me".to_owned(),
+                json!({ "bio": "still here" }),
+            ),
             (Method::PUT, format!("/v1/posts/{liked}/save"), Value::Null),
             (Method::PUT, format!("{own}/block"), Value::Null),
             (

@@ -18,8 +18,8 @@ use super::settings::Provider;
 use crate::domain::UserId;
 use crate::{invocation, lifecycle};
 
-/// The signed-in caller: the token's `sub`. Any fault of the token is 401; if the provider's keys
-/// can't be had, 503.
+/// The signed-in caller: the token's `sub`. Any fault of the token is 401; while nobody can know whether it has
+/// one, because the provider's keys can't be had or its key was not looked for yet, 503.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller(pub UserId);
 
@@ -77,7 +77,7 @@ impl SignIn {
     /// Begins to fetch the provider's keys, so that the first request need not wait.
     pub(super) fn prefetch(&self) {
         let jwks = Arc::clone(&self.jwks);
-        lifecycle::begin(async move { Jwks::refreshed(&jwks).await });
+        lifecycle::begin(async move { jwks.prefetch().await });
     }
 
     async fn caller(&self, token: &str) -> Result<token::Bearer, Problem> {
@@ -91,9 +91,11 @@ impl SignIn {
             Problem::unauthorized(error.detail())
         };
         let kid = token::key_id(token).map_err(refused)?;
-        let key = Jwks::key(&self.jwks, &kid)
-            .await
-            .map_err(|error| Problem::unavailable(&error))?;
+        let key = Jwks::key(&self.jwks, &kid).await;
+        let key = key.map_err(|error| match error.wait() {
+            Some(wait) => Problem::unavailable_for(&error, wait),
+            None => Problem::unavailable(&error),
+        })?;
         let key = key.ok_or(token::BadToken::UnknownKey).map_err(refused)?;
         token::check(token, &key, &self.issuer, &self.audience).map_err(refused)
     }

@@ -186,7 +186,12 @@ impl Got {
                 Some("application/problem+json")
             );
             let problem = self.json();
-            assert_eq!(problem["type"], "about:blank");
+            let kind = match self.status() {
+                429 => "/problems/rate-limited",
+                503 => "/problems/unavailable",
+                _ => "about:blank",
+            };
+            assert_eq!(problem["type"], kind);
             assert_eq!(problem["status"], self.status());
             assert_eq!(problem["instance"], REQUEST_ID);
             assert!(problem["title"].is_string() && problem["detail"].is_string());
