@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
@@ -265,7 +266,10 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
 /// Refuses parameters that AWS would refuse, before anything starts.
 fn check(template: &Template, options: &Options) -> Result<()> {
     let port = options.port.filter(|port| *port != 0).unwrap_or(80);
-    let parameters = parameters(template, options, &format!("http://127.0.0.1:{port}"));
+    let host = options.host.as_deref().unwrap_or("127.0.0.1");
+    let bound = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let addresses = Addresses::new(host, bound, options.public_url.as_deref());
+    let parameters = parameters(template, options, &addresses);
     let problems = template.problems_of(&parameters, &LocalValues::default())?;
     match (problems, options.constraints) {
         (Some(problems), Constraints::Enforced) => Err(problems.into()),

@@ -15,7 +15,7 @@
 //! held, and the blocks that others keep against the user (see `kept_blocks`). Apart from these, a user who
 //! comes back with that id begins anew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
 use base64::Engine;
@@ -56,11 +56,6 @@ impl Left {
     /// Whether the user exists: has left a trace that is still there.
     pub(super) fn knows(&self, user: &UserId) -> bool {
         self.known.contains_key(user)
-    }
-
-    /// Whether the user was erased, and has not come back.
-    pub(super) fn is_gone(&self, user: &UserId) -> bool {
-        self.until.contains_key(user) && !self.known.contains_key(user)
     }
 
     /// How many users the user follows.
