@@ -105,13 +105,7 @@ impl Evaluator<'_> {
         match name {
             "Fn::Equals" => {
                 let [left, right] = arguments(name, argument, place)?;
-                // Parameters are texts, numbers among them.
-                let same = |value: Value| match value {
-                    Value::Number(_) | Value::Bool(_) => Value::from(value.to_string()),
-                    other => other,
-                };
-                let left = self.value(left, place)?.map(same);
-                Ok(left == self.value(right, place)?.map(same))
+                Ok(self.value(left, place)? == self.value(right, place)?)
             }
             "Fn::Not" => {
                 let [condition] = arguments(name, argument, place)?;
