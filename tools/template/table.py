@@ -98,7 +98,11 @@ TYPES = {
     ),
     "AWS::ElastiCache::User": ("elasticache", "CreateUser", {}),
     "AWS::ElastiCache::UserGroup": ("elasticache", "CreateUserGroup", {}),
-    "AWS::ElasticLoadBalancingV2::Listener": ("elbv2", "CreateListener", {}),
+    "AWS::ElasticLoadBalancingV2::Listener": (
+        "elbv2",
+        "CreateListener",
+        {"ListenerAttributes": "ModifyListenerAttributes:Attributes"},
+    ),
     "AWS::ElasticLoadBalancingV2::ListenerRule": ("elbv2", "CreateRule", {}),
     "AWS::ElasticLoadBalancingV2::LoadBalancer": (
         "elbv2",

@@ -30,7 +30,6 @@ Parameters:
   L: { Type: CommaDelimitedList, Default: "a, b" }
 Conditions:
   IsX: !Equals [!Ref P, x]
-  IsSeven: !Equals [!Ref N, 7]
   Not: !Not [Condition: IsX]
   Both: !And [!Condition IsX, !Not [!Condition Not]]
   One: !Or [!Condition Not, !Condition IsX]
@@ -69,7 +68,6 @@ fn intrinsics_evaluate_to_what_they_do_on_aws() {
         ("!Join [\",\", !Ref L]", "a,b"),
         ("!Select [1, !Split [\"/\", a/b/c]]", "b"),
         ("!FindInMap [M, !Ref P, y]", "z"),
-        ("!If [IsSeven, yes, no]", "yes"),
         ("!If [IsX, yes, no]", "yes"),
         ("!If [Not, yes, no]", "no"),
         ("!If [Both, yes, no]", "yes"),
