@@ -213,16 +213,13 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     )?);
     // The cache takes longest: everything else starts while it does.
     let starting_cache = async {
-        if plan.has_cache {
-            let watched = options.calls == Calls::Watched;
-            let proxy = watched.then(|| cache_address.port());
-            let logs = Arc::clone(&logs);
-            Cache::start(scratch.path(), proxy, options.cache_mb, guard, logs)
-                .await
-                .map(Some)
-        } else {
-            Ok(None)
+        if !plan.has_cache {
+            return Ok(None);
         }
+        let proxy = (options.calls == Calls::Watched).then(|| cache_address.port());
+        let logs = Arc::clone(&logs);
+        let cache = Cache::start(scratch.path(), proxy, options.cache_mb, guard, logs);
+        cache.await.map(Some)
     };
     let (cache, storage) = tokio::join!(
         starting_cache,
@@ -230,15 +227,8 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     );
     let (tables, queues, bucket) = storage?;
 
-    let issuer = parameters
-        .get("AuthIssuer")
-        .cloned()
-        .unwrap_or_else(|| issuer(&addresses.public));
-    let audience = parameters
-        .get("AuthAudience")
-        .map_or(AUDIENCE, String::as_str);
     let parts = Arc::new(Parts {
-        sign_in: SignIn::new(&issuer, audience, folder.kept())?,
+        sign_in: sign_in(&parameters, &addresses.public, &folder)?,
         pollers: pollers(&plan),
         load_balancer_port: address.port(),
         plan,
@@ -250,17 +240,23 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         bucket,
         cache: cache?,
         faults: Faults::new(),
-        logs: Arc::clone(&logs),
+        logs,
         requests: Arc::new(AtomicUsize::new(0)),
         _scratch: scratch,
     });
     listen(&parts, listeners, options.calls).await?;
     run(&parts, options);
+    begin(&parts, options).await?;
+    Ok((parts, folder))
+}
+
+/// Begins to take requests, with a process of each function where that is asked for.
+async fn begin(parts: &Parts, options: &Options) -> Result<()> {
     if options.warm {
         parts.lambda.warm_up().await?;
     }
-    logs.begin();
-    Ok((parts, folder))
+    parts.logs.begin();
+    Ok(())
 }
 
 /// Refuses parameters that AWS would refuse, before anything starts.
@@ -299,6 +295,17 @@ fn run(parts: &Arc<Parts>, options: &Options) {
                 .for_each(|function| function.measure_memory());
         }
     });
+}
+
+fn sign_in(parameters: &BTreeMap<String, String>, url: &str, folder: &Folder) -> Result<SignIn> {
+    let issuer = parameters
+        .get("AuthIssuer")
+        .cloned()
+        .unwrap_or_else(|| issuer(url));
+    let audience = parameters
+        .get("AuthAudience")
+        .map_or(AUDIENCE, String::as_str);
+    SignIn::new(&issuer, audience, folder.kept())
 }
 
 fn issuer(url: &str) -> String {

@@ -152,25 +152,13 @@ impl Parameter<'_> {
         };
         let mut reason = (value.len() > MAX_BYTES)
             .then(|| format!("must have at most {MAX_BYTES} bytes"))
-            .or_else(|| self.not_numbers(&kind, &items));
+            .or_else(|| not_numbers(&kind, &items));
         if reason.is_none()
             && let Some(constraint) = self.constraint(&kind, &items)?
         {
             reason = Some(self.text("ConstraintDescription").unwrap_or(constraint));
         }
         Ok(reason.map(|reason| format!("{}: {reason}", self.shown(value))))
-    }
-
-    fn not_numbers(&self, kind: &str, items: &[&str]) -> Option<String> {
-        let numeric = matches!(kind, "Number" | "List<Number>");
-        let all = items.iter().all(|item| number(item).is_some());
-        (numeric && !all).then(|| {
-            if kind == "Number" {
-                "must be a number".to_owned()
-            } else {
-                "must be numbers, comma separated".to_owned()
-            }
-        })
     }
 
     /// The first constraint that an item violates, in words.
@@ -237,6 +225,18 @@ impl Parameter<'_> {
         let more = if short.len() < value.len() { "…" } else { "" };
         format!("{}={:?}{more}", self.name, short)
     }
+}
+
+fn not_numbers(kind: &str, items: &[&str]) -> Option<String> {
+    let numeric = matches!(kind, "Number" | "List<Number>");
+    let all = items.iter().all(|item| number(item).is_some());
+    (numeric && !all).then(|| {
+        if kind == "Number" {
+            "must be a number".to_owned()
+        } else {
+            "must be numbers, comma separated".to_owned()
+        }
+    })
 }
 
 /// A number as `CloudFormation` takes it, whole or not.

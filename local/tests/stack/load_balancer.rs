@@ -287,8 +287,8 @@ async fn the_local_routes_are_there() {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 405, "{method} {path}");
         assert_eq!(answer.headers()["allow"], allow, "{method} {path}");
-        let kind = answer.headers()["content-type"].to_str().unwrap();
-        assert_eq!(kind, "application/problem+json", "{method} {path}");
+        let media_type = answer.headers()["content-type"].to_str().unwrap();
+        assert_eq!(media_type, "application/problem+json", "{method} {path}");
         let problem: Value = answer.json().await.unwrap();
         let says = format!("This path takes {allow} only.");
         assert_eq!(problem["detail"], says, "{method} {path}");

@@ -9,9 +9,9 @@ use super::operation::{Body, Operation, described};
 use super::schemas::ChosenHandle;
 use crate::domain::{
     BREEDS, Bio, BirthDate, BlockedView, Breed, CatId, CatView, Classification, CommentId,
-    CommentText, CommentView, ContentType, Cursor, ImageKey, MAX_CATS, MAX_IMAGES, Name,
-    PostId, PostText, PostView, RegisteredCat, SearchText, SearchType, Tag, TagView, Upload,
-    UploadSize, UserRef, UserView,
+    CommentText, CommentView, ContentType, Cursor, ImageKey, MAX_CATS, MAX_IMAGES, Name, PostId,
+    PostText, PostView, RegisteredCat, SearchText, SearchType, Tag, TagView, Upload, UploadSize,
+    UserRef, UserView,
 };
 use crate::http::Status;
 

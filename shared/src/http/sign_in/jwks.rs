@@ -23,8 +23,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::https::connector;
 use crate::env::patient;
+use crate::https::connector;
 
 /// How long the provider may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
