@@ -152,6 +152,7 @@ impl Sweep {
             if notes.is_empty() {
                 break;
             }
+            told += notes.len();
             let (mut feeds, mut likes) = (HashSet::new(), HashSet::new());
             for note in &notes {
                 match &note.untold {
@@ -163,12 +164,11 @@ impl Sweep {
                 self.cache.forget_feeds(&feeds),
                 self.cache.forget_likes(&likes)
             )?;
-            futures::stream::iter(&notes)
-                .map(|note| self.store.told(note))
+            futures::stream::iter(notes)
+                .map(|note| async move { self.store.told(&note).await })
                 .buffer_unordered(AT_ONCE)
                 .try_collect::<()>()
                 .await?;
-            told += notes.len();
         }
         if told > 0 {
             tracing::info!(told, "the cache was told of changes");

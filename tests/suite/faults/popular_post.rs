@@ -24,7 +24,7 @@ fn comments_of(feed: &[Value], post: &str) -> u64 {
     post["comments"].as_u64().unwrap()
 }
 
-/// Eight comments at the same moment leave the counts where they can be read, at once and right, and so do changes of
+/// Eight comments at the same moment leave the counts where they can be read, at once and right, as likes do and changes of
 /// an author's profile. Fails when holds that overlap keep what they hold from everybody.
 #[tokio::test]
 async fn changes_at_once_leave_the_cache_readable() {
@@ -41,6 +41,15 @@ async fn changes_at_once_leave_the_cache_readable() {
         assert_eq!(comments_of(&reader.feed(20).await, &post), 8 * round);
         assert_eq!(asked_the_store(&stage.world), 0, "round {round}");
     }
+    join_all(fans.iter().map(|fan| fan.like(&post))).await;
+    stage.world.drained().await;
+    stage.world.reset_calls();
+    let feed = reader.feed(20).await;
+    assert_eq!(
+        (&feed[0]["likes"], comments_of(&feed, &post)),
+        (&8.into(), 24)
+    );
+    assert_eq!(asked_the_store(&stage.world), 0, "after likes");
     let profile = |n: usize| json!({ "handle": author.own_handle(), "name": n.to_string() });
     let profiles: Vec<Value> = (0..4).map(profile).collect();
     join_all(profiles.iter().map(|profile| author.put_me(profile))).await;
