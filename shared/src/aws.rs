@@ -24,8 +24,8 @@ use crate::invocation::{self, Callee};
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// All attempts together: shorter than any function's own limit, so that it can still answer.
-const OPERATION: Duration = Duration::from_secs(4);
+/// The longest that a call takes, all attempts together: shorter than any function's own limit, so that it can still answer.
+pub const OPERATION: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(500);

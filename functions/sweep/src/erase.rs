@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use purrline::aws;
+use purrline::cache::HOLD_TIME;
 use purrline::domain::{FanOutMessage, IndexMessage, Like, PostId, Subject, Timestamp, UserId};
 use purrline::store::FollowList;
 
 use super::{Error, Sweep};
-use purrline::cache::HOLD_TIME;
 
 /// How many accounts are looked up at a time.
 const PAGE: i32 = 20;
@@ -15,9 +16,11 @@ const PAGE: i32 = 20;
 const POSTS: usize = 100;
 /// How many cats are read at a time.
 const CATS: usize = 100;
-/// How long one account may take while others wait. Whatever a turn holds in the cache outlasts the turn, so that
-/// nobody fills in what the turn is about to change; the rest of the time is for a call that is under way at its end.
-const TURN: Duration = HOLD_TIME.saturating_sub(Duration::from_secs(5));
+/// How long one account may take while others wait. Whatever a turn holds in the cache outlasts the turn, and a call
+/// that is under way at its end, so that nobody fills in what the turn is about to change.
+const TURN: Duration = HOLD_TIME
+    .saturating_sub(aws::OPERATION)
+    .saturating_sub(Duration::from_secs(1));
 /// How many seconds lie between the two looks at the indexes that an erasure ends with, unless all of it takes
 /// less: more than an index ever lags behind.
 const LOOKS_APART: i64 = 60;
@@ -191,5 +194,19 @@ impl Sweep {
                 self.cache.release(&hold).await?;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_turn_holds_outlasts_the_turn() {
+        assert!(
+            TURN >= Duration::from_secs(5),
+            "{TURN:?} is too short to get on"
+        );
+        assert!(TURN + aws::OPERATION < HOLD_TIME, "{TURN:?}");
     }
 }
