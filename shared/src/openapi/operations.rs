@@ -368,6 +368,7 @@ fn images() -> Vec<Operation> {
             .describe_as("Send the file's bytes to `url` by `method` with exactly these `headers`, before `expires_at`. It can't replace an object that is there.")
             .body(wanted)
             .creates::<Upload>("Where to send it.", false, examples::upload())
+            .problem_when(409, "The caller has uploaded as many bytes as one may. Room that is free again is found half an hour after the last upload.")
             .problem_when(413, "The image has more than 10 MiB, or none, or the body is too large.")
             .problem_when(415, "The image, or the body, is of a type that is not taken.")
             .problem_when(422, "The `Idempotency-Key` was used for another request."),

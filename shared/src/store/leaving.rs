@@ -10,7 +10,7 @@
 //! for as long as a message may rest in a queue: words from before are void, and whoever comes back with
 //! that id begins anew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
 use base64::Engine;
