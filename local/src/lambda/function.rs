@@ -78,7 +78,7 @@ impl Function {
         environment
     }
 
-    /// Starts a process if there is none (one with each clock, where clocks differ), and waits until the first has started.
+    /// Starts a process if there is none, and waits until the first has started.
     ///
     /// # Errors
     /// It didn't start: why.
@@ -93,18 +93,12 @@ impl Function {
     }
 
     fn start_first(self: &Arc<Self>) {
-        let wanted = match self.surroundings.clocks_apart {
-            Some(_) => self.limit.min(2),
-            None => 1,
+        let reserved = {
+            let mut state = self.lock();
+            state.instances.is_empty().then(|| self.reserve(&mut state))
         };
-        for _ in 0..wanted {
-            let reserved = {
-                let mut state = self.lock();
-                (state.instances.len() < wanted).then(|| self.reserve(&mut state))
-            };
-            if let Some((id, kill)) = reserved {
-                self.start_process(id, kill);
-            }
+        if let Some((id, kill)) = reserved {
+            self.start_process(id, kill);
         }
     }
 
@@ -140,8 +134,10 @@ impl Function {
         Ok(())
     }
 
-    /// Starts processes while more invocations wait than processes are about to take one.
+    /// Starts processes while more invocations wait than processes are about to take one, and one with each clock,
+    /// where clocks differ.
     fn scale(self: &Arc<Self>) {
+        let least = self.surroundings.clocks_apart.map_or(0, |_| 2);
         loop {
             let (id, kill) = {
                 let mut state = self.lock();
@@ -150,7 +146,9 @@ impl Function {
                 let room: usize = instances
                     .map(|one| at_a_time.saturating_sub(one.work.len()))
                     .sum();
-                if state.waiting.len() <= room || state.instances.len() >= self.limit {
+                let enough = state.waiting.is_empty() || state.instances.len() >= least;
+                let enough = enough && state.waiting.len() <= room;
+                if enough || state.instances.len() >= self.limit {
                     return;
                 }
                 self.reserve(&mut state)
@@ -161,7 +159,13 @@ impl Function {
 
     /// Makes room for a process before it is started, so that there are never more than the limit.
     fn reserve(&self, state: &mut State) -> (u32, Arc<Notify>) {
-        let (id, kill) = (self.surroundings.instance(), Arc::new(Notify::new()));
+        let ahead = state.instances.keys().filter(|id| super::is_ahead(**id));
+        let ahead = ahead.count().saturating_mul(2) < state.instances.len();
+        let mut id = self.surroundings.instance();
+        while self.surroundings.clocks_apart.is_some() && super::is_ahead(id) != ahead {
+            id = self.surroundings.instance();
+        }
+        let kill = Arc::new(Notify::new());
         let instance = Instance {
             started: Instant::now(),
             ready: false,

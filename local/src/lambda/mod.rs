@@ -243,6 +243,11 @@ impl Lambda {
     }
 }
 
+/// Whether the clock of that process is ahead, where clocks differ.
+const fn is_ahead(instance: u32) -> bool {
+    !instance.is_multiple_of(2)
+}
+
 impl Surroundings {
     fn instance(&self) -> u32 {
         self.next_instance.fetch_add(1, Ordering::Relaxed)

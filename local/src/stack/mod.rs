@@ -65,7 +65,7 @@ pub struct Options {
     /// (`AWS_LAMBDA_MAX_CONCURRENCY`).
     pub concurrency: usize,
     /// How far the clock of every other process is ahead of the rest, for functions built with `shifted-clock`. Each
-    /// function then has two processes from the start where it may, and they take turns.
+    /// function then has two processes from its first event on, where it may, and they take turns.
     pub clocks_apart: Option<Duration>,
     /// The cache's memory in MB; beyond it the cache evicts what was not used for longest.
     pub cache_mb: u32,

@@ -386,6 +386,7 @@ fn images() -> Vec<Operation> {
             .body(wanted)
             .creates::<Upload>("Where to send it.", false, examples::upload())
             .problem_when(403, WITHDRAWN)
+            .problem_when(409, "The caller has uploaded as many bytes as one may. Room that is free again is found half an hour after the last upload.")
             .problem_when(413, "The image has more than 10 MiB, or none, or the body is too large.")
             .problem_when(415, "The image, or the body, is of a type that is not taken.")
             .problem_when(422, "The `Idempotency-Key` was used for another request."),

@@ -14,12 +14,17 @@ const APART: Duration = Duration::from_secs(5);
 
 async fn stage() -> Backstage {
     let options = Options {
-        warm: true,
         clocks_apart: Some(APART),
         ..impatient().parameter("ErasureSeconds", "1")
     };
     let stage = Backstage::of(&World::with(options).await).await;
     // Until both processes of a function have started, one of them takes all.
+    let (one, other) = (stage.world.user("one"), stage.world.user("other"));
+    let post = one.post_id("warm").await;
+    other.follow(&one).await;
+    other.like(&post).await;
+    other.comment(&post, "warm").await;
+    other.block(&one).await;
     for function in ["post-write", "comment", "like", "follow", "block"] {
         eventually("the function has both processes", async || {
             (stage.world.ready_processes(function).unwrap() >= 2).then_some(())

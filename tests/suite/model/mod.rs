@@ -134,7 +134,7 @@ fn histories(config: Config, setting: &Setting) -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stage = runtime.block_on(async {
         let mut options = Options {
-            warm: true,
+            warm: setting.clocks_apart.is_none(),
             clocks_apart: setting.clocks_apart,
             ..World::options()
         }
