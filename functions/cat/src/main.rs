@@ -54,12 +54,8 @@ async fn main() -> Result<(), http::Error> {
     http::run(router, settings).await
 }
 
-/// A photo's key is any text: one that this service never handed out is an image that was never uploaded.
-fn any_key(key: &str) -> Result<String, Reason> {
-    Ok(key.to_owned())
-}
-
-/// What the body of a `POST` says.
+/// What the body of a `POST` says. A photo's key is any text: one that this service never handed out is an image that
+/// was never uploaded.
 struct NewCat {
     name: Name,
     breed: Option<Name>,
@@ -73,7 +69,7 @@ impl NewCat {
         let name = fields.required("name", Name::parse);
         let breed = fields.optional("breed", Name::parse);
         let birth_date = fields.optional("birth_date", BirthDate::parse);
-        let photo = fields.optional("photo", any_key);
+        let photo = fields.optional("photo", |key| Ok::<_, Reason>(key.to_owned()));
         let bio = fields.optional("bio", Bio::parse);
         let found = fields.finish((name, breed, birth_date, photo, bio))?;
         let (name, breed, birth_date, photo, bio) = found;
@@ -93,7 +89,7 @@ fn edit_of(mut fields: Fields) -> Result<(CatEdit, Option<Option<String>>), Prob
     let name = fields.optional("name", Name::parse);
     let breed = fields.clearable("breed", Name::parse);
     let birth_date = fields.clearable("birth_date", BirthDate::parse);
-    let photo = fields.clearable("photo", any_key);
+    let photo = fields.clearable("photo", |key| Ok::<_, Reason>(key.to_owned()));
     let bio = fields.optional("bio", Bio::parse);
     let found = fields.finish((name, breed, birth_date, photo, bio))?;
     let (name, breed, birth_date, photo, bio) = found;

@@ -1,7 +1,7 @@
 //! Types of problems: one for each that clients handle in a way of its own, beyond what its status says.
 //!
 //! To add one, add a variant and its arms below; [`Problem::of_type`](super::Problem::of_type) makes a problem of
-//! it, and the OpenAPI document lists it with its advice.
+//! it, and the `OpenAPI` document lists it with its advice.
 
 use axum::http::StatusCode;
 use serde::{Serialize, Serializer};

@@ -399,7 +399,7 @@ impl Operation {
 
     /// A page of such items.
     pub(super) fn page<T: JsonSchema + 'static>(self, example: Value) -> Self {
-        let page = json!({ "items": [example], "next": null });
+        let page = json!({ "items": Value::Array(vec![example]), "next": null });
         self.pages(
             SchemaGenerator::subschema_for::<Page<T>>,
             vec![("page", page)],

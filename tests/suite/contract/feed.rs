@@ -78,7 +78,7 @@ async fn everybody_finds_their_own_post_at_once() {
             let feed = author.feed_ids(20).await;
             assert!(feed.contains(&post), "{post} is not in {feed:?}");
         })
-        .buffer_unordered(16)
+        .buffer_unordered(8)
         .collect::<Vec<()>>()
         .await;
     world.drained().await;
