@@ -7,9 +7,7 @@ use serde_json::{Value, json};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    if std::env::var("PROBE_START").as_deref() == Ok("fail") {
-        return Err("told to fail".into());
-    }
+    start(&std::env::var("PROBE_START").unwrap_or_default()).await?;
     let config = aws_config::load_from_env().await;
     let tables = aws_sdk_dynamodb::Client::new(&config);
     let tables = &tables;
@@ -25,6 +23,26 @@ async fn main() -> Result<(), Error> {
         behave(path.rsplit('/').next().unwrap_or_default(), &event, tables).await
     }))
     .await
+}
+
+/// Starts as told: well, not at all, never, once a file is there, or the second time.
+async fn start(how: &str) -> Result<(), Error> {
+    let file_is_there = |file: &str| std::path::Path::new(file).exists();
+    match how.split_once(':').unwrap_or((how, "")) {
+        ("fail", _) => Err("told to fail".into()),
+        ("hang", _) => std::future::pending().await,
+        ("after", file) => {
+            while !file_is_there(file) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            Ok(())
+        }
+        ("second", file) if !file_is_there(file) => {
+            std::fs::write(file, "")?;
+            Err("told to fail once".into())
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn behave(

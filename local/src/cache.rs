@@ -9,6 +9,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,11 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::sync::{Notify, watch};
 
 use crate::children::{Guard, Guarded, signal};
 use crate::error::{Error, Result};
+use crate::logs::Logs;
 
 /// Node ids: this node, and the master that it takes over from.
 const NODE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -30,7 +33,15 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The distance of the cluster bus's port from the node's, in every version.
 const BUS_OFFSET: u16 = 10_000;
 
-/// The running cache.
+/// A server that ended by itself sooner than this is started again after a pause, which grows.
+const STEADY: Duration = Duration::from_secs(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Under which name the cache is in the logs.
+pub(crate) const NAME: &str = "cache";
+
+/// The running cache. A server that ends by itself is started again, on the same port.
 #[derive(Debug)]
 pub(crate) struct Cache {
     program: PathBuf,
@@ -39,15 +50,56 @@ pub(crate) struct Cache {
     proxy: Option<u16>,
     memory_mb: u32,
     guard: Arc<Guard>,
+    logs: Arc<Logs>,
+    /// The number of the task that looks after the node; 0 where there is to be none.
+    keeper: AtomicU64,
     node: Mutex<Option<Node>>,
 }
 
+/// The node as others know it.
 #[derive(Debug)]
 struct Node {
+    pid: u32,
+    port: u16,
+    kill: Arc<Notify>,
+    gone: watch::Receiver<bool>,
+}
+
+/// The node's server, as the task has it that looks after it.
+struct Server {
     child: Child,
     pid: u32,
     port: u16,
+    started: Instant,
+    kill: Arc<Notify>,
+    gone: watch::Sender<bool>,
     _guarded: Guarded,
+}
+
+impl Server {
+    fn node(&self) -> Node {
+        Node {
+            pid: self.pid,
+            port: self.port,
+            kill: Arc::clone(&self.kill),
+            gone: self.gone.subscribe(),
+        }
+    }
+
+    /// Waits until it ends: by itself, and how; nothing if it was told to.
+    async fn end(&mut self) -> Option<String> {
+        let ended = tokio::select! {
+            ended = self.child.wait() => Some(ended.map_or_else(|error| error.to_string(), |status| status.to_string())),
+            () = self.kill.notified() => {
+                // It may have ended by itself in the meantime.
+                let _ = self.child.start_kill();
+                let _ = self.child.wait().await;
+                None
+            }
+        };
+        self.gone.send_replace(true);
+        ended
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
@@ -72,16 +124,19 @@ impl Cache {
         proxy: Option<u16>,
         memory_mb: u32,
         guard: Arc<Guard>,
-    ) -> Result<Self> {
+        logs: Arc<Logs>,
+    ) -> Result<Arc<Self>> {
         std::fs::create_dir_all(folder).map_err(Error::io("can't make the cache's folder"))?;
-        let cache = Self {
+        let cache = Arc::new(Self {
             program: find_server()?,
             folder: folder.to_owned(),
             proxy,
             memory_mb,
             guard,
+            logs,
+            keeper: AtomicU64::new(0),
             node: Mutex::new(None),
-        };
+        });
         cache.run().await?;
         Ok(cache)
     }
@@ -96,26 +151,81 @@ impl Cache {
     }
 
     /// Starts the node, empty, unless it runs.
-    pub(crate) async fn run(&self) -> Result<()> {
-        if self.node().is_some() {
+    pub(crate) async fn run(self: &Arc<Self>) -> Result<()> {
+        static KEEPERS: AtomicU64 = AtomicU64::new(1);
+        let keeper = KEEPERS.fetch_add(1, Ordering::Relaxed);
+        let nobody = self
+            .keeper
+            .compare_exchange(0, keeper, Ordering::SeqCst, Ordering::SeqCst);
+        if nobody.is_err() {
             return Ok(());
         }
-        // Another may take the port between looking and starting.
-        let mut last = failed("it didn't start");
-        for _ in 0..5 {
-            match self.try_run().await {
-                Ok(node) => {
-                    *self.node() = Some(node);
-                    return Ok(());
+        let server = self.server(None).await.inspect_err(|_| {
+            self.keeper.store(0, Ordering::SeqCst);
+        })?;
+        *self.node() = Some(server.node());
+        tokio::spawn(Arc::clone(self).look_after(server, keeper));
+        Ok(())
+    }
+
+    /// Starts the server again whenever it ends by itself.
+    async fn look_after(self: Arc<Self>, mut server: Server, keeper: u64) {
+        let is_wanted = || self.keeper.load(Ordering::SeqCst) == keeper;
+        let mut pause = Duration::ZERO;
+        while let Some(how) = server.end().await {
+            *self.node() = None;
+            let (pid, port) = (server.pid, server.port);
+            self.logs.warn(
+                NAME,
+                &format!(
+                    "the server (process {pid}) ended by itself ({how}); starting it again, empty: it fills as it is used"
+                ),
+            );
+            if server.started.elapsed() >= STEADY {
+                pause = Duration::ZERO;
+            }
+            server = loop {
+                tokio::time::sleep(pause).await;
+                pause = pause.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                if !is_wanted() {
+                    return;
                 }
+                match self.server(Some(port)).await {
+                    Ok(server) => break server,
+                    Err(error) => self.logs.warn(NAME, &error.to_string()),
+                }
+            };
+            // Dropped, it is killed.
+            if !is_wanted() {
+                return;
+            }
+            *self.node() = Some(server.node());
+        }
+    }
+
+    /// Starts a server, on this port if it can be had.
+    async fn server(&self, port: Option<u16>) -> Result<Server> {
+        let mut last = failed("it didn't start");
+        if let Some(port) = port.filter(|port| is_free(*port)) {
+            match self.try_server(port).await {
+                Ok(server) => return Ok(server),
+                Err(error) => last = error,
+            }
+        }
+        // Another may take the port between looking and starting.
+        for _ in 0..5 {
+            let Some(port) = free_port() else {
+                return Err(failed("there is no free port"));
+            };
+            match self.try_server(port).await {
+                Ok(server) => return Ok(server),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
 
-    async fn try_run(&self) -> Result<Node> {
-        let port = free_port().ok_or_else(|| failed("there is no free port"))?;
+    async fn try_server(&self, port: u16) -> Result<Server> {
         let bus = port.saturating_add(BUS_OFFSET);
         let nodes = format!(
             "{NODE} 127.0.0.1:{port}@{bus} myself,slave {GHOST} 0 0 1 connected\n\
@@ -172,23 +282,26 @@ impl Cache {
             .spawn()
             .map_err(Error::io(format!("can't start {}", self.program.display())))?;
         let pid = child.id().unwrap_or_default();
-        let mut node = Node {
+        let mut server = Server {
             child,
             pid,
             port,
+            started: Instant::now(),
+            kill: Arc::new(Notify::new()),
+            gone: watch::Sender::new(false),
             _guarded: self.guard.watch(pid),
         };
-        self.take_over(&mut node).await?;
-        Ok(node)
+        self.take_over(&mut server).await?;
+        Ok(server)
     }
 
-    async fn take_over(&self, node: &mut Node) -> Result<()> {
+    async fn take_over(&self, server: &mut Server) -> Result<()> {
         let started = Instant::now();
         let mut connection = loop {
-            if let Ok(connection) = TcpStream::connect(("127.0.0.1", node.port)).await {
+            if let Ok(connection) = TcpStream::connect(("127.0.0.1", server.port)).await {
                 break connection;
             }
-            if let Ok(Some(status)) = node.child.try_wait() {
+            if let Ok(Some(status)) = server.child.try_wait() {
                 let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
                 return Err(failed(format!(
                     "it ended with {status}: {}",
@@ -220,23 +333,29 @@ impl Cache {
         Ok(())
     }
 
-    /// Kills the node; what it held is gone.
-    pub(crate) async fn kill(&self) -> Result<()> {
+    /// Kills the node; what it held is gone. It stays down until [`Self::run`].
+    pub(crate) async fn kill(&self) {
+        self.keeper.store(0, Ordering::SeqCst);
         let node = self.node().take();
         if let Some(mut node) = node {
-            node.child
-                .kill()
-                .await
-                .map_err(Error::io("can't kill the cache"))?;
+            node.kill.notify_one();
+            // It fails only once the task is gone, and the server with it.
+            let _ = node.gone.wait_for(|gone| *gone).await;
         }
-        Ok(())
     }
 
     /// Kills the node without waiting for its end.
     pub(crate) fn kill_now(&self) {
-        if let Some(mut node) = self.node().take() {
-            // It may have ended by itself.
-            let _ = node.child.start_kill();
+        self.keeper.store(0, Ordering::SeqCst);
+        if let Some(node) = self.node().take() {
+            signal(node.pid, Signal::KILL);
+        }
+    }
+
+    /// Kills the server behind the stack's back, as a crash would.
+    pub(crate) fn crash(&self) {
+        if let Some(node) = self.node().as_ref() {
+            signal(node.pid, Signal::KILL);
         }
     }
 
@@ -269,9 +388,12 @@ impl Cache {
     }
 }
 
+fn is_free(port: u16) -> bool {
+    std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
+}
+
 /// A port that is free together with its cluster bus's, outside the range that systems hand out.
 fn free_port() -> Option<u16> {
-    let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     (0..200)
         .map(|_| rand::random_range(11_000_u16..22_000))
         .find(|port| is_free(*port) && is_free(port.saturating_add(BUS_OFFSET)))

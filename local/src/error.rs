@@ -9,6 +9,12 @@ pub enum Error {
     /// The template can't be read, or holds something that the local stack can't do.
     #[error(transparent)]
     Template(#[from] crate::template::TemplateError),
+    /// Parameters have values that the template refuses.
+    #[error(transparent)]
+    Parameters(#[from] crate::template::BadParameters),
+    /// Functions whose processes don't start, each with what it said last.
+    #[error("functions don't start:\n  {0}")]
+    NotStarting(String),
     /// The port asked for is in use.
     #[error("port {port} is taken: stop what listens there, or choose another with --port")]
     PortTaken {

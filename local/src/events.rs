@@ -12,9 +12,9 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 /// Fills an event's placeholders in by asking the stack at `url`: `{{token:bob}}` becomes a token of
-/// bob, `{{post:alice}}` the id of a post that alice has just written, `{{comment:alice}}` that of a comment
-/// of hers on that post, `{{cat:alice}}` that of a cat that alice has just registered, each the same in all
-/// its places.
+/// bob, `{{user:alice}}` the id of alice, who exists then, `{{post:alice}}` the id of a post that alice has
+/// just written, `{{comment:alice}}` that of a comment of hers on that post, `{{cat:alice}}` that of a cat that
+/// alice has just registered, each the same in all its places.
 ///
 /// # Errors
 /// The stack can't be reached or refuses, or a placeholder is none of these.
@@ -31,6 +31,7 @@ pub async fn fill_event(url: &str, event: &str) -> Result<String> {
         if !known.contains_key(placeholder) {
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => token(url, user).await?,
+                Some(("user", user)) => known_user(url, user).await?,
                 Some(("post", user)) => post(url, user).await?,
                 Some(("comment", user)) => {
                     let of = format!("post:{user}");
@@ -42,7 +43,7 @@ pub async fn fill_event(url: &str, event: &str) -> Result<String> {
                 Some(("cat", user)) => created(url, user, "cats", r#"{"name": "나비"}"#).await?,
                 _ => {
                     return Err(failed(format!(
-                        "{{{{{placeholder}}}}} is neither a token, a post, a comment nor a cat"
+                        "{{{{{placeholder}}}}} is neither a token, a user, a post, a comment nor a cat"
                     )));
                 }
             };
@@ -60,6 +61,13 @@ async fn token(url: &str, user: &str) -> Result<String> {
         "access_token",
     )
     .await
+}
+
+async fn known_user(url: &str, user: &str) -> Result<String> {
+    let request = reqwest::Client::new()
+        .get(format!("{url}/v1/me"))
+        .bearer_auth(token(url, user).await?);
+    field(request, "id").await
 }
 
 /// What is posted, and commented.

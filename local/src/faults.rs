@@ -205,6 +205,8 @@ struct Armed {
 #[derive(Debug, Default)]
 struct State {
     rules: Vec<Arc<Armed>>,
+    /// Tables, and what stands in the keys of items that can't be read.
+    throttled: Vec<(String, String)>,
     counts: BTreeMap<Call, u64>,
     rows: BTreeMap<Call, u64>,
     units: BTreeMap<(Call, String), f64>,
@@ -265,7 +267,20 @@ impl Faults {
     }
 
     pub(crate) fn clear(&self) {
-        self.lock().rules.clear();
+        let mut state = self.lock();
+        state.rules.clear();
+        state.throttled.clear();
+    }
+
+    pub(crate) fn throttle(&self, table: &str, key: &str) {
+        let throttled = (table.to_owned(), key.to_owned());
+        self.lock().throttled.push(throttled);
+    }
+
+    pub(crate) fn is_throttled(&self, table: &str, key: &str) -> bool {
+        let state = self.lock();
+        let mut throttled = state.throttled.iter();
+        throttled.any(|(of, part)| of == table && key.contains(part))
     }
 
     pub(crate) fn outage(&self, service: Service) -> &watch::Sender<Option<Outage>> {

@@ -55,13 +55,20 @@ pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Bo
     answer(status, "application/json", value.to_string())
 }
 
-/// Listens on this machine only, on the given port or a free one.
-pub(crate) async fn bind(port: u16) -> Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(("127.0.0.1", port))
+/// Listens for this machine only, on a free port.
+pub(crate) async fn bind_free() -> Result<(TcpListener, SocketAddr)> {
+    bind("127.0.0.1", 0).await
+}
+
+/// Listens on the given address, or the one that a name has, and the given port or, for 0, a free one.
+pub(crate) async fn bind(host: &str, port: u16) -> Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind((host, port))
         .await
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::AddrInUse => Error::PortTaken { port },
-            _ => Error::io(format!("can't listen on port {port}"))(error),
+            _ => Error::io(format!(
+                "can't listen on {host}, port {port} (--host takes an address of this machine, or 0.0.0.0 for all)"
+            ))(error),
         })?;
     let address = listener
         .local_addr()

@@ -10,6 +10,7 @@
 //! s3s-fs, the cache is the system's Valkey or Redis; the load balancer, the Lambda runtime API and
 //! the pollers are this crate's own, since there were none that behave as AWS does.
 
+mod address;
 mod cache;
 mod cache_proxy;
 mod children;
@@ -33,12 +34,12 @@ pub mod template;
 pub use error::{Error, Result};
 pub use events::fill_event;
 pub use faults::{Asked, Call, Fault, FaultAction, FaultRule, Outage, Service, When};
-pub use lambda::InvokeError;
+pub use lambda::{InvokeError, Starts};
 pub use logs::{Log, OnLine};
 pub use pollers::Delivery;
 pub use services::{QueueCounts, TableLoader};
 pub use sign_in::SignIn;
-pub use stack::{Calls, Endpoints, Options, Stack};
+pub use stack::{Calls, Constraints, Endpoints, Options, Stack};
 pub use status::{Durations, FunctionStatus, QueueStatus, Status};
 
 /// The credentials that every client of the stack's services uses.

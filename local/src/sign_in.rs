@@ -1,6 +1,12 @@
-//! A local OpenID Connect provider, as far as functions can tell: it publishes its keys and issues
-//! tokens. Its key pair is made at the first start and kept in the data folder, so that tokens
-//! outlive a restart.
+//! A local OpenID Connect provider: it publishes its keys, issues tokens to whoever asks for one, and signs users in
+//! for real, by Authorization Code with PKCE ([`oauth`]), but for passwords. Its key pair is made at the first start and
+//! kept in the data folder, so that tokens outlive a restart.
+//!
+//! Its own code: oxide-auth knows no ID tokens and no discovery, openidconnect is the client's side only.
+
+mod flow;
+pub(crate) mod oauth;
+mod page;
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,13 +16,20 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 
 /// How long a token of [`SignIn::token`] holds.
 pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_hours(24);
+/// The longest that one may be asked for.
+const MAX_LIFETIME: Duration = Duration::from_hours(30 * 24);
+/// The claim that names a user's groups, as in Cognito's tokens.
+const GROUPS: &str = "cognito:groups";
+const MAX_GROUPS: usize = 20;
 
 /// Issues tokens.
 pub struct SignIn {
@@ -24,7 +37,60 @@ pub struct SignIn {
     audience: String,
     key_id: String,
     key: EncodingKey,
+    public: DecodingKey,
     jwks: Value,
+    flow: flow::Flow,
+}
+
+/// Who signs in, and what their tokens say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    pub(crate) user: String,
+    pub(crate) groups: Vec<String>,
+    /// How long an access token holds, in seconds.
+    pub(crate) lifetime: u64,
+}
+
+impl Identity {
+    /// From what somebody typed: a user's id; groups separated by commas, and seconds, each of which may be left empty.
+    pub(crate) fn parse(user: &str, groups: &str, lifetime: &str) -> Result<Self, String> {
+        let is_id = |text: &str, most: usize| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+            (1..=most).contains(&text.len()) && text.bytes().all(allowed)
+        };
+        if !is_id(user, 40) {
+            return Err("a user is 1 to 40 of 0-9 A-Z a-z _ -".to_owned());
+        }
+        let groups = groups.split(',').map(str::trim);
+        let groups: Vec<String> = groups
+            .filter(|group| !group.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if groups.len() > MAX_GROUPS || !groups.iter().all(|group| is_id(group, 128)) {
+            return Err(format!(
+                "groups are at most {MAX_GROUPS}, separated by commas, each 1 to 128 of 0-9 A-Z a-z _ -"
+            ));
+        }
+        let most = MAX_LIFETIME.as_secs();
+        let lifetime = match lifetime {
+            "" => Some(TOKEN_LIFETIME.as_secs()),
+            text => text
+                .parse()
+                .ok()
+                .filter(|seconds| (1..=most).contains(seconds)),
+        };
+        Ok(Self {
+            user: user.to_owned(),
+            groups,
+            lifetime: lifetime.ok_or_else(|| format!("expires_in is 1 to {most} seconds"))?,
+        })
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
 }
 
 impl std::fmt::Debug for SignIn {
@@ -62,12 +128,15 @@ impl SignIn {
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
         jwk.common.key_algorithm = Some(KeyAlgorithm::ES256);
         let jwks = json!({ "keys": [jwk] });
+        let public = DecodingKey::from_jwk(&jwk).map_err(failed)?;
         Ok(Self {
             issuer: issuer.to_owned(),
             audience: audience.to_owned(),
             key_id,
             key,
+            public,
             jwks,
+            flow: flow::Flow::default(),
         })
     }
 
@@ -88,9 +157,11 @@ impl SignIn {
 
     /// The claims of a valid token of this user, to change as a test likes.
     pub fn claims(&self, user: &str) -> Value {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_secs());
+        self.claims_until(user, TOKEN_LIFETIME.as_secs())
+    }
+
+    fn claims_until(&self, user: &str, lifetime: u64) -> Value {
+        let now = now();
         json!({
             "iss": self.issuer,
             "aud": self.audience,
@@ -98,8 +169,38 @@ impl SignIn {
             "iat": now,
             // A clock that is a little behind must not refuse it.
             "nbf": now.saturating_sub(5),
-            "exp": now.saturating_add(TOKEN_LIFETIME.as_secs()),
+            "exp": now.saturating_add(lifetime),
         })
+    }
+
+    /// The claims of an access token.
+    fn access(&self, identity: &Identity) -> Value {
+        let mut claims = self.claims_until(&identity.user, identity.lifetime);
+        if let (Value::Object(claims), false) = (&mut claims, identity.groups.is_empty()) {
+            claims.insert(GROUPS.to_owned(), json!(identity.groups));
+        }
+        claims
+    }
+
+    /// A valid token of somebody.
+    pub(crate) fn token_of(&self, identity: &Identity) -> Result<String> {
+        self.sign(&self.access(identity))
+    }
+
+    /// The claims of a token of this provider's for this audience; an expired one's too, where `expired` says so.
+    fn verified<T: DeserializeOwned>(
+        &self,
+        token: &str,
+        audience: &str,
+        expired: bool,
+    ) -> Option<T> {
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_issuer(&[&self.issuer]);
+        validation.set_audience(&[audience]);
+        validation.validate_exp = !expired;
+        validation.leeway = 0;
+        let token = jsonwebtoken::decode(token, &self.public, &validation);
+        token.ok().map(|token| token.claims)
     }
 
     /// The header of a valid token.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize};
@@ -10,19 +11,20 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::address::Addresses;
 use crate::cache::Cache;
 use crate::cache_proxy::Proxy;
-use crate::children::Guard;
+use crate::children::{Guard, Leftovers, Record};
 use crate::error::{Error, Result};
 use crate::faults::{Faults, Service};
-use crate::http_server::{bind, serve};
+use crate::http_server::{bind, bind_free, serve};
 use crate::lambda::{Lambda, Surroundings};
 use crate::logs::Logs;
 use crate::pollers::Poller;
 use crate::schedules;
 use crate::services::{BucketService, Front, QueueService, Refusal, TableService};
 use crate::sign_in::SignIn;
-use crate::stack::{Calls, Endpoints, Options, Parts};
+use crate::stack::{Calls, Constraints, Endpoints, Options, Parts};
 use crate::template::{LocalValues, Plan, Template};
 use crate::{lambda, load_balancer};
 
@@ -40,6 +42,7 @@ struct Listeners {
     queues: TcpListener,
     bucket: TcpListener,
     cache: TcpListener,
+    functions: TcpListener,
 }
 
 /// A folder that is removed in the end, or the one that was asked for, locked.
@@ -49,7 +52,22 @@ pub(crate) struct Folder {
     /// Where the data stays, if it does.
     kept: bool,
     temporary: Option<TempDir>,
-    _lock: Option<File>,
+    lock: Option<File>,
+    record: Option<Arc<Record>>,
+    /// What the last stack left here, if it didn't end in order.
+    pub(crate) leftovers: Option<Leftovers>,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            record.clear();
+        }
+        if let Some(lock) = &self.lock {
+            // The system does it as well, once nothing has the file open.
+            let _ = lock.unlock();
+        }
+    }
 }
 
 impl Folder {
@@ -60,13 +78,17 @@ impl Folder {
                 path: temporary.path().to_owned(),
                 kept: false,
                 temporary: Some(temporary),
-                _lock: None,
+                lock: None,
+                record: None,
+                leftovers: None,
             });
         };
         let doing = || Error::io(format!("can't use {}", path.display()));
         std::fs::create_dir_all(path).map_err(doing())?;
         let path = path.canonicalize().map_err(doing())?;
-        let lock = File::create(path.join("lock")).map_err(doing())?;
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let lock = options.open(path.join("lock")).map_err(doing())?;
         if lock.try_lock().is_err() {
             let problem = format!(
                 "another stack uses {}: stop it, or choose another folder with --data-dir",
@@ -74,11 +96,15 @@ impl Folder {
             );
             return Err(Error::part("data folder", problem));
         }
+        let file = lock.try_clone().map_err(doing())?;
+        let (record, leftovers) = Record::begin(file).map_err(doing())?;
         Ok(Self {
             path,
             kept: true,
             temporary: None,
-            _lock: Some(lock),
+            lock: Some(lock),
+            record: Some(Arc::new(record)),
+            leftovers,
         })
     }
 
@@ -91,6 +117,8 @@ impl Folder {
 /// binary; here it is where it was made.
 fn environment(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, String> {
     let mut environment = endpoints.environment();
+    // What is signed for clients names the port that they know, for as long as the stack is there.
+    environment.insert("UPLOAD_ENDPOINT_URL".to_owned(), endpoints.public.clone());
     environment.extend(options.environment.clone());
     let model = options.template.with_file_name("model").canonicalize();
     if let Some(model) = model
@@ -119,12 +147,15 @@ pub(crate) fn read_template(path: &Path) -> Result<Template> {
 /// Starts everything.
 pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     let template = read_template(&options.template)?;
-    let (load_balancer, address) = bind(options.port.unwrap_or(0)).await?;
-    let (runtime_api, runtime_address) = bind(0).await?;
-    let (tables, tables_address) = bind(0).await?;
-    let (queues, queues_address) = bind(0).await?;
-    let (bucket, bucket_address) = bind(0).await?;
-    let (cache, cache_address) = bind(0).await?;
+    check(&template, options)?;
+    let host = options.host.as_deref().unwrap_or("127.0.0.1");
+    let (load_balancer, address) = bind(host, options.port.unwrap_or(0)).await?;
+    let (runtime_api, runtime_address) = bind_free().await?;
+    let (tables, tables_address) = bind_free().await?;
+    let (queues, queues_address) = bind_free().await?;
+    let (bucket, bucket_address) = bind_free().await?;
+    let (cache, cache_address) = bind_free().await?;
+    let (functions, functions_address) = bind_free().await?;
     let listeners = Listeners {
         load_balancer,
         runtime_api,
@@ -132,22 +163,25 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         queues,
         bucket,
         cache,
+        functions,
     };
 
-    let url = format!("http://{address}");
+    let addresses = Addresses::new(host, address, options.public_url.as_deref());
     let local = LocalValues {
         queues_url: format!("http://{queues_address}"),
         load_balancer: address.to_string(),
         cache_port: cache_address.port(),
         ..LocalValues::default()
     };
-    let parameters = parameters(&template, options, &url);
+    let parameters = parameters(&template, options, &addresses);
     let plan = template.plan(&parameters, &local)?;
     let endpoints = Endpoints {
-        url: url.clone(),
+        url: addresses.own.clone(),
+        public: addresses.public.clone(),
         tables: format!("http://{tables_address}"),
         queues: format!("http://{queues_address}"),
         bucket: format!("http://{bucket_address}"),
+        functions: format!("http://{functions_address}"),
         cache: plan.has_cache.then(|| format!("redis://{cache_address}")),
         region: local.region.clone(),
     };
@@ -156,13 +190,14 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     let scratch = temporary_folder("purrline-run-")?;
     let mut temporary = vec![scratch.path()];
     temporary.extend(folder.temporary.as_ref().map(TempDir::path));
-    let guard = Guard::start(&temporary)?;
-    let logs = Arc::new(Logs::new(options.log, options.on_line));
+    let guard = Guard::start(&temporary, folder.record.clone())?;
+    let logs = Arc::new(Logs::new(options.log, options.on_line, options.warm));
     let surroundings = Surroundings {
         runtime_api: runtime_address.to_string(),
         region: local.region.clone(),
         account: local.account.clone(),
         concurrency: options.concurrency.max(1),
+        starts: options.starts,
         clocks_apart: options.clocks_apart,
         environment: environment(options, &endpoints),
         guard: Arc::clone(&guard),
@@ -178,15 +213,13 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     )?);
     // The cache takes longest: everything else starts while it does.
     let starting_cache = async {
-        if plan.has_cache {
-            let watched = options.calls == Calls::Watched;
-            let proxy = watched.then(|| cache_address.port());
-            Cache::start(scratch.path(), proxy, options.cache_mb, guard)
-                .await
-                .map(Some)
-        } else {
-            Ok(None)
+        if !plan.has_cache {
+            return Ok(None);
         }
+        let proxy = (options.calls == Calls::Watched).then(|| cache_address.port());
+        let logs = Arc::clone(&logs);
+        let cache = Cache::start(scratch.path(), proxy, options.cache_mb, guard, logs);
+        cache.await.map(Some)
     };
     let (cache, storage) = tokio::join!(
         starting_cache,
@@ -194,15 +227,8 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     );
     let (tables, queues, bucket) = storage?;
 
-    let issuer = parameters
-        .get("AuthIssuer")
-        .cloned()
-        .unwrap_or_else(|| issuer(&url));
-    let audience = parameters
-        .get("AuthAudience")
-        .map_or(AUDIENCE, String::as_str);
     let parts = Arc::new(Parts {
-        sign_in: SignIn::new(&issuer, audience, folder.kept())?,
+        sign_in: sign_in(&parameters, &addresses.public, &folder)?,
         pollers: pollers(&plan),
         load_balancer_port: address.port(),
         plan,
@@ -212,7 +238,7 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
         tables,
         queues,
         bucket,
-        cache: cache?.map(Arc::new),
+        cache: cache?,
         faults: Faults::new(),
         logs,
         requests: Arc::new(AtomicUsize::new(0)),
@@ -220,7 +246,31 @@ pub(crate) async fn start(options: &Options) -> Result<(Arc<Parts>, Folder)> {
     });
     listen(&parts, listeners, options.calls).await?;
     run(&parts, options);
+    begin(&parts, options).await?;
     Ok((parts, folder))
+}
+
+/// Begins to take requests, with a process of each function where that is asked for.
+async fn begin(parts: &Parts, options: &Options) -> Result<()> {
+    if options.warm {
+        parts.lambda.warm_up().await?;
+    }
+    parts.logs.begin();
+    Ok(())
+}
+
+/// Refuses parameters that AWS would refuse, before anything starts.
+fn check(template: &Template, options: &Options) -> Result<()> {
+    let port = options.port.filter(|port| *port != 0).unwrap_or(80);
+    let host = options.host.as_deref().unwrap_or("127.0.0.1");
+    let bound = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let addresses = Addresses::new(host, bound, options.public_url.as_deref());
+    let parameters = parameters(template, options, &addresses);
+    let problems = template.problems_of(&parameters, &LocalValues::default())?;
+    match (problems, options.constraints) {
+        (Some(problems), Constraints::Enforced) => Err(problems.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Starts what runs by itself.
@@ -245,9 +295,17 @@ fn run(parts: &Arc<Parts>, options: &Options) {
                 .for_each(|function| function.measure_memory());
         }
     });
-    if options.warm {
-        parts.lambda.warm_up();
-    }
+}
+
+fn sign_in(parameters: &BTreeMap<String, String>, url: &str, folder: &Folder) -> Result<SignIn> {
+    let issuer = parameters
+        .get("AuthIssuer")
+        .cloned()
+        .unwrap_or_else(|| issuer(url));
+    let audience = parameters
+        .get("AuthAudience")
+        .map_or(AUDIENCE, String::as_str);
+    SignIn::new(&issuer, audience, folder.kept())
 }
 
 fn issuer(url: &str) -> String {
@@ -258,15 +316,16 @@ fn issuer(url: &str) -> String {
 pub(crate) fn parameters(
     template: &Template,
     options: &Options,
-    url: &str,
+    addresses: &Addresses,
 ) -> BTreeMap<String, String> {
+    let Addresses { own, public } = addresses;
     let mut parameters = options.parameters.clone();
     let declared = template.parameters();
     for (name, value) in [
-        ("AuthIssuer", issuer(url)),
+        ("AuthIssuer", issuer(public)),
         ("AuthAudience", AUDIENCE.to_owned()),
-        ("AuthJwksUrl", format!("{url}/_local/jwks.json")),
-        ("MediaBaseUrl", format!("{url}/media")),
+        ("AuthJwksUrl", format!("{own}/_local/jwks.json")),
+        ("MediaBaseUrl", format!("{public}/media")),
         ("CacheScheme", "redis".to_owned()),
         // No certificate: the local load balancer speaks plain HTTP.
         ("CertificateArn", String::new()),
@@ -344,6 +403,12 @@ async fn listen(parts: &Arc<Parts>, listeners: Listeners, calls: Calls) -> Resul
         listeners.runtime_api,
         || true,
         move |request, _| lambda::handle(Arc::clone(&functions), request),
+    ));
+    let invoked = Arc::clone(parts);
+    tokio::spawn(serve(
+        listeners.functions,
+        || true,
+        move |request, _| load_balancer::invoke(Arc::clone(&invoked), request),
     ));
     let balancer = Arc::clone(parts);
     tokio::spawn(serve(

@@ -1,7 +1,7 @@
 //! What all AWS clients have in common: time limits and retries.
 //!
 //! Region and credentials come from the environment, as Lambda sets them; endpoints can be moved by
-//! `AWS_ENDPOINT_URL_DYNAMODB`, `_SQS`, `_S3` and `_LAMBDA`.
+//! `AWS_ENDPOINT_URL_DYNAMODB`, `_SQS`, `_S3`, `_LAMBDA` and `_COGNITO_IDENTITY_PROVIDER`.
 
 use std::time::Duration;
 
@@ -19,12 +19,13 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
 
+use crate::env::patient;
 use crate::invocation::{self, Callee};
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// All attempts together: shorter than any function's own limit, so that it can still answer.
-const OPERATION: Duration = Duration::from_secs(4);
+/// The longest that a call takes, all attempts together: shorter than any function's own limit, so that it can still answer.
+pub const OPERATION: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
@@ -32,13 +33,13 @@ const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
 /// The configuration every client is made from; read once, when a function starts. No call is made.
 ///
 /// A call takes at most 4 seconds in three attempts with jitter between them: 1 second to connect,
-/// 2 seconds an attempt. Protection against stalled streams is off: it would cost a timer for each
+/// 2 seconds an attempt; longer where [`patient`] says so. Protection against stalled streams is off: it would cost a timer for each
 /// call, and the one body that is large enough to stall, an image's, is watched by who reads it.
 pub async fn config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
-        .operation_attempt_timeout(ATTEMPT)
-        .operation_timeout(OPERATION)
+        .connect_timeout(patient(CONNECT))
+        .operation_attempt_timeout(patient(ATTEMPT))
+        .operation_timeout(patient(OPERATION))
         .build();
     let retries = RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)

@@ -1,13 +1,25 @@
 //! A function's configuration: its environment.
 
+use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
+
+/// The largest factor that `PATIENCE` may be.
+const MOST_PATIENCE: u32 = 20;
 
 /// A setting is missing or unusable: the function must not start.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("environment variable {name} {problem}")]
 pub struct BadSetting {
     name: String,
     problem: String,
+}
+
+/// As it is shown to people: a function's `main` that ends with an error prints this.
+impl fmt::Debug for BadSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl BadSetting {
@@ -28,6 +40,13 @@ pub fn required(name: &str) -> Result<String, BadSetting> {
 /// The value of a variable, if it is set and not empty.
 pub fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// How long to wait for an answer where AWS would be waited for this long: `PATIENCE` times as long, where that is set.
+/// On a machine that runs everything, what is waited for may get no processor for a while.
+pub fn patient(time: Duration) -> Duration {
+    let factor = optional("PATIENCE").and_then(|factor| factor.parse().ok());
+    time.saturating_mul(factor.unwrap_or(1).clamp(1, MOST_PATIENCE))
 }
 
 /// A number of whole seconds, or what it is where the variable is not set.

@@ -20,6 +20,8 @@ pub mod full_page;
 pub mod hand_over;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(any(feature = "http", feature = "user-pool"))]
+mod https;
 #[cfg(feature = "invocation")]
 pub mod invocation;
 #[cfg(feature = "invocation")]
@@ -40,5 +42,7 @@ pub mod search;
 pub mod store;
 #[cfg(feature = "suggest")]
 pub mod suggest;
+#[cfg(feature = "user-pool")]
+pub mod user_pool;
 #[cfg(feature = "vision")]
 pub mod vision;

@@ -41,6 +41,8 @@ const UNUSED: &str = "state=unused";
 #[derive(Debug, Clone)]
 pub struct Media {
     client: Client,
+    /// Signs what clients send, who may reach the bucket elsewhere.
+    signer: Client,
     bucket: String,
 }
 
@@ -97,9 +99,14 @@ pub struct PresignedPut {
 }
 
 impl Media {
-    /// The bucket that `MEDIA_BUCKET` names. Begins to connect to it.
+    /// The bucket that `MEDIA_BUCKET` names, which clients reach where `UPLOAD_ENDPOINT_URL` says, if it does. Begins
+    /// to connect to it.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
         let media = Self::new(aws, env::required("MEDIA_BUCKET")?);
+        let media = match env::optional("UPLOAD_ENDPOINT_URL") {
+            Some(endpoint) => media.reached_at(&endpoint),
+            None => media,
+        };
         let connect = media.client.head_bucket().bucket(&media.bucket).customize();
         lifecycle::begin(async move {
             let _ = connect.interceptor(OnlyConnect).send().await;
@@ -116,10 +123,22 @@ impl Media {
             .force_path_style(moved)
             .interceptor(CountCalls(Callee::Bucket))
             .build();
+        let client = Client::from_conf(config);
         Self {
-            client: Client::from_conf(config),
+            signer: client.clone(),
+            client,
             bucket,
         }
+    }
+
+    /// Signs for clients who reach the bucket by this URL, in whose path the bucket's name follows. A signature
+    /// covers the host.
+    #[must_use]
+    pub fn reached_at(mut self, endpoint: &str) -> Self {
+        let config = self.client.config().to_builder();
+        let config = config.endpoint_url(endpoint).force_path_style(true);
+        self.signer = Client::from_conf(config.build());
+        self
     }
 
     /// A PUT of an object of this type, size and, where given, checksum; good for 15 minutes, and
@@ -141,7 +160,7 @@ impl Media {
             .build()
             .map_err(Error::new)?;
         let put = self
-            .client
+            .signer
             .put_object()
             .bucket(&self.bucket)
             .key(key.as_str())

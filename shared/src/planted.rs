@@ -4,7 +4,7 @@
 //! `PLANTED_BUG` switches one on. `./dev plant` plants each in turn.
 
 /// Their names, and what each does.
-pub const BUGS: [(&str, &str); 16] = [
+pub const BUGS: [(&str, &str); 18] = [
     (
         "announced-early",
         "posts are no longer pushed once the announcement has begun, not once it is through",
@@ -52,6 +52,14 @@ pub const BUGS: [(&str, &str); 16] = [
     (
         "shards-forgotten",
         "only the first shard of followers is fanned out to",
+    ),
+    (
+        "likes-uncounted",
+        "a like leaves the post's counts in the cache as they were",
+    ),
+    (
+        "unnoted",
+        "what the cache could not be told of is not noted for sweep",
     ),
     ("feed-kept", "a follow leaves the follower's feed as it was"),
     (

@@ -13,6 +13,12 @@ use crate::support::{User, World, binaries, eventually};
 
 /// Runs `ops` on this stack: what it printed, and whether all was well.
 async fn ops(world: &World, arguments: &[&str]) -> (String, bool) {
+    let (said, status) = ops_status(world, arguments).await;
+    (said, status == Some(0))
+}
+
+/// The same with its exit status.
+async fn ops_status(world: &World, arguments: &[&str]) -> (String, Option<i32>) {
     let Output {
         status,
         stdout,
@@ -24,7 +30,7 @@ async fn ops(world: &World, arguments: &[&str]) -> (String, bool) {
         .await
         .unwrap();
     let said = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    (said.concat(), status.success())
+    (said.concat(), status.code())
 }
 
 /// The same, where all must be well.
@@ -102,6 +108,8 @@ async fn dead_letters_are_shown_and_replayed() {
     assert_eq!(stage.likes_of(&post).await.0, 1);
     let said = done(world, &["dead-letters", "replay", "likes"]).await;
     assert!(said.contains("0 sent again, 0 left"), "{said}");
+    let said = done(world, &["dead-letters", "show", "likes"]).await;
+    assert_eq!(said, "there are no dead letters of likes\n");
     let (said, well) = ops(world, &["dead-letters", "show", "meows"]).await;
     assert!(
         !well && said.contains("likes, follows, fan-out, index"),
@@ -293,9 +301,9 @@ async fn counters_are_corrected() {
     assert!(said.ends_with("nothing to correct\n"), "{said}");
     done(world, &["check"]).await;
     for (of, nothing) in [("user", "nobody"), ("post", "0000000000000")] {
-        let (said, well) = ops(world, &["recount", of, nothing]).await;
-        let expected = format!("there is no {of} {nothing}");
-        assert!(!well && said.contains(&expected), "{said}");
+        let (said, status) = ops_status(world, &["recount", of, nothing]).await;
+        let expected = format!("error: there is no {of} {nothing}\n");
+        assert_eq!((said, status), (expected, Some(1)));
     }
 }
 
@@ -329,6 +337,12 @@ async fn a_feed_is_rebuilt() {
     );
     let after = done(world, &["cache", "--user", &reader.id]).await;
     assert_eq!(&line(&after)[1..3], ["list", "3"], "{after}");
+    for more in [&[][..], &["--dry-run"]] {
+        let nobody = [&["rebuild-feed", "nobody-xyz"][..], more].concat();
+        let (said, status) = ops_status(world, &nobody).await;
+        let expected = "error: there is no user nobody-xyz\n".to_owned();
+        assert_eq!((said, status), (expected, Some(1)));
+    }
     done(world, &["rebuild-feed", &reader.id]).await;
     let after = done(world, &["cache", "--user", &reader.id]).await;
     assert_eq!(&line(&after)[1..3], ["list", "2"], "{after}");
@@ -352,6 +366,35 @@ async fn the_cache_is_shown() {
     for kept in [format!("post:{{{post}}}"), format!("counts:{{{post}}}")] {
         let line = said.lines().find(|line| line.contains(&kept)).unwrap();
         assert!(line.contains(" bytes, goes in "), "{said}");
+    }
+}
+
+/// Help names the command that people type, here and in the other tools.
+#[tokio::test]
+async fn help_names_what_people_type() {
+    for (program, arguments, usage) in [
+        (
+            "purrline-ops",
+            &["dead-letters", "--help"][..],
+            "Usage: ./dev ops dead-letters ",
+        ),
+        (
+            "purrline-ops",
+            &["recount", "user", "--help"],
+            "Usage: ./dev ops recount user ",
+        ),
+        ("purrline-ops", &["meow"], "Usage: ./dev ops "),
+        ("purrline-bench", &["--help"], "Usage: ./dev bench "),
+        ("purrline-plan", &["--help"], "Usage: ./dev plan "),
+        ("purrline-plan", &["--meow"], "Usage: ./dev plan "),
+    ] {
+        let run = Command::new(binaries().join(program))
+            .args(arguments)
+            .output();
+        let output = run.await.unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(said.contains(usage), "{program} {arguments:?}: {said}");
+        assert!(!said.contains(program), "{program} {arguments:?}: {said}");
     }
 }
 

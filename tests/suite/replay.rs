@@ -68,7 +68,7 @@ fn samples() -> Vec<Sample> {
     samples
 }
 
-/// Fills `{{token:bob}}`, `{{post:alice}}`, `{{comment:alice}}` and `{{cat:alice}}` in; the same ones wherever
+/// Fills `{{token:bob}}`, `{{user:alice}}`, `{{post:alice}}`, `{{comment:alice}}` and `{{cat:alice}}` in; the same ones wherever
 /// `known` has them.
 async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -> Value {
     let mut filled = String::new();
@@ -80,6 +80,7 @@ async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -
         if !known.contains_key(placeholder) {
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => world.token(user).unwrap(),
+                Some(("user", user)) => id_of(&world.user_called(user).me().await),
                 Some(("post", user)) => world.user_called(user).post_id("a sample").await,
                 Some(("cat", user)) => world.user_called(user).cat_id("나비").await,
                 Some(("comment", name)) => {
@@ -150,6 +151,13 @@ fn is(kind: &str, value: &Value) -> bool {
     }
 }
 
+/// Whether an answer has the headers that every one has.
+fn is_protected(headers: &Value, https: bool) -> bool {
+    headers["cache-control"].is_string()
+        && headers["x-content-type-options"] == "nosniff"
+        && headers["strict-transport-security"].is_string() == https
+}
+
 /// The load balancer's answer in the shape that expectations have.
 fn answer(found: &Value, expected: &Value) -> Value {
     let headers = if found["multiValueHeaders"].is_object() {
@@ -199,6 +207,14 @@ async fn every_sample_event_is_answered_as_expected() {
                 ));
             }
             found = answer(&found, &expected);
+            let https = event
+                .to_string()
+                .contains(r#""x-forwarded-proto":["https"]"#)
+                || event.to_string().contains(r#""x-forwarded-proto":"https""#);
+            if !is_protected(&found["headers"], https) {
+                let headers = &found["headers"];
+                wrong.push(format!("{}: not protected: {headers}", sample.name));
+            }
             if expected.get("body").is_none() && found.get("body").is_some() {
                 wrong.push(format!(
                     "{}: a body that isn't expected: {}",

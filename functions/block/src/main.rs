@@ -8,16 +8,15 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{ImageHost, Page, Profile, Since, Stretch, UserId, UserRef, UserView};
+use purrline::domain::{BlockedView, Page, Profile, Since, Stretch, UserId, UserRef};
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Store};
-use purrline::{aws, env, log};
+use purrline::{aws, log};
 
 struct App {
     store: Store,
     cache: Cache,
-    images: ImageHost,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -28,7 +27,6 @@ async fn main() -> Result<(), http::Error> {
     let app = App {
         store: Store::from_env(&aws::config().await)?,
         cache,
-        images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
     };
     let router = Router::new()
         .route("/v1/users/{id}/block", put(block).delete(unblock))
@@ -46,7 +44,13 @@ async fn block(
 ) -> Result<StatusCode, Problem> {
     let other = other.user(&app.store).await?;
     somebody_else(&me, &other)?;
-    http::not_withdrawn(&app.store, &me).await?;
+    http::writer(&app.store, &me).await?;
+    // Also if the other blocks the caller: each has a block of their own.
+    let exists = app.store.profile(&other).await?;
+    let exists = exists.is_some_and(|profile| !profile.withdrawn);
+    if !exists {
+        return Err(Path::<UserId>::not_found());
+    }
     // Neither's feed shows the other from now on, whatever becomes of this request.
     let feeds = HashSet::from([me.clone(), other.clone()]);
     app.cache.hold_feeds(&feeds).await?;
@@ -77,15 +81,15 @@ fn somebody_else(me: &UserId, other: &UserId) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Those who have left are not shown, not even to be unblocked.
+/// Those who have left are not listed, and are again when they return.
 async fn blocked(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
     paging: Paging,
-) -> Result<Json<Page<UserView>>, Problem> {
+) -> Result<Json<Page<BlockedView>>, Problem> {
     let list = format!("blocked/{me}");
     let (limit, after) = paging.open(&list, Since::from_bytes)?;
-    let (store, images, me) = (&app.store, &app.images, &me);
+    let (store, me) = (&app.store, &me);
     let users = full_page(limit.get(), after, |after, most| async move {
         let entries = store.blocked_by(me, after, most).await?;
         let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
@@ -98,7 +102,7 @@ async fn blocked(
             let profile = known
                 .filter(|profile| profile.withdrawn || !blocked_back.contains(&at.entry))
                 .unwrap_or_else(|| Profile::new(at.entry.clone(), at.since.timestamp()));
-            (!profile.withdrawn).then(|| (profile.view(false, images), at))
+            (!profile.withdrawn).then(|| (profile.blocked_view(), at))
         };
         let items = entries.into_iter().filter_map(view).collect();
         Ok::<_, store::Error>(Stretch { items, end })

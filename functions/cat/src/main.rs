@@ -54,35 +54,57 @@ async fn main() -> Result<(), http::Error> {
     http::run(router, settings).await
 }
 
-/// What the body of a `POST` or a `PATCH` says besides the name. A photo's key is any text: one that this
-/// service never handed out is an image that was never uploaded.
-#[expect(clippy::option_option, reason = "left out, null, or a value")]
-struct Told {
-    breed: Option<Option<Name>>,
-    birth_date: Option<Option<BirthDate>>,
-    photo: Option<Option<String>>,
-    bio: Option<Option<Bio>>,
+/// A photo's key is any text: one that this service never handed out is an image that was never uploaded.
+fn any_key(key: &str) -> Result<String, Reason> {
+    Ok(key.to_owned())
 }
 
-/// What a body says, and the name that `name` finds in it.
-fn told<T>(
-    mut fields: Fields,
-    name: impl FnOnce(&mut Fields) -> Result<T, http::Bad>,
-) -> Result<(T, Told), Problem> {
-    let name = name(&mut fields);
-    let breed = fields.nullable("breed", Name::parse);
-    let birth_date = fields.nullable("birth_date", BirthDate::parse);
-    let photo = fields.nullable("photo", |key| Ok::<_, Reason>(key.to_owned()));
-    let bio = fields.nullable("bio", Bio::parse);
+/// What the body of a `POST` says.
+struct NewCat {
+    name: Name,
+    breed: Option<Name>,
+    birth_date: Option<BirthDate>,
+    photo: Option<String>,
+    bio: Option<Bio>,
+}
+
+impl NewCat {
+    fn read(mut fields: Fields) -> Result<Self, Problem> {
+        let name = fields.required("name", Name::parse);
+        let breed = fields.optional("breed", Name::parse);
+        let birth_date = fields.optional("birth_date", BirthDate::parse);
+        let photo = fields.optional("photo", any_key);
+        let bio = fields.optional("bio", Bio::parse);
+        let found = fields.finish((name, breed, birth_date, photo, bio))?;
+        let (name, breed, birth_date, photo, bio) = found;
+        Ok(Self {
+            name,
+            breed,
+            birth_date,
+            photo,
+            bio,
+        })
+    }
+}
+
+/// What the body of a `PATCH` says: the edit, but for the photo.
+#[expect(clippy::option_option, reason = "left out, none, or a value")]
+fn edit_of(mut fields: Fields) -> Result<(CatEdit, Option<Option<String>>), Problem> {
+    let name = fields.optional("name", Name::parse);
+    let breed = fields.clearable("breed", Name::parse);
+    let birth_date = fields.clearable("birth_date", BirthDate::parse);
+    let photo = fields.clearable("photo", any_key);
+    let bio = fields.optional("bio", Bio::parse);
     let found = fields.finish((name, breed, birth_date, photo, bio))?;
     let (name, breed, birth_date, photo, bio) = found;
-    let told = Told {
+    let edit = CatEdit {
+        name,
         breed,
         birth_date,
-        photo,
-        bio,
+        photo: None,
+        bio: bio.map(Some),
     };
-    Ok((name, told))
+    Ok((edit, photo))
 }
 
 impl App {
@@ -146,7 +168,7 @@ async fn create(
     fields: Fields,
 ) -> Result<Answer, Problem> {
     let created_at = stamp.version().timestamp();
-    let (name, told) = told(fields, |fields| fields.required("name", Name::parse))?;
+    let new = NewCat::read(fields)?;
     let once = idempotency.once(&me);
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?
@@ -154,20 +176,20 @@ async fn create(
         return app.again(known).await;
     }
     let photo = async {
-        match told.photo.flatten() {
-            Some(key) => app.photo(&me, &key).await.map(Some),
+        match &new.photo {
+            Some(key) => app.photo(&me, key).await.map(Some),
             None => Ok(None),
         }
     };
-    let (photo, ()) = futures::try_join!(photo, http::not_withdrawn(&app.store, &me))?;
+    let (photo, _) = futures::try_join!(photo, http::writer(&app.store, &me))?;
     let mut cat = Cat {
         id: CatId(app.ids.mint_at(created_at)),
         owner: me,
-        name,
-        breed: told.breed.flatten(),
-        birth_date: told.birth_date.flatten(),
+        name: new.name,
+        breed: new.breed,
+        birth_date: new.birth_date,
         photo,
-        bio: told.bio.flatten(),
+        bio: new.bio,
     };
     let breed_suggestions = match (&cat.breed, &cat.photo) {
         (None, Some(photo)) => {
@@ -212,19 +234,13 @@ async fn edit(
     Path(id): Path<CatId>,
     fields: Fields,
 ) -> Result<Json<CatView>, Problem> {
-    let (name, told) = told(fields, |fields| fields.optional("name", Name::parse))?;
+    let (edit, photo) = edit_of(fields)?;
     let cat = app.own(&me, id).await?;
-    let photo = match told.photo {
+    let photo = match photo {
         Some(Some(key)) => Some(Some(app.photo(&me, &key).await?)),
         none => none.map(|_| None),
     };
-    let edit = CatEdit {
-        name,
-        breed: told.breed,
-        birth_date: told.birth_date,
-        photo,
-        bio: told.bio,
-    };
+    let edit = CatEdit { photo, ..edit };
     let edited = app.store.edit_cat(cat.id, &me, &edit).await?;
     let edited = edited.ok_or_else(Path::<CatId>::not_found)?;
     // If search can't be told, the same request tells it.
@@ -257,7 +273,7 @@ async fn by_user(
     let list = format!("cats/{owner}");
     let (limit, after) = paging.open(&list, CatId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&owner)).await?;
-    if !shown.sees(&owner) {
+    if owner != me && shown.known(&owner).is_none() {
         return Err(Path::<UserId>::not_found());
     }
     let (app, owner) = (&*app, &owner);

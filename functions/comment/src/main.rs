@@ -1,8 +1,8 @@
 //! `POST` and `GET /v1/posts/{id}/comments`, and `DELETE /v1/posts/{id}/comments/{comment_id}`.
 //!
-//! A post's counts are read from the cache in feeds: what it has of them must go before a change is
+//! A post's counts are read from the cache in feeds: what it has of them is replaced before a change is
 //! answered. A request that can't be answered for that, or dies before, is sent again, and finds its work
-//! done but for that.
+//! done but for that. Until then, and where it isn't sent again, the hold on the counts has them read anew.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -61,15 +61,18 @@ async fn create(
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?
     {
+        // Who answered before may have died right after.
+        app.counted(post, None).await?;
         return known.again();
     }
-    let (seen, profile) =
-        futures::try_join!(app.store.seen_post(&me, post), app.store.profile(&me))?;
-    seen.ok_or_else(Path::<PostId>::not_found)?;
-    if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
-        return Err(Problem::withdrawn());
-    }
-    let author = Author::of(&me, profile.as_ref());
+    let seen = app.store.seen_post_with(&me, post).await?;
+    let (_, shown) = seen.ok_or_else(Path::<PostId>::not_found)?;
+    let profile = match shown.known(&me) {
+        Some(profile) => profile.clone(),
+        // They have left, or write for the first time.
+        None => http::writer(&app.store, &me).await?,
+    };
+    let author = Author::of(&me, Some(&profile));
     let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let answer = loop {
         let comment = Comment {
@@ -85,19 +88,30 @@ async fn create(
             Created::Now => break answer,
             Created::Before(known) => break known.again()?,
             Created::IdTaken => {}
-            Created::Outdated => return Err(Path::<PostId>::not_found()),
+            Created::Outdated => {
+                app.counted(post, Some(&hold)).await?;
+                return Err(Path::<PostId>::not_found());
+            }
         }
     };
-    app.counted(&hold).await;
+    app.counted(post, Some(&hold)).await?;
     Ok(answer)
 }
 
 impl App {
-    /// Lets the counts be read anew. Where the cache can't be told, it holds them a few seconds more.
-    async fn counted(&self, hold: &Hold) {
-        if let Err(error) = self.cache.release(hold).await {
-            let error = purrline::log::chain(&error);
-            tracing::warn!(error, "the cache learns of a comment later");
+    /// Puts the counts that the store has into the cache, in place of earlier ones, and lets go of them.
+    async fn counted(&self, post: PostId, hold: Option<&Hold>) -> Result<(), Problem> {
+        match self.store.post_counts(&[post]).await {
+            Ok(counts) => {
+                let counts = counts.get(&post).copied().unwrap_or_default();
+                Ok(self.cache.put_counts(hold, post, counts).await?)
+            }
+            Err(error) => {
+                let chain = log::chain(&error);
+                tracing::warn!(error = chain, "counts are left to their next reader");
+                let hold = hold.ok_or(error)?;
+                Ok(self.cache.release(hold).await?)
+            }
         }
     }
 }
@@ -143,33 +157,50 @@ async fn remove(
     Caller(me): Caller,
     Path((post, id)): Path<(PostId, CommentId)>,
 ) -> Result<StatusCode, Problem> {
-    let (found, comment) = futures::try_join!(app.store.post(post), app.store.comment(post, id))?;
-    let of = found.ok_or_else(Path::<PostId>::not_found)?.author;
-    if me != of {
-        let by = comment.as_ref().map(|comment| &comment.author);
-        let users = distinct([&of].into_iter().chain(by));
-        let shown = app.store.shown(&me, &users).await?;
-        if !shown.sees(&of) {
-            return Err(Path::<PostId>::not_found());
-        }
-        if let Some(by) = by.filter(|by| **by != me) {
-            // Who doesn't see its author isn't told that it is there.
-            return Err(if shown.sees(by) {
-                Problem::forbidden("Only its author or the post's may delete a comment.")
-            } else {
-                Path::<CommentId>::not_found()
-            });
-        }
-    }
-    if comment.is_none() {
-        return Err(Path::<CommentId>::not_found());
-    }
+    app.check_may_delete(&me, post, id).await?;
     let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let deleted = app.store.delete_comment(post, id).await?;
-    app.counted(&hold).await;
+    app.counted(post, Some(&hold)).await?;
     if deleted {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Path::<CommentId>::not_found())
+    }
+}
+
+impl App {
+    /// A comment's author may delete it as long as the post is there, and so may the post's, whoever blocks whom.
+    /// Others are told of what they see, and of nothing else.
+    async fn check_may_delete(
+        &self,
+        me: &UserId,
+        post: PostId,
+        id: CommentId,
+    ) -> Result<(), Problem> {
+        let store = &self.store;
+        let (found, comment) = futures::try_join!(store.post(post), store.comment(post, id))?;
+        let of = found.ok_or_else(Path::<PostId>::not_found)?.author;
+        let by = comment.map(|comment| comment.author);
+        let users = distinct([&of, me].into_iter().chain(&by));
+        let shown = store.shown(me, &users).await?;
+        if shown.has_left(me) {
+            return Err(Problem::withdrawn());
+        }
+        if shown.has_left(&of) {
+            return Err(Path::<PostId>::not_found());
+        }
+        match by {
+            Some(by) if by == *me || of == *me => Ok(()),
+            _ if !shown.sees(&of) => Err(Path::<PostId>::not_found()),
+            Some(by) if shown.sees(&by) => Err(Problem::forbidden(
+                "Only its author or the post's may delete a comment.",
+            )),
+            Some(_) => Err(Path::<CommentId>::not_found()),
+            None => {
+                // A deletion before this one may have died right after.
+                self.counted(post, None).await?;
+                Err(Path::<CommentId>::not_found())
+            }
+        }
     }
 }

@@ -81,9 +81,20 @@ impl Consumer for FanOut {
 
 impl FanOut {
     async fn serve(&self, message: &FanOutMessage, again: bool) -> Result<(), Error> {
-        match &message.chunk {
-            None => self.whole(message.post, message.rev, again).await,
-            Some(chunk) => self.chunk(message.post, message.rev, chunk, again).await,
+        let (post, rev) = (message.post, message.rev);
+        let served = match &message.chunk {
+            None => self.whole(post, rev, again).await,
+            Some(chunk) => self.chunk(post, rev, chunk, again).await,
+        };
+        match served {
+            // However long that lasts: the mark stays, and `sweep` sends the post again each minute until it is back.
+            // Messages would end in the dead-letter queue before.
+            Err(Error::Cache(error)) => {
+                let error = purrline::log::chain(&error);
+                tracing::warn!(%post, error, "without the cache a post is left to sweep");
+                Ok(self.store.overdue_now(post, rev).await?)
+            }
+            served => served,
         }
     }
 

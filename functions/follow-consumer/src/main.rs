@@ -10,7 +10,7 @@ use purrline::cache::Cache;
 use purrline::consumer::{self, Consumer, Failed, Received};
 use purrline::domain::{FollowMessage, UserId};
 use purrline::planted::planted;
-use purrline::store::{Applied, Store};
+use purrline::store::{self, Applied, Store};
 use purrline::{aws, log, metrics};
 
 struct Follows {
@@ -30,6 +30,17 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 }
 
 impl Follows {
+    /// Has the cache forget the feeds of these users, or notes them for when it can be told.
+    async fn tell(&self, followers: &HashSet<UserId>) -> Result<(), store::Error> {
+        let Err(error) = self.cache.forget_feeds(followers).await else {
+            return Ok(());
+        };
+        let error = purrline::log::chain(&error);
+        let feeds = followers.len();
+        tracing::warn!(error, feeds, "the cache is told of follows later");
+        self.store.note_feeds(followers).await
+    }
+
     /// Lets the endpoint know who follows as many as anybody may. What the cache doesn't learn makes no follow wrong:
     /// it has no effect then.
     async fn note_full(&self, batch: &[Received<FollowMessage>], full: &HashSet<UserId>) {
@@ -66,7 +77,7 @@ impl Consumer for Follows {
         if planted("feed-kept") {
             return Vec::new();
         }
-        if let Err(error) = self.cache.forget_feeds(&followers).await {
+        if let Err(error) = self.tell(&followers).await {
             return consumer::all_failed(&batch, &error);
         }
         self.note_full(&batch, &full).await;

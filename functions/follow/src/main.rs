@@ -1,44 +1,64 @@
 //! `PUT` and `DELETE /v1/users/{id}/follow`: queued, 202. `follow-consumer` applies it.
 //!
-//! By id only: whose an `@handle` is, the store knows, and this asks none. Such a path is 404.
+//! Whose an `@handle` is, the store is asked before the follow is queued: who has it then is followed, whoever has
+//! it later. By id, nothing is asked.
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::put;
 use purrline::cache::Cache;
-use purrline::domain::{FollowMessage, UserId};
-use purrline::http::{self, Path, Problem, Queued, Settings, Word};
+use purrline::domain::{FollowMessage, UserId, UserRef};
+use purrline::http::{self, Path, Problem, ProblemType, Queued, Settings, Word};
 use purrline::queue::Queue;
+use purrline::store::Store;
 use purrline::{aws, log};
+
+struct App {
+    store: Store,
+    follows: Queue,
+}
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), http::Error> {
     log::init();
-    let follows = Queue::from_env(&aws::config().await, "FOLLOWS_QUEUE_URL")?;
+    let config = aws::config().await;
+    let app = App {
+        store: Store::from_env(&config)?,
+        follows: Queue::from_env(&config, "FOLLOWS_QUEUE_URL")?,
+    };
     let routes = Router::new()
         .route("/v1/users/{id}/follow", put(follow).delete(unfollow))
-        .with_state(follows);
+        .with_state(Arc::new(app));
     let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(routes, settings).await
 }
 
-async fn follow(State(follows): State<Queue>, word: Word, Path(user): Path<UserId>) -> Queued {
-    queue(&follows, word, user, true).await
+async fn follow(app: State<Arc<App>>, word: Word, user: Path<UserRef>) -> Queued {
+    queue(app, word, user, true).await
 }
 
-async fn unfollow(State(follows): State<Queue>, word: Word, Path(user): Path<UserId>) -> Queued {
-    queue(&follows, word, user, false).await
+async fn unfollow(app: State<Arc<App>>, word: Word, user: Path<UserRef>) -> Queued {
+    queue(app, word, user, false).await
 }
 
-async fn queue(follows: &Queue, word: Word, user: UserId, follow: bool) -> Queued {
+async fn queue(
+    State(app): State<Arc<App>>,
+    word: Word,
+    user: Path<UserRef>,
+    follow: bool,
+) -> Queued {
+    let user: UserId = user.user(&app.store).await?;
     if word.caller == user {
         return Err(Problem::unprocessable("Nobody follows themselves."));
     }
     if follow && word.follows_most {
-        return Err(Problem::conflict(
+        return Err(Problem::of_type(
+            ProblemType::FollowingTooMany,
             "You follow as many users as one may: unfollow somebody first.",
         ));
     }
     let message = FollowMessage::new(word.caller, user, follow, word.stamp);
-    http::queued(follows, &message).await
+    http::queued(&app.follows, &message).await
 }

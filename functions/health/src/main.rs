@@ -1,9 +1,13 @@
 //! `GET /v1/health` and `GET /v1/openapi.json`; and as the load balancer's default action, the answer to
 //! whatever no rule matches: preflights, 404 and 405 (see [`purrline::http::routes`]).
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::LazyLock;
+
 use axum::Router;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use purrline::http::{self, Settings, Status};
 use purrline::log;
@@ -20,17 +24,37 @@ async fn main() -> Result<(), http::Error> {
     http::run(routes, Settings::public_from_env()?).await
 }
 
+/// Names the version of [`OPENAPI`]; the same in every process of this build.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = DefaultHasher::new();
+    OPENAPI.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
+});
+
 /// That this answers is all it says: no dependency is asked, so that one that is down takes no
 /// function out of service.
-async fn health() -> Status {
-    Status::Ok
+async fn health() -> impl IntoResponse {
+    ([(CACHE_CONTROL, "public, max-age=5")], Status::Ok)
 }
 
 /// It changes with a deployment only.
-async fn openapi() -> impl IntoResponse {
-    let headers = [
-        (CONTENT_TYPE, "application/json"),
+async fn openapi(asked: HeaderMap) -> Response {
+    let about = [
         (CACHE_CONTROL, "public, max-age=300"),
+        (ETAG, VERSION.as_str()),
     ];
-    (headers, OPENAPI)
+    if has_current(&asked) {
+        return (StatusCode::NOT_MODIFIED, about).into_response();
+    }
+    (about, [(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+/// Whether `If-None-Match` names the version that there is, as strong or weak.
+fn has_current(asked: &HeaderMap) -> bool {
+    let values = asked.get_all(IF_NONE_MATCH).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == "*" || tag == VERSION.as_str())
 }

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use axum::routing::delete;
 use purrline::cache::Cache;
 use purrline::domain::Timestamp;
-use purrline::http::{self, Caller, Problem, Settings, Status};
+use purrline::http::{self, Caller, Problem, Settings, SignInName, Status};
 use purrline::store::Store;
 use purrline::{aws, log};
 
@@ -36,10 +36,13 @@ async fn main() -> Result<(), http::Error> {
 async fn leave(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
+    SignInName(name): SignInName,
 ) -> Result<impl IntoResponse, Problem> {
     // What cached feeds show of them goes by this, whatever becomes of this request.
     let hold = app.cache.hold_author(&me).await?;
-    app.store.withdraw(&me, Timestamp::now()).await?;
+    app.store
+        .withdraw(&me, name.as_deref(), Timestamp::now())
+        .await?;
     app.cache.release(&hold).await?;
     Ok((StatusCode::ACCEPTED, Status::Withdrawn))
 }

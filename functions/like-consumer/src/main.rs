@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use purrline::cache::Cache;
 use purrline::consumer::{self, Consumer, Failed, Received};
-use purrline::domain::{Like, LikeMessage};
-use purrline::store::Store;
+use purrline::domain::{Like, LikeMessage, PostId};
+use purrline::store::{self, Store};
 use purrline::{aws, log, metrics};
 
 struct Likes {
@@ -24,6 +24,32 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     .await
 }
 
+impl Likes {
+    /// Tells the cache of likes that were applied, or notes them for when it can be told.
+    async fn tell(&self, likes: &HashSet<Like>) -> Result<(), store::Error> {
+        let posts: HashSet<PostId> = likes.iter().map(|like| like.post).collect();
+        let posts: Vec<PostId> = posts.into_iter().collect();
+        let told = match self.store.post_counts(&posts).await {
+            Ok(counts) => self.cache.put_likes(likes, &counts).await,
+            Err(error) => {
+                let error = purrline::log::chain(&error);
+                tracing::warn!(error, "counts are left to their next reader");
+                self.cache.forget_likes(likes).await
+            }
+        };
+        let Err(error) = told else {
+            return Ok(());
+        };
+        let error = purrline::log::chain(&error);
+        tracing::warn!(
+            error,
+            likes = likes.len(),
+            "the cache is told of likes later"
+        );
+        self.store.note_likes(likes).await
+    }
+}
+
 impl Consumer for Likes {
     type Message = LikeMessage;
     // All of a batch: a hot post's counter is written once.
@@ -39,7 +65,7 @@ impl Consumer for Likes {
             .iter()
             .map(|received| received.message.edge())
             .collect();
-        if let Err(error) = self.cache.forget_likes(&touched).await {
+        if let Err(error) = self.tell(&touched).await {
             return consumer::all_failed(&batch, &error);
         }
         let failed = consumer::failed(&batch, |message| {

@@ -1,6 +1,7 @@
 //! `GET /v1/posts/{id}`, and the lists of posts by user, by cat and by tag, and the
 //! tags that trend, from the store alone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    CatId, ImageHost, Limit, Page, PostId, PostView, Stretch, Tag, TagView, UserId, UserRef,
+    CatId, ImageHost, Limit, Page, PostId, PostView, Stretch, Tag, TagView, Trend, UserId, UserRef,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Query, Settings};
@@ -23,7 +24,7 @@ struct App {
     /// For how long what trends is answered again.
     trends_kept: Duration,
     /// What trends, and when the store said so.
-    trends: Mutex<Option<(Instant, Vec<TagView>)>>,
+    trends: Mutex<Option<(Instant, Vec<Trend>)>>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -65,7 +66,7 @@ async fn by_user(
     let name = format!("posts/{user}");
     let place = paging.open(&name, PostId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&user)).await?;
-    if !shown.sees(&user) {
+    if user != me && shown.known(&user).is_none() {
         return Err(Path::<UserId>::not_found());
     }
     app.list(&me, &name, &PostList::By(user), place).await
@@ -98,22 +99,28 @@ async fn by_tag(
 /// One page, always: what trends changes faster than anybody turns pages.
 async fn trending(
     State(app): State<Arc<App>>,
-    _: Caller,
+    Caller(me): Caller,
     Query(mut query): Query,
 ) -> Result<Json<Page<TagView>>, Problem> {
     let limit = query.optional("limit", Limit::parse);
     let (limit,) = query.finish((limit,))?;
-    let mut tags = app.trending().await?;
-    tags.truncate(limit.unwrap_or_default().get());
-    Ok(Json(Page::whole(tags)))
+    let trends = app.trending().await?;
+    let hidden = if trends.iter().any(|trend| !trend.few.is_empty()) {
+        app.store.hidden_authors(&me).await?
+    } else {
+        HashSet::new()
+    };
+    let seen = trends.into_iter().filter(|trend| trend.is_seen(&hidden));
+    let tags = seen.take(limit.unwrap_or_default().get()).map(Trend::view);
+    Ok(Json(Page::whole(tags.collect())))
 }
 
 impl App {
     /// What trends, as this process was told lately, or as the store says: many ask, and few at a time ask
     /// the store.
-    async fn trending(&self) -> Result<Vec<TagView>, store::Error> {
+    async fn trending(&self) -> Result<Vec<Trend>, store::Error> {
         let mut told = self.trends.lock().await;
-        let lately = |(at, _): &&(Instant, Vec<TagView>)| at.elapsed() < self.trends_kept;
+        let lately = |(at, _): &&(Instant, Vec<Trend>)| at.elapsed() < self.trends_kept;
         if let Some((_, tags)) = told.as_ref().filter(lately) {
             return Ok(tags.clone());
         }

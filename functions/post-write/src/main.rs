@@ -17,11 +17,11 @@ use axum::routing::{patch, post};
 use purrline::cache::Cache;
 use purrline::domain::{
     Author, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
-    PostId, Timestamp,
+    PostId, Timestamp, UserId, ViewerState,
 };
 use purrline::hand_over::HandOver;
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings, Word};
-use purrline::store::{Answer, Created, PostError, Removed, Revised, Store};
+use purrline::store::{Answer, Created, Edited, PostError, Removed, Store};
 use purrline::{aws, env, log};
 
 /// How long the author waits for the hand-over.
@@ -62,6 +62,19 @@ impl App {
         Timestamp::now().plus_seconds(self.overdue_after)
     }
 
+    /// Shows a new post in its author's own feed before it is answered, and hands it over. Where the cache doesn't
+    /// take it in time, fan-out shows it there, as it does in the followers' feeds.
+    async fn publish(&self, post: &Post) {
+        let own = tokio::time::timeout(HAND_OVER, self.cache.show_own(post.id, &post.author));
+        let (shown, ()) = futures::join!(own, self.hand_over(post.id, 0, post.draft.images()));
+        let post = post.id;
+        match shown {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%post, %error, "not in the author's feed yet"),
+            Err(_) => tracing::warn!(%post, "not in the author's feed in time"),
+        }
+    }
+
     /// Hands a post over; what takes too long or fails is left to sweep.
     async fn hand_over(&self, post: PostId, rev: u32, images: &[ImageKey]) {
         let handed_over = self.hand_over.post(post, rev, images);
@@ -73,6 +86,22 @@ impl App {
             }
             Err(_) => tracing::warn!(%post, "not handed over in time: left to sweep"),
         }
+    }
+
+    /// A post that the caller may change; nothing if there is none any more. As reading it says, 404 where the caller
+    /// may not know of it.
+    async fn own(&self, caller: &UserId, id: PostId) -> Result<Option<Post>, Problem> {
+        let Some(post) = self.store.post(id).await? else {
+            return Ok(None);
+        };
+        let author = std::slice::from_ref(&post.author);
+        if !self.store.shown(caller, author).await?.sees(&post.author) {
+            return Err(Path::<PostId>::not_found());
+        }
+        if post.author != *caller {
+            return Err(not_author());
+        }
+        Ok(Some(post))
     }
 
     /// After a change: what the cache has of the post must go before the change is answered.
@@ -101,12 +130,9 @@ async fn create(
         return known.again();
     }
     let usable = checks::usable(&app.hand_over.media, &app.store, &me, &content, &[]);
-    let (draft, profile) = futures::join!(usable, app.store.profile(&me));
+    let (draft, profile) = futures::join!(usable, http::writer(&app.store, &me));
     let (draft, profile) = (draft?.into_draft()?, profile?);
-    if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
-        return Err(Problem::withdrawn());
-    }
-    let author = Author::of(&me, profile.as_ref());
+    let author = Author::of(&me, Some(&profile));
     loop {
         let post = Post {
             id: PostId(app.ids.mint_at(stamp.version().timestamp())),
@@ -114,10 +140,9 @@ async fn create(
             draft: draft.clone(),
             edited_at: None,
         };
-        let counts = PostCounts::default();
-        let view = post
-            .clone()
-            .view(author.clone(), counts, false, &app.images);
+        let (counts, viewer) = (PostCounts::default(), ViewerState::default());
+        let view = post.clone();
+        let view = view.view(author.clone(), counts, viewer, &app.images);
         let answer = Answer::created(format!("/v1/posts/{}", post.id), &view)?;
         match app
             .store
@@ -125,7 +150,7 @@ async fn create(
             .await?
         {
             Created::Now => {
-                app.hand_over(post.id, 0, post.draft.images()).await;
+                app.publish(&post).await;
                 return Ok(answer);
             }
             Created::Before(known) => return known.again(),
@@ -142,14 +167,8 @@ async fn edit(
     fields: Fields,
 ) -> Result<impl IntoResponse, Problem> {
     let content = checks::content(fields)?;
-    let stored = app
-        .store
-        .post(id)
-        .await?
-        .ok_or_else(Path::<PostId>::not_found)?;
-    if stored.author != me {
-        return Err(not_author());
-    }
+    let stored = app.own(&me, id).await?;
+    let stored = stored.ok_or_else(Path::<PostId>::not_found)?;
     let (media, kept) = (&app.hand_over.media, stored.draft.images());
     let usable = checks::usable(media, &app.store, &me, &content, kept).await?;
     let edit = PostEdit {
@@ -157,12 +176,16 @@ async fn edit(
         images: usable.images,
         cats: usable.cats,
     };
-    let Revised { post, rev } = app
+    let Edited { post, rev } = app
         .store
         .edit_post(id, &me, &edit, app.due())
         .await
         .map_err(refused)?;
-    app.changed(id, rev, post.draft.images()).await?;
+    match rev {
+        Some(rev) => app.changed(id, rev, post.draft.images()).await?,
+        // It may be the same request again, which died before the cache was told.
+        None => app.cache.forget_post(id).await?,
+    }
     let view = app.store.views(&me, vec![post], &app.images).await?.pop();
     view.map(axum::Json).ok_or_else(Path::<PostId>::not_found)
 }
@@ -172,6 +195,8 @@ async fn delete(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
+    app.own(&me, id).await?;
+    // Also of one that is gone: see below.
     let Removed { rev, before } = app
         .store
         .delete_post(id, &me, app.due())

@@ -1,4 +1,4 @@
-//! `GET` and `PUT /v1/me`, `GET /v1/users/{id}`, and lists of users: who follows whom, and who likes a post.
+//! `GET`, `PUT` and `PATCH /v1/me`, `GET /v1/users/{id}`, and lists of users: who follows whom, and who likes a post.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
     Bio, Handle, ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Name, Page, PostId,
-    ProfileEdit, Reason, Since, Stretch, Subject, UserId, UserRef, UserView,
+    ProfileEdit, Reason, Relation, Since, Stretch, Subject, UserId, UserRef, UserView,
 };
 use purrline::full_page::full_page;
-use purrline::http::{self, Caller, Fields, Paging, Path, Problem, Settings};
+use purrline::http::{self, Bad, Caller, Fields, Paging, Path, Problem, ProblemType, Settings};
 use purrline::media::Media;
 use purrline::queue::Queue;
 use purrline::store::{self, FollowList, ProfileError, Store};
@@ -40,7 +40,7 @@ async fn main() -> Result<(), http::Error> {
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
     };
     let router = Router::new()
-        .route("/v1/me", get(me).put(put_me))
+        .route("/v1/me", get(me).put(put_me).patch(patch_me))
         .route("/v1/users/{id}", get(user))
         .route("/v1/users/{id}/followers", get(followers))
         .route("/v1/users/{id}/following", get(following))
@@ -59,7 +59,7 @@ impl App {
         if profile.withdrawn {
             return Err(Problem::not_found("This account was withdrawn."));
         }
-        Ok(profile.view(false, &self.images))
+        Ok(profile.view(Relation::default(), &self.images))
     }
 }
 
@@ -68,22 +68,13 @@ async fn put_me(
     Caller(me): Caller,
     fields: Fields,
 ) -> Result<(StatusCode, Json<UserView>), Problem> {
-    let edit = app.edit(&me, fields).await?;
-    // Who shows the author from now on must show the new one, whatever becomes of this request.
-    let hold = app.cache.hold_author(&me).await?;
-    let put = app.store.put_profile(&me, &edit).await;
-    let new = match put {
-        Ok(new) => new,
-        Err(error) => {
-            app.cache.release(&hold).await?;
-            return Err(refused(error));
-        }
-    };
-    // And search must find them. If either can't be told, the same request tries again.
-    let changed = IndexMessage::new(Subject::User(me.clone()));
-    let (released, queued) = futures::join!(app.cache.release(&hold), app.index.send(&changed));
-    released?;
-    queued?;
+    let asked = asked(fields, |fields| {
+        (
+            fields.required("handle", Handle::choose).map(Some),
+            fields.required("name", Name::parse).map(Some),
+        )
+    })?;
+    let new = app.change(&me, asked).await?;
     let status = if new {
         StatusCode::CREATED
     } else {
@@ -92,14 +83,72 @@ async fn put_me(
     Ok((status, Json(app.see_oneself(&me).await?)))
 }
 
+async fn patch_me(
+    State(app): State<Arc<App>>,
+    Caller(me): Caller,
+    fields: Fields,
+) -> Result<Json<UserView>, Problem> {
+    let asked = asked(fields, |fields| {
+        (
+            fields.optional("handle", Handle::choose),
+            fields.optional("name", Name::parse),
+        )
+    })?;
+    app.change(&me, asked).await?;
+    app.see_oneself(&me).await.map(Json)
+}
+
+/// What a body says. An avatar's key is any text: one that this service never handed out is an image that was
+/// never uploaded.
+struct Asked {
+    edit: ProfileEdit,
+    #[expect(clippy::option_option, reason = "left out, none, or a value")]
+    avatar: Option<Option<String>>,
+}
+
+/// A handle and a name, as far as a body says them.
+type Names = (Result<Option<Handle>, Bad>, Result<Option<Name>, Bad>);
+
+/// What a body says, with the handle and the name that `names` finds in it.
+fn asked(mut fields: Fields, names: impl FnOnce(&mut Fields) -> Names) -> Result<Asked, Problem> {
+    let (handle, name) = names(&mut fields);
+    let bio = fields.clearable("bio", Bio::parse);
+    let avatar = fields.clearable("avatar", |key| Ok::<_, Reason>(key.to_owned()));
+    let (handle, name, bio, avatar) = fields.finish((handle, name, bio, avatar))?;
+    let edit = ProfileEdit {
+        handle,
+        name,
+        bio,
+        avatar: None,
+    };
+    Ok(Asked { edit, avatar })
+}
+
 impl App {
-    /// What the body says, with an avatar that the caller uploaded, and that is kept from now on.
-    async fn edit(&self, me: &UserId, mut fields: Fields) -> Result<ProfileEdit, Problem> {
-        let handle = fields.required("handle", Handle::parse);
-        let name = fields.required("name", Name::parse);
-        let bio = fields.nullable("bio", Bio::parse);
-        let avatar = fields.nullable("avatar", |key| Ok::<_, Reason>(key.to_owned()));
-        let (handle, name, bio, avatar) = fields.finish((handle, name, bio, avatar))?;
+    /// Changes the caller's profile. Answers whether the caller had chosen no handle before.
+    async fn change(&self, me: &UserId, asked: Asked) -> Result<bool, Problem> {
+        let edit = self.edit(me, asked).await?;
+        // Who shows the author from now on must show the new one, whatever becomes of this request.
+        let hold = self.cache.hold_author(me).await?;
+        let new = match self.store.put_profile(me, &edit).await {
+            Ok(new) => new,
+            Err(error) => {
+                self.cache.release(&hold).await?;
+                return Err(refused(error));
+            }
+        };
+        // And search must find them. If either can't be told, the same request tries again.
+        let changed = IndexMessage::new(Subject::User(me.clone()));
+        let (released, queued) =
+            futures::join!(self.cache.release(&hold), self.index.send(&changed));
+        released?;
+        queued?;
+        Ok(new)
+    }
+
+    /// The edit, with an avatar that the caller uploaded, and that is kept from now on.
+    async fn edit(&self, me: &UserId, asked: Asked) -> Result<ProfileEdit, Problem> {
+        let Asked { edit, avatar } = asked;
         let avatar = match avatar {
             Some(Some(key)) => {
                 let key = self.media.sent_by(me, &key).await?;
@@ -110,22 +159,18 @@ impl App {
             }
             other => other.map(|_| None),
         };
-        Ok(ProfileEdit {
-            handle,
-            name,
-            // An empty one is none.
-            bio: bio.map(|bio| bio.filter(|bio| !bio.as_str().is_empty())),
-            avatar,
-        })
+        Ok(ProfileEdit { avatar, ..edit })
     }
 }
 
 fn refused(error: ProfileError) -> Problem {
     match error {
         ProfileError::HandleTaken => {
-            Problem::conflict("Somebody else has this handle.").about("/handle")
+            Problem::of_type(ProblemType::HandleTaken, "Somebody else has this handle.")
+                .about("/handle")
         }
-        ProfileError::TooManyHandles => Problem::conflict(
+        ProfileError::TooManyHandles => Problem::of_type(
+            ProblemType::HandlesTooMany,
             "You gave up five handles within 30 days: take one of them back, or wait.",
         )
         .about("/handle"),
@@ -143,13 +188,13 @@ async fn user(
     if id == me {
         return app.see_oneself(&me).await.map(Json);
     }
-    let (shown, followed) = futures::try_join!(
+    let (shown, relations) = futures::try_join!(
         app.store.shown(&me, std::slice::from_ref(&id)),
-        app.store.followed(&me, std::slice::from_ref(&id))
+        app.store.relations(&me, std::slice::from_ref(&id))
     )?;
     let profile = shown.known(&id).ok_or_else(Path::<UserId>::not_found)?;
     let profile = profile.clone();
-    Ok(Json(profile.view(followed.contains(&id), &app.images)))
+    Ok(Json(profile.view(relations.to(&id), &app.images)))
 }
 
 async fn followers(
@@ -183,7 +228,8 @@ async fn follows(
     let of = user.user(store).await?;
     let list = format!("{}/{of}", which.name());
     let (limit, after) = paging.open(&list, Since::from_bytes)?;
-    if !store.shown(&me, std::slice::from_ref(&of)).await?.sees(&of) {
+    let shown = store.shown(&me, std::slice::from_ref(&of)).await?;
+    if of != me && shown.known(&of).is_none() {
         return Err(Path::<UserId>::not_found());
     }
     let read = |after, most| store.latest_follows(which, &of, after, most);
@@ -221,12 +267,12 @@ impl App {
         let views = full_page(limit.get(), after, |after, most| async move {
             let entries = read(after, most).await?;
             let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
-            let (shown, followed) =
-                futures::try_join!(store.shown(me, &ids), store.followed(me, &ids))?;
+            let (shown, relations) =
+                futures::try_join!(store.shown(me, &ids), store.relations(me, &ids))?;
             let end = entries.last().cloned().filter(|_| entries.len() == most);
             let view = |at: Since<UserId>| {
                 let profile = shown.profile(&at.entry, at.since.timestamp())?;
-                let view = profile.view(followed.contains(&at.entry), &self.images);
+                let view = profile.view(relations.to(&at.entry), &self.images);
                 Some((view, at))
             };
             let items = entries.into_iter().filter_map(view).collect();

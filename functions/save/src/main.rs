@@ -16,21 +16,24 @@ use purrline::{aws, env, log};
 
 struct App {
     store: Store,
+    cache: Cache,
     images: ImageHost,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), http::Error> {
     log::init();
+    let cache = Cache::from_env()?;
+    let settings = Settings::from_env()?.ordered(&cache)?;
     let app = App {
         store: Store::from_env(&aws::config().await)?,
+        cache,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
     };
     let router = Router::new()
         .route("/v1/posts/{id}/save", put(save).delete(unsave))
         .route("/v1/me/saved", get(saved))
         .with_state(Arc::new(app));
-    let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(router, settings).await
 }
 
@@ -45,6 +48,8 @@ async fn save(
     let seen = app.store.seen_post(&me, post).await?;
     seen.ok_or_else(Path::<PostId>::not_found)?;
     app.store.save(&me, post, stamp).await?;
+    // Feeds show whether a post is saved. If the cache can't be told, the same request tells it.
+    app.cache.forget_save(&me, post).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -54,6 +59,7 @@ async fn unsave(
     Path(post): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
     app.store.unsave(&me, post).await?;
+    app.cache.forget_save(&me, post).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

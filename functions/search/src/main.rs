@@ -5,13 +5,12 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, PostView, SearchText,
-    SearchType, Stretch, Subject, TagView, UserId, UserView,
+    BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, PostView, SearchPage,
+    SearchText, SearchType, Stretch, Subject, TagView, UserId, UserView,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Problem, Query, Settings};
@@ -86,7 +85,7 @@ async fn search(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
     Query(mut fields): Query,
-) -> Result<Response, Problem> {
+) -> Result<Json<SearchPage>, Problem> {
     let words = fields.required("q", SearchText::parse);
     let kind = fields.optional("type", SearchType::parse);
     let limit = fields.optional("limit", Limit::parse);
@@ -114,9 +113,10 @@ async fn search(
             Some(generation.ok_or_else(gone)?)
         }
     };
+    let kind = kind.unwrap_or_default();
     // Nothing was ever indexed.
     let Some(generation) = generation else {
-        return Ok(Json(Page::<TagView>::whole(Vec::new())).into_response());
+        return Ok(Json(SearchPage::empty(kind)));
     };
     let found = Found {
         app: &app,
@@ -127,15 +127,15 @@ async fn search(
         generation: &generation,
     };
     let after = place.as_ref().and_then(Place::hit);
-    Ok(match kind.unwrap_or_default() {
-        SearchType::Posts => Json(found.posts(after).await?).into_response(),
-        SearchType::Users => Json(found.users(after).await?).into_response(),
-        SearchType::Cats => Json(found.cats(after).await?).into_response(),
+    Ok(Json(match kind {
+        SearchType::Posts => SearchPage::Posts(found.posts(after).await?),
+        SearchType::Users => SearchPage::Users(found.users(after).await?),
+        SearchType::Cats => SearchPage::Cats(found.cats(after).await?),
         SearchType::Tags => {
             let after = place.as_ref().and_then(Place::tag);
-            Json(found.tags(after)?).into_response()
+            SearchPage::Tags(found.tags(after)?)
         }
-    })
+    }))
 }
 
 /// A search, and the generation of the index it is answered from.
@@ -179,11 +179,11 @@ impl Found<'_> {
                 _ => None,
             });
             let store = &self.app.store;
-            let (shown, followed) =
-                futures::try_join!(store.shown(self.me, &ids), store.followed(self.me, &ids))?;
+            let (shown, relations) =
+                futures::try_join!(store.shown(self.me, &ids), store.relations(self.me, &ids))?;
             let view = |id: &UserId| {
                 let profile = shown.known(id)?.clone();
-                let view = profile.view(followed.contains(id), &self.app.images);
+                let view = profile.view(relations.to(id), &self.app.images);
                 Some((view, *positions.get(id)?))
             };
             Ok::<_, Problem>(Stretch {

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use purrline::aws;
+use purrline::cache::HOLD_TIME;
 use purrline::domain::{FanOutMessage, IndexMessage, Like, PostId, Subject, Timestamp, UserId};
 use purrline::store::FollowList;
 
@@ -14,8 +16,14 @@ const PAGE: i32 = 20;
 const POSTS: usize = 100;
 /// How many cats are read at a time.
 const CATS: usize = 100;
-/// How long one account may take while others wait.
-const TURN: Duration = Duration::from_secs(20);
+/// How long one account may take while others wait. Whatever a turn holds in the cache outlasts the turn, and a call
+/// that is under way at its end, so that nobody fills in what the turn is about to change.
+const TURN: Duration = HOLD_TIME
+    .saturating_sub(aws::OPERATION)
+    .saturating_sub(Duration::from_secs(1));
+/// How many seconds lie between the two looks at the indexes that an erasure ends with, unless all of it takes
+/// less: more than an index ever lags behind.
+const LOOKS_APART: i64 = 60;
 /// After how many seconds an erasure that failed is tried again.
 const AGAIN_SECONDS: i64 = 60;
 
@@ -53,46 +61,66 @@ impl Sweep {
                     tracing::info!("an account is not wholly erased yet");
                     let behind = Timestamp::now();
                     self.store.postpone_erasure(&user, behind).await?;
+                    // It has another turn in this run, once the others had theirs.
+                    seen.remove(&user);
                 }
             }
         }
     }
 
-    /// One pass over all that a user left; if it may be the last, nothing is left then.
+    /// One pass over all that a user left. The last of them ends the erasure: see `store/leaving.rs`.
     async fn erase(&self, user: &UserId) -> Result<(), Error> {
+        let begun = Timestamp::now();
         let Some(withdrawn) = self.store.withdrawn_at(user).await? else {
             return Ok(());
         };
-        let settled = withdrawn.plus_seconds(self.settled_after);
-        let last = settled <= Timestamp::now();
         self.erase_posts(user).await?;
         self.erase_cats(user).await?;
         self.hand_over.media.erase(user).await?;
         for list in [FollowList::Following, FollowList::Followers] {
             self.store.erase_follows(list, user).await?;
         }
-        self.erase_likes(user).await?;
-        self.erase_comments(user).await?;
+        let likes = self.erase_likes(user).await?;
+        let comments = self.erase_comments(user).await?;
         self.store.erase_lists(user).await?;
+        self.store.erase_blocks(user).await?;
         self.store.erase_recent(user).await?;
-        self.store.erase_handles(user).await?;
+        let handles = self.store.erase_handles(user).await?;
+        self.delete_sign_in(user).await?;
         self.cache.forget_user(user).await?;
         let changed = IndexMessage::new(Subject::User(user.clone()));
         self.index.send(&changed).await?;
-        if !last {
+        let settled = withdrawn.plus_seconds(self.settled_after);
+        if begun < settled {
             return Ok(self.store.postpone_erasure(user, settled).await?);
         }
+        let apart = LOOKS_APART.min(self.settled_after);
+        let found = likes || comments || handles;
+        let empty_by = begun.plus_seconds(-apart);
         // The next of their own stamps: if they come back, what they say then is later.
         let now = self.cache.stamp(user).await?;
-        if self.store.finish_erasure(user, now).await? {
+        if !found && self.store.finish_erasure(user, empty_by, now).await? {
             // Once more: a reader may have learned meanwhile that there is nobody. Somebody may come back.
             self.cache.forget_user(user).await?;
             tracing::info!("an account is erased");
-            Ok(())
-        } else {
-            // Something came while it was erased: another pass.
-            Ok(self.store.postpone_erasure(user, Timestamp::now()).await?)
+            return Ok(());
         }
+        // The first of two looks, or something came while it was erased: another pass.
+        let next = Timestamp::now().plus_seconds(apart);
+        Ok(self.store.note_look(user, found, next).await?)
+    }
+
+    /// Has the stack's own user pool delete the user, once: who comes back by way of Google or Kakao has the same name
+    /// there, and another id.
+    async fn delete_sign_in(&self, user: &UserId) -> Result<(), Error> {
+        let Some(pool) = &self.user_pool else {
+            return Ok(());
+        };
+        if let Some(name) = self.store.sign_in_to_delete(user).await? {
+            pool.delete(&name).await?;
+            self.store.sign_in_is_deleted(user).await?;
+        }
+        Ok(())
     }
 
     async fn erase_posts(&self, user: &UserId) -> Result<(), Error> {
@@ -133,12 +161,13 @@ impl Sweep {
         }
     }
 
-    async fn erase_likes(&self, user: &UserId) -> Result<(), Error> {
+    /// Answers whether there were any.
+    async fn erase_likes(&self, user: &UserId) -> Result<bool, Error> {
         let mut after = None;
         loop {
             let likes = self.store.likes_by(user, after).await?;
             let Some(last) = likes.last() else {
-                return Ok(());
+                return Ok(after.is_some());
             };
             after = Some(last.post);
             let posts = likes.iter().map(|like| like.post).collect();
@@ -150,12 +179,13 @@ impl Sweep {
         }
     }
 
-    async fn erase_comments(&self, user: &UserId) -> Result<(), Error> {
+    /// Answers whether there were any.
+    async fn erase_comments(&self, user: &UserId) -> Result<bool, Error> {
         let mut after = None;
         loop {
             let comments = self.store.comments_by(user, after.as_ref()).await?;
             let Some(last) = comments.last().copied() else {
-                return Ok(());
+                return Ok(after.is_some());
             };
             after = Some(last);
             for (post, comment) in comments {
@@ -164,5 +194,19 @@ impl Sweep {
                 self.cache.release(&hold).await?;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_turn_holds_outlasts_the_turn() {
+        assert!(
+            TURN >= Duration::from_secs(5),
+            "{TURN:?} is too short to get on"
+        );
+        assert!(TURN + aws::OPERATION < HOLD_TIME, "{TURN:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The schedule's function: hands over again what a crash left undone, takes deleted cats out of posts, and
+//! The schedule's function: tells the cache what it could not be told, hands over again what a crash left undone, takes deleted cats out of posts, and
 //! erases what those left who left.
 
 mod erase;
@@ -13,7 +13,8 @@ use purrline::domain::{CatId, IndexMessage, PostId, Subject, Timestamp};
 use purrline::hand_over::{self, HandOver};
 use purrline::media;
 use purrline::queue::{self, Queue};
-use purrline::store::{self, PostError, PostList, Store};
+use purrline::store::{self, Edited, PostError, PostList, Store, Untold};
+use purrline::user_pool::{self, UserPool};
 use purrline::{aws, env, log};
 
 /// How many posts of each shard are looked up at a time.
@@ -31,6 +32,8 @@ struct Sweep {
     cache: Cache,
     hand_over: HandOver,
     index: Queue,
+    /// Where users sign in, if that is the stack's own.
+    user_pool: Option<UserPool>,
     overdue_after: i64,
     /// How long after a withdrawal the last pass over what is left may begin, in seconds.
     settled_after: i64,
@@ -50,7 +53,9 @@ enum Error {
     Media(#[from] media::Error),
     #[error(transparent)]
     Index(#[from] queue::Error),
-    #[error("{0} posts, cats and accounts are left to the next run")]
+    #[error(transparent)]
+    UserPool(#[from] user_pool::Error),
+    #[error("{0} posts, cats, accounts or notes for the cache are left to the next run")]
     Incomplete(usize),
 }
 
@@ -63,8 +68,9 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         hand_over: HandOver::from_env(&config)?,
         cache: Cache::from_env()?,
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
+        user_pool: UserPool::from_env(&config)?,
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
-        settled_after: env::seconds("ERASURE_SECONDS", 300)?,
+        settled_after: env::seconds("ERASURE_SECONDS", 1800)?,
     };
     Box::pin(consumer::run_scheduled(sweep)).await
 }
@@ -76,10 +82,15 @@ impl Scheduled for Sweep {
     /// the others waiting.
     async fn run(&self, within: Duration) -> Result<(), Error> {
         let start = Instant::now();
+        let mut failed = 0;
+        if let Err(error) = self.tell_cache(start + within / 4).await {
+            failed += 1;
+            let error = purrline::log::chain(&error);
+            tracing::warn!(error, "what the cache is to forget waits for the next run");
+        }
         // A part of the time for each, so that much of one keeps nothing else waiting for ever.
         let (posts_until, cats_until) = (start + within / 2, start + within * 3 / 4);
         let mut seen: HashSet<PostId> = HashSet::new();
-        let mut failed = 0;
         while Instant::now() < posts_until {
             // The index lags: what was just handed over may still be in it.
             let overdue = self.store.overdue(Timestamp::now(), PAGE).await?;
@@ -133,6 +144,38 @@ impl Scheduled for Sweep {
 }
 
 impl Sweep {
+    /// Tells the cache of changes that whoever made them could not tell it of.
+    async fn tell_cache(&self, deadline: Instant) -> Result<(), Error> {
+        let mut told = 0;
+        while Instant::now() < deadline {
+            let notes = self.store.untold().await?;
+            if notes.is_empty() {
+                break;
+            }
+            told += notes.len();
+            let (mut feeds, mut likes) = (HashSet::new(), HashSet::new());
+            for note in &notes {
+                match &note.untold {
+                    Untold::Feeds(of) => feeds.extend(of.iter().cloned()),
+                    Untold::Likes(of) => likes.extend(of.iter().cloned()),
+                }
+            }
+            futures::try_join!(
+                self.cache.forget_feeds(&feeds),
+                self.cache.forget_likes(&likes)
+            )?;
+            futures::stream::iter(notes)
+                .map(|note| async move { self.store.told(&note).await })
+                .buffer_unordered(AT_ONCE)
+                .try_collect::<()>()
+                .await?;
+        }
+        if told > 0 {
+            tracing::info!(told, "the cache was told of changes");
+        }
+        Ok(())
+    }
+
     /// Takes a cat that was deleted out of the posts that show it, and out of search, if whoever deleted it
     /// died before; what time is too short for is left to the next run.
     async fn forget_cat(&self, cat: CatId, deadline: Instant) -> Result<(), Error> {
@@ -157,15 +200,16 @@ impl Sweep {
 
     async fn drop_cat(&self, post: PostId, cat: CatId) -> Result<(), Error> {
         let due = Timestamp::now().plus_seconds(self.overdue_after);
-        let revised = match self.store.drop_cat(post, cat, due).await {
-            Ok(revised) => revised,
+        let Edited { post: left, rev } = match self.store.drop_cat(post, cat, due).await {
+            Ok(edited) => edited,
             // It went itself.
             Err(PostError::NotFound) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         // What fails here has its mark, and is handed over when it is overdue.
-        let images = revised.post.draft.images();
-        let handed_over = self.hand_over.post(post, revised.rev, images).await;
+        let Some(rev) = rev else { return Ok(()) };
+        let images = left.draft.images();
+        let handed_over = self.hand_over.post(post, rev, images).await;
         if let Err(error) = handed_over {
             let error = purrline::log::chain(&error);
             tracing::warn!(%post, error, "a post was not handed over");

@@ -12,7 +12,7 @@ use purrline::cache::Cache;
 use purrline::domain::{
     ContentType, ImageKey, Reason, Timestamp, UPLOAD_MAX_BYTES, Upload, UploadSize, UserId,
 };
-use purrline::http::{self, Caller, Fields, Idempotency, Problem, Settings};
+use purrline::http::{self, Caller, Fields, Idempotency, Problem, ProblemType, Settings};
 use purrline::media::{Checksum, Media};
 use purrline::store::{Allowance, Answer, Grant, Once, Store};
 use purrline::{aws, env, log};
@@ -63,6 +63,8 @@ async fn upload(
     fields: Fields,
 ) -> Result<Answer, Problem> {
     let wanted = Wanted::read(fields)?;
+    // An erasure waits for what was allowed before, and for nothing else.
+    http::not_withdrawn(&parts.store, &caller).await?;
     let Some(once) = idempotency.once(&caller) else {
         return parts.mint(&caller, &wanted).await;
     };
@@ -149,7 +151,10 @@ impl Parts {
 }
 
 fn storage_full() -> Problem {
-    Problem::conflict("You have uploaded as much as one may, and there is no room for this file.")
+    Problem::of_type(
+        ProblemType::StorageFull,
+        "You have uploaded as much as one may, and there is no room for this file.",
+    )
 }
 
 impl Wanted {

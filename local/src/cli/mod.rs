@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line, as `./dev` passes it on.
 
 mod invoke;
 mod terminal;
@@ -8,14 +8,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use purrline_local::Options;
+use purrline_local::{Error, Options};
 
 /// The template's usual name.
 const TEMPLATE: &str = "template.yaml";
 
 /// Runs Purrline on this machine: the same functions, template and wire protocols as on AWS.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(
+    version,
+    propagate_version = true,
+    name = "purrline-local",
+    bin_name = "./dev"
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -76,6 +81,7 @@ impl Common {
             parameters: self.parameters.iter().cloned().collect(),
             ..Options::new(self.template(), bin_dir)
         }
+        .patient()
     }
 }
 
@@ -100,7 +106,46 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::problem(&error.to_string());
-            ExitCode::FAILURE
+            match error {
+                // As options that can't be used.
+                Error::Parameters(_) => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(dead_code)]
+#[path = "../../preflight.rs"]
+mod preflight;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory as _;
+
+    use super::{Arguments, preflight};
+
+    #[test]
+    fn what_is_checked_before_the_build_has_the_same_options() {
+        let mut all = Arguments::command();
+        all.build();
+        for name in ["up", "invoke"] {
+            let command = all.find_subcommand(name).unwrap();
+            let options = command.get_arguments().filter_map(|option| {
+                let long = option.get_long()?;
+                Some(format!("--{long}"))
+            });
+            let checked = preflight::names(name).into_iter().map(str::to_owned);
+            assert_eq!(
+                options.collect::<BTreeSet<_>>(),
+                checked.collect::<BTreeSet<_>>(),
+                "{name}: see local/preflight.rs"
+            );
         }
     }
 }

@@ -11,7 +11,7 @@ use owo_colors::OwoColorize as _;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 fn has_colours(stream: &impl std::io::IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
 /// Prints a line to standard output; nobody to tell if it is gone.

@@ -1,9 +1,10 @@
 //! `purrline-local up`.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use purrline_local::{Error, Log, Options, Result, Stack};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -20,6 +21,14 @@ const USER: &str = "nabi";
 pub(super) struct Up {
     #[command(flatten)]
     common: Common,
+    /// Where to listen: an address of this machine or its name, which URLs then have; 0.0.0.0 for all addresses, so
+    /// that phones and containers reach it. Whoever does can sign in as anybody.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: String,
+    /// By which URL clients reach it, where there is a proxy or another name between: tokens' issuer, uploads and
+    /// pictures are called by it [default: http://ADDRESS:PORT; with 0.0.0.0, by the machine's address in its network].
+    #[arg(long, value_name = "URL", value_parser = origin)]
+    public_url: Option<String>,
     /// The load balancer's port; 0 for a free one.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     port: u16,
@@ -29,6 +38,36 @@ pub(super) struct Up {
     /// Keep no data.
     #[arg(long)]
     ephemeral: bool,
+    /// How the functions' log looks: text for people, JSON as AWS gets it.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// Leave nothing out of the log: each field, and each run that found nothing to do.
+    #[arg(long)]
+    verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    Text,
+    Json,
+}
+
+/// A URL that paths can be added to.
+fn origin(text: &str) -> std::result::Result<String, String> {
+    let origin = url::Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+    });
+    let origin = origin.ok_or(
+        "must be http:// or https:// with a host and no path, such as https://cats.example",
+    )?;
+    Ok(origin.as_str().trim_end_matches('/').to_owned())
 }
 
 impl Up {
@@ -36,8 +75,10 @@ impl Up {
         let mut end = End::listen()?;
         let options = Options {
             data_dir: self.data_dir(),
+            host: Some(self.host.clone()),
+            public_url: self.public_url.clone(),
             port: Some(self.port),
-            log: Log::Stream,
+            log: self.log(),
             warm: true,
             schedules: true,
             ..self.common.options()
@@ -52,6 +93,15 @@ impl Up {
         Ok(())
     }
 
+    fn log(&self) -> Log {
+        match self.log_format {
+            LogFormat::Json => Log::Json,
+            _ if self.verbose => Log::Verbose,
+            LogFormat::Auto if !std::io::stdout().is_terminal() => Log::Json,
+            LogFormat::Auto | LogFormat::Text => Log::Stream,
+        }
+    }
+
     fn data_dir(&self) -> Option<PathBuf> {
         if self.ephemeral {
             return None;
@@ -61,7 +111,7 @@ impl Up {
     }
 
     fn greet(&self, stack: &Stack) -> Result<()> {
-        let url = stack.url();
+        let url = stack.public_url();
         let data = self
             .data_dir()
             .map_or("nothing is kept".to_owned(), |folder| {
@@ -72,6 +122,9 @@ impl Up {
             strong(&format!("Purrline is up at {url}")),
             faint(&format!("({data}; Ctrl-C stops it)"))
         ));
+        if let Some(ended) = stack.ended_of_killed() {
+            say_what_is_gone(ended);
+        }
         say("");
         say(&format!(
             "A token of {USER}, good for a day (others: curl {url}/_local/token/<user>):"
@@ -111,6 +164,23 @@ impl Up {
         }
         stack.stop().await;
         say("Stopped.");
+    }
+}
+
+/// Says what a stack that was killed has kept, and what not.
+fn say_what_is_gone(ended: &[String]) {
+    say(
+        "The stack that used this data before was killed. Posts, profiles, follows, photos and tokens are kept.",
+    );
+    say(
+        "Gone is what waited in its queues: likes, follows and changes that search was to learn of (./dev ops reindex has \
+         it learn them). Posts are sent to their followers again by themselves, and the cache fills as it is used.",
+    );
+    if !ended.is_empty() {
+        say(&format!(
+            "These processes of it still ran, and were ended: {}.",
+            ended.join(", ")
+        ));
     }
 }
 

@@ -6,19 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::measurements::{cpu_time, peak_memory_kb};
-use super::state::{Assigned, FunctionStatus, InFlight, Instance, Invocation, Next, State};
-use super::{InvokeError, Outcome, Surroundings};
+use super::state::{
+    Assigned, FirstStart, FunctionStatus, InFlight, Instance, Invocation, Next, State,
+};
+use super::{InvokeError, Outcome, Starts, Surroundings};
 use crate::ids;
 use crate::template;
 
 /// The most invocations that wait for a process.
 const MAX_WAITING: usize = 10_000;
-
-/// How long a process may take to ask for its first event, as on AWS.
-pub(super) const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One function.
 pub(crate) struct Function {
@@ -28,6 +27,7 @@ pub(crate) struct Function {
     pub(super) surroundings: Surroundings,
     state: Mutex<State>,
     wake: Notify,
+    first_start: watch::Sender<FirstStart>,
 }
 
 impl std::fmt::Debug for Function {
@@ -53,6 +53,7 @@ impl Function {
             surroundings,
             state,
             wake: Notify::new(),
+            first_start: watch::Sender::default(),
         }
     }
 
@@ -77,8 +78,21 @@ impl Function {
         environment
     }
 
-    /// Starts a process if there is none.
-    pub(super) fn warm_up(self: &Arc<Self>) {
+    /// Starts a process if there is none, and waits until the first has started.
+    ///
+    /// # Errors
+    /// It didn't start: why.
+    pub(super) async fn warm_up(self: &Arc<Self>) -> Result<(), String> {
+        self.start_first();
+        let mut first = self.first_start.subscribe();
+        let started = first.wait_for(|first| *first != FirstStart::Pending).await;
+        match started.as_deref() {
+            Ok(FirstStart::Failed(why)) => Err(why.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    fn start_first(self: &Arc<Self>) {
         let reserved = {
             let mut state = self.lock();
             state.instances.is_empty().then(|| self.reserve(&mut state))
@@ -106,6 +120,8 @@ impl Function {
                 payload,
                 trace,
                 answer,
+                since: Instant::now(),
+                retried: false,
             });
         }
         if self.surroundings.clocks_apart.is_some() {
@@ -137,9 +153,7 @@ impl Function {
                 }
                 self.reserve(&mut state)
             };
-            if !self.start_process(id, kill) {
-                return;
-            }
+            self.start_process(id, kill);
         }
     }
 
@@ -164,37 +178,59 @@ impl Function {
         (id, kill)
     }
 
-    fn start_process(self: &Arc<Self>, id: u32, kill: Arc<Notify>) -> bool {
+    fn start_process(self: &Arc<Self>, id: u32, kill: Arc<Notify>) {
         match super::process::spawn(self, id) {
             Ok(started) => {
                 if let Some(instance) = self.lock().instances.get_mut(&id) {
                     instance.pid = started.pid;
                 }
                 super::process::supervise(Arc::clone(self), id, started, kill);
-                true
             }
             Err(error) => {
                 self.lock().instances.remove(&id);
                 let problem = format!("can't start {}: {error}", self.binary.display());
-                self.surroundings.logs.push(&self.spec.name, &problem);
-                self.fail_oldest(InvokeError::Init(problem));
-                false
+                self.surroundings.logs.warn(&self.spec.name, &problem);
+                self.start_failed(&InvokeError::Init(problem.clone()), &problem);
             }
         }
     }
 
-    fn fail_oldest(&self, error: InvokeError) {
-        let oldest = {
+    /// A process didn't start. What was never sent to one is tried with another, once; so each failed start costs at
+    /// most one invocation, and a function that never starts ends.
+    fn start_failed(&self, error: &InvokeError, why: &str) {
+        self.first_start.send_if_modified(|first| {
+            let pending = *first == FirstStart::Pending;
+            if pending {
+                *first = FirstStart::Failed(why.to_owned());
+            }
+            pending
+        });
+        let timed_out = matches!(error, InvokeError::StartTimedOut(_));
+        let most = self.surroundings.starts.most;
+        let mut failed = Vec::new();
+        {
             let mut state = self.lock();
-            let oldest = state.waiting.pop_front();
-            if oldest.is_some() {
+            if let Some(oldest) = state.waiting.front_mut() {
+                if oldest.retried || timed_out {
+                    failed.extend(state.waiting.pop_front());
+                } else {
+                    oldest.retried = true;
+                }
+            }
+            // Nobody waits for longer than a start may take.
+            while timed_out
+                && let Some(oldest) = state.waiting.front()
+                && oldest.since.elapsed() >= most
+            {
+                failed.extend(state.waiting.pop_front());
+            }
+            for _ in &failed {
                 state.measured.finished(Duration::ZERO, true);
             }
-            oldest
-        };
-        if let Some(invocation) = oldest {
+        }
+        for invocation in failed {
             // Whoever asked may be gone.
-            let _ = invocation.answer.send(Err(error));
+            let _ = invocation.answer.send(Err(error.clone()));
         }
     }
 
@@ -228,6 +264,7 @@ impl Function {
         if !instance.ready {
             instance.ready = true;
             measured.initialised(instance.started.elapsed());
+            self.first_start.send_replace(FirstStart::Done);
         }
         let Some(invocation) = waiting.pop_front() else {
             return Next::Wait;
@@ -302,15 +339,26 @@ impl Function {
         killed
     }
 
+    /// A process takes longer to start than it may on AWS: said, and waited for.
+    pub(super) fn init_is_slow(&self, id: u32) {
+        let starting = self.lock().instances.get(&id).is_some_and(|one| !one.ready);
+        if starting {
+            let Starts { slow, most } = self.surroundings.starts;
+            let slow = format!(
+                "took longer than {slow:?} to start, which AWS would not wait for; waiting for up to {most:?}"
+            );
+            self.surroundings.logs.warn(&self.spec.name, &slow);
+        }
+    }
+
     /// A process took too long to start.
     pub(super) fn init_timed_out(&self, id: u32) {
         let mut state = self.lock();
         if let Some(instance) = state.instances.get_mut(&id)
             && !instance.ready
         {
-            instance.doom = Some(InvokeError::Init(format!(
-                "it took longer than {INIT_TIMEOUT:?}"
-            )));
+            let most = self.surroundings.starts.most;
+            instance.doom = Some(InvokeError::StartTimedOut(most));
             instance.kill.notify_one();
         }
     }
@@ -334,17 +382,19 @@ impl Function {
                 InvokeError::Init(status.to_owned())
             }
         });
-        let say = |what: &str| self.surroundings.logs.push(&self.spec.name, what);
+        let logs = &self.surroundings.logs;
+        let last = logs.of(&self.spec.name).pop();
+        let say = |what: &str| logs.warn(&self.spec.name, what);
         for (invocation, work) in instance.work {
             say(&format!("{error} (request {invocation})"));
             work.timer.abort();
             self.lock().measured.finished(work.started.elapsed(), true);
             let _ = work.answer.send(Err(error.clone()));
         }
-        // Each failed start costs one invocation, so that a function that never starts ends.
         if !instance.ready {
             say(&error.to_string());
-            self.fail_oldest(error);
+            let why = last.filter(|_| matches!(error, InvokeError::Init(_)));
+            self.start_failed(&error, &why.unwrap_or_else(|| error.to_string()));
         }
         self.scale();
     }

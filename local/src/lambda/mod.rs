@@ -17,7 +17,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
 
 use crate::children::Guard;
 use crate::error::{Error, Result};
@@ -40,9 +41,12 @@ pub enum InvokeError {
     /// The function took longer than it may, and was killed.
     #[error("the function timed out after {0:?}")]
     TimedOut(Duration),
-    /// The process ended, or took too long, before it asked for its first event.
+    /// The process ended before it asked for its first event.
     #[error("the function's process didn't start: {0}")]
     Init(String),
+    /// The process took longer than even the local stack waits, before it asked for its first event.
+    #[error("the function's process didn't start within {0:?}")]
+    StartTimedOut(Duration),
     /// The answer was larger than Lambda takes.
     #[error("the function's answer is too large: {0} bytes")]
     TooLarge(usize),
@@ -56,6 +60,25 @@ pub enum InvokeError {
 
 /// What an invocation came to.
 pub(crate) type Outcome = std::result::Result<Bytes, InvokeError>;
+
+/// How long a process may take to ask for its first event. A laptop with other work to do is not AWS, which gives a
+/// function that starts a processor of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Starts {
+    /// From when on a warning says that AWS would have given up.
+    pub slow: Duration,
+    /// When it is given up here.
+    pub most: Duration,
+}
+
+impl Default for Starts {
+    fn default() -> Self {
+        Self {
+            slow: Duration::from_secs(10),
+            most: Duration::from_mins(1),
+        }
+    }
+}
 
 /// All functions of the stack.
 #[derive(Debug)]
@@ -73,6 +96,7 @@ pub(crate) struct Surroundings {
     pub(crate) account: String,
     /// How many events a process works on at a time.
     pub(crate) concurrency: usize,
+    pub(crate) starts: Starts,
     /// How far the clock of every other process is ahead.
     pub(crate) clocks_apart: Option<Duration>,
     /// Where AWS's services are and how one signs in, by the names the SDKs read, and where the model is.
@@ -134,11 +158,38 @@ impl Lambda {
         self.functions.values()
     }
 
-    /// Starts one process of each function, so that first requests don't wait for it.
-    pub(crate) fn warm_up(&self) {
-        for function in self.functions.values() {
-            function.warm_up();
+    /// Starts one process of each function, so that first requests don't wait for it, a few at a time, so that they
+    /// don't keep each other waiting.
+    ///
+    /// # Errors
+    /// Functions whose process didn't start, and why.
+    pub(crate) async fn warm_up(&self) -> Result<()> {
+        let at_once = std::thread::available_parallelism().map_or(2, usize::from);
+        let slots = Arc::new(Semaphore::new(at_once.saturating_mul(2)));
+        let mut starts = JoinSet::new();
+        for (name, function) in &self.functions {
+            let (name, function, slots) = (name.clone(), Arc::clone(function), Arc::clone(&slots));
+            starts.spawn(async move {
+                let _slot = slots.acquire().await;
+                function.warm_up().await.map_err(|why| (name, why))
+            });
         }
+        let mut failed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, why) in starts.join_all().await.into_iter().filter_map(Result::err) {
+            failed.entry(why).or_default().push(name);
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let mut problems: Vec<String> = failed
+            .into_iter()
+            .map(|(why, mut names)| {
+                names.sort_unstable();
+                format!("{}: {why}", names.join(", "))
+            })
+            .collect();
+        problems.sort_unstable();
+        Err(Error::NotStarting(problems.join("\n  ")))
     }
 
     /// Invokes a function. The invocation goes on when the caller goes away.

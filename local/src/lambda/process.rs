@@ -4,18 +4,25 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
-use super::function::{Function, INIT_TIMEOUT};
+use super::Starts;
+use super::function::Function;
 use crate::children::Guarded;
+
+/// How long what a process printed last is waited for once it has ended: what it started may hold the pipe open.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// A process just started.
 pub(super) struct Started {
     child: Child,
     guarded: Guarded,
+    printing: Vec<JoinHandle<()>>,
     pub(super) pid: u32,
 }
 
@@ -63,11 +70,14 @@ pub(super) fn spawn(function: &Function, id: u32) -> std::io::Result<Started> {
         .spawn()?;
     let pid = child.id().unwrap_or_default();
     let guarded = surroundings.guard.watch(pid);
-    follow(function, child.stdout.take());
-    follow(function, child.stderr.take());
+    let printing = follow(function, child.stdout.take())
+        .into_iter()
+        .chain(follow(function, child.stderr.take()))
+        .collect();
     Ok(Started {
         child,
         guarded,
+        printing,
         pid,
     })
 }
@@ -79,28 +89,40 @@ fn temporary(function: &Function, id: u32) -> PathBuf {
 }
 
 /// Takes what a process prints, line by line.
-fn follow(function: &Function, pipe: Option<impl AsyncRead + Unpin + Send + 'static>) {
-    let Some(pipe) = pipe else { return };
+fn follow(
+    function: &Function,
+    pipe: Option<impl AsyncRead + Unpin + Send + 'static>,
+) -> Option<JoinHandle<()>> {
+    let pipe = pipe?;
     let (name, logs) = (
         function.spec.name.clone(),
         Arc::clone(&function.surroundings.logs),
     );
-    tokio::spawn(async move {
+    Some(tokio::spawn(async move {
         let mut lines = BufReader::new(pipe).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
             logs.push(&name, String::from_utf8_lossy(&line).trim_end());
         }
-    });
+    }))
 }
 
 /// Waits for the process to end, or ends it when asked to.
 pub(super) fn supervise(function: Arc<Function>, id: u32, started: Started, kill: Arc<Notify>) {
     let Started {
-        mut child, guarded, ..
+        mut child,
+        guarded,
+        printing,
+        ..
     } = started;
     let starting = Arc::clone(&function);
     let init = tokio::spawn(async move {
-        tokio::time::sleep(INIT_TIMEOUT).await;
+        let Starts { slow, most } = starting.surroundings.starts;
+        let started = Instant::now();
+        if slow < most {
+            tokio::time::sleep(slow).await;
+            starting.init_is_slow(id);
+        }
+        tokio::time::sleep(most.saturating_sub(started.elapsed())).await;
         starting.init_timed_out(id);
     });
     tokio::spawn(async move {
@@ -114,6 +136,9 @@ pub(super) fn supervise(function: Arc<Function>, id: u32, started: Started, kill
         };
         drop(guarded);
         init.abort();
+        for printing in printing {
+            let _ = tokio::time::timeout(LAST_LINES, printing).await;
+        }
         let _ = tokio::fs::remove_dir_all(temporary(&function, id)).await;
         let status = ended.map_or_else(|error| error.to_string(), describe);
         function.exited(id, &status);

@@ -17,6 +17,10 @@ pub(super) struct Invocation {
     pub(super) payload: Bytes,
     pub(super) trace: String,
     pub(super) answer: oneshot::Sender<Outcome>,
+    /// Since when it waits.
+    pub(super) since: Instant,
+    /// Whether a process that was to take it didn't start.
+    pub(super) retried: bool,
 }
 
 /// An invocation that a process works on.
@@ -65,6 +69,18 @@ pub(crate) struct FunctionStatus {
     pub(crate) running: usize,
     pub(crate) peak_memory_kb: u64,
     pub(crate) cpu: Duration,
+}
+
+/// How the first process of a function started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) enum FirstStart {
+    /// It hasn't yet.
+    #[default]
+    Pending,
+    /// It asked for an event.
+    Done,
+    /// It didn't, and why.
+    Failed(String),
 }
 
 /// What a process that asks for the next event gets.

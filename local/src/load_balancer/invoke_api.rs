@@ -24,6 +24,20 @@ pub(super) fn function(path: &str) -> Option<&str> {
         .strip_suffix("/invocations")
 }
 
+/// Answers at an address that has this API alone.
+pub(crate) async fn handle_alone(
+    parts: Arc<Parts>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Closed> {
+    match function(request.uri().path()).map(str::to_owned) {
+        Some(function) => handle(parts, function, request).await,
+        None => Ok(refused(
+            StatusCode::NOT_FOUND,
+            "this is Lambda's invoke API alone",
+        )),
+    }
+}
+
 /// Invokes a function with the request's body as its event.
 pub(super) async fn handle(
     parts: Arc<Parts>,
@@ -48,7 +62,10 @@ async fn invoke(
     request: Request<Incoming>,
 ) -> Response<Body> {
     if request.method() != Method::POST {
-        return refused(StatusCode::METHOD_NOT_ALLOWED, "invoking is a POST");
+        let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, "invoking is a POST");
+        let post = HeaderValue::from_static("POST");
+        response.headers_mut().insert(http::header::ALLOW, post);
+        return response;
     }
     let Ok(event) = Limited::new(request.into_body(), MAX_EVENT).collect().await else {
         return refused(StatusCode::PAYLOAD_TOO_LARGE, "the event is too large");

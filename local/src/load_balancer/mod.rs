@@ -1,13 +1,15 @@
 //! The application load balancer: routes requests to functions by the template's listener rules, and
 //! speaks to them in the load balancer's own events only.
 //!
-//! Outside the template it answers `/media/…` (the content delivery network in front of the bucket)
-//! and `/_local/…` (sign-in, status, drain) and Lambda's invoke API, which exist on this machine only.
+//! Outside the template it answers `/media/…` (the content delivery network in front of the bucket),
+//! `/<bucket>/…` (the bucket itself, for presigned uploads), `/_local/…` (sign-in, status, drain) and Lambda's invoke
+//! API: so a client needs to reach one port only.
 
 mod answer;
 mod event;
 mod invoke_api;
 mod local_routes;
+mod problem;
 mod rules;
 
 use std::net::SocketAddr;
@@ -20,11 +22,15 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
+use crate::faults::Service;
 use crate::http_server::{Body, Closed, full};
+use crate::lambda::InvokeError;
+use crate::services::{Front, Refusal};
 use crate::stack::Parts;
 use crate::template::Action;
 use event::{Hop, MAX_REQUEST};
 
+pub(crate) use invoke_api::handle_alone as invoke;
 pub(crate) use rules::matches;
 
 /// The most of a body that is too large that is read before the connection is closed.
@@ -48,6 +54,30 @@ pub(crate) async fn handle(
     if path.starts_with("/media/") {
         return local_routes::media(&parts, request).await;
     }
+    if let Some(bucket) = parts.bucket.clone().filter(|bucket| bucket.has(path)) {
+        let front = Front {
+            service: Service::Bucket,
+            refusal: Refusal::Xml,
+            faults: Arc::clone(&parts.faults),
+            lambda: Arc::clone(&parts.lambda),
+        };
+        return bucket.handle(front, request).await;
+    }
+    let mut response = listen(Arc::clone(&parts), request, client).await?;
+    let listener = parts.plan.listener.iter();
+    for (name, value) in listener.flat_map(|listener| &listener.headers) {
+        response.headers_mut().insert(name, value.clone());
+    }
+    Ok(response)
+}
+
+/// Does what the listener's rules say.
+async fn listen(
+    parts: Arc<Parts>,
+    request: Request<Incoming>,
+    client: SocketAddr,
+) -> Result<Response<Body>, Closed> {
+    let path = request.uri().path();
     let action = parts
         .plan
         .listener
@@ -114,7 +144,11 @@ async fn forward(
     });
     match invocation.await {
         Ok(Ok(payload)) => Ok(answer::from_function(&payload, multi_value)),
-        // Failed, crashed, timed out or throttled: the client sees the same.
+        // These only this machine has: it is too busy to start a process, or to work off what waits.
+        Ok(Err(InvokeError::StartTimedOut(_) | InvokeError::Throttled)) => {
+            Ok(problem::unavailable())
+        }
+        // Failed, crashed or timed out: the client sees the same, as on AWS.
         Ok(Err(_)) | Err(_) => Ok(answer::bare(StatusCode::BAD_GATEWAY)),
     }
 }

@@ -7,20 +7,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, Method, Request, Response};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Bytes, Incoming};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
-use tower::{Layer as _, ServiceExt as _};
-use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
 use super::bucket_store::{Shared, Store};
-use super::{Front, asked};
+use super::{Front, asked, bucket_cors, bucket_signature};
 use crate::error::{Error, Result};
 use crate::http_server::{self, Body, BoxError, Closed};
-use crate::load_balancer::matches;
-use crate::template::{Bucket, Cors};
+use crate::template::Bucket;
 
 /// How often lifecycle rules are applied.
 const EXPIRE_EVERY: Duration = Duration::from_mins(10);
@@ -75,84 +73,69 @@ impl BucketService {
         tokio::spawn(http_server::serve(
             listener,
             move || gate.is_open(),
-            move |request, _| {
-                let (front, service) = (front.clone(), service.clone());
-                async move {
-                    let headers = request.headers().clone();
-                    let operation = operation(&request);
-                    let (counting, callers) = (front.clone(), headers.clone());
-                    let answer = async move {
-                        let path = request.uri().path().to_owned();
-                        let (body, request) = listed(operation, request).await?;
-                        counting.asks(&callers, asked::of_bucket(operation, &path, &body));
-                        service.answer(request).await
-                    };
-                    front.call(&headers, operation.to_owned(), answer).await
-                }
-            },
+            move |request, _| service.clone().handle(front.clone(), request),
         ));
     }
 
-    async fn answer(self, request: Request<s3s::Body>) -> Result<Response<Body>, Closed> {
-        let name = request
-            .uri()
-            .path()
-            .trim_start_matches('/')
-            .split('/')
-            .next()
-            .unwrap_or_default();
-        let origin = request
-            .headers()
-            .get(http::header::ORIGIN)
-            .and_then(|value| value.to_str().ok());
-        let rule = self
-            .buckets
-            .iter()
-            .find(|bucket| bucket.name == name)
-            .and_then(|bucket| {
-                bucket.cors.iter().find(|rule| {
-                    rule.origins
-                        .iter()
-                        .any(|allowed| matches(allowed, origin.unwrap_or_default()))
-                })
-            });
-        let signed = self.signed.clone();
-        let inner =
-            tower::service_fn(move |request: Request<s3s::Body>| call(signed.clone(), request));
-        match rule.filter(|_| origin.is_some()) {
-            None => inner.oneshot(request).await,
-            Some(rule) => cors(rule).layer(inner).oneshot(request).await,
-        }
+    /// Whether a path is that of an object in one of the buckets.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        let key = path.trim_start_matches('/').split_once('/');
+        self.bucket(path).is_some() && key.is_some_and(|(_, key)| !key.is_empty())
     }
 
-    /// Reads an object for anyone, by a path that ends in `/media/<key>`.
-    pub(crate) async fn read(
-        &self,
-        bucket: &str,
+    /// The bucket that a path is in.
+    fn bucket(&self, path: &str) -> Option<&Bucket> {
+        let name = path.trim_start_matches('/').split('/').next()?;
+        self.buckets.iter().find(|bucket| bucket.name == name)
+    }
+
+    /// Answers one call.
+    pub(crate) async fn handle(
+        self,
+        front: Front,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Closed> {
-        let key = request
-            .uri()
-            .path()
-            .strip_prefix("/media/")
-            .unwrap_or_default();
-        let mut read = Request::builder()
-            .method(request.method())
-            .uri(format!("/{bucket}/{key}"));
-        for (name, value) in request.headers() {
-            if matches!(
-                name.as_str(),
-                "range" | "if-match" | "if-none-match" | "if-modified-since"
-            ) {
-                read = read.header(name, value);
-            }
+        let headers = request.headers().clone();
+        let operation = operation(&request);
+        let (counting, callers) = (front.clone(), headers.clone());
+        let answer = async move {
+            let path = request.uri().path().to_owned();
+            let (body, request) = listed(operation, request).await?;
+            counting.asks(&callers, asked::of_bucket(operation, &path, &body));
+            self.answer(request).await
+        };
+        front.call(&headers, operation.to_owned(), answer).await
+    }
+
+    async fn answer(self, request: Request<s3s::Body>) -> Result<Response<Body>, Closed> {
+        let bucket = self.bucket(request.uri().path());
+        let rules = bucket.map_or(&[][..], |bucket| bucket.cors.as_slice());
+        if let Some(response) = bucket_cors::preflight(rules, &request) {
+            return Ok(response);
         }
-        let read = read
-            .header("host", "127.0.0.1")
-            .body(s3s::Body::empty())
-            .map_err(|_| Closed)?;
-        let response = self.public.call(read).await.map_err(|_| Closed)?;
-        Ok(response.map(|body| body.map_err(|error| -> BoxError { error }).boxed_unsync()))
+        let (method, origin) = (request.method().clone(), bucket_cors::origin(&request));
+        let mut response = match bucket_signature::refusal(&request) {
+            Some(response) => response,
+            None => call(&self.signed, request).await?,
+        };
+        bucket_cors::expose(rules, &method, origin.as_deref(), response.headers_mut());
+        Ok(response)
+    }
+
+    /// Answers `method` of an object as anybody may read it, with these headers of the request.
+    pub(super) async fn read(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+    ) -> Result<Response<Body>, Closed> {
+        let mut read = Request::builder().method(method).uri(path);
+        if let Some(all) = read.headers_mut() {
+            *all = headers;
+            all.insert(HOST, HeaderValue::from_static("127.0.0.1"));
+        }
+        let read = read.body(s3s::Body::empty()).map_err(|_| Closed)?;
+        call(&self.public, read).await
     }
 
     /// Removes what the lifecycle rules say, as if it were later by `ahead`. Returns how many objects.
@@ -194,48 +177,9 @@ async fn listed(
     Ok((body, request))
 }
 
-async fn call(service: S3Service, request: Request<s3s::Body>) -> Result<Response<Body>, Closed> {
+async fn call(service: &S3Service, request: Request<s3s::Body>) -> Result<Response<Body>, Closed> {
     let response = service.call(request).await.map_err(|_| Closed)?;
     Ok(response.map(|body| body.map_err(|error| -> BoxError { error }).boxed_unsync()))
-}
-
-/// Browsers' rules, from the template's. Headers are only allowed by name or all together.
-fn cors(rule: &Cors) -> CorsLayer {
-    let methods: Vec<Method> = rule
-        .methods
-        .iter()
-        .filter_map(|name| name.parse().ok())
-        .collect();
-    let named = |names: &[String]| {
-        names
-            .iter()
-            .filter_map(|name| name.parse().ok())
-            .collect::<Vec<HeaderName>>()
-    };
-    let headers = if rule.headers.iter().any(|name| name == "*") {
-        AllowHeaders::mirror_request()
-    } else {
-        AllowHeaders::list(named(&rule.headers))
-    };
-    let origins = rule.origins.clone();
-    let origin = if origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::predicate(move |origin, _| {
-            origin
-                .to_str()
-                .is_ok_and(|origin| origins.iter().any(|allowed| matches(allowed, origin)))
-        })
-    };
-    let layer = CorsLayer::new()
-        .allow_origin(origin)
-        .allow_methods(AllowMethods::list(methods))
-        .allow_headers(headers)
-        .expose_headers(ExposeHeaders::list(named(&rule.exposed)));
-    match rule.max_age {
-        Some(age) => layer.max_age(age),
-        None => layer,
-    }
 }
 
 /// The name of the operation that a request asks for.

@@ -83,6 +83,11 @@ impl Front {
         Ok(response)
     }
 
+    /// Whether an item of a table is too busy to be read.
+    pub(crate) fn is_throttled(&self, table: &str, key: &str) -> bool {
+        self.faults.is_throttled(table, key)
+    }
+
     /// Notes what a call of tables used.
     pub(crate) fn used(&self, headers: &HeaderMap, operation: String, used: Used) {
         let call = self.call_of(&caller(headers), operation);

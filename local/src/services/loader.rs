@@ -7,6 +7,7 @@ use dynoxide::ImportOptions;
 use dynoxide::types::Item;
 
 use super::TableService;
+use crate::address::Addresses;
 use crate::error::{Error, Result};
 use crate::stack::Options;
 use crate::start::{parameters, read_template};
@@ -30,7 +31,7 @@ impl TableLoader {
             .map_err(Error::io(format!("can't make {}", folder.display())))?;
         let template = read_template(&options.template)?;
         // Where things are says nothing about the tables.
-        let parameters = parameters(&template, options, "http://127.0.0.1");
+        let parameters = parameters(&template, options, &Addresses::nowhere());
         let plan = template.plan(&parameters, &LocalValues::default())?.tables;
         let tables = TableService::open(Some(folder))?;
         tables.create(&plan)?;

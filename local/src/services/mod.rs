@@ -3,12 +3,16 @@
 
 pub(crate) mod asked;
 mod bucket;
+mod bucket_cors;
+mod bucket_signature;
 mod bucket_store;
 mod bucket_tags;
 mod front;
 mod loader;
+pub(crate) mod media;
 mod queues;
 mod tables;
+mod throttled;
 
 pub(crate) use bucket::BucketService;
 pub(crate) use front::{Front, Refusal};

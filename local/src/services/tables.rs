@@ -20,6 +20,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use super::throttled::{Partial, with_body};
 use super::{Front, asked};
 use crate::error::{Error, Result};
 use crate::faults::Used;
@@ -138,7 +139,7 @@ impl TableService {
             tokio::spawn(dynoxide::server::serve_on(listener, self.database));
             return Ok(());
         };
-        let (inner, address) = http_server::bind(0).await?;
+        let (inner, address) = http_server::bind_free().await?;
         tokio::spawn(dynoxide::server::serve_on(inner, self.database.clone()));
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -163,10 +164,30 @@ impl TableService {
                             let (head, body) = request.into_parts();
                             let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
                             front.asks(&headers, asked::of_tables(&operation, &body));
+                            let mut partial = None;
+                            if operation == "BatchGetItem" {
+                                let throttled =
+                                    |table: &str, key: &str| front.is_throttled(table, key);
+                                partial = Partial::of(&body, throttled);
+                            }
+                            let body = match &partial {
+                                Some(Partial { rest: None, .. }) => return Ok(Partial::refused()),
+                                Some(Partial {
+                                    rest: Some(rest), ..
+                                }) => rest.clone(),
+                                None => body,
+                            };
                             let request = Request::from_parts(head, body);
                             let response = pass_on(client, request, address.port()).await?;
-                            let (used, response) = used(&operation, response).await?;
+                            let (used, mut response) = used(&operation, response).await?;
                             front.used(&headers, operation, used);
+                            if let Some(partial) = partial {
+                                let (head, body) = response.into_parts();
+                                let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+                                let whole =
+                                    Response::from_parts(head, http_server::full(Bytes::new()));
+                                response = with_body(whole, partial.complete(&body));
+                            }
                             Ok(response)
                         }
                     };

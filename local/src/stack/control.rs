@@ -27,7 +27,13 @@ impl Stack {
         Ok(self.parts.faults.set(rule))
     }
 
-    /// Takes all faults of [`Stack::on_call`] away.
+    /// Has the tables refuse to read items in batches, by the table's name and a part of their keys' JSON, as `DynamoDB`
+    /// does where a partition is asked for more than it serves.
+    pub fn throttle(&self, table: &str, key: &str) {
+        self.parts.faults.throttle(table, key);
+    }
+
+    /// Takes all faults of [`Stack::on_call`] and [`Stack::throttle`] away.
     pub fn clear_faults(&self) {
         self.parts.faults.clear();
     }
@@ -168,7 +174,20 @@ impl Stack {
     /// The template has none.
     pub async fn kill_cache(&self) -> Result<()> {
         let cache = Arc::clone(self.parts.cache()?);
-        self.on(async move { cache.kill().await }).await.flatten()
+        self.on(async move { cache.kill().await }).await
+    }
+
+    /// Kills the cache's server behind the stack's back, as a crash would: the stack starts it again.
+    ///
+    /// # Errors
+    /// The template has no cache.
+    pub fn crash_cache(&self) -> Result<()> {
+        self.parts.cache().map(|cache| cache.crash())
+    }
+
+    /// The stack's own warnings about its cache, oldest first.
+    pub fn cache_log(&self) -> Vec<String> {
+        self.parts.logs.of(crate::cache::NAME)
     }
 
     /// Starts a killed cache, empty, at the same address.

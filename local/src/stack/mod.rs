@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result};
-use crate::lambda::InvokeError;
+use crate::lambda::{InvokeError, Starts};
 use crate::logs::{Log, OnLine};
 use crate::sign_in::SignIn;
 use crate::start::{self, Folder};
@@ -23,6 +23,9 @@ use crate::{children, schedules};
 
 pub(crate) use parts::Parts;
 
+/// How many times longer than on AWS functions wait for answers, where they are to be patient.
+const PATIENCE: u32 = 5;
+
 /// How functions' calls get to the tables and the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Calls {
@@ -30,6 +33,15 @@ pub enum Calls {
     Watched,
     /// Straight: what AWS doesn't have is not measured with the rest.
     Direct,
+}
+
+/// Whether parameters must keep what the template says of them: constraints of each, and rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constraints {
+    /// They must, as on AWS.
+    Enforced,
+    /// They needn't: tests have shorter times than what is deployed may have.
+    Waived,
 }
 
 /// How to start a stack.
@@ -41,6 +53,10 @@ pub struct Options {
     pub bin_dir: PathBuf,
     /// Where data stays; `None` keeps none.
     pub data_dir: Option<PathBuf>,
+    /// Where the load balancer listens: an address of this machine or a name of one; `None` for 127.0.0.1.
+    pub host: Option<String>,
+    /// By which URL clients reach it, if not by `host` and `port`.
+    pub public_url: Option<String>,
     /// The load balancer's port; `None` for a free one.
     pub port: Option<u16>,
     /// The most processes of one function, and the most batches of one queue at a time.
@@ -59,13 +75,18 @@ pub struct Options {
     pub expiry: bool,
     /// Values of the template's parameters, instead of its defaults and the stack's own.
     pub parameters: BTreeMap<String, String>,
+    /// Whether they must keep the template's constraints and rules.
+    pub constraints: Constraints,
+    /// How long the functions' processes may take to start.
+    pub starts: Starts,
     /// What the functions' environment has besides.
     pub environment: BTreeMap<String, String>,
     /// Where the functions' lines go.
     pub log: Log,
     /// Who is shown each of them besides.
     pub on_line: Option<OnLine>,
-    /// Whether each function has a process from the start, so that no first request waits for it.
+    /// Whether each function has a process from the start, so that no first request waits for it; a function whose
+    /// process doesn't start is an error then.
     pub warm: bool,
     /// Whether schedules run by the clock; see also [`Stack::run_schedule`].
     pub schedules: bool,
@@ -79,6 +100,8 @@ impl Options {
             template: template.into(),
             bin_dir: bin_dir.into(),
             data_dir: None,
+            host: None,
+            public_url: None,
             port: None,
             workers: 4,
             concurrency: 1,
@@ -87,12 +110,24 @@ impl Options {
             calls: Calls::Watched,
             expiry: true,
             parameters: BTreeMap::new(),
+            constraints: Constraints::Enforced,
+            starts: Starts::default(),
             environment: BTreeMap::new(),
             log: Log::Quiet,
             on_line: None,
             warm: false,
             schedules: false,
         }
+    }
+
+    /// As for people on a machine that has other work to do: functions wait longer for what is beside them on the same
+    /// busy processors, and nothing stands between them and the tables and the cache.
+    #[must_use]
+    pub fn patient(mut self) -> Self {
+        let patience = ("PATIENCE".to_owned(), PATIENCE.to_string());
+        self.environment.extend([patience]);
+        self.calls = Calls::Direct;
+        self
     }
 
     /// Sets a parameter of the template.
@@ -108,12 +143,17 @@ impl Options {
 pub struct Endpoints {
     /// The load balancer, such as `http://127.0.0.1:8080`, without a slash at the end.
     pub url: String,
+    /// The same as clients elsewhere reach it, which tokens and addresses of pictures and uploads name.
+    pub public: String,
     /// `DynamoDB`.
     pub tables: String,
     /// SQS.
     pub queues: String,
     /// S3, path style.
     pub bucket: String,
+    /// Lambda's invoke API. It is at the load balancer's address too, but connections that functions open ahead are
+    /// no requests of clients.
+    pub functions: String,
     /// The cache, `redis://host:port`, a cluster of one node; `None` if the template has none.
     pub cache: Option<String>,
     /// The region of all of them.
@@ -127,8 +167,7 @@ impl Endpoints {
             ("AWS_ENDPOINT_URL_DYNAMODB", self.tables.as_str()),
             ("AWS_ENDPOINT_URL_SQS", &self.queues),
             ("AWS_ENDPOINT_URL_S3", &self.bucket),
-            // Lambda's invoke API stands beside the load balancer.
-            ("AWS_ENDPOINT_URL_LAMBDA", &self.url),
+            ("AWS_ENDPOINT_URL_LAMBDA", &self.functions),
             ("AWS_ACCESS_KEY_ID", crate::ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", crate::SECRET_KEY),
             ("AWS_REGION", &self.region),
@@ -145,7 +184,7 @@ impl Endpoints {
 pub struct Stack {
     parts: Arc<Parts>,
     runtime: Option<Runtime>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Stack {
@@ -160,23 +199,15 @@ impl Stack {
             .enable_all()
             .build()
             .map_err(Error::io("can't start threads"))?;
-        let started = runtime
-            .spawn(async move { start::start(&options).await })
-            .await;
-        match started
-            .map_err(|error| Error::part("start", error))
-            .flatten()
-        {
-            Ok((parts, folder)) => Ok(Self {
-                parts,
-                runtime: Some(runtime),
-                _folder: folder,
-            }),
-            Err(error) => {
-                runtime.shutdown_background();
-                Err(error)
-            }
-        }
+        let mut threads = Threads(Some(runtime));
+        let (parts, folder) = threads
+            .run(async move { start::start(&options).await })
+            .await??;
+        Ok(Self {
+            parts,
+            runtime: threads.0.take(),
+            folder,
+        })
     }
 
     /// Runs something on the stack's own threads, so that it doesn't depend on the caller's.
@@ -197,6 +228,11 @@ impl Stack {
     /// The load balancer's address, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.parts.endpoints.url
+    }
+
+    /// The load balancer's address for clients elsewhere, without a slash at the end.
+    pub fn public_url(&self) -> &str {
+        &self.parts.endpoints.public
     }
 
     /// Where everything is.
@@ -308,6 +344,13 @@ impl Stack {
             .unwrap_or(false)
     }
 
+    /// Whether the last stack of this data folder didn't end in order: then the processes of it that still ran, and
+    /// were ended.
+    pub fn ended_of_killed(&self) -> Option<&[String]> {
+        let leftovers = self.folder.leftovers.as_ref()?;
+        Some(&leftovers.ended)
+    }
+
     /// What the stack is doing.
     ///
     /// # Errors
@@ -350,7 +393,7 @@ impl Stack {
                     function.kill(None, "the stack stopped");
                 }
                 if let Some(cache) = &parts.cache {
-                    let _ = cache.kill().await;
+                    cache.kill().await;
                 }
             })
             .await;
@@ -360,6 +403,30 @@ impl Stack {
                 runtime.shutdown_timeout(Duration::from_secs(5));
             })
             .await;
+        }
+    }
+}
+
+/// The threads of a stack that starts. Whoever stops waiting for it, drops them without blocking.
+struct Threads(Option<Runtime>);
+
+impl Threads {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
+        let Some(runtime) = &self.0 else {
+            return Err(Error::part("stack", "it has stopped"));
+        };
+        let work = runtime.spawn(work);
+        work.await.map_err(|error| Error::part("start", error))
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
     }
 }

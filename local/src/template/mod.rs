@@ -7,7 +7,9 @@
 
 mod evaluate;
 mod node;
+mod parameters;
 mod plan;
+mod read_delivery;
 mod read_functions;
 mod read_routing;
 mod read_storage;
@@ -16,9 +18,10 @@ mod reader;
 use std::collections::BTreeMap;
 
 pub use evaluate::LocalValues;
+pub use parameters::BadParameters;
 pub use plan::{
-    Action, Bucket, Cors, Expiry, Function, Index, Key, Listener, Mapping, Plan, Queue, Redrive,
-    Rule, Schedule, ScheduleKind, Table,
+    Action, Bucket, Cors, Distribution, Expiry, Function, Index, Key, Listener, Mapping, Plan,
+    Queue, Redrive, Rule, Schedule, ScheduleKind, Table,
 };
 
 use evaluate::Evaluator;
@@ -77,7 +80,7 @@ impl Template {
             .unwrap_or_default()
     }
 
-    /// Evaluates the template.
+    /// Evaluates the template. What holds for parameters is [`Template::problems_of`]'s to say.
     ///
     /// # Errors
     /// An intrinsic, a property or a value that the local stack doesn't know, a name that isn't

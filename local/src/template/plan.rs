@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue};
+
 use super::TemplateError;
 
 /// Everything the local stack runs.
@@ -20,8 +22,8 @@ pub struct Plan {
     pub tables: Vec<Table>,
     /// The buckets.
     pub buckets: Vec<Bucket>,
-    /// The name of the bucket behind the content delivery network, if there is one.
-    pub media_bucket: Option<String>,
+    /// The content delivery network, if there is a bucket behind it.
+    pub media: Option<Distribution>,
     /// Whether there is a cache.
     pub has_cache: bool,
     /// What runs by the clock.
@@ -54,6 +56,8 @@ pub struct Listener {
     pub rules: Vec<Rule>,
     /// What happens to a request that no rule matches.
     pub default: Action,
+    /// Headers that every answer gets, its own or a function's, in place of those of these names.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// One rule: all its conditions must hold.
@@ -204,6 +208,19 @@ pub struct Cors {
     pub exposed: Vec<String>,
     /// How long a preflight's answer holds.
     pub max_age: Option<Duration>,
+}
+
+/// The content delivery network in front of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Methods that it answers.
+    pub methods: Vec<String>,
+    /// Headers that it sets on every answer.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Headers that it sets on answers to pages of other origins.
+    pub cors: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// A lifecycle rule that removes objects.

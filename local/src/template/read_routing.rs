@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use http::{HeaderName, HeaderValue};
+
 use super::TemplateError;
 use super::evaluate::Evaluator;
 use super::plan::{Action, Listener, Plan, Rule};
@@ -37,6 +39,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &Plan) -> Result<Option<List
         return Err(properties.wrong("the local stack knows one listener only"));
     }
     let default = action(&properties.field("DefaultActions")?, &groups)?;
+    let headers = headers(&properties)?;
 
     let mut rules = Vec::new();
     for (id, node) in evaluator.resources("AWS::ElasticLoadBalancingV2::ListenerRule")? {
@@ -55,7 +58,34 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &Plan) -> Result<Option<List
             ));
         }
     }
-    Ok(Some(Listener { rules, default }))
+    Ok(Some(Listener {
+        rules,
+        default,
+        headers,
+    }))
+}
+
+/// The headers that the listener's attributes set, `routing.http.response.<name>.header_value`.
+fn headers(properties: &Reader) -> Result<Vec<(HeaderName, HeaderValue)>> {
+    let mut headers = Vec::new();
+    for attribute in properties.list("ListenerAttributes") {
+        let (key, value) = (attribute.field("Key")?, attribute.field("Value")?);
+        let name = key.text()?;
+        let name = name
+            .strip_prefix("routing.http.response.")
+            .and_then(|name| name.strip_suffix(".header_value"))
+            .and_then(|name| name.replace('_', "-").parse().ok())
+            .ok_or_else(|| key.wrong("the local stack doesn't know this attribute"))?;
+        let text = value.text()?;
+        let text: HeaderValue = text
+            .parse()
+            .map_err(|_| value.wrong("is no header's value"))?;
+        // Without a value, the load balancer leaves the header alone.
+        if !text.is_empty() {
+            headers.push((name, text));
+        }
+    }
+    Ok(headers)
 }
 
 fn reference(id: &str, line: usize) -> super::Node {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::TemplateError;
-use super::evaluate::{Evaluator, bucket_domain};
+use super::evaluate::Evaluator;
 use super::plan::{Bucket, Cors, Expiry, Index, Key, Plan, Queue, Redrive, Table};
+use super::read_delivery;
 use super::reader::Reader;
 
 type Result<T> = std::result::Result<T, TemplateError>;
@@ -54,7 +55,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &mut Plan) -> Result<()> {
             .resources(&format!("AWS::ElastiCache::{kind}"))?
             .is_empty();
     }
-    plan.media_bucket = media_bucket(evaluator, &plan.buckets)?;
+    plan.media = read_delivery::read(evaluator, &plan.buckets)?;
     Ok(())
 }
 
@@ -208,28 +209,4 @@ fn expiry(properties: &Reader) -> Result<Vec<Expiry>> {
         });
     }
     Ok(rules)
-}
-
-/// The bucket that a distribution reads from, else the only one.
-fn media_bucket(evaluator: &Evaluator<'_>, buckets: &[Bucket]) -> Result<Option<String>> {
-    let region = &evaluator.local().region;
-    for (id, node) in evaluator.resources("AWS::CloudFront::Distribution")? {
-        for origin in evaluator
-            .properties(id, node)?
-            .field("DistributionConfig")?
-            .list("Origins")
-        {
-            let domain = origin.field("DomainName")?.text()?;
-            if let Some(bucket) = buckets
-                .iter()
-                .find(|bucket| bucket_domain(&bucket.name, region) == domain)
-            {
-                return Ok(Some(bucket.name.clone()));
-            }
-        }
-    }
-    Ok(match buckets {
-        [only] => Some(only.name.clone()),
-        _ => None,
-    })
 }

@@ -304,3 +304,123 @@ async fn browsers_of_allowed_origins_may_upload() {
             .eq_ignore_ascii_case("etag")
     );
 }
+
+#[tokio::test]
+async fn what_a_signature_doesnt_cover_is_refused() {
+    let stack = start().await;
+    let (url, signed) = presigned(&stack, KEY).await;
+    let put = async |url: &str, more: Option<(&str, &str)>| {
+        let mut request = reqwest::Client::new().put(url);
+        let signed = signed
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        for (name, value) in signed
+            .filter(|(name, _)| *name != "content-length")
+            .chain(more)
+        {
+            request = request.header(name, value);
+        }
+        let request = request.header("origin", "https://cats.example");
+        request.body(BODY).send().await.unwrap()
+    };
+    for header in [
+        "x-amz-acl",
+        "X-Amz-Grant-Read",
+        "x-amz-meta-cat",
+        "x-amz-server-side-encryption",
+        "x-amz-storage-class",
+        "x-amz-website-redirect-location",
+        "x-amz-whatever-comes",
+    ] {
+        let answer = put(&url, Some((header, "public-read"))).await;
+        assert_eq!(answer.status(), 403, "{header}");
+        assert_eq!(
+            answer.headers()["access-control-allow-origin"],
+            "https://cats.example"
+        );
+        let said = answer.text().await.unwrap();
+        let named = format!(
+            "<HeadersNotSigned>{}</HeadersNotSigned>",
+            header.to_lowercase()
+        );
+        assert!(
+            said.contains("<Code>AccessDenied</Code>") && said.contains(&named),
+            "{said}"
+        );
+    }
+    for parameter in [
+        "x-amz-acl=public-read",
+        "X-Amz-Acl=public-read",
+        "tagging",
+        "x=y",
+    ] {
+        assert_eq!(
+            put(&format!("{url}&{parameter}"), None).await.status(),
+            403,
+            "{parameter}"
+        );
+    }
+    assert!(!exists(&stack, KEY).await);
+    // What has nothing to do with S3 is nobody's business, and what is signed is taken.
+    assert_eq!(put(&url, Some(("x-other", "cat"))).await.status(), 200);
+    let with_metadata = client(&stack).put_object().bucket(BUCKET).key("other");
+    let with_metadata = with_metadata
+        .metadata("cat", "nabi")
+        .body(BODY.to_vec().into());
+    with_metadata.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_stacks_own_port_is_enough_to_upload() {
+    let stack = start().await;
+    let config = aws_sdk_s3::config::Builder::from(&config(&stack))
+        .endpoint_url(stack.public_url())
+        .force_path_style(true)
+        .build();
+    let expires = PresigningConfig::expires_in(Duration::from_mins(1)).unwrap();
+    let put = Client::from_conf(config)
+        .put_object()
+        .bucket(BUCKET)
+        .key(KEY);
+    let put = put
+        .content_type("image/jpeg")
+        .presigned(expires)
+        .await
+        .unwrap();
+    let headers: Vec<_> = put
+        .headers()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    assert!(put.uri().starts_with(&format!("{}/{BUCKET}/", stack.url())));
+    assert_eq!(upload(put.uri(), &headers, None, BODY).await, 200);
+    assert!(exists(&stack, KEY).await);
+    let unsigned = format!("{}/{BUCKET}/{KEY}", stack.url());
+    assert_eq!(reqwest::get(&unsigned).await.unwrap().status(), 403);
+    // What is no bucket is the listener's.
+    let other = reqwest::get(format!("{}/other/{KEY}", stack.url()))
+        .await
+        .unwrap();
+    assert_eq!(other.text().await.unwrap(), "nothing here");
+}
+
+#[tokio::test]
+async fn preflights_are_refused_for_what_no_rule_allows() {
+    let stack = start().await;
+    let preflight = async |method: &str, headers: &str| {
+        let request = reqwest::Client::new()
+            .request(Method::OPTIONS, format!("{}/{BUCKET}/{KEY}", stack.url()))
+            .header("origin", "https://cats.example")
+            .header("access-control-request-method", method)
+            .header("access-control-request-headers", headers);
+        let answer = request.send().await.unwrap();
+        let allowed = answer.headers().contains_key("access-control-allow-origin");
+        (answer.status().as_u16(), allowed)
+    };
+    assert_eq!(preflight("PUT", "Content-Type").await, (200, true));
+    assert_eq!(preflight("PUT", "").await, (200, true));
+    assert_eq!(
+        preflight("PUT", "content-type,x-amz-acl").await,
+        (403, false)
+    );
+    assert_eq!(preflight("DELETE", "content-type").await, (403, false));
+}

@@ -1,4 +1,4 @@
-use purrline_local::{Call, FaultAction, FaultRule, Outage, Service, Stack, When};
+use purrline_local::{Call, Calls, FaultAction, FaultRule, Options, Outage, Service, Stack, When};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::{AsyncCommands as _, RedisResult};
@@ -126,4 +126,36 @@ async fn round_trips_are_counted_and_can_go_wrong() {
     assert!(connect(&stack).await.is_err());
     stack.resume_service(Service::Cache);
     assert!(connect(&stack).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_server_that_dies_is_started_again() {
+    for calls in [Calls::Watched, Calls::Direct] {
+        let options = Options { calls, ..options() };
+        let stack = Stack::start(options).await.unwrap();
+        let mut cache = connect(&stack).await.unwrap();
+        let _: () = cache.set("a", "x").await.unwrap();
+        for times in 1..=2 {
+            stack.crash_cache().unwrap();
+            until("it is there again, empty", async || {
+                let Ok(mut cache) = connect(&stack).await else {
+                    return false;
+                };
+                matches!(cache.get::<_, Option<String>>("a").await, Ok(None))
+                    && stack.cache_log().len() == times
+            })
+            .await;
+            let said = stack.cache_log().pop().unwrap();
+            assert!(
+                said.contains("ended by itself (signal: 9 (SIGKILL))"),
+                "{said}"
+            );
+            let mut cache = connect(&stack).await.unwrap();
+            let _: () = cache.set("a", "x").await.unwrap();
+        }
+        // One that is told to stay away does.
+        stack.kill_cache().await.unwrap();
+        assert!(connect(&stack).await.is_err());
+        assert_eq!(stack.cache_log().len(), 2);
+    }
 }

@@ -31,7 +31,7 @@ async fn run(command: &mut Command) -> Output {
 /// A stack of its own, with its address and what it prints after that.
 async fn up(more: &[&str]) -> (Child, String, Lines<BufReader<ChildStdout>>) {
     let mut child = command("up")
-        .args(["--port", "0"])
+        .args(["--port", "0", "--param", "BrokenStarts=well"])
         .args(more)
         .stdout(Stdio::piped())
         .spawn()
@@ -43,7 +43,7 @@ async fn up(more: &[&str]) -> (Child, String, Lines<BufReader<ChildStdout>>) {
             let line = lines.next_line().await.unwrap().unwrap();
             if let Some(url) = line
                 .split_whitespace()
-                .find(|word| word.starts_with("http://"))
+                .find(|word| word.starts_with("http://") || word.starts_with("https://"))
             {
                 return url.to_owned();
             }
@@ -78,13 +78,13 @@ async fn up_runs_until_it_is_interrupted() {
         while let Some(line) = lines.next_line().await.unwrap() {
             printed.push(line);
         }
-        assert!(
-            printed
-                .iter()
-                .any(|line| line.ends_with("probe | slow is done")),
-            "{printed:#?}"
-        );
+        let said = r#"{"function":"probe","message":"slow is done"}"#;
+        assert!(printed.iter().any(|line| line == said), "{printed:#?}");
         assert_eq!(printed.last().unwrap(), "Stopped.");
+        assert!(
+            !printed.iter().any(|line| line.contains("killed")),
+            "it ended in order: {printed:#?}"
+        );
         assert!(
             !printed.iter().any(|line| line.contains('\u{1b}')),
             "colours without a terminal"
@@ -133,6 +133,27 @@ async fn a_killed_stack_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn up_is_called_by_the_name_that_it_was_given() {
+    let (_child, url, _lines) = up(&["--ephemeral", "--host", "localhost"]).await;
+    assert!(url.starts_with("http://localhost:"), "{url}");
+    let keys = reqwest::get(format!("{url}/_local/jwks.json"))
+        .await
+        .unwrap();
+    assert_eq!(keys.status(), 200);
+
+    let elsewhere = [
+        "--ephemeral",
+        "--host",
+        "0.0.0.0",
+        "--public-url",
+        "https://cats.example",
+    ];
+    let (child, url, _lines) = up(&elsewhere).await;
+    assert_eq!(url, "https://cats.example");
+    drop(child);
+}
+
+#[tokio::test]
 async fn invoke_prints_the_answer() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("event.json");
@@ -160,9 +181,11 @@ async fn invoke_prints_the_answer() {
         "{}",
         String::from_utf8_lossy(&running.stderr)
     );
+    let fail = folder.path().join("fail.json");
+    std::fs::write(&fail, r#"{"path": "/fail"}"#).unwrap();
     let failing = run(command("invoke")
         .arg("broken")
-        .arg(&file)
+        .arg(&fail)
         .args(["--url", &url]))
     .await;
     assert_eq!(failing.status.code(), Some(1));
@@ -189,10 +212,55 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         (vec!["--param", "Timeout"], 2, "must be NAME=VALUE"),
         (
             vec!["--param", "CacheScheme=telnet"],
+            2,
+            "error: parameter CacheScheme=\"telnet\": must be one of redis, rediss\n",
+        ),
+        (
+            vec!["--param", "cacheScheme=redis"],
+            2,
+            "there is no parameter cacheScheme, did you mean CacheScheme?\n",
+        ),
+        (
+            vec![
+                "--param",
+                "Least=0",
+                "--param",
+                "Most=0",
+                "--param",
+                "BrokenStarts=",
+            ],
+            2,
+            "error: the parameters can't be used:\n  \
+             BrokenStarts=\"\": must be a word and perhaps a file\n  \
+             Least=\"0\": must be at least 1\n  \
+             Least and Most must differ\n",
+        ),
+        (
+            vec!["--param", "BrokenStarts=fail"],
             1,
-            "telnet isn't one of redis, rediss",
+            "error: functions don't start:\n  broken: Error: \"told to fail\"\n",
+        ),
+        (
+            vec!["--log-format", "xml"],
+            2,
+            "possible values: auto, text, json",
         ),
         (vec!["--data-dir", "x"], 2, "cannot be used with"),
+        (
+            vec!["--host", "192.0.2.1"],
+            1,
+            "--host takes an address of this machine",
+        ),
+        (
+            vec!["--public-url", "cats.example"],
+            2,
+            "must be http:// or https://",
+        ),
+        (
+            vec!["--public-url", "https://cats.example/x"],
+            2,
+            "must be http:// or https://",
+        ),
     ] {
         let mut up = Command::new(env!("CARGO_BIN_EXE_purrline-local"));
         up.arg("up").arg("--ephemeral").env_remove("RUST_BACKTRACE");
@@ -212,6 +280,8 @@ async fn what_is_wrong_is_said_with_what_to_do() {
             stderr.contains(said) && stderr.starts_with("error:"),
             "{arguments:?}: {stderr}"
         );
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        assert!(!stdout.contains("is up"), "{arguments:?}: {stdout}");
     }
     let up = Command::new(env!("CARGO_BIN_EXE_purrline-local"))
         .args(["up", "--ephemeral", "--port", "0", "--template"])
@@ -230,4 +300,242 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         String::from_utf8_lossy(&stderr).contains("neither valkey-server nor redis-server"),
         "{stderr:?}"
     );
+}
+
+#[tokio::test]
+async fn text_is_for_people_and_verbose_has_everything() {
+    for (more, said) in [
+        (vec!["--log-format", "text"], "  slow is done  probe"),
+        (vec!["--verbose"], "           probe | slow is done"),
+        (
+            vec!["--log-format", "json"],
+            r#"{"function":"probe","message":"slow is done"}"#,
+        ),
+    ] {
+        let arguments = [vec!["--ephemeral"], more].concat();
+        let (_child, url, mut lines) = up(&arguments).await;
+        let answer = reqwest::get(format!("{url}/many/slow")).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let printed = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.ends_with(said) {
+                    return;
+                }
+            }
+            panic!("{arguments:?} doesn't print {said}");
+        };
+        tokio::time::timeout(SOON, printed).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_start_can_be_interrupted() {
+    let mut child = command("up")
+        .args(["--port", "0", "--ephemeral", "--param", "BrokenStarts=hang"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line = tokio::time::timeout(SOON, lines.next_line()).await.unwrap();
+    assert_eq!(line.unwrap().unwrap(), "starting …");
+    signal(&child, Signal::INT);
+    let ended = tokio::time::timeout(SOON, child.wait()).await.unwrap();
+    assert!(ended.unwrap().success());
+    assert_eq!(lines.next_line().await.unwrap(), None);
+}
+
+/// Whether a process runs; one that has ended but that nobody asked about has no command line.
+#[cfg(target_os = "linux")]
+fn runs(pid: &str) -> bool {
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+/// The processes whose command line has this text.
+#[cfg(target_os = "linux")]
+fn processes(text: &str) -> Vec<Pid> {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let with_text = all.filter(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(text)
+    });
+    with_text
+        .filter_map(|process| Pid::from_raw(process.file_name().to_str()?.parse().ok()?))
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn after_a_kill_it_is_said_what_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let (mut child, _url, _lines) = up(&["--data-dir", data]).await;
+    let noted = std::fs::read_to_string(folder.path().join("lock")).unwrap();
+    let server = noted.lines().find(|line| line.contains("-server")).unwrap();
+    let server = server.split(' ').next().unwrap();
+    // The one that sees to it that nothing is left, too, which is of the same parent as the server.
+    let parent = child.id().unwrap();
+    let is_guard = |pid: &Pid| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+        status.is_ok_and(|status| status.contains(&format!("PPid:\t{parent}\n")))
+    };
+    let mut guards = processes("purrline-guard");
+    guards.retain(is_guard);
+    assert_eq!(guards.len(), 1);
+    kill_process(guards[0], Signal::KILL).unwrap();
+    child.kill().await.unwrap();
+    assert!(runs(server), "the cache's server is left");
+
+    let (mut child, _url, mut lines) = up(&["--data-dir", data]).await;
+    until("it is ended", async || !runs(server)).await;
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.is_empty() {
+            break;
+        }
+        said.push_str(&line);
+    }
+    for part in [
+        "was killed",
+        "photos and tokens are kept",
+        "Gone is",
+        "-server",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    signal(&child, Signal::INT);
+    child.wait().await.unwrap();
+    let noted = std::fs::read_to_string(folder.path().join("lock")).unwrap();
+    assert_eq!(noted, "", "it ended in order");
+}
+
+#[tokio::test]
+async fn help_names_the_command_that_people_type() {
+    for (arguments, usage) in [
+        (vec!["up", "--help"], "Usage: ./dev up [OPTIONS]"),
+        (
+            vec!["invoke", "--help"],
+            "Usage: ./dev invoke [OPTIONS] <FUNCTION> <EVENT>",
+        ),
+        (vec!["up", "--prot"], "Usage: ./dev up"),
+        (vec!["--help"], "Usage: ./dev <COMMAND>"),
+    ] {
+        let mut help = Command::new(env!("CARGO_BIN_EXE_purrline-local"));
+        let output = run(help.args(&arguments)).await;
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(said.contains(usage), "{arguments:?}: {said}");
+        assert!(!said.contains("purrline-local"), "{arguments:?}: {said}");
+    }
+}
+
+/// `./dev` with a cargo that says that it was called, so that what was checked before is known.
+async fn dev(arguments: &[&str]) -> (Option<i32>, String) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let tools = tempfile::tempdir().unwrap();
+    for tool in ["cargo", "redis-server"] {
+        let file = tools.path().join(tool);
+        std::fs::write(
+            &file,
+            format!("#!/bin/sh\necho {tool} was called >&2\nexit 9\n"),
+        )
+        .unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = std::env::var("PATH").unwrap();
+    let mut script = Command::new("sh");
+    script
+        .arg(super::repository().join("dev"))
+        .args(arguments)
+        .env("PATH", format!("{}:{path}", tools.path().display()))
+        .current_dir(super::repository());
+    let output = run(&mut script).await;
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn options_ports_and_folders_are_checked_before_the_build() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().port().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (file, used) = (file.to_str().unwrap(), folder.path().join("used"));
+    std::fs::create_dir(&used).unwrap();
+    let lock = std::fs::File::create(used.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let used = used.to_str().unwrap();
+    for (arguments, code, said) in [
+        (
+            vec!["up", "--prot", "1"],
+            2,
+            "error: there is no option --prot",
+        ),
+        (vec!["up", "8080"], 2, "unexpected argument 8080"),
+        (vec!["up", "--port"], 2, "--port needs a value"),
+        (
+            vec!["up", "--port", "65536"],
+            2,
+            "must be a number from 0 to 65535",
+        ),
+        (
+            vec!["up", "--workers=0"],
+            2,
+            "must be a number from 1 to 1000",
+        ),
+        (vec!["up", "--param", "ReadLimit"], 2, "must be NAME=VALUE"),
+        (
+            vec!["up", "--log-format", "xml"],
+            2,
+            "must be one of auto, text, json",
+        ),
+        (
+            vec!["up", "--data-dir", "x", "--ephemeral"],
+            2,
+            "cannot be used with",
+        ),
+        (
+            vec!["up", "--port", &taken],
+            1,
+            "choose another with --port",
+        ),
+        (
+            vec!["up", "--port", "0", "--data-dir", file],
+            1,
+            "choose another with --data-dir",
+        ),
+        (
+            vec!["up", "--port", "0", "--data-dir", used],
+            1,
+            "another stack uses",
+        ),
+        (
+            vec!["up", "--template", "nowhere.yaml"],
+            1,
+            "can't read nowhere.yaml",
+        ),
+        (vec!["invoke", "feed"], 2, "a function and an event's file"),
+        (
+            vec!["invoke", "feed", "nowhere.json"],
+            1,
+            "can't read nowhere.json",
+        ),
+    ] {
+        let (exit, output) = dev(&arguments).await;
+        assert_eq!(exit, Some(code), "{arguments:?}: {output}");
+        assert!(output.contains(said), "{arguments:?}: {output}");
+        assert!(!output.contains("was called"), "{arguments:?}: {output}");
+    }
+    // What is right goes on to the build.
+    for arguments in [
+        vec!["up", "--port", "0", "--ephemeral"],
+        vec!["invoke", "feed", "-"],
+    ] {
+        let (exit, output) = dev(&arguments).await;
+        assert!(
+            exit == Some(9) && output.contains("cargo was called"),
+            "{output}"
+        );
+    }
 }

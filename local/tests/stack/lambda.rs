@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use purrline_local::{Error, InvokeError, Options, Stack, fill_event};
+use purrline_local::{Error, InvokeError, Options, Stack, Starts, fill_event};
 use serde_json::{Value, json};
 
 use super::{options, start, until};
@@ -127,7 +127,7 @@ async fn too_much_memory_kills_the_process() {
         "{error}"
     );
     let status = stack.status().await.unwrap().functions["probe"].clone();
-    assert!(status.peak_memory_mb > 200.0, "{status:?}");
+    assert!(status.peak_memory_mb > 128.0, "{status:?}");
 }
 
 #[tokio::test]
@@ -312,5 +312,103 @@ async fn data_stays_in_its_folder_and_a_later_start_is_quick() {
             .unwrap()
             .count(),
         2
+    );
+}
+
+/// A stack whose function `broken` starts as it is told, and the address that it answers at.
+async fn starting(how: &str, starts: Starts) -> (Stack, String) {
+    let options = Options {
+        starts,
+        ..options().parameter("BrokenStarts", how)
+    };
+    let stack = Stack::start(options).await.unwrap();
+    let url = format!("{}/broken", stack.url());
+    (stack, url)
+}
+
+#[tokio::test]
+async fn requests_wait_for_a_process_that_starts_slowly() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("start");
+    let starts = Starts {
+        slow: Duration::from_millis(50),
+        ..Starts::default()
+    };
+    let (stack, url) = starting(&format!("after:{}", file.display()), starts).await;
+    let (answer, ()) = futures::join!(reqwest::get(&url), async {
+        // Longer than AWS would wait: that is said, and no more.
+        until("a warning says so", async || {
+            let lines = stack.logs("broken").unwrap();
+            lines
+                .iter()
+                .any(|line| line.contains("took longer than 50ms to start"))
+        })
+        .await;
+        std::fs::write(&file, "").unwrap();
+    });
+    assert_eq!(answer.unwrap().status(), 200);
+    let status = stack.status().await.unwrap().functions["broken"].clone();
+    assert_eq!((status.processes, status.errors), (1, 0));
+}
+
+#[tokio::test]
+async fn a_request_that_no_process_could_take_is_a_503_that_says_when_to_try_again() {
+    let starts = Starts {
+        slow: Duration::from_secs(10),
+        most: Duration::from_millis(200),
+    };
+    let (stack, url) = starting("hang", starts).await;
+    let requests = (0..3).map(|_| reqwest::get(&url));
+    for answer in futures::future::join_all(requests).await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status(), 503);
+        let header = |name| answer.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(header("content-type"), "application/problem+json");
+        assert_eq!(header("retry-after"), "2");
+        let id = header("x-request-id");
+        let problem: Value = answer.json().await.unwrap();
+        assert_eq!(
+            (&problem["type"], &problem["status"], &problem["instance"]),
+            (&json!("/problems/unavailable"), &json!(503), &json!(id))
+        );
+    }
+    let error = stack.invoke("broken", &told("echo")).await.unwrap_err();
+    assert_eq!(error, InvokeError::StartTimedOut(starts.most));
+}
+
+#[tokio::test]
+async fn a_request_that_was_never_sent_is_tried_with_another_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let how = format!("second:{}", folder.path().join("tried").display());
+    let (stack, url) = starting(&how, Starts::default()).await;
+    assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
+    let status = stack.status().await.unwrap().functions["broken"].clone();
+    assert_eq!((status.invocations, status.errors), (1, 0));
+    let failed = stack.logs("broken").unwrap();
+    assert!(
+        failed.iter().any(|line| line.contains("told to fail once")),
+        "{failed:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_warm_stack_isnt_up_before_every_function_is() {
+    let warm = |how: &str| Options {
+        warm: true,
+        ..options().parameter("BrokenStarts", how)
+    };
+    let error = Stack::start(warm("fail")).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "functions don't start:\n  broken: Error: \"told to fail\""
+    );
+    let stack = Stack::start(warm("well")).await.unwrap();
+    let status = stack.status().await.unwrap();
+    assert!(
+        status
+            .functions
+            .values()
+            .all(|one| one.processes == 1 && one.init_ms.max > 0.0),
+        "{status:#?}"
     );
 }

@@ -275,6 +275,24 @@ async fn the_local_routes_are_there() {
         .await
         .unwrap();
     assert_eq!(nobody.status(), 404);
+    for (method, path, allow) in [
+        ("GET", "drain", "POST"),
+        ("PUT", "drain", "POST"),
+        ("POST", "status", "GET"),
+        ("DELETE", "token/nabi", "GET"),
+        ("POST", "jwks.json", "GET"),
+        ("POST", "environment", "GET"),
+    ] {
+        let request = client.request(method.parse().unwrap(), format!("{url}/_local/{path}"));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 405, "{method} {path}");
+        assert_eq!(answer.headers()["allow"], allow, "{method} {path}");
+        let media_type = answer.headers()["content-type"].to_str().unwrap();
+        assert_eq!(media_type, "application/problem+json", "{method} {path}");
+        let problem: Value = answer.json().await.unwrap();
+        let says = format!("This path takes {allow} only.");
+        assert_eq!(problem["detail"], says, "{method} {path}");
+    }
     for (path, status) in [("drain?wait=5", 400), ("nothing", 404)] {
         let answer = client
             .post(format!("{url}/_local/{path}"))
@@ -283,5 +301,89 @@ async fn the_local_routes_are_there() {
             .await
             .unwrap();
         assert_eq!(answer.status(), status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_the_listener_sets_once() {
+    let stack = start().await;
+    let client = Client::new();
+    let large = vec![b'x'; (1 << 20) + 1];
+    for (request, status) in [
+        (client.get(format!("{}/many/binary", stack.url())), 200),
+        (client.get(format!("{}/elsewhere", stack.url())), 404),
+        (client.get(format!("{}/many/nothing", stack.url())), 502),
+        (
+            client
+                .post(format!("{}/many/slow", stack.url()))
+                .body(large),
+            413,
+        ),
+    ] {
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status);
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("access-control-allow-origin", "*"),
+        ] {
+            let found: Vec<_> = answer.headers().get_all(name).iter().collect();
+            assert_eq!(found, [value], "{status}: {name}");
+        }
+        assert!(!answer.headers().contains_key("content-security-policy"));
+    }
+}
+
+#[tokio::test]
+async fn tokens_hold_as_long_and_have_the_groups_that_are_asked_for() {
+    let stack = start().await;
+    let token = async |query: &str| {
+        let answer = reqwest::get(format!("{}/_local/token/{query}", stack.url()));
+        let answer = answer.await.unwrap();
+        (
+            answer.status().as_u16(),
+            answer.json::<Value>().await.unwrap(),
+        )
+    };
+    for (query, lifetime, groups) in [
+        ("nabi", 86_400, Value::Null),
+        ("nabi?expires_in=1", 1, Value::Null),
+        ("nabi?expires_in=2592000", 2_592_000, Value::Null),
+        (
+            "nabi?expires_in=60&groups=moderators,cats",
+            60,
+            serde_json::json!(["moderators", "cats"]),
+        ),
+    ] {
+        let (status, answer) = token(query).await;
+        assert_eq!(
+            (status, &answer["expires_in"]),
+            (200, &lifetime.into()),
+            "{query}"
+        );
+        let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(
+            answer["access_token"].as_str().unwrap(),
+        );
+        let claims = claims.unwrap().claims;
+        let (from, to) = (
+            claims["iat"].as_u64().unwrap(),
+            claims["exp"].as_u64().unwrap(),
+        );
+        assert_eq!(
+            (to - from, &claims["cognito:groups"]),
+            (lifetime, &groups),
+            "{query}"
+        );
+    }
+    for (query, named) in [
+        ("nabi?expires_in=0", "expires_in"),
+        ("nabi?expires_in=2592001", "expires_in"),
+        ("nabi?expires_in=soon", "expires_in"),
+        ("nabi?groups=a%20b", "groups"),
+        ("nabi?group=cats", "groups"),
+        ("na.bi", "user"),
+    ] {
+        let (status, answer) = token(query).await;
+        let said = answer["error"].as_str().unwrap();
+        assert!(status == 400 && said.contains(named), "{query}: {answer}");
     }
 }

@@ -12,7 +12,9 @@ mod command_line;
 mod faults;
 mod lambda;
 mod load_balancer;
+mod media;
 mod queues;
+mod sign_in;
 mod template;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +29,14 @@ const SOON: Duration = Duration::from_secs(20);
 
 fn template_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/template.yaml")
+}
+
+/// The repository's root.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// Cargo builds examples beside the tests' own folder.

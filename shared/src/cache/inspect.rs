@@ -8,7 +8,7 @@ use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Value, cmd, from_redis_value};
 
 use super::feeds::{feed_key, following_key, wrote_key};
-use super::objects::{author_key, counts_key, liked_key, post_key};
+use super::objects::{author_key, counts_key, post_key, viewer_key};
 use super::{Cache, Error};
 use crate::domain::{PostId, UserId};
 
@@ -30,7 +30,7 @@ pub struct Kept {
 impl Cache {
     /// What is kept for a user, but for the token buckets.
     pub async fn kept_for_user(&self, user: &UserId) -> Result<Vec<Kept>, Error> {
-        let keys = [feed_key, wrote_key, following_key, liked_key, author_key];
+        let keys = [feed_key, wrote_key, following_key, viewer_key, author_key];
         self.kept(keys.map(|key| key(user))).await
     }
 

@@ -5,9 +5,10 @@
 //! | `feed:{<user>}` | list | ids of the feed's posts, unordered, and whose posts are merged in (see `lists`) | user |
 //! | `wrote:{<user>}` | list | ids of what an author wrote of late who is merged into feeds, likewise | user |
 //! | `following:{<user>}` | set | whom the user follows, and the user | user |
-//! | `liked:{<user>}` | hash | post id → `1` or `0`: what is known of the user's likes | user |
+//! | `liked:{<user>}` | hash | post id → `n`, `l`, `s` or `b`: the user did nothing to it, likes it, saved it, or both | user |
 //! | `post:{<post>}` | string | the post as stored, or nothing for one that is gone | post |
-//! | `counts:{<post>}` | string | the post's exact counts | post |
+//! | `counts:{<post>}` | string | the post's exact counts, and how often they have changed | post |
+//! | `held:counts:{<post>}`, `held:author:{<user>}` | hash | who is about to change them: a token → until when | post, user |
 //! | `calls:{<user>}:<route>` | hash | the user's token bucket for a route: `tokens`, and the time `at` which | user |
 //! | `stamp:{<user>}` | string | the last stamp given to a word of the user's, in microseconds | user |
 //! | `full:{<user>}` | string | stands there while the user follows as many as anybody may | user |
@@ -24,8 +25,17 @@
 //!   Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.)
 //!
 //! Authors, counts and blocks have nobody to do what is left undone by a function that dies in between, as
-//! sweep does for posts. So who changes one holds the key first ([`Hold`], [`Cache::hold_feeds`]): what
-//! stands there, neither a value nor a lease, keeps everybody from filling it in, and goes by itself.
+//! sweep does for posts. So who changes one holds the key first ([`Hold`], [`Cache::hold_feeds`]).
+//!
+//! * The feeds of who blocks are forgotten, and a placeholder keeps everybody from filling them in; it goes by itself.
+//! * Authors and counts may be popular, and stay readable: nobody was answered yet, so what stood there before is still
+//!   right. But it stays no longer than any of its writers may take, by the server's clock, so where one dies it is read
+//!   anew. Counts that are changed again and again would be read anew each time: so their writers read them from the
+//!   store once they have changed them, and put them in place of earlier ones, by the number of changes that is counted
+//!   with them in the same transaction. Only where nothing stands, readers fill them in.
+//!
+//! Consumers that can't tell the cache note what is to be forgotten in the store, and `sweep` sees to it
+//! (`store::untold`): a cache that was out of reach for an hour, and kept all it had, is right within a minute.
 //!
 //! A feed's placeholder is a list too, so that a fan-out's `RPUSHX` lands on it while the feed is
 //! rebuilt, and is in the rebuilt feed.
@@ -61,7 +71,7 @@ pub use feeds::Feed;
 #[cfg(feature = "audit")]
 pub use inspect::Kept;
 pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
-pub use objects::{Hold, Known, KnownAuthors, Lease, Missing};
+pub use objects::{HOLD_TIME, Hold, Known, KnownAuthors, Lease, Missing};
 pub use push::Push;
 
 /// The cache did not answer, or not in its language: carry on without it.
@@ -76,7 +86,7 @@ impl From<Error> for crate::http::Problem {
     }
 }
 
-/// How long a connection may take, and one answer.
+/// How long a connection may take, and one answer; longer where [`env::patient`] says so.
 const CONNECT: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_millis(500);
 /// How long one command may take with all its tries.
@@ -146,9 +156,9 @@ impl Cache {
     pub fn open(access: &Access) -> Result<Self, Error> {
         let client = ClusterClient::builder([access.url.as_str()])
             .tcp_settings(tcp())
-            .connection_timeout(CONNECT)
-            .response_timeout(ANSWER)
-            .overall_response_timeout(Some(OVERALL))
+            .connection_timeout(env::patient(CONNECT))
+            .response_timeout(env::patient(ANSWER))
+            .overall_response_timeout(Some(env::patient(OVERALL)))
             .retries(3)
             .min_retry_wait(10)
             .max_retry_wait(200);

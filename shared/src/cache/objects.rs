@@ -1,7 +1,8 @@
-//! Posts, counts, authors and likes: what a page of posts is made of.
+//! Posts, counts, authors, and what viewers did to posts: what a page of posts is made of.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use redis::{Cmd, RedisError, Script, Value, cmd};
@@ -9,25 +10,39 @@ use redis::{Cmd, RedisError, Script, Value, cmd};
 use super::feeds::{asks_shown, shown_of, wrote_key};
 use super::push::read;
 use super::{Cache, Error, count_trip};
-use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId};
+use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId, ViewerState};
+use crate::planted::planted;
 
 /// How long an object stays: a day. A lease lasts as long as a request may.
 const TTL_SECONDS: u64 = 24 * 60 * 60;
 const LEASE_SECONDS: u64 = 15;
-/// How long what is known of a user's likes stays.
-const LIKED_TTL_SECONDS: u64 = 60 * 60;
+/// How long a hold stands if nobody lets go of it: all work under it must be over by then.
+pub const HOLD_TIME: Duration = Duration::from_secs(LEASE_SECONDS);
+/// How long what is known of a user's likes and saves stays.
+const VIEWER_TTL_SECONDS: u64 = 60 * 60;
 
-/// Takes a lease where nothing stands: answers whether it was taken.
+/// Takes a lease where nothing stands: answers whether it was taken. Writers whose time was up before are done with, one
+/// way or the other: whoever has the lease reads what became of what they wrote.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new("return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) and 1 or 0")
+    Script::new(&format!(
+        "{HELD} \
+         local taken = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) \
+         if taken and KEYS[2] then \
+           local now = now() \
+           for token, deadline in pairs(writers(KEYS[2])) do \
+             if deadline <= now then redis.call('HDEL', KEYS[2], token) end \
+           end \
+         end \
+         return taken and 1 or 0"
+    ))
 });
-/// Replaces a lease by the value, if it still stands.
+/// Replaces a lease by the value, if it still stands, for as long as every writer at work may still be.
 static FILL: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "if redis.call('GET', KEYS[1]) == ARGV[1] then \
-           redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) return 1 \
-         end return 0",
-    )
+    Script::new(&format!(
+        "{HELD} \
+         if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+         return keep(KEYS[1], KEYS[2], ARGV[2], ARGV[3])"
+    ))
 });
 /// Takes leases on the fields of a hash where no value stands; fields have no TTL of their own, so a
 /// lease that was left behind gives way.
@@ -35,7 +50,9 @@ static TAKE_FIELDS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "for i = 3, #ARGV do \
            local known = redis.call('HGET', KEYS[1], ARGV[i]) \
-           if known ~= '0' and known ~= '1' then redis.call('HSET', KEYS[1], ARGV[i], ARGV[1]) end \
+           if not known or not string.find('nlsb', known, 1, true) then \
+             redis.call('HSET', KEYS[1], ARGV[i], ARGV[1]) \
+           end \
          end \
          redis.call('EXPIRE', KEYS[1], ARGV[2], 'NX') return 1",
     )
@@ -51,36 +68,81 @@ static FILL_FIELDS: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// What the token of a hold begins with: no JSON does, nor a lease.
-const HELD: &str = "!";
-/// The token of nobody's hold.
-const NOBODY: &str = "";
-/// Holds a key; where somebody else does already, it is nobody's from then on, and stays until its time is up.
+/// Of a key's writers: `held:` and the key is a hash of their tokens, each with its deadline in milliseconds by the
+/// server's clock. `keep` sets a value that may be trusted until the first of them.
+///
+/// A writer that dies neither puts nor forgets a value, which therefore goes by itself at the writer's deadline; one
+/// whose deadline has passed meanwhile leaves nothing to be trusted.
+const HELD: &str = "\
+local function now() \
+  local time = redis.call('TIME') \
+  return 1000 * tonumber(time[1]) + math.floor(tonumber(time[2]) / 1000) \
+end \
+local function writers(held) \
+  local found, entries = {}, redis.call('HGETALL', held) \
+  for i = 1, #entries, 2 do found[entries[i]] = tonumber(entries[i + 1]) end \
+  return found \
+end \
+local function keep(key, held, value, seconds) \
+  local millis = 1000 * tonumber(seconds) \
+  if held then \
+    local now = now() \
+    for _, deadline in pairs(writers(held)) do millis = math.min(millis, deadline - now) end \
+  end \
+  if millis <= 0 then redis.call('DEL', key) return 0 end \
+  redis.call('SET', key, value, 'PX', millis) \
+  return 1 \
+end ";
+
+/// Adds a writer. What stands in the key stays, since nobody was answered yet, but no longer than the writer may take.
 static HOLD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local token = ARGV[1] \
-         local held = redis.call('GET', KEYS[1]) \
-         if held and string.sub(held, 1, 1) == '!' then token = '!' end \
-         redis.call('SET', KEYS[1], token, 'EX', ARGV[2]) return 1",
-    )
+    Script::new(&format!(
+        "{HELD} \
+         local millis = 1000 * tonumber(ARGV[2]) \
+         redis.call('HSET', KEYS[2], ARGV[1], now() + millis) \
+         redis.call('PEXPIRE', KEYS[2], 2 * millis) \
+         if redis.call('PTTL', KEYS[1]) > millis then redis.call('PEXPIRE', KEYS[1], millis) end \
+         return 1"
+    ))
 });
-/// Forgets a key, unless it is held by somebody else.
+/// Forgets a key, and that there is this writer. A `!` is a hold of the release before, which lets go by itself.
 static FORGET: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
-        "local held = redis.call('GET', KEYS[1]) \
-         if held and string.sub(held, 1, 1) == '!' and held ~= ARGV[1] then return 0 end \
+        "if KEYS[2] then redis.call('HDEL', KEYS[2], ARGV[1]) end \
+         local kept = redis.call('GET', KEYS[1]) \
+         if kept and string.sub(kept, 1, 1) == '!' then return 0 end \
          return redis.call('DEL', KEYS[1])",
     )
 });
+/// Replaces a post's counts by later ones, and forgets that there is this writer. Where nothing stands nothing is put:
+/// later ones may have stood there. Where a lease stands, whoever has it may have read before: it goes.
+static PUT_COUNTS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&format!(
+        "{HELD} \
+         redis.call('HDEL', KEYS[2], ARGV[1]) \
+         local kept = redis.call('GET', KEYS[1]) \
+         if not kept then return 0 end \
+         local first = string.sub(kept, 1, 1) \
+         if first == '!' then return 0 end \
+         if first ~= '{{' then return redis.call('DEL', KEYS[1]) end \
+         local rev = tonumber(string.match(kept, '\"rev\":(%d+)')) or -1 \
+         if rev < tonumber(ARGV[3]) then kept = ARGV[2] end \
+         return keep(KEYS[1], KEYS[2], kept, ARGV[4])"
+    ))
+});
 
-/// Objects that are about to be changed in the store: nobody fills them in until they are released, or for as
-/// long as a request may last. So they are right also if whoever changes them dies in between.
+/// Objects that are about to be changed in the store. What the cache has of them is shown until they are released, but
+/// no longer than a request may last. So they are right also if whoever changes them dies in between, and however many
+/// change them at once, others read the cache.
 #[derive(Debug)]
 #[must_use = "what is changed is to be released"]
 pub struct Hold {
     token: String,
     keys: Vec<String>,
 }
+
+/// The token of a writer that doesn't hold anything.
+const NOBODY: &str = "";
 
 /// What an object's key holds: a value, in JSON; that there is none; or nothing known (a lease
 /// begins with `?`).
@@ -96,7 +158,7 @@ fn held<T: serde::de::DeserializeOwned>(bytes: Option<Vec<u8>>) -> Held<T> {
     }
 }
 
-/// A token that a placeholder is known by. It is no JSON, and neither `0` nor `1`.
+/// A token that a placeholder is known by. It is no JSON, nor anything that [`viewer_field`] gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease(String);
 
@@ -117,8 +179,8 @@ pub struct Missing {
     pub posts: Vec<PostId>,
     /// Posts whose counts are not known.
     pub counts: Vec<PostId>,
-    /// Posts of which it is not known whether the caller likes them.
-    pub liked: Vec<PostId>,
+    /// Posts of which it is not known what the viewer did to them.
+    pub viewer: Vec<PostId>,
     /// Authors that are not known.
     pub authors: Vec<UserId>,
 }
@@ -128,7 +190,7 @@ impl Missing {
     pub fn is_empty(&self) -> bool {
         self.posts.is_empty()
             && self.counts.is_empty()
-            && self.liked.is_empty()
+            && self.viewer.is_empty()
             && self.authors.is_empty()
     }
 }
@@ -142,8 +204,8 @@ pub struct Known {
     pub gone: HashSet<PostId>,
     /// Their counts.
     pub counts: HashMap<PostId, PostCounts>,
-    /// Whether the caller likes them.
-    pub liked: HashMap<PostId, bool>,
+    /// What the viewer did to them.
+    pub viewer: HashMap<PostId, ViewerState>,
 }
 
 impl Known {
@@ -152,7 +214,7 @@ impl Known {
         self.posts.extend(other.posts.clone());
         self.gone.extend(&other.gone);
         self.counts.extend(&other.counts);
-        self.liked.extend(&other.liked);
+        self.viewer.extend(&other.viewer);
     }
 }
 
@@ -161,7 +223,7 @@ impl Known {
     fn read(posts: &[PostId], answers: Vec<Value>) -> Result<Self, Error> {
         let mut known = Self::default();
         let mut answers: Vec<Vec<Option<Vec<u8>>>> = read(answers)?;
-        let liked = answers.pop().unwrap_or_default();
+        let viewer = answers.pop().unwrap_or_default();
         for (&id, object) in posts.iter().zip(answers) {
             let mut object = object.into_iter();
             let (post, counts) = (object.next().flatten(), object.next().flatten());
@@ -178,12 +240,10 @@ impl Known {
                 known.counts.insert(id, counts.unwrap_or_default());
             }
         }
-        for (&id, liked) in posts.iter().zip(liked) {
-            match liked.as_deref() {
-                Some(b"1") => known.liked.insert(id, true),
-                Some(b"0") => known.liked.insert(id, false),
-                _ => None,
-            };
+        for (&id, field) in posts.iter().zip(viewer) {
+            if let Some(state) = field.as_deref().and_then(viewer_state) {
+                known.viewer.insert(id, state);
+            }
         }
         Ok(known)
     }
@@ -227,7 +287,29 @@ impl KnownAuthors {
     }
 }
 
-/// Asks what is known of posts: of each, and which of them the caller likes.
+/// What a viewer did to a post, as a field's value: nothing, liked, saved, or both.
+const fn viewer_field(state: ViewerState) -> &'static str {
+    match (state.liked, state.saved) {
+        (false, false) => "n",
+        (true, false) => "l",
+        (false, true) => "s",
+        (true, true) => "b",
+    }
+}
+
+/// What a field's value says; nothing for a lease.
+const fn viewer_state(field: &[u8]) -> Option<ViewerState> {
+    let (liked, saved) = match field {
+        b"n" => (false, false),
+        b"l" => (true, false),
+        b"s" => (false, true),
+        b"b" => (true, true),
+        _ => return None,
+    };
+    Some(ViewerState { liked, saved })
+}
+
+/// Asks what is known of posts: of each, and what the caller did to them.
 fn asks_posts(caller: &UserId, posts: &[PostId]) -> Vec<Cmd> {
     if posts.is_empty() {
         return Vec::new();
@@ -237,11 +319,11 @@ fn asks_posts(caller: &UserId, posts: &[PostId]) -> Vec<Cmd> {
         get.arg(post_key(post)).arg(counts_key(post));
         get
     };
-    let mut liked = cmd("HMGET");
-    liked
-        .arg(liked_key(caller))
+    let mut viewer = cmd("HMGET");
+    viewer
+        .arg(viewer_key(caller))
         .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
-    posts.iter().map(object).chain([liked]).collect()
+    posts.iter().map(object).chain([viewer]).collect()
 }
 
 /// Asks what is known of authors: of each, and which of them the caller's feed shows.
@@ -274,12 +356,17 @@ pub(super) fn counts_key(post: PostId) -> String {
     format!("counts:{{{post}}}")
 }
 
-pub(super) fn liked_key(user: &UserId) -> String {
+pub(super) fn viewer_key(user: &UserId) -> String {
     format!("liked:{{{user}}}")
 }
 
 pub(super) fn author_key(user: &UserId) -> String {
     format!("author:{{{user}}}")
+}
+
+/// Who is about to change what a key stands for.
+fn held_key(key: &str) -> String {
+    format!("held:{key}")
 }
 
 fn field(post: PostId) -> Vec<u8> {
@@ -314,34 +401,38 @@ impl Cache {
     pub async fn lease(&self, caller: &UserId, missing: &Missing) -> Result<Lease, Error> {
         count_trip();
         let lease = Lease::new();
-        let keys = missing
-            .posts
-            .iter()
-            .map(|&post| post_key(post))
-            .chain(missing.counts.iter().map(|&post| counts_key(post)))
-            .chain(missing.authors.iter().map(author_key));
-        let takes = try_join_all(keys.map(|key| {
+        // Writers of posts hold nothing: what they leave undone, sweep does.
+        let posts = missing.posts.iter().map(|&post| (post_key(post), false));
+        let counts = missing.counts.iter();
+        let counts = counts.map(|&post| (counts_key(post), true));
+        let authors = missing.authors.iter();
+        let authors = authors.map(|author| (author_key(author), true));
+        let keys = posts.chain(counts).chain(authors);
+        let takes = try_join_all(keys.map(|(key, has_writers)| {
             let lease = &lease;
             async move {
                 let mut connection = self.connection.clone();
-                let mut take = TAKE.key(key);
-                take.arg(lease.token()).arg(LEASE_SECONDS);
+                let mut take = TAKE.arg(lease.token());
+                take.arg(LEASE_SECONDS).key(&key);
+                if has_writers {
+                    take.key(held_key(&key));
+                }
                 take.invoke_async::<i64>(&mut connection).await
             }
         }));
-        let take_liked = async {
-            if missing.liked.is_empty() {
+        let take_viewer = async {
+            if missing.viewer.is_empty() {
                 return Ok(0);
             }
             let mut connection = self.connection.clone();
-            let mut take = TAKE_FIELDS.key(liked_key(caller));
-            take.arg(lease.token()).arg(LIKED_TTL_SECONDS);
-            for &post in &missing.liked {
+            let mut take = TAKE_FIELDS.key(viewer_key(caller));
+            take.arg(lease.token()).arg(VIEWER_TTL_SECONDS);
+            for &post in &missing.viewer {
                 take.arg(field(post));
             }
             take.invoke_async::<i64>(&mut connection).await
         };
-        futures::try_join!(takes, take_liked)?;
+        futures::try_join!(takes, take_viewer)?;
         Ok(lease)
     }
 
@@ -359,63 +450,64 @@ impl Cache {
         let posts = missing
             .posts
             .iter()
-            .map(|&post| (post_key(post), json(&found.posts.get(&post))));
+            .map(|&post| (post_key(post), json(&found.posts.get(&post)), false));
         let counts = missing.counts.iter().map(|&post| {
             (
                 counts_key(post),
                 json(&found.counts.get(&post).copied().unwrap_or_default()),
+                true,
             )
         });
         let cards = missing.authors.iter().map(|author| {
             (
                 author_key(author),
                 json(&authors.get(author).and_then(Option::as_ref)),
+                true,
             )
         });
-        let fills = try_join_all(
-            posts
-                .chain(counts)
-                .chain(cards)
-                .map(|(key, value)| async move {
-                    let mut connection = self.connection.clone();
-                    let mut fill = FILL.key(key);
-                    fill.arg(lease.token()).arg(value).arg(TTL_SECONDS);
-                    fill.invoke_async::<i64>(&mut connection).await
-                }),
-        );
-        let fill_liked = async {
-            if missing.liked.is_empty() {
+        let fills = try_join_all(posts.chain(counts).chain(cards).map(
+            |(key, value, has_writers)| async move {
+                let mut connection = self.connection.clone();
+                let mut fill = FILL.arg(lease.token());
+                fill.arg(value).arg(TTL_SECONDS).key(&key);
+                if has_writers {
+                    fill.key(held_key(&key));
+                }
+                fill.invoke_async::<i64>(&mut connection).await
+            },
+        ));
+        let fill_viewer = async {
+            if missing.viewer.is_empty() {
                 return Ok(0);
             }
             let mut connection = self.connection.clone();
-            let mut fill = FILL_FIELDS.key(liked_key(caller));
+            let mut fill = FILL_FIELDS.key(viewer_key(caller));
             fill.arg(lease.token());
-            for &post in &missing.liked {
-                let liked = found.liked.get(&post).copied().unwrap_or(false);
-                fill.arg(field(post)).arg(if liked { "1" } else { "0" });
+            for &post in &missing.viewer {
+                let state = found.viewer.get(&post).copied().unwrap_or_default();
+                fill.arg(field(post)).arg(viewer_field(state));
             }
             fill.invoke_async::<i64>(&mut connection).await
         };
-        futures::try_join!(fills, fill_liked)?;
+        futures::try_join!(fills, fill_viewer)?;
         Ok(())
     }
 
     /// Forgets a post, after it was changed or deleted in the store.
     pub async fn forget_post(&self, post: PostId) -> Result<(), Error> {
         count_trip();
-        self.forget(post_key(post), NOBODY).await
+        self.forget(post_key(post)).await
     }
 
     /// Forgets an author, after the profile was changed in the store.
     async fn forget_author(&self, author: &UserId) -> Result<(), Error> {
-        self.forget(author_key(author), NOBODY).await
+        self.forget(author_key(author)).await
     }
 
-    /// Forgets what a key holds, unless somebody else is about to change it, and will.
-    async fn forget(&self, key: String, whose: &str) -> Result<(), Error> {
+    /// Forgets what a key holds, a lease on it, too.
+    async fn forget(&self, key: String) -> Result<(), Error> {
         let mut connection = self.connection.clone();
-        let mut forget = FORGET.key(key);
-        forget.arg(whose);
+        let forget = FORGET.key(key);
         forget.invoke_async::<i64>(&mut connection).await?;
         Ok(())
     }
@@ -424,7 +516,7 @@ impl Cache {
     pub async fn forget_user(&self, user: &UserId) -> Result<(), Error> {
         count_trip();
         let mut del = cmd("DEL");
-        del.arg(liked_key(user));
+        del.arg(viewer_key(user));
         let mut del_wrote = cmd("DEL");
         del_wrote.arg(wrote_key(user));
         let users = HashSet::from([user.clone()]);
@@ -442,19 +534,74 @@ impl Cache {
     pub async fn forget_likes(&self, likes: &HashSet<Like>) -> Result<(), Error> {
         count_trip();
         let posts: HashSet<PostId> = likes.iter().map(|like| like.post).collect();
+        let counts = posts.into_iter();
+        let counts = counts.map(|post| self.forget(counts_key(post)));
+        futures::try_join!(try_join_all(counts), self.forget_liked(likes))?;
+        Ok(())
+    }
+
+    async fn forget_liked(&self, likes: &HashSet<Like>) -> Result<(), Error> {
         let mut by_user: HashMap<&UserId, Vec<Vec<u8>>> = HashMap::new();
         for Like { user, post } in likes {
             by_user.entry(user).or_default().push(field(*post));
         }
-        let counts = posts.into_iter();
-        let counts = counts.map(|post| self.forget(counts_key(post), NOBODY));
         let fields = by_user.into_iter().map(|(user, posts)| {
             let mut del = cmd("HDEL");
-            del.arg(liked_key(user)).arg(posts);
+            del.arg(viewer_key(user)).arg(posts);
             self.send::<i64>(del)
         });
-        futures::try_join!(try_join_all(counts), try_join_all(fields))?;
+        try_join_all(fields).await.map(|_| ())
+    }
+
+    /// Forgets what is known of these likes, after they were changed in the store, and puts the counts of their posts,
+    /// as the store has them since.
+    pub async fn put_likes(
+        &self,
+        likes: &HashSet<Like>,
+        counts: &HashMap<PostId, PostCounts>,
+    ) -> Result<(), Error> {
+        if planted("likes-uncounted") {
+            return self.forget_liked(likes).await;
+        }
+        count_trip();
+        let posts: HashSet<PostId> = likes.iter().map(|like| like.post).collect();
+        let puts = posts.into_iter().map(|post| {
+            let counts = counts.get(&post).copied().unwrap_or_default();
+            self.put(post, counts, NOBODY)
+        });
+        futures::try_join!(try_join_all(puts), self.forget_liked(likes))?;
         Ok(())
+    }
+
+    /// Lets go of a post's counts, once the store has changed them, and puts them as they are since. Without a hold it
+    /// does the same for somebody who may have died in between.
+    pub async fn put_counts(
+        &self,
+        hold: Option<&Hold>,
+        post: PostId,
+        counts: PostCounts,
+    ) -> Result<(), Error> {
+        count_trip();
+        let token = hold.map_or(NOBODY, |hold| hold.token.as_str());
+        self.put(post, counts, token).await
+    }
+
+    async fn put(&self, post: PostId, counts: PostCounts, token: &str) -> Result<(), Error> {
+        let mut connection = self.connection.clone();
+        let key = counts_key(post);
+        let mut put = PUT_COUNTS.key(&key);
+        put.key(held_key(&key)).arg(token).arg(json(&counts));
+        put.arg(counts.rev).arg(TTL_SECONDS);
+        put.invoke_async::<i64>(&mut connection).await?;
+        Ok(())
+    }
+
+    /// Forgets what is known of a user's hand on a post, after they saved it, or no longer, in the store.
+    pub async fn forget_save(&self, user: &UserId, post: PostId) -> Result<(), Error> {
+        count_trip();
+        let mut del = cmd("HDEL");
+        del.arg(viewer_key(user)).arg(field(post));
+        self.send::<i64>(del).await.map(|_| ())
     }
 
     /// Holds an author whose profile is about to be changed in the store.
@@ -470,11 +617,11 @@ impl Cache {
 
     async fn hold(&self, keys: Vec<String>) -> Result<Hold, Error> {
         count_trip();
-        let token = format!("{HELD}{:016x}", rand::random::<u64>());
+        let token = format!("{:016x}", rand::random::<u64>());
         let holds = keys.iter().map(|key| {
             let mut connection = self.connection.clone();
             let mut hold = HOLD.key(key);
-            hold.arg(&token).arg(LEASE_SECONDS);
+            hold.key(held_key(key)).arg(&token).arg(LEASE_SECONDS);
             async move { hold.invoke_async::<i64>(&mut connection).await }
         });
         try_join_all(holds).await?;
@@ -484,9 +631,14 @@ impl Cache {
     /// Lets go, once the store has it: whoever needs it reads the store.
     pub async fn release(&self, hold: &Hold) -> Result<(), Error> {
         count_trip();
-        let keys = hold.keys.iter().cloned();
-        let releases = keys.map(|key| self.forget(key, &hold.token));
-        try_join_all(releases).await.map(|_| ())
+        let releases = hold.keys.iter().map(|key| {
+            let mut connection = self.connection.clone();
+            let mut forget = FORGET.key(key);
+            forget.key(held_key(key)).arg(&hold.token);
+            async move { forget.invoke_async::<i64>(&mut connection).await }
+        });
+        try_join_all(releases).await?;
+        Ok(())
     }
 }
 

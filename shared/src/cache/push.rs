@@ -43,6 +43,12 @@ impl Cache {
             .await
     }
 
+    /// Shows a new post in its author's own feed, which fan-out pushes it onto again.
+    pub async fn show_own(&self, post: PostId, author: &UserId) -> Result<(), Error> {
+        self.push_onto(&Push::of(post), vec![feed_key(author)])
+            .await
+    }
+
     /// Pushes a post onto its author's own lists: the feed, and what the author wrote of late.
     pub async fn push_own(&self, post: PostId, author: &UserId) -> Result<(), Error> {
         let mut lists = vec![feed_key(author), wrote_key(author)];

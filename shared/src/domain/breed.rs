@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::Name;
+
 /// A breed of cat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
@@ -21,6 +23,14 @@ pub struct BreedName {
     pub en: &'static str,
     /// In Korean.
     pub ko: &'static str,
+}
+
+impl BreedName {
+    /// The names of the breed of that id; nothing where the classifier knows none.
+    pub fn of(id: &Name) -> Option<Self> {
+        let breed = BREEDS.iter().find(|breed| breed.id == id.as_str());
+        breed.map(|breed| breed.name)
+    }
 }
 
 /// How likely the cat in an image is of a breed.

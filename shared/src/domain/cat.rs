@@ -6,7 +6,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Bio, BreedProbability, CatId, ImageHost, ImageKey, Name, Reason, Timestamp, UserId};
+use super::{
+    Bio, BreedName, BreedProbability, CatId, ImageHost, ImageKey, Name, Reason, Timestamp, UserId,
+};
 
 /// What is wrong with a cat's id that isn't one of the caller's cats'.
 pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");
@@ -37,6 +39,7 @@ impl Cat {
             id: self.id,
             owner: self.owner,
             name: self.name,
+            breed_name: self.breed.as_ref().and_then(BreedName::of),
             breed: self.breed,
             birth_date: self.birth_date,
             photo_url: self.photo.map(|key| images.image(key).url),
@@ -74,6 +77,8 @@ pub struct CatView {
     pub name: Name,
     /// A classifier's breed id, or free text.
     pub breed: Option<Name>,
+    /// What the breed is called, where it is one of the classifier's.
+    pub breed_name: Option<BreedName>,
     /// When it was born.
     pub birth_date: Option<BirthDate>,
     /// Where its photo is served.

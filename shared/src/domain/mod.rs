@@ -5,6 +5,7 @@
 
 mod breed;
 mod cat;
+mod character;
 mod comment;
 mod cursor;
 mod edge;
@@ -13,6 +14,7 @@ mod id;
 mod idempotency;
 mod image;
 mod invalid;
+mod link;
 mod message;
 mod name;
 mod page;
@@ -27,6 +29,7 @@ mod user;
 
 pub use breed::{BREEDS, Breed, BreedName, BreedProbability, Classification, ModelInfo};
 pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT, RegisteredCat};
+pub use character::is_visible;
 pub use comment::{Comment, CommentView};
 pub use cursor::{BadCursor, Cursor};
 pub use edge::{Change, Edge, Follow, Like, MAX_FOLLOWING, Outcome, last_words};
@@ -44,11 +47,14 @@ pub use name::{Bio, Name};
 pub use page::{Limit, Page, Since, Stretch};
 pub use post::{
     Author, AuthorView, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView,
+    ViewerState,
 };
 pub use rate_limit::RateLimit;
-pub use search::{SearchText, SearchType, TagView};
+pub use search::{SearchPage, SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::{CommentText, PostText, normal_form};
 pub use time::{Stamp, Timestamp, Version};
-pub use trend::{TREND_HOURS, TrendHour, most_used};
-pub use user::{Handle, Profile, ProfileEdit, UserId, UserRef, UserView};
+pub use trend::{
+    AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Trend, TrendHour, TrendMove, most_used,
+};
+pub use user::{BlockedView, Handle, Profile, ProfileEdit, Relation, UserId, UserRef, UserView};

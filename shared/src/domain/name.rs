@@ -2,14 +2,16 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Reason;
+use super::character::{is_out_of_line, is_visible};
+use super::text::without_null;
 
-/// A name: 1 to 50 characters (Unicode scalar values), not all of them blank and none a control
-/// character, kept as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// A name: 1 to 50 characters (Unicode scalar values), at least one of which is seen, and none of which is a
+/// control, bidirectional or line-break character. Kept as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct Name(String);
 
 impl Name {
@@ -18,15 +20,22 @@ impl Name {
 
     /// Parses a name.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        if text.chars().take(Self::MAX_CHARS + 1).count() > Self::MAX_CHARS
-            || text.trim().is_empty()
-        {
-            return Err(Reason::new("must be 1 to 50 characters, not all blank"));
+        if text.chars().nth(Self::MAX_CHARS).is_some() || !is_visible(text) {
+            return Err(Reason::new(
+                "must be 1 to 50 characters, at least one of them visible",
+            ));
         }
-        if text.bytes().any(|byte| byte.is_ascii_control()) {
-            return Err(Reason::new("must be without control characters"));
+        if text.chars().any(is_out_of_line) {
+            return Err(Reason::new(
+                "must be without control, bidirectional and line-break characters",
+            ));
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// A name that was stored, under the rules of its time.
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The name's text.
@@ -35,9 +44,10 @@ impl Name {
     }
 }
 
-/// What somebody says of themselves, or of their cat: at most 500 characters, kept as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+/// What somebody says of themselves, or of their cat: at most 500 characters, none of them U+0000, kept as it
+/// was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct Bio(String);
 
 impl Bio {
@@ -46,10 +56,16 @@ impl Bio {
 
     /// Parses a text.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        if text.chars().take(Self::MAX_CHARS + 1).count() > Self::MAX_CHARS {
+        if text.chars().nth(Self::MAX_CHARS).is_some() {
             return Err(Reason::new("must be at most 500 characters"));
         }
+        without_null(text)?;
         Ok(Self(text.to_owned()))
+    }
+
+    /// A text that was stored, under the rules of its time.
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The text.
@@ -60,13 +76,6 @@ impl Bio {
 
 macro_rules! text_type {
     ($name:ident) => {
-        impl TryFrom<String> for $name {
-            type Error = Reason;
-            fn try_from(text: String) -> Result<Self, Reason> {
-                Self::parse(&text)
-            }
-        }
-
         impl From<$name> for String {
             fn from(text: $name) -> Self {
                 text.0
@@ -89,19 +98,37 @@ mod tests {
 
     #[test]
     fn names_keep_their_limits() {
-        for good in ["x", " x ", &"나".repeat(50), "Mr. 🐈"] {
-            assert!(Name::parse(good).is_ok(), "{good}");
+        for good in [
+            "x",
+            " x ",
+            &"나".repeat(50),
+            "Mr. 🐈",
+            "گربه\u{200c}ها",
+            "🏳\u{fe0f}\u{200d}🌈",
+            "x\u{ad}y",
+        ] {
+            assert!(Name::parse(good).is_ok(), "{good:?}");
         }
         for bad in [
             "",
             " ",
             "\u{3000}",
+            "\u{3164}",
+            "\u{200b}",
             &"나".repeat(51),
-            "a\nb",
-            "\u{0}x",
-            "x\u{7f}",
         ] {
-            assert!(Name::parse(bad).is_err(), "{bad:?}");
+            let refused = Name::parse(bad).unwrap_err().to_string();
+            assert!(refused.contains("visible"), "{bad:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn names_are_one_line_of_one_direction() {
+        for bad in "\0\t\n\u{b}\u{c}\r\u{1f}\u{7f}\u{80}\u{85}\u{9f}\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars() {
+            for name in [format!("{bad}x"), format!("x{bad}y"), format!("x{bad}")] {
+                let refused = Name::parse(&name).unwrap_err().to_string();
+                assert!(refused.contains("control"), "{name:?}: {refused}");
+            }
         }
     }
 
@@ -110,5 +137,7 @@ mod tests {
         assert!(Bio::parse("").is_ok());
         assert!(Bio::parse(&"나".repeat(500)).is_ok());
         assert!(Bio::parse(&"나".repeat(501)).is_err());
+        assert!(Bio::parse("a\n\u{202e}b").is_ok());
+        assert!(Bio::parse("a\0b").is_err());
     }
 }

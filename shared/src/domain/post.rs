@@ -12,7 +12,7 @@ pub const MAX_IMAGES: usize = 10;
 /// How many cats a post shows at most.
 pub const MAX_CATS: usize = 10;
 
-/// What an author writes: a text, which may be empty where there is an image, images and cats.
+/// What an author writes: a text, which may show nothing where there is an image, images and cats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     text: PostText,
@@ -21,14 +21,14 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A post with neither text nor image says nothing; more than 10 images or cats are too many. A cat
-    /// named twice is shown once.
+    /// A post with neither text nor image says nothing; more than 10 images or cats are too many. An image or a
+    /// cat named twice is shown once.
     pub fn new(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
-        if text.is_empty() && images.is_empty() {
+        if !text.is_visible() && images.is_empty() {
             invalid.push(
                 "/text",
-                "must have at least 1 character where there is no image",
+                "must have at least 1 visible character where there is no image",
             );
         }
         if images.len() > MAX_IMAGES {
@@ -38,17 +38,16 @@ impl Draft {
             invalid.push("/cats", "must be at most 10");
         }
         invalid.into_result()?;
-        let mut shown: Vec<CatId> = Vec::new();
-        for cat in cats {
-            if !shown.contains(&cat) {
-                shown.push(cat);
-            }
-        }
         Ok(Self {
             text,
-            images,
-            cats: shown,
+            images: each_once(images),
+            cats: each_once(cats),
         })
+    }
+
+    /// A draft that was stored, under the rules of its time.
+    pub const fn stored(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Self {
+        Self { text, images, cats }
     }
 
     /// The same, no longer showing a cat.
@@ -72,6 +71,16 @@ impl Draft {
     pub fn cats(&self) -> &[CatId] {
         &self.cats
     }
+}
+
+fn each_once<T: PartialEq>(all: Vec<T>) -> Vec<T> {
+    let mut once: Vec<T> = Vec::new();
+    for one in all {
+        if !once.contains(&one) {
+            once.push(one);
+        }
+    }
+    once
 }
 
 /// What a `PATCH` changes; nothing where nothing was said.
@@ -115,12 +124,12 @@ impl Post {
         tags_of(self.draft.text.as_str())
     }
 
-    /// As a caller sees it; `liked`: by the caller.
+    /// As a viewer sees it.
     pub fn view(
         self,
         author: Author,
         counts: PostCounts,
-        liked: bool,
+        viewer: ViewerState,
         images: &ImageHost,
     ) -> PostView {
         PostView {
@@ -139,7 +148,8 @@ impl Post {
             edited_at: self.edited_at,
             likes: counts.likes,
             comments: counts.comments,
-            liked,
+            liked: viewer.liked,
+            saved: viewer.saved,
         }
     }
 }
@@ -151,6 +161,18 @@ pub struct PostCounts {
     pub likes: u64,
     /// How many comments it has.
     pub comments: u64,
+    /// How often they have changed: of two readings, the one with more is the later.
+    #[serde(default)]
+    pub rev: u64,
+}
+
+/// What the viewer of a post did to it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ViewerState {
+    /// Whether the viewer likes it.
+    pub liked: bool,
+    /// Whether the viewer saved it.
+    pub saved: bool,
 }
 
 /// The author of what is shown, as the cache keeps it.
@@ -231,12 +253,14 @@ pub struct PostView {
     pub created_at: Timestamp,
     /// When it was last edited.
     pub edited_at: Option<Timestamp>,
-    /// How many like it.
+    /// How many like it: the same number for every caller, also where some of them are hidden from the caller.
     pub likes: u64,
-    /// How many comments it has.
+    /// How many comments it has, likewise.
     pub comments: u64,
     /// Whether the caller likes it.
     pub liked: bool,
+    /// Whether the caller saved it.
+    pub saved: bool,
 }
 
 #[cfg(test)]
@@ -256,6 +280,9 @@ mod tests {
         let empty = PostText::default();
         assert!(Draft::new(empty.clone(), vec![], vec![]).is_err());
         assert!(Draft::new(empty, images(1), vec![]).is_ok());
+        let blank = PostText::parse(" \u{200b}\u{3164}").unwrap();
+        assert!(Draft::new(blank.clone(), vec![], vec![]).is_err());
+        assert!(Draft::new(blank, images(1), vec![]).is_ok());
     }
 
     #[test]
@@ -263,8 +290,10 @@ mod tests {
         let text = PostText::parse("x").unwrap();
         let cats = |n: usize| vec![CatId::parse("0000000000001").unwrap(); n];
         assert!(Draft::new(text.clone(), images(10), cats(10)).is_ok());
-        let twice = Draft::new(text.clone(), vec![], cats(10)).unwrap();
-        assert_eq!(twice.cats().len(), 1);
+        let image = images(1);
+        let twice = [image.clone(), image].concat();
+        let twice = Draft::new(text.clone(), twice, cats(10)).unwrap();
+        assert_eq!((twice.images().len(), twice.cats().len()), (1, 1));
         let refused = Draft::new(text, images(11), cats(11)).unwrap_err();
         assert_eq!(refused.errors.len(), 2);
     }

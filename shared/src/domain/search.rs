@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reason, Tag};
+use super::character::is_visible;
+use super::text::without_null;
+use super::{CatView, Page, PostView, Reason, Tag, UserView};
 
-/// The words of `?q=`: 1 to 100 characters, without the white space around them.
+/// The words of `?q=`: 1 to 100 characters, at least one of which is seen and none of which is U+0000, without the
+/// white space around them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchText(String);
 
@@ -15,9 +18,12 @@ impl SearchText {
     /// Parses it.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         let text = text.trim();
-        if text.is_empty() || text.chars().take(Self::MAX_CHARS + 1).count() > Self::MAX_CHARS {
-            return Err(Reason::new("must be 1 to 100 characters"));
+        if text.chars().nth(Self::MAX_CHARS).is_some() || !is_visible(text) {
+            return Err(Reason::new(
+                "must be 1 to 100 characters, at least one of them visible",
+            ));
         }
+        without_null(text)?;
         Ok(Self(text.to_owned()))
     }
 
@@ -55,6 +61,32 @@ impl SearchType {
         let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
         let found = found.map(|(_, kind)| kind);
         found.ok_or(Reason::new("must be posts, users, cats or tags"))
+    }
+}
+
+/// A page of what was found, in JSON: its `type` says what the items are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SearchPage {
+    /// Posts.
+    Posts(Page<PostView>),
+    /// Users.
+    Users(Page<UserView>),
+    /// Cats.
+    Cats(Page<CatView>),
+    /// Tags.
+    Tags(Page<TagView>),
+}
+
+impl SearchPage {
+    /// A page of that kind on which there is nothing.
+    pub const fn empty(kind: SearchType) -> Self {
+        match kind {
+            SearchType::Posts => Self::Posts(Page::whole(Vec::new())),
+            SearchType::Users => Self::Users(Page::whole(Vec::new())),
+            SearchType::Cats => Self::Cats(Page::whole(Vec::new())),
+            SearchType::Tags => Self::Tags(Page::whole(Vec::new())),
+        }
     }
 }
 
@@ -99,8 +131,8 @@ mod tests {
         ] {
             assert!(SearchText::parse(good).is_ok(), "{good}");
         }
-        for bad in ["", " \t\u{3000}", &"고".repeat(101)] {
-            assert!(SearchText::parse(bad).is_err(), "{bad}");
+        for bad in ["", " \t\u{3000}", "\u{200b}", "a\0b", &"고".repeat(101)] {
+            assert!(SearchText::parse(bad).is_err(), "{bad:?}");
         }
     }
 }

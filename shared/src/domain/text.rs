@@ -5,13 +5,22 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use super::Reason;
+use super::character::is_visible;
+
+/// Refuses a text with U+0000, which ends a text for many who read it.
+pub(super) fn without_null(text: &str) -> Result<(), Reason> {
+    if text.contains('\0') {
+        return Err(Reason::new("must be without the character U+0000"));
+    }
+    Ok(())
+}
 
 /// Whether a text has at most so many characters, which are Unicode scalar values.
 fn fits(text: &str, most: usize) -> bool {
     text.chars().nth(most).is_none()
 }
 
-/// A post's text: at most 2,000 characters (Unicode scalar values), kept as it was written.
+/// A post's text: at most 2,000 characters (Unicode scalar values), none of them U+0000, kept as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PostText(String);
@@ -20,17 +29,23 @@ impl PostText {
     /// How many characters it has at most.
     pub const MAX_CHARS: usize = 2000;
 
-    /// Parses a text; an empty one is a text too, see [`super::Draft`].
+    /// Parses a text; one that shows nothing is a text too, see [`super::Draft`].
     pub fn parse(text: &str) -> Result<Self, Reason> {
         if !fits(text, Self::MAX_CHARS) {
             return Err(Reason::new("must be at most 2000 characters"));
         }
+        without_null(text)?;
         Ok(Self(text.to_owned()))
     }
 
-    /// Whether nothing was written.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// A text that was stored, under the rules of its time.
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Whether it shows anything.
+    pub fn is_visible(&self) -> bool {
+        is_visible(&self.0)
     }
 
     /// The text.
@@ -39,7 +54,8 @@ impl PostText {
     }
 }
 
-/// A comment's text: 1 to 1,000 characters (Unicode scalar values), kept as it was written.
+/// A comment's text: 1 to 1,000 characters (Unicode scalar values), at least one of which is seen and none of
+/// which is U+0000, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct CommentText(String);
@@ -50,10 +66,18 @@ impl CommentText {
 
     /// Parses a text.
     pub fn parse(text: &str) -> Result<Self, Reason> {
-        if text.is_empty() || !fits(text, Self::MAX_CHARS) {
-            return Err(Reason::new("must be 1 to 1000 characters"));
+        if !fits(text, Self::MAX_CHARS) || !is_visible(text) {
+            return Err(Reason::new(
+                "must be 1 to 1000 characters, at least one of them visible",
+            ));
         }
+        without_null(text)?;
         Ok(Self(text.to_owned()))
+    }
+
+    /// A text that was stored, under the rules of its time.
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The text.
@@ -80,5 +104,23 @@ mod tests {
         assert!(CommentText::parse(&"고".repeat(1001)).is_err());
         assert!(CommentText::parse("\u{1f408}").is_ok());
         assert!(CommentText::parse("").is_err());
+    }
+
+    #[test]
+    fn comments_show_something() {
+        for nothing in ["", " \n", "\u{200b}", "\u{3164}\u{fe0f}"] {
+            assert!(CommentText::parse(nothing).is_err(), "{nothing:?}");
+            assert!(PostText::parse(nothing).is_ok_and(|text| !text.is_visible()));
+        }
+        assert!(CommentText::parse("\u{202e}x\n").is_ok());
+    }
+
+    #[test]
+    fn no_text_has_a_null() {
+        for text in ["\0", "a\0", "\0a", "a\0b"] {
+            assert!(PostText::parse(text).is_err());
+            assert!(CommentText::parse(text).is_err());
+        }
+        assert!(PostText::parse("a\u{1}").is_ok());
     }
 }

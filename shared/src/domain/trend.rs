@@ -1,20 +1,38 @@
-//! Trending tags: those that the most posts of the last hours have.
+//! Trending tags: those that the most authors of the last hours used.
+//!
+//! An author of a hundred posts is one author. To count each once over many hours, an author is counted for a tag in the
+//! hour of the latest post that has it: a newer post moves the author on, and a deleted one back ([`AuthorHours`]). So
+//! the sum over any hours up to now is of different authors, exactly.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Tag, TagView, Timestamp};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Tag, TagView, Timestamp, UserId};
 
 /// Of how many hours posts are counted: the hour that runs, and those before it.
 pub const TREND_HOURS: u8 = 24;
+/// For how many hours it is remembered what an author wrote in them: a little more, since clocks differ.
+const REMEMBERED_HOURS: i64 = 26;
+/// Up to how many authors of a tag are told apart: what so few wrote may be hidden from a caller altogether.
+pub const FEW_AUTHORS: usize = 8;
 
 /// An hour of posts, in UTC, as `2026-11-22T08`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrendHour(String);
 
 impl TrendHour {
     /// The hour of a moment.
     pub fn of(at: Timestamp) -> Self {
         Self(at.to_string().chars().take(13).collect())
+    }
+
+    /// An hour by its text, as it was stored.
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The hours that count now, latest first.
@@ -28,20 +46,155 @@ impl TrendHour {
     }
 }
 
-/// The tags with the most posts, by partial counts of any order: at most so many, most posts first, then
-/// by their names.
-pub fn most_used(counts: impl IntoIterator<Item = (Tag, u64)>, most: usize) -> Vec<TagView> {
-    let mut sums: HashMap<Tag, u64> = HashMap::new();
-    for (tag, posts) in counts {
-        let sum = sums.entry(tag).or_default();
-        *sum = sum.saturating_add(posts);
+/// Tells an author apart from others without naming them: 72 bits of the id's SHA-256. Rows with it outlive an account
+/// by two days.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AuthorMark(String);
+
+impl AuthorMark {
+    /// The mark of a user.
+    pub fn of(user: &UserId) -> Self {
+        let digest = Sha256::digest(user.as_str().as_bytes());
+        Self(URL_SAFE_NO_PAD.encode(digest.into_iter().take(9).collect::<Vec<u8>>()))
     }
-    let mut trends: Vec<TagView> = sums
-        .into_iter()
-        .filter(|(_, posts)| *posts > 0)
-        .map(|(tag, posts)| TagView { tag, posts })
-        .collect();
-    trends.sort_unstable_by(|a, b| b.posts.cmp(&a.posts).then_with(|| a.tag.cmp(&b.tag)));
+
+    /// A mark by its text, as it was stored.
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Which of so many partitions the author's posts are counted in.
+    pub fn shard(&self, of: u8) -> u8 {
+        let sum = self
+            .0
+            .bytes()
+            .fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte));
+        sum.checked_rem(of).unwrap_or_default()
+    }
+}
+
+/// By how much the counts of a tag in an hour move.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TrendMove {
+    /// Posts more, or fewer.
+    pub posts: i64,
+    /// Authors more, or fewer.
+    pub authors: i64,
+}
+
+/// How many posts with one tag an author wrote in each of the last hours.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuthorHours(BTreeMap<TrendHour, u64>);
+
+impl AuthorHours {
+    /// As it was stored.
+    pub fn stored(hours: impl IntoIterator<Item = (TrendHour, u64)>) -> Self {
+        Self(hours.into_iter().collect())
+    }
+
+    /// Each hour with its posts, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (&TrendHour, u64)> {
+        self.0.iter().map(|(hour, posts)| (hour, *posts))
+    }
+
+    /// Forgets the hours that count no more.
+    pub fn forget_before(&mut self, now: Timestamp) {
+        let first = TrendHour::of(now.plus_seconds(-3600 * REMEMBERED_HOURS));
+        self.0.retain(|hour, _| *hour >= first);
+    }
+
+    /// Counts a post of that hour, or no longer. Returns what this moves in which hours.
+    pub fn count(&mut self, hour: &TrendHour, added: bool) -> BTreeMap<TrendHour, TrendMove> {
+        let before = self.latest().cloned();
+        let posts = self.0.remove(hour).unwrap_or_default();
+        let posts = if added {
+            posts.saturating_add(1)
+        } else {
+            posts.saturating_sub(1)
+        };
+        if posts > 0 {
+            self.0.insert(hour.clone(), posts);
+        }
+        let after = self.latest().cloned();
+        let mut moves: BTreeMap<TrendHour, TrendMove> = BTreeMap::new();
+        moves.entry(hour.clone()).or_default().posts += if added { 1 } else { -1 };
+        if before != after {
+            for (hour, by) in [(before, -1), (after, 1)] {
+                if let Some(hour) = hour {
+                    moves.entry(hour).or_default().authors += by;
+                }
+            }
+        }
+        moves
+    }
+
+    fn latest(&self) -> Option<&TrendHour> {
+        self.0.last_key_value().map(|(hour, _)| hour)
+    }
+}
+
+/// A tag that trends, or what is counted of it in some hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trend {
+    /// The tag.
+    pub tag: Tag,
+    /// How many authors used it.
+    pub authors: u64,
+    /// In how many posts.
+    pub posts: u64,
+    /// The marks of all of its authors, if they are few; else none.
+    pub few: Vec<AuthorMark>,
+}
+
+impl Trend {
+    /// Whether somebody from whom these authors are hidden may know of it. One that many wrote is everybody's.
+    pub fn is_seen(&self, hidden: &HashSet<AuthorMark>) -> bool {
+        self.few.is_empty() || self.few.iter().any(|author| !hidden.contains(author))
+    }
+
+    /// As everybody sees it.
+    pub fn view(self) -> TagView {
+        TagView {
+            tag: self.tag,
+            posts: self.posts,
+        }
+    }
+}
+
+/// The tags of the most authors, by partial counts of any order, each author counted in one of them: at most so many,
+/// most authors first, then most posts, then by their names.
+pub fn most_used(counts: impl IntoIterator<Item = Trend>, most: usize) -> Vec<Trend> {
+    let mut sums: HashMap<Tag, Trend> = HashMap::new();
+    for part in counts {
+        match sums.entry(part.tag.clone()) {
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(part);
+            }
+            std::collections::hash_map::Entry::Occupied(mut entry) => {
+                let sum = entry.get_mut();
+                sum.authors = sum.authors.saturating_add(part.authors);
+                sum.posts = sum.posts.saturating_add(part.posts);
+                sum.few.extend(part.few);
+            }
+        }
+    }
+    let mut trends: Vec<Trend> = sums.into_values().filter(|trend| trend.posts > 0).collect();
+    for trend in &mut trends {
+        let all = u64::try_from(trend.few.len()).is_ok_and(|few| few == trend.authors);
+        if !all || trend.few.len() > FEW_AUTHORS {
+            trend.few.clear();
+        }
+    }
+    trends.sort_unstable_by(|a, b| {
+        let order = (b.authors, b.posts).cmp(&(a.authors, a.posts));
+        order.then_with(|| a.tag.cmp(&b.tag))
+    });
     trends.truncate(most);
     trends
 }
@@ -56,25 +209,131 @@ mod tests {
         Tag::parse(&format!("t{n}")).unwrap()
     }
 
-    proptest! {
-        /// Against counting one post after another.
-        #[test]
-        fn the_most_used_are_those_with_the_most_posts(posts in prop::collection::vec((0..12_u8, 0..5_u8), 0..200), most in 0..15_usize) {
-            let mut windows: HashMap<(u8, u8), u64> = HashMap::new();
-            let mut model: Vec<(u64, String)> = (0..12).map(|n| (0, tag(n).to_string())).collect();
-            for (n, window) in posts {
-                *windows.entry((n, window)).or_default() += 1;
-                model[usize::from(n)].0 += 1;
+    fn mark(n: u8) -> AuthorMark {
+        AuthorMark::of(&UserId::parse(&format!("user{n}")).unwrap())
+    }
+
+    fn hour(n: u8) -> TrendHour {
+        TrendHour::stored(&format!("2026-11-22T{n:02}"))
+    }
+
+    /// The counts of each hour, moved one post after another as they are stored: with marks of all authors.
+    #[derive(Default)]
+    struct Counts {
+        authors: HashMap<(u8, u8), AuthorHours>,
+        hours: HashMap<(u8, TrendHour), (i64, i64, Vec<AuthorMark>)>,
+    }
+
+    impl Counts {
+        fn count(&mut self, author: u8, of: u8, at: u8, added: bool) {
+            let moves = self
+                .authors
+                .entry((author, of))
+                .or_default()
+                .count(&hour(at), added);
+            assert!(moves.len() <= 2 || added);
+            for (hour, moved) in moves {
+                let (authors, posts, marks) = self.hours.entry((of, hour)).or_default();
+                *authors += moved.authors;
+                *posts += moved.posts;
+                assert!(*authors >= 0 && *posts >= *authors);
+                match moved.authors {
+                    1 => marks.push(mark(author)),
+                    -1 => marks.retain(|known| *known != mark(author)),
+                    _ => {}
+                }
             }
-            model.retain(|(posts, _)| *posts > 0);
+        }
+
+        fn parts(&self, from: u8) -> Vec<Trend> {
+            let counted = self.hours.iter().filter(|((_, at), _)| *at >= hour(from));
+            let part = |((of, _), (authors, posts, few)): (
+                &(u8, TrendHour),
+                &(i64, i64, Vec<AuthorMark>),
+            )| Trend {
+                tag: tag(*of),
+                authors: u64::try_from(*authors).unwrap(),
+                posts: u64::try_from(*posts).unwrap(),
+                few: few.clone(),
+            };
+            counted.map(part).collect()
+        }
+    }
+
+    proptest! {
+        /// Against counting anew the posts that are there, from any hour on.
+        #[test]
+        fn authors_and_posts_are_counted_exactly(
+            events in prop::collection::vec((0..12_u8, 0..5_u8, 0..6_u8, any::<prop::sample::Index>(), prop::bool::weighted(0.3)), 0..120),
+            from in 0..6_u8, most in 0..7_usize,
+        ) {
+            let mut counts = Counts::default();
+            let mut posts: Vec<(u8, u8, u8)> = Vec::new();
+            for (author, of, at, which, remove) in events {
+                if remove && !posts.is_empty() {
+                    let (author, of, at) = posts.swap_remove(which.index(posts.len()));
+                    counts.count(author, of, at, false);
+                } else {
+                    counts.count(author, of, at, true);
+                    posts.push((author, of, at));
+                }
+            }
+            posts.retain(|(_, _, at)| *at >= from);
+            let mut model: Vec<Trend> = (0..5).map(|n| {
+                let used: Vec<u8> = posts.iter().filter(|(_, of, _)| *of == n).map(|(author, _, _)| *author).collect();
+                let authors: HashSet<AuthorMark> = used.iter().map(|author| mark(*author)).collect();
+                let mut few: Vec<AuthorMark> = authors.iter().cloned().collect();
+                few.sort_unstable();
+                few.truncate(if few.len() <= FEW_AUTHORS { few.len() } else { 0 });
+                let (authors, posts) = (u64::try_from(authors.len()).unwrap(), u64::try_from(used.len()).unwrap());
+                Trend { tag: tag(n), authors, posts, few }
+            }).collect();
+            model.retain(|trend| trend.posts > 0);
             // A text sorts as its tag does.
-            model.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+            model.sort_by(|a, b| b.authors.cmp(&a.authors).then(b.posts.cmp(&a.posts)).then(a.tag.cmp(&b.tag)));
             model.truncate(most);
-            let counts = windows.into_iter().map(|((n, _), posts)| (tag(n), posts));
-            let found = most_used(counts, most).into_iter();
-            let found: Vec<(u64, String)> = found.map(|trend| (trend.posts, trend.tag.to_string())).collect();
+            let mut found = most_used(counts.parts(from), most);
+            found.iter_mut().for_each(|trend| trend.few.sort_unstable());
             prop_assert_eq!(found, model);
         }
+    }
+
+    #[test]
+    fn a_trend_is_hidden_with_all_of_its_few_authors() {
+        let trend = |few: &[u8]| Trend {
+            tag: tag(0),
+            authors: 2,
+            posts: 9,
+            few: few.iter().map(|author| mark(*author)).collect(),
+        };
+        let hidden = HashSet::from([mark(1), mark(2)]);
+        assert!(!trend(&[1]).is_seen(&hidden));
+        assert!(!trend(&[1, 2]).is_seen(&hidden));
+        assert!(trend(&[1, 3]).is_seen(&hidden));
+        assert!(trend(&[]).is_seen(&hidden));
+        assert!(trend(&[1]).is_seen(&HashSet::new()));
+    }
+
+    #[test]
+    fn hours_that_count_no_more_are_forgotten() {
+        let now = Timestamp::from_millis(1_795_249_800_123);
+        let back = |hours: i64| TrendHour::of(now.plus_seconds(-3600 * hours));
+        let mut hours = AuthorHours::stored([(back(27), 1), (back(26), 1), (back(0), 2)]);
+        hours.forget_before(now);
+        assert_eq!(
+            hours
+                .iter()
+                .map(|(hour, _)| hour.clone())
+                .collect::<Vec<_>>(),
+            [back(26), back(0)]
+        );
+    }
+
+    #[test]
+    fn authors_are_spread_over_all_partitions() {
+        let shards: HashSet<u8> = (0..200).map(|n| mark(n).shard(16)).collect();
+        assert_eq!(shards.len(), 16);
+        assert_eq!(mark(1).as_str().len(), 12);
     }
 
     #[test]

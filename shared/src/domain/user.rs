@@ -58,13 +58,128 @@ impl fmt::Display for UserId {
 
 const GENERATED: &str = "cat_";
 
-/// A handle: 3 to 30 of `a-z 0-9 _ .`.
+/// Handles that nobody may choose, however dots and low lines divide them: those that speak for the service, those
+/// that programs take for something else, and the first names of paths. Sorted.
+const RESERVED: [&str; 93] = [
+    "about",
+    "abuse",
+    "account",
+    "accounts",
+    "admin",
+    "administrator",
+    "admins",
+    "all",
+    "anonymous",
+    "api",
+    "app",
+    "auth",
+    "billing",
+    "blog",
+    "breeds",
+    "cats",
+    "channel",
+    "classify",
+    "comments",
+    "contact",
+    "deleted",
+    "discover",
+    "dmca",
+    "docs",
+    "everyone",
+    "explore",
+    "false",
+    "feed",
+    "feedback",
+    "followers",
+    "following",
+    "guest",
+    "health",
+    "help",
+    "helpdesk",
+    "here",
+    "home",
+    "hostmaster",
+    "index",
+    "info",
+    "interactions",
+    "legal",
+    "login",
+    "logout",
+    "mail",
+    "mailer",
+    "matches",
+    "me",
+    "media",
+    "mod",
+    "moderation",
+    "moderator",
+    "moderators",
+    "mods",
+    "nan",
+    "news",
+    "nil",
+    "nobody",
+    "none",
+    "noreply",
+    "notifications",
+    "null",
+    "oauth",
+    "official",
+    "postmaster",
+    "posts",
+    "privacy",
+    "purrline",
+    "purrlineofficial",
+    "purrlinesupport",
+    "purrlineteam",
+    "reports",
+    "root",
+    "search",
+    "security",
+    "settings",
+    "signin",
+    "signup",
+    "staff",
+    "support",
+    "sysadmin",
+    "system",
+    "tags",
+    "team",
+    "terms",
+    "true",
+    "undefined",
+    "unknown",
+    "uploads",
+    "user",
+    "users",
+    "webmaster",
+    "www",
+];
+
+/// A handle: 3 to 30 of `a-z 0-9 _ .`. Those that may be chosen are fewer: see [`Handle::choose`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Handle(String);
 
 impl Handle {
-    /// Parses a handle, without its `@`.
+    /// Parses a handle that somebody wants, without its `@`: it begins and ends with a letter or digit, so that no
+    /// sentence's full stop is taken for its end, and is not reserved.
+    pub fn choose(text: &str) -> Result<Self, Reason> {
+        let handle = Self::parse(text)?;
+        let ends = [text.bytes().next(), text.bytes().next_back()];
+        let is_alphanumeric =
+            |end: Option<u8>| end.is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if !ends.into_iter().all(is_alphanumeric) {
+            return Err(Reason::new("must begin and end with a letter or digit"));
+        }
+        let undivided = text.replace(['.', '_'], "");
+        if RESERVED.binary_search(&undivided.as_str()).is_ok() {
+            return Err(Reason::new("is reserved"));
+        }
+        Ok(handle)
+    }
+
+    /// Parses a handle, without its `@`, that somebody may have: chosen, generated, or chosen when more could be.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         let allowed = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.')
@@ -135,10 +250,10 @@ pub enum UserRef {
 }
 
 impl UserRef {
-    /// Parses an id, or an `@` with a handle.
+    /// Parses an id, or an `@` with a handle in any case.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         match text.strip_prefix('@') {
-            Some(handle) => Handle::parse(handle).map(Self::Handle),
+            Some(handle) => Handle::parse(&handle.to_ascii_lowercase()).map(Self::Handle),
             None => UserId::parse(text).map(Self::Id),
         }
     }
@@ -186,8 +301,8 @@ impl Profile {
         }
     }
 
-    /// As the caller sees it; `followed`: by the caller.
-    pub fn view(self, followed: bool, images: &ImageHost) -> UserView {
+    /// As a caller sees it who stands to the user so.
+    pub fn view(self, relation: Relation, images: &ImageHost) -> UserView {
         let AuthorView {
             id,
             handle,
@@ -203,22 +318,46 @@ impl Profile {
             followers: self.followers,
             following: self.following,
             posts: self.posts,
-            followed,
+            followed: relation.followed,
+            follows_me: relation.follows_me,
             created_at: self.created_at,
+        }
+    }
+
+    /// As a caller sees it who blocks the user.
+    pub fn blocked_view(self) -> BlockedView {
+        let Author {
+            id, handle, name, ..
+        } = Author::of(&self.id, Some(&self));
+        BlockedView {
+            id,
+            handle,
+            name,
+            blocked: true,
         }
     }
 }
 
-/// What a `PUT` makes of the caller's profile: of what may be left out, nothing where nothing was said.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a caller and another user stand to each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Relation {
+    /// Whether the caller follows the user.
+    pub followed: bool,
+    /// Whether the user follows the caller.
+    pub follows_me: bool,
+}
+
+/// What a `PUT` or a `PATCH` makes of the caller's profile: nothing where nothing was said, and `Some(None)` where
+/// there is to be none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProfileEdit {
-    /// The handle.
-    pub handle: Handle,
-    /// The name.
-    pub name: Name,
-    /// The new self-description, or that there is to be none.
+    /// The new handle.
+    pub handle: Option<Handle>,
+    /// The new name.
+    pub name: Option<Name>,
+    /// The new self-description.
     pub bio: Option<Option<Bio>>,
-    /// The new avatar, or that there is to be none.
+    /// The new avatar.
     pub avatar: Option<Option<ImageKey>>,
 }
 
@@ -237,16 +376,34 @@ pub struct UserView {
     pub bio: Option<Bio>,
     /// Where the avatar is served.
     pub avatar_url: Option<String>,
-    /// How many follow this user.
+    /// How many follow this user: the same number for every caller, also where some of them are hidden from the
+    /// caller.
     pub followers: u64,
-    /// How many this user follows.
+    /// How many this user follows, likewise.
     pub following: u64,
     /// How many posts this user has.
     pub posts: u64,
     /// Whether the caller follows this user.
     pub followed: bool,
+    /// Whether this user follows the caller.
+    pub follows_me: bool,
     /// When the user first left a trace here.
     pub created_at: Timestamp,
+}
+
+/// A user whom the caller blocks, in JSON: what it takes to recognise and unblock them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "openapi", schemars(rename = "BlockedUser"))]
+pub struct BlockedView {
+    /// The user's id.
+    pub id: UserId,
+    /// The handle, chosen or generated.
+    pub handle: Handle,
+    /// The name; the handle where none was chosen.
+    pub name: String,
+    /// Always true.
+    pub blocked: bool,
 }
 
 #[cfg(test)]
@@ -261,7 +418,7 @@ mod tests {
         ) {
             let [nabi, other] = [nabi, other].map(|id| UserId::parse(&id).unwrap());
             let handle = Handle::generated(&nabi);
-            prop_assert_eq!(Handle::parse(handle.as_str()), Ok(handle.clone()));
+            prop_assert_eq!(Handle::choose(handle.as_str()), Ok(handle.clone()));
             prop_assert!(handle.is_open_to(&nabi));
             prop_assert_eq!(handle.is_open_to(&other), nabi == other);
         }
@@ -301,7 +458,8 @@ mod tests {
             parsed("@n.a_b"),
             Ok(UserRef::Handle(Handle::parse("n.a_b").unwrap()))
         );
-        for bad in ["", "@", "@ab", "@Nabi", "@@nabi", "n.a", "@na-bi"] {
+        assert_eq!(parsed("@N.a_B"), parsed("@n.a_b"));
+        for bad in ["", "@", "@ab", "@@nabi", "n.a", "@na-bi", "@\u{212a}itty"] {
             assert!(parsed(bad).is_err(), "{bad}");
         }
     }
@@ -313,6 +471,50 @@ mod tests {
         }
         for bad in ["", &"x".repeat(41), "a b", "a#b", "나비", "a/b", "@a"] {
             assert!(UserId::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn chosen_handles_begin_and_end_with_a_letter_or_digit() {
+        for good in ["abc", "a.b", "1_2", "7up", "a.._.b", "na.bi_01"] {
+            assert!(Handle::choose(good).is_ok(), "{good}");
+        }
+        for bad in ["...", "nabi.", ".nabi", "_nabi", "nabi_", "___", "a._"] {
+            let refused = Handle::choose(bad).unwrap_err().to_string();
+            assert!(refused.contains("begin and end"), "{bad}: {refused}");
+            // Whoever has it from before is still found by it.
+            assert!(Handle::parse(bad).is_ok(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reserved_handles_are_nobodys_however_they_are_divided() {
+        assert!(RESERVED.is_sorted());
+        for reserved in RESERVED {
+            assert!(Handle::choose(reserved).is_err(), "{reserved}");
+        }
+        for bad in [
+            "ad.min",
+            "a_d.m_i_n",
+            "null",
+            "m.e",
+            "a.p.i",
+            "purr_line",
+            "root",
+            "s.upport",
+        ] {
+            let refused = Handle::choose(bad).unwrap_err().to_string();
+            assert!(refused.contains("reserved"), "{bad}: {refused}");
+        }
+        for good in [
+            "admin1",
+            "cat",
+            "mimi",
+            "nulla",
+            "nabi.support",
+            "purrliner",
+        ] {
+            assert!(Handle::choose(good).is_ok(), "{good}");
         }
     }
 

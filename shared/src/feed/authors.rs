@@ -4,6 +4,9 @@
 //! for than that tells, the list itself is read: for the newest 200 posts these are four at most, since each has
 //! fifty posts among them (those who deleted many of their newest fifty come on top); for a page far down, those who
 //! wrote more than fifty posts.
+//!
+//! A post is among what its author wrote of late once it is fanned out, and is in the author's own feed before that:
+//! so of the caller, the list itself is read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,7 +14,7 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::domain::{PostId, PostWindow, UserId};
 use crate::planted::planted;
-use crate::store::{self, Delivery, Recent, Store};
+use crate::store::{self, Delivery, RECENT, Recent, Store};
 
 /// How many authors' lists are read at a time.
 const LISTS_AT_ONCE: usize = 32;
@@ -19,7 +22,6 @@ const LISTS_AT_ONCE: usize = 32;
 /// Those whose posts a feed shows, and what they wrote of late.
 #[derive(Debug)]
 pub(super) struct Authors {
-    caller: UserId,
     following: Vec<UserId>,
     ids: HashSet<UserId>,
     recent: HashMap<UserId, Recent>,
@@ -30,12 +32,17 @@ impl Authors {
     pub(super) async fn of(store: &Store, caller: &UserId) -> Result<Self, store::Error> {
         let following = store.following(caller).await?;
         let ids: HashSet<UserId> = following.iter().chain([caller]).cloned().collect();
-        let all: Vec<UserId> = ids.iter().cloned().collect();
+        let (mut recent, posts) = futures::try_join!(
+            store.recent_posts(&following),
+            newest_by(store, caller, None, RECENT)
+        )?;
+        // Nobody's own posts are merged in.
+        let delivery = Delivery::Pushed;
+        recent.insert(caller.clone(), Recent { posts, delivery });
         Ok(Self {
-            caller: caller.clone(),
             following,
             ids,
-            recent: store.recent_posts(&all).await?,
+            recent,
         })
     }
 
@@ -51,10 +58,8 @@ impl Authors {
 
     /// Those whose posts are merged in, not pushed. Nobody's own: those are always pushed.
     pub(super) fn merged(&self) -> Vec<UserId> {
-        let merged = |(author, recent): &(&UserId, &Recent)| {
-            !planted("unmarked-rebuild")
-                && recent.delivery != Delivery::Pushed
-                && **author != self.caller
+        let merged = |(_, recent): &(&UserId, &Recent)| {
+            !planted("unmarked-rebuild") && recent.delivery != Delivery::Pushed
         };
         let merged = self.recent.iter().filter(merged);
         merged.map(|(author, _)| author.clone()).collect()

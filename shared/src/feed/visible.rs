@@ -1,6 +1,8 @@
-//! From ids to what is shown: posts, counts, authors and likes, by the cache and what it lacks from the store.
+//! From ids to what is shown: posts, counts, authors and the viewer's state, by the cache and what it lacks from the
+//! store.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use super::Feeds;
 use crate::cache::{self, Known, KnownAuthors, Missing};
@@ -34,7 +36,7 @@ impl Feeds {
         ids: &[PostId],
         shown: Option<&HashSet<UserId>>,
     ) -> Result<Vec<PostView>, store::Error> {
-        let mut posts = self.store.posts(ids).await?;
+        let mut posts = self.store.readable_posts(ids).await?.found;
         let posts: Vec<Post> = ids.iter().filter_map(|id| posts.remove(id)).collect();
         let wrote: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
         let wrote: Vec<UserId> = wrote.into_iter().collect();
@@ -70,6 +72,7 @@ impl Feeds {
         let early: HashSet<UserId> = early.chain(self.writers.of(&others)).collect();
         let early: Vec<UserId> = early.into_iter().collect();
         let (known, authors) = self.cache.known(caller, &others, &early).await?;
+        self.store.remember_counts(&known.counts);
         let mut known = self.all_posts(caller, &others, known).await?;
         self.writers.remember(known.posts.values());
         self.writers.forget(&known.gone);
@@ -95,8 +98,8 @@ impl Feeds {
             }
             let author = cards.get(&post.author)?.clone()?;
             let counts = known.counts.get(id).copied().unwrap_or_default();
-            let liked = known.liked.get(id).copied().unwrap_or(false);
-            Some(post.view(author, counts, liked, &self.images))
+            let viewer = known.viewer.get(id).copied().unwrap_or_default();
+            Some(post.view(author, counts, viewer, &self.images))
         };
         Ok(ids.iter().filter_map(view).collect())
     }
@@ -139,10 +142,10 @@ impl Feeds {
                 .filter(|id| !known.counts.contains_key(id))
                 .copied()
                 .collect(),
-            liked: ids
+            viewer: ids
                 .iter()
                 .filter(alive)
-                .filter(|id| !known.liked.contains_key(id))
+                .filter(|id| !known.viewer.contains_key(id))
                 .copied()
                 .collect(),
             authors: Vec::new(),
@@ -151,28 +154,34 @@ impl Feeds {
             return Ok(known);
         }
         let lease = self.cache.lease(caller, &missing).await?;
-        let (posts, counts, liked) = futures::try_join!(
-            self.store.posts(&missing.posts),
-            self.store.post_counts(&missing.counts),
-            self.store.liked(caller, &missing.liked),
+        let (posts, counts, viewer) = futures::try_join!(
+            self.store.readable_posts(&missing.posts),
+            self.store.readable_counts(&missing.counts),
+            self.store.readable_viewer_states(caller, &missing.viewer),
         )?;
-        let liked = missing
-            .liked
-            .iter()
-            .map(|id| (*id, liked.contains(id)))
-            .collect();
+        let unread = posts.unread.len() + counts.unread.len() + viewer.unread.len();
+        if unread > 0 {
+            // One item that can't be read must not cost the page.
+            tracing::warn!(unread, "a feed is shown without what can't be read");
+        }
         let found = Known {
-            posts,
+            posts: posts.found,
             gone: HashSet::new(),
-            counts,
-            liked,
+            counts: counts.found,
+            viewer: viewer.found,
+        };
+        let read = Missing {
+            posts: without(missing.posts, &posts.unread),
+            counts: without(missing.counts, &counts.unread),
+            viewer: without(missing.viewer, &viewer.unread),
+            authors: Vec::new(),
         };
         self.cache
-            .fill(caller, &lease, &missing, &found, &HashMap::new())
+            .fill(caller, &lease, &read, &found, &HashMap::new())
             .await?;
         known.posts.extend(found.posts);
         known.counts.extend(found.counts);
-        known.liked.extend(found.liked);
+        known.viewer.extend(found.viewer);
         Ok(known)
     }
 
@@ -194,7 +203,17 @@ impl Feeds {
         };
         if !missing.is_empty() {
             let lease = self.cache.lease(caller, &missing).await?;
-            let profiles = self.store.profiles(&missing.authors).await?;
+            let profiles = self.store.readable_profiles(&missing.authors).await?;
+            // Of whom nothing can be read, it isn't known whether they have left: their posts wait.
+            let missing = Missing {
+                authors: without(missing.authors, &profiles.unread),
+                ..Missing::default()
+            };
+            if !profiles.unread.is_empty() {
+                let unread = profiles.unread.len();
+                tracing::warn!(unread, "a feed is shown without authors that can't be read");
+            }
+            let profiles = profiles.found;
             let card = |id: &UserId| {
                 let profile = profiles.get(id);
                 let left = profile.is_some_and(|profile| profile.withdrawn);
@@ -208,6 +227,11 @@ impl Feeds {
         }
         Ok((cards, shown))
     }
+}
+
+/// These without those.
+fn without<T: Eq + Hash>(all: Vec<T>, those: &HashSet<T>) -> Vec<T> {
+    all.into_iter().filter(|it| !those.contains(it)).collect()
 }
 
 /// Authors as they are shown, nothing of one who has left, and those of them that the feed shows.

@@ -53,6 +53,18 @@ impl AlbEvent {
             .find_map(|header| Trace::parse(header))
     }
 
+    /// Whether the client spoke HTTPS to the load balancer, which says so in a header that no client can set.
+    pub(super) fn is_https(&self) -> bool {
+        let named = |name: &String| name.eq_ignore_ascii_case("x-forwarded-proto");
+        let single = self.headers.iter().flatten();
+        let several = self.multi_value_headers.iter().flatten();
+        let single = single.map(|(name, value)| (name, Some(value)));
+        let several = several.map(|(name, values)| (name, values.last()));
+        single
+            .chain(several)
+            .any(|(name, value)| named(name) && value.is_some_and(|value| value == "https"))
+    }
+
     /// The request. Headers that HTTP doesn't allow are left out.
     pub(super) fn into_request(self) -> Result<Request<Bytes>, NoRequest> {
         let method = Method::from_bytes(self.http_method.as_bytes()).map_err(|_| NoRequest)?;

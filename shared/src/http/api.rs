@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, ORIGIN, RETRY_AFTER};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_TYPE, LOCATION, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
@@ -17,6 +19,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
 use super::limits::{Gate, Verdict};
+use super::protect::protect;
 use super::routes::{self, Found};
 use super::settings::{Origins, Settings};
 use super::sign_in::SignIn;
@@ -27,6 +30,13 @@ use crate::metrics;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Request headers that tracing tools add in browsers: W3C's, and Sentry's.
+const TRACING: [HeaderName; 4] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("sentry-trace"),
+    HeaderName::from_static("baggage"),
+];
 /// How long a browser may keep the answer to a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(1);
 /// What is left of a function's time for answering that it ran out.
@@ -71,7 +81,7 @@ impl Api {
     /// The answer to one event.
     pub async fn answer(&self, event: AlbEvent, context: &Context) -> AlbResponse {
         let started = Instant::now();
-        let multi_value = event.is_multi_value();
+        let (multi_value, https) = (event.is_multi_value(), event.is_https());
         let trace = event
             .trace()
             .or_else(|| Trace::parse(context.xray_trace_id.as_deref()?));
@@ -96,13 +106,13 @@ impl Api {
                 Problem::bad_request(error.to_string()).into_response(),
             ),
         };
-        let answer = finish(
-            response,
-            &context.request_id,
-            method == Method::HEAD,
+        let asked = Asked {
+            request_id: &context.request_id,
+            head: method == Method::HEAD,
             multi_value,
-        )
-        .await;
+            https,
+        };
+        let answer = finish(response, &asked).await;
         let calls = invocation.calls();
         tracing::info!(
             request_id = context.request_id,
@@ -230,18 +240,27 @@ fn cors(origins: Origins) -> CorsLayer {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY])
-        .expose_headers([LOCATION, RETRY_AFTER, REQUEST_ID])
+        .allow_headers(
+            [AUTHORIZATION, CONTENT_TYPE, IDEMPOTENCY_KEY]
+                .into_iter()
+                .chain(TRACING)
+                .collect::<Vec<_>>(),
+        )
+        // The load balancer says the same of its own answers: see the listeners in template.yaml.
+        .expose_headers([LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
-/// Adds the request's id, and turns whatever failed into a problem.
-async fn finish(
-    response: Response,
-    request_id: &str,
+/// What an answer depends on besides its handler.
+struct Asked<'a> {
+    request_id: &'a str,
     head: bool,
     multi_value: bool,
-) -> AlbResponse {
+    https: bool,
+}
+
+/// Adds the request's id and the headers of every answer, and turns whatever failed into a problem.
+async fn finish(response: Response, asked: &Asked<'_>) -> AlbResponse {
     let (mut parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, MAX_ANSWER).await;
     let failed = parts.status.is_client_error() || parts.status.is_server_error();
@@ -259,18 +278,23 @@ async fn finish(
     };
     let body = match problem {
         Some(problem) => {
-            let body = problem.body(request_id);
+            let body = problem.body(asked.request_id);
             let (problem, _) = problem.into_response().into_parts();
             parts.status = problem.status;
             for (name, value) in &problem.headers {
                 parts.headers.insert(name, value.clone());
             }
-            if head { Bytes::new() } else { body.into() }
+            if asked.head {
+                Bytes::new()
+            } else {
+                body.into()
+            }
         }
         None => body.unwrap_or_default(),
     };
-    if let Ok(id) = HeaderValue::from_str(request_id) {
+    if let Ok(id) = HeaderValue::from_str(asked.request_id) {
         parts.headers.insert(REQUEST_ID, id);
     }
-    AlbResponse::new(parts.status, &parts.headers, &body, multi_value)
+    protect(parts.status, &mut parts.headers, asked.https);
+    AlbResponse::new(parts.status, &parts.headers, &body, asked.multi_value)
 }

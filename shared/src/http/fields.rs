@@ -19,7 +19,8 @@ use crate::domain::Invalid;
 /// [`Query`](super::Query)).
 ///
 /// Each call takes a field out and says `Bad` if it can't be used; [`Fields::finish`] gives what was
-/// found, or a 400 that names every bad field, and every field nobody asked for.
+/// found, or a 400 that names every bad field, and every field nobody asked for. A field that is `null` means
+/// the same as one that is left out.
 ///
 /// ```ignore
 /// let text = fields.required("text", PostText::parse);
@@ -60,29 +61,28 @@ impl Fields {
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<T>, Bad> {
-        let Some(value) = self.values.remove(name) else {
+        let Some(value) = self.take(name) else {
             return Ok(None);
         };
         self.text(pointer(name), &value, parse).map(Some)
     }
 
-    /// A text that may be left out, or `null` where there is to be none: `Some(None)`.
-    pub fn nullable<T, E: fmt::Display>(
+    /// A text of an edit that may be left out, or empty where there is to be none: `Some(None)`.
+    pub fn clearable<T, E: fmt::Display>(
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Result<Option<Option<T>>, Bad> {
-        if self.values.get(name).is_some_and(Value::is_null) {
-            self.values.remove(name);
-            return Ok(Some(None));
-        }
-        Ok(self.optional(name, parse)?.map(Some))
+        self.optional(name, |text| match text {
+            "" => Ok(None),
+            text => parse(text).map(Some),
+        })
     }
 
     /// A whole number from 0 that must be there, also one spelt `5.0`; one too large for 64 bits is the
     /// largest of them.
     pub fn number(&mut self, name: &str) -> Result<u64, Bad> {
-        match self.values.remove(name) {
+        match self.take(name) {
             None => self.bad(pointer(name), "is missing"),
             Some(value) => match (value.as_u64(), value.as_f64()) {
                 (Some(number), _) => Ok(number),
@@ -106,7 +106,7 @@ impl Fields {
         max: usize,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Option<Vec<T>>, Bad> {
-        let items = match self.values.remove(name) {
+        let items = match self.take(name) {
             None => return Ok(None),
             Some(Value::Array(items)) if items.len() <= max => items,
             Some(Value::Array(_)) => {
@@ -147,6 +147,11 @@ impl Fields {
             self.invalid.push(pointer(&name), "is not known here");
         }
         self.invalid
+    }
+
+    /// Takes a field out; nothing where it is left out, or `null`.
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.values.remove(name).filter(|value| !value.is_null())
     }
 
     /// Takes a field in. One given twice is bad.

@@ -50,7 +50,7 @@ mod remembered {
     use axum::response::{IntoResponse, Response};
     use serde::Serialize;
 
-    use super::super::Problem;
+    use super::super::{Problem, ProblemType};
     use super::Idempotency;
     use crate::domain::UserId;
     use crate::store::{Answer, Known, Once};
@@ -72,7 +72,8 @@ mod remembered {
         pub fn again(self) -> Result<Answer, Problem> {
             match self {
                 Self::Answered(answer) => Ok(answer),
-                Self::OtherRequest => Err(Problem::unprocessable(
+                Self::OtherRequest => Err(Problem::of_type(
+                    ProblemType::IdempotencyMismatch,
                     "This `Idempotency-Key` was used for another request.",
                 )),
             }

@@ -3,6 +3,7 @@
 //! A function is an [`axum::Router`] handed to [`run`]. Around it, for every request:
 //!
 //! - `x-request-id`, CORS, one log line, and which trace it belongs to;
+//! - `Cache-Control`, `X-Content-Type-Options` and, over HTTPS, `Strict-Transport-Security`;
 //! - 404 and 405 from one table of [routes] that all functions share, so that `Allow` names the
 //!   methods another function serves, and a request routed to the wrong function still gets the
 //!   right answer;
@@ -28,6 +29,8 @@ mod limits;
 mod paging;
 mod path;
 mod problem;
+mod problem_type;
+mod protect;
 mod query;
 #[cfg(feature = "queue")]
 mod queued;
@@ -49,13 +52,14 @@ pub use path::{FromPath, Path};
 pub use problem::Problem;
 #[cfg(feature = "openapi")]
 pub(crate) use problem::ProblemBody;
+pub use problem_type::ProblemType;
 pub use query::Query;
 #[cfg(feature = "queue")]
 pub use queued::{Queued, queued};
 pub use settings::Settings;
-pub use sign_in::Caller;
+pub use sign_in::{Caller, SignInName};
 #[cfg(feature = "store")]
-pub use sign_in::not_withdrawn;
+pub use sign_in::{not_withdrawn, writer};
 pub use status::Status;
 
 use std::convert::Infallible;

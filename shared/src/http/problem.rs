@@ -9,10 +9,11 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::problem_type::{ProblemType, Type};
 use crate::domain::{FieldError, Invalid};
 
 /// How long a client is asked to wait before it tries again, in seconds.
-const RETRY_AFTER_SECONDS: u32 = 2;
+const RETRY_AFTER_SECONDS: u64 = 2;
 /// How many bad fields are named; a request that has more is no honest mistake.
 const MAX_ERRORS: usize = 100;
 
@@ -20,6 +21,7 @@ const MAX_ERRORS: usize = 100;
 /// the error beneath: that one is logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    kind: Option<ProblemType>,
     status: StatusCode,
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
@@ -29,10 +31,19 @@ pub struct Problem {
 impl Problem {
     fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
+            kind: None,
             status,
             detail: detail.into(),
             errors: Vec::new(),
             headers: Vec::new(),
+        }
+    }
+
+    /// A problem that clients handle in a way of its own, with the status of its type.
+    pub fn of_type(kind: ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind: Some(kind),
+            ..Self::new(kind.status(), detail)
         }
     }
 
@@ -100,11 +111,6 @@ impl Problem {
         }
     }
 
-    /// 409: somebody else was faster, or has it.
-    pub fn conflict(detail: &'static str) -> Self {
-        Self::new(StatusCode::CONFLICT, detail)
-    }
-
     /// 413: too large.
     pub fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -141,20 +147,22 @@ impl Problem {
 
     /// 503 with `Retry-After`: what this request needs does not answer. The error is logged.
     pub fn unavailable(error: &dyn Error) -> Self {
+        Self::unavailable_for(error, Duration::from_secs(RETRY_AFTER_SECONDS))
+    }
+
+    /// 503, asking the client to wait that long. The error is logged.
+    pub fn unavailable_for(error: &dyn Error, wait: Duration) -> Self {
         tracing::warn!(error = crate::log::chain(error), "unavailable");
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Something this needs does not answer, please try again.",
-        )
-        .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS.into())
+        let detail = "Something this needs does not answer, please try again.";
+        Self::of_type(ProblemType::Unavailable, detail)
+            .with_header(RETRY_AFTER, whole_seconds(wait).into())
     }
 
     /// 429: the caller called too often, and may again after so long.
     pub fn too_many_requests(wait: Duration) -> Self {
-        let begun = u64::from(wait.subsec_nanos() > 0);
-        let seconds = wait.as_secs().saturating_add(begun).max(1);
+        let seconds = whole_seconds(wait);
         let detail = format!("Too many requests: try again in {seconds} s.");
-        Self::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header(RETRY_AFTER, seconds.into())
+        Self::of_type(ProblemType::RateLimited, detail).with_header(RETRY_AFTER, seconds.into())
     }
 
     /// An answer of a status that came without a problem.
@@ -173,8 +181,11 @@ impl Problem {
     /// The body: JSON that repeats the request's id.
     pub(super) fn body(&self, instance: &str) -> Vec<u8> {
         let body = ProblemBody {
-            kind: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
+            kind: Type(self.kind),
+            title: match self.kind {
+                Some(kind) => kind.title(),
+                None => self.status.canonical_reason().unwrap_or("Error"),
+            },
             status: self.status.as_u16(),
             detail: &self.detail,
             instance,
@@ -184,15 +195,22 @@ impl Problem {
     }
 }
 
+/// A wait in whole seconds, as `Retry-After` has it: at least one.
+fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).max(1)
+}
+
 /// RFC 9457's problem details.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "openapi", schemars(rename = "Problem"))]
 pub(crate) struct ProblemBody<'a> {
-    /// What kind of problem it is: its status says all, so this is `about:blank`.
+    /// The type of the problem, where clients have something of its own to do about it; `about:blank` where the
+    /// status says all. More types may come: treat one that is not known here by its status.
     #[serde(rename = "type")]
-    kind: &'static str,
-    /// The status in words.
+    kind: Type,
+    /// The type in words; the status in words where there is none.
     title: &'static str,
     /// The answer's status.
     status: u16,

@@ -30,7 +30,10 @@ pub const ROUTES: &[Route] = &[
     route("/v1/classify", &[Method::POST]),
     route("/v1/feed", &[Method::GET]),
     route("/v1/health", &[Method::GET]),
-    route("/v1/me", &[Method::DELETE, Method::GET, Method::PUT]),
+    route(
+        "/v1/me",
+        &[Method::DELETE, Method::GET, Method::PATCH, Method::PUT],
+    ),
     route("/v1/me/blocked", &[Method::GET]),
     route("/v1/me/saved", &[Method::GET]),
     route("/v1/openapi.json", &[Method::GET]),

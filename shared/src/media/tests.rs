@@ -35,6 +35,17 @@ async fn presign(checksum: Option<Checksum>) -> (String, PresignedPut) {
     (key.as_str().to_owned(), put)
 }
 
+#[tokio::test]
+async fn uploads_go_where_clients_reach_the_bucket() {
+    let key = ImageKey::mint(&UserId::parse("nabi").unwrap(), ContentType::Jpeg);
+    let size = UploadSize::new(1).unwrap();
+    let media = media().reached_at("https://cats.example:8443");
+    let put = media.presign(&key, ContentType::Jpeg, size, None).await;
+    let url = put.unwrap().url;
+    let start = format!("https://cats.example:8443/photos/{}?", key.as_str());
+    assert!(url.starts_with(&start), "{url}");
+}
+
 fn signed_headers(put: &PresignedPut) -> Vec<String> {
     let (_, rest) = put.url.split_once("X-Amz-SignedHeaders=").unwrap();
     let list = rest.split('&').next().unwrap().replace("%3B", ";");

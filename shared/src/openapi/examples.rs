@@ -43,6 +43,7 @@ pub(super) fn post() -> Value {
         "likes": 3,
         "comments": 1,
         "liked": false,
+        "saved": true,
     })
 }
 
@@ -71,8 +72,13 @@ pub(super) fn user() -> Value {
         "following": 7,
         "posts": 34,
         "followed": true,
+        "follows_me": false,
         "created_at": "2026-11-01T00:00:00.000Z",
     })
+}
+
+pub(super) fn blocked_user() -> Value {
+    json!({ "id": "kong", "handle": "kong", "name": "콩이", "blocked": true })
 }
 
 pub(super) fn profile() -> Value {
@@ -85,6 +91,7 @@ pub(super) fn cat() -> Value {
         "owner": "nabi",
         "name": "나비",
         "breed": "russian-blue",
+        "breed_name": { "en": "Russian Blue", "ko": "러시안 블루" },
         "birth_date": "2022-04-01",
         "photo_url": URL,
         "bio": null,
@@ -103,6 +110,7 @@ pub(super) fn registered_cat() -> Value {
         "owner": "nabi",
         "name": "나비",
         "breed": null,
+        "breed_name": null,
         "birth_date": "2022-04-01",
         "photo_url": URL,
         "bio": null,

@@ -18,6 +18,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use self::operation::{PROBLEMS, problem_response};
+use crate::http::ProblemType;
 
 const ABOUT: &str = "\
 The backend of a social feed for people who love cats.
@@ -25,7 +26,8 @@ The backend of a social feed for people who love cats.
 **Sign-in**: `Authorization: Bearer <JWT>` of the OpenID Connect provider; the user's id is the token's `sub`.
 
 **Errors** are `application/problem+json` (RFC 9457) and name every bad field at once. Each answer has an \
-`x-request-id`, which a problem repeats as `instance`.
+`x-request-id`, which a problem repeats as `instance`. A problem that has a `type` of its own tells what to do about \
+it; go by the status for those of `about:blank`, and for types that are not known yet.
 
 **Lists** are read in pages: `next` is the `cursor` of the next one, and null at the end, however many items a \
 page has: where nearly all of a list is hidden from the caller, a page may hold few, or none. Walking to the end \
@@ -48,7 +50,7 @@ pub fn document() -> Value {
         "info": {
             "title": "Purrline",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": ABOUT,
+            "description": format!("{ABOUT}\n\n{}", problem_types()),
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/", "description": "Wherever this document is served from." }],
@@ -68,6 +70,16 @@ pub fn document() -> Value {
             "schemas": with_examples(schemas),
         },
     })
+}
+
+/// The types of problems, and what to do about each.
+fn problem_types() -> String {
+    let row = |kind: ProblemType| {
+        let (uri, status) = (kind.uri(), kind.status().as_u16());
+        format!("| `{uri}` | {status} | {} |", kind.advice())
+    };
+    let rows = ProblemType::ALL.map(row).join("\n");
+    format!("| problem | status | what to do |\n|---|---|---|\n{rows}")
 }
 
 fn paths(schemas: &mut SchemaGenerator) -> Value {

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::domain::{Cursor, IdempotencyKey, Limit, Page};
-use crate::http::{ProblemBody, Status};
+use crate::http::{ProblemBody, ProblemType, Status};
 
 /// What gives a type's schema, or the reference to it.
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -59,7 +59,11 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
         "NotFound",
         "There is no such thing, or none that the caller may see.",
     ),
-    kind(409, "Conflict", "Somebody else has it."),
+    kind(
+        409,
+        "Conflict",
+        "It can't be done as things are now: see `type`.",
+    ),
     kind(
         413,
         "TooLarge",
@@ -89,11 +93,15 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
 /// What a body says of a field.
 enum Presence {
     Required,
+    /// May be left out, or null, which means the same.
     Optional,
-    /// May be left out, or null, which takes away what is there.
-    Nullable,
-    /// A list of at most so many; may be left out.
-    List(usize),
+    /// Likewise, or empty, which takes away what is there.
+    Clearable,
+    /// A list of at most so many, each once where that is asked; may be left out, or null.
+    List {
+        most: usize,
+        distinct: bool,
+    },
 }
 
 struct Field {
@@ -157,12 +165,12 @@ impl Body {
         self.field::<T>(name, Presence::Optional, description)
     }
 
-    pub(super) fn nullable<T: JsonSchema>(
+    pub(super) fn clearable<T: JsonSchema>(
         self,
         name: &'static str,
         description: &'static str,
     ) -> Self {
-        self.field::<T>(name, Presence::Nullable, description)
+        self.field::<T>(name, Presence::Clearable, description)
     }
 
     pub(super) fn list<T: JsonSchema>(
@@ -171,7 +179,18 @@ impl Body {
         most: usize,
         description: &'static str,
     ) -> Self {
-        self.field::<T>(name, Presence::List(most), description)
+        let distinct = false;
+        self.field::<T>(name, Presence::List { most, distinct }, description)
+    }
+
+    pub(super) fn distinct_list<T: JsonSchema>(
+        self,
+        name: &'static str,
+        most: usize,
+        description: &'static str,
+    ) -> Self {
+        let distinct = true;
+        self.field::<T>(name, Presence::List { most, distinct }, description)
     }
 
     pub(super) fn besides(mut self, keyword: &'static str, value: Value) -> Self {
@@ -195,11 +214,14 @@ impl Body {
         for field in &self.fields {
             let schema = (field.schema)(schemas).to_value();
             let schema = match field.presence {
-                Presence::Required | Presence::Optional => schema,
-                Presence::Nullable => json!({ "anyOf": [schema, { "type": "null" }] }),
-                Presence::List(most) => {
-                    json!({ "type": "array", "maxItems": most, "items": schema })
+                Presence::Required => schema,
+                Presence::Optional => json!({ "anyOf": [schema, { "type": "null" }] }),
+                Presence::Clearable => {
+                    json!({ "anyOf": [schema, { "const": "" }, { "type": "null" }] })
                 }
+                Presence::List { most, distinct } => json!({
+                    "type": ["array", "null"], "maxItems": most, "uniqueItems": distinct, "items": schema,
+                }),
             };
             properties.insert(field.name.to_owned(), described(schema, field.description));
         }
@@ -240,8 +262,8 @@ struct Answer {
     status: u16,
     description: &'static str,
     content: Option<Content>,
-    /// Whether there is a `Location`.
-    located: bool,
+    /// Names of headers that it has besides those of every answer.
+    headers: Vec<&'static str>,
 }
 
 /// An answer's JSON.
@@ -377,19 +399,15 @@ impl Operation {
 
     /// A page of such items.
     pub(super) fn page<T: JsonSchema + 'static>(self, example: Value) -> Self {
+        let page = json!({ "items": [example], "next": null });
         self.pages(
             SchemaGenerator::subschema_for::<Page<T>>,
-            vec![("page", example)],
+            vec![("page", page)],
         )
     }
 
-    /// A page by such a schema, with examples of one item each.
+    /// A page by such a schema, with examples of it.
     pub(super) fn pages(self, schema: SchemaOf, examples: Vec<(&'static str, Value)>) -> Self {
-        let page = |item| json!({ "items": [item], "next": null });
-        let examples = examples
-            .into_iter()
-            .map(|(name, item)| (name, page(item)))
-            .collect();
         self.answer(
             200,
             "A page of the list.",
@@ -416,7 +434,7 @@ impl Operation {
             status,
             description,
             content: content.into(),
-            located: false,
+            headers: Vec::new(),
         });
         self
     }
@@ -447,8 +465,8 @@ impl Operation {
     ) -> Self {
         self.shared_parameters.push("idempotency-key");
         self = self.answers::<T>(201, description, example);
-        if let Some(answer) = self.answers.last_mut() {
-            answer.located = located;
+        if located {
+            self = self.with_header("Location");
         }
         self.problem_when(
             422,
@@ -485,6 +503,21 @@ impl Operation {
                 examples: Vec::new(),
             },
         )
+    }
+
+    /// A header of the answer before this.
+    fn with_header(mut self, name: &'static str) -> Self {
+        if let Some(answer) = self.answers.last_mut() {
+            answer.headers.push(name);
+        }
+        self
+    }
+
+    /// The answer before this has an `ETag`, and is 304 for clients that have it already.
+    pub(super) fn revalidated(self) -> Self {
+        self.with_header("ETag")
+            .answer(304, "What `If-None-Match` names is still current.", None)
+            .with_header("ETag")
     }
 
     pub(super) fn empty(self, description: &'static str) -> Self {
@@ -564,8 +597,13 @@ impl Operation {
     fn response(&self, answer: &Answer, schemas: &mut SchemaGenerator) -> Value {
         let header = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
         let mut headers = json!({ "X-Request-Id": header("X-Request-Id") });
-        if let (true, Value::Object(headers)) = (answer.located, &mut headers) {
-            headers.insert("Location".to_owned(), header("Location"));
+        if let Value::Object(headers) = &mut headers {
+            headers.extend(
+                answer
+                    .headers
+                    .iter()
+                    .map(|name| ((*name).to_owned(), header(name))),
+            );
         }
         let mut response = json!({ "description": answer.description, "headers": headers });
         let Value::Object(object) = &mut response else {
@@ -650,6 +688,7 @@ pub(super) fn headers() -> Value {
     let header = |description, schema: Value| json!({ "description": description, "required": true, "schema": schema });
     json!({
         "X-Request-Id": header("What this request is called in the logs.", json!({ "type": "string" })),
+        "ETag": header("Names this version, for `If-None-Match`.", json!({ "type": "string" })),
         "Location": header("The path of what was created.", json!({ "type": "string" })),
         "Retry-After": header("In how many seconds to try again.", json!({ "type": "integer", "minimum": 1 })),
         "WWW-Authenticate": header("How to sign in.", json!({ "type": "string", "const": "Bearer" })),
@@ -664,12 +703,16 @@ pub(super) fn problem_response(kind: &ProblemKind, schemas: &mut SchemaGenerator
     if let (Some(name), Value::Object(headers)) = (kind.header, &mut headers) {
         headers.insert(name.to_owned(), header(name));
     }
-    let title = StatusCode::from_u16(kind.status)
-        .ok()
-        .and_then(|status| status.canonical_reason());
+    // Of some statuses, every problem is of one type.
+    let always = [ProblemType::RateLimited, ProblemType::Unavailable];
+    let typed = always
+        .into_iter()
+        .find(|typed| typed.status().as_u16() == kind.status);
+    let status = StatusCode::from_u16(kind.status).ok();
+    let title = status.and_then(|status| status.canonical_reason());
     let example = json!({
-        "type": "about:blank",
-        "title": title,
+        "type": typed.map_or("about:blank", ProblemType::uri),
+        "title": typed.map(ProblemType::title).or(title),
         "status": kind.status,
         "detail": kind.description,
         "instance": "4f0f1d5e-8a0e-4d1b-9c63-6a1d2f0c7b52",
@@ -687,7 +730,7 @@ fn named_examples(examples: &[(&str, Value)]) -> Map<String, Value> {
 }
 
 /// A schema or a reference, with a description of its own.
-fn described(mut schema: Value, description: &str) -> Value {
+pub(super) fn described(mut schema: Value, description: &str) -> Value {
     if let Value::Object(schema) = &mut schema {
         schema.insert("description".to_owned(), json!(description));
     }

@@ -2,14 +2,15 @@
 
 use axum::http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::examples;
-use super::operation::{Body, Operation};
+use super::operation::{Body, Operation, described};
+use super::schemas::ChosenHandle;
 use crate::domain::{
-    BREEDS, Bio, BirthDate, Breed, CatId, CatView, Classification, CommentId, CommentText,
-    CommentView, ContentType, Handle, ImageKey, MAX_CATS, MAX_IMAGES, Name, Page, PostId, PostText,
-    PostView, RegisteredCat, SearchText, SearchType, Tag, TagView, Upload, UploadSize, UserId,
+    BREEDS, Bio, BirthDate, BlockedView, Breed, CatId, CatView, Classification, CommentId,
+    CommentText, CommentView, ContentType, Cursor, ImageKey, MAX_CATS, MAX_IMAGES, Name, PostId,
+    PostText, PostView, RegisteredCat, SearchText, SearchType, Tag, TagView, Upload, UploadSize,
     UserRef, UserView,
 };
 use crate::http::Status;
@@ -102,20 +103,19 @@ fn feed() -> Vec<Operation> {
 
 const WITHDRAWN: &str = "The caller's account was withdrawn.";
 const TEXT: &str = "The text; its hashtags become the post's tags.";
-const IMAGES: &str = "Keys of images that the caller uploaded, in order.";
+const IMAGES: &str = "Keys of images that the caller uploaded, in order, each once.";
 const CATS: &str = "Ids of the caller's cats that it shows.";
 
 fn posts() -> Vec<Operation> {
     let content = |name| {
         Body::new(name)
             .optional::<PostText>("text", TEXT)
-            .list::<ImageKey>("images", MAX_IMAGES, IMAGES)
+            .distinct_list::<ImageKey>("images", MAX_IMAGES, IMAGES)
             .list::<CatId>("cats", MAX_CATS, CATS)
     };
     // A text is needed where there is no image.
-    let with_image =
-        json!({ "properties": { "images": { "minItems": 1 } }, "required": ["images"] });
-    let with_text = json!({ "properties": { "text": { "minLength": 1 } }, "required": ["text"] });
+    let with_image = json!({ "properties": { "images": { "type": "array", "minItems": 1 } }, "required": ["images"] });
+    let with_text = json!({ "properties": { "text": { "type": "string", "minLength": 1 } }, "required": ["text"] });
     let new = content("NewPost")
         .besides("if", with_image)
         .besides("else", with_text)
@@ -127,13 +127,13 @@ fn posts() -> Vec<Operation> {
         "listPostsByTag",
         "List the posts with a tag, newest first",
     )
-    .path::<Tag>("tag", "The tag without its `#`, in any spelling: letters, digits, marks and `_` of any script, not digits alone.", "고양이");
+    .path::<Tag>("tag", "The tag without its `#`, in any spelling: letters, digits, marks and `_` of any script, not digits alone, and middle dots between them.", "고양이");
     let trending = get(
         "/v1/tags/trending",
         "listTrendingTags",
         "List the tags that trend",
     )
-    .describe_as("By how many posts of the last 24 hours have them. One page, always.")
+    .describe_as("By how many different authors used them in the last 24 hours; those that only authors used whom the caller doesn't see are left out. One page, always.")
     .limited()
     .page::<TagView>(examples::tag());
     vec![
@@ -152,7 +152,7 @@ fn posts() -> Vec<Operation> {
         of_post(get("/v1/posts/{id}", "getPost", "Read a post"))
             .answers::<PostView>(200, "The post.", examples::post()),
         of_post(patch("/v1/posts/{id}", "editPost", "Change a post"))
-            .describe_as("What is left out stays as it is. A post without a text must have an image.")
+            .describe_as("What is left out stays as it is; where nothing changes, `edited_at` stays too. A post without a text must have an image.")
             .body(edit)
             .answers::<PostView>(200, "The post as it is now.", examples::post())
             .problem_when(403, "Only its author may change a post.")
@@ -194,7 +194,8 @@ fn comments() -> Vec<Operation> {
         of_post(one)
             .path::<CommentId>("comment_id", "The comment's id.", examples::COMMENT)
             .empty("It is gone.")
-            .problem_when(403, "Only its author and the post's may delete a comment."),
+            .describe_as("Its author and the post's may, whoever of them blocks the other.")
+            .problem_when(403, "Only its author and the post's may delete a comment, and none whose account was withdrawn."),
     ]
 }
 
@@ -205,10 +206,9 @@ fn likes_and_follows() -> Vec<Operation> {
         operation
             .says(202, "The queue has it.", Status::Queued)
             .describe_as("It takes effect within seconds; where there is no such thing, or none that the caller may see, it has no effect.")
-            .problem_when(404, "There can't be such an id.")
+            .problem_when(404, "There can't be such an id, or nobody has that handle.")
     };
-    let user =
-        |operation: Operation| queued(operation.path::<UserId>("id", "The user's id.", "nabi"));
+    let user = |operation: Operation| queued(of_user(operation));
     let oneself = "Nobody follows themselves.";
     vec![
         queued(of_post(put(LIKE, "likePost", "Like a post"))),
@@ -246,46 +246,63 @@ fn likes_and_follows() -> Vec<Operation> {
 
 fn users() -> Vec<Operation> {
     const BLOCK: &str = "/v1/users/{id}/block";
-    let profile = Body::new("ProfileEdit")
-        .required::<Handle>(
-            "handle",
-            "Unique; one that was given up is free for others after 30 days.",
-        )
-        .required::<Name>("name", "The name that is shown.")
-        .nullable::<Bio>(
+    const HANDLE: &str = "Unique, and none of the reserved ones (`admin`, `support`, `purrline`, `api`, `null` and their like, with \
+                          dots or low lines in them too); one that was given up is free for others after 30 days.";
+    const NAME: &str = "The name that is shown.";
+    let besides = |body: Body| {
+        body.clearable::<Bio>(
             "bio",
-            "What they say of themselves. Left out, it stays; null takes it away.",
+            "What they say of themselves. Left out, it stays; an empty text takes it away.",
         )
-        .nullable::<ImageKey>(
+        .clearable::<ImageKey>(
             "avatar",
-            "The key of an image that the caller uploaded. Left out, it stays; null takes it away.",
+            "The key of an image that the caller uploaded. Left out, it stays; an empty text takes it away.",
         )
-        .example("profile", examples::profile());
+    };
+    let profile = Body::new("Profile")
+        .required::<ChosenHandle>("handle", HANDLE)
+        .required::<Name>("name", NAME);
+    let profile = besides(profile).example("profile", examples::profile());
+    let edit = Body::new("ProfileEdit")
+        .optional::<ChosenHandle>("handle", HANDLE)
+        .optional::<Name>("name", NAME);
+    let edit = besides(edit).example("bio", json!({ "bio": "고양이 네 마리" }));
+    let changes = |operation: Operation| {
+        operation
+            .problem_when(403, WITHDRAWN)
+            .problem_when(409, "Somebody else has this handle (`handle-taken`), or the caller gave up five within 30 days (`handles-too-many`).")
+            .problem_when(422, "The avatar was not uploaded by the caller.")
+    };
     vec![
         get("/v1/me", "getMe", "Read one's own profile")
             .answers::<UserView>(200, "The caller.", examples::user())
             .problem_when(404, WITHDRAWN),
-        put("/v1/me", "putMe", "Set one's profile")
+        changes(put("/v1/me", "putMe", "Set one's profile"))
             .body(profile)
             .answers::<UserView>(200, "The profile as it is now.", examples::user())
-            .answers::<UserView>(201, "The profile, set for the first time.", examples::user())
-            .problem_when(403, WITHDRAWN)
-            .problem_when(409, "Somebody else has this handle, or the caller gave up five within 30 days.")
-            .problem_when(422, "The avatar was not uploaded by the caller."),
+            .answers::<UserView>(201, "The profile, set for the first time.", examples::user()),
+        changes(patch("/v1/me", "editMe", "Change some of one's profile"))
+            .describe_as("What is left out stays as it is.")
+            .body(edit)
+            .answers::<UserView>(200, "The profile as it is now.", examples::user()),
         delete("/v1/me", "leave", "Withdraw one's account")
             .describe_as("At once its posts, comments and profile are gone for everybody; then its data is erased in the background.")
             .says(202, "The account is withdrawn.", Status::Withdrawn),
         of_user(get("/v1/users/{id}", "getUser", "Read a user's profile"))
             .answers::<UserView>(200, "The user.", examples::user()),
         of_user(put(BLOCK, "blockUser", "Block a user"))
-            .describe_as("From then on neither sees the other's profile, posts or comments, and follows between them end.")
+            .describe_as("From then on neither sees the other's profile, posts or comments, and follows between them end. A block outlives the blocked account: should they leave and return, they are still blocked.")
             .empty("The user is blocked.")
             .problem_when(403, WITHDRAWN)
             .problem_when(422, "Nobody blocks themselves."),
         of_user(delete(BLOCK, "unblockUser", "Block a user no longer"))
             .empty("The user is not blocked.")
             .problem_when(422, "Nobody blocks themselves."),
-        list::<UserView>(get("/v1/me/blocked", "listBlocked", "List whom the caller blocks, latest first"), examples::user()),
+        list::<BlockedView>(
+            get("/v1/me/blocked", "listBlocked", "List whom the caller blocks, latest first")
+                .describe_as("Those who have left are not listed, and are again when they return."),
+            examples::blocked_user(),
+        ),
     ]
 }
 
@@ -294,17 +311,17 @@ fn cats() -> Vec<Operation> {
     const PHOTO: &str = "The key of an image that the caller uploaded.";
     let new = Body::new("NewCat")
         .required::<Name>("name", "What it is called.")
-        .nullable::<Name>("breed", BREED)
-        .nullable::<BirthDate>("birth_date", "When it was born; not in the future.")
-        .nullable::<ImageKey>("photo", PHOTO)
-        .nullable::<Bio>("bio", "What is to be said of it.")
+        .optional::<Name>("breed", BREED)
+        .optional::<BirthDate>("birth_date", "When it was born; not in the future.")
+        .optional::<ImageKey>("photo", PHOTO)
+        .optional::<Bio>("bio", "What is to be said of it.")
         .example("cat", examples::new_cat());
     let edit = Body::new("CatEdit")
         .optional::<Name>("name", "What it is called.")
-        .nullable::<Name>("breed", BREED)
-        .nullable::<BirthDate>("birth_date", "When it was born; not in the future.")
-        .nullable::<ImageKey>("photo", PHOTO)
-        .nullable::<Bio>("bio", "What is to be said of it.")
+        .clearable::<Name>("breed", BREED)
+        .clearable::<BirthDate>("birth_date", "When it was born; not in the future.")
+        .clearable::<ImageKey>("photo", PHOTO)
+        .clearable::<Bio>("bio", "What is to be said of it.")
         .example("breed", json!({ "breed": "russian-blue" }));
     vec![
         post("/v1/cats", "createCat", "Register a cat")
@@ -319,7 +336,7 @@ fn cats() -> Vec<Operation> {
             .leads_to("deleteCat", "id"),
         of_cat(get("/v1/cats/{id}", "getCat", "Read a cat")).answers::<CatView>(200, "The cat.", examples::cat()),
         of_cat(patch("/v1/cats/{id}", "editCat", "Change a cat"))
-            .describe_as("What is left out stays as it is; null takes it away.")
+            .describe_as("What is left out stays as it is; an empty text takes it away, but for the name.")
             .body(edit)
             .answers::<CatView>(200, "The cat as it is now.", examples::cat())
             .problem_when(403, "Only its owner may change a cat.")
@@ -368,6 +385,7 @@ fn images() -> Vec<Operation> {
             .describe_as("Send the file's bytes to `url` by `method` with exactly these `headers`, before `expires_at`. It can't replace an object that is there.")
             .body(wanted)
             .creates::<Upload>("Where to send it.", false, examples::upload())
+            .problem_when(403, WITHDRAWN)
             .problem_when(409, "The caller has uploaded as many bytes as one may. Room that is free again is found half an hour after the last upload.")
             .problem_when(413, "The image has more than 10 MiB, or none, or the body is too large.")
             .problem_when(415, "The image, or the body, is of a type that is not taken.")
@@ -405,29 +423,56 @@ impl JsonSchema for Checksum {
 }
 
 fn search() -> Vec<Operation> {
-    let pages = |schemas: &mut SchemaGenerator| {
-        let of = [
-            schemas.subschema_for::<Page<PostView>>(),
-            schemas.subschema_for::<Page<UserView>>(),
-            schemas.subschema_for::<Page<CatView>>(),
-            schemas.subschema_for::<Page<TagView>>(),
-        ];
-        json_schema!({ "anyOf": of })
-    };
+    let page = |kind, item| (kind, json!({ "type": kind, "items": [item], "next": null }));
     let examples = vec![
-        ("posts", examples::post()),
-        ("users", examples::user()),
-        ("cats", examples::cat()),
-        ("tags", examples::tag()),
+        page("posts", examples::post()),
+        page("users", examples::user()),
+        page("cats", examples::cat()),
+        page("tags", examples::tag()),
     ];
     vec![
         get("/v1/search", "search", "Search, best match first")
-            .describe_as("Posts are found by the words of their text, Korean by parts of words too; users, cats and tags by what their names begin with. Cursors are good for 15 minutes; then they are 400: search again.")
+            .describe_as("Posts are found by the words of their text, Korean by parts of words and over spaces too; users, cats and tags by what their names begin with, cats by their breed's names too. Width and accents make no difference. Cursors are good for 15 minutes; then they are 400: search again.")
             .query("q", true, SchemaGenerator::subschema_for::<SearchText>, "What to look for.", json!("고양이"))
             .query("type", false, SchemaGenerator::subschema_for::<SearchType>, "What kind of things.", json!("posts"))
             .paged()
-            .pages(pages, examples),
+            .pages(search_pages, examples),
     ]
+}
+
+/// A page of what was found: its `type` says what the items are, so that clients can tell it without the request.
+fn search_pages(schemas: &mut SchemaGenerator) -> Schema {
+    let kinds = [
+        ("posts", "FoundPosts", schemas.subschema_for::<PostView>()),
+        ("users", "FoundUsers", schemas.subschema_for::<UserView>()),
+        ("cats", "FoundCats", schemas.subschema_for::<CatView>()),
+        ("tags", "FoundTags", schemas.subschema_for::<TagView>()),
+    ];
+    let next = schemas.subschema_for::<Option<Cursor>>();
+    let reference = |name: &str| format!("#/components/schemas/{name}");
+    for (kind, name, item) in &kinds {
+        let page = json!({
+            "type": "object",
+            "properties": {
+                "type": { "type": "string", "const": kind, "description": "What the items are." },
+                "items": { "type": "array", "items": item, "description": "The items of this page." },
+                "next": described(next.clone().to_value(), "`?cursor=` of the next page; null at the end of the list."),
+            },
+            "required": ["type", "items", "next"],
+        });
+        schemas.definitions_mut().insert((*name).to_owned(), page);
+    }
+    let each = kinds
+        .each_ref()
+        .map(|(_, name, _)| json!({ "$ref": reference(name) }));
+    let mapping = kinds
+        .each_ref()
+        .map(|(kind, name, _)| ((*kind).to_owned(), json!(reference(name))));
+    let mapping: Map<String, Value> = mapping.into_iter().collect();
+    json_schema!({
+        "oneOf": each,
+        "discriminator": { "propertyName": "type", "mapping": mapping },
+    })
 }
 
 fn service() -> Vec<Operation> {
@@ -437,6 +482,7 @@ fn service() -> Vec<Operation> {
             .says(200, "It does.", Status::Ok),
         get("/v1/openapi.json", "getOpenapi", "Read this document")
             .public()
-            .answers_object("This document."),
+            .answers_object("This document.")
+            .revalidated(),
     ]
 }

@@ -5,10 +5,11 @@ use proptest::prelude::*;
 use schemars::JsonSchema;
 use serde_json::json;
 
+use super::schemas::ChosenHandle;
 use super::*;
 use crate::domain::{
     Bio, BirthDate, CommentText, Handle, IdempotencyKey, ImageKey, Limit, Name, PostId, PostText,
-    SearchText, Tag, UserId, UserRef,
+    SearchText, Tag, UserId, UserRef, is_visible,
 };
 
 fn validator<T: JsonSchema>() -> Validator {
@@ -47,17 +48,44 @@ agree! {
     user_ids: UserId, UserId::parse;
     users_in_paths: UserRef, UserRef::parse;
     handles: Handle, Handle::parse;
-    names: Name, Name::parse;
     bios: Bio, Bio::parse;
     post_texts: PostText, PostText::parse;
-    comment_texts: CommentText, CommentText::parse;
     idempotency_keys: IdempotencyKey, IdempotencyKey::parse;
 }
 
+/// Texts of which something is seen: of some others, the schemas don't know.
+fn visible_texts() -> impl Strategy<Value = String> {
+    let out_of_line = "x?[\0\t\u{7f}\u{85}\u{9f}\u{61c}\u{200e}\u{200f}\u{2028}-\u{202e}\u{2066}-\u{2069}]{0,2}x?";
+    prop_oneof![3 => texts(), 1 => out_of_line]
+        .prop_filter("nothing is seen", |text| is_visible(text))
+}
+
 proptest! {
+    #[test]
+    fn names(text in visible_texts()) {
+        let allowed = validator::<Name>().is_valid(&json!(text));
+        prop_assert_eq!(allowed, Name::parse(&text).is_ok(), "{:?}", text);
+    }
+
+    #[test]
+    fn comment_texts(text in visible_texts()) {
+        let allowed = validator::<CommentText>().is_valid(&json!(text));
+        prop_assert_eq!(allowed, CommentText::parse(&text).is_ok(), "{:?}", text);
+    }
+
+    /// The schema allows a chosen handle, and what it allows besides is reserved.
+    #[test]
+    fn chosen_handles(text in prop_oneof![texts(), "[a-z0-9_.]{2,31}", "admin|a\\.p\\.i"]) {
+        let allowed = validator::<ChosenHandle>().is_valid(&json!(text));
+        match Handle::choose(&text) {
+            Ok(_) => prop_assert!(allowed, "{:?}", text),
+            Err(reason) => prop_assert_eq!(allowed, reason.to_string().contains("reserved"), "{:?}", text),
+        }
+    }
+
     /// What the schema allows is parsed; of what is longer only for the white space around it, it says nothing.
     #[test]
-    fn searched_texts(text in texts()) {
+    fn searched_texts(text in visible_texts()) {
         let allowed = validator::<SearchText>().is_valid(&json!(text));
         prop_assert_eq!(allowed, SearchText::parse(&text).is_ok() && text.chars().count() <= SearchText::MAX_CHARS);
     }

@@ -1,10 +1,16 @@
 //! What a text is found by.
 //!
-//! Texts meet in their normal form (NFC, case folded). A run of letters and digits is a word, and is
+//! Texts meet in one [`form`]. A run of letters and digits is a word, and is
 //! found by its English stem. Scripts that are written without spaces, or, as Korean, with particles
 //! stuck to their words, have no words that could be told apart without a dictionary: a run of them is
 //! cut into overlapping pairs of characters, and found by a phrase of pairs, so `고양이` is in `고양이가`
 //! and `길고양이`. A single such character finds what begins with it. An emoji is a word.
+//!
+//! Korean is written with spaces that many leave out, so a space between two words of Hangul divides nothing: the pair of
+//! characters around it is a term too, and `고양이카페` is in `고양이 카페`. The other way round, a search's words are looked for
+//! one by one, which finds them in one word as well; one of a single syllable, where it is no beginning, may also stand
+//! beside its neighbour's nearest. What this finds too many is what two words meet in by chance (`나비` in `하나 비가`),
+//! as with any search by pairs.
 //!
 //! Names and tags are found while they are typed: by what they begin with. Hangul is typed letter by
 //! letter, and on the way from `나` to `나비` stands `납`, which is no beginning of `나비` by syllables. So
@@ -15,7 +21,7 @@ use unicode_properties::{
     GeneralCategory, GeneralCategoryGroup as Group, UnicodeGeneralCategory as _,
 };
 
-use crate::domain::normal_form;
+use super::form::form;
 
 /// The longest beginning that a name is found by, in letters; what is typed beyond is passed over.
 const MAX_BEGINNING: usize = 40;
@@ -34,6 +40,8 @@ pub(super) enum Clause {
     Term(String),
     /// These terms, one right after the other; at least two.
     Phrase(Vec<String>),
+    /// Any of these terms; at least two.
+    Any(Vec<String>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,14 +95,50 @@ enum Run {
     Symbol(char),
 }
 
-fn runs(text: &str) -> Vec<Run> {
-    let mut runs = Vec::new();
+impl Run {
+    fn first_hangul(&self) -> Option<char> {
+        self.characters().first().copied().filter(|c| is_hangul(*c))
+    }
+
+    fn last_hangul(&self) -> Option<char> {
+        self.characters().last().copied().filter(|c| is_hangul(*c))
+    }
+
+    fn characters(&self) -> &[char] {
+        match self {
+            Self::Unspaced(run) => run,
+            Self::Word(_) | Self::Symbol(_) => &[],
+        }
+    }
+}
+
+/// A syllable, or a letter of one.
+const fn is_hangul(c: char) -> bool {
+    matches!(c, '\u{ac00}'..='\u{d7a3}' | '\u{1100}'..='\u{11ff}' | '\u{3131}'..='\u{318e}' | '\u{a960}'..='\u{a97f}' | '\u{d7b0}'..='\u{d7ff}')
+}
+
+/// The runs of a text, each with the pair of Hangul around the white space that alone divides it from the one before.
+fn runs(text: &str) -> Vec<(Run, Option<String>)> {
+    let mut found: Vec<(Run, Option<String>)> = Vec::new();
+    for (run, spaced) in divided(text) {
+        let before = found.last().and_then(|(before, _)| before.last_hangul());
+        let around = before.zip(run.first_hangul()).filter(|_| spaced);
+        let around = around.map(|(last, first)| [last, first].iter().collect());
+        found.push((run, around));
+    }
+    found
+}
+
+/// The runs of a text, and whether there is only white space before each.
+fn divided(text: &str) -> Vec<(Run, bool)> {
+    let mut runs: Vec<(Run, bool)> = Vec::new();
     let mut open = false;
-    let normal = normal_form(text);
-    let mut characters = normal.chars().peekable();
+    let mut spaced = true;
+    let form = form(text);
+    let mut characters = form.chars().peekable();
     while let Some(c) = characters.next() {
         let kind = kind(c);
-        match (kind, runs.last_mut()) {
+        match (kind, runs.last_mut().map(|(run, _)| run)) {
             (Kind::Word, Some(Run::Word(word))) if open => word.push(c),
             (Kind::Unspaced, Some(Run::Unspaced(run))) if open => run.push(c),
             // Between two letters it belongs to the word: `cat's`.
@@ -106,15 +150,17 @@ fn runs(text: &str) -> Vec<Run> {
             {
                 word.push('\'');
             }
-            (Kind::Word, _) => runs.push(Run::Word(c.into())),
-            (Kind::Unspaced, _) => runs.push(Run::Unspaced(vec![c])),
-            (Kind::Symbol, _) => runs.push(Run::Symbol(c)),
+            (Kind::Word, _) => runs.push((Run::Word(c.into()), spaced)),
+            (Kind::Unspaced, _) => runs.push((Run::Unspaced(vec![c]), spaced)),
+            (Kind::Symbol, _) => runs.push((Run::Symbol(c), spaced)),
             (Kind::Apostrophe | Kind::Gap, _) => {
                 open = false;
+                spaced &= c.is_whitespace();
                 continue;
             }
         }
         open = true;
+        spaced = true;
     }
     runs
 }
@@ -130,9 +176,13 @@ fn pairs(run: &[char]) -> impl Iterator<Item = String> {
 /// The terms of a text.
 pub(super) fn terms(text: &str) -> Vec<Placed> {
     let mut terms = Vec::new();
-    let mut position = 0;
+    let mut position = 0_usize;
     let mut place = |term, position| terms.push(Placed { term, position });
-    for run in runs(text) {
+    for (run, around) in runs(text) {
+        if let Some(pair) = around {
+            // The place between the last pair of the run before and the first of this one.
+            place(pair, position.saturating_sub(1));
+        }
         match run {
             Run::Word(word) => place(stem(&word), position),
             Run::Symbol(symbol) => place(symbol.into(), position),
@@ -154,12 +204,23 @@ pub(super) fn terms(text: &str) -> Vec<Placed> {
 /// What a text must hold to be found by these words: all of it. Nothing is found by nothing.
 pub(super) fn clauses(words: &str) -> Vec<Clause> {
     let mut clauses = Vec::new();
-    for run in runs(words) {
+    let mut runs = runs(words).into_iter().peekable();
+    while let Some((run, before)) = runs.next() {
         let clause = match run {
             Run::Word(word) => Clause::Term(stem(&word)),
             Run::Symbol(symbol) => Clause::Term(symbol.into()),
             Run::Unspaced(run) if run.len() > 2 => Clause::Phrase(pairs(&run).collect()),
-            Run::Unspaced(run) => Clause::Term(run.into_iter().collect()),
+            Run::Unspaced(run) => {
+                let behind = runs.peek().and_then(|(_, around)| around.clone());
+                let beside = before.into_iter().chain(behind);
+                let beside = beside.filter(|_| run.len() == 1);
+                let mut terms: Vec<String> = vec![run.iter().collect()];
+                terms.extend(beside);
+                match <[String; 1]>::try_from(terms) {
+                    Ok([term]) => Clause::Term(term),
+                    Err(terms) => Clause::Any(terms),
+                }
+            }
         };
         if !clauses.contains(&clause) {
             clauses.push(clause);
@@ -170,28 +231,36 @@ pub(super) fn clauses(words: &str) -> Vec<Clause> {
 
 /// A name or tag, letter by letter as it is typed.
 pub(super) fn letters(text: &str) -> String {
-    normal_form(text)
-        .chars()
-        .fold(String::new(), |mut letters, c| {
-            hangul::spell(c, &mut letters);
-            letters
-        })
+    spelt(&form(text))
 }
 
-/// The words of names, letter by letter: as they stand between white space, and, where there is more
-/// than letters and digits in them, their parts.
+fn spelt(form: &str) -> String {
+    form.chars().fold(String::new(), |mut letters, c| {
+        hangul::spell(c, &mut letters);
+        letters
+    })
+}
+
+/// The words of names, letter by letter: as they stand between white space, where there is more than letters and
+/// digits in them, their parts, and where words of Hangul follow each other, all of them from each on, as one.
 pub(super) fn names<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
+    let mut add = |word: &str| {
+        if !word.is_empty() && !words.iter().any(|known| known == word) {
+            words.push(word.to_owned());
+        }
+    };
     for text in texts {
-        for whole in typed(text) {
-            let parts = whole
-                .split(|c| !is_letter(c))
-                .filter(|part| !part.is_empty());
-            for word in parts.chain([whole.as_str()]) {
-                if !words.iter().any(|known| known == word) {
-                    words.push(word.to_owned());
-                }
-            }
+        let wholes = typed(text);
+        for (at, whole) in wholes.iter().enumerate() {
+            whole.split(|c| !is_letter(c)).for_each(&mut add);
+            add(whole);
+            let rest = wholes.get(at..).unwrap_or_default().iter();
+            let hangul: String = rest
+                .take_while(|word| is_spelt_hangul(word))
+                .cloned()
+                .collect();
+            add(beginning(&hangul));
         }
     }
     words
@@ -199,10 +268,21 @@ pub(super) fn names<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String>
 
 /// What was typed to find a name, letter by letter, word by word.
 pub(super) fn typed(text: &str) -> Vec<String> {
-    text.split_whitespace()
-        .map(|word| letters(word.trim_start_matches(['@', '#'])))
+    form(text)
+        .split_whitespace()
+        .map(|word| spelt(word.trim_start_matches(['@', '#'])))
         .filter(|word| !word.is_empty())
         .collect()
+}
+
+/// Several typed words as one, where spaces between them make no difference.
+pub(super) fn typed_as_one(words: &[String]) -> Option<String> {
+    let all = words.len() > 1 && words.iter().all(|word| is_spelt_hangul(word));
+    all.then(|| words.concat())
+}
+
+fn is_spelt_hangul(word: &str) -> bool {
+    word.chars().all(is_hangul)
 }
 
 /// The beginnings of a word, up to the longest that it is found by.
@@ -302,6 +382,7 @@ mod tests {
         !clauses.is_empty()
             && clauses.iter().all(|clause| match clause {
                 Clause::Term(term) => !at(term, None).is_empty(),
+                Clause::Any(terms) => terms.iter().any(|term| !at(term, None).is_empty()),
                 Clause::Phrase(phrase) => at(&phrase[0], None).into_iter().any(|start| {
                     let mut rest = phrase.iter().enumerate();
                     rest.all(|(n, term)| !at(term, Some(start + n)).is_empty())
@@ -321,11 +402,54 @@ mod tests {
         ] {
             assert!(finds("고양이", text), "{text}");
         }
-        for text in ["고양", "양이", "고 양이", "고양 이", "이양고", "cat"] {
+        for text in ["고양", "양이", "고, 양이", "고양cat이", "이양고", "cat"] {
             assert!(!finds("고양이", text), "{text}");
         }
         assert!(finds("고양이 간식", "간식을 먹는 고양이가"));
         assert!(!finds("고양이 간식", "고양이가"));
+    }
+
+    #[test]
+    fn spaces_in_korean_make_no_difference() {
+        for (words, text) in [
+            ("고양이카페", "고양이 카페"),
+            ("고양이 카페", "고양이카페"),
+            ("고양이카페추천", "오늘의 고양이 \n 카페\u{3000}추천"),
+            ("고양 이", "고양이"),
+            ("고 양이", "고양이가"),
+            ("고 양 이", "길고양이"),
+            ("고양이", "고 양 이"),
+            ("길고양이", "길 고양이"),
+        ] {
+            assert!(finds(words, text), "{words}: {text}");
+        }
+        for (words, text) in [
+            ("고양이카페", "고양이, 카페"),
+            ("고양이카페", "고양이 cat 카페"),
+            ("고양이카페", "카페 고양이"),
+            ("ねこカフェ", "ねこ カフェ"),
+            ("이 카", "고양 카이"),
+        ] {
+            assert!(!finds(words, text), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn width_accents_and_what_is_not_seen_make_no_difference() {
+        for (words, text) in [
+            ("cafe", "A café!"),
+            ("café", "the CAFE"),
+            ("ﾈｺ", "かわいいネコです"),
+            ("ネコ", "ﾈｺ"),
+            ("cat tower", "ＣＡＴ　Ｔｏｗｅｒ"),
+            ("ＣＡＴ Ｔｏｗｅｒ", "the cat's towers"),
+            ("고양이", "고\u{ad}양\u{200b}이"),
+            ("kitten", "kit\u{ad}ten"),
+            ("kit\u{200b}ten", "kitten"),
+        ] {
+            assert!(finds(words, text), "{words}: {text}");
+        }
+        assert!(!finds("カキ", "ガキ"));
     }
 
     #[test]
@@ -414,6 +538,25 @@ mod tests {
     }
 
     #[test]
+    fn names_in_korean_are_found_with_and_without_their_spaces() {
+        let words = names(["러시안 블루 고양이"]);
+        for typed in ["러시안블", "블루고양이", "러시안블루고양이", "고양"] {
+            let typed = letters(typed);
+            assert!(words.iter().any(|word| word.starts_with(&typed)), "{typed}");
+        }
+        assert!(
+            !words
+                .iter()
+                .any(|word| word.starts_with(&letters("안블루")))
+        );
+        assert_eq!(typed_as_one(&typed("러시안 블")), Some(letters("러시안블")));
+        assert_eq!(typed_as_one(&typed("나비")), None);
+        assert_eq!(typed_as_one(&typed("나비 cat")), None);
+        // One word for each of the name's words, however many there are.
+        assert!(names([["나비"; 25].join(" ").as_str()]).len() <= 2 + 25);
+    }
+
+    #[test]
     fn beginnings_have_an_end() {
         let long = "x".repeat(50);
         assert_eq!(beginnings(&long).count(), MAX_BEGINNING);
@@ -434,7 +577,7 @@ mod tests {
         #[test]
         fn a_text_is_found_by_itself_in_any_form(text in "\\PC{0,60}") {
             for spelling in [text.clone(), text.nfd().collect(), text.to_uppercase()] {
-                prop_assume!(normal_form(&spelling) == normal_form(&text));
+                prop_assume!(form(&spelling) == form(&text));
                 prop_assert_eq!(finds(&spelling, &text), !clauses(&text).is_empty());
             }
         }

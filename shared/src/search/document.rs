@@ -10,7 +10,7 @@ use tantivy::tokenizer::{PreTokenizedString, Token};
 
 use super::analysis::{self, Placed};
 use crate::domain::{
-    Author, Cat, CatId, Id, Name, Post, PostId, Profile, Subject, Tag, UserId, tags_of,
+    Author, BREEDS, Cat, CatId, Id, Name, Post, PostId, Profile, Subject, Tag, UserId, tags_of,
 };
 
 /// The fields.
@@ -27,7 +27,7 @@ pub(super) struct Fields {
     pub(super) tags: Field,
     /// The words of a user's name and handle, and what they begin with.
     pub(super) user: Field,
-    /// The same of a cat's name.
+    /// The same of a cat's name and breed.
     pub(super) cat: Field,
 }
 
@@ -36,8 +36,9 @@ pub(super) const KEY: &str = "key";
 /// The name of the field of orders.
 pub(super) const ORDER: &str = "order";
 
-/// The index's schema. Changing it, or what texts are found by, takes another
-/// [`FORMAT`](super::bucket::FORMAT).
+/// The index's schema. Changing it takes another [`FORMAT`](super::bucket::FORMAT), beside which the old index is
+/// forgotten. Changing only what texts are found by doesn't: what was indexed before is found by its older terms, which
+/// are the same ones for most words, until `./dev ops reindex` has every document written anew.
 pub(super) fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
     let indexed = |record, norms| {
@@ -120,6 +121,21 @@ pub(super) fn beginning(word: &str) -> String {
     format!("~{word}")
 }
 
+/// Everything that a breed is called: its id and its names, where the classifier knows it by one of them, and the
+/// owner's word for it otherwise.
+fn breed_names(breed: &str) -> Vec<&str> {
+    let letters = |name: &str| -> String {
+        let letters = analysis::letters(name);
+        letters.chars().filter(|c| c.is_alphanumeric()).collect()
+    };
+    let told = letters(breed);
+    let names = BREEDS.map(|breed| [breed.id, breed.name.en, breed.name.ko]);
+    let known = names
+        .into_iter()
+        .find(|names| names.iter().any(|name| letters(name) == told));
+    known.map_or_else(|| vec![breed], Vec::from)
+}
+
 /// Something to be found, and what by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
@@ -152,9 +168,12 @@ impl Document {
         )
     }
 
-    /// A cat: by its name.
+    /// A cat: by its name, and by its breed's.
     pub fn cat(cat: &Cat) -> Self {
-        Self::named(Subject::Cat(cat.id), [cat.name.as_str()])
+        let breed = cat.breed.as_ref().map(Name::as_str);
+        let names = [cat.name.as_str()].into_iter();
+        let names = names.chain(breed.into_iter().flat_map(breed_names));
+        Self::named(Subject::Cat(cat.id), names)
     }
 
     fn named<'a>(subject: Subject, names: impl IntoIterator<Item = &'a str>) -> Self {
@@ -217,5 +236,29 @@ fn pre_tokenized(tokens: impl Iterator<Item = Token>) -> PreTokenizedString {
     PreTokenizedString {
         text: String::new(),
         tokens: tokens.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_breed_is_found_by_each_of_its_names() {
+        for told in [
+            "russian-blue",
+            "Russian Blue",
+            "RUSSIAN BLUE",
+            "러시안 블루",
+            "러시안블루",
+        ] {
+            let names = breed_names(told);
+            assert_eq!(
+                names,
+                ["russian-blue", "Russian Blue", "러시안 블루"],
+                "{told}"
+            );
+        }
+        assert_eq!(breed_names("치즈 태비"), ["치즈 태비"]);
     }
 }

@@ -40,6 +40,7 @@ mod analysis;
 mod bucket;
 mod document;
 mod files;
+mod form;
 mod query;
 mod reader;
 mod writer;

@@ -81,6 +81,10 @@ impl Generation {
                     let terms = pairs.iter().map(|pair| Term::from_field_text(field, pair));
                     Box::new(PhraseQuery::new(terms.collect()))
                 }
+                Clause::Any(words) => {
+                    let any = words.iter().map(|word| (Occur::Should, term(field, word)));
+                    Box::new(BooleanQuery::new(any.collect()))
+                }
             }
         };
         let clauses = analysis::clauses(words.as_str());
@@ -88,7 +92,8 @@ impl Generation {
         self.find(all.collect(), true, after, most)
     }
 
-    /// Users who have, for each of the words, a word in their name or handle that begins so.
+    /// Users who have, for each of the words, a word in their name or handle that begins so, or one for all of
+    /// them where they are Korean.
     pub fn users(
         &self,
         words: &SearchText,
@@ -98,7 +103,8 @@ impl Generation {
         self.named(self.fields.user, words, after, most)
     }
 
-    /// Cats that have, for each of the words, a word in their name that begins so.
+    /// Cats that have, for each of the words, a word in their name or their breed's that begins so, or one for all
+    /// of them where they are Korean.
     pub fn cats(
         &self,
         words: &SearchText,
@@ -115,15 +121,25 @@ impl Generation {
         after: Option<Position>,
         most: usize,
     ) -> Result<Vec<Hit>, Error> {
-        let clauses = analysis::typed(words.as_str())
-            .into_iter()
-            .flat_map(|word| {
-                let begins = document::beginning(analysis::beginning(&word));
-                let whole = BoostQuery::new(term(field, &document::whole(&word)), WHOLE);
+        let typed = analysis::typed(words.as_str());
+        let each = |words: &[String]| -> Vec<(Occur, Box<dyn Query>)> {
+            let clauses = words.iter().flat_map(|word| {
+                let begins = document::beginning(analysis::beginning(word));
+                let whole = BoostQuery::new(term(field, &document::whole(word)), WHOLE);
                 let whole: Box<dyn Query> = Box::new(whole);
                 [(Occur::Must, term(field, &begins)), (Occur::Should, whole)]
             });
-        self.find(clauses.collect(), false, after, most)
+            clauses.collect()
+        };
+        let clauses = match analysis::typed_as_one(&typed) {
+            None => each(&typed),
+            Some(one) => [each(&typed), each(&[one])]
+                .map(|way| -> (Occur, Box<dyn Query>) {
+                    (Occur::Should, Box::new(BooleanQuery::new(way)))
+                })
+                .into(),
+        };
+        self.find(clauses, false, after, most)
     }
 
     fn find(

@@ -83,6 +83,8 @@ pub enum Pair {
     Follow(Follow),
     /// In the lists of both: who blocks, and whom.
     Block(UserId, UserId),
+    /// In the lists of both: who blocks, and whom that left, by the name for those who left.
+    KeptBlock(UserId, String),
     /// Of its own, and in its owner's list.
     Cat(CatId, UserId),
     /// Of its own, and in its owner's profile.
@@ -97,6 +99,7 @@ impl fmt::Display for Pair {
                 write!(f, "user {follower} follows user {followee}")
             }
             Self::Block(user, other) => write!(f, "user {user} blocks user {other}"),
+            Self::KeptBlock(user, left) => write!(f, "user {user} blocks {left}"),
             Self::Cat(cat, owner) => write!(f, "cat {cat} is user {owner}'s"),
             Self::Handle(handle, owner) => write!(f, "handle {handle} is user {owner}'s"),
         }
@@ -215,8 +218,15 @@ impl Seen {
     }
 
     fn block(&mut self, row: &Item) -> Result<(), Error> {
-        let user = UserId::parse(row.text("user")?).map_err(Error::broken)?;
-        let other = UserId::parse(row.text("other")?).map_err(Error::broken)?;
+        let (user, other) = (row.text("user")?, row.text("other")?);
+        let kept = [(user, other), (other, user)];
+        if let Some((left, blocker)) = kept.into_iter().find(|(name, _)| name.contains('#')) {
+            let blocker = UserId::parse(blocker).map_err(Error::broken)?;
+            self.one_of_two(Pair::KeptBlock(blocker, left.to_owned()));
+            return Ok(());
+        }
+        let user = UserId::parse(user).map_err(Error::broken)?;
+        let other = UserId::parse(other).map_err(Error::broken)?;
         if row.contains_key(blocks::SINCE) {
             self.one_of_two(Pair::Block(user.clone(), other.clone()));
         }
@@ -249,7 +259,11 @@ impl Seen {
 
     fn place(&mut self, row: &Item) -> Result<(), Error> {
         let list = row.text("list")?;
-        if !list.starts_with("recent#") {
+        // Neither is a list of posts.
+        if !["recent#", "untold#"]
+            .iter()
+            .any(|kind| list.starts_with(kind))
+        {
             let post = PostId::parse(row.text("post")?).map_err(Error::broken)?;
             *self.places.entry((post, list.to_owned())).or_default() -= 1;
         }

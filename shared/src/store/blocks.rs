@@ -3,14 +3,17 @@
 //! A block is two rows, one in each user's list, written together, so that one read tells whether either
 //! of two users blocks the other. In the same transaction the follows between the two end, with their
 //! counters. A follow that is applied later meets the block: see [`EdgeKey::refused`](super::edges::EdgeKey::refused).
+//! A block outlives the account of the user who is blocked: see `kept_blocks`.
 
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
 use super::edges::Stored;
-use super::item::{Item, Read, item, n, s};
+use super::item::{Item, Read, item, n, rows, s};
+use super::kept_blocks::KEPT;
 use super::latest::Latest;
+use super::leaving::left_name;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
 use crate::domain::{Change, Follow, Since, Stamp, UserId};
 
@@ -19,7 +22,7 @@ pub(super) const SINCE: &str = "since";
 /// In the row of A's about B: that B blocks A.
 pub(super) const BLOCKED: &str = "blocked";
 
-fn key(of: &UserId, other: &UserId) -> Item {
+pub(super) fn key(of: impl ToString, other: impl ToString) -> Item {
     item([("user", s(of)), ("other", s(other))])
 }
 
@@ -38,6 +41,23 @@ impl Store {
         let keys = keys.map(|other| key(user, other)).collect();
         let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
         rows.iter().map(other).collect()
+    }
+
+    /// Whom the user blocks, and who block the user, at most so many.
+    pub(super) async fn blocked_either_way(
+        &self,
+        user: &UserId,
+        most: usize,
+    ) -> Result<Vec<UserId>, Error> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.tables.blocks)
+            .key_condition_expression("#user = :user")
+            .expression_attribute_names("#user", "user")
+            .expression_attribute_values(":user", s(user))
+            .consistent_read(true);
+        rows(query, most).await?.iter().map(other).collect()
     }
 
     /// Those of these pairs of users of whom one blocks the other.
@@ -110,31 +130,57 @@ impl Store {
         ))
     }
 
-    /// The user blocks the other no longer. Follows don't come back, not even those that were accepted while the
-    /// block stood and are applied later.
+    /// The user blocks the other no longer, who may have left by now. Follows don't come back, not even those that were
+    /// accepted while the block stood and are applied later.
     pub async fn unblock(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
-        for tries in 0..CONFLICT_TRIES {
-            let keys = vec![key(user, other), key(other, user)];
-            let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
-            if !rows
-                .iter()
-                .any(|row| row.contains_key(SINCE) && row.maybe_text("user") == Some(user.as_str()))
-            {
-                return Ok(());
+        let left = left_name(other);
+        'tries: for tries in 0..CONFLICT_TRIES {
+            // The block moves to the name for those who left, or back, at most once while we look: in this order
+            // it is found wherever it is.
+            for name in [other.as_str(), &left, other.as_str()] {
+                let Some(mut writes) = self.end_of_block(user, name).await? else {
+                    continue;
+                };
+                if name == other.as_str() {
+                    writes.extend(self.end_follows(user, other, stamp).await?);
+                }
+                if self.written_together(writes).await? {
+                    return Ok(());
+                }
+                back_off(tries).await;
+                continue 'tries;
             }
-            // The rows stay, with what they say of the other's block, if there is one.
-            let mutual = rows.iter().filter(|row| row.contains_key(SINCE)).count() == 2;
-            let mut writes = self.end_follows(user, other, stamp).await?;
-            writes.push(self.unset(key(user, other), SINCE, BLOCKED, mutual)?);
-            writes.push(self.unset(key(other, user), BLOCKED, SINCE, mutual)?);
-            if self.written_together(writes).await? {
-                return Ok(());
-            }
-            back_off(tries).await;
+            return Ok(());
         }
         Err(Error::Unavailable(
             "others kept writing the same blocks".to_owned(),
         ))
+    }
+
+    /// The writes that end the user's block of somebody under that name; nothing if there is none.
+    async fn end_of_block(
+        &self,
+        user: &UserId,
+        name: &str,
+    ) -> Result<Option<Vec<TransactWriteItem>>, Error> {
+        let keys = vec![key(user, name), key(name, user)];
+        let rows = self.batch_get(&self.tables.blocks, keys, None).await?;
+        let is_own = |row: &&Item| row.maybe_text("user") == Some(user.as_str());
+        let Some(own) = rows.iter().find(is_own) else {
+            return Ok(None);
+        };
+        if own.contains_key(KEPT) {
+            return self.end_of_kept_block(user, name).map(Some);
+        }
+        if !own.contains_key(SINCE) {
+            return Ok(None);
+        }
+        // The rows stay, with what they say of the other's block, if there is one.
+        let mutual = rows.iter().filter(|row| row.contains_key(SINCE)).count() == 2;
+        Ok(Some(vec![
+            self.unset(key(user, name), SINCE, BLOCKED, mutual)?,
+            self.unset(key(name, user), BLOCKED, SINCE, mutual)?,
+        ]))
     }
 
     /// Whom the user blocks, latest first, from after a position on.
@@ -152,7 +198,7 @@ impl Store {
         self.latest(list, after, most).await
     }
 
-    fn set(
+    pub(super) fn set(
         &self,
         key: Item,
         name: &str,

@@ -49,11 +49,8 @@ fn cat(row: &Item) -> Result<Cat, Error> {
     Ok(Cat {
         id: id(row)?,
         owner: UserId::parse(row.text("owner")?).map_err(Error::broken)?,
-        name: Name::parse(row.text("name")?).map_err(Error::broken)?,
-        breed: maybe("breed")
-            .map(Name::parse)
-            .transpose()
-            .map_err(Error::broken)?,
+        name: Name::stored(row.text("name")?),
+        breed: maybe("breed").map(Name::stored),
         birth_date: maybe("birth_date")
             .map(BirthDate::parse)
             .transpose()
@@ -62,10 +59,7 @@ fn cat(row: &Item) -> Result<Cat, Error> {
             .map(ImageKey::parse)
             .transpose()
             .map_err(Error::broken)?,
-        bio: maybe("bio")
-            .map(Bio::parse)
-            .transpose()
-            .map_err(Error::broken)?,
+        bio: maybe("bio").map(Bio::stored),
     })
 }
 

@@ -23,7 +23,7 @@ fn comment(row: &Item) -> Result<Comment, Error> {
         id: CommentId::parse(row.text("id")?).map_err(Error::broken)?,
         post: PostId::parse(row.text("post")?).map_err(Error::broken)?,
         author: UserId::parse(row.text("author")?).map_err(Error::broken)?,
-        text: CommentText::parse(row.text("text")?).map_err(Error::broken)?,
+        text: CommentText::stored(row.text("text")?),
     })
 }
 

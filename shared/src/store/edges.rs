@@ -22,6 +22,9 @@ use crate::domain::{Change, Edge, Outcome, Timestamp, UserId, Version, last_word
 /// then in its dead-letter queue (14 days each at most).
 const TOMBSTONE_DAYS: i64 = 30;
 
+/// The attribute of a post's counts that says how often they have changed; absent before the first time.
+pub(super) const REVISION: &str = "rev";
+
 /// A row of a table.
 #[derive(Debug, Clone)]
 pub(super) struct Row<'a> {
@@ -38,7 +41,7 @@ pub(super) struct Counter<'a> {
     pub(super) id: String,
     pub(super) row: Row<'a>,
     pub(super) name: &'static str,
-    /// Whether the row is a user's, which also keeps [`FIRST_TRACE`].
+    /// Whether the row is a user's, which also keeps [`FIRST_TRACE`]; a post's keeps [`REVISION`].
     pub(super) dated: bool,
     pub(super) grows: Grows,
 }
@@ -124,7 +127,9 @@ impl<'a> Tally<'a> {
                 .update_expression(format!("SET {FIRST_TRACE} ADD {adds}"))
                 .expression_attribute_values(":seen", n(self.first_seen.millis()))
                 .expression_attribute_values(":generated", s(generated?)),
-            None => update.update_expression(format!("ADD {adds}")),
+            None => update
+                .update_expression(format!("ADD {adds}, {REVISION} :revision"))
+                .expression_attribute_values(":revision", n(1)),
         };
         let update = update.build().map_err(Error::broken)?;
         Ok(Some(TransactWriteItem::builder().update(update).build()))

@@ -10,7 +10,7 @@ use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::leaving::Left;
 use super::{Error, Store, Tables};
-use crate::domain::{Change, Follow, Followers, Since, UserId};
+use crate::domain::{Change, Follow, Followers, Relation, Since, UserId};
 
 /// One of a user's two lists of follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,29 @@ impl FollowList {
         match self {
             Self::Followers => audience::partition(of, shard),
             Self::Following => format!("following#{of}"),
+        }
+    }
+}
+
+/// How a user and some others stand to each other.
+#[derive(Debug, Clone)]
+pub struct Relations {
+    user: UserId,
+    follows: HashSet<Follow>,
+}
+
+impl Relations {
+    /// How the user and this one do.
+    pub fn to(&self, other: &UserId) -> Relation {
+        let follows = |follower: &UserId, followee: &UserId| {
+            self.follows.contains(&Follow {
+                follower: follower.clone(),
+                followee: followee.clone(),
+            })
+        };
+        Relation {
+            followed: follows(&self.user, other),
+            follows_me: follows(other, &self.user),
         }
     }
 }
@@ -115,15 +138,23 @@ impl EdgeKey for Follow {
         stored: &HashMap<Self, Stored>,
     ) -> Result<Refused<Self>, Error> {
         let pair = |follow: &Self| (follow.follower.clone(), follow.followee.clone());
-        let made = words.iter().filter(|(_, change)| change.active);
-        let made = made.map(|(follow, _)| pair(follow)).collect();
+        let made = || {
+            let made = words.iter().filter(|(_, change)| change.active);
+            made.map(|(follow, _)| pair(follow)).collect()
+        };
         let ends =
             |(follow, _): &(Self, Change)| [follow.follower.clone(), follow.followee.clone()];
         let ends: HashSet<UserId> = words.iter().flat_map(ends).collect();
-        let (blocked, left) = futures::try_join!(
-            store.blocked_pairs(made),
+        let (mut blocked, left) = futures::try_join!(
+            store.blocked_pairs(made()),
             store.left(ends.into_iter().collect())
         )?;
+        let speakers = words
+            .iter()
+            .map(|(follow, change)| (&follow.follower, *change));
+        if store.let_speak(&left, speakers).await? {
+            blocked = store.blocked_pairs(made()).await?;
+        }
         let nobody = |follow: &Self, change: &Change| {
             !left.knows(&follow.followee) && (change.active || !stored.contains_key(follow))
         };
@@ -194,6 +225,21 @@ impl Store {
             .filter(|row| row.flag("active"))
             .map(user)
             .collect()
+    }
+
+    /// How the user and each of these stand to each other.
+    pub async fn relations(&self, user: &UserId, others: &[UserId]) -> Result<Relations, Error> {
+        let ends = |other: &UserId| [(user.clone(), other.clone()), (other.clone(), user.clone())];
+        let row = |(by, of): &(UserId, UserId)| key(FollowList::Following, by, 0, of);
+        let follows: HashSet<(UserId, UserId)> = others.iter().flat_map(ends).collect();
+        let keys = follows.iter().map(row).collect();
+        let rows = self.batch_get(&self.tables.follows, keys, None).await?;
+        let active = rows.iter().filter(|row| row.flag("active"));
+        let follows: HashSet<Follow> = active.map(Follow::of).collect::<Result<_, _>>()?;
+        Ok(Relations {
+            user: user.clone(),
+            follows,
+        })
     }
 
     /// Everybody the user follows, in the order of their ids.

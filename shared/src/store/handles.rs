@@ -5,10 +5,16 @@
 //! however many ask for it at once. The handle that a user gives up stays theirs for 30 days: it leads to
 //! them, and they can take it back. Of five they have so, they give up none other: else one account could keep
 //! handles from everybody by the thousand.
+//!
+//! Leaving gives up all handles. They lead to nobody then, and are held under the name for those who left, so
+//! that they still count, and can be taken back, when the same user returns.
+
+use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
 use super::item::{Item, Read, item, n, rows, s};
+use super::leaving::left_name;
 use super::outbox::held;
 use super::users::FIRST_TRACE;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
@@ -20,21 +26,28 @@ const HELD_DAYS: i64 = 30;
 /// How many handles a user may have given up of late: they are kept from everybody else meanwhile.
 const MOST_HELD: usize = 5;
 
-/// Whose the handles are of who has left. No id has a `#`.
-const GONE: &str = "#";
-
 /// Whose a handle is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Owner {
     Nobody,
     User(UserId),
-    /// Somebody's who has left.
-    Gone,
+    /// Held for somebody who has left, by the name that they go by. No id has a `#`.
+    Left(String),
 }
 
-/// The key of the handle that a row of the index is about.
-fn handle_key(row: &Item) -> Result<Item, Error> {
-    Ok(item([("handle", s(row.text("handle")?))]))
+impl Owner {
+    /// Whether the handle is kept from that user.
+    fn keeps_from(&self, user: &UserId) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::User(owner) => owner != user,
+            Self::Left(name) => *name != left_name(user),
+        }
+    }
+}
+
+fn handle_key(handle: &str) -> Item {
+    item([("handle", s(handle))])
 }
 
 /// Why a profile was not changed.
@@ -61,7 +74,7 @@ impl Store {
             UserRef::Id(id) => Ok(Some(id)),
             UserRef::Handle(handle) => match self.owner(&handle).await? {
                 Owner::Nobody if handle.looks_generated() => self.generated_for(&handle).await,
-                Owner::Nobody | Owner::Gone => Ok(None),
+                Owner::Nobody | Owner::Left(_) => Ok(None),
                 Owner::User(id) => Ok(Some(id)),
             },
         }
@@ -101,38 +114,43 @@ impl Store {
         if held_until.is_some_and(|until| until < Timestamp::now().seconds()) {
             return Ok(Owner::Nobody);
         }
-        match row.text("user")? {
-            GONE => Ok(Owner::Gone),
-            id => UserId::parse(id).map(Owner::User).map_err(Error::broken),
+        let name = row.text("user")?;
+        if name.contains('#') {
+            return Ok(Owner::Left(name.to_owned()));
         }
+        UserId::parse(name).map(Owner::User).map_err(Error::broken)
     }
 
-    /// Keeps the handles of a user who has left from everybody for a while, without saying whose they
-    /// were.
-    pub async fn erase_handles(&self, user: &UserId) -> Result<(), Error> {
+    /// Keeps the handles of a user who has left from everybody else for a while, without saying whose they
+    /// were. Answers whether there were any.
+    pub async fn erase_handles(&self, user: &UserId) -> Result<bool, Error> {
         let until = Timestamp::now().plus_seconds(HELD_DAYS * 24 * 60 * 60);
-        for row in self.handles_of(user).await? {
+        let handles = self.handles_of(user.as_str()).await?;
+        for row in &handles {
             let sent = self
                 .client
                 .update_item()
                 .table_name(&self.tables.handles)
-                .set_key(Some(handle_key(&row)?))
-                .update_expression("SET #user = :gone, expires_at = :until")
+                .set_key(Some(handle_key(row.text("handle")?)))
+                .update_expression(
+                    "SET #user = :left, expires_at = if_not_exists(expires_at, :until)",
+                )
                 // The index lags: the handle may be somebody else's by now.
                 .condition_expression("#user = :user")
                 .expression_attribute_names("#user", "user")
                 .expression_attribute_values(":user", s(user))
-                .expression_attribute_values(":gone", s(GONE))
+                .expression_attribute_values(":left", s(left_name(user)))
                 .expression_attribute_values(":until", n(until.seconds()))
                 .send()
                 .await;
             held(sent.map(|_| ()))?;
         }
-        Ok(())
+        Ok(!handles.is_empty())
     }
 
-    /// The rows of a user's handles, by an index that is a moment behind: few, since few may be given up.
-    async fn handles_of(&self, user: &UserId) -> Result<Vec<Item>, Error> {
+    /// The rows of a user's handles, or of those held under a name, by an index that is a moment behind: few, since
+    /// few may be given up.
+    async fn handles_of(&self, user: &str) -> Result<Vec<Item>, Error> {
         let query = self
             .client
             .query()
@@ -144,56 +162,77 @@ impl Store {
         rows(query, usize::MAX).await
     }
 
-    /// Fails if the user has given up so many handles that one more would be too many, unless it is one of
-    /// them that they ask for.
-    async fn check_given_up(&self, user: &UserId, asked: &Handle) -> Result<(), ProfileError> {
-        let named = self.handles_of(user).await?;
-        let keys = named.iter().map(handle_key).collect::<Result<_, _>>()?;
+    /// Fails if so many handles would be held for the user that it is too many, unless it is one of them that they
+    /// ask for. `gives_up`: one more than now. Those given up before the user left and returned count too.
+    async fn check_given_up(
+        &self,
+        user: &UserId,
+        asked: &Handle,
+        gives_up: bool,
+    ) -> Result<(), ProfileError> {
+        let left = left_name(user);
+        let (named, before) =
+            futures::try_join!(self.handles_of(user.as_str()), self.handles_of(&left))?;
+        let named = named.iter().chain(&before).map(|row| row.text("handle"));
+        // The index lags: one handle may be found by both names.
+        let named = named.collect::<Result<HashSet<_>, _>>()?;
+        let keys = named.into_iter().map(handle_key).collect();
         let rows = self.batch_get(&self.tables.handles, keys, None).await?;
         let now = Timestamp::now().seconds();
-        let mut held = 0;
+        let mut held = usize::from(gives_up);
         for row in &rows {
             // The index lags: it may be somebody else's by now.
-            let theirs = row.text("user")? == user.as_str();
-            if theirs && row.text("handle")? == asked.as_str() {
+            let owner = row.text("user")?;
+            let theirs = owner == user.as_str() || owner == left;
+            let until = row.maybe_number("expires_at")?;
+            let is_held = theirs && until.is_some_and(|until| until > now);
+            if is_held && row.text("handle")? == asked.as_str() {
                 return Ok(());
             }
-            let until = row.maybe_number("expires_at")?;
-            held += usize::from(theirs && until.is_some_and(|until| until > now));
+            held += usize::from(is_held);
         }
-        if held < MOST_HELD {
+        if held <= MOST_HELD {
             Ok(())
         } else {
             Err(ProfileError::TooManyHandles)
         }
     }
 
-    /// Writes the user's profile, and takes the handle. Answers whether the user had none before.
+    /// Changes what an edit says of the user's profile, and takes the handle that it asks for. Answers whether the
+    /// user had chosen none before.
     pub async fn put_profile(
         &self,
         user: &UserId,
         edit: &ProfileEdit,
     ) -> Result<bool, ProfileError> {
-        if !edit.handle.is_open_to(user) {
+        let asked = edit.handle.as_ref();
+        if asked.is_some_and(|handle| !handle.is_open_to(user)) {
             return Err(ProfileError::HandleTaken);
         }
         for tries in 0..CONFLICT_TRIES {
-            let (profile, owner) =
-                futures::try_join!(self.profile(user), self.owner(&edit.handle))?;
-            match owner {
-                Owner::User(owner) if owner != *user => return Err(ProfileError::HandleTaken),
-                Owner::Gone => return Err(ProfileError::HandleTaken),
-                Owner::User(_) | Owner::Nobody => {}
+            let owner = async {
+                match asked {
+                    Some(handle) => self.owner(handle).await,
+                    None => Ok(Owner::Nobody),
+                }
+            };
+            let (profile, owner) = futures::try_join!(self.profile(user), owner)?;
+            if owner.keeps_from(user) {
+                return Err(ProfileError::HandleTaken);
             }
-            if profile.as_ref().is_some_and(|profile| profile.withdrawn) {
+            let profile = match profile {
+                Some(profile) => profile,
+                None => self.sign_in(user).await?,
+            };
+            if profile.withdrawn {
                 return Err(ProfileError::Withdrawn);
             }
-            let had = profile.and_then(|profile| profile.handle);
+            let had = profile.handle;
             let mut writes = vec![self.write_profile(user, edit, had.as_ref())?];
-            if had.as_ref() != Some(&edit.handle) {
-                writes.push(self.take(&edit.handle, user)?);
+            if let Some(asked) = asked.filter(|asked| had.as_ref() != Some(*asked)) {
+                writes.push(self.take(asked, user)?);
+                self.check_given_up(user, asked, had.is_some()).await?;
                 if let Some(had) = &had {
-                    self.check_given_up(user, &edit.handle).await?;
                     writes.push(self.give_up(had, user)?);
                 }
             }
@@ -205,7 +244,7 @@ impl Store {
         Err(Error::Unavailable("others kept asking for the same handle".to_owned()).into())
     }
 
-    /// Writes the profile, if its handle is still the one that was read.
+    /// Writes what an edit says, if the profile's handle is still the one that was read.
     fn write_profile(
         &self,
         user: &UserId,
@@ -221,10 +260,11 @@ impl Store {
             .table_name(&self.tables.users)
             .key("id", s(user))
             .expression_attribute_values(":seen", n(Timestamp::now().millis()))
+            .expression_attribute_names("#handle", "handle")
             .expression_attribute_values(":generated", s(Handle::generated(user)));
         for (name, text) in [
-            ("handle", Some(Some(edit.handle.as_str()))),
-            ("name", Some(Some(edit.name.as_str()))),
+            ("handle", edit.handle.as_ref().map(|it| Some(it.as_str()))),
+            ("name", edit.name.as_ref().map(|it| Some(it.as_str()))),
             ("bio", bio),
             ("avatar", avatar),
         ] {
@@ -259,10 +299,11 @@ impl Store {
             .table_name(&self.tables.handles)
             .set_item(Some(item([("handle", s(handle)), ("user", s(user))])))
             .condition_expression(
-                "attribute_not_exists(#user) OR #user = :user OR expires_at < :now",
+                "attribute_not_exists(#user) OR #user = :user OR #user = :left OR expires_at < :now",
             )
             .expression_attribute_names("#user", "user")
             .expression_attribute_values(":user", s(user))
+            .expression_attribute_values(":left", s(left_name(user)))
             .expression_attribute_values(":now", n(Timestamp::now().seconds()))
             .build()
             .map_err(Error::broken)?;

@@ -2,6 +2,10 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{Config, http::HttpResponse};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemError;
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::try_join_all;
@@ -177,42 +181,132 @@ impl Store {
         keys: Vec<Item>,
         fields: Option<&str>,
     ) -> Result<Vec<Item>, Error> {
-        let batches = keys
-            .chunks(BATCH_GET)
-            .map(|keys| self.batch_get_once(table, keys.to_vec(), fields));
+        let batches = keys.chunks(BATCH_GET).map(|keys| async move {
+            let batch = self.batch_get_once(table, keys, fields, true).await?;
+            match batch.refused {
+                Some(why) => Err(why),
+                None => Ok(batch.items),
+            }
+        });
         Ok(try_join_all(batches).await?.into_iter().flatten().collect())
     }
 
-    async fn batch_get_once(
+    /// The items of these keys that exist and can be read, and the keys of those that can't; an error where nothing
+    /// can. A single one that can't be read is no error.
+    pub(super) async fn batch_get_readable(
         &self,
         table: &str,
         keys: Vec<Item>,
+    ) -> Result<Batch, Error> {
+        let batches = keys
+            .chunks(BATCH_GET)
+            .map(|keys| self.batch_get_each(table, keys));
+        let mut all = Batch::default();
+        for batch in try_join_all(batches).await? {
+            all.items.extend(batch.items);
+            all.unread.extend(batch.unread);
+            all.refused = batch.refused.or(all.refused);
+        }
+        match all.refused {
+            Some(why) if keys.len() > 1 && all.unread.len() == keys.len() => Err(why),
+            _ => Ok(all),
+        }
+    }
+
+    /// A batch that is refused as a whole may be so for one of its items: then each is asked for by itself.
+    async fn batch_get_each(&self, table: &str, keys: &[Item]) -> Result<Batch, Error> {
+        let batch = self.batch_get_once(table, keys, None, true).await?;
+        if keys.len() < 2 || batch.unread.len() < keys.len() {
+            return Ok(batch);
+        }
+        let each = keys.chunks(1);
+        let each = each.map(|key| self.batch_get_once(table, key, None, false));
+        let mut all = Batch::default();
+        for one in try_join_all(each).await? {
+            all.items.extend(one.items);
+            all.unread.extend(one.unread);
+            all.refused = one.refused.or(all.refused);
+        }
+        Ok(all)
+    }
+
+    /// Asks for at most [`BATCH_GET`] items, again and again unless told otherwise.
+    async fn batch_get_once(
+        &self,
+        table: &str,
+        keys: &[Item],
         fields: Option<&str>,
-    ) -> Result<Vec<Item>, Error> {
-        let wanted = KeysAndAttributes::builder()
-            .set_keys(Some(keys))
-            .consistent_read(true)
-            .set_projection_expression(fields.map(str::to_owned))
-            .build()
-            .map_err(Error::broken)?;
-        let mut wanted = HashMap::from([(table.to_owned(), wanted)]);
-        let mut items = Vec::new();
+        again: bool,
+    ) -> Result<Batch, Error> {
+        let mut batch = Batch::default();
+        let mut keys = keys.to_vec();
         for tries in 0..UNPROCESSED_TRIES {
-            let output = self
+            let wanted = KeysAndAttributes::builder()
+                .set_keys(Some(keys.clone()))
+                .consistent_read(true)
+                .set_projection_expression(fields.map(str::to_owned))
+                .build()
+                .map_err(Error::broken)?;
+            let mut get = self
                 .client
                 .batch_get_item()
-                .set_request_items(Some(wanted))
-                .send()
-                .await?;
-            items.extend(output.responses.unwrap_or_default().into_values().flatten());
-            wanted = output.unprocessed_keys.unwrap_or_default();
-            if wanted.is_empty() {
-                return Ok(items);
+                .request_items(table, wanted)
+                .customize();
+            if !again {
+                let once = Config::builder().retry_config(RetryConfig::disabled());
+                get = get.config_override(once);
+            }
+            let output = match get.send().await {
+                Ok(output) => output,
+                Err(error) if is_overloaded(&error) => {
+                    batch.refused = Some(error.into());
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let items = output.responses.unwrap_or_default().into_values();
+            batch.items.extend(items.flatten());
+            let unprocessed = output.unprocessed_keys.unwrap_or_default();
+            keys = unprocessed
+                .into_values()
+                .flat_map(|rest| rest.keys)
+                .collect();
+            if keys.is_empty() {
+                return Ok(batch);
+            }
+            if !again {
+                break;
             }
             back_off(tries).await;
         }
-        Err(Error::Unavailable(
-            "throttled: keys left unprocessed".to_owned(),
-        ))
+        batch.unread = keys;
+        if batch.refused.is_none() {
+            let why = "throttled: keys left unprocessed".to_owned();
+            batch.refused = Some(Error::Unavailable(why));
+        }
+        Ok(batch)
     }
+}
+
+/// Items that were read, and the keys of those that could not be, with why.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) items: Vec<Item>,
+    pub(super) unread: Vec<Item>,
+    refused: Option<Error>,
+}
+
+/// Whether the store answered that it is too busy for this, or that it failed; not that it is out of reach.
+fn is_overloaded(error: &SdkError<BatchGetItemError, HttpResponse>) -> bool {
+    const BUSY: [&str; 4] = [
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+        "Throttling",
+    ];
+    let SdkError::ServiceError(service) = error else {
+        return false;
+    };
+    let code = service.err().meta().code().unwrap_or_default();
+    service.raw().status().is_server_error() || BUSY.contains(&code)
 }

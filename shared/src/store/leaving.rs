@@ -6,9 +6,14 @@
 //! they count.
 //!
 //! While it goes on, words of theirs that are applied late are void. The last pass begins when none that was
-//! under way at the withdrawal can be so any more. What then remains is the hash of the id with the time,
-//! for as long as a message may rest in a queue: words from before are void, and whoever comes back with
-//! that id begins anew.
+//! under way at the withdrawal can be so any more, and no upload that was allowed before it can still arrive.
+//! Comments, likes and handles are found by indexes that may lag, so an erasure ends only when two passes in a
+//! row, some time apart, found nothing by them.
+//!
+//! What then remains is the hash of the id with the time, for as long as a message may rest in a queue: words
+//! from before are void. Under the same hash stay the handles that the user gave up, for as long as they are
+//! held, and the blocks that others keep against the user (see `kept_blocks`). Apart from these, a user who
+//! comes back with that id begins anew.
 
 use std::collections::HashMap;
 
@@ -48,7 +53,7 @@ impl Left {
             .is_some_and(|left| said.version <= *left)
     }
 
-    /// Whether the user exists.
+    /// Whether the user exists: has left a trace that is still there.
     pub(super) fn knows(&self, user: &UserId) -> bool {
         self.known.contains_key(user)
     }
@@ -59,15 +64,26 @@ impl Left {
     }
 }
 
-/// The key of what remains of a user: no id has a `#`.
-fn remains(user: &UserId) -> Item {
+/// The name under which things remain of a user who has left. No id has a `#`.
+pub(super) fn left_name(user: &UserId) -> String {
     let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(user.as_str()));
-    item([("id", s(format!("left#{hash}")))])
+    format!("left#{hash}")
+}
+
+/// The key of the row that says when a user left.
+fn remains(user: &UserId) -> Item {
+    item([("id", s(left_name(user)))])
 }
 
 impl Store {
-    /// The user leaves: is there for nobody from now on, and erased from `due` on. Twice is once.
-    pub async fn withdraw(&self, user: &UserId, due: Timestamp) -> Result<(), Error> {
+    /// The user leaves: is there for nobody from now on, and erased from `due` on. Twice is once. What the sign-in
+    /// provider calls the user, if anything but the id, is kept for as long.
+    pub async fn withdraw(
+        &self,
+        user: &UserId,
+        sign_in_name: Option<&str>,
+        due: Timestamp,
+    ) -> Result<(), Error> {
         self.client
             .update_item()
             .table_name(&self.tables.users)
@@ -75,8 +91,10 @@ impl Store {
             .update_expression(
                 "SET created_at = if_not_exists(created_at, :now), \
                  withdrawn_at = if_not_exists(withdrawn_at, :now), \
-                 leaving = :leaving, erase_at = if_not_exists(erase_at, :due)",
+                 leaving = :leaving, erase_at = if_not_exists(erase_at, :due), \
+                 sign_in_name = if_not_exists(sign_in_name, :name)",
             )
+            .expression_attribute_values(":name", s(sign_in_name.unwrap_or(user.as_str())))
             .expression_attribute_values(":now", n(Timestamp::now().millis()))
             .expression_attribute_values(":leaving", s(LEAVING))
             .expression_attribute_values(":due", n(due.millis()))
@@ -119,6 +137,41 @@ impl Store {
         Ok(at.map(Timestamp::from_millis))
     }
 
+    /// What the sign-in provider calls a user who left, unless it was told to delete them.
+    pub async fn sign_in_to_delete(&self, user: &UserId) -> Result<Option<String>, Error> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.tables.users)
+            .key("id", s(user))
+            .projection_expression("withdrawn_at, sign_in_name, sign_in_deleted")
+            .consistent_read(true)
+            .send()
+            .await?;
+        let row = output.item.unwrap_or_default();
+        if !row.contains_key("withdrawn_at") || row.contains_key("sign_in_deleted") {
+            return Ok(None);
+        }
+        // Who left before names were kept.
+        let name = row.maybe_text("sign_in_name").unwrap_or(user.as_str());
+        Ok(Some(name.to_owned()))
+    }
+
+    /// The sign-in provider has deleted a user who left.
+    pub async fn sign_in_is_deleted(&self, user: &UserId) -> Result<(), Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.tables.users)
+            .key("id", s(user))
+            .update_expression("SET sign_in_deleted = :at")
+            .condition_expression("attribute_exists(withdrawn_at)")
+            .expression_attribute_values(":at", n(Timestamp::now().millis()))
+            .send()
+            .await;
+        super::outbox::held(sent.map(|_| ())).map(|_| ())
+    }
+
     /// Puts an erasure off.
     pub async fn postpone_erasure(&self, user: &UserId, due: Timestamp) -> Result<(), Error> {
         let sent = self
@@ -134,13 +187,11 @@ impl Store {
         super::outbox::held(sent.map(|_| ())).map(|_| ())
     }
 
-    /// Erases what the user saved, whom they blocked and who blocked them, and the answers to their
-    /// requests.
+    /// Erases what the user saved, and the answers to their requests.
     pub async fn erase_lists(&self, user: &UserId) -> Result<(), Error> {
         let Self { tables, .. } = self;
         for (table, partition, sort) in [
             (&tables.saves, "user", "post"),
-            (&tables.blocks, "user", "other"),
             (&tables.idempotency, "user", "key"),
         ] {
             let row = |entry: &str| item([(partition, s(user)), (sort, s(entry))]);
@@ -155,20 +206,48 @@ impl Store {
                     break;
                 };
                 after = Some(row(last));
-                let mut keys: Vec<Item> = entries.iter().map(|entry| row(entry)).collect();
-                if *table == tables.blocks {
-                    let others = entries.iter();
-                    keys.extend(others.map(|other| item([(partition, s(other)), (sort, s(user))])));
-                }
+                let keys: Vec<Item> = entries.iter().map(|entry| row(entry)).collect();
                 self.delete_all(table, keys).await?;
             }
         }
         Ok(())
     }
 
+    /// Notes what a pass over what a user left found by the indexes that may lag, and when the next pass is due.
+    /// Keeps the time of the first of several passes that found nothing.
+    pub async fn note_look(
+        &self,
+        user: &UserId,
+        found: bool,
+        next: Timestamp,
+    ) -> Result<(), Error> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.tables.users)
+            .key("id", s(user))
+            .condition_expression("attribute_exists(withdrawn_at)")
+            .expression_attribute_values(":next", n(next.millis()));
+        let update = if found {
+            update.update_expression("SET erase_at = :next REMOVE empty_since")
+        } else {
+            update
+                .update_expression(
+                    "SET erase_at = :next, empty_since = if_not_exists(empty_since, :now)",
+                )
+                .expression_attribute_values(":now", n(Timestamp::now().millis()))
+        };
+        super::outbox::held(update.send().await.map(|_| ())).map(|_| ())
+    }
+
     /// Ends an erasure: nothing is left of the user but that they left, and that their words up to this one are
-    /// void. Not if something is, after all.
-    pub async fn finish_erasure(&self, user: &UserId, now: Version) -> Result<bool, Error> {
+    /// void. Refuses if something is left after all, or if no earlier pass, by that time, found the indexes empty.
+    pub async fn finish_erasure(
+        &self,
+        user: &UserId,
+        empty_by: Timestamp,
+        now: Version,
+    ) -> Result<bool, Error> {
         let mut row = remains(user);
         row.insert("left_at".to_owned(), n(now.micros()));
         let expires = now.timestamp().plus_seconds(REMEMBERED_DAYS * 24 * 60 * 60);
@@ -183,12 +262,13 @@ impl Store {
             .table_name(&self.tables.users)
             .set_key(Some(item([("id", s(user))])))
             .condition_expression(format!(
-                "attribute_exists(withdrawn_at) AND {} AND {} AND {}",
+                "attribute_exists(withdrawn_at) AND empty_since <= :empty_by AND {} AND {} AND {}",
                 nothing("posts"),
                 nothing("followers"),
                 nothing("following")
             ))
             .expression_attribute_values(":none", n(0))
+            .expression_attribute_values(":empty_by", n(empty_by.millis()))
             .build()
             .map_err(Error::broken)?;
         let writes = vec![

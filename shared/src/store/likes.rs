@@ -7,11 +7,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audience::shard_of;
-use super::edges::{Counter, EdgeKey, Grows, Refused, Row, Shard, Stored};
+use super::edges::{Counter, EdgeKey, Grows, REVISION, Refused, Row, Shard, Stored};
 use super::item::{Item, Read, item, s};
 use super::latest::Latest;
 use super::leaving::PART;
-use super::{Error, Store, Tables};
+use super::{Error, Readable, Store, Tables};
 use crate::domain::{Change, Like, PostCounts, PostId, Reason, Since, UserId};
 
 /// The sort key of a post's counts; no user's id has a `#`.
@@ -101,6 +101,8 @@ impl EdgeKey for Like {
             store.left(users.into_iter().collect()),
             store.authors_of(&posts)
         )?;
+        let speakers = words.iter().map(|(like, change)| (&like.user, *change));
+        store.let_speak(&left, speakers).await?;
         let pair = |like: &Self| Some((like.user.clone(), authors.get(&like.post)?.clone()));
         let made = words.iter().filter(|(_, change)| change.active);
         let pairs: HashSet<_> = made.filter_map(|(like, _)| pair(like)).collect();
@@ -115,6 +117,15 @@ impl EdgeKey for Like {
             full: HashSet::new(),
         })
     }
+}
+
+fn counts(row: &Item) -> Result<(PostId, PostCounts), Error> {
+    let counts = PostCounts {
+        likes: row.count("likes")?,
+        comments: row.count("comments")?,
+        rev: row.count(REVISION)?,
+    };
+    Ok((post(row)?, counts))
 }
 
 fn user(row: &Item) -> Result<UserId, Error> {
@@ -145,17 +156,31 @@ impl Store {
     ) -> Result<HashMap<PostId, PostCounts>, Error> {
         let keys = posts.iter().map(|&post| counts_key(post)).collect();
         let rows = self.batch_get(&self.tables.likes, keys, None).await?;
-        rows.iter()
-            .map(|row| {
-                Ok((
-                    post(row)?,
-                    PostCounts {
-                        likes: row.count("likes")?,
-                        comments: row.count("comments")?,
-                    },
-                ))
-            })
-            .collect()
+        let counts: HashMap<PostId, PostCounts> =
+            rows.iter().map(counts).collect::<Result<_, _>>()?;
+        self.last_counts.remember(&counts);
+        Ok(counts)
+    }
+
+    /// The counts of these posts as far as they can be read. Of the others, what this process knew of them last;
+    /// they are in `unread`.
+    pub async fn readable_counts(
+        &self,
+        posts: &[PostId],
+    ) -> Result<Readable<HashMap<PostId, PostCounts>, PostId>, Error> {
+        let keys = posts.iter().map(|&post| counts_key(post)).collect();
+        let batch = self.batch_get_readable(&self.tables.likes, keys).await?;
+        let mut found: HashMap<PostId, PostCounts> =
+            batch.items.iter().map(counts).collect::<Result<_, _>>()?;
+        self.last_counts.remember(&found);
+        let unread: HashSet<PostId> = batch.unread.iter().map(post).collect::<Result<_, _>>()?;
+        found.extend(self.last_counts.of(&unread));
+        Ok(Readable { found, unread })
+    }
+
+    /// Remembers counts that this process has seen elsewhere, for when they can't be read.
+    pub fn remember_counts(&self, counts: &HashMap<PostId, PostCounts>) {
+        self.last_counts.remember(counts);
     }
 
     /// Who likes a post, latest first, from after a position on.
@@ -182,6 +207,21 @@ impl Store {
             .filter(|row| row.flag("active"))
             .map(post)
             .collect()
+    }
+
+    /// Which of these posts the user likes, as far as that can be read.
+    pub async fn readable_likes(
+        &self,
+        by: &UserId,
+        posts: &[PostId],
+    ) -> Result<Readable<HashSet<PostId>, PostId>, Error> {
+        let keys = posts.iter().map(|&post| key(post, by)).collect();
+        let batch = self.batch_get_readable(&self.tables.likes, keys).await?;
+        let liked = batch.items.iter().filter(|row| row.flag("active"));
+        Ok(Readable {
+            found: liked.map(post).collect::<Result<_, _>>()?,
+            unread: batch.unread.iter().map(post).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Some likes of a user, in the order of the posts, from after a position on; none at their end.

@@ -6,17 +6,18 @@
 //! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
 //! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
 //! | `PostLists` | `list` = `recent#<user>`, `post` = `#` | what many authors wrote of late, by batch; how it is delivered |
+//! | `PostLists` | `list` = `untold#<what>`, `post` | changes that the cache was not told of, each until it is (2 days) |
 //! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, likewise |
 //! | `PostLists` | `list` = `tag#<tag>#<shard>`, `post` | the posts with a tag, likewise, merged from 16 shards |
 //! | Users | `id` | profile and exact follower, following and post counts |
 //! | Users, index `generated` | `generated_handle` | for whom a handle was generated |
 //! | Handles | `handle` | whose a handle is, or was until lately (30 days) |
-//! | Handles, index `user` | `user` | a user's handles, to be erased |
+//! | Handles, index `user` | `user`, or `left#<hash>` | a user's handles, to be erased or counted |
 //! | Follows | `list` = `followers#<user>` (of the famous, 16 or 64 shards), `user` | an author's followers by id, for fan-out |
 //! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
 //! | Likes | `post` = `<post>#<shard>`, `user` | who likes a post; whether the caller likes these |
-//! | Likes | `post`, `user` = `#count` | a post's exact counts of likes and comments |
+//! | Likes | `post`, `user` = `#count` | a post's exact counts of likes and comments, and how often they changed |
 //! | Likes, index `latest` | `post`, `since` | who likes a post, latest first, merged from 16 shards |
 //! | Cats | `list` = `cat#<cat>`, `cat` | a cat by id; cats of a page by batch |
 //! | Cats | `list` = `deleted`, `cat` | deleted cats whose ids may still stand in posts |
@@ -25,14 +26,16 @@
 //! | Comments, Likes | `post` | all that hangs on a post that was deleted, to erase it, part by part |
 //! | Comments, index `author` | `author`, `id` | an author's comments, to erase them |
 //! | Blocks | `user`, `other` | whether two users block each other, either way |
+//! | Blocks | `left#<hash>`, `other` | who blocks a user who has left, and `other` = `left#<hash>` likewise |
 //! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
 //! | Saves | `user`, `post` | whether a user saved a post |
 //! | Saves, index `latest` | `user`, `since` | what a user saved, latest first |
 //! | Likes, index `liker` | `liker`, `post` | what a user likes, to be erased |
 //! | Users, index `leaving` | `leaving`, `erase_at` | users who left and are to be erased (sparse) |
 //! | Users | `id` = `left#<hash>` | when a user left who is erased (30 days) |
-//! | Trends | `window` = `<hour>#<shard>`, `tag` | how many posts of that hour have the tag (48 hours) |
-//! | Trends, index `top` | `window`, `posts` | the tags of an hour and shard with the most posts |
+//! | Trends | `window` = `<hour>#<shard>`, `tag` | how many authors and posts of that hour have the tag (48 hours) |
+//! | Trends, index `top` | `window`, `rank` | the tags of an hour and shard with the most authors |
+//! | Trends | `window` = `author#<mark>`, `tag` | in which hours the author used the tag (48 hours) |
 //! | Trends | `window` = `answer`, `tag` = `#` | what was last answered |
 //! | Idempotency | `user`, `key` | the answer given to a key (24 hours) |
 //! | Idempotency | `user`, `key` = `granted uploads` | how much was granted to a user to upload, today and in all |
@@ -54,17 +57,20 @@ mod follows;
 mod handles;
 mod idempotency;
 mod item;
+mod kept_blocks;
 mod latest;
 mod leaving;
 mod likes;
 mod outbox;
 mod post_lists;
 mod posts;
+mod readable;
 mod recent;
 mod saves;
 mod shown;
 mod transactions;
 mod trends;
+mod untold;
 mod users;
 mod views;
 
@@ -81,6 +87,7 @@ use crate::domain::MAX_FOLLOWING;
 use crate::env::{self, BadSetting};
 use crate::invocation::Callee;
 use crate::lifecycle;
+use readable::LastCounts;
 
 pub use allowance::{Allowance, Grant, Granted};
 pub use audience::Audience;
@@ -88,14 +95,16 @@ pub use audience::Audience;
 pub use audit::{Counted, Difference, Recount};
 pub use create::Created;
 pub use edges::Applied;
-pub use follows::FollowList;
+pub use follows::{FollowList, Relations};
 pub use handles::ProfileError;
 pub use idempotency::{Answer, Known, Once};
 pub use outbox::OutboxMark;
 pub use post_lists::PostList;
-pub use posts::{PostError, Removed, Revised};
+pub use posts::{Edited, PostError, Removed};
+pub use readable::Readable;
 pub use recent::{Delivery, RECENT, Recent};
 pub use shown::Shown;
+pub use untold::{Note, Untold};
 
 /// Why the store did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +181,7 @@ struct Tables {
 pub struct Store {
     client: Client,
     tables: Tables,
+    last_counts: LastCounts,
     max_following: i64,
 }
 
@@ -217,6 +227,7 @@ impl Store {
                 trends: name("TRENDS_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,
             },
+            last_counts: LastCounts::new(),
             max_following: MAX_FOLLOWING,
         })
     }

@@ -48,9 +48,7 @@ pub struct OutboxMark {
 }
 
 fn trended(row: &Item) -> Result<Vec<Tag>, Error> {
-    let tags = row.texts("trended")?.into_iter();
-    tags.map(|tag| Tag::parse(tag).map_err(Error::broken))
-        .collect()
+    Ok(row.texts("trended")?.into_iter().map(Tag::stored).collect())
 }
 
 fn mark(row: &Item) -> Result<Option<OutboxMark>, Error> {
@@ -163,6 +161,23 @@ impl Store {
             .expression_attribute_values(":due", n(due.millis()))
             .expression_attribute_values(":known", n(mark.due.millis()))
             .expression_attribute_values(":one", n(1))
+            .send()
+            .await;
+        held(sent.map(|_| ())).map(|_| ())
+    }
+
+    /// Lets a fan-out be overdue at once, which can't be done now; nothing if it is done, or another revision's.
+    pub async fn overdue_now(&self, post: PostId, of_rev: u32) -> Result<(), Error> {
+        let sent = self
+            .client
+            .update_item()
+            .table_name(&self.tables.posts)
+            .key("id", s(post))
+            .update_expression("SET due_at = :now")
+            .condition_expression("rev = :rev AND attribute_exists(#outbox)")
+            .expression_attribute_names("#outbox", "outbox")
+            .expression_attribute_values(":rev", n(of_rev))
+            .expression_attribute_values(":now", n(Timestamp::now().millis()))
             .send()
             .await;
         held(sent.map(|_| ())).map(|_| ())

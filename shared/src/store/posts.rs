@@ -24,7 +24,7 @@ use super::likes::counts_key;
 use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
 use super::transactions::{TRANSACTION, failed_condition, met_another_write};
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::{CONFLICT_TRIES, Error, Readable, Store, back_off};
 use crate::domain::{
     CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Stretch, Timestamp, UserId,
 };
@@ -61,13 +61,22 @@ pub struct Removed {
     pub before: bool,
 }
 
+/// What an edit made of a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The post as it is now.
+    pub post: Post,
+    /// The revision to hand over; nothing if the post was like that already.
+    pub rev: Option<u32>,
+}
+
 /// A post with the revision it was read at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Revised {
+pub(super) struct Revised {
     /// The post.
-    pub post: Post,
+    pub(super) post: Post,
     /// How often it was changed.
-    pub rev: u32,
+    pub(super) rev: u32,
 }
 
 fn post_keys(ids: &[PostId]) -> Vec<Item> {
@@ -90,14 +99,14 @@ pub(super) fn images(row: &Item) -> Result<Vec<ImageKey>, Error> {
 }
 
 fn draft(row: &Item) -> Result<Draft, Error> {
-    let text = PostText::parse(row.text("text")?).map_err(Error::broken)?;
+    let text = PostText::stored(row.text("text")?);
     let cats = row
         .texts("cats")?
         .into_iter()
         .map(CatId::parse)
         .collect::<Result<_, _>>()
         .map_err(Error::broken)?;
-    Draft::new(text, images(row)?, cats).map_err(Error::broken)
+    Ok(Draft::stored(text, images(row)?, cats))
 }
 
 pub(super) fn revised(row: &Item) -> Result<Revised, Error> {
@@ -197,6 +206,26 @@ impl Store {
         let rows = self
             .batch_get(&self.tables.posts, post_keys(ids), None)
             .await?;
+        Ok(Self::understood_posts(&rows))
+    }
+
+    /// Those of these posts that exist, as far as they can be read.
+    pub async fn readable_posts(
+        &self,
+        ids: &[PostId],
+    ) -> Result<Readable<HashMap<PostId, Post>, PostId>, Error> {
+        let batch = self
+            .batch_get_readable(&self.tables.posts, post_keys(ids))
+            .await?;
+        let unread = batch.unread.iter();
+        let unread = unread.map(|key| PostId::parse(key.text("id")?).map_err(Error::broken));
+        Ok(Readable {
+            found: Self::understood_posts(&batch.items),
+            unread: unread.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn understood_posts(rows: &[Item]) -> HashMap<PostId, Post> {
         let understood = |row: &Item| match revised(row) {
             Ok(found) => Some((found.post.id, found.post)),
             Err(error) => {
@@ -204,11 +233,10 @@ impl Store {
                 None
             }
         };
-        Ok(rows
-            .iter()
+        rows.iter()
             .filter(|row| !is_deleted(row))
             .filter_map(understood)
-            .collect())
+            .collect()
     }
 
     /// Erases some of what hangs on a post that was deleted: its comments, its likes, and at last their counts.
@@ -317,23 +345,27 @@ impl Store {
         Ok(output.item)
     }
 
-    /// Edits the caller's post.
+    /// Edits the caller's post. An edit that changes nothing writes nothing.
     pub async fn edit_post(
         &self,
         id: PostId,
         caller: &UserId,
         edit: &PostEdit,
         due: Timestamp,
-    ) -> Result<Revised, PostError> {
+    ) -> Result<Edited, PostError> {
         let edited = |stored: &Post| {
             if stored.author != *caller {
                 return Err(PostError::NotAuthor);
             }
-            Ok(Post {
-                draft: edit.clone().apply(stored.draft.clone())?,
+            let draft = edit.clone().apply(stored.draft.clone())?;
+            if draft == stored.draft {
+                return Ok(None);
+            }
+            Ok(Some(Post {
+                draft,
                 edited_at: Some(edited_now(stored)),
                 ..stored.clone()
-            })
+            }))
         };
         self.revise_post(id, edited, due).await
     }
@@ -344,23 +376,23 @@ impl Store {
         id: PostId,
         cat: CatId,
         due: Timestamp,
-    ) -> Result<Revised, PostError> {
+    ) -> Result<Edited, PostError> {
         let without = |stored: &Post| {
-            Ok(Post {
+            Ok(Some(Post {
                 draft: stored.draft.clone().without(cat),
                 ..stored.clone()
-            })
+            }))
         };
         self.revise_post(id, without, due).await
     }
 
-    /// Replaces a post by what `change` makes of it.
+    /// Replaces a post by what `change` makes of it, if anything.
     async fn revise_post(
         &self,
         id: PostId,
-        change: impl Fn(&Post) -> Result<Post, PostError>,
+        change: impl Fn(&Post) -> Result<Option<Post>, PostError>,
         due: Timestamp,
-    ) -> Result<Revised, PostError> {
+    ) -> Result<Edited, PostError> {
         for tries in 0..CONFLICT_TRIES {
             let row = self
                 .post_row(id)
@@ -368,7 +400,12 @@ impl Store {
                 .filter(|row| !is_deleted(row))
                 .ok_or(PostError::NotFound)?;
             let Revised { post: stored, rev } = revised(&row)?;
-            let post = change(&stored)?;
+            let Some(post) = change(&stored)? else {
+                return Ok(Edited {
+                    post: stored,
+                    rev: None,
+                });
+            };
             let mut writes = vec![self.edition(&post, rev, due)?];
             let (before, after) = (partitions(&stored), partitions(&post));
             for partition in before.difference(&after) {
@@ -391,9 +428,9 @@ impl Store {
                 .await;
             match sent {
                 Ok(_) => {
-                    return Ok(Revised {
+                    return Ok(Edited {
                         post,
-                        rev: rev.saturating_add(1),
+                        rev: Some(rev.saturating_add(1)),
                     });
                 }
                 Err(error) if (checks..all).any(|place| failed_condition(&error, place)) => {

@@ -1,8 +1,10 @@
 //! Saved posts.
 
-use super::item::{item, n, s};
+use std::collections::HashSet;
+
+use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
-use super::{Error, Store};
+use super::{Error, Readable, Store};
 use crate::domain::{PostId, Since, Stamp, UserId};
 
 impl Store {
@@ -29,6 +31,22 @@ impl Store {
             .send()
             .await?;
         Ok(())
+    }
+
+    /// Those of these posts that the user saved, as far as that can be read.
+    pub(super) async fn readable_saves(
+        &self,
+        user: &UserId,
+        posts: &[PostId],
+    ) -> Result<Readable<HashSet<PostId>, PostId>, Error> {
+        let key = |post: &PostId| item([("user", s(user)), ("post", s(post))]);
+        let keys = posts.iter().map(key).collect();
+        let batch = self.batch_get_readable(&self.tables.saves, keys).await?;
+        let post = |row: &Item| PostId::parse(row.text("post")?).map_err(Error::broken);
+        Ok(Readable {
+            found: batch.items.iter().map(post).collect::<Result<_, _>>()?,
+            unread: batch.unread.iter().map(post).collect::<Result<_, _>>()?,
+        })
     }
 
     /// What the user saved, latest first, from after a position on.

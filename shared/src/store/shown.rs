@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::kept_blocks::WhoLeft;
 use super::{Error, Store};
 use crate::domain::{Author, Profile, Timestamp, UserId};
 
@@ -40,15 +41,54 @@ impl Shown {
     pub fn known(&self, user: &UserId) -> Option<&Profile> {
         self.profiles.get(user).filter(|_| self.sees(user))
     }
+
+    /// Whether the user has left, and is being erased.
+    pub fn has_left(&self, user: &UserId) -> bool {
+        let profile = self.profiles.get(user);
+        profile.is_some_and(|profile| profile.withdrawn)
+    }
 }
 
 impl Store {
-    /// These users as far as the caller may see them.
+    /// These users as far as the caller may see them, and the caller.
     pub async fn shown(&self, caller: &UserId, users: &[UserId]) -> Result<Shown, Error> {
-        let (profiles, mut hidden) =
-            futures::try_join!(self.profiles(users), self.blocked_between(caller, users))?;
+        let everybody: HashSet<&UserId> = users.iter().chain([caller]).collect();
+        let everybody: Vec<UserId> = everybody.into_iter().cloned().collect();
+        let (profiles, mut hidden) = futures::try_join!(
+            self.profiles(&everybody),
+            self.blocked_between(caller, users)
+        )?;
+        hidden.extend(self.kept_apart(caller, users, &profiles).await?);
         let left = profiles.values().filter(|profile| profile.withdrawn);
         hidden.extend(left.map(|profile| profile.id.clone()));
         Ok(Shown { profiles, hidden })
+    }
+
+    /// Those of these users between whom and the caller one blocks the other, and one does not exist: that block may
+    /// stand under the name for those who left.
+    async fn kept_apart(
+        &self,
+        caller: &UserId,
+        users: &[UserId],
+        profiles: &HashMap<UserId, Profile>,
+    ) -> Result<HashSet<UserId>, Error> {
+        // An erasure may have moved the blocks already of a caller who has left.
+        let caller_left = profiles.get(caller).is_none_or(|caller| caller.withdrawn);
+        let unsure = users.iter().filter(|user| *user != caller);
+        let unsure = unsure.filter(|user| caller_left || !profiles.contains_key(*user));
+        let unsure: Vec<&UserId> = unsure.collect();
+        if unsure.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let who_left = if caller_left {
+            WhoLeft::User
+        } else {
+            WhoLeft::Others
+        };
+        let mut kept = self.kept_between(caller, who_left, &unsure).await?;
+        // It moves back when they return: then it is under the id by now.
+        let unsure: Vec<UserId> = unsure.into_iter().cloned().collect();
+        kept.extend(self.blocked_between(caller, &unsure).await?);
+        Ok(kept)
     }
 }

@@ -1,12 +1,17 @@
 //! Users: profiles and their exact counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::ReturnValue;
+use futures::{StreamExt, TryStreamExt};
 
 use super::item::{Item, Read, item, n, s};
-use super::{Error, Store};
-use crate::domain::{Bio, Handle, ImageKey, Name, Profile, Timestamp, UserId};
+use super::leaving::Left;
+use super::{Error, Readable, Store};
+use crate::domain::{Bio, Change, Handle, ImageKey, Name, Profile, Timestamp, UserId};
+
+/// How many users arrive at a time, of those who speak in one batch.
+const AT_ONCE: usize = 16;
 
 /// What each write sets that may be the first trace of a user: since when there is the user, and the handle to
 /// show and to be found by until one is chosen.
@@ -27,16 +32,8 @@ fn profile(row: &Item) -> Result<Profile, Error> {
             .map(Handle::parse)
             .transpose()
             .map_err(Error::broken)?,
-        name: row
-            .maybe_text("name")
-            .map(Name::parse)
-            .transpose()
-            .map_err(Error::broken)?,
-        bio: row
-            .maybe_text("bio")
-            .map(Bio::parse)
-            .transpose()
-            .map_err(Error::broken)?,
+        name: row.maybe_text("name").map(Name::stored),
+        bio: row.maybe_text("bio").map(Bio::stored),
         avatar: row
             .maybe_text("avatar")
             .map(ImageKey::parse)
@@ -65,11 +62,35 @@ impl Store {
             .collect()
     }
 
-    /// The user, who is thereby known from now on.
+    /// The profiles of these users, as far as they can be read.
+    pub async fn readable_profiles(
+        &self,
+        ids: &[UserId],
+    ) -> Result<Readable<HashMap<UserId, Profile>, UserId>, Error> {
+        let keys = ids.iter().map(|id| item([("id", s(id))])).collect();
+        let batch = self.batch_get_readable(&self.tables.users, keys).await?;
+        let profiles = batch.items.iter();
+        let profiles =
+            profiles.map(|row| profile(row).map(|profile| (profile.id.clone(), profile)));
+        let unread = batch.unread.iter();
+        let unread = unread.map(|key| UserId::parse(key.text("id")?).map_err(Error::broken));
+        Ok(Readable {
+            found: profiles.collect::<Result<_, _>>()?,
+            unread: unread.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The user, who exists from now on.
     pub async fn sign_in(&self, id: &UserId) -> Result<Profile, Error> {
-        if let Some(known) = self.profile(id).await? {
-            return Ok(known);
+        match self.profile(id).await? {
+            Some(known) => Ok(known),
+            None => self.arrive(id).await,
         }
+    }
+
+    /// Lets a user exist. They may return: the blocks against them are back before anybody can see anything of theirs.
+    async fn arrive(&self, id: &UserId) -> Result<Profile, Error> {
+        self.restore_blocks(id).await?;
         let output = self
             .client
             .update_item()
@@ -82,5 +103,25 @@ impl Store {
             .send()
             .await?;
         profile(&output.attributes.unwrap_or_default())
+    }
+
+    /// Lets those exist whose first word this is, before it takes effect; void words are none. Answers whether there are
+    /// any: then blocks may be back that were not there before.
+    pub(super) async fn let_speak<'u>(
+        &self,
+        left: &Left,
+        words: impl Iterator<Item = (&'u UserId, Change)>,
+    ) -> Result<bool, Error> {
+        let new = words.filter(|(user, change)| {
+            change.active && !left.knows(user) && !left.voids(user, *change)
+        });
+        let new: HashSet<&UserId> = new.map(|(user, _)| user).collect();
+        let arrivals: Vec<_> = new.into_iter().map(|user| self.arrive(user)).collect();
+        let any = !arrivals.is_empty();
+        futures::stream::iter(arrivals)
+            .buffer_unordered(AT_ONCE)
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await?;
+        Ok(any)
     }
 }

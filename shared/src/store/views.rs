@@ -1,12 +1,13 @@
 //! Posts as a caller sees them, all from the store.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::{Error, Store};
-use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId};
+use super::{Error, Readable, Shown, Store};
+use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId, ViewerState};
 
 impl Store {
-    /// Those of these posts that the caller may see, as the caller sees them, in their order.
+    /// Those of these posts that the caller may see, as the caller sees them, in their order. Counts that can't be
+    /// read are as this process knew them last: one busy item must not cost a page. A single post's are an error.
     pub async fn views(
         &self,
         caller: &UserId,
@@ -16,18 +17,47 @@ impl Store {
         let ids: Vec<PostId> = posts.iter().map(|post| post.id).collect();
         let authors: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
-        let (counts, liked, shown) = futures::try_join!(
-            self.post_counts(&ids),
-            self.liked(caller, &ids),
+        let (counts, viewer, shown) = futures::try_join!(
+            self.readable_counts(&ids),
+            self.readable_viewer_states(caller, &ids),
             self.shown(caller, &authors)
         )?;
+        let unread = counts.unread.len().max(viewer.unread.len());
+        if unread > 0 {
+            tracing::warn!(unread, "posts are shown without what can't be read of them");
+            if ids.len() == 1 {
+                let why = "throttled: the post's counts can't be read";
+                return Err(Error::Unavailable(why.to_owned()));
+            }
+        }
+        let (counts, viewer) = (counts.found, viewer.found);
         let view = |post: Post| {
             let author = shown.author(&post.author)?;
             let counts: PostCounts = counts.get(&post.id).copied().unwrap_or_default();
-            let liked = liked.contains(&post.id);
-            Some(post.view(author, counts, liked, images))
+            let viewer = viewer.get(&post.id).copied().unwrap_or_default();
+            Some(post.view(author, counts, viewer, images))
         };
         Ok(posts.into_iter().filter_map(view).collect())
+    }
+
+    /// What the user did to each of these posts, as far as that can be read; nothing to the others, which are in `unread`.
+    pub async fn readable_viewer_states(
+        &self,
+        user: &UserId,
+        posts: &[PostId],
+    ) -> Result<Readable<HashMap<PostId, ViewerState>, PostId>, Error> {
+        let (liked, saved) = futures::try_join!(
+            self.readable_likes(user, posts),
+            self.readable_saves(user, posts)
+        )?;
+        let state = |post: &PostId| ViewerState {
+            liked: liked.found.contains(post),
+            saved: saved.found.contains(post),
+        };
+        Ok(Readable {
+            found: posts.iter().map(|post| (*post, state(post))).collect(),
+            unread: liked.unread.union(&saved.unread).copied().collect(),
+        })
     }
 
     /// Those of these posts that are there and the caller may see, in their order.
@@ -37,19 +67,36 @@ impl Store {
         ids: &[PostId],
         images: &ImageHost,
     ) -> Result<Vec<PostView>, Error> {
-        let mut found = self.posts(ids).await?;
+        let Readable { mut found, unread } = self.readable_posts(ids).await?;
+        if !unread.is_empty() {
+            let unread = unread.len();
+            tracing::warn!(unread, "posts that can't be read are left out");
+            if found.is_empty() {
+                let why = "throttled: no post can be read".to_owned();
+                return Err(Error::Unavailable(why));
+            }
+        }
         let posts = ids.iter().filter_map(|id| found.remove(id)).collect();
         self.views(caller, posts, images).await
     }
 
     /// A post that the caller may see; nothing if there is none.
     pub async fn seen_post(&self, caller: &UserId, id: PostId) -> Result<Option<Post>, Error> {
+        let seen = self.seen_post_with(caller, id).await?;
+        Ok(seen.map(|(post, _)| post))
+    }
+
+    /// The same, with its author and the caller as far as the caller may see them.
+    pub async fn seen_post_with(
+        &self,
+        caller: &UserId,
+        id: PostId,
+    ) -> Result<Option<(Post, Shown)>, Error> {
         let Some(post) = self.post(id).await? else {
             return Ok(None);
         };
-        let shown = self
-            .shown(caller, std::slice::from_ref(&post.author))
-            .await?;
-        Ok(shown.sees(&post.author).then_some(post))
+        let author = std::slice::from_ref(&post.author);
+        let shown = self.shown(caller, author).await?;
+        Ok(shown.sees(&post.author).then_some((post, shown)))
     }
 }

@@ -23,6 +23,7 @@ fn expected(method: &Method, route: &str) -> Expected {
         // Somebody else's upload.
         ("POST", "/v1/classify") => (200, 422),
         // A profile is everybody's own.
+        ("PATCH", "/v1/me") => (200, 200),
         ("POST", _) | ("PUT", "/v1/me") => (201, 201),
         // Nobody follows themselves.
         (_, "/v1/users/{user}/follow") => (422, 202),

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use purrline_local::{FaultRule, Outage, Service, When};
 use serde_json::json;
 
-use super::shapes::assert_user;
+use super::shapes::assert_blocked;
 use crate::faults::backstage::Backstage;
-use crate::support::{User, World, id_of};
+use crate::support::{User, World, comments, eventually, id_of};
 
 /// What one sees of the other, each way that there is.
 async fn assert_hidden(world: &World, reader: &User, author: &User, post: &str) {
@@ -160,6 +160,7 @@ async fn the_blocked_are_listed_latest_first_for_the_blocker_alone() {
     let mut blocked = Vec::new();
     for n in 0..5 {
         let other = world.user(&format!("other{n}"));
+        other.me().await;
         nabi.block(&other).await;
         other.block(&nabi).await;
         blocked.insert(0, other);
@@ -169,7 +170,7 @@ async fn the_blocked_are_listed_latest_first_for_the_blocker_alone() {
     let ids: Vec<String> = blocked.iter().map(|user| user.id.clone()).collect();
     for size in [1, 2, 5, 100] {
         let walked = nabi.walk("/v1/me/blocked", size).await;
-        walked.iter().for_each(assert_user);
+        walked.iter().for_each(assert_blocked);
         assert_eq!(walked.iter().map(id_of).collect::<Vec<_>>(), ids);
     }
     assert_eq!(
@@ -199,6 +200,119 @@ async fn nobody_blocks_themselves() {
     nabi.me().await;
 }
 
+/// Fails when a block lets somebody exist, or keeps a trace of who does not.
+#[tokio::test]
+async fn nobody_blocks_who_does_not_exist() {
+    let world = World::shared().await;
+    let (nabi, nobody) = (world.user("nabi"), world.user("nobody"));
+    let block = format!("/v1/users/{}/block", nobody.id);
+    assert_eq!(
+        nabi.put(&block).await.problem(404)["detail"],
+        "There is no such user."
+    );
+    nabi.put("/v1/users/@nobody_at_all/block")
+        .await
+        .problem(404);
+    // Taking back what is not there is fine, as ever.
+    nabi.delete(&block).await.expect(204);
+    for path in ["", "/posts", "/cats", "/followers", "/following"] {
+        nabi.get(&format!("/v1/users/{}{path}", nobody.id))
+            .await
+            .problem(404);
+    }
+    assert!(nabi.walk("/v1/me/blocked", 5).await.is_empty());
+    let stage = Backstage::of(&world).await;
+    for user in [&nabi, &nobody] {
+        let rows = stage.partition("BlocksTable", "user", &user.id).await;
+        assert!(rows.is_empty(), "{rows:?}");
+    }
+    let row = stage.item("UsersTable", "id", &nobody.id).await;
+    assert_eq!(row, None);
+    // Whoever writes anything that others see can be blocked.
+    let post = nabi.post_id("x").await;
+    for way in ["comment", "like", "cat"] {
+        let user = world.user(way);
+        match way {
+            "comment" => drop(user.comment(&post, "x").await),
+            "like" => user.like(&post).await,
+            _ => drop(user.cat("x").await),
+        }
+        world.drained().await;
+        nabi.see(&user).await;
+        nabi.block(&user).await;
+        assert_eq!(nabi.walk("/v1/me/blocked", 5).await[0]["id"], user.id);
+    }
+}
+
+/// Fails when a count is another for somebody who doesn't see all that it counts, or when a list leaves out
+/// anything but what README.md says.
+#[tokio::test]
+async fn counts_are_the_same_for_everybody_and_lists_leave_out_who_is_hidden() {
+    let world = World::own().await;
+    let [nabi, friend, bad, hater] =
+        ["nabi", "friend", "bad", "hater"].map(|name| world.user(name));
+    let post = friend.post_id("friend's").await;
+    for user in [&nabi, &bad, &hater] {
+        user.comment(&post, "purr").await;
+        user.like(&post).await;
+        user.follow(&friend).await;
+        friend.follow(user).await;
+    }
+    world.drained().await;
+    nabi.block(&bad).await;
+    hater.block(&nabi).await;
+    let user = format!("/v1/users/{}", friend.id);
+    let likes = format!("/v1/posts/{post}/likes");
+    let (followers, following) = (format!("{user}/followers"), format!("{user}/following"));
+    let assert_counts = async |reader: &User, counted: u64, listed: usize| {
+        let (read, seen) = (reader.read_post(&post).await, reader.see(&friend).await);
+        for (count, list) in [
+            (&read["comments"], &comments(&post)),
+            (&read["likes"], &likes),
+            (&seen["followers"], &followers),
+            (&seen["following"], &following),
+        ] {
+            assert_eq!(*count, counted, "{list}");
+            assert_eq!(reader.walk(list, 2).await.len(), listed, "{list}");
+        }
+        assert_eq!(seen["posts"], 1);
+    };
+    // Two of three are hidden from nabi, one from each of the two, and none from friend.
+    assert_counts(&nabi, 3, 1).await;
+    assert_counts(&bad, 3, 2).await;
+    assert_counts(&hater, 3, 2).await;
+    assert_counts(&friend, 3, 3).await;
+    // In the feed, from the cache and from the store, they are the same.
+    for _ in 0..2 {
+        for reader in [&nabi, &friend] {
+            let shown = reader.feed(5).await;
+            assert_eq!(
+                (&shown[0]["likes"], &shown[0]["comments"]),
+                (&json!(3), &json!(3))
+            );
+        }
+        world.flush_cache().await.unwrap();
+    }
+    // Who has left is in no list, and is not counted once what they left is erased.
+    hater.delete("/v1/me").await.expect(202);
+    for list in [&comments(&post), &likes, &followers, &following] {
+        assert_eq!(friend.walk(list, 2).await.len(), 2, "{list}");
+    }
+    let stage = Backstage::of(&world).await;
+    eventually("the counts are without the one who left", async || {
+        stage.sweep().await;
+        let (read, seen) = (friend.read_post(&post).await, friend.me().await);
+        let counts = [
+            &read["comments"],
+            &read["likes"],
+            &seen["followers"],
+            &seen["following"],
+        ];
+        counts.iter().all(|count| **count == 2).then_some(())
+    })
+    .await;
+}
+
 /// Follows that were accepted before the block and are applied at the same time, or after it, don't
 /// outlive it.
 #[tokio::test]
@@ -207,6 +321,7 @@ async fn a_follow_that_races_with_a_block_loses() {
     for _ in 0..10 {
         let (nabi, bad) = (world.user("nabi"), world.user("bad"));
         nabi.me().await;
+        bad.me().await;
         let follows = async {
             for _ in 0..3 {
                 bad.follow(&nabi).await;

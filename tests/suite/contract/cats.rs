@@ -87,16 +87,21 @@ async fn fields_keep_both_limits() {
                 json!("나".repeat(51)),
                 json!("a\u{0}"),
                 json!("\u{7f}x"),
+                json!("\u{3164}"),
+                json!("\u{200b}\u{ad}"),
+                json!("x\u{2028}"),
+                json!("\u{202e}x"),
                 json!(7),
             ],
         ),
         (
             "breed",
             vec![
-                json!(""),
                 json!("  "),
                 json!("x".repeat(51)),
                 json!("a\tb"),
+                json!("\u{fe0f}"),
+                json!("a\u{85}b"),
                 json!({}),
             ],
         ),
@@ -131,8 +136,15 @@ async fn fields_keep_both_limits() {
     let body = json!({ "breed": "", "birth_date": "x", "photo": 1, "bio": 2, "nmae": "x" });
     let all = ["/name", "/breed", "/birth_date", "/photo", "/bio", "/nmae"];
     nabi.create("/v1/cats", &body).await.bad_fields(400, &all);
+    // What there is none of yet can't be taken away.
+    let body = json!({ "name": "x", "breed": "", "birth_date": "" });
+    let empty = ["/breed", "/birth_date"];
+    nabi.create("/v1/cats", &body).await.bad_fields(400, &empty);
+    nabi.create("/v1/cats", &json!({ "name": "x", "photo": "" }))
+        .await
+        .bad_fields(422, &["/photo"]);
     let path = format!("/v1/cats/{cat}");
-    nabi.change(&path, &json!({ "name": null }))
+    nabi.change(&path, &json!({ "name": "" }))
         .await
         .bad_fields(400, &["/name"]);
     assert_eq!(nabi.read_cat(&cat).await["name"], "x");
@@ -151,7 +163,6 @@ async fn a_photo_must_be_uploaded_and_the_callers_and_stays() {
     for key in [
         theirs.as_str(),
         never["key"].as_str().unwrap(),
-        "",
         "x",
         &format!("{mine}x"),
     ] {
@@ -176,23 +187,34 @@ async fn a_photo_must_be_uploaded_and_the_callers_and_stays() {
 }
 
 #[tokio::test]
-async fn an_edit_changes_what_it_says_and_null_takes_away() {
+async fn an_edit_changes_what_it_says_and_an_empty_text_takes_away() {
     let nabi = World::shared().await.user("nabi");
     let photo = nabi.upload("image/jpeg", b"x").await;
     let body = json!({ "name": "x", "breed": "bengal", "birth_date": "2020-01-01", "photo": photo, "bio": "b" });
     let mut cat = nabi.create("/v1/cats", &body).await.expect(201).json();
     let path = format!("/v1/cats/{}", id_of(&cat));
-    assert_eq!(nabi.change(&path, &json!({})).await.expect(200).json(), cat);
+    assert_eq!(cat["breed_name"]["ko"], "벵갈");
+    let nulls =
+        json!({ "name": null, "breed": null, "birth_date": null, "photo": null, "bio": null });
+    for nothing in [json!({}), nulls] {
+        assert_eq!(nabi.change(&path, &nothing).await.expect(200).json(), cat);
+    }
     for (edit, field, value) in [
         (json!({ "name": "y" }), "name", json!("y")),
         (json!({ "bio": "" }), "bio", json!("")),
-        (json!({ "breed": null }), "breed", Value::Null),
-        (json!({ "birth_date": null }), "birth_date", Value::Null),
-        (json!({ "photo": null }), "photo_url", Value::Null),
-        (json!({ "bio": null }), "bio", Value::Null),
+        (json!({ "breed": "" }), "breed", Value::Null),
+        (json!({ "birth_date": "" }), "birth_date", Value::Null),
+        (json!({ "photo": "" }), "photo_url", Value::Null),
         (json!({ "breed": "sphynx" }), "breed", json!("sphynx")),
+        (json!({ "breed": "치즈" }), "breed", json!("치즈")),
     ] {
         cat[field] = value;
+        if field == "breed" {
+            cat["breed_name"] = match cat["breed"].as_str() {
+                Some("sphynx") => json!({ "en": "Sphynx", "ko": "스핑크스" }),
+                _ => Value::Null,
+            };
+        }
         assert_eq!(
             nabi.change(&path, &edit).await.expect(200).json(),
             cat,

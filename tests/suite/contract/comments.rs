@@ -85,14 +85,26 @@ async fn a_text_has_1_to_1000_characters_of_any_kind() {
             .await
             .bad_fields(400, &["/text"]);
     }
-    for odd in [" ", "\n", "\0", "\"\\", "<b>#x</b>"] {
+    for odd in [" x", "x\n", "\u{1}\u{202e}x", "\"\\", "<b>#x</b>"] {
         assert_eq!(nabi.comment(&post, odd).await["text"], odd);
     }
-    nabi.create(&comments(&post), &json!({ "text": "" }))
-        .await
-        .bad_fields(400, &["/text"]);
+    for bad in [
+        "",
+        " ",
+        "\n",
+        "\u{200b}",
+        "\u{3164}\u{fe0f}",
+        "\u{2800}",
+        "\0",
+        "x\0",
+        "x\0y",
+    ] {
+        nabi.create(&comments(&post), &json!({ "text": bad }))
+            .await
+            .bad_fields(400, &["/text"]);
+    }
     // A page of the largest ones is cut to what an answer may hold, and the next goes on.
-    let largest = "\0".repeat(1000);
+    let largest = format!("x{}", "\u{1}".repeat(999));
     for _ in 0..100 {
         nabi.comment(&post, &largest).await;
     }
@@ -192,9 +204,7 @@ async fn comments_of_those_whom_one_does_not_see_are_left_out_and_pages_stay_ful
     let body = json!({ "text": "x" });
     bad.get(&comments(&mine)).await.problem(404);
     bad.create(&comments(&mine), &body).await.problem(404);
-    for comment in [&on_mine, &own] {
-        bad.uncomment(&mine, comment).await.problem(404);
-    }
+    bad.uncomment(&mine, &own).await.problem(404);
     // Who doesn't see a comment's author can't tell that it is there.
     nabi.uncomment(&common, &by_bad[0]).await.problem(404);
     // But the post's author has the last word on what stands below it.
@@ -203,6 +213,55 @@ async fn comments_of_those_whom_one_does_not_see_are_left_out_and_pages_stay_ful
     assert_eq!(fan.read_post(&mine).await["comments"], 2);
     nabi.unblock(&bad).await;
     assert_eq!(bad.walk_ids(&comments(&mine), 5).await, [own, kept]);
+}
+
+/// Whoever blocks whom, a comment's author and its post's may take it away, and others may not.
+#[tokio::test]
+async fn a_block_keeps_nobody_from_deleting_their_comments() {
+    let world = World::shared().await;
+    for author_blocks in [true, false] {
+        let (author, writer, third) = (
+            world.user("author"),
+            world.user("writer"),
+            world.user("third"),
+        );
+        let post = author.post_id("x").await;
+        let mut written = Vec::new();
+        for _ in 0..3 {
+            written.push(id_of(&writer.comment(&post, "purr").await));
+        }
+        let by_third = id_of(&third.comment(&post, "purr").await);
+        if author_blocks {
+            author.block(&writer).await;
+        } else {
+            writer.block(&author).await;
+        }
+        let [own, others, kept] = [0, 1, 2].map(|n: usize| written[n].as_str());
+        for hidden in [by_third.as_str(), "0000000000000"] {
+            let reply = writer.uncomment(&post, hidden).await;
+            assert_eq!(reply.problem(404)["detail"], "There is no such post.");
+        }
+        writer.uncomment(&post, own).await.expect(204);
+        author.uncomment(&post, others).await.expect(204);
+        for gone in [own, others] {
+            writer.uncomment(&post, gone).await.problem(404);
+            author.uncomment(&post, gone).await.problem(404);
+        }
+        third.uncomment(&post, kept).await.problem(403);
+        third.block(&writer).await;
+        third.uncomment(&post, kept).await.problem(404);
+        assert_eq!(author.read_post(&post).await["comments"], 2);
+        // Who has left writes nothing any more, and below what they left nothing is there.
+        let (mine, below) = (&by_third, author.comment(&post, "own").await);
+        if author_blocks {
+            third.delete("/v1/me").await.expect(202);
+            third.uncomment(&post, mine).await.problem(403);
+        } else {
+            author.delete("/v1/me").await.expect(202);
+            third.uncomment(&post, mine).await.problem(404);
+            author.uncomment(&post, &id_of(&below)).await.problem(403);
+        }
+    }
 }
 
 /// The account is withdrawn behind the API's back, so that this is about comments alone.

@@ -1,6 +1,7 @@
 //! What browsers need: preflights, and headers that pages may read.
 
 use reqwest::Method;
+use serde_json::json;
 
 use super::routes::{self, PUBLIC, SIGNED_IN};
 use crate::support::{Reply, World};
@@ -8,6 +9,17 @@ use crate::support::{Reply, World};
 const OURS: &str = "https://purrline.example";
 const ALSO_OURS: &str = "http://localhost:5173";
 const FOREIGN: &str = "https://evil.example";
+
+/// Headers that a page's request may have: the API's own, and those that tracing tools add.
+const ALLOWED: [&str; 7] = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "traceparent",
+    "tracestate",
+    "sentry-trace",
+    "baggage",
+];
 
 async fn world() -> World {
     World::with(World::options().parameter("CorsOrigins", &format!("{OURS},{ALSO_OURS}"))).await
@@ -39,10 +51,7 @@ async fn preflights_are_answered_for_the_configured_origins_on_every_path() {
                     )
                     .header("origin", origin)
                     .header("access-control-request-method", method.as_str())
-                    .header(
-                        "access-control-request-headers",
-                        "authorization,content-type,idempotency-key",
-                    );
+                    .header("access-control-request-headers", ALLOWED.join(","));
                 let reply = anybody.send(request).await;
                 assert!(
                     [200, 204].contains(&reply.status),
@@ -64,7 +73,7 @@ async fn preflights_are_answered_for_the_configured_origins_on_every_path() {
                     list(&reply, "access-control-allow-methods")
                         .contains(&method.as_str().to_lowercase())
                 );
-                for header in ["authorization", "content-type", "idempotency-key"] {
+                for header in ALLOWED {
                     assert!(
                         list(&reply, "access-control-allow-headers").contains(&header.to_owned())
                     );
@@ -110,7 +119,12 @@ async fn answers_and_errors_of_every_function_can_be_read_by_our_pages_alone() {
                 let exposed = list(&reply, "access-control-expose-headers");
                 assert_eq!(
                     exposed,
-                    ["location", "retry-after", "x-request-id"],
+                    [
+                        "location",
+                        "retry-after",
+                        "www-authenticate",
+                        "x-request-id"
+                    ],
                     "{what}"
                 );
             }
@@ -147,4 +161,85 @@ async fn any_origin_is_fine_where_the_template_says_so() {
         .send(request.header("access-control-request-method", "POST"))
         .await;
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+}
+
+#[tokio::test]
+async fn a_page_uploads_to_the_stacks_own_port_and_shows_what_it_uploaded() {
+    let world = world().await;
+    let nabi = world.user("nabi");
+    let wanted = json!({ "content_type": "image/png", "size": 4 });
+    let upload = nabi.create("/v1/uploads", &wanted).await.expect(201).json();
+    let url = upload["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("{}/", world.url())), "{url}");
+    let names: Vec<&String> = upload["headers"].as_object().unwrap().keys().collect();
+    for (origin, allowed) in [(OURS, true), (ALSO_OURS, true), (FOREIGN, false)] {
+        let preflight = nabi
+            .http()
+            .request(Method::OPTIONS, url)
+            .header("origin", origin)
+            .header("access-control-request-method", "PUT");
+        let asked = names.iter().map(|name| name.as_str()).collect::<Vec<_>>();
+        let preflight = preflight.header("access-control-request-headers", asked.join(","));
+        let reply = nabi
+            .send(preflight)
+            .await
+            .expect(if allowed { 200 } else { 403 });
+        let expected = allowed.then_some(origin);
+        assert_eq!(reply.header("access-control-allow-origin"), expected);
+    }
+    let mut put = nabi.http().put(url).header("origin", OURS).body("meow");
+    for (name, value) in upload["headers"].as_object().unwrap() {
+        if name != "content-length" {
+            put = put.header(name, value.as_str().unwrap());
+        }
+    }
+    let reply = nabi.send(put).await.expect(200);
+    assert_eq!(reply.header("access-control-allow-origin"), Some(OURS));
+    assert_eq!(list(&reply, "access-control-expose-headers"), ["etag"]);
+
+    let picture = format!("{}/media/{}", world.url(), upload["key"].as_str().unwrap());
+    let picture = || nabi.http().get(&picture).header("origin", FOREIGN);
+    let reply = nabi.send(picture()).await.expect(200);
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    let tag = reply.header("etag").unwrap();
+    nabi.send(picture().header("if-none-match", tag))
+        .await
+        .expect(304);
+}
+
+#[tokio::test]
+async fn the_load_balancers_own_answers_can_be_read_where_one_origin_may() {
+    let too_large = vec![b'x'; (1 << 20) + 1];
+    for (origins, expected) in [
+        ("*".to_owned(), Some("*")),
+        (OURS.to_owned(), Some(OURS)),
+        (format!("{OURS},{ALSO_OURS}"), None),
+    ] {
+        let world = World::with(World::options().parameter("CorsOrigins", &origins)).await;
+        let nabi = world.user("nabi");
+        let request = nabi
+            .request(Method::POST, "/v1/classify")
+            .header("origin", OURS);
+        let reply = nabi.send(request.body(too_large.clone())).await.expect(413);
+        assert_eq!(
+            reply.header("x-request-id"),
+            None,
+            "the load balancer's own"
+        );
+        assert_eq!(
+            reply.header("access-control-allow-origin"),
+            expected,
+            "{origins}"
+        );
+        assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+        let ours = nabi.request(Method::GET, "/v1/feed").header("origin", OURS);
+        let ours = nabi.send(ours).await.expect(200);
+        let exposed = list(&ours, "access-control-expose-headers");
+        assert_eq!(
+            list(&reply, "access-control-expose-headers"),
+            exposed,
+            "not the functions'"
+        );
+    }
 }

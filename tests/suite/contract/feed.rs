@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use futures::StreamExt as _;
+use purrline_local::{Outage, Service};
 use serde_json::json;
 
 use super::shapes::assert_post;
@@ -37,6 +38,52 @@ async fn the_feed_has_own_and_followed_posts_newest_first_and_no_others() {
     }
     world.drained().await;
     assert_eq!(coco.feed_ids(20).await, [theirs, earlier]);
+}
+
+/// Before it is fanned out, whether the feed is in the cache, is rebuilt, or is read from the store; and once
+/// only when it is.
+#[tokio::test]
+async fn an_own_post_is_in_the_feed_once_it_is_answered() {
+    let world = World::own().await;
+    world.pause_queue("FanOutQueue").await.unwrap();
+    let mut posts = Vec::new();
+    let nabi = world.user("nabi");
+    for n in 0..9 {
+        match n {
+            3 => world.flush_cache().await.unwrap(),
+            6 => world.stop_service(Service::Cache, Outage::Closed),
+            _ => {}
+        }
+        posts.insert(0, nabi.post_id("mine").await);
+        assert_eq!(nabi.feed_ids(20).await, posts, "{n}");
+    }
+    world.resume_service(Service::Cache);
+    // In all page sizes, and to the end.
+    eventually_feed(&nabi, &posts).await;
+    world.resume_queue("FanOutQueue").unwrap();
+    world.drained().await;
+    for size in [1, 2, 4, 100] {
+        assert_eq!(nabi.walk_ids("/v1/feed", size).await, posts, "{size}");
+    }
+}
+
+/// Two hundred people post and read at once.
+#[tokio::test]
+async fn everybody_finds_their_own_post_at_once() {
+    let world = World::own().await;
+    let people = (0..200).map(|n| world.user(&format!("author{}", n % 40)));
+    futures::stream::iter(people)
+        .map(|author| async move {
+            let post = author.post_id("mine").await;
+            let feed = author.feed_ids(20).await;
+            assert!(feed.contains(&post), "{post} is not in {feed:?}");
+        })
+        .buffer_unordered(16)
+        .collect::<Vec<()>>()
+        .await;
+    world.drained().await;
+    let feed = world.user("author0").walk_ids("/v1/feed", 3).await;
+    assert_eq!(feed.iter().collect::<HashSet<_>>().len(), 5, "{feed:?}");
 }
 
 /// Posts in a feed are the same objects as by id, counts and flags included.

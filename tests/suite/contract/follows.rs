@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use purrline_local::{FaultAction, FaultRule, When};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::shapes::assert_user;
@@ -69,6 +70,96 @@ async fn a_follow_is_queued_and_then_shows_everywhere() {
             .await
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn a_user_is_followed_by_handle_too() {
+    let world = World::shared().await;
+    let (nabi, fan) = (world.user("nabi"), world.user("fan"));
+    let generated = nabi.me().await["handle"].as_str().unwrap().to_owned();
+    let chosen = format!("{}_x", nabi.own_handle());
+    let path = |handle: &str| format!("/v1/users/@{handle}/follow");
+    fan.put(&path(&generated)).await.expect(202);
+    world.drained().await;
+    assert_eq!(seen(&fan, &nabi).await, (1, 0, true));
+    fan.delete(&path(&generated.to_uppercase()))
+        .await
+        .expect(202);
+    world.drained().await;
+    assert_eq!(seen(&fan, &nabi).await, (0, 0, false));
+    let profile = json!({ "handle": chosen, "name": "나비" });
+    nabi.put_me(&profile).await.expect(201);
+    for (following, call) in [(true, Method::PUT), (false, Method::DELETE)] {
+        for handle in [&chosen, &chosen.to_uppercase()] {
+            fan.call(call.clone(), &path(handle)).await.expect(202);
+        }
+        world.drained().await;
+        assert_eq!(
+            seen(&fan, &nabi).await,
+            (u64::from(following), 0, following)
+        );
+    }
+    for call in [Method::PUT, Method::DELETE] {
+        nabi.call(call.clone(), &path(&chosen)).await.problem(422);
+        for nobody in ["nobody_has_this", "x", "a%20b", "a-b"] {
+            fan.call(call.clone(), &path(nobody)).await.problem(404);
+        }
+    }
+}
+
+/// Who had the handle when the follow was accepted is followed, whoever has it when it is applied.
+#[tokio::test]
+async fn a_handle_that_changes_hands_meanwhile_leads_to_who_had_it() {
+    let world = World::own().await;
+    let (nabi, other, fan) = (world.user("nabi"), world.user("other"), world.user("fan"));
+    let profile = |handle: &str| json!({ "handle": handle, "name": "x" });
+    nabi.put_me(&profile("popular")).await.expect(201);
+    world.pause_queue("FollowsQueue").await.unwrap();
+    fan.put("/v1/users/@Popular/follow").await.expect(202);
+    nabi.put_me(&profile("somebody_else")).await.expect(200);
+    // As if thirty days went by.
+    let stage = Backstage::of(&world).await;
+    stage.hold_for("popular", -1).await;
+    other.put_me(&profile("popular")).await.expect(201);
+    world.resume_queue("FollowsQueue").unwrap();
+    world.drained().await;
+    assert_eq!(seen(&fan, &nabi).await, (1, 0, true));
+    assert_eq!(seen(&fan, &other).await, (0, 0, false));
+}
+
+#[tokio::test]
+async fn each_of_two_sees_whether_the_other_follows() {
+    let world = World::shared().await;
+    let (nabi, fan, other) = (world.user("nabi"), world.user("fan"), world.user("other"));
+    fan.follow(&nabi).await;
+    fan.follow(&other).await;
+    other.follow(&fan).await;
+    for user in [&nabi, &fan, &other] {
+        user.me().await;
+    }
+    world.drained().await;
+    let both = async |caller: &User, user: &User| {
+        let of = |user: &Value| (user["followed"] == true, user["follows_me"] == true);
+        let seen = of(&caller.see(user).await);
+        // Lists say the same.
+        for list in ["followers", "following"] {
+            let list = caller
+                .walk(&format!("/v1/users/{}/{list}", fan.id), 9)
+                .await;
+            for listed in list
+                .iter()
+                .filter(|listed| listed["id"] == user.id.as_str())
+            {
+                assert_eq!(of(listed), seen);
+            }
+        }
+        seen
+    };
+    assert_eq!(both(&nabi, &fan).await, (false, true));
+    assert_eq!(both(&fan, &nabi).await, (true, false));
+    assert_eq!(both(&fan, &other).await, (true, true));
+    assert_eq!(both(&nabi, &other).await, (false, false));
+    assert_eq!(both(&fan, &fan).await, (false, false));
 }
 
 #[tokio::test]

@@ -30,9 +30,11 @@ async fn the_same_request_again_gets_the_same_answer_again() {
     }
     assert_eq!(nabi.me().await["posts"], 1);
 
-    nabi.create_once("/v1/posts", "key", &json!({ "text": "twice" }))
+    let mismatch = nabi
+        .create_once("/v1/posts", "key", &json!({ "text": "twice" }))
         .await
         .problem(422);
+    assert_eq!(mismatch["type"], "/problems/idempotency-mismatch");
     // Another key, no key, another caller: each a post of its own.
     let others = [
         nabi.create_once("/v1/posts", "KEY", &body)

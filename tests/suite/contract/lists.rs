@@ -85,6 +85,7 @@ async fn popular(world: &World) -> (User, String, String) {
         other.follow(&nabi).await;
         other.like(&post).await;
         other.comment(&post, "purr").await;
+        stranger.me().await;
         nabi.block(&stranger).await;
     }
     world.drained().await;

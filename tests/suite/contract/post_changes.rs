@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::shapes::{assert_post, assert_time};
+use crate::faults::backstage::Backstage;
 use crate::support::{World, eventually};
 
 #[tokio::test]
@@ -72,6 +73,74 @@ async fn an_edit_changes_what_it_names_and_nothing_else() {
     nabi.change(&path, &json!({ "cats": [] })).await.expect(200);
 }
 
+/// Nothing is written, so nothing is fanned out again.
+#[tokio::test]
+async fn an_edit_that_changes_nothing_is_none() {
+    let world = World::own().await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    let key = nabi.upload("image/png", b"1").await;
+    let cat = nabi.cat_id("x").await;
+    let body = json!({ "text": "#same", "images": [key], "cats": [cat] });
+    let post = nabi.create("/v1/posts", &body).await.expect(201).json();
+    let path = format!("/v1/posts/{}", post["id"].as_str().unwrap());
+    world.drained().await;
+    let stage = Backstage::of(&world).await;
+    let id = post["id"].as_str().unwrap();
+    let before = stage.item("PostsTable", "id", id).await;
+    for nothing in [
+        body.clone(),
+        json!({}),
+        json!({ "text": "#same" }),
+        json!({ "images": [key], "cats": null }),
+        json!({ "text": null, "images": null, "cats": null }),
+        json!({ "cats": [cat, cat] }),
+    ] {
+        let same = nabi.change(&path, &nothing).await.expect(200).json();
+        assert_eq!(same, post, "{nothing}");
+        assert_eq!(nabi.get(&path).await.expect(200).json(), post);
+    }
+    assert_eq!(stage.item("PostsTable", "id", id).await, before);
+    // It is for nobody else to try.
+    other.change(&path, &json!({})).await.problem(403);
+    let edited = nabi.change(&path, &json!({ "text": "#other" })).await;
+    let edited = edited.expect(200).json();
+    assert_time(&edited["edited_at"]);
+    // Nor does one that changes nothing touch the time of one that did.
+    let again = nabi.change(&path, &json!({ "text": "#other" })).await;
+    assert_eq!(again.expect(200).json(), edited);
+}
+
+#[tokio::test]
+async fn an_image_is_in_a_post_once() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let [a, b] = [
+        nabi.upload("image/png", b"1").await,
+        nabi.upload("image/png", b"2").await,
+    ];
+    let post = nabi.post_id("x").await;
+    let path = format!("/v1/posts/{post}");
+    for (images, twice) in [
+        (json!([a, a]), vec!["/images/1"]),
+        (
+            json!([a, b, a, b, a]),
+            vec!["/images/2", "/images/3", "/images/4"],
+        ),
+    ] {
+        let body = json!({ "text": "x", "images": images });
+        nabi.create("/v1/posts", &body)
+            .await
+            .bad_fields(400, &twice);
+        nabi.change(&path, &body).await.bad_fields(400, &twice);
+    }
+    assert_eq!(nabi.me().await["posts"], 1);
+    let both = nabi.change(&path, &json!({ "images": [a, b] })).await;
+    assert_eq!(
+        both.expect(200).json()["images"].as_array().unwrap().len(),
+        2
+    );
+}
+
 #[tokio::test]
 async fn an_edit_keeps_the_rules_of_a_post() {
     let world = World::shared().await;
@@ -89,9 +158,11 @@ async fn an_edit_keeps_the_rules_of_a_post() {
     nabi.change(&path(&wordless), &json!({ "images": [] }))
         .await
         .bad_fields(400, &["/text"]);
-    nabi.change(&path(&words), &json!({ "text": "" }))
-        .await
-        .bad_fields(400, &["/text"]);
+    for nothing in ["", "\u{200b}", "\u{3164} ", "x\0"] {
+        nabi.change(&path(&words), &json!({ "text": nothing }))
+            .await
+            .bad_fields(400, &["/text"]);
+    }
     nabi.change(&path(&words), &json!({ "text": "x".repeat(2001) }))
         .await
         .bad_fields(400, &["/text"]);

@@ -86,7 +86,7 @@ async fn texts_keep_both_limits_in_characters() {
     let nabi = World::shared().await.user("nabi");
     for text in [
         "x",
-        "\u{0}",
+        "\u{1}\u{202e}x",
         &"x".repeat(2000),
         &CAT.repeat(2000),
         &"나".repeat(2000),
@@ -99,7 +99,13 @@ async fn texts_keep_both_limits_in_characters() {
             text
         );
     }
-    for text in ["x".repeat(2001), CAT.repeat(2001), "나".repeat(2001)] {
+    for text in [
+        "x".repeat(2001),
+        CAT.repeat(2001),
+        "나".repeat(2001),
+        "\0".to_owned(),
+        "x\0y".to_owned(),
+    ] {
         nabi.create("/v1/posts", &json!({ "text": text }))
             .await
             .bad_fields(400, &["/text"]);
@@ -114,6 +120,9 @@ async fn an_empty_text_needs_an_image() {
         json!({}),
         json!({ "text": "" }),
         json!({ "text": "", "images": [] }),
+        json!({ "text": " \n\u{3000}" }),
+        json!({ "text": "\u{200b}\u{ad}" }),
+        json!({ "text": "\u{3164}\u{2800}\u{fe0f}" }),
         json!({ "images": [], "cats": [] }),
     ] {
         nabi.create("/v1/posts", &body)

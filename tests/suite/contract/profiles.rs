@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use super::shapes::{assert_user, author};
@@ -87,7 +88,7 @@ async fn handles_names_and_bios_keep_their_limits() {
     let handle = nabi.own_handle();
     let longest = format!("{handle}.{}", "x".repeat(29 - handle.len()));
     let shortest = format!("{:0>3}", nabi.id.split('-').next_back().unwrap());
-    for handle in [&shortest, &longest, &format!("._{handle}")] {
+    for handle in [&shortest, &longest, &format!("{handle}._0")] {
         let me = nabi.put_me(&plain(handle)).await;
         assert!([200, 201].contains(&me.status), "{}", me.text());
         assert_eq!(me.json()["handle"], **handle);
@@ -102,6 +103,20 @@ async fn handles_names_and_bios_keep_their_limits() {
         "나비야",
         "@nabi",
         "nabi\n",
+        "...",
+        "nabi.",
+        ".nabi",
+        "_nabi",
+        "nabi_",
+        "admin",
+        "ad.min",
+        "support",
+        "purrline",
+        "p_u_r_r_line",
+        "null",
+        "a.p.i",
+        "moderator",
+        "root",
     ] {
         nabi.put_me(&plain(handle))
             .await
@@ -112,8 +127,9 @@ async fn handles_names_and_bios_keep_their_limits() {
         " x ",
         &"나".repeat(50),
         &"🐈".repeat(50),
-        "a\u{80}",
-        "\u{202e}x",
+        "a\u{ad}b",
+        "گربه\u{200c}ها",
+        "❤\u{fe0f}",
     ] {
         let body = json!({ "handle": handle, "name": name });
         assert_eq!(nabi.put_me(&body).await.expect(200).json()["name"], name);
@@ -127,6 +143,22 @@ async fn handles_names_and_bios_keep_their_limits() {
         "a\u{0}",
         "\u{1f}",
         "a\u{7f}",
+        "\u{3164}",
+        "\u{115f}\u{1160}",
+        "\u{ffa0}",
+        "\u{200b}",
+        "\u{2800}",
+        "\u{ad}",
+        "\u{fe0f}",
+        "\u{301}",
+        "\u{e0041}",
+        "a\u{80}",
+        "a\u{85}b",
+        "a\u{2028}b",
+        "a\u{b}b",
+        "\u{202e}x",
+        "x\u{2066}y",
+        "x\u{200f}",
     ] {
         let body = json!({ "handle": handle, "name": name });
         nabi.put_me(&body).await.bad_fields(400, &["/name"]);
@@ -137,10 +169,48 @@ async fn handles_names_and_bios_keep_their_limits() {
     }
     let body = json!({ "handle": handle, "name": "x", "bio": "고".repeat(501) });
     nabi.put_me(&body).await.bad_fields(400, &["/bio"]);
+    let body = json!({ "handle": "nabi.", "name": "\u{3164}", "bio": "a\0b" });
+    nabi.put_me(&body)
+        .await
+        .bad_fields(400, &["/handle", "/name", "/bio"]);
+}
+
+/// Handles and names from when more could be chosen are shown, and found, until they are changed.
+#[tokio::test]
+async fn what_was_chosen_when_more_could_be_is_still_shown() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let (handle, name) = (format!("{}.", nabi.own_handle()), "\u{3164}");
+    nabi.put_me(&plain(&nabi.own_handle())).await.expect(201);
+    let stage = Backstage::of(&world).await;
+    let [users, handles] = ["UsersTable", "HandlesTable"].map(|table| stage.table(table));
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let update = stage.tables.update_item().table_name(users);
+    let update = update.key("id", text(&nabi.id));
+    let update = update.update_expression("SET #handle = :handle, #name = :name");
+    let update = update
+        .expression_attribute_names("#handle", "handle")
+        .expression_attribute_names("#name", "name")
+        .expression_attribute_values(":handle", text(&handle))
+        .expression_attribute_values(":name", text(name));
+    update.send().await.unwrap();
+    let put = stage.tables.put_item().table_name(handles);
+    let put = put
+        .item("handle", text(&handle))
+        .item("user", text(&nabi.id));
+    put.send().await.unwrap();
+
+    let other = world.user("other");
+    let found = by_handle(&other, &handle).await;
+    assert_eq!(found, Some(json!(nabi.id)));
+    nabi.put_me(&plain(&handle))
+        .await
+        .bad_fields(400, &["/handle"]);
+    nabi.put_me(&plain(&nabi.own_handle())).await.expect(200);
 }
 
 #[tokio::test]
-async fn what_is_left_out_stays_and_null_removes_it() {
+async fn what_is_left_out_stays_and_an_empty_text_removes_it() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
@@ -160,18 +230,72 @@ async fn what_is_left_out_stays_and_null_removes_it() {
         (json!("a"), true)
     );
     assert_eq!(put(json!({})).await, (json!("a"), true));
-    assert_eq!(put(json!({ "bio": null })).await, (none.clone(), true));
     assert_eq!(
-        put(json!({ "bio": "b", "avatar": null })).await,
+        put(json!({ "bio": null, "avatar": null })).await,
+        (json!("a"), true)
+    );
+    assert_eq!(
+        put(json!({ "bio": "b", "avatar": "" })).await,
         (json!("b"), false)
     );
     assert_eq!(put(json!({ "avatar": avatar })).await, (json!("b"), true));
     assert_eq!(put(json!({ "bio": "" })).await, (none.clone(), true));
-    assert_eq!(
-        put(json!({ "bio": null, "avatar": null })).await,
-        (none.clone(), false)
-    );
+    assert_eq!(put(json!({ "avatar": "" })).await, (none.clone(), false));
     assert_eq!(put(json!({})).await, (none, false));
+}
+
+#[tokio::test]
+async fn a_patch_changes_single_fields() {
+    let world = World::shared().await;
+    let (nabi, other) = (world.user("nabi"), world.user("other"));
+    let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
+    // Also of whoever has chosen nothing yet.
+    let mut me = nabi.me().await;
+    let bio = nabi.patch_me(&json!({ "bio": "b" })).await.expect(200);
+    me["bio"] = json!("b");
+    assert_eq!((bio.json(), nabi.me().await), (me.clone(), me.clone()));
+    let body = json!({ "handle": nabi.own_handle(), "name": "나비", "avatar": avatar });
+    let mut me = nabi.put_me(&body).await.expect(201).json();
+    assert_eq!(me["bio"], "b");
+    let new_handle = format!("{}_2", nabi.own_handle());
+    for (edit, field, value) in [
+        (json!({}), "bio", json!("b")),
+        (
+            json!({ "handle": null, "name": null, "bio": null, "avatar": null }),
+            "bio",
+            json!("b"),
+        ),
+        (json!({ "name": "Nabi" }), "name", json!("Nabi")),
+        (json!({ "bio": "c" }), "bio", json!("c")),
+        (json!({ "bio": "" }), "bio", Value::Null),
+        (json!({ "handle": new_handle }), "handle", json!(new_handle)),
+        (json!({ "avatar": "" }), "avatar_url", Value::Null),
+    ] {
+        me[field] = value;
+        let edited = nabi.patch_me(&edit).await.expect(200).json();
+        assert_eq!(edited, me, "{edit}");
+        assert_eq!(nabi.me().await, me, "{edit}");
+        let seen = other.see(&nabi).await;
+        assert_eq!(seen, me, "{edit}");
+    }
+    let restored = nabi.patch_me(&json!({ "avatar": avatar })).await;
+    assert!(restored.expect(200).json()["avatar_url"].is_string());
+
+    // The rules are those of PUT, and what is refused changes nothing.
+    let before = nabi.me().await;
+    other.put_me(&plain(&other.own_handle())).await.expect(201);
+    let taken = json!({ "handle": other.own_handle(), "bio": "changed" });
+    let taken = nabi.patch_me(&taken).await;
+    taken.bad_fields(409, &["/handle"]);
+    assert_eq!(taken.json()["type"], "/problems/handle-taken");
+    let bad =
+        json!({ "handle": "a b", "name": "", "bio": "x".repeat(501), "avatar": 7, "id": "x" });
+    let fields = ["/handle", "/name", "/bio", "/avatar", "/id"];
+    nabi.patch_me(&bad).await.bad_fields(400, &fields);
+    let theirs = json!({ "avatar": other.upload("image/png", b"x").await, "name": "x" });
+    let theirs = nabi.patch_me(&theirs).await;
+    theirs.bad_fields(422, &["/avatar"]);
+    assert_eq!(nabi.me().await, before);
 }
 
 #[tokio::test]
@@ -209,6 +333,7 @@ async fn a_handle_has_one_user() {
     let before = other.me().await;
     let taken = other.put_me(&plain(&nabi.own_handle())).await;
     taken.bad_fields(409, &["/handle"]);
+    assert_eq!(taken.json()["type"], "/problems/handle-taken");
     assert_eq!(other.me().await, before);
     // One's own is not taken.
     nabi.put_me(&plain(&nabi.own_handle())).await.expect(200);
@@ -238,15 +363,16 @@ async fn users_are_found_by_handle_wherever_by_id() {
             .await
             .expect(200)
             .json();
-        for name in [format!("@{handle}"), format!("%40{handle}")] {
+        let loud = handle.to_uppercase();
+        for name in [
+            format!("@{handle}"),
+            format!("%40{handle}"),
+            format!("@{loud}"),
+        ] {
             let path = format!("/v1/users/{name}{list}");
             assert_eq!(fan.get(&path).await.expect(200).json(), by_id, "{path}");
         }
-        for nobody in [
-            handle.to_uppercase(),
-            format!("{handle}_"),
-            format!("@{handle}"),
-        ] {
+        for nobody in [format!("{handle}_"), format!("@{handle}")] {
             fan.get(&format!("/v1/users/@{nobody}{list}"))
                 .await
                 .problem(404);
@@ -261,14 +387,8 @@ async fn users_are_found_by_handle_wherever_by_id() {
         let rest = format!("/v1/users/{name}/posts?cursor={cursor}");
         assert_eq!(fan.page(&rest).await.0.len(), 2);
     }
-    // A handle is no id, and what is queued goes by id alone.
+    // A handle is no id.
     fan.get(&format!("/v1/users/{handle}.")).await.problem(404);
-    fan.put(&format!("/v1/users/@{handle}/follow"))
-        .await
-        .problem(404);
-    fan.delete(&format!("/v1/users/@{handle}/follow"))
-        .await
-        .problem(404);
     // Whom one blocks is found by handle to be unblocked, and by nothing else.
     let block = format!("/v1/users/@{handle}/block");
     fan.put(&block).await.expect(204);
@@ -335,6 +455,7 @@ async fn nobody_holds_more_than_five_handles() {
     }
     let refused = nabi.put_me(&plain(&handle(6))).await;
     refused.bad_fields(409, &["/handle"]);
+    assert_eq!(refused.json()["type"], "/problems/handles-too-many");
     assert_eq!(nabi.me().await["handle"], handle(5).as_str());
     // One of them may be taken back, and what is no handle may change.
     for n in [2, 5, 3] {

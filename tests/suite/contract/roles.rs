@@ -9,11 +9,12 @@
 use std::collections::BTreeSet;
 
 use purrline_local::template::Plan;
-use purrline_local::{Outage, Service};
+use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use saphyr::{LoadableYamlNode as _, MarkedYamlOwned, ScalarOwned, YamlDataOwned};
 use serde_json::{Value, json};
 
 use crate::faults::backstage::Backstage;
+use crate::support::user_pool::{POOL, UserPool};
 use crate::support::{JPEG, User, World, comments, eventually, image, repository};
 
 /// YAML as JSON; `!Sub x` becomes `{"!Sub": x}`.
@@ -58,7 +59,13 @@ fn statements<'a>(template: &'a Value, function: &str) -> Vec<&'a Value> {
     let document = |policy: &'a Value| policy.get("PolicyDocument").unwrap_or(policy);
     documents
         .flat_map(|policy| list(&document(policy)["Statement"]))
+        .map(where_it_holds)
         .collect()
+}
+
+/// What stands there with everything switched on.
+fn where_it_holds(value: &Value) -> &Value {
+    value.get("!If").map_or(value, |branches| &branches[1])
 }
 
 /// A function's role: the one that it names, or the one that SAM makes.
@@ -87,6 +94,10 @@ fn name<'a>(plan: &'a Plan, logical_id: &str) -> Option<&'a str> {
     let functions = plan.functions.values();
     let functions = functions.map(|it| (&it.logical_id, &it.name));
     let mut all = tables.chain(queues).chain(buckets).chain(functions);
+    // No part of the local stack; a test's stand-in.
+    if logical_id == "UserPool" {
+        return Some(POOL);
+    }
     all.find(|(id, _)| *id == logical_id)
         .map(|(_, name)| name.as_str())
 }
@@ -172,7 +183,9 @@ async fn everything(world: &World) {
     fan.unfollow(&nabi).await;
     world.drained().await;
     left_unsent(world, &nabi).await;
+    untold(world, &nabi, &fan, &kept).await;
     leaving(world, &nabi, &fan, &kept).await;
+    returning(world, &nabi, &kept).await;
 }
 
 /// Answers a post that stays, and one that is to go.
@@ -237,11 +250,15 @@ async fn profiles(nabi: &User, fan: &User) -> String {
         nabi.put_me(&profile).await.expect(200);
     }
     // Chosen and generated.
-    for handle in [json!("nabi"), fan.me().await["handle"].clone()] {
+    for (by, handle) in [
+        (fan, json!("nabi")),
+        (nabi, fan.me().await["handle"].clone()),
+    ] {
         let path = format!("/v1/users/@{}", handle.as_str().unwrap());
         fan.get(&path).await.expect(200);
         fan.page(&format!("{path}/posts")).await;
         fan.page(&format!("{path}/cats")).await;
+        by.put(&format!("{path}/follow")).await.expect(202);
     }
     photo
 }
@@ -281,9 +298,9 @@ async fn community(world: &World, nabi: &User, fan: &User, kept: &str) {
     fan.block(nabi).await;
     nabi.block(fan).await;
     fan.walk("/v1/me/blocked", 2).await;
+    let generated = other.me().await["handle"].as_str().unwrap().to_owned();
     nabi.block(&other).await;
     fan.delete("/v1/users/@nabi/block").await.expect(204);
-    let generated = other.me().await["handle"].as_str().unwrap().to_owned();
     let block = format!("/v1/users/@{generated}/block");
     fan.put(&block).await.expect(204);
     fan.delete(&block).await.expect(204);
@@ -334,13 +351,30 @@ async fn left_unsent(world: &World, nabi: &User) {
     world.drained().await;
 }
 
+/// What consumers note while the cache is out of reach.
+async fn untold(world: &World, nabi: &User, fan: &User, kept: &str) {
+    for function in ["follow-consumer", "like-consumer"] {
+        let rule = FaultRule::new(When::Before, FaultAction::Disconnect).function(function);
+        let rule = rule.service(Service::Cache).times(u64::MAX);
+        world.on_call(rule).unwrap();
+    }
+    fan.follow(nabi).await;
+    fan.like(kept).await;
+    world.drained().await;
+    world.clear_faults();
+    world.run_schedule("sweep").await.unwrap();
+}
+
 /// Somebody leaves who has left something of everything.
 async fn leaving(world: &World, nabi: &User, fan: &User, kept: &str) {
     fan.follow(nabi).await;
     fan.like(kept).await;
     fan.comment(kept, "bye").await;
     fan.put(&format!("/v1/posts/{kept}/save")).await.expect(204);
-    fan.block(&world.user("other")).await;
+    let other = world.user("other");
+    other.me().await;
+    fan.block(&other).await;
+    other.block(fan).await;
     let profile = json!({ "handle": "fan", "name": "Fan" });
     fan.put_me(&profile).await.expect(201);
     fan.cat_id("Momo").await;
@@ -350,13 +384,46 @@ async fn leaving(world: &World, nabi: &User, fan: &User, kept: &str) {
     fan.upload("image/png", b"x").await;
     world.drained().await;
     fan.delete("/v1/me").await.expect(202);
+    erased(world, fan).await;
+    world.drained().await;
+}
+
+async fn erased(world: &World, user: &User) {
     let stage = Backstage::of(world).await;
     eventually("they are erased", async || {
         world.run_schedule("sweep").await.unwrap();
-        let seen = stage.item("UsersTable", "id", &fan.id).await;
+        let seen = stage.item("UsersTable", "id", &user.id).await;
         seen.is_none().then_some(())
     })
     .await;
+}
+
+/// Users whom somebody blocks leave and return, each by another function.
+async fn returning(world: &World, nabi: &User, kept: &str) {
+    let other = world.user("other");
+    let users: Vec<User> = (0..7).map(|_| world.user("returning")).collect();
+    for user in &users {
+        user.me().await;
+        other.block(user).await;
+        user.delete("/v1/me").await.expect(202);
+    }
+    for user in &users {
+        erased(world, user).await;
+    }
+    other.unblock(&users[0]).await;
+    users[0].me().await;
+    users[1].me().await;
+    users[2].post("again").await;
+    users[3].comment(kept, "again").await;
+    users[4].cat("again").await;
+    users[5].like(kept).await;
+    users[6].follow(nabi).await;
+    let blocking = world.user("returning");
+    blocking.me().await;
+    other.block(&blocking).await;
+    blocking.delete("/v1/me").await.expect(202);
+    erased(world, &blocking).await;
+    blocking.block(nabi).await;
     world.drained().await;
 }
 
@@ -368,8 +435,14 @@ async fn every_call_is_allowed_and_nothing_else() {
         options = options.parameter(limit, "9999999/9999999");
     }
     // Feeds as short as possible, so that they have an end to be read beyond.
-    let world = World::with(options.parameter("FeedLength", "1")).await;
+    let pool = UserPool::start().await;
+    let world = World::with(pool.of(options.parameter("FeedLength", "1"))).await;
     everything(&world).await;
+    let of_the_pool: BTreeSet<Action> = pool
+        .asked()
+        .iter()
+        .map(|asked| (asked.action(), asked.pool()))
+        .collect();
     let template = template();
     let mut wrong = Vec::new();
     for function in world.plan().functions.values() {
@@ -379,6 +452,8 @@ async fn every_call_is_allowed_and_nothing_else() {
             .filter(|asked| asked.function == *name)
             .map(|asked| (asked.action, asked.resource))
             .chain(asked_for(world.plan(), name))
+            // Who asks stands in no request; only `sweep` knows the pool.
+            .chain(of_the_pool.iter().filter(|_| name == "sweep").cloned())
             .collect();
         let granted = granted(world.plan(), &statements(&template, &function.logical_id));
         for it in &asked {

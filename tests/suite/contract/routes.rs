@@ -106,7 +106,7 @@ pub(crate) const SIGNED_IN: &[Route] = &[
     },
     Route {
         path: "/v1/me",
-        methods: &[Method::GET, Method::PUT, Method::DELETE],
+        methods: &[Method::GET, Method::PUT, Method::PATCH, Method::DELETE],
     },
     Route {
         path: "/v1/me/saved",
@@ -231,6 +231,7 @@ pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
         ("POST", "/v1/posts/{post}/comments") => Some(json!({ "text": "귀여워" })),
         ("POST", "/v1/classify") => Some(json!({ "image": "{image}" })),
         ("PATCH", "/v1/posts/{post}") => Some(json!({ "text": "야옹!" })),
+        ("PATCH", "/v1/me") => Some(json!({ "bio": "집사" })),
         ("PUT", "/v1/me") => Some(json!({ "handle": "{handle}", "name": "나비 집사" })),
         _ => None,
     }

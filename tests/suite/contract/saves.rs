@@ -57,6 +57,48 @@ async fn saved_posts_are_listed_latest_saved_first() {
     );
 }
 
+/// Wherever the post is shown, from the cache and from the store, at once.
+#[tokio::test]
+async fn a_post_says_whether_the_caller_saved_it() {
+    let world = World::own().await;
+    let (nabi, author) = (world.user("nabi"), world.user("author"));
+    let cat = author.cat_id("x").await;
+    nabi.follow(&author).await;
+    let post = id_of(&author.post_of("#tagged", &[&cat]).await);
+    let other = author.post_id("another").await;
+    world.drained().await;
+    let says = async |caller: &User, saved: bool| {
+        let tagged = caller.walk("/v1/tags/tagged/posts", 9).await;
+        let of_cat = caller.walk(&format!("/v1/cats/{cat}/posts"), 9).await;
+        let by = format!("/v1/users/{}/posts", author.id);
+        let (by, feed) = (caller.walk(&by, 9).await, caller.feed(9).await);
+        let (found, _) = caller.page("/v1/search?q=tagged").await;
+        let read = caller.read_post(&post).await;
+        let all = [tagged, of_cat, by, feed, found, vec![read]].concat();
+        for shown in all {
+            let this = id_of(&shown) == post;
+            assert_eq!(shown["saved"], saved && this, "{shown}");
+        }
+    };
+    for _ in 0..2 {
+        says(&nabi, false).await;
+        says(&author, false).await;
+        save(&nabi, &post).await;
+        says(&nabi, true).await;
+        nabi.like(&post).await;
+        world.drained().await;
+        says(&nabi, true).await;
+        assert_eq!(nabi.feed(9).await[1]["liked"], true);
+        says(&author, false).await;
+        assert_eq!(nabi.walk("/v1/me/saved", 5).await[0]["saved"], true);
+        nabi.unlike(&post).await;
+        unsave(&nabi, &post).await;
+        world.drained().await;
+        world.flush_cache().await.unwrap();
+    }
+    assert_eq!(nabi.feed_ids(9).await, [other, post]);
+}
+
 #[tokio::test]
 async fn a_deleted_post_is_gone_and_pages_stay_full() {
     let world = World::shared().await;

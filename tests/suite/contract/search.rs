@@ -28,6 +28,7 @@ async fn find(user: &User, kind: &str, words: &str) -> Vec<Value> {
     let path = format!("/v1/search?limit=100&type={kind}&q={}", encoded(words));
     let page = user.get(&path).await.expect(200).json();
     assert_eq!(page["next"], Value::Null, "{words}");
+    assert_eq!(page["type"], kind, "{words}");
     page["items"].as_array().unwrap().clone()
 }
 
@@ -330,6 +331,9 @@ async fn bad_input_is_named() {
         ("", vec!["/q"]),
         ("?q=", vec!["/q"]),
         ("?q=%20%20", vec!["/q"]),
+        ("?q=x%00y", vec!["/q"]),
+        ("?q=%E2%80%8B", vec!["/q"]),
+        ("?q=%E3%85%A4%EF%B8%8F", vec!["/q"]),
         (&format!("?q={}", "x".repeat(101)), vec!["/q"]),
         ("?q=x&q=y", vec!["/q"]),
         ("?q=x&type=dogs", vec!["/type"]),
@@ -348,7 +352,7 @@ async fn bad_input_is_named() {
     }
     // Whatever is searched for, it is only words.
     for q in [
-        "\"", "a AND (", "*", "+x -y", "text:x", "x\0y", "\\", "~", "=", "ㄱ\u{0}",
+        "\"", "a AND (", "*", "+x -y", "text:x", "x\u{1}y", "\\", "~", "=", "ㄱ\u{1}",
     ] {
         for kind in ["posts", "users", "cats", "tags"] {
             find(&nabi, kind, q).await;
@@ -460,6 +464,112 @@ async fn who_is_blocked_or_has_left_is_not_found() {
     assert!(find_ids(&other, &format!("{w} 숨은")).await.is_empty());
 }
 
+#[tokio::test]
+async fn width_accents_spaces_and_what_is_not_seen_make_no_difference() {
+    let world = searched().await;
+    let (nabi, reader) = (world.user("nabi"), world.user("reader"));
+    let w = word(&nabi);
+    let narrow = format!("{w} ﾈｺ Ｔｏｗｅｒ café 고양이카페 kit\u{ad}ten 길 고양이");
+    let wide = format!("{w} ネコ tower cafe 고양이 카페 kitten 길고양이");
+    let narrow = nabi.post_id(&narrow).await;
+    let wide = nabi.post_id(&wide).await;
+    let posts = [wide, narrow];
+    eventually("both are found", async || {
+        (find_ids(&reader, &w).await.len() == 2).then_some(())
+    })
+    .await;
+    for words in [
+        "ネコ",
+        "ﾈｺ",
+        "Ｔｏｗｅｒ",
+        "tower",
+        "cafe",
+        "café",
+        "CAFE\u{301}",
+        "고양이카페",
+        "고양이 카페",
+        "kitten",
+        "kit\u{200b}ten",
+        "kit\u{ad}ten",
+        "길고양이",
+        "길 고양이",
+        "고양이\u{3000}카페",
+    ] {
+        let mut ids = find_ids(&reader, &format!("{words} {w}")).await;
+        ids.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!(ids, posts, "{words}");
+    }
+    for words in ["カフェ", "카페고양", "cafes tower dog"] {
+        assert!(
+            find_ids(&reader, &format!("{words} {w}")).await.is_empty(),
+            "{words}"
+        );
+    }
+    // Tags and names too.
+    nabi.post(&format!("#{w}Café")).await;
+    introduce(&nabi, &word(&nabi), &format!("{w} Zoë 나비 집사")).await;
+    eventually("the tag and the name are found", async || {
+        let tags = find(&reader, "tags", &format!("{w}ｃａｆｅ")).await;
+        let users = find(&reader, "users", &format!("{w} zoe")).await;
+        (tags.len() == 1 && users.len() == 1).then_some(())
+    })
+    .await;
+    let users = find(&reader, "users", "나비집사").await;
+    assert!(users.iter().any(|user| user["id"] == *nabi.id));
+}
+
+#[tokio::test]
+async fn cats_are_found_by_every_name_of_their_breed() {
+    let world = searched().await;
+    let (nabi, reader) = (world.user("nabi"), world.user("reader"));
+    let w = word(&nabi);
+    let mut cats = Vec::new();
+    for breed in [
+        json!("russian-blue"),
+        json!("러시안 블루"),
+        json!("치즈 태비"),
+        Value::Null,
+    ] {
+        let cat = json!({ "name": w, "breed": breed });
+        let cat = nabi.create("/v1/cats", &cat).await.expect(201).json();
+        cats.push(id_of(&cat));
+    }
+    let ids = async |words: &str| -> Vec<String> {
+        let cats = find(&reader, "cats", &format!("{w} {words}")).await;
+        let mut ids: Vec<String> = cats.iter().map(id_of).collect();
+        ids.sort_unstable();
+        ids
+    };
+    eventually("all are found", async || {
+        (ids("").await.len() == cats.len()).then_some(())
+    })
+    .await;
+    for words in [
+        "러시안 블루",
+        "러시안블루",
+        "러시안",
+        "russian-blue",
+        "Russian Blue",
+        "블루",
+        "ＲＵＳＳＩＡＮ",
+    ] {
+        assert_eq!(ids(words).await, cats[..2], "{words}");
+    }
+    for words in ["치즈태비", "치즈 태비", "태"] {
+        assert_eq!(ids(words).await, cats[2..3], "{words}");
+    }
+    assert!(ids("시안").await.is_empty());
+    // Another breed.
+    let path = format!("/v1/cats/{}", cats[0]);
+    let bengal = json!({ "breed": "bengal" });
+    nabi.change(&path, &bengal).await.expect(200);
+    eventually("it is found by its new breed", async || {
+        (ids("벵갈").await == cats[..1]).then_some(())
+    })
+    .await;
+    assert_eq!(ids("러시안").await, cats[1..2]);
+}
+
 /// Fails when a change of a cat isn't told, or search doesn't ask whose it is.
 #[tokio::test]
 async fn cats_are_found_while_their_name_is_typed() {
@@ -491,6 +601,7 @@ async fn cats_are_found_while_their_name_is_typed() {
     })
     .await;
     assert!(ids(format!("{w} 고등")).await.is_empty());
+    reader.me().await;
     nabi.block(&reader).await;
     assert!(ids(w.clone()).await.is_empty());
     nabi.unblock(&reader).await;

@@ -23,6 +23,7 @@ pub(crate) fn assert_post(post: &Value) {
             "likes",
             "comments",
             "liked",
+            "saved",
         ],
     );
     assert_id(&post["id"]);
@@ -57,9 +58,12 @@ pub(crate) fn assert_post(post: &Value) {
         assert_time(&post["edited_at"]);
     }
     assert!(
-        post["likes"].is_u64() && post["comments"].is_u64() && post["liked"].is_boolean(),
+        post["likes"].is_u64() && post["comments"].is_u64(),
         "{post}"
     );
+    for flag in ["liked", "saved"] {
+        assert!(post[flag].is_boolean(), "{post}");
+    }
 }
 
 /// Fails unless this is a comment with every field that `api.md` names, and no other.
@@ -101,6 +105,7 @@ pub(crate) fn assert_user(user: &Value) {
             "following",
             "posts",
             "followed",
+            "follows_me",
             "created_at",
         ],
     );
@@ -116,8 +121,21 @@ pub(crate) fn assert_user(user: &Value) {
     for count in ["followers", "following", "posts"] {
         assert!(user[count].is_u64(), "{user}");
     }
-    assert!(user["followed"].is_boolean(), "{user}");
+    for flag in ["followed", "follows_me"] {
+        assert!(user[flag].is_boolean(), "{user}");
+    }
     assert_time(&user["created_at"]);
+}
+
+/// Fails unless this is a user as they are shown to who blocks them.
+#[track_caller]
+pub(crate) fn assert_blocked(user: &Value) {
+    assert_fields(user, &["id", "handle", "name", "blocked"]);
+    assert_id(&user["id"]);
+    assert_handle(&user["handle"]);
+    let name = user["name"].as_str();
+    assert!(name.is_some_and(|name| !name.is_empty()), "{user}");
+    assert_eq!(user["blocked"], true);
 }
 
 /// Fails unless this is a cat with every field that `api.md` names, and no other.
@@ -130,6 +148,7 @@ pub(crate) fn assert_cat(cat: &Value) {
             "owner",
             "name",
             "breed",
+            "breed_name",
             "birth_date",
             "photo_url",
             "bio",
@@ -144,6 +163,11 @@ pub(crate) fn assert_cat(cat: &Value) {
     );
     for text in ["breed", "birth_date", "photo_url", "bio"] {
         assert!(cat[text].is_null() || cat[text].is_string(), "{cat}");
+    }
+    let name = &cat["breed_name"];
+    if !name.is_null() {
+        assert_fields(name, &["en", "ko"]);
+        assert!(name["en"].is_string() && name["ko"].is_string(), "{cat}");
     }
     assert_time(&cat["created_at"]);
 }

@@ -32,6 +32,30 @@ async fn tags_are_found_and_normalised() {
             "#cat,#dog.#fox!#cow-bell (#owl)",
             json!(["cat", "dog", "fox", "cow", "owl"]),
         ),
+        ("＃고양이 오늘의＃집사", json!(["고양이"])),
+        (
+            "https://example.com/guide#kitten example.com/#kitten abc#def C#으로 #a#b",
+            json!(["a"]),
+        ),
+        (
+            "#\u{fe0f}\u{20e3}고양이 #cat\u{fe0f} #ca\u{ad}t #葛\u{e0100}飾 1\u{fe0f}\u{20e3}#one",
+            json!(["cat", "葛飾", "one"]),
+        ),
+        (
+            "#گربه\u{200c}ها #ශ්\u{200d}රීලංකා #スコティッシュ・フォールド #col·lecció #猫・",
+            json!([
+                "گربه\u{200c}ها",
+                "ශ්\u{200d}රීලංකා",
+                "スコティッシュ・フォールド",
+                "col·lecció",
+                "猫"
+            ]),
+        ),
+        // Folded, each is two.
+        (
+            &format!("#{} #{}x", "ß".repeat(25), "ß".repeat(25)),
+            json!(["ss".repeat(25)]),
+        ),
         ("line\n#one\t#two\r\n#three", json!(["one", "two", "three"])),
         ("#🐈 #🐈cat", json!([])),
         (&format!("#{long} #{long}고"), json!([long])),
@@ -46,5 +70,23 @@ async fn tags_are_found_and_normalised() {
             tags,
             "{text}"
         );
+    }
+}
+
+/// Every tag of a post leads to it, whatever it is made of, and however the path spells it.
+#[tokio::test]
+async fn a_post_is_found_by_each_of_its_tags() {
+    let nabi = World::shared().await.user("nabi");
+    let own = nabi.id.replace('-', "_");
+    for (written, spelt) in [
+        ("گربه\u{200c}ها", "گربه\u{200c}ها"),
+        ("ශ්\u{200d}රී", "ශ්\u{200d}රී"),
+        ("スコ・フォ", "スコ・フォ"),
+        ("CAT\u{fe0f}", "cat"),
+        ("kit", "K\u{ad}IT\u{fe0f}"),
+    ] {
+        let post = nabi.post(&format!("#{written}_{own}")).await;
+        let list = format!("/v1/tags/{spelt}_{own}/posts");
+        assert_eq!(nabi.walk(&list, 20).await, [post], "{written}");
     }
 }

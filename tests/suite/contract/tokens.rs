@@ -110,6 +110,10 @@ async fn good_tokens_in_all_their_spellings_are_taken() {
         ),
         format!("Bearer {}", signed("scope", Some(json!("anything else")))),
         format!("Bearer {}", signed("token_use", Some(json!("access")))),
+        format!("Bearer {}", signed("typ", Some(json!("Bearer")))),
+        // By clocks that are a little apart.
+        format!("Bearer {}", signed("exp", Some(json!(now() - 1)))),
+        format!("Bearer {}", signed("nbf", Some(json!(now() + 5)))),
     ] {
         let reply = with_authorization(&nabi, &Method::GET, "/v1/me", None, &authorization)
             .await
@@ -138,5 +142,54 @@ async fn health_takes_whatever_token_there_is() {
         with_authorization(&nabi, &Method::GET, "/v1/health", None, &authorization)
             .await
             .expect(200);
+    }
+}
+
+/// What a sign-in by Authorization Code with PKCE gives (its whole flow is tested with the local stack).
+async fn signed_in(world: &World, user: &str) -> Value {
+    let client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
+    let send = async |endpoint: &str, form: String| {
+        let url = format!("{}/_local/oauth/{endpoint}", world.url());
+        let kind = "application/x-www-form-urlencoded";
+        let request = client.post(url).header("content-type", kind).body(form);
+        request.send().await.unwrap()
+    };
+    // RFC 7636, appendix B.
+    let (verifier, challenge) = (
+        "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+    );
+    let app = "client_id=purrline-local&redirect_uri=http://localhost:3000/";
+    let page = format!(
+        "{app}&response_type=code&scope=openid&code_challenge={challenge}&code_challenge_method=S256&user={user}"
+    );
+    let back = send("authorize", page).await;
+    let back = back.headers()["location"].to_str().unwrap();
+    let (_, code) = back.split_once("code=").unwrap();
+    let code = code.split('&').next().unwrap();
+    let grant = "grant_type=authorization_code";
+    let tokens = send(
+        "token",
+        format!("{app}&{grant}&code={code}&code_verifier={verifier}"),
+    );
+    tokens.await.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn of_a_sign_in_only_the_access_token_gives_access() {
+    let world = World::shared().await;
+    let nabi = world.user("nabi");
+    let tokens = signed_in(&world, &nabi.id).await;
+    for (name, status) in [
+        ("access_token", 200),
+        ("id_token", 401),
+        ("refresh_token", 401),
+    ] {
+        let token = tokens[name].as_str().unwrap();
+        let reply = nabi.with_token(Some(token)).get("/v1/me").await;
+        assert_eq!(reply.status, status, "{name}: {}", reply.text());
     }
 }

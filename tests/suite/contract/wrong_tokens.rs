@@ -72,7 +72,7 @@ fn claims(world: &World, user: &User) -> Wrong {
     let evil = json!("https://evil.example");
     vec![
         ("expired long ago", with("exp", json!(now() - 3600))),
-        ("expired this second", with("exp", json!(now()))),
+        ("expired five seconds ago", with("exp", json!(now() - 5))),
         ("no expiry", without("exp")),
         ("an expiry in words", with("exp", json!("tomorrow"))),
         ("not yet valid", with("nbf", json!(now() + 60))),
@@ -85,6 +85,9 @@ fn claims(world: &World, user: &User) -> Wrong {
         ("an empty list of audiences", with("aud", json!([]))),
         ("no audience", without("aud")),
         ("an ID token of Cognito's", with("token_use", json!("id"))),
+        ("an ID token of Keycloak's", with("typ", json!("ID"))),
+        ("an ID token with a nonce", with("nonce", json!("n-0S6"))),
+        ("an ID token with a hash", with("at_hash", json!("MTIz"))),
         ("no subject", without("sub")),
         ("an empty subject", with("sub", json!(""))),
         ("too long a subject", with("sub", json!("n".repeat(41)))),

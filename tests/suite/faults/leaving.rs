@@ -8,7 +8,7 @@ use purrline_local::{FaultRule, Outage, Service, When};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::backstage::{Backstage, Item};
+use super::backstage::{Backstage, Item, text};
 use super::impatient;
 use crate::support::{JPEG, User, World, eventually, eventually_within, id_of, image};
 
@@ -17,7 +17,7 @@ const SIZE: &str = "PURRLINE_LEAVER";
 /// How long the largest erasure may take.
 const PATIENCE: Duration = Duration::from_mins(30);
 
-async fn stage() -> Backstage {
+pub(super) async fn stage() -> Backstage {
     let options = impatient().parameter("ErasureSeconds", "1");
     Backstage::of(&World::with(options).await).await
 }
@@ -26,6 +26,8 @@ async fn stage() -> Backstage {
 struct Life {
     leaver: User,
     friend: User,
+    /// Blocks the leaver, whom the leaver blocks too.
+    blocker: User,
     /// The leaver's, which the friend likes and saved.
     post: String,
     /// The friend's, which the leaver likes.
@@ -83,6 +85,7 @@ impl Life {
         Self {
             leaver,
             friend,
+            blocker: bad,
             post,
             liked,
         }
@@ -95,6 +98,7 @@ impl Life {
             friend,
             post,
             liked,
+            ..
         } = self;
         let user = format!("/v1/users/{}", leaver.id);
         for path in [
@@ -141,8 +145,18 @@ impl Life {
                 "/v1/me".to_owned(),
                 json!({ "handle": handle_of(leaver, "here"), "name": "x" }),
             ),
+            (
+                Method::PATCH,
+                "/v1/me".to_owned(),
+                json!({ "bio": "still here" }),
+            ),
             (Method::PUT, format!("/v1/posts/{liked}/save"), Value::Null),
             (Method::PUT, format!("{own}/block"), Value::Null),
+            (
+                Method::POST,
+                "/v1/uploads".to_owned(),
+                json!({ "content_type": "image/png", "size": 1 }),
+            ),
         ] {
             let mut request = leaver.request(method, &path);
             if !body.is_null() {
@@ -164,7 +178,7 @@ fn mentions(value: &AttributeValue, id: &str) -> bool {
 }
 
 /// Everything that mentions a user: items, objects, keys of the cache.
-async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
+pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
     let mut found = Vec::new();
     let tables = stage.tables.list_tables().send().await.unwrap();
     for table in tables.table_names() {
@@ -204,7 +218,7 @@ async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
 }
 
 /// Lets `sweep` do its work until nothing of the user is left.
-async fn erased(stage: &Backstage, id: &str) {
+pub(super) async fn erased(stage: &Backstage, id: &str) {
     eventually("the account is erased", async || {
         stage.sweep().await;
         stage.heal().await;
@@ -219,7 +233,7 @@ async fn erased(stage: &Backstage, id: &str) {
     assert!(left.is_empty(), "{left:#?}");
 }
 
-async fn leave(user: &User) {
+pub(super) async fn leave(user: &User) {
     let reply = user.delete("/v1/me").await.expect(202);
     assert_eq!(reply.json(), json!({ "status": "withdrawn" }));
 }
@@ -347,6 +361,14 @@ async fn an_erasure_may_die_at_any_call() {
             0,
             "{nth}"
         );
+        // Of the blocks only that of the other is kept, and wholly.
+        let kept = stage
+            .partition("BlocksTable", "user", &life.blocker.id)
+            .await;
+        assert_eq!(kept.len(), 1, "{nth}: {kept:?}");
+        let left = text(&kept[0], "other");
+        let blocked = stage.partition("BlocksTable", "user", &left).await;
+        assert_eq!(blocked.len(), 1, "{nth}: {blocked:?}");
         if !died {
             assert!(nth > 20, "the erasure made only {nth} calls");
             return;

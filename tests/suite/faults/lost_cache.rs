@@ -136,6 +136,42 @@ async fn without_a_cache_answers_stay_right() {
     }
 }
 
+/// A server that dies by itself is started again, and functions find it: reads come from the cache once more. Fails
+/// when nobody looks after the server.
+#[tokio::test]
+async fn a_cache_that_dies_is_there_again_by_itself() {
+    let stage = stage().await;
+    let (reader, authors, mut posts) = filled(&stage).await;
+    assert_eq!(reader.feed_ids(100).await, posts);
+    stage.world.crash_cache().unwrap();
+    let kept = async || {
+        let reply = reader.get("/v1/feed?limit=100").await;
+        let server = !stage.world.cache_log().is_empty();
+        let feed = format!("feed:{{{}}}", reader.id);
+        (reply.status == 200 && server && is_kept(&stage, &feed).await).then_some(())
+    };
+    eventually("the feed is kept again", kept).await;
+    posts.insert(0, authors[0].post_id("after the crash").await);
+    stage.world.drained().await;
+    assert_eq!(reader.feed_ids(100).await, posts);
+    let said = stage.world.cache_log();
+    assert!(
+        said.len() == 1 && said[0].contains("ended by itself"),
+        "{said:#?}"
+    );
+}
+
+/// Whether the cache has a key, as far as it can be reached.
+async fn is_kept(stage: &Backstage, key: &str) -> bool {
+    let client = redis::Client::open(stage.world.endpoints().cache.clone().unwrap()).unwrap();
+    let Ok(mut connection) = client.get_multiplexed_async_connection().await else {
+        return false;
+    };
+    let mut exists = redis::cmd("EXISTS");
+    let exists = exists.arg(key).query_async(&mut connection).await;
+    exists.unwrap_or(false)
+}
+
 /// Who wrote it.
 async fn deleter(authors: &[User], reader: &User, post: &str) -> User {
     let post = reader.read_post(post).await;

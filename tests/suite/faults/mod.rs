@@ -3,6 +3,7 @@
 
 pub(crate) mod backstage;
 
+mod busy_machine;
 mod clocks;
 mod comments_exact;
 mod consumers_die;
@@ -13,15 +14,19 @@ mod feed_rebuild;
 mod influencers;
 mod large_fan_out;
 mod leaving;
+mod leaving_the_pool;
 mod lost_cache;
 mod outages;
 mod poison;
+mod popular_post;
 mod post_or_nothing;
 mod profiles;
+mod returning;
 mod search_index;
 mod sign_in_keys;
 mod timeouts;
 mod trends_exact;
+mod unreachable_cache;
 mod write_cost;
 
 use std::future::Future;

@@ -251,10 +251,9 @@ async fn an_avatar_is_kept() {
 /// What a `PUT` of this handle makes of a profile, and nothing else.
 fn edit(handle: &str) -> ProfileEdit {
     ProfileEdit {
-        handle: Handle::parse(handle).unwrap(),
-        name: Name::parse(handle).unwrap(),
-        bio: None,
-        avatar: None,
+        handle: Some(Handle::parse(handle).unwrap()),
+        name: Some(Name::parse(handle).unwrap()),
+        ..ProfileEdit::default()
     }
 }
 
@@ -296,7 +295,7 @@ async fn of_a_hundred_claims_of_a_handle_one_holds() {
     let mut taken = HashMap::new();
     for round in 0..10 {
         let edit = edit(&format!("round_{round}"));
-        let handle = edit.handle.clone();
+        let handle = edit.handle.clone().unwrap();
         let claims = users.iter().map(|user| store.put_profile(user, &edit));
         let claims = futures::future::join_all(claims).await;
         let mut winners = Vec::new();

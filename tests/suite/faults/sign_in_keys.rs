@@ -92,3 +92,49 @@ async fn keys_out_of_reach_are_no_bad_token() {
     user.get("/v1/me").await.expect(200);
     user.get("/v1/feed").await.expect(200);
 }
+
+/// A key that the provider begins to use right after another unknown one was looked for: until the keys are looked at
+/// again, nobody knows whether its tokens are good, so nobody is signed out. Fails when such a token is 401.
+#[tokio::test]
+async fn a_rotated_key_signs_nobody_out() {
+    let (url, mode, keys) = provider().await;
+    let mut options = World::options();
+    options.workers = 1;
+    let world = World::with(options.parameter("AuthJwksUrl", &url)).await;
+    let user = world.user("user");
+    let sign_in = world.sign_in();
+    let mut others = sign_in.jwks().clone();
+    others["keys"][0]["kid"] = json!("before");
+    keys.send_replace(others.to_string());
+    mode.store(ANSWERS, Ordering::SeqCst);
+    let claims = sign_in.claims(&user.id);
+    let mut header = serde_json::to_value(sign_in.header()).unwrap();
+    header["kid"] = json!("nobody's");
+    let nobodys = sign_in.sign_with_header(&header, &claims).unwrap();
+    let nobodys = user.with_token(Some(&nobodys));
+    eventually("it is known that nobody has this key", async || {
+        let reply = nobodys.get("/v1/me").await;
+        let keys_there = reply.status == 401;
+        assert!(keys_there || reply.status == 503, "{}", reply.text());
+        keys_there.then_some(())
+    })
+    .await;
+    // Known for good are those that were looked for: now nobody looks for a while.
+    nobodys.get("/v1/me").await.problem(401);
+    keys.send_replace(sign_in.jwks().to_string());
+    let mut waited = false;
+    eventually("the new key is known", async || {
+        let reply = user.get("/v1/me").await;
+        if reply.status == 503 {
+            reply.problem(503);
+            let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=5).contains(&wait), "{wait}");
+            waited = true;
+            return None;
+        }
+        reply.expect(200);
+        Some(())
+    })
+    .await;
+    assert!(waited, "the key was looked for at once");
+}

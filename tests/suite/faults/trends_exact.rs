@@ -8,23 +8,30 @@ use serde_json::json;
 use super::backstage::{Backstage, Item, text};
 use super::stage;
 
-/// All counters that aren't 0, summed by tag.
-async fn counted(stage: &Backstage) -> BTreeMap<String, i64> {
+/// All counters that aren't 0, summed by tag: authors and posts.
+async fn counted(stage: &Backstage) -> BTreeMap<String, (i64, i64)> {
     let scan = stage.tables.scan().table_name(stage.table("TrendsTable"));
     let rows = scan.consistent_read(true).into_paginator().items().send();
     let rows: Vec<Item> = rows.collect::<Result<_, _>>().await.unwrap();
-    let mut sums = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.contains_key("posts")) {
-        let posts: i64 = row["posts"].as_n().unwrap().parse().unwrap();
-        assert!(posts >= 0, "{row:?}");
-        *sums.entry(text(row, "tag")).or_default() += posts;
+    let mut sums: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.contains_key("rank")) {
+        let rank: i64 = row["rank"].as_n().unwrap().parse().unwrap();
+        let (authors, posts) = (rank / 1_000_000_000, rank % 1_000_000_000);
+        assert!(authors >= 0 && posts >= authors, "{row:?}");
+        let few = row.get("few").map_or(0, |few| few.as_ss().unwrap().len());
+        assert_eq!(i64::try_from(few), Ok(authors), "{row:?}");
+        let sum = sums.entry(text(row, "tag")).or_default();
+        *sum = (sum.0 + authors, sum.1 + posts);
     }
-    sums.retain(|_, posts| *posts != 0);
+    sums.retain(|_, counts| *counts != (0, 0));
     sums
 }
 
-fn expected<const N: usize>(counts: [(&str, i64); N]) -> BTreeMap<String, i64> {
-    counts.map(|(tag, posts)| (tag.to_owned(), posts)).into()
+/// By one author.
+fn expected<const N: usize>(counts: [(&str, i64); N]) -> BTreeMap<String, (i64, i64)> {
+    counts
+        .map(|(tag, posts)| (tag.to_owned(), (1, posts)))
+        .into()
 }
 
 /// Fails when the counters move outside the transaction that notes what a post is counted for, when that
@@ -84,6 +91,49 @@ async fn posts_are_counted_once_whatever_is_delivered_twice_or_killed() {
         counted(&stage).await,
         expected([("all", 8), ("new", 4), ("t0", 2), ("t1", 2)])
     );
+}
+
+/// Each author counts once for a tag, whichever hours their posts are of and in whichever order these are counted, come
+/// and go.
+#[tokio::test]
+async fn authors_are_counted_once_over_all_hours() {
+    use purrline::domain::{Draft, Id, Post, PostId, PostText, Timestamp, UserId};
+    let stage = stage().await;
+    let store = stage.store().await;
+    let mut posts = Vec::new();
+    for (author, hours) in [
+        ("nabi", [3, 1, 1, 7]),
+        ("coco", [2, 2, 5, 20]),
+        ("momo", [9, 9, 9, 9]),
+    ] {
+        let author = UserId::parse(author).unwrap();
+        for (n, hours) in hours.into_iter().enumerate() {
+            // Ids of one hour differ by their milliseconds.
+            let written = Timestamp::now().plus_seconds(-3600 * hours - i64::try_from(n).unwrap());
+            let post = Post {
+                id: PostId(Id::first_of(written)),
+                author: author.clone(),
+                draft: Draft::new(PostText::parse("#cats").unwrap(), vec![], vec![]).unwrap(),
+                edited_at: None,
+            };
+            let now = Timestamp::now();
+            store.create_post(&post, now, None).await.unwrap();
+            posts.push((author.clone(), post.id));
+        }
+    }
+    stage.heal().await;
+    let cats = |authors, posts| BTreeMap::from([("cats".to_owned(), (authors, posts))]);
+    assert_eq!(counted(&stage).await, cats(3, 12));
+    // The latest of one, all of another's but one, and all of the third's.
+    for at in [1, 2, 4, 5, 6, 8, 9, 10, 11] {
+        let (author, post) = &posts[at];
+        store
+            .delete_post(*post, author, Timestamp::now())
+            .await
+            .unwrap();
+    }
+    stage.heal().await;
+    assert_eq!(counted(&stage).await, cats(2, 3));
 }
 
 /// A post of yesterday is counted no more, and no less.

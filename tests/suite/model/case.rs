@@ -158,9 +158,15 @@ impl Case {
                 messages,
                 again,
                 crash,
+                cut_off,
                 ..
             } => {
+                let reached = cut_off.then(|| self.cut_off(*queue));
                 self.deliver(*queue, messages, *again, *crash).await;
+                if let Some(fault) = reached {
+                    fault.clear();
+                    self.stage.sweep().await;
+                }
             }
             Operation::PushLate { to, post } => {
                 let left = self.once_followed.iter().copied();

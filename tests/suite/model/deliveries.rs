@@ -2,6 +2,7 @@
 //! consumers in whatever order.
 
 use proptest::sample::Index;
+use purrline_local::{Fault, FaultAction, FaultRule, Service, When};
 use serde_json::Value;
 
 use super::case::Case;
@@ -86,6 +87,13 @@ impl Case {
                 });
             }
         }
+    }
+
+    /// Keeps a queue's consumer from the cache.
+    pub(super) fn cut_off(&self, queue: Queue) -> Fault {
+        let rule = FaultRule::new(When::Before, FaultAction::Disconnect);
+        let rule = rule.function(queue.consumer()).service(Service::Cache);
+        self.stage.world.on_call(rule.times(u64::MAX)).unwrap()
     }
 
     pub(super) async fn deliver(

@@ -59,12 +59,13 @@ pub(super) enum Operation {
         size: usize,
     },
     /// Any messages of a queue are delivered in any order; they may be delivered again later, and
-    /// the function may be killed at it.
+    /// the function may be killed at it. `cut_off`: it doesn't reach the cache, which the next sweep does.
     Deliver {
         queue: Queue,
         messages: Vec<Index>,
         again: bool,
         crash: Option<Call>,
+        cut_off: bool,
         meanwhile: Option<Call>,
     },
     /// A fan-out that read its followers while this one still followed comes to push a post.
@@ -114,9 +115,10 @@ fn operation() -> impl Strategy<Value = Operation> {
         4 => (0..USERS, any::<Index>(), prop::bool::weighted(0.7))
             .prop_map(|(by, post, on)| Operation::Like { by, post, on }),
         10 => (0..USERS, 1..4_usize).prop_map(|(by, size)| Operation::Read { by, size }),
-        10 => (queue, messages, prop::bool::weighted(0.3), maybe_crash(6), meanwhile()).prop_map(
-            |(queue, messages, again, crash, meanwhile)| Operation::Deliver { queue, messages, again, crash, meanwhile },
-        ),
+        10 => (queue, messages, prop::bool::weighted(0.3), maybe_crash(6), prop::bool::weighted(0.06), meanwhile())
+            .prop_map(|(queue, messages, again, crash, cut_off, meanwhile)| {
+                Operation::Deliver { queue, messages, again, crash, cut_off, meanwhile }
+            }),
         2 => any::<(Index, Index)>().prop_map(|(to, post)| Operation::PushLate { to, post }),
         1 => Just(Operation::EmptyCache),
         3 => any::<Index>().prop_map(Operation::Evict),

@@ -36,14 +36,17 @@ impl Case {
     pub(super) async fn read(&mut self, by: usize, size: usize) {
         if !self.walking[by] {
             self.walking[by] = true;
-            let shown = |known: &Known| {
-                known.author == by
-                    || (self.applied.follows(by, known.author)
-                        && !self.follow_half_done(by, known.author))
+            let followed = |known: &Known| {
+                self.applied.follows(by, known.author) && !self.follow_half_done(by, known.author)
             };
-            let there = self.posts.iter().filter(|(id, known)| {
-                known.deletion.is_none() && self.fanned_out.contains(*id) && shown(known)
-            });
+            // One's own from when they are answered, the others' once they are fanned out.
+            let shown = |id: &PostId, known: &Known| {
+                known.author == by || (self.fanned_out.contains(id) && followed(known))
+            };
+            let there = self
+                .posts
+                .iter()
+                .filter(|(id, known)| known.deletion.is_none() && shown(id, known));
             let must = there.map(|(id, _)| id.clone()).collect();
             self.walks[by] = Walk {
                 must,

@@ -54,7 +54,11 @@ impl Asked {
         // These the load balancer answers by itself, without an id.
         let by_itself = matches!(reply.status, 413 | 500 | 502..=504);
         let by_itself = by_itself && reply.header("x-request-id").is_none();
-        if !self.path.starts_with("/v1/") || by_itself || self.method == Method::OPTIONS {
+        if !self.path.starts_with("/v1/") || by_itself {
+            return;
+        }
+        is_protected(reply);
+        if self.method == Method::OPTIONS {
             return;
         }
         let Some(operation) = operation(&self.method, &self.path) else {
@@ -114,6 +118,26 @@ impl Asked {
             assert_valid(&schema, &body, &format!("request {body} of {what}"));
         }
     }
+}
+
+/// Fails unless an answer has the headers that protect it, with or without a body.
+#[track_caller]
+fn is_protected(reply: &Reply) {
+    let what = format!("{} {} {:?}", reply.request, reply.status, reply.headers);
+    assert_eq!(
+        reply.header("x-content-type-options"),
+        Some("nosniff"),
+        "{what}"
+    );
+    let caching = reply.header("cache-control");
+    let caching = caching.unwrap_or_else(|| panic!("no cache-control: {what}"));
+    let failed = reply.status >= 400;
+    assert!(
+        caching == "no-store" || (!failed && caching.starts_with("public, max-age=")),
+        "{what}"
+    );
+    // The local stack speaks plain HTTP, over which it means nothing.
+    assert_eq!(reply.header("strict-transport-security"), None, "{what}");
 }
 
 /// Fails unless the schema at this pointer allows the value.

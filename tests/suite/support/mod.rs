@@ -9,6 +9,7 @@ mod poll;
 mod reply;
 pub(crate) mod secrets;
 mod user;
+pub(crate) mod user_pool;
 mod world;
 
 pub(crate) use images::{JPEG, image, jpeg_of_size};

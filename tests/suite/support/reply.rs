@@ -86,6 +86,13 @@ impl Reply {
                 "{text} of {what}"
             );
         }
+        let typed = problem["type"] != "about:blank";
+        match status {
+            429 => assert_eq!(problem["type"], "/problems/rate-limited", "{what}"),
+            503 => assert_eq!(problem["type"], "/problems/unavailable", "{what}"),
+            409 => assert!(typed, "{what}"),
+            _ => assert!(!typed || status == 422, "{what}"),
+        }
         assert_eq!(
             problem["instance"].as_str(),
             self.header("x-request-id"),

@@ -120,6 +120,11 @@ impl User {
         self.send(self.request(Method::PUT, path).json(body)).await
     }
 
+    /// `PATCH /v1/me`.
+    pub(crate) async fn patch_me(&self, body: &Value) -> Reply {
+        self.change("/v1/me", body).await
+    }
+
     /// `PUT /v1/me`.
     pub(crate) async fn put_me(&self, body: &Value) -> Reply {
         self.put_json("/v1/me", body).await
@@ -264,13 +269,13 @@ impl User {
     pub(crate) async fn page(&self, path: &str) -> (Vec<Value>, Option<String>) {
         let reply = self.get(path).await.expect(200);
         let page = reply.json();
+        let mut keys = vec!["items", "next"];
+        if path.starts_with("/v1/search") {
+            keys.push("type");
+        }
         let object = page.as_object().unwrap();
-        assert_eq!(
-            object.keys().collect::<Vec<_>>(),
-            ["items", "next"],
-            "{}",
-            reply.request
-        );
+        let found: Vec<&String> = object.keys().collect();
+        assert_eq!(found, keys, "{}", reply.request);
         let next = match &page["next"] {
             Value::Null => None,
             next => Some(next.as_str().unwrap().to_owned()),

@@ -73,7 +73,7 @@ async fn list() -> Result<(), Error> {
 /// Shows some, each once, and how many it showed: as many as there is time for while they are hidden.
 async fn show(queue: &Queue, most: usize) -> Result<usize, Error> {
     let (began, mut seen) = (Instant::now(), HashMap::new());
-    let shown = async {
+    let shown: Result<(), Error> = async {
         while seen.len() < most && began.elapsed() < SHOWN_WITHIN {
             let received = queue.receive(most - seen.len()).await?;
             if received.is_empty() {
@@ -90,7 +90,23 @@ async fn show(queue: &Queue, most: usize) -> Result<usize, Error> {
     for message in seen.values() {
         queue.let_go(message).await;
     }
-    shown.map(|()| seen.len())
+    shown?;
+    if seen.is_empty() && most > 0 {
+        let hidden = queue.dead_letters().await?.hidden;
+        println!("{}", none_shown(queue.name, hidden));
+    }
+    Ok(seen.len())
+}
+
+/// What to say where none can be shown.
+fn none_shown(queue: Name, hidden: usize) -> String {
+    match hidden {
+        0 => format!("there are no dead letters of {queue}"),
+        _ => format!(
+            "no dead letter of {queue} can be shown now: {hidden} are hidden for at most two minutes, since somebody else \
+             looks at them"
+        ),
+    }
 }
 
 fn print(message: &Message) {

@@ -18,6 +18,9 @@ const PAGE: usize = 20;
 /// Forgets what is kept of it, and reads it, which rebuilds it.
 pub(crate) async fn rebuild(user: &UserId, dry_run: bool) -> Result<(), Error> {
     let store = Store::from_env(&aws::config().await)?;
+    if store.profile(user).await?.is_none() {
+        return Err(Error::Nothing(format!("user {user}")));
+    }
     let cache = Cache::from_env()?;
     println!("kept for {user}:");
     print(&cache.kept_for_user(user).await?);

@@ -91,7 +91,11 @@ async fn main() -> ExitCode {
     done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
+/// Says what went wrong: status 1 where what was asked for isn't there, else 2.
 fn failed(error: &Error) -> ExitCode {
     eprintln!("error: {error}");
-    ExitCode::from(2)
+    match error {
+        Error::Nothing(_) => ExitCode::FAILURE,
+        _ => ExitCode::from(2),
+    }
 }

@@ -67,6 +67,7 @@ pub(crate) struct Depth {
 
 /// A queue, and where its messages end that its consumer gave up.
 pub(crate) struct Queue {
+    pub(crate) name: Name,
     client: Client,
     url: String,
     dead: String,
@@ -85,6 +86,7 @@ impl Queue {
         let asked = client.get_queue_url().queue_name(dead).send().await;
         let dead = asked.map_err(Error::calling)?.queue_url;
         Ok(Self {
+            name,
             dead: dead.ok_or(Error::NoDeadLetters(name.as_str()))?,
             client,
             url,

@@ -56,6 +56,7 @@ const INFLUENCER_FOLLOWERS: f64 = 10_000.0;
 struct Node<'a> {
     yaml: Option<&'a YamlOwned>,
     parameters: Option<&'a YamlOwned>,
+    mappings: Option<&'a YamlOwned>,
 }
 
 impl<'a> Node<'a> {
@@ -93,7 +94,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A number, or what the parameter that is meant has for a default.
+    /// A number; for a parameter its default, and what follows from the defaults.
     fn number(self) -> Option<f64> {
         match self.yaml? {
             YamlOwned::Value(ScalarOwned::Integer(value)) => value.to_string().parse().ok(),
@@ -101,6 +102,24 @@ impl<'a> Node<'a> {
             YamlOwned::Tagged(tag, inner) if tag.suffix == "Ref" => {
                 let yaml = self.parameters?.as_mapping_get(inner.as_str()?)?;
                 let yaml = yaml.as_mapping_get("Default");
+                Self { yaml, ..self }.number()
+            }
+            // Nothing but the defaults is planned for, and the template asks for what differs from them.
+            YamlOwned::Tagged(tag, inner) if tag.suffix == "If" => {
+                let yaml = inner.as_sequence()?.last();
+                Self { yaml, ..self }.number()
+            }
+            YamlOwned::Tagged(tag, inner) if tag.suffix == "FindInMap" => {
+                let [map, key, field] = inner.as_sequence()?.as_slice() else {
+                    return None;
+                };
+                let key = Self {
+                    yaml: Some(key),
+                    ..self
+                };
+                let mapping = self.mappings?.as_mapping_get(map.as_str()?)?;
+                let row = mapping.as_mapping_get(&key.number()?.to_string())?;
+                let yaml = row.as_mapping_get(field.as_str()?);
                 Self { yaml, ..self }.number()
             }
             _ => None,
@@ -124,7 +143,12 @@ impl Template {
         let documents = documents.map_err(|error| Error::file("template.yaml", error))?;
         let yaml = documents.first();
         let parameters = yaml.and_then(|yaml| yaml.as_mapping_get("Parameters"));
-        let root = Node { yaml, parameters };
+        let mappings = yaml.and_then(|yaml| yaml.as_mapping_get("Mappings"));
+        let root = Node {
+            yaml,
+            parameters,
+            mappings,
+        };
         let resources = root.get("Resources");
         let usual = root.get("Globals").get("Function");
         let usual_memory = needed(usual.get("MemorySize"), "Globals.Function.MemorySize")?;
@@ -239,7 +263,8 @@ mod tests {
                 mapping.batch >= 1.0 && mapping.concurrency >= 2.0,
                 "{queue}"
             );
-            assert!(mapping.visibility > mapping.timeout, "{queue}");
+            let shortest = 6.0 * mapping.timeout + mapping.window;
+            assert!(mapping.visibility >= shortest, "{queue}");
         }
         assert!(template.memory("classify").unwrap() >= 128.0);
         assert!(template.memory("feed").unwrap() >= 128.0);

@@ -83,7 +83,18 @@ impl Evaluator<'_> {
                     found.ok_or_else(|| wrong(argument, place, "there is no such mapping"))?;
                 self.value(found, place)
             }
-            "Condition" | "Fn::Equals" | "Fn::Not" | "Fn::And" | "Fn::Or" => self
+            "Fn::RefAll" => {
+                let kind = self.text(argument, place)?;
+                Ok(Some(Value::Array(self.all_of_type(&kind))))
+            }
+            "Condition"
+            | "Fn::Equals"
+            | "Fn::Not"
+            | "Fn::And"
+            | "Fn::Or"
+            | "Fn::Contains"
+            | "Fn::EachMemberEquals"
+            | "Fn::EachMemberIn" => self
                 .holds(name, argument, place)
                 .map(|holds| Some(Value::from(holds))),
             other => Err(wrong(
@@ -105,7 +116,23 @@ impl Evaluator<'_> {
         match name {
             "Fn::Equals" => {
                 let [left, right] = arguments(name, argument, place)?;
-                Ok(self.value(left, place)? == self.value(right, place)?)
+                let (left, right) = (self.value(left, place)?, self.value(right, place)?);
+                Ok(left.map(as_text) == right.map(as_text))
+            }
+            "Fn::Contains" => {
+                let [texts, text] = arguments(name, argument, place)?;
+                let (texts, text) = (self.texts(texts, place)?, self.text(text, place)?);
+                Ok(texts.contains(&text))
+            }
+            "Fn::EachMemberEquals" => {
+                let [texts, text] = arguments(name, argument, place)?;
+                let (texts, text) = (self.texts(texts, place)?, self.text(text, place)?);
+                Ok(texts.iter().all(|one| *one == text))
+            }
+            "Fn::EachMemberIn" => {
+                let [texts, allowed] = arguments(name, argument, place)?;
+                let (texts, allowed) = (self.texts(texts, place)?, self.texts(allowed, place)?);
+                Ok(texts.iter().all(|one| allowed.contains(one)))
             }
             "Fn::Not" => {
                 let [condition] = arguments(name, argument, place)?;
@@ -117,7 +144,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn truth(&self, node: &Node, place: &Place) -> Result<bool> {
+    pub(super) fn truth(&self, node: &Node, place: &Place) -> Result<bool> {
         // The long form of a condition's name looks like any mapping elsewhere.
         if let Some([(name, inner)]) = node.entries()
             && name == "Condition"
@@ -195,6 +222,14 @@ impl Evaluator<'_> {
         }
         text.push_str(rest);
         Ok(text)
+    }
+}
+
+/// Scalars are compared as text, as on AWS: a parameter's `10` equals the template's 10.
+fn as_text(value: Value) -> Value {
+    match value {
+        Value::Number(_) | Value::Bool(_) => Value::from(value.to_string()),
+        other => other,
     }
 }
 

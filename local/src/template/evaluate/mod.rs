@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::TemplateError;
 use super::node::{Kind, Node};
+use super::parameters::missing;
 use super::reader::Reader;
 
 mod intrinsics;
@@ -86,11 +87,9 @@ impl<'a> Evaluator<'a> {
             .keys()
             .find(|name| !declared.iter().any(|(other, _)| other == *name))
         {
-            return Err(TemplateError::new(
-                0,
-                "Parameters",
-                format!("there is no parameter {unknown}"),
-            ));
+            let names: Vec<&str> = declared.iter().map(|(name, _)| name.as_str()).collect();
+            let problem = missing(unknown, &names);
+            return Err(TemplateError::new(0, "Parameters", problem));
         }
         let mut parameters = BTreeMap::new();
         for (name, node) in declared {
@@ -100,20 +99,6 @@ impl<'a> Evaluator<'a> {
                 .cloned()
                 .or_else(|| node.get("Default").and_then(Node::text))
                 .unwrap_or_else(|| format!("local-{name}"));
-            let allowed = node.get("AllowedValues").map(|node| match &node.kind {
-                Kind::List(items) => items.iter().filter_map(Node::text).collect::<Vec<_>>(),
-                _ => Vec::new(),
-            });
-            if let Some(allowed) = allowed
-                && !allowed.contains(&text)
-            {
-                let problem = format!("{text} isn't one of {}", allowed.join(", "));
-                return Err(TemplateError::new(
-                    node.line,
-                    format!("Parameters.{name}"),
-                    problem,
-                ));
-            }
             let kind = node.get("Type").and_then(Node::text).unwrap_or_default();
             let value = if kind == "CommaDelimitedList" || kind.starts_with("List<") {
                 Value::Array(
@@ -204,6 +189,27 @@ impl<'a> Evaluator<'a> {
             },
         )
         .map(Option::unwrap_or_default)
+    }
+
+    /// Whether a condition that stands anywhere in the template holds.
+    pub(crate) fn holds_at(&self, node: &Node, path: &str) -> Result<bool> {
+        let place = Place {
+            path: path.to_owned(),
+            depth: 0,
+        };
+        self.truth(node, &place)
+    }
+
+    /// The values of all parameters of a type.
+    fn all_of_type(&self, kind: &str) -> Vec<Value> {
+        let declared = self.root.get("Parameters").and_then(Node::entries);
+        let of_type = declared
+            .unwrap_or_default()
+            .iter()
+            .filter(|(_, node)| node.get("Type").and_then(Node::text).as_deref() == Some(kind));
+        of_type
+            .filter_map(|(name, _)| self.parameters.get(name).cloned())
+            .collect()
     }
 
     /// `None` is `AWS::NoValue`: as if it weren't there.

@@ -1,44 +1,59 @@
 //! The provider's public keys: fetched when first needed, kept, and fetched again when a token names
-//! a key that is not among them, or after an hour. While the provider is down, the keys last seen
-//! stay good.
+//! a key that is not among them, or after an hour.
+//!
+//! At most one fetch is under way at a time, and each is bounded. While the provider is down, the keys last seen
+//! stay good, for a day.
+//!
+//! A token may name a key that the provider began to use after the last fetch, and anybody can send a token that
+//! names no key at all. So an unknown key is looked for at once, but only now and then: until it was looked for,
+//! nobody knows whether such a token is good (503), and when the provider doesn't have the key, it is not (401).
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http::Uri;
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use rustls::crypto::aws_lc_rs;
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::env::patient;
+use crate::https::connector;
 
 /// How long the provider may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a request waits for a fetch that another one began, or began just before it could.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// The largest set of keys taken, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
+/// How many unknown key ids are remembered.
+const UNKNOWN: usize = 1000;
 
 /// How often the provider is asked.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Pace {
-    /// At most once in this time, whatever tokens say: anybody can send an unknown key id.
+    /// How often unknown keys are looked for, whatever tokens say: anybody can send an unknown key id.
     pub(in crate::http) unknown_key: Duration,
     /// How soon a provider that failed is asked again.
     pub(in crate::http) failed: Duration,
     /// The age at which keys are fetched again, so that a withdrawn one does not stay good for ever.
     pub(in crate::http) max_age: Duration,
+    /// The age up to which keys are good while the provider doesn't answer.
+    pub(in crate::http) max_stale: Duration,
 }
 
 impl Pace {
     pub(in crate::http) const DEFAULT: Self = Self {
-        unknown_key: Duration::from_secs(10),
+        unknown_key: Duration::from_secs(5),
         failed: Duration::from_secs(1),
         max_age: Duration::from_hours(1),
+        max_stale: Duration::from_hours(24),
     };
 }
 
@@ -50,7 +65,7 @@ pub(super) struct Key {
 
 type Keys = Arc<HashMap<String, Arc<Key>>>;
 
-/// The provider's keys can't be had.
+/// The provider's keys can't be had, so nobody knows whether a token is good.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unavailable {
     #[error("the provider's keys can't be fetched")]
@@ -67,26 +82,63 @@ pub(super) enum Unavailable {
     TimedOut,
     #[error("the provider failed a moment ago")]
     JustFailed,
+    #[error("unknown keys were looked for a moment ago")]
+    JustLooked(Duration),
+}
+
+impl Unavailable {
+    /// How long to wait before the same token is sent again, where that is known.
+    pub(super) const fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::JustLooked(wait) => Some(*wait),
+            _ => None,
+        }
+    }
 }
 
 /// The keys and where they come from.
 pub(super) struct Jwks {
     url: Uri,
     pace: Pace,
-    keys: RwLock<Option<Fetched>>,
-    attempt: Mutex<Option<Attempt>>,
+    known: Mutex<KnownKeys>,
+    /// Held by whoever fetches.
+    fetching: Arc<tokio::sync::Mutex<Attempts>>,
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+struct KnownKeys {
+    fetched: Option<Fetched>,
+    /// When the last successful look for an unknown key began.
+    looked: Option<Instant>,
+    /// When unknown key ids were first seen, by their hashes.
+    unknown: HashMap<u64, Instant>,
 }
 
 #[derive(Clone)]
 struct Fetched {
+    began: Instant,
     at: Instant,
     keys: Keys,
 }
 
-#[derive(Clone, Copy)]
-struct Attempt {
-    ended: Instant,
-    failed: bool,
+#[derive(Default)]
+struct Attempts {
+    /// When the last fetch failed that a request waited for, unless one succeeded since.
+    failed: Option<Instant>,
+    /// When the last fetch failed that nobody waited for, likewise.
+    failed_in_background: Option<Instant>,
+}
+
+/// What is known of a key.
+enum Lookup {
+    Found(Arc<Key>),
+    /// The provider did not have it when it was last looked for.
+    Missing,
+    /// It was not looked for yet, and is to be looked for in so long.
+    Later(Duration),
+    /// It is to be looked for now.
+    Now,
 }
 
 impl std::fmt::Debug for Jwks {
@@ -102,95 +154,180 @@ impl Jwks {
         Self {
             url,
             pace,
-            keys: RwLock::new(None),
-            attempt: Mutex::new(None),
+            known: Mutex::default(),
+            fetching: Arc::default(),
+            hasher: RandomState::new(),
         }
     }
 
     /// The key of that id, if the provider has it. Fails if that can't be known.
     pub(super) async fn key(this: &Arc<Self>, id: &str) -> Result<Option<Arc<Key>>, Unavailable> {
-        if let Some(fetched) = this.fetched() {
-            if fetched.at.elapsed() > this.pace.max_age {
-                Self::refresh_in_background(this);
+        let asked = Instant::now();
+        match this.look_up(id, asked) {
+            Lookup::Found(key) => {
+                if this.age() > Some(this.pace.max_age) {
+                    Self::refresh_in_background(this);
+                }
+                return Ok(Some(key));
             }
-            if let Some(key) = fetched.keys.get(id) {
-                return Ok(Some(Arc::clone(key)));
-            }
+            Lookup::Missing => return Ok(None),
+            Lookup::Later(wait) => return Err(Unavailable::JustLooked(wait)),
+            Lookup::Now => {}
         }
-        let keys = this
-            .refresh(|fetched| fetched.keys.contains_key(id))
-            .await?;
-        Ok(keys.get(id).map(Arc::clone))
-    }
-
-    /// Fetches the keys unless they are fresh.
-    fn refresh_in_background(this: &Arc<Self>) {
-        let this = Arc::clone(this);
-        tokio::spawn(async move { this.refreshed().await });
-    }
-
-    /// Fetches the keys unless they are fresh, and waits for them. If they can't be had, that is logged.
-    pub(super) async fn refreshed(&self) {
-        let max_age = self.pace.max_age;
-        let fresh = |fetched: &Fetched| fetched.at.elapsed() <= max_age;
-        if let Err(error) = self.refresh(fresh).await {
-            tracing::warn!(
-                error = crate::log::chain(&error),
-                "no keys from the provider"
-            );
-            // A process may be frozen while it fetches, and the connection dead when it thaws: that
-            // says nothing of the provider, so a request that needs keys asks at once.
-            *self.attempt.lock().await = None;
-        }
-    }
-
-    fn fetched(&self) -> Option<Fetched> {
-        self.keys
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// The keys, fetched again unless they are `good` already or were just fetched. Only one caller
-    /// fetches; the others wait and see what it brought.
-    async fn refresh(&self, good: impl Fn(&Fetched) -> bool) -> Result<Keys, Unavailable> {
-        let mut attempt = self.attempt.lock().await;
-        let fetched = self.fetched();
-        if let Some(fetched) = &fetched
-            && good(fetched)
-        {
-            return Ok(Arc::clone(&fetched.keys));
-        }
-        match (*attempt, fetched) {
-            (Some(last), _) if last.failed && last.ended.elapsed() < self.pace.failed => {
-                return Err(Unavailable::JustFailed);
-            }
-            (Some(last), Some(fetched))
-                if !last.failed && last.ended.elapsed() < self.pace.unknown_key =>
-            {
-                return Ok(fetched.keys);
-            }
-            _ => {}
-        }
-        let outcome = match tokio::time::timeout(TIMEOUT, self.fetch()).await {
+        match tokio::time::timeout(patient(PATIENCE), this.fetch_for(id, asked)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Unavailable::TimedOut),
+        }
+    }
+
+    /// Looks a key up among those that are known, at a time. An unknown one is remembered, so that the next look
+    /// tells whether there is such a key.
+    fn look_up(&self, id: &str, now: Instant) -> Lookup {
+        let mut known = self.known();
+        let KnownKeys {
+            fetched,
+            looked,
+            unknown,
+        } = &mut *known;
+        let Some(fetched) = fetched.as_ref() else {
+            return Lookup::Now;
         };
-        let ended = Instant::now();
-        *attempt = Some(Attempt {
-            ended,
-            failed: outcome.is_err(),
-        });
-        let keys = outcome?;
-        let fetched = Fetched {
-            at: ended,
+        if now.saturating_duration_since(fetched.at) > self.pace.max_stale {
+            return Lookup::Now;
+        }
+        if let Some(key) = fetched.keys.get(id) {
+            return Lookup::Found(Arc::clone(key));
+        }
+        let next_look = looked.map(|looked| looked + self.pace.unknown_key);
+        let wait = next_look.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
+        if wait.is_zero() {
+            return Lookup::Now;
+        }
+        if unknown.len() >= UNKNOWN {
+            unknown.retain(|_, seen| now.saturating_duration_since(*seen) < self.pace.unknown_key);
+        }
+        let id = self.hasher.hash_one(id);
+        match unknown.get(&id) {
+            Some(seen) if *seen <= fetched.began => Lookup::Missing,
+            Some(_) => Lookup::Later(wait),
+            None => {
+                if unknown.len() < UNKNOWN {
+                    unknown.insert(id, now);
+                }
+                Lookup::Later(wait)
+            }
+        }
+    }
+
+    /// Fetches the keys for a request that was made at a time, unless another request just did, and looks a key
+    /// up among them.
+    async fn fetch_for(&self, id: &str, asked: Instant) -> Result<Option<Arc<Key>>, Unavailable> {
+        let mut attempts = Arc::clone(&self.fetching).lock_owned().await;
+        // Another request may have fetched them meanwhile.
+        match self.look_up(id, Instant::now()) {
+            Lookup::Found(key) => return Ok(Some(key)),
+            Lookup::Missing => return Ok(None),
+            Lookup::Later(_) | Lookup::Now if self.began().is_some_and(|began| began >= asked) => {
+                self.remember_unknown(id, asked);
+                return Ok(None);
+            }
+            Lookup::Later(wait) => return Err(Unavailable::JustLooked(wait)),
+            Lookup::Now => {}
+        }
+        if attempts
+            .failed
+            .is_some_and(|failed| failed.elapsed() < self.pace.failed)
+        {
+            return Err(Unavailable::JustFailed);
+        }
+        let for_unknown = self.age().is_some_and(|age| age <= self.pace.max_stale);
+        let outcome = self.fetch(for_unknown).await;
+        attempts.failed = outcome.is_err().then(Instant::now);
+        let key = outcome?.get(id).map(Arc::clone);
+        if key.is_none() {
+            self.remember_unknown(id, asked);
+        }
+        Ok(key)
+    }
+
+    fn remember_unknown(&self, id: &str, seen: Instant) {
+        let unknown = &mut self.known().unknown;
+        if unknown.len() < UNKNOWN {
+            unknown.insert(self.hasher.hash_one(id), seen);
+        }
+    }
+
+    /// Begins to fetch the keys, unless that is under way or failed just now.
+    fn refresh_in_background(this: &Arc<Self>) {
+        let Ok(attempts) = Arc::clone(&this.fetching).try_lock_owned() else {
+            return;
+        };
+        let failed = attempts.failed_in_background;
+        if failed.is_some_and(|failed| failed.elapsed() < this.pace.failed) {
+            return;
+        }
+        let this = Arc::clone(this);
+        tokio::spawn(async move { this.refresh(attempts).await });
+    }
+
+    /// Fetches the keys before anybody asks for them.
+    pub(super) async fn prefetch(&self) {
+        let attempts = Arc::clone(&self.fetching).lock_owned().await;
+        if self.age().is_none() {
+            self.refresh(attempts).await;
+        }
+    }
+
+    /// Fetches the keys. A failure is logged, and keeps no request from trying: a process may be frozen while it
+    /// fetches, and the connection dead when it thaws, which says nothing of the provider.
+    async fn refresh(&self, mut attempts: OwnedMutexGuard<Attempts>) {
+        attempts.failed_in_background = match self.fetch(false).await {
+            Ok(_) => None,
+            Err(error) => {
+                let error = crate::log::chain(&error);
+                tracing::warn!(error, "no keys from the provider");
+                Some(Instant::now())
+            }
+        };
+    }
+
+    fn known(&self) -> MutexGuard<'_, KnownKeys> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How old the keys are, if there are any.
+    fn age(&self) -> Option<Duration> {
+        self.known()
+            .fetched
+            .as_ref()
+            .map(|fetched| fetched.at.elapsed())
+    }
+
+    /// When the last successful fetch began.
+    fn began(&self) -> Option<Instant> {
+        self.known().fetched.as_ref().map(|fetched| fetched.began)
+    }
+
+    /// Fetches the keys and keeps them.
+    async fn fetch(&self, for_unknown: bool) -> Result<Keys, Unavailable> {
+        let began = Instant::now();
+        let keys = match tokio::time::timeout(patient(TIMEOUT), self.ask()).await {
+            Ok(outcome) => outcome?,
+            Err(_) => return Err(Unavailable::TimedOut),
+        };
+        let mut known = self.known();
+        known.fetched = Some(Fetched {
+            began,
+            at: Instant::now(),
             keys: Arc::clone(&keys),
-        };
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
+        });
+        if for_unknown {
+            known.looked = Some(began);
+        }
         Ok(keys)
     }
 
-    async fn fetch(&self) -> Result<Keys, Unavailable> {
+    async fn ask(&self) -> Result<Keys, Unavailable> {
         let client: Client<_, Empty<Bytes>> =
             Client::builder(TokioExecutor::new()).build(connector()?);
         let response = client.get(self.url.clone()).await?;
@@ -204,23 +341,6 @@ impl Jwks {
         let set: Set = serde_json::from_slice(&body.to_bytes())?;
         Ok(Arc::new(set.keys.into_iter().filter_map(usable).collect()))
     }
-}
-
-/// One connection for one fetch, an hour apart: nothing is kept. The roots are compiled in, because
-/// loading the system's takes longer than all the rest of a function's start.
-fn connector() -> Result<HttpsConnector<HttpConnector>, rustls::Error> {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(HttpsConnectorBuilder::new()
-        .with_tls_config(tls)
-        .https_or_http()
-        .enable_http1()
-        .build())
 }
 
 /// A set in which keys of kinds we don't know are no error.

@@ -3,6 +3,7 @@
 mod jwks;
 mod token;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -17,10 +18,15 @@ use super::settings::Provider;
 use crate::domain::UserId;
 use crate::{invocation, lifecycle};
 
-/// The signed-in caller: the token's `sub`. Any fault of the token is 401; if the provider's keys
-/// can't be had, 503.
+/// The signed-in caller: the token's `sub`. Any fault of the token is 401; while nobody can know whether it has
+/// one, because the provider's keys can't be had or its key was not looked for yet, 503.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller(pub UserId);
+
+/// What the provider calls the caller, where the token says so (`username`, as Amazon Cognito's do). To be taken after
+/// [`Caller`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignInName(pub Option<String>);
 
 /// 403 if the user has left: what they would write after their last trace is erased would stay for ever.
 #[cfg(feature = "store")]
@@ -30,6 +36,19 @@ pub async fn not_withdrawn(store: &crate::store::Store, user: &UserId) -> Result
         Some(_) => Err(Problem::withdrawn()),
         None => Ok(()),
     }
+}
+
+/// The profile of a user who writes something that others may see, and so exists from now on. 403 if they have left.
+#[cfg(feature = "store")]
+pub async fn writer(
+    store: &crate::store::Store,
+    user: &UserId,
+) -> Result<crate::domain::Profile, Problem> {
+    let profile = store.sign_in(user).await?;
+    if profile.withdrawn {
+        return Err(Problem::withdrawn());
+    }
+    Ok(profile)
 }
 
 /// Checks tokens.
@@ -58,10 +77,10 @@ impl SignIn {
     /// Begins to fetch the provider's keys, so that the first request need not wait.
     pub(super) fn prefetch(&self) {
         let jwks = Arc::clone(&self.jwks);
-        lifecycle::begin(async move { Jwks::refreshed(&jwks).await });
+        lifecycle::begin(async move { jwks.prefetch().await });
     }
 
-    async fn caller(&self, token: &str) -> Result<UserId, Problem> {
+    async fn caller(&self, token: &str) -> Result<token::Bearer, Problem> {
         let refused = |error: token::BadToken| {
             if matches!(error, token::BadToken::NoId) {
                 // Good, but of no use: who chose the provider should know.
@@ -72,9 +91,11 @@ impl SignIn {
             Problem::unauthorized(error.detail())
         };
         let kid = token::key_id(token).map_err(refused)?;
-        let key = Jwks::key(&self.jwks, &kid)
-            .await
-            .map_err(|error| Problem::unavailable(&error))?;
+        let key = Jwks::key(&self.jwks, &kid).await;
+        let key = key.map_err(|error| match error.wait() {
+            Some(wait) => Problem::unavailable_for(&error, wait),
+            None => Problem::unavailable(&error),
+        })?;
         let key = key.ok_or(token::BadToken::UnknownKey).map_err(refused)?;
         token::check(token, &key, &self.issuer, &self.audience).map_err(refused)
     }
@@ -100,7 +121,8 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         };
         match token {
             Some(token) => {
-                let caller = sign_in.caller(token).await?;
+                let token::Bearer { user: caller, name } = sign_in.caller(token).await?;
+                parts.extensions.insert(SignInName(name));
                 invocation::called_by(&caller);
                 limits::admit(parts, &caller).await?;
                 Ok(Self(caller))
@@ -109,6 +131,14 @@ impl<S: Sync> FromRequestParts<S> for Caller {
                 "Sign in: send `Authorization: Bearer` and an access token.",
             )),
         }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for SignInName {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or_default())
     }
 }
 

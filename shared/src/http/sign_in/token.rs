@@ -8,6 +8,8 @@ use crate::domain::UserId;
 
 /// No provider's access token is longer, in bytes.
 const MAX_LEN: usize = 8 * 1024;
+/// How far the provider's clock and ours may be apart, in seconds.
+const LEEWAY: u64 = 5;
 
 /// Why a token is refused. The reason is for the log, the client learns less.
 #[derive(Debug, thiserror::Error)]
@@ -50,23 +52,30 @@ pub(super) fn key_id(token: &str) -> Result<String, BadToken> {
     header.kid.ok_or(BadToken::UnknownKey)
 }
 
+/// Whose token it is.
+pub(super) struct Bearer {
+    pub(super) user: UserId,
+    /// What the provider calls the user, where it says so.
+    pub(super) name: Option<String>,
+}
+
 /// Whose token it is, if it is good now. The key says by which algorithm, never the token.
 pub(super) fn check(
     token: &str,
     key: &Key,
     issuer: &str,
     audience: &str,
-) -> Result<UserId, BadToken> {
+) -> Result<Bearer, BadToken> {
     let mut validation = Validation::new(key.algorithm);
     validation.set_required_spec_claims(&["exp", "iss", "sub"]);
     validation.set_issuer(&[issuer]);
     validation.set_audience(&[audience]);
     validation.validate_nbf = true;
-    validation.leeway = 0;
-    // A token is over at the second of its `exp`, not after it.
+    validation.leeway = LEEWAY;
+    // A token is over at the second of its `exp` (and the leeway), not after it.
     validation.reject_tokens_expiring_in_less_than = 1;
     let claims = decode::<Claims>(token, &key.decoding, &validation)?.claims;
-    if claims.token_use.is_some_and(|it| it != "access") {
+    if !claims.give_access() {
         return Err(BadToken::OtherUse);
     }
     let meant_for_us = match claims.aud {
@@ -76,7 +85,10 @@ pub(super) fn check(
         None => claims.client_id.is_some_and(|it| it == audience),
     };
     if meant_for_us {
-        UserId::parse(&claims.sub).map_err(|_| BadToken::NoId)
+        Ok(Bearer {
+            user: UserId::parse(&claims.sub).map_err(|_| BadToken::NoId)?,
+            name: claims.username,
+        })
     } else {
         Err(BadToken::OtherAudience)
     }
@@ -87,11 +99,43 @@ struct Claims {
     sub: String,
     aud: Option<Audience>,
     client_id: Option<String>,
-    /// Cognito's, whose ID tokens are for the same audience.
+    /// Cognito's: its name for the user, which is not the `sub` of who comes from another provider.
+    username: Option<String>,
+    /// Cognito's, whose ID tokens are for the same audience: `access` or `id`.
     token_use: Option<String>,
+    /// Keycloak's, whose ID tokens may be for the same audience too: `Bearer` or `ID`.
+    typ: Option<String>,
+    /// ID tokens have these, whoever issues them.
+    #[serde(default, deserialize_with = "is_there")]
+    nonce: bool,
+    #[serde(default, deserialize_with = "is_there")]
+    at_hash: bool,
+    #[serde(default, deserialize_with = "is_there")]
+    c_hash: bool,
     // A list is no issuer, though the library would take one.
     #[serde(rename = "iss")]
     _iss: String,
+}
+
+impl Claims {
+    /// Whether they are an access token's, as far as they say. ID tokens tell an app who its user is, and are
+    /// handled with less care.
+    fn give_access(&self) -> bool {
+        let says = |claim: &str, value: &str| claim.eq_ignore_ascii_case(value);
+        let (token_use, typ) = (self.token_use.as_deref(), self.typ.as_deref());
+        // Keycloak before version 25 puts the nonce into access tokens too, and says that they are some.
+        let bearer = typ.is_some_and(|it| says(it, "Bearer"));
+        token_use.is_none_or(|it| says(it, "access"))
+            && typ.is_none_or(|it| !says(it, "ID"))
+            && !self.at_hash
+            && !self.c_hash
+            && (bearer || !self.nonce)
+    }
+}
+
+/// Whether a claim is there, with whatever value.
+fn is_there<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    serde::de::IgnoredAny::deserialize(value).map(|_| true)
 }
 
 #[derive(Deserialize)]

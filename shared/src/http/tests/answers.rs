@@ -1,7 +1,8 @@
 //! What goes around every handler.
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderName, StatusCode};
 use axum::routing::{get, post, put};
 
 use super::{ORIGIN, api, call};
@@ -211,7 +212,9 @@ async fn preflights_are_answered_for_the_configured_origins() {
         assert_eq!(got.header("access-control-allow-origin"), Some(ORIGIN));
         assert_eq!(
             got.header("access-control-allow-headers"),
-            Some("authorization,content-type,idempotency-key")
+            Some(
+                "authorization,content-type,idempotency-key,traceparent,tracestate,sentry-trace,baggage"
+            )
         );
         assert_eq!(
             got.header("access-control-allow-methods"),
@@ -239,7 +242,7 @@ async fn answers_may_be_read_from_the_configured_origins() {
             assert_eq!(got.header("access-control-allow-origin"), Some(origin));
             assert_eq!(
                 got.header("access-control-expose-headers"),
-                Some("location,retry-after,x-request-id")
+                Some("location,retry-after,www-authenticate,x-request-id")
             );
             assert_eq!(got.header("vary"), Some("origin"));
         }
@@ -263,4 +266,26 @@ async fn options_without_an_origin_names_the_methods() {
         call("OPTIONS", "/v1/nothing").to(&hello()).await.status(),
         404
     );
+}
+
+#[tokio::test]
+async fn nobody_keeps_an_answer_unless_its_handler_says_so_of_one_that_is_no_error() {
+    const PUBLIC: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "public, max-age=60")];
+    let router = Router::new()
+        .route("/v1/health", get(async || (PUBLIC, "for all")))
+        .route("/v1/me", get(async || "for one"))
+        .route(
+            "/v1/feed",
+            get(async || (StatusCode::CONFLICT, PUBLIC, "an error")),
+        );
+    let api = api(router);
+    for (path, caching) in [
+        ("/v1/health", "public, max-age=60"),
+        ("/v1/me", "no-store"),
+        ("/v1/feed", "no-store"),
+        ("/v1/nothing", "no-store"),
+    ] {
+        let got = call("GET", path).to(&api).await;
+        assert_eq!(got.header("cache-control"), Some(caching), "{path}");
+    }
 }

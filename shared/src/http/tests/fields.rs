@@ -35,26 +35,49 @@ fn finds_what_is_there() {
 }
 
 #[test]
-fn null_takes_away_where_it_may() {
+fn null_means_left_out() {
+    for body in ["{}", r#"{"a": null, "l": null, "c": null}"#] {
+        let mut f = fields(body);
+        let all = (
+            f.optional("a", UserId::parse),
+            f.list("l", 2, UserId::parse),
+            f.clearable("c", UserId::parse),
+        );
+        assert_eq!(f.finish(all).unwrap(), (None, None, None), "{body}");
+    }
+    // What must be there is missing, and what is not known is not known.
+    let mut f = fields(r#"{"a": null, "n": null, "z": null}"#);
+    let _ = (f.required("a", UserId::parse), f.number("n"));
+    assert_eq!(pointers(&f.finish(()).unwrap_err()), ["/a", "/n", "/z"]);
+    // One that is given twice is so, whatever it is.
+    let mut f = fields(r#"{"a": null, "a": "x"}"#);
+    let found = f.optional("a", UserId::parse);
+    assert_eq!(pointers(&f.finish(found).unwrap_err()), ["/a"]);
+}
+
+#[test]
+fn an_empty_text_takes_away_where_it_may() {
     let id = |text| UserId::parse(text).unwrap();
     for (body, expected) in [
         ("{}", None),
-        (r#"{"a": null}"#, Some(None)),
+        (r#"{"a": ""}"#, Some(None)),
         (r#"{"a": "x"}"#, Some(Some(id("x")))),
     ] {
         let mut f = fields(body);
-        let found = f.nullable("a", UserId::parse);
+        let found = f.clearable("a", UserId::parse);
         assert_eq!(f.finish(found).unwrap(), expected, "{body}");
     }
-    let mut f = fields(r#"{"a": 7}"#);
-    let found = f.nullable("a", UserId::parse);
-    assert_eq!(pointers(&f.finish(found).unwrap_err()), ["/a"]);
+    for bad in ["7", "\" \"", "[]"] {
+        let mut f = fields(&format!("{{\"a\": {bad}}}"));
+        let found = f.clearable("a", UserId::parse);
+        assert_eq!(pointers(&f.finish(found).unwrap_err()), ["/a"], "{bad}");
+    }
 }
 
 #[test]
 fn names_every_bad_field_at_once() {
     let mut f = fields(
-        r#"{"a": "?", "n": -1, "l": ["x", 1, "?"], "m": ["x", "y"], "o": null, "d": "x", "d": "y", "e/~": 1, "f": {}}"#,
+        r#"{"a": "?", "n": -1, "l": ["x", 1, "?"], "m": ["x", "y"], "o": 7, "d": "x", "d": "y", "e/~": 1, "f": {}}"#,
     );
     let _ = f.required("a", UserId::parse);
     let _ = f.required("b", UserId::parse);

@@ -173,6 +173,9 @@ impl Got {
     /// What holds of every answer.
     fn check(&self) {
         assert_eq!(self.header("x-request-id"), Some(REQUEST_ID));
+        assert!(self.header("cache-control").is_some());
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
+        assert!(self.header("strict-transport-security").is_some());
         assert_ne!(
             self.answer["headers"].is_null(),
             self.answer["multiValueHeaders"].is_null()
@@ -183,7 +186,12 @@ impl Got {
                 Some("application/problem+json")
             );
             let problem = self.json();
-            assert_eq!(problem["type"], "about:blank");
+            let kind = match self.status() {
+                429 => "/problems/rate-limited",
+                503 => "/problems/unavailable",
+                _ => "about:blank",
+            };
+            assert_eq!(problem["type"], kind);
             assert_eq!(problem["status"], self.status());
             assert_eq!(problem["instance"], REQUEST_ID);
             assert!(problem["title"].is_string() && problem["detail"].is_string());

@@ -22,6 +22,9 @@ use crate::http::sign_in::Pace;
 pub(super) const ISSUER: &str = "https://sign-in.example";
 pub(super) const AUDIENCE: &str = "purrline";
 
+/// In place of a status: no answer.
+pub(super) const SILENT: u16 = 0;
+
 /// A key pair and its id.
 pub(super) struct Pair {
     pub(super) id: &'static str,
@@ -93,6 +96,7 @@ impl Provider {
         };
         let (calls, answer) = (Arc::clone(&this.calls), Arc::clone(&this.answer));
         tokio::spawn(async move {
+            let mut silent = Vec::new();
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let mut request = Vec::new();
@@ -101,6 +105,10 @@ impl Provider {
                 {}
                 calls.fetch_add(1, Ordering::SeqCst);
                 let (status, body) = answer.lock().unwrap().clone();
+                if status == SILENT {
+                    silent.push(stream);
+                    continue;
+                }
                 let body = body.to_string();
                 let head = format!(
                     "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

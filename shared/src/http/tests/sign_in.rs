@@ -1,6 +1,6 @@
 //! Every way a token can be right or wrong.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-use super::provider::{EC, Pair, Provider, RSA, claims};
+use super::provider::{EC, Pair, Provider, RSA, SILENT, claims};
 use super::{Got, call};
 use crate::domain::Timestamp;
 use crate::http::sign_in::Pace;
@@ -73,6 +73,7 @@ async fn good_tokens_of_both_kinds() {
 #[tokio::test]
 async fn claims_that_are_good_enough() {
     let (api, _provider) = api_and_provider().await;
+    let now = Timestamp::now().seconds();
     for good in [
         changed(|it| it["aud"] = json!(["other", "purrline"])),
         // Cognito's access tokens.
@@ -83,6 +84,16 @@ async fn claims_that_are_good_enough() {
         }),
         changed(|it| drop(it.as_object_mut().unwrap().remove("nbf"))),
         changed(|it| it["scope"] = json!("anything else")),
+        // Of a clock that is a little off.
+        changed(|it| it["exp"] = json!(now - 2)),
+        changed(|it| it["nbf"] = json!(now + 5)),
+        changed(|it| it["iat"] = json!(now + 5)),
+        // Keycloak's access tokens, of new and old versions.
+        changed(|it| it["typ"] = json!("Bearer")),
+        changed(|it| {
+            it["typ"] = json!("Bearer");
+            it["nonce"] = json!("n-0S6_WzA2Mj");
+        }),
     ] {
         assert_eq!(status(&api, &EC.sign(&good)).await, 200, "{good}");
     }
@@ -94,11 +105,10 @@ async fn claims_that_are_not() {
     let now = Timestamp::now().seconds();
     let removed = |name: &str| changed(|it| drop(it.as_object_mut().unwrap().remove(name)));
     for bad in [
-        changed(|it| it["exp"] = json!(now - 1)),
-        changed(|it| it["exp"] = json!(now)),
+        changed(|it| it["exp"] = json!(now - 5)),
         changed(|it| it["exp"] = json!("soon")),
         changed(|it| it["exp"] = json!(null)),
-        changed(|it| it["nbf"] = json!(now + 30)),
+        changed(|it| it["nbf"] = json!(now + 10)),
         changed(|it| it["nbf"] = json!("later")),
         changed(|it| it["iss"] = json!("https://other.example")),
         changed(|it| it["iss"] = json!("https://sign-in.example/")),
@@ -122,6 +132,45 @@ async fn claims_that_are_not() {
         json!([]),
     ] {
         assert_eq!(status(&api, &EC.sign(&bad)).await, 401, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn id_tokens_give_no_access() {
+    let (api, _provider) = api_and_provider().await;
+    for bad in [
+        changed(|it| it["token_use"] = json!("id")),
+        changed(|it| it["typ"] = json!("ID")),
+        changed(|it| it["nonce"] = json!("n-0S6_WzA2Mj")),
+        changed(|it| it["nonce"] = json!(null)),
+        changed(|it| it["at_hash"] = json!("MTIzNDU2Nzg5MDEyMzQ1Ng")),
+        changed(|it| it["c_hash"] = json!("MTIzNDU2Nzg5MDEyMzQ1Ng")),
+        changed(|it| {
+            it["typ"] = json!("Bearer");
+            it["at_hash"] = json!("MTIzNDU2Nzg5MDEyMzQ1Ng");
+        }),
+    ] {
+        assert_eq!(status(&api, &EC.sign(&bad)).await, 401, "{bad}");
+    }
+}
+
+/// Some providers name the kind of token in its header (RFC 9068), and some put a nonce there.
+#[tokio::test]
+async fn headers_of_access_tokens_are_taken() {
+    let (api, _provider) = api_and_provider().await;
+    let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    for more in [
+        json!({"typ": "at+jwt"}),
+        json!({"typ": "JWT", "nonce": "n-0S6_WzA2Mj"}),
+    ] {
+        let mut head = json!({"alg": "ES256", "kid": EC.id});
+        head.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let signed = format!("{}.{}", encode(&head), encode(&claims()));
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &EC.key, EC.algorithm);
+        let token = format!("{signed}.{}", signature.unwrap());
+        assert_eq!(status(&api, &token).await, 200, "{head}");
     }
 }
 
@@ -269,15 +318,139 @@ async fn keys_that_are_not_for_signatures_are_none() {
     assert_eq!(status(&api, &RSA.sign(&claims())).await, 401);
 }
 
+async fn with_token(api: &Api, token: &str) -> Got {
+    with(api, &format!("Bearer {token}")).await
+}
+
+/// The seconds after which to try again.
+#[track_caller]
+fn retry_after(got: &Got) -> u64 {
+    assert_eq!(got.status(), 503);
+    got.header("retry-after").unwrap().parse().unwrap()
+}
+
 #[tokio::test]
-async fn many_unknown_keys_ask_the_provider_once() {
+async fn unknown_keys_are_looked_for_now_and_then() {
     let (api, provider) = api_and_provider().await;
-    assert_eq!(status(&api, &EC.sign(&claims())).await, 200);
+    let known = EC.sign(&claims());
+    assert_eq!(status(&api, &known).await, 200);
     let unknown = Pair::ec("unknown").sign(&claims());
     for _ in 0..20 {
         assert_eq!(status(&api, &unknown).await, 401);
     }
-    assert_eq!(provider.calls(), 1);
+    assert_eq!(provider.calls(), 2);
+    // Whether these are good, nobody knows for a while; the others' answers stay what they are.
+    for n in 0..2000 {
+        let id = Box::leak(format!("unknown-{n}").into_boxed_str());
+        let other = Pair {
+            id,
+            algorithm: EC.algorithm,
+            key: EC.key.clone(),
+        };
+        let got = with_token(&api, &other.sign(&claims())).await;
+        assert!((1..=5).contains(&retry_after(&got)), "{got:?}");
+    }
+    assert_eq!(status(&api, &known).await, 200);
+    assert_eq!(status(&api, &unknown).await, 401);
+    assert_eq!(provider.calls(), 2);
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_503_until_it_was_looked_for() {
+    let provider = Provider::start(&[EC.public()]).await;
+    let pace = Pace {
+        unknown_key: Duration::from_secs(2),
+        ..Pace::DEFAULT
+    };
+    let api = api_at(&provider, pace);
+    assert_eq!(status(&api, &EC.sign(&claims())).await, 200);
+    let [unknown, other] = ["unknown", "other"].map(|id| Pair::ec(id).sign(&claims()));
+    assert_eq!(status(&api, &unknown).await, 401);
+    // Rotated right after that.
+    provider.answer(200, &[EC.public(), RSA.public()]);
+    let rotated = RSA.sign(&claims());
+    for token in [&rotated, &other] {
+        let wait = retry_after(&with_token(&api, token).await);
+        assert!((1..=2).contains(&wait), "{wait}");
+    }
+    for (token, in_the_end) in [(&rotated, 200), (&other, 401)] {
+        loop {
+            match status(&api, token).await {
+                503 => tokio::time::sleep(Duration::from_millis(10)).await,
+                status => break assert_eq!(status, in_the_end),
+            }
+        }
+    }
+    assert_eq!(provider.calls(), 3);
+}
+
+/// Fails when each request asks a provider that doesn't answer, or waits for it.
+#[tokio::test]
+async fn a_silent_provider_is_asked_now_and_then_while_its_keys_stay_good() {
+    for broken in [500, SILENT] {
+        let provider = Provider::start(&[EC.public()]).await;
+        let pace = Pace {
+            max_age: Duration::ZERO,
+            ..Pace::DEFAULT
+        };
+        let api = api_at(&provider, pace);
+        let token = EC.sign(&claims());
+        assert_eq!(status(&api, &token).await, 200);
+        provider.answer(broken, &[]);
+        let (calls, began) = (provider.calls(), Instant::now());
+        let all = futures::future::join_all((0..100).map(|_| status(&api, &token))).await;
+        assert_eq!(all, [200; 100]);
+        for _ in 0..100 {
+            assert_eq!(status(&api, &token).await, 200);
+            tokio::task::yield_now().await;
+        }
+        let took = began.elapsed();
+        // One may have been under way, and one begins each second.
+        let most = 2 + usize::try_from(took.as_secs()).unwrap();
+        assert!(
+            provider.calls() - calls <= most,
+            "{} calls",
+            provider.calls() - calls
+        );
+        assert!(took < Duration::from_millis(1500), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_long_for_a_silent_provider() {
+    let provider = Provider::start(&[]).await;
+    provider.answer(SILENT, &[]);
+    let (api, began) = (api(&provider), Instant::now());
+    let token = EC.sign(&claims());
+    let all = futures::future::join_all((0..20).map(|_| status(&api, &token))).await;
+    assert_eq!(all, [503; 20]);
+    // The first fetch and the requests' own, two seconds each.
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(provider.calls() <= 3);
+}
+
+#[tokio::test]
+async fn keys_of_a_provider_that_is_down_too_long_are_given_up() {
+    let provider = Provider::start(&[EC.public()]).await;
+    let pace = Pace {
+        max_age: Duration::ZERO,
+        max_stale: Duration::from_millis(200),
+        ..Pace::DEFAULT
+    };
+    let api = api_at(&provider, pace);
+    assert_eq!(status(&api, &EC.sign(&claims())).await, 200);
+    provider.answer(500, &[]);
+    while status(&api, &EC.sign(&claims())).await != 503 {
+        tokio::task::yield_now().await;
+    }
+    provider.answer(200, &[EC.public()]);
+    while status(&api, &EC.sign(&claims())).await != 200 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -312,6 +485,7 @@ async fn a_provider_that_is_down_takes_no_key_away() {
         unknown_key: Duration::ZERO,
         failed: Duration::ZERO,
         max_age: Duration::ZERO,
+        ..Pace::DEFAULT
     };
     let api = api_at(&provider, at_once);
     assert_eq!(status(&api, &EC.sign(&claims())).await, 200);

@@ -28,7 +28,7 @@ what each operation costs stands in tools/plan/measured.toml with its source, li
 
 /// What Purrline costs at a size, what it stops at, and what happens on a bad day.
 #[derive(Debug, Parser)]
-#[command(name = "./dev plan", version, after_help = EXAMPLES, allow_negative_numbers = true)]
+#[command(name = "plan", bin_name = "./dev plan", version, after_help = EXAMPLES, allow_negative_numbers = true)]
 pub struct Arguments {
     /// Who does how much.
     #[command(flatten)]

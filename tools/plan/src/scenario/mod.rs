@@ -4,7 +4,6 @@ pub mod failover;
 pub mod influencer;
 pub mod lunch;
 mod requests;
-mod retries;
 #[cfg(test)]
 mod tests;
 

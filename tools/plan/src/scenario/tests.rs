@@ -149,15 +149,6 @@ fn the_store_carries_a_small_town_without_a_cache_and_no_large_one() {
 }
 
 #[test]
-fn messages_outlive_a_short_outage_and_rest_after_a_long_one() {
-    let (usage, basis) = asked(&[]);
-    let dead = |outage| failover::play(&usage, &basis, outage).unwrap().figures["dead_letters"];
-    assert!(dead(30.0) <= 0.0);
-    // Five tries, 65 s apart.
-    assert!(dead(600.0) > 0.0);
-}
-
-#[test]
 fn every_picture_can_be_drawn() {
     let (usage, basis) = asked(&[]);
     let question = influencer::Question {

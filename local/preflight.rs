@@ -1,0 +1,251 @@
+//! Says at once what is wrong with the options, port and folders of `./dev up` and `./dev invoke`, which
+//! purrline-local itself would say only after a build that takes minutes.
+//!
+//! `./dev` compiles this file alone, which takes a second anywhere that Rust is: a shell can't look at ports and locks
+//! without tools that not every machine has. It uses the standard library only. A test in `src/cli` holds its list of
+//! options against the command line's own.
+
+use std::fs::{File, TryLockError};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// An option, and what its value must be.
+type Known = (&'static str, Value);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Value {
+    None,
+    Any,
+    Port,
+    Count,
+    Pair,
+    OneOf(&'static [&'static str]),
+}
+
+const COMMON: &[Known] = &[
+    ("--template", Value::Any),
+    ("--bin-dir", Value::Any),
+    ("--workers", Value::Count),
+    ("--concurrency", Value::Count),
+    ("--param", Value::Pair),
+    ("--help", Value::None),
+    ("--version", Value::None),
+];
+
+const UP: &[Known] = &[
+    ("--port", Value::Port),
+    ("--data-dir", Value::Any),
+    ("--ephemeral", Value::None),
+    ("--log-format", Value::OneOf(&["auto", "text", "json"])),
+    ("--verbose", Value::None),
+];
+
+const INVOKE: &[Known] = &[("--url", Value::Any)];
+
+/// The port where none is given.
+const PORT: u16 = 8080;
+/// The template's usual name.
+const TEMPLATE: &str = "template.yaml";
+
+/// Why a command can't be run: what the person must change in it, or on the machine.
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    Usage(String),
+    Machine(String),
+}
+
+/// What was given: options with their values, and the rest.
+#[derive(Debug, Default)]
+struct Given {
+    options: Vec<(&'static str, String)>,
+    rest: Vec<String>,
+}
+
+impl Given {
+    fn parse(command: &str, arguments: &[String]) -> Result<Self, Refusal> {
+        let mut given = Self::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let argument = match argument.as_str() {
+                "-h" => "--help",
+                "-V" => "--version",
+                other => other,
+            };
+            if !argument.starts_with("--") {
+                given.rest.push(argument.to_owned());
+                continue;
+            }
+            let (name, joined) = match argument.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (argument, None),
+            };
+            let Some((name, kind)) = options(command).find(|(known, _)| *known == name) else {
+                let all = names(command).join(", ");
+                let problem = format!("there is no option {name}, but {all}");
+                return Err(Refusal::Usage(problem));
+            };
+            let value = match (kind, joined) {
+                (Value::None, None) => String::new(),
+                (Value::None, Some(_)) => {
+                    return Err(Refusal::Usage(format!("{name} takes no value")));
+                }
+                (_, Some(value)) => value,
+                (_, None) => match arguments.next() {
+                    Some(value) => value.clone(),
+                    None => return Err(Refusal::Usage(format!("{name} needs a value"))),
+                },
+            };
+            if let Some(problem) = kind.problem(&value) {
+                return Err(Refusal::Usage(format!("{name} {value}: {problem}")));
+            }
+            given.options.push((name, value));
+        }
+        Ok(given)
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        let mut options = self.options.iter().rev();
+        options
+            .find(|(given, _)| *given == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl Value {
+    fn problem(self, value: &str) -> Option<String> {
+        let within = |range: std::ops::RangeInclusive<u32>| {
+            let fits = value.parse().is_ok_and(|number| range.contains(&number));
+            let problem = format!("must be a number from {} to {}", range.start(), range.end());
+            (!fits).then_some(problem)
+        };
+        match self {
+            Self::None | Self::Any => None,
+            Self::Port => within(0..=65_535),
+            Self::Count => within(1..=1000),
+            Self::Pair => (!value.contains('=')).then(|| "must be NAME=VALUE".to_owned()),
+            Self::OneOf(all) => {
+                (!all.contains(&value)).then(|| format!("must be one of {}", all.join(", ")))
+            }
+        }
+    }
+}
+
+/// The names of a command's options.
+pub(crate) fn names(command: &str) -> Vec<&'static str> {
+    options(command).map(|(name, _)| name).collect()
+}
+
+fn options(command: &str) -> impl Iterator<Item = Known> {
+    let own = if command == "up" { UP } else { INVOKE };
+    own.iter().chain(COMMON).copied()
+}
+
+/// Checks a command of `./dev`, whose script lies in `root`.
+fn check(root: &Path, command: &str, arguments: &[String]) -> Result<(), Refusal> {
+    let given = Given::parse(command, arguments)?;
+    if given.value("--help").or(given.value("--version")).is_some() {
+        return Ok(());
+    }
+    let template = given
+        .value("--template")
+        .map_or_else(|| nearest(root), PathBuf::from);
+    if let Err(error) = File::open(&template) {
+        let problem = format!("can't read {}: {error}", template.display());
+        return Err(Refusal::Machine(problem));
+    }
+    if command == "up" {
+        check_up(&given, &template)
+    } else {
+        check_invoke(&given)
+    }
+}
+
+fn check_up(given: &Given, template: &Path) -> Result<(), Refusal> {
+    if let Some(unexpected) = given.rest.first() {
+        let problem = format!("unexpected argument {unexpected}");
+        return Err(Refusal::Usage(problem));
+    }
+    let data_dir = given.value("--data-dir");
+    let ephemeral = given.value("--ephemeral").is_some();
+    if data_dir.is_some() && ephemeral {
+        let problem = "--data-dir cannot be used with --ephemeral".to_owned();
+        return Err(Refusal::Usage(problem));
+    }
+    let port = given.value("--port").and_then(|port| port.parse().ok());
+    let port = port.unwrap_or(PORT);
+    if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
+        let problem = match error.kind() {
+            std::io::ErrorKind::AddrInUse => format!(
+                "port {port} is taken: stop what listens there, or choose another with --port"
+            ),
+            _ => format!("can't listen on port {port}: {error}; choose another with --port"),
+        };
+        return Err(Refusal::Machine(problem));
+    }
+    if ephemeral {
+        return Ok(());
+    }
+    let beside = || template.with_file_name(".local").join("data");
+    check_folder(&data_dir.map_or_else(beside, PathBuf::from))
+}
+
+/// The folder can be written to, and no other stack uses it.
+fn check_folder(folder: &Path) -> Result<(), Refusal> {
+    let unusable = |error: std::io::Error| {
+        let problem = format!(
+            "can't use {}: {error}; choose another with --data-dir",
+            folder.display()
+        );
+        Refusal::Machine(problem)
+    };
+    std::fs::create_dir_all(folder).map_err(unusable)?;
+    let mut lock = File::options();
+    lock.read(true).write(true).create(true).truncate(false);
+    let lock = lock.open(folder.join("lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(Refusal::Machine(format!(
+            "another stack uses {}: stop it, or choose another folder with --data-dir",
+            folder.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+fn check_invoke(given: &Given) -> Result<(), Refusal> {
+    let [_, event] = given.rest.as_slice() else {
+        let problem = "it takes a function and an event's file".to_owned();
+        return Err(Refusal::Usage(problem));
+    };
+    match File::open(event) {
+        Err(error) if event != "-" => Err(Refusal::Machine(format!("can't read {event}: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+/// The template here or above, else the one beside the script.
+fn nearest(root: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    let mut above = here.ancestors().map(|folder| folder.join(TEMPLATE));
+    let found = above.find(|file| file.is_file());
+    found.unwrap_or_else(|| root.join(TEMPLATE))
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let root = PathBuf::from(arguments.next().unwrap_or_default());
+    let command = arguments.next().unwrap_or_default();
+    let arguments: Vec<String> = arguments.collect();
+    match check(&root, &command, &arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Refusal::Usage(problem)) => {
+            eprintln!("error: {problem}\n\nFor more information, try: ./dev {command} --help");
+            ExitCode::from(2)
+        }
+        Err(Refusal::Machine(problem)) => {
+            eprintln!("error: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Problems that only this machine has, in the shape that api.md gives to all problems.
+
+use http::header::{ALLOW, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::json;
+
+use crate::http_server::{Body, answer};
+use crate::ids;
+
+const PROBLEM: &str = "application/problem+json";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// After how many seconds a client may try again, as the functions say.
+const RETRY_AFTER_SECONDS: u16 = 2;
+
+/// 503: no process could take the request.
+pub(super) fn unavailable() -> Response<Body> {
+    let detail = "No process of the function could be started in time, please try again.";
+    let mut response = problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "/problems/unavailable",
+        detail,
+    );
+    let seconds = HeaderValue::from(RETRY_AFTER_SECONDS);
+    response.headers_mut().insert(RETRY_AFTER, seconds);
+    response
+}
+
+/// 405: a local route has only this method.
+pub(super) fn method_not_allowed(allow: &'static str) -> Response<Body> {
+    let detail = format!("This path takes {allow} only.");
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "about:blank", &detail);
+    let allow = HeaderValue::from_static(allow);
+    response.headers_mut().insert(ALLOW, allow);
+    response
+}
+
+fn problem(status: StatusCode, kind: &str, detail: &str) -> Response<Body> {
+    let id = ids::uuid();
+    let body = json!({
+        "type": kind,
+        "title": status.canonical_reason().unwrap_or("Error"),
+        "status": status.as_u16(),
+        "detail": detail,
+        "instance": id,
+    });
+    let mut response = answer(status, PROBLEM, body.to_string());
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}

@@ -1,0 +1,87 @@
+//! What S3 refuses before it looks at a signature: `x-amz-*` headers that the signature doesn't cover, with which
+//! whoever holds a presigned URL could ask for more than its maker allowed.
+//!
+//! Nothing of the kind can be added to the query, which a signature covers whole.
+
+use http::{HeaderMap, Request, Response, StatusCode};
+
+use crate::http_server::{Body, answer};
+use crate::ids;
+
+/// The refusal of a signed request with such headers; nothing where there are none.
+pub(super) fn refusal<B>(request: &Request<B>) -> Option<Response<Body>> {
+    let signed = signed_headers(request)?;
+    let unsigned = unsigned(request.headers(), &signed);
+    (!unsigned.is_empty()).then(|| refused(&unsigned))
+}
+
+/// The names that a signature says it covers, in lower case; nothing for a request without one.
+fn signed_headers<B>(request: &Request<B>) -> Option<Vec<String>> {
+    let query = request.uri().query().unwrap_or_default();
+    let in_query = url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "X-Amz-SignedHeaders")
+        .map(|(_, names)| names.into_owned());
+    let in_header = || {
+        let value = request.headers().get(http::header::AUTHORIZATION)?;
+        let (_, names) = value.to_str().ok()?.split_once("SignedHeaders=")?;
+        Some(
+            names
+                .split([',', ' '])
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    };
+    let names = in_query.or_else(in_header)?;
+    Some(names.split(';').map(str::to_ascii_lowercase).collect())
+}
+
+fn unsigned<'a>(headers: &'a HeaderMap, signed: &[String]) -> Vec<&'a str> {
+    let names = headers.keys().map(http::HeaderName::as_str);
+    names
+        .filter(|name| name.starts_with("x-amz-") && !signed.iter().any(|it| it == name))
+        .collect()
+}
+
+fn refused(unsigned: &[&str]) -> Response<Body> {
+    let (names, id) = (unsigned.join(", "), ids::uuid());
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code>\
+         <Message>There were headers present in the request which were not signed</Message>\
+         <HeadersNotSigned>{names}</HeadersNotSigned><RequestId>{id}</RequestId></Error>"
+    );
+    answer(StatusCode::FORBIDDEN, "application/xml", body)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn signed_headers_are_found_in_either_place() {
+        let asked = || Request::put("/b/k?X-Amz-SignedHeaders=host%3Bx-amz-acl&x=y");
+        let in_query = asked().body(()).unwrap();
+        let expected = ["host", "x-amz-acl"].map(str::to_owned).to_vec();
+        assert_eq!(signed_headers(&in_query), Some(expected.clone()));
+        for between in [", ", ","] {
+            let value = [
+                "AWS4-HMAC-SHA256 Credential=a/b/c",
+                "SignedHeaders=host;X-Amz-Acl",
+                "Signature=0",
+            ];
+            let request = Request::put("/b/k").header("authorization", value.join(between));
+            let request = request.body(()).unwrap();
+            assert_eq!(signed_headers(&request), Some(expected.clone()));
+        }
+        assert_eq!(
+            signed_headers(&Request::put("/b/k").body(()).unwrap()),
+            None
+        );
+        let refused = refusal(&asked().header("x-amz-tagging", "a=b").body(()).unwrap());
+        assert_eq!(refused.unwrap().status(), StatusCode::FORBIDDEN);
+        assert!(refusal(&asked().header("x-amz-acl", "private").body(()).unwrap()).is_none());
+        assert!(refusal(&asked().header("x-amzn-trace-id", "1").body(()).unwrap()).is_none());
+    }
+}

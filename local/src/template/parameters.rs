@@ -1,0 +1,322 @@
+//! Holds parameters to what `CloudFormation` holds them to before it makes anything: the constraints of each, and the
+//! template's rules about several of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use fancy_regex::Regex;
+
+use super::evaluate::{Evaluator, LocalValues};
+use super::node::{Kind, Node};
+use super::{Template, TemplateError};
+
+type Result<T> = std::result::Result<T, TemplateError>;
+
+/// The most bytes of a value, as on AWS.
+const MAX_BYTES: usize = 4096;
+
+/// Why parameters were refused, every one of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct BadParameters(Vec<String>);
+
+impl BadParameters {
+    /// A sentence for each problem.
+    pub fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Display for BadParameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [only] => write!(f, "parameter {only}"),
+            all => {
+                write!(f, "the parameters can't be used:")?;
+                all.iter().try_for_each(|one| write!(f, "\n  {one}"))
+            }
+        }
+    }
+}
+
+impl Template {
+    /// The problems of these values of parameters: of names, constraints and rules.
+    ///
+    /// # Errors
+    /// The template itself is wrong: a pattern that is no regular expression, a rule that can't be evaluated.
+    pub fn problems_of(
+        &self,
+        given: &BTreeMap<String, String>,
+        local: &LocalValues,
+    ) -> Result<Option<BadParameters>> {
+        let declared = self.declared();
+        let (known, unknown): (BTreeMap<_, _>, BTreeMap<_, _>) = given
+            .clone()
+            .into_iter()
+            .partition(|(name, _)| declared.iter().any(|(other, _)| other == name));
+        let names: Vec<&str> = declared.iter().map(|(name, _)| name.as_str()).collect();
+        let mut problems: Vec<String> = unknown.keys().map(|name| missing(name, &names)).collect();
+        for (name, node) in declared {
+            let parameter = Parameter { name, node };
+            problems.extend(parameter.problem(known.get(name).map(String::as_str))?);
+        }
+        problems.extend(self.broken_rules(&Evaluator::new(&self.root, &known, local)?)?);
+        Ok((!problems.is_empty()).then_some(BadParameters(problems)))
+    }
+
+    fn declared(&self) -> &[(String, Node)] {
+        let section = self.root.get("Parameters").and_then(Node::entries);
+        section.unwrap_or_default()
+    }
+
+    /// What the rules say whose assertions don't hold.
+    fn broken_rules(&self, evaluator: &Evaluator<'_>) -> Result<Vec<String>> {
+        let mut broken = Vec::new();
+        let rules = self.root.get("Rules").and_then(Node::entries);
+        for (name, rule) in rules.unwrap_or_default() {
+            let place = format!("Rules.{name}");
+            if let Some(condition) = rule.get("RuleCondition")
+                && !evaluator.holds_at(condition, &place)?
+            {
+                continue;
+            }
+            let assertions = match rule.get("Assertions").map(|node| &node.kind) {
+                Some(Kind::List(assertions)) => assertions.as_slice(),
+                _ => return Err(TemplateError::new(rule.line, place, "has no Assertions")),
+            };
+            for assertion in assertions {
+                let assert = assertion.get("Assert").ok_or_else(|| {
+                    TemplateError::new(assertion.line, place.as_str(), "has no Assert")
+                })?;
+                if !evaluator.holds_at(assert, &place)? {
+                    let says = assertion.get("AssertDescription").and_then(Node::text);
+                    broken.push(says.unwrap_or_else(|| format!("the rule {name} is broken")));
+                }
+            }
+        }
+        Ok(broken)
+    }
+}
+
+/// What to say of a name that isn't there.
+pub(super) fn missing(name: &str, names: &[&str]) -> String {
+    match nearest(name, names) {
+        Some(other) => format!("{name}: there is no parameter {name}, did you mean {other}?"),
+        None => format!("{name}: there is no parameter {name}"),
+    }
+}
+
+/// The name that was probably meant.
+fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
+    let name = plain(name);
+    let distance = |other: &&str| strsim::damerau_levenshtein(&name, &plain(other));
+    let most = name.chars().count() / 3;
+    let near = names.iter().copied().min_by_key(distance)?;
+    (distance(&near) <= most).then_some(near)
+}
+
+/// A parameter as the template declares it.
+struct Parameter<'a> {
+    name: &'a str,
+    node: &'a Node,
+}
+
+impl Parameter<'_> {
+    fn text(&self, property: &str) -> Option<String> {
+        self.node.get(property).and_then(Node::text)
+    }
+
+    fn number(&self, property: &str) -> Option<f64> {
+        number(&self.text(property)?)
+    }
+
+    fn length(&self, property: &str) -> Option<usize> {
+        self.text(property)?.parse().ok()
+    }
+
+    /// What is wrong with the value given, or with the default where there is none.
+    fn problem(&self, given: Option<&str>) -> Result<Option<String>> {
+        let kind = self.text("Type").unwrap_or_default();
+        let default = self.text("Default");
+        let Some(value) = given.or(default.as_deref()) else {
+            // A network, an image or a key of AWS's has no local counterpart, and any name will do.
+            let no_counterpart = kind.contains("AWS::");
+            let problem = format!("{}: must have a value, it has no default", self.name);
+            return Ok((!no_counterpart).then_some(problem));
+        };
+        let is_list = kind == "CommaDelimitedList" || kind.starts_with("List<");
+        let items: Vec<&str> = if is_list {
+            value.split(',').map(str::trim).collect()
+        } else {
+            vec![value]
+        };
+        let mut reason = (value.len() > MAX_BYTES)
+            .then(|| format!("must have at most {MAX_BYTES} bytes"))
+            .or_else(|| not_numbers(&kind, &items));
+        if reason.is_none()
+            && let Some(constraint) = self.constraint(&kind, &items)?
+        {
+            reason = Some(self.text("ConstraintDescription").unwrap_or(constraint));
+        }
+        Ok(reason.map(|reason| format!("{}: {reason}", self.shown(value))))
+    }
+
+    /// The first constraint that an item violates, in words.
+    fn constraint(&self, kind: &str, items: &[&str]) -> Result<Option<String>> {
+        if let Some(allowed) = self.allowed()
+            && !items
+                .iter()
+                .all(|item| allowed.iter().any(|one| one == item))
+        {
+            return Ok(Some(format!("must be one of {}", allowed.join(", "))));
+        }
+        if let Some(pattern) = self.text("AllowedPattern") {
+            let regex = whole(&pattern).map_err(|error| {
+                let place = format!("Parameters.{}.AllowedPattern", self.name);
+                TemplateError::new(self.node.line, place, error.to_string())
+            })?;
+            if !items
+                .iter()
+                .all(|item| regex.is_match(item).unwrap_or(false))
+            {
+                return Ok(Some(format!("must match {pattern}")));
+            }
+        }
+        let any = |violates: &dyn Fn(&str) -> bool| items.iter().any(|item| violates(item));
+        if kind == "String" {
+            let length = |item: &str| item.chars().count();
+            if let Some(least) = self.length("MinLength")
+                && any(&|item| length(item) < least)
+            {
+                return Ok(Some(format!("must have at least {least} characters")));
+            }
+            if let Some(most) = self.length("MaxLength")
+                && any(&|item| length(item) > most)
+            {
+                return Ok(Some(format!("must have at most {most} characters")));
+            }
+        }
+        if let Some(least) = self.number("MinValue")
+            && any(&|item| number(item).is_some_and(|item| item < least))
+        {
+            return Ok(Some(format!("must be at least {least}")));
+        }
+        if let Some(most) = self.number("MaxValue")
+            && any(&|item| number(item).is_some_and(|item| item > most))
+        {
+            return Ok(Some(format!("must be at most {most}")));
+        }
+        Ok(None)
+    }
+
+    fn allowed(&self) -> Option<Vec<String>> {
+        match &self.node.get("AllowedValues")?.kind {
+            Kind::List(items) => Some(items.iter().filter_map(Node::text).collect()),
+            _ => None,
+        }
+    }
+
+    /// The name with its value, but for secrets.
+    fn shown(&self, value: &str) -> String {
+        if self.text("NoEcho").as_deref() == Some("true") {
+            return self.name.to_owned();
+        }
+        let short: String = value.chars().take(80).collect();
+        let more = if short.len() < value.len() { "…" } else { "" };
+        format!("{}={:?}{more}", self.name, short)
+    }
+}
+
+fn not_numbers(kind: &str, items: &[&str]) -> Option<String> {
+    let numeric = matches!(kind, "Number" | "List<Number>");
+    let all = items.iter().all(|item| number(item).is_some());
+    (numeric && !all).then(|| {
+        if kind == "Number" {
+            "must be a number".to_owned()
+        } else {
+            "must be numbers, comma separated".to_owned()
+        }
+    })
+}
+
+/// A number as `CloudFormation` takes it, whole or not.
+fn number(text: &str) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    // Rust also reads `inf` and `nan`.
+    number.is_finite().then_some(number)
+}
+
+/// A regular expression of Java's that must match all of a value.
+fn whole(pattern: &str) -> std::result::Result<Regex, fancy_regex::Error> {
+    Regex::new(&format!(r"\A(?:{})\z", ascii_classes(pattern)))
+}
+
+/// Java's `\d`, `\w` and `\s` know ASCII only, where Rust's know Unicode.
+fn ascii_classes(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            out.push(character);
+            continue;
+        }
+        match characters.next() {
+            Some('d') => out.push_str("[0-9]"),
+            Some('D') => out.push_str("[^0-9]"),
+            Some('w') => out.push_str("[0-9A-Za-z_]"),
+            Some('W') => out.push_str("[^0-9A-Za-z_]"),
+            Some('s') => out.push_str(r"[ \t\n\x0B\f\r]"),
+            Some('S') => out.push_str(r"[^ \t\n\x0B\f\r]"),
+            Some(other) => out.extend(['\\', other]),
+            None => out.push('\\'),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn patterns_match_as_java_matches() {
+        for (pattern, value, matches) in [
+            ("off|[1-9]+", "off", true),
+            ("off|[1-9]+", "offline", false),
+            ("off|[1-9]+", "an off", false),
+            (r"\d+", "12", true),
+            (r"\d+", "١٢", false),
+            (r"[\d.]+", "1.2", true),
+            (r"[^\s]*", "a b", false),
+            ("(https?://.+[^/])?", "", true),
+            ("(https?://.+[^/])?", "https://a.example/", false),
+            ("(?!.*/$).+", "a/", false),
+            ("a", "a\n", false),
+            (r"a\\d", r"a\d", true),
+        ] {
+            let regex = whole(pattern).unwrap();
+            assert_eq!(
+                regex.is_match(value).unwrap(),
+                matches,
+                "{pattern} {value:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_suggested() {
+        let names = ["ReadLimit", "WriteLimit", "LogLevel", "LogDays"];
+        for (given, expected) in [
+            ("readlimit", Some("ReadLimit")),
+            ("READ_LIMIT", Some("ReadLimit")),
+            ("WriteLimits", Some("WriteLimit")),
+            ("LogLvl", Some("LogLevel")),
+            ("Nobody", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(given, &names), expected, "{given}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Where URLs stand in a text.
+//!
+//! Nothing in a URL is a tag. A URL is `scheme://` with whatever follows, or a host whose last part is letters
+//! (`example.com`, `www.example.co.kr:8080`) with a path or query, as people write them without a scheme. Which last
+//! parts there are (`.com`, `.photography`) is a list that grows each month, so this one takes any: the text
+//! `cats.dogs/#fox` loses its tag, which is rarer than a URL under a domain that a list doesn't know.
+//!
+//! A URL ends before white space, before a character that RFC 3986 gives no place in it, before a bracket that it
+//! doesn't open, and before punctuation and symbols outside ASCII: letters of any script are part of it, since browsers
+//! show paths decoded, but `。`, `」` and emoji belong to the sentence around.
+
+use std::ops::Range;
+
+use unicode_properties::{GeneralCategoryGroup as Group, UnicodeGeneralCategory as _};
+
+const SCHEME_END: &str = "://";
+
+/// Returns the ranges of bytes that are URLs, in order.
+pub(super) fn urls(text: &str) -> Vec<Range<usize>> {
+    let mut starts: Vec<(usize, usize)> = starts(text).collect();
+    starts.sort_unstable();
+    let mut urls = Vec::new();
+    let mut end = 0;
+    for (start, rest) in starts {
+        if start >= end {
+            end = rest + end_of(text.get(rest..).unwrap_or_default());
+            urls.push(start..end);
+        }
+    }
+    urls
+}
+
+/// Returns where schemes and hosts start, and where what follows them does.
+fn starts(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    let schemes = text.match_indices(SCHEME_END).filter_map(|(at, _)| {
+        let start = run_before(text.get(..at)?, is_of_scheme);
+        (start < at).then_some((start, at + SCHEME_END.len()))
+    });
+    let hosts = text.match_indices(['/', '?']).filter_map(|(at, _)| {
+        let before = without_port(text.get(..at)?);
+        let start = run_before(before, is_of_host);
+        is_host(before.get(start..)?).then_some((start, at))
+    });
+    schemes.chain(hosts)
+}
+
+/// Returns where the characters of that kind start that a text ends with.
+fn run_before(text: &str, is_part: fn(char) -> bool) -> usize {
+    text.trim_end_matches(is_part).len()
+}
+
+const fn is_of_scheme(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')
+}
+
+const fn is_of_host(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
+}
+
+fn without_port(text: &str) -> &str {
+    let host = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    host.strip_suffix(':')
+        .filter(|host| host.len() + 1 < text.len())
+        .unwrap_or(text)
+}
+
+/// Whether it is two parts or more with dots between, the last of them letters.
+fn is_host(text: &str) -> bool {
+    let Some((parts, last)) = text.rsplit_once('.') else {
+        return false;
+    };
+    last.len() > 1
+        && last.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && parts.split('.').all(|part| !part.is_empty())
+}
+
+/// Returns the length of what belongs to a URL of the text behind its scheme, or behind its host.
+fn end_of(text: &str) -> usize {
+    let mut open: Vec<char> = Vec::new();
+    for (at, c) in text.char_indices() {
+        let belongs = match c {
+            '(' | '[' => {
+                open.push(c);
+                true
+            }
+            ')' => open.pop() == Some('('),
+            ']' => open.pop() == Some('['),
+            '<' | '>' | '"' | '`' | '{' | '}' | '|' | '\\' | '^' => false,
+            c if c.is_ascii() => c.is_ascii_graphic(),
+            c => matches!(
+                c.general_category_group(),
+                Group::Letter | Group::Mark | Group::Number
+            ),
+        };
+        if !belongs {
+            return at;
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(text: &str) -> Vec<&str> {
+        urls(text).into_iter().map(|url| &text[url]).collect()
+    }
+
+    #[test]
+    fn urls_are_found_with_and_without_a_scheme() {
+        for (text, expected) in [
+            (
+                "https://example.com/guide#kitten",
+                vec!["https://example.com/guide#kitten"],
+            ),
+            (
+                "보기:https://example.com/#x 끝",
+                vec!["https://example.com/#x"],
+            ),
+            (
+                "see example.com/a#b, www.example.co.kr:8080/?q=#c",
+                vec!["example.com/a#b,", "www.example.co.kr:8080/?q=#c"],
+            ),
+            ("example.com?x=#cat", vec!["example.com?x=#cat"]),
+            (
+                "(https://example.com/a_(b)#c)#d",
+                vec!["https://example.com/a_(b)#c"],
+            ),
+            ("<https://example.com/#a>#b", vec!["https://example.com/#a"]),
+            (
+                "https://example.com/고양이#집。#b",
+                vec!["https://example.com/고양이#집"],
+            ),
+            ("git+ssh://host/#x", vec!["git+ssh://host/#x"]),
+            (
+                "https://a.example/x https://b.example/y",
+                vec!["https://a.example/x", "https://b.example/y"],
+            ),
+            (
+                "https://example.com/x://y#z",
+                vec!["https://example.com/x://y#z"],
+            ),
+            ("https://example.com🐱#cat", vec!["https://example.com"]),
+        ] {
+            assert_eq!(found(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_urls() {
+        for text in [
+            "and/or",
+            "1.5/2.5",
+            "e.g./i.e.",
+            "://x",
+            "고양이.강아지/#x",
+            "a. b/#c",
+            "cat.",
+            "cats.dogs",
+            "..com/x",
+            "12:30/x",
+            "",
+        ] {
+            assert!(found(text).is_empty(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_urls_within_it(text in "[a-z.:/?#()\\[\\] 고。🐱]{0,40}") {
+            let mut end = 0;
+            for url in urls(&text) {
+                prop_assert!(text.get(url.clone()).is_some_and(|url| !url.is_empty()), "{:?}", url);
+                prop_assert!(url.start >= end);
+                end = url.end;
+            }
+        }
+    }
+}

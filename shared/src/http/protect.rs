@@ -1,0 +1,24 @@
+//! Headers that protect every answer: who may keep it, that nobody guesses its type, and that browsers stay
+//! on HTTPS.
+
+use axum::http::header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+
+/// For a year, as the content delivery network says it of the pictures.
+const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Adds them. An answer belongs to its caller, so nobody keeps it, unless it is no error and its handler said
+/// for how long it is good for everybody. Browsers ignore `Strict-Transport-Security` in what came unencrypted.
+pub(super) fn protect(status: StatusCode, headers: &mut HeaderMap, https: bool) {
+    if status.is_client_error() || status.is_server_error() {
+        headers.insert(CACHE_CONTROL, NO_STORE);
+    } else {
+        headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
+    }
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
+    }
+}

@@ -1,0 +1,154 @@
+//! The form in which spellings meet that a search doesn't tell apart.
+//!
+//! Besides the normal form's (NFC, case folded), these make no difference:
+//!
+//! * Width: letters, digits and ASCII's signs are taken for what they are compatible with (`ﾈｺ`, `ＣＡＴ`, `ﬁ`). Symbols are
+//!   not, since `™` is no part of the word before it; and Hangul's single letters are not, which Unicode has twice: they
+//!   stay those that keyboards type.
+//! * Accents, in the scripts that write their words without them too: Latin, Greek, Cyrillic. Not `й`, which is no `и`
+//!   with an accent, and nothing of Japanese, Hangul or Indic scripts, where `ガ` is no `カ`. Letters with a stroke or
+//!   joined ones are no letters with marks to Unicode, so the few that Europe writes are listed.
+//! * Characters that are drawn as nothing: joiners, soft hyphens, zero-width spaces, variation selectors. Only Hangul's
+//!   fillers divide words: they are drawn as a space.
+
+use icu_properties::props::{DefaultIgnorableCodePoint, Script};
+use icu_properties::{CodePointMapData, CodePointSetData};
+use unicode_normalization::UnicodeNormalization as _;
+use unicode_properties::{
+    GeneralCategory, GeneralCategoryGroup as Group, UnicodeGeneralCategory as _,
+};
+
+use crate::domain::normal_form;
+
+/// Brings a text into the form that its spellings share.
+pub(super) fn form(text: &str) -> String {
+    let mut wide = String::with_capacity(text.len());
+    for c in normal_form(text).chars() {
+        match c {
+            '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' => wide.push(' '),
+            c if is_ignorable(c) => {}
+            c => push_compatible(c, &mut wide),
+        }
+    }
+    // What was compatible may have a capital.
+    normal_form(&without_accents(&normal_form(&wide)))
+}
+
+fn is_ignorable(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+}
+
+fn push_compatible(c: char, text: &mut String) {
+    if let Some(letter) = typed_letter(c) {
+        text.push(letter);
+        return;
+    }
+    let is_sign = matches!(c, '\u{ff01}'..='\u{ff65}');
+    let is_text = matches!(c.general_category_group(), Group::Letter | Group::Number);
+    if is_sign || is_text {
+        text.extend([c].into_iter().nfkc());
+    } else {
+        text.push(c);
+    }
+}
+
+/// Hangul's single letters as keyboards type them, from either width.
+fn typed_letter(c: char) -> Option<char> {
+    let (half, full) = match c {
+        '\u{3131}'..='\u{318e}' => return Some(c),
+        '\u{ffa1}'..='\u{ffbe}' => ('\u{ffa1}', '\u{3131}'),
+        '\u{ffc2}'..='\u{ffc7}' => ('\u{ffc2}', '\u{314f}'),
+        '\u{ffca}'..='\u{ffcf}' => ('\u{ffca}', '\u{3155}'),
+        '\u{ffd2}'..='\u{ffd7}' => ('\u{ffd2}', '\u{315b}'),
+        '\u{ffda}'..='\u{ffdc}' => ('\u{ffda}', '\u{3161}'),
+        _ => return None,
+    };
+    char::from_u32(u32::from(c) - u32::from(half) + u32::from(full))
+}
+
+fn without_accents(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut base = None;
+    for c in text.nfd() {
+        if c.general_category() != GeneralCategory::NonspacingMark {
+            base = Some(c);
+            match unaccented(c) {
+                Some(letters) => plain.push_str(letters),
+                None => plain.push(c),
+            }
+        } else if !base.is_some_and(|base| is_accent(c, base)) {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+fn is_accent(mark: char, base: char) -> bool {
+    let script = CodePointMapData::<Script>::new().get(base);
+    [Script::Latin, Script::Greek, Script::Cyrillic].contains(&script)
+        && (mark, base) != ('\u{306}', 'и')
+}
+
+const fn unaccented(c: char) -> Option<&'static str> {
+    Some(match c {
+        'æ' => "ae",
+        'œ' => "oe",
+        'ø' => "o",
+        'đ' => "d",
+        'ħ' => "h",
+        'ı' => "i",
+        'ł' => "l",
+        'ŧ' => "t",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn width_accents_and_what_is_not_seen_make_no_difference() {
+        for (text, expected) in [
+            ("ﾈｺ ｶﾞｯﾊﾟ", "ネコ ガッパ"),
+            ("ＣＡＴ　Ｔｏｗｅｒ＇ｓ", "cat\u{3000}tower's"),
+            ("𝓬𝓪𝓽 ﬁsh ①", "cat fish 1"),
+            (
+                "Café CAFE\u{301} naïve Ångström",
+                "cafe cafe naive angstrom",
+            ),
+            (
+                "Łódź Øre Ħ İstanbul ığdır æ Ǽ",
+                "lodz ore h istanbul igdir ae ae",
+            ),
+            ("Việt Đà", "viet da"),
+            ("Γάτα ΓΆΤΑ", "γατα γατα"),
+            ("ёлка Й й", "елка й й"),
+            ("고\u{ad}양\u{200b}이 ca\u{200d}t\u{fe0f}", "고양이 cat"),
+            ("나비\u{3164}집사", "나비 집사"),
+            ("ﾡﾤ ㄱㄴ", "ㄱㄴ ㄱㄴ"),
+            ("ガ カ が ハ\u{309a}", "ガ カ が パ"),
+            ("हिन्दी กำ m²", "हिन्दी ก\u{e4d}า m2"),
+            ("cat™", "cat™"),
+        ] {
+            assert_eq!(form(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn forms_are_their_own_forms(text in "\\PC{0,40}|[ﾊﾟｶﾞĳǄИ\u{306}\u{301}\u{345}a-zßİ가-힣ﾡ-ﾾ\u{1100}\u{1161}\u{200b}\u{3164}]{0,20}") {
+            let once = form(&text);
+            prop_assert_eq!(form(&once), once);
+        }
+
+        #[test]
+        fn equivalent_texts_have_one_form(text in "\\PC{0,40}") {
+            let expected = form(&text);
+            prop_assert_eq!(form(&text.nfd().collect::<String>()), expected.clone());
+            prop_assert_eq!(form(&text.nfc().collect::<String>()), expected);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Blocks against users who have left.
+//!
+//! A block outlives the account of the user who is blocked: they may come back with the same id. When that
+//! user is erased, the two rows of each block against them move to the name `left#<hash>`, so that their id
+//! stands nowhere any more. Nothing lists such rows, but the blocker may still take the block back. When the
+//! user returns, the rows move back before the first thing of theirs is stored (see `sign_in`), and each block
+//! keeps its place in its blocker's list.
+//!
+//! Until then a caller may read without existing. For them, and for others who don't exist, both names are
+//! looked at (see `shown`). Users who exist have their blocks under their id.
+
+use std::collections::{HashMap, HashSet};
+
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use futures::future::try_join_all;
+
+use super::blocks::{BLOCKED, SINCE, key};
+use super::item::{Item, Read, n};
+use super::leaving::left_name;
+use super::transactions::TRANSACTION;
+use super::{CONFLICT_TRIES, Error, Store, back_off};
+use crate::domain::{UserId, Version};
+
+/// In the row of A's about B, who has left: since when A blocks B. Not [`SINCE`], so that the index `latest`
+/// has no such row.
+pub(super) const KEPT: &str = "kept_since";
+
+/// The most writes that moving one block takes.
+const WRITES: usize = 4;
+
+/// Which of two users may have left.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WhoLeft {
+    User,
+    Others,
+}
+
+/// What a deleted row is conditional on. The two rows of a pair are always written together, so one of them is
+/// guarded.
+#[derive(Debug, Clone, Copy)]
+enum Guard {
+    With(&'static str),
+    Without(&'static str),
+}
+
+impl Guard {
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::With(_) => "attribute_exists(#name)",
+            Self::Without(_) => "attribute_not_exists(#name)",
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::With(name) | Self::Without(name) => name,
+        }
+    }
+}
+
+impl Store {
+    /// Takes away the blocks of a user who has left, and keeps those of others against the user under the name
+    /// for those who left.
+    pub async fn erase_blocks(&self, user: &UserId) -> Result<(), Error> {
+        let left = left_name(user);
+        self.move_blocks(user.as_str(), |row, other| {
+            let name = row.text("other")?;
+            let (own, theirs) = (key(user, name), key(name, user));
+            if name.contains('#') {
+                // The user's own, against somebody who left.
+                return self.end_of_kept_block(user, name);
+            }
+            if !row.contains_key(BLOCKED) {
+                return Ok(vec![
+                    self.delete(own, Some(Guard::Without(BLOCKED)))?,
+                    self.delete(theirs, None)?,
+                ]);
+            }
+            let since = since(other, SINCE)?;
+            let mut kept = key(name, &left);
+            kept.insert(KEPT.to_owned(), since);
+            let mut blocked = key(&left, name);
+            blocked.insert(BLOCKED.to_owned(), AttributeValue::Bool(true));
+            Ok(vec![
+                self.delete(own, Some(Guard::With(BLOCKED)))?,
+                self.delete(theirs, None)?,
+                self.put(kept)?,
+                self.put(blocked)?,
+            ])
+        })
+        .await
+    }
+
+    /// Brings back the blocks against a user who returns.
+    pub(super) async fn restore_blocks(&self, user: &UserId) -> Result<(), Error> {
+        let left = left_name(user);
+        self.move_blocks(&left, |row, other| {
+            let blocker = row.text("other")?;
+            let since = since(other, KEPT)?;
+            let blocked = AttributeValue::Bool(true);
+            Ok(vec![
+                self.delete(key(&left, blocker), Some(Guard::With(BLOCKED)))?,
+                self.delete(key(blocker, &left), None)?,
+                self.set(key(blocker, user), SINCE, since)?,
+                self.set(key(user, blocker), BLOCKED, blocked)?,
+            ])
+        })
+        .await
+    }
+
+    /// Moves all rows of a partition away, part by part: `writes` says how one goes, given the row of the same
+    /// pair in the other's partition. Each block moves as a whole, and what is left after a crash moves the next
+    /// time.
+    async fn move_blocks(
+        &self,
+        partition: &str,
+        writes: impl Fn(&Item, Option<&Item>) -> Result<Vec<TransactWriteItem>, Error>,
+    ) -> Result<(), Error> {
+        let table = &self.tables.blocks;
+        let mut conflicts = 0;
+        loop {
+            let rows = self
+                .part(table, ("user", partition.to_owned()), None)
+                .await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let other = |row: &Item| Ok::<_, Error>(key(row.text("other")?, partition));
+            let keys = rows.iter().map(other).collect::<Result<_, _>>()?;
+            let others = self.batch_get(table, keys, None).await?;
+            let by_user: HashMap<&str, &Item> = others
+                .iter()
+                .filter_map(|row| Some((row.maybe_text("user")?, row)))
+                .collect();
+            let move_of = |row: &Item| writes(row, by_user.get(row.text("other")?).copied());
+            let chunks = rows.chunks(TRANSACTION / WRITES).map(|rows| {
+                let moves = rows.iter().map(move_of).collect::<Result<Vec<_>, _>>()?;
+                Ok(self.written_together(moves.concat()))
+            });
+            let chunks = chunks.collect::<Result<Vec<_>, Error>>()?;
+            if try_join_all(chunks).await?.into_iter().all(|moved| moved) {
+                conflicts = 0;
+                continue;
+            }
+            conflicts += 1;
+            if conflicts == CONFLICT_TRIES {
+                return Err(Error::Unavailable(
+                    "others kept writing the same blocks".to_owned(),
+                ));
+            }
+            back_off(conflicts).await;
+        }
+    }
+
+    /// The writes that end a user's block of somebody who has left, and goes by that name.
+    pub(super) fn end_of_kept_block(
+        &self,
+        user: &UserId,
+        left: &str,
+    ) -> Result<Vec<TransactWriteItem>, Error> {
+        Ok(vec![
+            self.delete(key(user, left), Some(Guard::With(KEPT)))?,
+            self.delete(key(left, user), None)?,
+        ])
+    }
+
+    /// Those of these others between whom and the user a block is kept because one of them left.
+    pub(super) async fn kept_between(
+        &self,
+        user: &UserId,
+        who_left: WhoLeft,
+        others: &[&UserId],
+    ) -> Result<HashSet<UserId>, Error> {
+        let keys = others.iter().map(|other| match who_left {
+            WhoLeft::User => key(left_name(user), other),
+            WhoLeft::Others => key(user, left_name(other)),
+        });
+        let rows = self.batch_get(&self.tables.blocks, keys.collect(), None);
+        let rows = rows.await?;
+        let found = rows.iter().map(|row| row.text("other"));
+        let found = found.collect::<Result<HashSet<_>, _>>()?;
+        let is_found = |other: &&&UserId| match who_left {
+            WhoLeft::User => found.contains(other.as_str()),
+            WhoLeft::Others => found.contains(left_name(other).as_str()),
+        };
+        let blocked = others.iter().filter(is_found);
+        Ok(blocked.map(|other| (*other).clone()).collect())
+    }
+
+    fn delete(&self, key: Item, guard: Option<Guard>) -> Result<TransactWriteItem, Error> {
+        let delete = Delete::builder()
+            .table_name(&self.tables.blocks)
+            .set_key(Some(key));
+        let delete = match guard {
+            Some(guard) => delete
+                .condition_expression(guard.condition())
+                .expression_attribute_names("#name", guard.name()),
+            None => delete,
+        };
+        let delete = delete.build().map_err(Error::broken)?;
+        Ok(TransactWriteItem::builder().delete(delete).build())
+    }
+
+    fn put(&self, row: Item) -> Result<TransactWriteItem, Error> {
+        let put = Put::builder()
+            .table_name(&self.tables.blocks)
+            .set_item(Some(row))
+            .build()
+            .map_err(Error::broken)?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+}
+
+/// Since when a block is, by the blocker's row: since now, if that row doesn't say.
+fn since(row: Option<&Item>, name: &str) -> Result<AttributeValue, Error> {
+    let since = row.map(|row| row.maybe_number(name)).transpose()?.flatten();
+    Ok(n(since.unwrap_or_else(|| Version::now().micros())))
+}

@@ -1,0 +1,48 @@
+//! What can be read of a batch where some of its items can't be: a partition that serves more than it takes refuses
+//! what is asked of it, and must not cost a page that shows other items, too.
+
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+
+use crate::domain::{PostCounts, PostId};
+
+/// Answers to a batch of questions of which some may be unanswered.
+#[derive(Debug, Clone)]
+pub struct Readable<T, K> {
+    /// The answers.
+    pub found: T,
+    /// Those of which nothing could be read.
+    pub unread: HashSet<K>,
+}
+
+/// Of how many posts the last known counts are remembered: under 1 MB.
+const POSTS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
+
+/// The counts of the posts that this process has shown last.
+#[derive(Debug, Clone)]
+pub(super) struct LastCounts(Arc<Mutex<LruCache<PostId, PostCounts>>>);
+
+impl LastCounts {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(LruCache::new(POSTS))))
+    }
+
+    pub(super) fn remember(&self, counts: &HashMap<PostId, PostCounts>) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (&post, &counts) in counts {
+            last.put(post, counts);
+        }
+    }
+
+    /// As far as they are remembered.
+    pub(super) fn of(&self, posts: &HashSet<PostId>) -> HashMap<PostId, PostCounts> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = posts.iter();
+        known
+            .filter_map(|post| Some((*post, *last.get(post)?)))
+            .collect()
+    }
+}

@@ -1,0 +1,186 @@
+//! Every route says the same of what the caller may not know of as of what never was: nobody learns that
+//! somebody blocks them, or that something is there after all.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::routes;
+use crate::support::{Reply, User, World, comments, id_of};
+
+/// Why the caller may not know of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hidden {
+    /// Its author blocks the caller.
+    AuthorBlocks,
+    /// The caller blocks its author.
+    CallerBlocks,
+    /// Its author has left.
+    AuthorLeft,
+    /// It was deleted; its author is there.
+    Deleted,
+}
+
+/// What a path may name.
+struct Things {
+    user: String,
+    post: String,
+    comment: String,
+    cat: String,
+}
+
+impl Things {
+    async fn of(author: &User) -> Self {
+        let (post, cat) = (author.post_id("x").await, author.cat_id("나비").await);
+        let comment = id_of(&author.comment(&post, "x").await);
+        let user = author.id.clone();
+        Self {
+            user,
+            post,
+            comment,
+            cat,
+        }
+    }
+
+    fn that_never_were(user: &User) -> Self {
+        let never = || "0000000000000".to_owned();
+        Self {
+            user: user.id.clone(),
+            post: never(),
+            comment: never(),
+            cat: never(),
+        }
+    }
+
+    fn path(&self, route: &str) -> String {
+        [
+            ("{user}", &self.user),
+            ("{post}", &self.post),
+            ("{comment}", &self.comment),
+            ("{cat}", &self.cat),
+        ]
+        .iter()
+        .fold(route.to_owned(), |path, (name, id)| path.replace(name, id))
+    }
+}
+
+async fn call(caller: &User, method: &Method, path: &str, body: Option<&Value>) -> Reply {
+    let request = caller.request(method.clone(), path);
+    let request = match body {
+        Some(body) => request.json(body),
+        None => request,
+    };
+    caller.send(request).await
+}
+
+/// The status, and what a problem says besides.
+fn said(reply: &Reply) -> (u16, Value) {
+    let detail = if reply.status >= 400 {
+        reply.problem(reply.status)["detail"].clone()
+    } else {
+        Value::Null
+    };
+    (reply.status, detail)
+}
+
+/// Fails when any route tells what is hidden from what never was. A block is the one exception: whoever is there
+/// can be blocked by everybody.
+#[tokio::test]
+async fn what_is_hidden_is_answered_as_what_never_was() {
+    let world = World::shared().await;
+    for why in [
+        Hidden::AuthorBlocks,
+        Hidden::CallerBlocks,
+        Hidden::AuthorLeft,
+        Hidden::Deleted,
+    ] {
+        let (author, caller) = (world.user("author"), world.user("caller"));
+        caller.me().await;
+        let hidden = Things::of(&author).await;
+        let never = Things::that_never_were(&world.user("never"));
+        match why {
+            Hidden::AuthorBlocks => author.block(&caller).await,
+            Hidden::CallerBlocks => caller.block(&author).await,
+            Hidden::AuthorLeft => drop(author.delete("/v1/me").await.expect(202)),
+            Hidden::Deleted => {
+                author.delete_post(&hidden.post).await;
+                let cat = format!("/v1/cats/{}", hidden.cat);
+                author.delete(&cat).await.expect(204);
+            }
+        }
+        let mut tried = 0;
+        for (method, route, body) in routes::calls() {
+            let named = ["{user}", "{post}", "{cat}"];
+            let named = named.iter().find(|name| route.contains(*name));
+            let Some(named) = named else { continue };
+            if why == Hidden::Deleted && *named == "{user}" {
+                continue;
+            }
+            let [of_hidden, of_never] = [&hidden, &never].map(|things| things.path(route));
+            let hidden_reply = call(&caller, &method, &of_hidden, body.as_ref()).await;
+            let never_reply = call(&caller, &method, &of_never, body.as_ref()).await;
+            let is_block = (method.as_str(), route) == ("PUT", "/v1/users/{user}/block");
+            if is_block && why != Hidden::AuthorLeft {
+                assert_eq!((hidden_reply.status, never_reply.status), (204, 404));
+                continue;
+            }
+            assert_eq!(
+                said(&hidden_reply),
+                said(&never_reply),
+                "{why:?}: {method} {route}"
+            );
+            // What is read, and what is changed at once, is not found; what is queued is taken for granted.
+            let queued = route.ends_with("/like") || route.ends_with("/follow");
+            let taken_back = route.ends_with("/save") || route.ends_with("/block");
+            let expected = match method {
+                Method::PUT | Method::DELETE if queued => 202,
+                Method::DELETE if taken_back => 204,
+                _ => 404,
+            };
+            assert_eq!(hidden_reply.status, expected, "{why:?}: {method} {route}");
+            tried += 1;
+            if why == Hidden::CallerBlocks && route.ends_with("/block") {
+                caller.block(&author).await;
+            }
+        }
+        let least = if why == Hidden::Deleted { 11 } else { 18 };
+        assert!(tried >= least, "{why:?}: only {tried} calls");
+        // Nothing of it had an effect.
+        if matches!(why, Hidden::AuthorBlocks | Hidden::CallerBlocks) {
+            caller.unblock(&author).await;
+            author.unblock(&caller).await;
+            let post = caller.read_post(&hidden.post).await;
+            assert_eq!(
+                (&post["edited_at"], &post["comments"]),
+                (&Value::Null, &json!(1))
+            );
+            assert_eq!(caller.read_cat(&hidden.cat).await["bio"], Value::Null);
+            let left = caller.walk_ids(&comments(&hidden.post), 5).await;
+            assert_eq!(left, [hidden.comment]);
+        }
+    }
+}
+
+/// Whoever has left may not change what is hidden from themselves, either.
+#[tokio::test]
+async fn who_has_left_changes_nothing_of_their_own() {
+    let world = World::shared().await;
+    let author = world.user("author");
+    let own = Things::of(&author).await;
+    author.delete("/v1/me").await.expect(202);
+    for (method, route) in [
+        (Method::PATCH, "/v1/posts/{post}"),
+        (Method::DELETE, "/v1/posts/{post}"),
+        (Method::PATCH, "/v1/cats/{cat}"),
+        (Method::DELETE, "/v1/cats/{cat}"),
+        (Method::DELETE, "/v1/posts/{post}/comments/{comment}"),
+    ] {
+        let body = routes::good_body(&method, route);
+        let reply = call(&author, &method, &own.path(route), body.as_ref()).await;
+        let status = if route.ends_with("{comment}") {
+            403
+        } else {
+            404
+        };
+        reply.problem(status);
+    }
+}

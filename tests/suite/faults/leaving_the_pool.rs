@@ -1,0 +1,117 @@
+//! Leaving a stack that has a user pool of its own: the user is deleted there too.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
+
+use super::backstage::Backstage;
+use super::impatient;
+use crate::support::user_pool::{Answers, POOL, UserPool};
+use crate::support::{User, World, eventually};
+
+async fn stage(pool: &UserPool, erasure_seconds: &str) -> Backstage {
+    let options = impatient().parameter("ErasureSeconds", erasure_seconds);
+    Backstage::of(&World::with(pool.of(options)).await).await
+}
+
+/// A user whom Cognito calls so, as it does who comes from another provider.
+fn called(world: &World, name: &str, cognito: &str) -> User {
+    let user = world.user(name);
+    let mut claims = world.sign_in().claims(&user.id);
+    claims["username"] = json!(cognito);
+    let token = world.sign_in().sign(&claims).unwrap();
+    user.with_token(Some(&token))
+}
+
+/// Runs `sweep` with this erasure due. Whether all that was due was done.
+async fn sweep(stage: &Backstage, user: &User) -> bool {
+    let due = stage
+        .tables
+        .update_item()
+        .table_name(stage.table("UsersTable"))
+        .key("id", AttributeValue::S(user.id.clone()))
+        .update_expression("SET erase_at = :long_ago")
+        .condition_expression("attribute_exists(withdrawn_at)")
+        .expression_attribute_values(":long_ago", AttributeValue::N("1".to_owned()));
+    // It may be done by now.
+    let _ = due.send().await;
+    stage.world.run_schedule("sweep").await.is_ok()
+}
+
+async fn is_erased(stage: &Backstage, user: &User) -> bool {
+    stage.item("UsersTable", "id", &user.id).await.is_none()
+}
+
+async fn erased(stage: &Backstage, user: &User) {
+    eventually("the account is erased", async || {
+        sweep(stage, user).await;
+        is_erased(stage, user).await.then_some(())
+    })
+    .await;
+}
+
+/// Fails if an erasure ends although the pool did not do it, or if it is not tried again.
+#[tokio::test]
+async fn an_erasure_ends_only_when_the_pool_has_deleted_the_user() {
+    let pool = UserPool::start().await;
+    let stage = stage(&pool, "1").await;
+    let leaver = called(&stage.world, "leaver", "google_1234567890");
+    leaver.post("bye").await;
+    leaver.delete("/v1/me").await.expect(202);
+    for answers in [Answers::Fails, Answers::TooMany, Answers::HangsUp] {
+        pool.answers(answers);
+        let before = pool.asked().len();
+        assert!(!sweep(&stage, &leaver).await, "{answers:?}");
+        assert!(pool.asked().len() > before, "{answers:?}");
+        assert!(!is_erased(&stage, &leaver).await, "{answers:?}");
+    }
+    pool.answers(Answers::Done);
+    erased(&stage, &leaver).await;
+    for asked in pool.asked() {
+        assert_eq!(asked.action(), "cognito-idp:AdminDeleteUser");
+        assert_eq!(
+            asked.body(),
+            json!({ "UserPoolId": POOL, "Username": "google_1234567890" })
+        );
+        assert_eq!(
+            asked.header("content-type"),
+            Some("application/x-amz-json-1.1")
+        );
+        let signature = asked.header("authorization").unwrap();
+        assert!(signature.starts_with("AWS4-HMAC-SHA256 "), "{signature}");
+        for part in [
+            "/us-east-1/cognito-idp/aws4_request",
+            "SignedHeaders=content-type;host;x-amz-date;x-amz-target",
+        ] {
+            assert!(signature.contains(part), "{signature}");
+        }
+    }
+}
+
+/// Fails if each pass deletes whoever has the name: somebody who came back by way of Google meanwhile has it too.
+#[tokio::test]
+async fn the_pool_is_asked_once_however_many_passes_an_erasure_takes() {
+    let pool = UserPool::start().await;
+    let stage = stage(&pool, "3600").await;
+    let leaver = called(&stage.world, "leaver", "google_1");
+    for _ in 0..3 {
+        leaver.delete("/v1/me").await.expect(202);
+        assert!(sweep(&stage, &leaver).await);
+    }
+    assert!(!is_erased(&stage, &leaver).await);
+    assert_eq!(pool.asked().len(), 1);
+}
+
+/// A user of the pool's own is called by the id; and one who is deleted already can't keep the rest from being erased.
+#[tokio::test]
+async fn who_is_not_in_the_pool_any_more_is_erased() {
+    let pool = UserPool::start().await;
+    pool.answers(Answers::NoSuchUser);
+    let stage = stage(&pool, "1").await;
+    let leaver = stage.world.user("leaver");
+    leaver.post("bye").await;
+    leaver.delete("/v1/me").await.expect(202);
+    erased(&stage, &leaver).await;
+    let asked = pool.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].body()["Username"], json!(leaver.id));
+}

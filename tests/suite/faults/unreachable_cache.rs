@@ -1,0 +1,120 @@
+//! The cache is out of reach of those who change the store, and keeps what it had: once it can be told, nothing old is
+//! shown for longer than until the next sweep.
+
+use purrline_local::{Fault, FaultAction, FaultRule, Service, When};
+
+use super::backstage::{Backstage, id_of};
+use super::stage;
+use crate::support::User;
+
+/// Cuts these functions off from the cache.
+fn cut_off(stage: &Backstage, functions: &[&str]) -> Vec<Fault> {
+    let cut = |function: &&str| {
+        let rule = FaultRule::new(When::Before, FaultAction::Disconnect).function(function);
+        let rule = rule.service(Service::Cache).times(u64::MAX);
+        stage.world.on_call(rule).unwrap()
+    };
+    functions.iter().map(cut).collect()
+}
+
+async fn dead_letters(stage: &Backstage) -> u64 {
+    let status = stage.world.status().await.unwrap();
+    let queues = status.queues.values();
+    queues.map(|queue| queue.dead_letters).sum()
+}
+
+/// A reader who follows two authors, each of whom has written a post, oldest first.
+async fn reader_of_two(stage: &Backstage) -> (User, [User; 2], [String; 2]) {
+    let reader = stage.world.user("reader");
+    let authors = ["first", "second"].map(|name| stage.world.user(name));
+    for author in &authors {
+        reader.follow(author).await;
+    }
+    stage.world.drained().await;
+    let posts = [
+        authors[0].post_id("first").await,
+        authors[1].post_id("second").await,
+    ];
+    stage.world.drained().await;
+    (reader, authors, posts)
+}
+
+/// An unfollow, a like, a post and a deletion are applied while no consumer reaches the cache, which readers do. Their
+/// messages are done, not dead; and the first sweep that reaches the cache puts all of it right. Fails when a consumer
+/// that can't tell the cache leaves it at that, or its message to the dead-letter queue.
+#[tokio::test]
+async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
+    let stage = stage().await;
+    let (reader, [left, other], [theirs, liked]) = reader_of_two(&stage).await;
+    let gone = other.post_id("gone").await;
+    stage.world.drained().await;
+    let before = reader.feed_ids(20).await;
+    assert_eq!(before, [&gone[..], &liked, &theirs]);
+
+    let consumers = ["follow-consumer", "like-consumer", "fan-out", "sweep"];
+    let faults = cut_off(&stage, &consumers);
+    reader.unfollow(&left).await;
+    reader.like(&liked).await;
+    let new = other.post_id("new").await;
+    other.delete_post(&gone).await;
+    stage.world.drained().await;
+    assert!(faults[..3].iter().all(|fault| fault.fired() > 0));
+    let stale = reader.feed(20).await;
+    let shown: Vec<String> = stale.iter().map(id_of).collect();
+    assert_eq!(shown, [&liked[..], &theirs], "read from the cache");
+    assert_eq!(stale[0]["liked"], false);
+    assert_eq!(stage.untold().await.len(), 2);
+    // The sweep has no way to it either: all waits for the next.
+    assert!(stage.world.run_schedule("sweep").await.is_err());
+    stage.world.drained().await;
+    assert_eq!(stage.untold().await.len(), 2);
+    assert_eq!(dead_letters(&stage).await, 0);
+
+    stage.world.clear_faults();
+    stage.world.run_schedule("sweep").await.unwrap();
+    stage.world.drained().await;
+    let feed = reader.feed(20).await;
+    let shown: Vec<String> = feed.iter().map(id_of).collect();
+    assert_eq!(shown, [&new[..], &liked]);
+    assert_eq!(
+        (&feed[1]["likes"], &feed[1]["liked"]),
+        (&1.into(), &true.into())
+    );
+    assert!(stage.untold().await.is_empty());
+    assert!(stage.unfinished().await.is_empty());
+    assert_eq!(dead_letters(&stage).await, 0);
+}
+
+/// The sweep dies at any of its calls: what it did not come to, the next does. Fails when a note goes before the cache
+/// was told.
+#[tokio::test]
+async fn a_sweep_that_dies_leaves_no_change_untold() {
+    let stage = stage().await;
+    let (reader, [left, _], [theirs, liked]) = reader_of_two(&stage).await;
+    for nth in 1..=8 {
+        for when in [When::Before, When::After] {
+            reader.follow(&left).await;
+            reader.unlike(&liked).await;
+            stage.world.drained().await;
+            let feed = reader.feed(20).await;
+            assert_eq!((feed.len(), &feed[0]["likes"]), (2, &0.into()));
+            cut_off(&stage, &["follow-consumer", "like-consumer"]);
+            reader.unfollow(&left).await;
+            reader.like(&liked).await;
+            stage.world.drained().await;
+            stage.world.clear_faults();
+            assert!(reader.feed_ids(20).await.contains(&theirs));
+            let kill = stage.world.on_call(FaultRule::kill("sweep", nth, when));
+            let _ = stage.world.run_schedule("sweep").await;
+            kill.unwrap().clear();
+            stage.world.run_schedule("sweep").await.unwrap();
+            let feed = reader.feed(20).await;
+            assert_eq!(
+                (feed.len(), &feed[0]["likes"]),
+                (1, &1.into()),
+                "{nth} {when:?}"
+            );
+            assert!(stage.untold().await.is_empty(), "{nth} {when:?}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A stand-in for a user pool of Amazon Cognito.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use purrline_local::Options;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The pool's id.
+pub(crate) const POOL: &str = "us-east-1_Cats";
+
+/// How a pool answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// Whatever it is asked is done.
+    Done,
+    /// It knows no such user.
+    NoSuchUser,
+    /// It is asked too often.
+    TooMany,
+    /// It fails.
+    Fails,
+    /// It closes the connection.
+    HangsUp,
+}
+
+impl Answers {
+    fn text(self) -> Option<String> {
+        let (status, body) = match self {
+            Self::Done => ("200 OK", ""),
+            Self::NoSuchUser => (
+                "400 Bad Request",
+                r#"{"__type":"UserNotFoundException","message":"User does not exist."}"#,
+            ),
+            Self::TooMany => (
+                "400 Bad Request",
+                r#"{"__type":"com.amazonaws.cognito#TooManyRequestsException"}"#,
+            ),
+            Self::Fails => ("500 Internal Server Error", "not JSON"),
+            Self::HangsUp => return None,
+        };
+        let length = body.len();
+        Some(format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        ))
+    }
+}
+
+/// A request, as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    head: String,
+    body: String,
+}
+
+impl Asked {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut values = lines.filter(|(header, _)| header.eq_ignore_ascii_case(name));
+        values.next().map(|(_, value)| value)
+    }
+
+    /// The operation, as roles call it.
+    pub(crate) fn action(&self) -> String {
+        let target = self.header("x-amz-target").unwrap();
+        let (_, operation) = target.split_once('.').unwrap();
+        format!("cognito-idp:{operation}")
+    }
+
+    /// The id of the pool that is asked.
+    pub(crate) fn pool(&self) -> String {
+        self.body()["UserPoolId"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn body(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// A running stand-in.
+#[derive(Debug, Clone)]
+pub(crate) struct UserPool {
+    url: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    answers: Arc<Mutex<Answers>>,
+}
+
+impl UserPool {
+    /// One that does whatever it is asked, on a free port.
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            asked: Arc::default(),
+            answers: Arc::new(Mutex::new(Answers::Done)),
+        };
+        let answering = pool.clone();
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                answering.answer(socket).await;
+            }
+        });
+        pool
+    }
+
+    /// A stack whose users sign in here.
+    pub(crate) fn of(&self, mut options: Options) -> Options {
+        let endpoint = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
+        for (name, value) in [("USER_POOL_ID", POOL), (endpoint, &self.url)] {
+            options
+                .environment
+                .insert(name.to_owned(), value.to_owned());
+        }
+        options
+    }
+
+    /// Answers so from now on.
+    pub(crate) fn answers(&self, answers: Answers) {
+        *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = answers;
+    }
+
+    /// What it was asked so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.clone()
+    }
+
+    async fn answer(&self, mut socket: TcpStream) {
+        let Some(asked) = read(&mut socket).await else {
+            return;
+        };
+        let answer = {
+            self.asked.lock().unwrap().push(asked);
+            self.answers.lock().unwrap().text()
+        };
+        if let Some(answer) = answer {
+            // Whoever hangs up gets no answer.
+            let _ = socket.write_all(answer.as_bytes()).await;
+        }
+    }
+}
+
+/// A whole request; nothing where the client hangs up.
+async fn read(socket: &mut TcpStream) -> Option<Asked> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let asked = Asked {
+                head: head.to_owned(),
+                body: body.to_owned(),
+            };
+            let length = asked.header("content-length").unwrap_or("0");
+            if body.len() >= length.parse().unwrap() {
+                return Some(asked);
+            }
+        }
+        if socket.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}

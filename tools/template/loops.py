@@ -1,0 +1,135 @@
+"""Finds functions that feed themselves.
+
+Lambda ends a chain in which a function is invoked some sixteen times by what it sent itself, through queues, topics,
+buckets or directly, unless its `RecursiveLoop` is `Allow`:
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+What sends is told by the roles, what receives by mappings, subscriptions and notifications. What an operator sends again
+by hand begins a chain of its own.
+"""
+
+import fnmatch
+import re
+
+# What puts something where it may invoke a function.
+SENDS = {
+    "AWS::SQS::Queue": ["sqs:SendMessage"],
+    "AWS::SNS::Topic": ["sns:Publish"],
+    "AWS::S3::Bucket": ["s3:PutObject", "s3:DeleteObject"],
+    "AWS::Lambda::Function": ["lambda:InvokeFunction"],
+    "AWS::Events::EventBus": ["events:PutEvents"],
+}
+
+
+def named(node):
+    """The resources that a value names."""
+    if isinstance(node, list):
+        return set().union(*map(named, node))
+    if not isinstance(node, dict):
+        return set()
+    if "Ref" in node:
+        return {node["Ref"]}
+    if "Fn::GetAtt" in node:
+        whole = node["Fn::GetAtt"]
+        return {whole[0] if isinstance(whole, list) else whole.split(".")[0]}
+    found = set().union(*map(named, node.values()))
+    if "Fn::Sub" in node:
+        pattern = node["Fn::Sub"]
+        pattern = pattern[0] if isinstance(pattern, list) else pattern
+        found |= set(re.findall(r"\$\{(\w+)[.}]", pattern))
+    return found
+
+
+def _list(node):
+    return node if isinstance(node, list) else [node]
+
+
+def _statements(template, role):
+    """What a role may do, by its own policies and those that name it."""
+    documents = []
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        if name == role:
+            documents += [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        elif resource["Type"] in ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy") and role in named(properties.get("Roles")):
+            documents.append(properties["PolicyDocument"])
+    statements = (one for document in documents for entry in _list(document["Statement"]) for one in _branches(entry))
+    return [one for one in statements if one.get("Effect") == "Allow"]
+
+
+def _branches(node):
+    """What a value may be."""
+    if "Fn::If" not in node:
+        return [node]
+    return [one for branch in node["Fn::If"][1:] for one in _branches(branch)]
+
+
+def _sent_to(template, function):
+    """The resources that a function may send to."""
+    sent_to = set()
+    for role in named(function["Properties"]["Role"]):
+        for statement in _statements(template, role):
+            names = named(statement["Resource"])
+            anything = "*" in _list(statement["Resource"])
+            for name, resource in template["Resources"].items():
+                wanted = SENDS.get(resource["Type"], [])
+                allowed = (fnmatch.fnmatch(one, action) for one in wanted for action in _list(statement["Action"]))
+                if (anything or name in names) and any(allowed):
+                    sent_to.add(name)
+    return sent_to
+
+
+def edges(template):
+    """Pairs of resources: what comes to the first may go on to the second by itself."""
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        kind = resource["Type"]
+        if kind == "AWS::Lambda::Function":
+            onward = _sent_to(template, resource) | named(properties.get("DeadLetterConfig"))
+            yield from ((name, to) for to in onward)
+        elif kind == "AWS::Lambda::EventInvokeConfig":
+            for function in named(properties["FunctionName"]):
+                yield from ((function, to) for to in named(properties.get("DestinationConfig")))
+        elif kind == "AWS::Lambda::EventSourceMapping":
+            for source in named(properties["EventSourceArn"]):
+                yield from ((source, to) for to in named(properties["FunctionName"]))
+        elif kind == "AWS::SNS::Subscription":
+            for topic in named(properties["TopicArn"]):
+                yield from ((topic, to) for to in named(properties["Endpoint"]))
+        elif kind == "AWS::Events::Rule":
+            for bus in named(properties.get("EventBusName")):
+                yield from ((bus, to) for to in named([one["Arn"] for one in properties["Targets"]]))
+        elif kind == "AWS::S3::Bucket":
+            yield from ((name, to) for to in named(properties.get("NotificationConfiguration")))
+        elif kind == "AWS::SQS::Queue":
+            yield from ((name, to) for to in named(properties.get("RedrivePolicy")))
+
+
+def feeding_themselves(template):
+    """The functions that what they send may come back to."""
+    onward = {}
+    for source, to in edges(template):
+        onward.setdefault(source, set()).add(to)
+
+    def reached(start):
+        seen, todo = set(), [start]
+        while todo:
+            fresh = onward.get(todo.pop(), set()) - seen
+            seen |= fresh
+            todo += fresh
+        return seen
+
+    kinds = {name: resource["Type"] for name, resource in template["Resources"].items()}
+    functions = (name for name, kind in kinds.items() if kind == "AWS::Lambda::Function")
+    return {name for name in functions if name in reached(name)}
+
+
+def unallowed(template):
+    """Functions whose `RecursiveLoop` is not what their feeding themselves asks for, as lines."""
+    loops = feeding_themselves(template)
+    for name, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Function":
+            allowed = resource["Properties"].get("RecursiveLoop") == "Allow"
+            if name in loops and not allowed:
+                yield f"{name} feeds itself, which Lambda ends after some sixteen rounds: it needs RecursiveLoop: Allow"
+            if allowed and name not in loops:
+                yield f"{name} does not feed itself: RecursiveLoop: Allow would hide that it once did by mistake"

@@ -1,0 +1,181 @@
+"""Which field of which request of AWS's takes each property of the types in use.
+
+A type names its service, as botocore calls it, and the operation that makes it. A property goes into the field of the
+same name, whatever the case of its letters. Where it doesn't, it stands here by its path, without the indexes of lists:
+`"Field"` is another field beside it, `"Operation:field.field"` one of another request, `"Shape:field"` one of a
+structure of the service, and `*` any value of a map. `Exempt` says why there is none.
+"""
+
+
+class Exempt(str):
+    """Why a type or a property is held against no model."""
+
+
+# An entry of a group's rules: EC2 has a structure for each kind of peer.
+_PERMISSION = {
+    "CidrIp": "IpRange:CidrIp",
+    "CidrIpv6": "Ipv6Range:CidrIpv6",
+    "Description": "IpRange:Description",
+    "DestinationSecurityGroupId": "UserIdGroupPair:GroupId",
+    "SourceSecurityGroupId": "UserIdGroupPair:GroupId",
+}
+
+
+def _within(prefix, fields):
+    return {f"{prefix}.{name}": field for name, field in fields.items()}
+
+
+_EC2_TAGS = {"Tags": "CreateTags:Tags"}
+
+TYPES = {
+    "AWS::CloudFront::Distribution": (
+        "cloudfront",
+        "CreateDistribution",
+        {
+            "DistributionConfig.IPV6Enabled": "IsIPV6Enabled",
+            "DistributionConfig.DefaultCacheBehavior.CachedMethods": "CachedMethods:",
+        },
+    ),
+    "AWS::CloudFront::OriginAccessControl": ("cloudfront", "CreateOriginAccessControl", {}),
+    "AWS::CloudWatch::Alarm": ("cloudwatch", "PutMetricAlarm", {}),
+    "AWS::CloudWatch::Dashboard": ("cloudwatch", "PutDashboard", {}),
+    "AWS::Cognito::UserPool": ("cognito-idp", "CreateUserPool", {"UserPoolName": "PoolName"}),
+    "AWS::Cognito::UserPoolClient": ("cognito-idp", "CreateUserPoolClient", {}),
+    "AWS::Cognito::UserPoolDomain": ("cognito-idp", "CreateUserPoolDomain", {}),
+    "AWS::Cognito::UserPoolIdentityProvider": ("cognito-idp", "CreateIdentityProvider", {}),
+    "AWS::DynamoDB::Table": (
+        "dynamodb",
+        "CreateTable",
+        {
+            "PointInTimeRecoverySpecification": "UpdateContinuousBackups:PointInTimeRecoverySpecification",
+            "TimeToLiveSpecification": "UpdateTimeToLive:TimeToLiveSpecification",
+        },
+    ),
+    "AWS::EC2::EIP": ("ec2", "AllocateAddress", _EC2_TAGS),
+    "AWS::EC2::EgressOnlyInternetGateway": ("ec2", "CreateEgressOnlyInternetGateway", _EC2_TAGS),
+    "AWS::EC2::InternetGateway": ("ec2", "CreateInternetGateway", _EC2_TAGS),
+    "AWS::EC2::NatGateway": ("ec2", "CreateNatGateway", _EC2_TAGS),
+    "AWS::EC2::Route": ("ec2", "CreateRoute", {}),
+    "AWS::EC2::RouteTable": ("ec2", "CreateRouteTable", _EC2_TAGS),
+    "AWS::EC2::SecurityGroup": (
+        "ec2",
+        "CreateSecurityGroup",
+        {
+            "GroupDescription": "Description",
+            "SecurityGroupEgress": "AuthorizeSecurityGroupEgress:IpPermissions",
+            "SecurityGroupIngress": "AuthorizeSecurityGroupIngress:IpPermissions",
+            **_within("SecurityGroupEgress", _PERMISSION),
+            **_within("SecurityGroupIngress", _PERMISSION),
+            **_EC2_TAGS,
+        },
+    ),
+    "AWS::EC2::SecurityGroupEgress": ("ec2", "AuthorizeSecurityGroupEgress", _PERMISSION),
+    "AWS::EC2::Subnet": ("ec2", "CreateSubnet", _EC2_TAGS),
+    "AWS::EC2::SubnetRouteTableAssociation": ("ec2", "AssociateRouteTable", {}),
+    "AWS::EC2::VPC": (
+        "ec2",
+        "CreateVpc",
+        {
+            "EnableDnsHostnames": "ModifyVpcAttribute:EnableDnsHostnames.Value",
+            "EnableDnsSupport": "ModifyVpcAttribute:EnableDnsSupport.Value",
+            **_EC2_TAGS,
+        },
+    ),
+    "AWS::EC2::VPCCidrBlock": ("ec2", "AssociateVpcCidrBlock", {}),
+    "AWS::EC2::VPCEndpoint": ("ec2", "CreateVpcEndpoint", {}),
+    "AWS::EC2::VPCGatewayAttachment": ("ec2", "AttachInternetGateway", {}),
+    "AWS::ElastiCache::ParameterGroup": (
+        "elasticache",
+        "CreateCacheParameterGroup",
+        {"Properties": Exempt("settings of the engine, which no model knows; moto and cfn-lint don't either")},
+    ),
+    "AWS::ElastiCache::ReplicationGroup": ("elasticache", "CreateReplicationGroup", {}),
+    "AWS::ElastiCache::ServerlessCache": ("elasticache", "CreateServerlessCache", {}),
+    "AWS::ElastiCache::SubnetGroup": (
+        "elasticache",
+        "CreateCacheSubnetGroup",
+        {"Description": "CacheSubnetGroupDescription"},
+    ),
+    "AWS::ElastiCache::User": ("elasticache", "CreateUser", {}),
+    "AWS::ElastiCache::UserGroup": ("elasticache", "CreateUserGroup", {}),
+    "AWS::ElasticLoadBalancingV2::Listener": (
+        "elbv2",
+        "CreateListener",
+        {"ListenerAttributes": "ModifyListenerAttributes:Attributes"},
+    ),
+    "AWS::ElasticLoadBalancingV2::ListenerRule": ("elbv2", "CreateRule", {}),
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": (
+        "elbv2",
+        "CreateLoadBalancer",
+        {"LoadBalancerAttributes": "ModifyLoadBalancerAttributes:Attributes"},
+    ),
+    "AWS::ElasticLoadBalancingV2::TargetGroup": (
+        "elbv2",
+        "CreateTargetGroup",
+        {
+            "TargetGroupAttributes": "ModifyTargetGroupAttributes:Attributes",
+            "Targets": "RegisterTargets:Targets",
+        },
+    ),
+    "AWS::Events::Rule": ("events", "PutRule", {"Targets": "PutTargets:Targets"}),
+    "AWS::IAM::ManagedPolicy": ("iam", "CreatePolicy", {"Roles": "AttachRolePolicy:RoleName"}),
+    "AWS::IAM::Role": (
+        "iam",
+        "CreateRole",
+        {"ManagedPolicyArns": "AttachRolePolicy:PolicyArn", "Policies": "PutRolePolicy:"},
+    ),
+    "AWS::Lambda::EventInvokeConfig": ("lambda", "PutFunctionEventInvokeConfig", {}),
+    "AWS::Lambda::EventSourceMapping": ("lambda", "CreateEventSourceMapping", {}),
+    "AWS::Lambda::Function": (
+        "lambda",
+        "CreateFunction",
+        {"RecursiveLoop": "PutFunctionRecursionConfig:RecursiveLoop"},
+    ),
+    "AWS::Lambda::Permission": ("lambda", "AddPermission", {}),
+    "AWS::Logs::LogGroup": ("logs", "CreateLogGroup", {"RetentionInDays": "PutRetentionPolicy:retentionInDays"}),
+    "AWS::S3::Bucket": (
+        "s3",
+        "CreateBucket",
+        {
+            "BucketEncryption": "PutBucketEncryption:ServerSideEncryptionConfiguration",
+            "BucketEncryption.ServerSideEncryptionConfiguration": "Rules",
+            "BucketEncryption.ServerSideEncryptionConfiguration.ServerSideEncryptionByDefault": (
+                "ApplyServerSideEncryptionByDefault"
+            ),
+            "CorsConfiguration": "PutBucketCors:CORSConfiguration",
+            "CorsConfiguration.CorsRules.ExposedHeaders": "ExposeHeaders",
+            "CorsConfiguration.CorsRules.MaxAge": "MaxAgeSeconds",
+            "LifecycleConfiguration": "PutBucketLifecycleConfiguration:LifecycleConfiguration",
+            "LifecycleConfiguration.Rules.ExpirationInDays": "LifecycleExpiration:Days",
+            "LifecycleConfiguration.Rules.NoncurrentVersionExpiration": "NoncurrentVersionExpiration:",
+            "LifecycleConfiguration.Rules.TagFilters": "LifecycleRuleAndOperator:Tags",
+            "OwnershipControls": "PutBucketOwnershipControls:OwnershipControls",
+            "PublicAccessBlockConfiguration": "PutPublicAccessBlock:PublicAccessBlockConfiguration",
+        },
+    ),
+    "AWS::S3::BucketPolicy": ("s3", "PutBucketPolicy", {"PolicyDocument": "Policy"}),
+    "AWS::SNS::Subscription": ("sns", "Subscribe", {}),
+    "AWS::SNS::Topic": ("sns", "CreateTopic", {"DisplayName": "CreateTopic:Attributes.*"}),
+    "AWS::SQS::Queue": (
+        "sqs",
+        "CreateQueue",
+        {
+            name: "CreateQueue:Attributes.*"
+            for name in (
+                "DelaySeconds",
+                "MaximumMessageSize",
+                "MessageRetentionPeriod",
+                "ReceiveMessageWaitTimeSeconds",
+                "RedrivePolicy",
+                "SqsManagedSseEnabled",
+                "VisibilityTimeout",
+            )
+        },
+    ),
+    "AWS::SSM::Parameter": ("ssm", "PutParameter", {}),
+    "AWS::WAFv2::WebACL": ("wafv2", "CreateWebACL", {}),
+    "AWS::WAFv2::WebACLAssociation": ("wafv2", "AssociateWebACL", {}),
+}
+
+# Values that a service takes although its model says otherwise: type, path without indexes, and why.
+TAKEN = {}
