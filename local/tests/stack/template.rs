@@ -395,6 +395,8 @@ fn the_projects_own_defaults_keep_its_constraints() {
         ("WriteLimit", "0/0"),
         ("readlimit", "off"),
         ("FirstZone", "1"),
+        ("LogLevel", "loud"),
+        ("CorsOrigins", "http://127.0.0.1:5173/"),
     ] {
         assert!(problems(&[(name, bad)]).is_some(), "{name}={bad}");
     }

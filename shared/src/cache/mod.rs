@@ -28,11 +28,12 @@
 //! sweep does for posts. So who changes one holds the key first ([`Hold`], [`Cache::hold_feeds`]).
 //!
 //! * The feeds of who blocks are forgotten, and a placeholder keeps everybody from filling them in; it goes by itself.
-//! * Authors and counts may be popular, and stay readable: nobody was answered yet, so what stood there before is still
-//!   right. But it stays no longer than any of its writers may take, by the server's clock, so where one dies it is read
-//!   anew. Counts that are changed again and again would be read anew each time: so their writers read them from the
-//!   store once they have changed them, and put them in place of earlier ones, by the number of changes that is counted
-//!   with them in the same transaction. Only where nothing stands, readers fill them in.
+//! * Authors are forgotten likewise, and nobody fills them in until the last of their writers has let go, or had the
+//!   time to, by the server's clock.
+//! * Counts of a popular post are changed again and again, and stay readable: nobody was answered yet, so what stood there
+//!   before is still right. But it stays no longer than any of its writers may take, so where one dies it is read anew.
+//!   Writers read the counts from the store once they have changed them, and put them in place of earlier ones, by the
+//!   number of changes that is counted with them in the same transaction. Only where nothing stands, readers fill them in.
 //!
 //! Consumers that can't tell the cache note what is to be forgotten in the store, and `sweep` sees to it
 //! (`store::untold`): a cache that was out of reach for an hour, and kept all it had, is right within a minute.

@@ -69,7 +69,8 @@ static FILL_FIELDS: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// Of a key's writers: `held:` and the key is a hash of their tokens, each with its deadline in milliseconds by the
-/// server's clock. `keep` sets a value that may be trusted until the first of them.
+/// server's clock. `keep` sets a value that may be trusted until the first of them, and none while there is a writer
+/// who wants it hidden, whose token begins with `!`.
 ///
 /// A writer that dies neither puts nor forgets a value, which therefore goes by itself at the writer's deadline; one
 /// whose deadline has passed meanwhile leaves nothing to be trusted.
@@ -87,21 +88,26 @@ local function keep(key, held, value, seconds) \
   local millis = 1000 * tonumber(seconds) \
   if held then \
     local now = now() \
-    for _, deadline in pairs(writers(held)) do millis = math.min(millis, deadline - now) end \
+    for token, deadline in pairs(writers(held)) do \
+      if string.sub(token, 1, 1) == '!' then millis = 0 end \
+      millis = math.min(millis, deadline - now) \
+    end \
   end \
   if millis <= 0 then redis.call('DEL', key) return 0 end \
   redis.call('SET', key, value, 'PX', millis) \
   return 1 \
 end ";
 
-/// Adds a writer. What stands in the key stays, since nobody was answered yet, but no longer than the writer may take.
+/// Adds a writer. What stands in the key stays, since nobody was answered yet, but no longer than the writer may take;
+/// unless it is to be hidden.
 static HOLD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&format!(
         "{HELD} \
          local millis = 1000 * tonumber(ARGV[2]) \
          redis.call('HSET', KEYS[2], ARGV[1], now() + millis) \
          redis.call('PEXPIRE', KEYS[2], 2 * millis) \
-         if redis.call('PTTL', KEYS[1]) > millis then redis.call('PEXPIRE', KEYS[1], millis) end \
+         if string.sub(ARGV[1], 1, 1) == '!' then redis.call('DEL', KEYS[1]) \
+         elseif redis.call('PTTL', KEYS[1]) > millis then redis.call('PEXPIRE', KEYS[1], millis) end \
          return 1"
     ))
 });
@@ -131,9 +137,10 @@ static PUT_COUNTS: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// Objects that are about to be changed in the store. What the cache has of them is shown until they are released, but
-/// no longer than a request may last. So they are right also if whoever changes them dies in between, and however many
-/// change them at once, others read the cache.
+/// Objects that are about to be changed in the store. What the cache has of counts is shown until they are released, but
+/// no longer than a request may last; authors, who may be leaving, are read from the store meanwhile. So they are right
+/// also if whoever changes them dies in between, and however many change them at once, the cache is read again as soon as
+/// the last has released them.
 #[derive(Debug)]
 #[must_use = "what is changed is to be released"]
 pub struct Hold {
@@ -141,6 +148,9 @@ pub struct Hold {
     keys: Vec<String>,
 }
 
+/// What the tokens begin with of writers during whose work the old value is shown, and of those during whose it isn't.
+const SHOWN: &str = "";
+const HIDDEN: &str = "!";
 /// The token of a writer that doesn't hold anything.
 const NOBODY: &str = "";
 
@@ -606,18 +616,18 @@ impl Cache {
 
     /// Holds an author whose profile is about to be changed in the store.
     pub async fn hold_author(&self, author: &UserId) -> Result<Hold, Error> {
-        self.hold(vec![author_key(author)]).await
+        self.hold(HIDDEN, vec![author_key(author)]).await
     }
 
     /// Holds the counts of these posts, which are about to be changed in the store.
     pub async fn hold_counts(&self, posts: &HashSet<PostId>) -> Result<Hold, Error> {
-        self.hold(posts.iter().map(|&post| counts_key(post)).collect())
-            .await
+        let keys = posts.iter().map(|&post| counts_key(post));
+        self.hold(SHOWN, keys.collect()).await
     }
 
-    async fn hold(&self, keys: Vec<String>) -> Result<Hold, Error> {
+    async fn hold(&self, kind: &str, keys: Vec<String>) -> Result<Hold, Error> {
         count_trip();
-        let token = format!("{:016x}", rand::random::<u64>());
+        let token = format!("{kind}{:016x}", rand::random::<u64>());
         let holds = keys.iter().map(|key| {
             let mut connection = self.connection.clone();
             let mut hold = HOLD.key(key);

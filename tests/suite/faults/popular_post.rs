@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use purrline_local::{Options, Service};
+use purrline_local::Service;
 use serde_json::{Value, json};
 
-use super::backstage::Backstage;
-use super::{followers_of, impatient, stage};
+use super::{followers_of, stage};
 use crate::support::{User, World, comments, id_of};
 
 /// How often feeds' readers asked the store since the calls were last counted anew.
@@ -72,11 +71,7 @@ async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
     const PERIOD: Duration = Duration::from_millis(100);
     let seconds = std::env::var("PURRLINE_SECONDS");
     let seconds: u64 = seconds.map_or(5, |seconds| seconds.parse().unwrap());
-    let options = Options {
-        warm: true,
-        ..impatient()
-    };
-    let stage = Backstage::of(&World::with(options).await).await;
+    let stage = stage().await;
     let author = stage.world.user("author");
     let readers = followers_of(&stage, &author, READERS).await;
     let post = author.post_id("popular").await;

@@ -5,7 +5,7 @@ use purrline_local::{Fault, FaultAction, FaultRule, Service, When};
 
 use super::backstage::{Backstage, id_of};
 use super::stage;
-use crate::support::User;
+use crate::support::{User, eventually};
 
 /// Cuts these functions off from the cache.
 fn cut_off(stage: &Backstage, functions: &[&str]) -> Vec<Fault> {
@@ -59,9 +59,13 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     other.delete_post(&gone).await;
     stage.world.drained().await;
     assert!(faults[..3].iter().all(|fault| fault.fired() > 0));
-    let stale = reader.feed(20).await;
-    let shown: Vec<String> = stale.iter().map(id_of).collect();
-    assert_eq!(shown, [&liked[..], &theirs], "read from the cache");
+    // A reader that found the cache too slow looks elsewhere for a second.
+    let stale = eventually("the feed is read from the cache", async || {
+        let feed = reader.feed(20).await;
+        let shown: Vec<String> = feed.iter().map(id_of).collect();
+        (shown == [&liked[..], &theirs]).then_some(feed)
+    })
+    .await;
     assert_eq!(stale[0]["liked"], false);
     assert_eq!(stage.untold().await.len(), 2);
     // The sweep has no way to it either: all waits for the next.
@@ -90,7 +94,7 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
 #[tokio::test]
 async fn a_sweep_that_dies_leaves_no_change_untold() {
     let stage = stage().await;
-    let (reader, [left, _], [theirs, liked]) = reader_of_two(&stage).await;
+    let (reader, [left, _], [_, liked]) = reader_of_two(&stage).await;
     for nth in 1..=8 {
         for when in [When::Before, When::After] {
             reader.follow(&left).await;
@@ -103,7 +107,6 @@ async fn a_sweep_that_dies_leaves_no_change_untold() {
             reader.like(&liked).await;
             stage.world.drained().await;
             stage.world.clear_faults();
-            assert!(reader.feed_ids(20).await.contains(&theirs));
             let kill = stage.world.on_call(FaultRule::kill("sweep", nth, when));
             let _ = stage.world.run_schedule("sweep").await;
             kill.unwrap().clear();
