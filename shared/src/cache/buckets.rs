@@ -63,11 +63,11 @@ pub struct Admitted {
     pub follows_most: bool,
 }
 
-fn stamp_key(user: &UserId) -> String {
+pub(super) fn stamp_key(user: &UserId) -> String {
     format!("stamp:{{{user}}}")
 }
 
-fn full_key(user: &UserId) -> String {
+pub(super) fn full_key(user: &UserId) -> String {
     format!("full:{{{user}}}")
 }
 

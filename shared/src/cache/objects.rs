@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use redis::{Cmd, RedisError, Script, Value, cmd};
 
+use super::buckets::{full_key, stamp_key};
 use super::feeds::{asks_shown, shown_of, wrote_key};
 use super::push::read;
 use super::{Cache, Error, count_trip};
@@ -527,6 +528,7 @@ impl Cache {
         count_trip();
         let mut del = cmd("DEL");
         del.arg(viewer_key(user));
+        del.arg(stamp_key(user)).arg(full_key(user));
         let mut del_wrote = cmd("DEL");
         del_wrote.arg(wrote_key(user));
         let users = HashSet::from([user.clone()]);
