@@ -511,7 +511,7 @@ async fn authors_are_shown_as_they_are_now() {
     for body in [
         json!({ "handle": handle, "name": "first", "avatar": avatar }),
         json!({ "handle": handle, "name": "second" }),
-        json!({ "handle": format!("{handle}_"), "name": "second" }),
+        json!({ "handle": format!("{handle}_2"), "name": "second" }),
         json!({ "handle": handle, "name": "third", "avatar": null }),
     ] {
         // Out of the cache.
