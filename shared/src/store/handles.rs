@@ -224,8 +224,7 @@ impl Store {
             let mut writes = vec![self.write_profile(user, edit, had.as_ref())?];
             if had.as_ref() != Some(&edit.handle) {
                 writes.push(self.take(&edit.handle, user)?);
-                self.check_given_up(user, &edit.handle, had.is_some())
-                    .await?;
+                Box::pin(self.check_given_up(user, &edit.handle, had.is_some())).await?;
                 if let Some(had) = &had {
                     writes.push(self.give_up(had, user)?);
                 }
