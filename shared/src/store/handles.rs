@@ -231,7 +231,7 @@ impl Store {
             let mut writes = vec![self.write_profile(user, edit, had.as_ref())?];
             if let Some(asked) = asked.filter(|asked| had.as_ref() != Some(*asked)) {
                 writes.push(self.take(asked, user)?);
-                self.check_given_up(user, asked, had.is_some()).await?;
+                Box::pin(self.check_given_up(user, asked, had.is_some())).await?;
                 if let Some(had) = &had {
                     writes.push(self.give_up(had, user)?);
                 }

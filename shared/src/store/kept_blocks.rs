@@ -95,14 +95,14 @@ impl Store {
     pub(super) async fn restore_blocks(&self, user: &UserId) -> Result<(), Error> {
         let left = left_name(user);
         self.move_blocks(&left, |row, other| {
-            let blocker = row.text("other")?;
+            let name = row.text("other")?;
             let since = since(other, KEPT)?;
-            let blocked = AttributeValue::Bool(true);
+            let yes = AttributeValue::Bool(true);
             Ok(vec![
-                self.delete(key(&left, blocker), Some(Guard::With(BLOCKED)))?,
-                self.delete(key(blocker, &left), None)?,
-                self.set(key(blocker, user), SINCE, since)?,
-                self.set(key(user, blocker), BLOCKED, blocked)?,
+                self.delete(key(&left, name), Some(Guard::With(BLOCKED)))?,
+                self.delete(key(name, &left), None)?,
+                self.set(key(name, user), SINCE, since)?,
+                self.set(key(user, name), BLOCKED, yes)?,
             ])
         })
         .await
