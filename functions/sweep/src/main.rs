@@ -83,7 +83,7 @@ impl Scheduled for Sweep {
     async fn run(&self, within: Duration) -> Result<(), Error> {
         let start = Instant::now();
         let mut failed = 0;
-        if let Err(error) = self.tell_cache(start + within / 4).await {
+        if let Err(error) = Box::pin(self.tell_cache(start + within / 4)).await {
             failed += 1;
             let error = purrline::log::chain(&error);
             tracing::warn!(error, "what the cache is to forget waits for the next run");
@@ -148,7 +148,7 @@ impl Sweep {
     async fn tell_cache(&self, deadline: Instant) -> Result<(), Error> {
         let mut told = 0;
         while Instant::now() < deadline {
-            let notes = self.store.untold().await?;
+            let notes = Box::pin(self.store.untold()).await?;
             if notes.is_empty() {
                 break;
             }

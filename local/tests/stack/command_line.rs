@@ -283,6 +283,10 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(!stdout.contains("is up"), "{arguments:?}: {stdout}");
     }
+}
+
+#[tokio::test]
+async fn a_missing_cache_server_is_named() {
     let up = Command::new(env!("CARGO_BIN_EXE_purrline-local"))
         .args(["up", "--ephemeral", "--port", "0", "--template"])
         .arg(template_file())

@@ -130,12 +130,12 @@ impl Cache {
         };
         let commands = full.into_iter().map(set);
         let commands = commands.chain(not_full.into_iter().map(del));
-        let sent: Vec<_> = commands
+        let sends: Vec<_> = commands
             .map(|command| self.send::<redis::Value>(command))
             .collect();
-        if !sent.is_empty() {
+        if !sends.is_empty() {
             count_trip();
         }
-        try_join_all(sent).await.map(|_| ())
+        try_join_all(sends).await.map(|_| ())
     }
 }

@@ -60,13 +60,13 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     stage.world.drained().await;
     assert!(faults[..3].iter().all(|fault| fault.fired() > 0));
     // A reader that found the cache too slow looks elsewhere for a second.
-    let stale = eventually("the feed is read from the cache", async || {
+    let before_sweep = eventually("the feed is read from the cache", async || {
         let feed = reader.feed(20).await;
         let shown: Vec<String> = feed.iter().map(id_of).collect();
         (shown == [&liked[..], &theirs]).then_some(feed)
     })
     .await;
-    assert_eq!(stale[0]["liked"], false);
+    assert_eq!(before_sweep[0]["liked"], false);
     assert_eq!(stage.untold().await.len(), 2);
     // The sweep has no way to it either: all waits for the next.
     assert!(stage.world.run_schedule("sweep").await.is_err());
