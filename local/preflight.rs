@@ -34,6 +34,8 @@ const COMMON: &[Known] = &[
 ];
 
 const UP: &[Known] = &[
+    ("--host", Value::Any),
+    ("--public-url", Value::Any),
     ("--port", Value::Port),
     ("--data-dir", Value::Any),
     ("--ephemeral", Value::None),
@@ -174,12 +176,18 @@ fn check_up(given: &Given, template: &Path) -> Result<(), Refusal> {
     }
     let port = given.value("--port").and_then(|port| port.parse().ok());
     let port = port.unwrap_or(PORT);
-    if let Err(error) = TcpListener::bind(("127.0.0.1", port)) {
+    let host = given.value("--host").unwrap_or("127.0.0.1");
+    if let Err(error) = TcpListener::bind((host, port)) {
         let problem = match error.kind() {
             std::io::ErrorKind::AddrInUse => format!(
                 "port {port} is taken: stop what listens there, or choose another with --port"
             ),
-            _ => format!("can't listen on port {port}: {error}; choose another with --port"),
+            std::io::ErrorKind::PermissionDenied => {
+                format!("can't listen on port {port}: {error}; choose another with --port")
+            }
+            _ => format!(
+                "can't listen on {host}: {error}; --host takes an address of this machine, say 127.0.0.1 or 0.0.0.0"
+            ),
         };
         return Err(Refusal::Machine(problem));
     }

@@ -71,7 +71,7 @@ async fn an_own_post_is_in_the_feed_once_it_is_answered() {
 #[tokio::test]
 async fn everybody_finds_their_own_post_at_once() {
     let world = World::own().await;
-    let people = (0..200).map(|n| world.user(&format!("author{}", n % 40)));
+    let people = (0..200).map(|n| world.user_called(&format!("author{}", n % 40)));
     futures::stream::iter(people)
         .map(|author| async move {
             let post = author.post_id("mine").await;
@@ -82,7 +82,7 @@ async fn everybody_finds_their_own_post_at_once() {
         .collect::<Vec<()>>()
         .await;
     world.drained().await;
-    let feed = world.user("author0").walk_ids("/v1/feed", 3).await;
+    let feed = world.user_called("author0").walk_ids("/v1/feed", 3).await;
     assert_eq!(feed.iter().collect::<HashSet<_>>().len(), 5, "{feed:?}");
 }
 
