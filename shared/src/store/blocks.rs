@@ -43,7 +43,8 @@ impl Store {
         rows.iter().map(other).collect()
     }
 
-    /// Whom the user blocks, and who block the user, at most so many.
+    /// Whom the user blocks, and who block the user, at most so many; not those who have left, of whom only a hash is
+    /// kept.
     pub(super) async fn blocked_either_way(
         &self,
         user: &UserId,
@@ -57,7 +58,12 @@ impl Store {
             .expression_attribute_names("#user", "user")
             .expression_attribute_values(":user", s(user))
             .consistent_read(true);
-        rows(query, most).await?.iter().map(other).collect()
+        let rows = rows(query, most).await?;
+        let here = rows.iter().filter(|row| {
+            let name = row.maybe_text("other");
+            name.is_some_and(|name| !name.contains('#'))
+        });
+        here.map(other).collect()
     }
 
     /// Those of these pairs of users of whom one blocks the other.
