@@ -30,15 +30,17 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 }
 
 impl Follows {
-    /// Has the cache forget the feeds of these users, or notes them for when it can be told.
-    async fn tell(&self, followers: &HashSet<UserId>) -> Result<(), store::Error> {
+    /// Has the cache forget the feeds of these users, or notes them for when it can be told. Answers whether it was
+    /// told.
+    async fn tell(&self, followers: &HashSet<UserId>) -> Result<bool, store::Error> {
         let Err(error) = self.cache.forget_feeds(followers).await else {
-            return Ok(());
+            return Ok(true);
         };
         let error = purrline::log::chain(&error);
         let feeds = followers.len();
         tracing::warn!(error, feeds, "the cache is told of follows later");
-        self.store.note_feeds(followers).await
+        self.store.note_feeds(followers).await?;
+        Ok(false)
     }
 
     /// Lets the endpoint know who follows as many as anybody may. What the cache doesn't learn makes no follow wrong:
@@ -77,10 +79,12 @@ impl Consumer for Follows {
         if planted("feed-kept") {
             return Vec::new();
         }
-        if let Err(error) = self.tell(&followers).await {
-            return consumer::all_failed(&batch, &error);
+        match self.tell(&followers).await {
+            Ok(true) => self.note_full(&batch, &full).await,
+            // A cache that is out of reach is not waited for twice.
+            Ok(false) => {}
+            Err(error) => return consumer::all_failed(&batch, &error),
         }
-        self.note_full(&batch, &full).await;
         let failed = consumer::failed(&batch, |message| {
             failures.get(&message.edge()).map(ToString::to_string)
         });

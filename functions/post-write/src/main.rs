@@ -21,7 +21,7 @@ use purrline::domain::{
 };
 use purrline::hand_over::HandOver;
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings, Word};
-use purrline::store::{Answer, Created, Edited, PostError, Removed, Store};
+use purrline::store::{Answer, Created, Edited, Known, PostError, Removed, Store};
 use purrline::{aws, env, log};
 
 /// How long the author waits for the hand-over.
@@ -62,13 +62,29 @@ impl App {
         Timestamp::now().plus_seconds(self.overdue_after)
     }
 
-    /// Shows a new post in its author's own feed before it is answered, and hands it over. Where the cache doesn't
-    /// take it in time, fan-out shows it there, as it does in the followers' feeds.
+    /// Shows a new post in its author's own feed before it is answered, and hands it over.
     async fn publish(&self, post: &Post) {
-        let own = tokio::time::timeout(HAND_OVER, self.cache.show_own(post.id, &post.author));
-        let (shown, ()) = futures::join!(own, self.hand_over(post.id, 0, post.draft.images()));
-        let post = post.id;
-        match shown {
+        futures::join!(
+            self.show_own(post.id, &post.author),
+            self.hand_over(post.id, 0, post.draft.images())
+        );
+    }
+
+    /// Returns what was answered before, by a request that may have died before its author's feed had the post.
+    async fn again(&self, known: Known, author: &UserId) -> Result<Answer, Problem> {
+        let answer = known.again()?;
+        let location = answer.location.as_deref().unwrap_or_default();
+        if let Some(Ok(post)) = location.rsplit('/').next().map(PostId::parse) {
+            self.show_own(post, author).await;
+        }
+        Ok(answer)
+    }
+
+    /// Shows a post in its author's own feed. Where the cache doesn't take it in time, fan-out shows it there, as it
+    /// does in the followers' feeds.
+    async fn show_own(&self, post: PostId, author: &UserId) {
+        let own = tokio::time::timeout(HAND_OVER, self.cache.show_own(post, author));
+        match own.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%post, %error, "not in the author's feed yet"),
             Err(_) => tracing::warn!(%post, "not in the author's feed in time"),
@@ -127,7 +143,7 @@ async fn create(
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?
     {
-        return known.again();
+        return app.again(known, &me).await;
     }
     let usable = checks::usable(&app.hand_over.media, &app.store, &me, &content, &[]);
     let (draft, profile) = futures::join!(usable, http::writer(&app.store, &me));
@@ -153,7 +169,7 @@ async fn create(
                 app.publish(&post).await;
                 return Ok(answer);
             }
-            Created::Before(known) => return known.again(),
+            Created::Before(known) => return app.again(known, &me).await,
             Created::IdTaken => {}
             Created::Outdated => return Err(cat_gone()),
         }

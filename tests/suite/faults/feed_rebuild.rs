@@ -217,8 +217,8 @@ async fn fifty_readers_of_a_gone_feed_rebuild_it_once() {
     }
     assert_eq!(
         queries(&stage),
-        1,
-        "whom the reader follows; what they wrote comes in one batch: {:?}",
+        2,
+        "whom the reader follows, and what the reader wrote; what the others wrote comes in one batch: {:?}",
         stage.world.calls()
     );
     // And none, once it is there.
