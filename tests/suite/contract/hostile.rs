@@ -240,7 +240,7 @@ const HEADERS: &[(&str, &str, &str)] = &[
 
 #[tokio::test]
 async fn no_header_gets_through() {
-    let world = World::shared().await;
+    let world = World::own().await;
     let user = world.user("hostile");
     for (what, name, value) in HEADERS {
         for call in calls(&user).await {
