@@ -57,7 +57,7 @@ enum Refusal {
     Machine(String),
 }
 
-/// What was given: options with their values, and the rest.
+/// The arguments given: options with their values, and the rest.
 #[derive(Debug, Default)]
 struct Given {
     options: Vec<(&'static str, String)>,

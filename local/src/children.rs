@@ -125,14 +125,14 @@ struct Noted {
     children: BTreeMap<u32, Identity>,
 }
 
-/// What a stack left behind that didn't end in order.
+/// The processes and files of a stack that was killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Leftovers {
     /// The names of its processes that still ran, and were ended.
     pub(crate) ended: Vec<String>,
 }
 
-/// What tells a process from another that has its id later: when it started, and its program. Linux tells; elsewhere
+/// Distinguishes a process from a later one with the same id: when it started, and its program. Linux tells; elsewhere
 /// nothing is noted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Identity {

@@ -42,12 +42,12 @@ pub struct SignIn {
     flow: flow::Flow,
 }
 
-/// Who signs in, and what their tokens say.
+/// The user who signs in, and the claims of their tokens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub(crate) user: String,
     pub(crate) groups: Vec<String>,
-    /// How long an access token holds, in seconds.
+    /// The lifetime of an access token, in seconds.
     pub(crate) lifetime: u64,
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct Folder {
     temporary: Option<TempDir>,
     lock: Option<File>,
     record: Option<Arc<Record>>,
-    /// What the last stack left here, if it didn't end in order.
+    /// The remains of the last stack, if it was killed.
     pub(crate) leftovers: Option<Leftovers>,
 }
 

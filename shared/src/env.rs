@@ -42,7 +42,7 @@ pub fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// How long to wait for an answer where AWS would be waited for this long: `PATIENCE` times as long, where that is set.
+/// Lengthens a timeout by the factor `PATIENCE`, where that is set.
 /// On a machine that runs everything, what is waited for may get no processor for a while.
 pub fn patient(time: Duration) -> Duration {
     let factor = optional("PATIENCE").and_then(|factor| factor.parse().ok());

@@ -282,7 +282,7 @@ impl Media {
 }
 
 impl Media {
-    /// How many bytes a user's uploads have, used or not. The role needs `s3:ListBucket`.
+    /// Returns the bytes of a user's uploads, used or not. The role needs `s3:ListBucket`.
     pub async fn stored_by(&self, owner: &UserId) -> Result<i64, Error> {
         let list = self.client.list_objects_v2().bucket(&self.bucket);
         let mut pages = list.prefix(ImageKey::prefix(owner)).into_paginator().send();

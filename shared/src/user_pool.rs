@@ -22,7 +22,7 @@ use serde_json::json;
 use crate::env::{self, BadSetting};
 use crate::https;
 
-/// How long the pool may take to answer.
+/// The time the pool may take to answer.
 const WITHIN: Duration = Duration::from_secs(4);
 /// The largest answer that is read, in bytes.
 const MAX_BYTES: usize = 64 * 1024;

@@ -54,7 +54,7 @@ async fn main() -> Result<(), http::Error> {
     http::run(router, settings).await
 }
 
-/// What the body of a `POST` says. A photo's key is any text: one that this service never handed out is an image that
+/// The body of a `POST`. A photo's key is any text: one that this service never handed out is an image that
 /// was never uploaded.
 struct NewCat {
     name: Name,
@@ -83,7 +83,7 @@ impl NewCat {
     }
 }
 
-/// What the body of a `PATCH` says: the edit, but for the photo.
+/// Reads the body of a `PATCH`: the edit without the photo, and the photo's key.
 #[expect(clippy::option_option, reason = "left out, none, or a value")]
 fn edit_of(mut fields: Fields) -> Result<(CatEdit, Option<Option<String>>), Problem> {
     let name = fields.optional("name", Name::parse);

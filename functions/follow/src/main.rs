@@ -1,7 +1,7 @@
 //! `PUT` and `DELETE /v1/users/{id}/follow`: queued, 202. `follow-consumer` applies it.
 //!
-//! Whose an `@handle` is, the store is asked before the follow is queued: who has it then is followed, whoever has
-//! it later. By id, nothing is asked.
+//! An `@handle` is resolved in the store before the follow is queued, so its owner at that moment is followed, whoever has
+//! it later. An id needs no lookup.
 
 use std::sync::Arc;
 

@@ -98,7 +98,7 @@ async fn patch_me(
     app.see_oneself(&me).await.map(Json)
 }
 
-/// What a body says. An avatar's key is any text: one that this service never handed out is an image that was
+/// The body of a change to a profile. An avatar's key is any text: one that this service never handed out is an image that was
 /// never uploaded.
 struct Asked {
     edit: ProfileEdit,
@@ -109,7 +109,7 @@ struct Asked {
 /// A handle and a name, as far as a body says them.
 type Names = (Result<Option<Handle>, Bad>, Result<Option<Name>, Bad>);
 
-/// What a body says, with the handle and the name that `names` finds in it.
+/// Reads a body, with the handle and the name that `names` finds in it.
 fn asked(mut fields: Fields, names: impl FnOnce(&mut Fields) -> Names) -> Result<Asked, Problem> {
     let (handle, name) = names(&mut fields);
     let bio = fields.clearable("bio", Bio::parse);

@@ -16,12 +16,12 @@ const PAGE: i32 = 20;
 const POSTS: usize = 100;
 /// How many cats are read at a time.
 const CATS: usize = 100;
-/// How long one account may take while others wait. Whatever a turn holds in the cache outlasts the turn, and a call
+/// The time one account may take while others wait. Holds in the cache outlast the turn, and a call
 /// that is under way at its end, so that nobody fills in what the turn is about to change.
 const TURN: Duration = HOLD_TIME
     .saturating_sub(aws::OPERATION)
     .saturating_sub(Duration::from_secs(1));
-/// How many seconds lie between the two looks at the indexes that an erasure ends with, unless all of it takes
+/// Seconds between the two looks at the indexes that end an erasure, unless all of it takes
 /// less: more than an index ever lags behind.
 const LOOKS_APART: i64 = 60;
 /// After how many seconds an erasure that failed is tried again.

@@ -19,7 +19,7 @@ use purrline::{aws, env, log};
 
 /// A presigned PUT that is about to expire is no use to a client.
 const USEFUL_SECONDS: i64 = 60;
-/// How many photos a user may upload a day, and how many bytes in all, unless the deployment says otherwise.
+/// The photos a user may upload a day and the bytes in all, unless the deployment sets other limits.
 const UPLOADS_PER_DAY: i64 = 200;
 const STORED_BYTES: i64 = 10 * 1024 * 1024 * 1024;
 

@@ -61,7 +61,7 @@ pub enum InvokeError {
 /// What an invocation came to.
 pub(crate) type Outcome = std::result::Result<Bytes, InvokeError>;
 
-/// How long a process may take to ask for its first event. A laptop with other work to do is not AWS, which gives a
+/// The time a process may take to ask for its first event. A laptop with other work to do is not AWS, which gives a
 /// function that starts a processor of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Starts {
@@ -94,7 +94,7 @@ pub(crate) struct Surroundings {
     pub(crate) runtime_api: String,
     pub(crate) region: String,
     pub(crate) account: String,
-    /// How many events a process works on at a time.
+    /// The number of events a process works on at a time.
     pub(crate) concurrency: usize,
     pub(crate) starts: Starts,
     /// How far the clock of every other process is ahead.

@@ -15,7 +15,7 @@ use super::Starts;
 use super::function::Function;
 use crate::children::Guarded;
 
-/// How long what a process printed last is waited for once it has ended: what it started may hold the pipe open.
+/// The wait for a process's last output once it has ended: its children may hold the pipe open.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
 /// A process just started.

@@ -14,13 +14,13 @@ use serde_json::{Map, Value};
 
 /// How a line of metrics begins, which is `CloudWatch`'s to read.
 const METRICS: &str = r#"{"_aws":"#;
-/// What a function says once for each request, batch of messages, and run by the clock.
+/// The line a function logs for each request, batch of messages and scheduled run.
 const REQUEST: &str = "request";
 const BATCH: &str = "batch";
 const RUN: &str = "run";
 /// How much of a request's id is shown.
 const ID: usize = 8;
-/// What stands between the parts of a line.
+/// The separator of a line's parts.
 const GAP: &str = "  ";
 
 /// How a part of a line looks where there are colours.
@@ -121,7 +121,7 @@ impl Fields {
         id.chars().take(ID).collect()
     }
 
-    /// What else isn't zero, as `name value`.
+    /// The other figures that aren't zero, as `name value`.
     fn rest(self) -> Vec<(String, String)> {
         let told = self.0.into_iter().filter(|(_, value)| !is_nothing(value));
         told.map(|(name, value)| (name, plain(&value))).collect()
@@ -181,7 +181,7 @@ fn run(start: Parts, mut fields: Fields, function: &str) -> Option<Parts> {
     Some(ending(parts, fields, function))
 }
 
-/// How long it took, who it was, and how often it called whom.
+/// The duration, the caller, and the number of calls to each service.
 fn ending(parts: Parts, mut fields: Fields, function: &str) -> Parts {
     let took = format!("{} ms", fields.number("duration_ms"));
     let queued = fields.number("queued_ms");

@@ -1,4 +1,4 @@
-//! What S3 refuses before it looks at a signature: `x-amz-*` headers that the signature doesn't cover, with which
+//! Requests that S3 refuses before it looks at a signature: `x-amz-*` headers that the signature doesn't cover, with which
 //! whoever holds a presigned URL could ask for more than its maker allowed.
 //!
 //! Nothing of the kind can be added to the query, which a signature covers whole.

@@ -51,7 +51,7 @@ impl Partial {
         answer(status, "application/x-amz-json-1.0", REFUSED)
     }
 
-    /// What DynamoDB answered to the rest, and the keys that it did not process.
+    /// DynamoDB's answer to the rest, and the keys that it did not process.
     pub(super) fn complete(self, answered: &Bytes) -> Bytes {
         match serde_json::from_slice::<Value>(answered) {
             Ok(Value::Object(mut fields)) => {

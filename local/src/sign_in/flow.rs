@@ -1,4 +1,4 @@
-//! What a sign-in has to remember: codes that wait to be redeemed, and which refresh token of a session is the last.
+//! The state of sign-ins: codes that wait to be redeemed, and the latest refresh token of each session.
 //! In memory only: after a restart a refresh token that is still good is taken once, as the last of its session.
 
 use std::collections::HashMap;
@@ -11,12 +11,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::Identity;
 
-/// How long a code may be redeemed.
+/// The lifetime of a code.
 const CODE_LIFETIME: Duration = Duration::from_mins(1);
 /// The most codes, and sessions, that are remembered.
 const MOST: usize = 10_000;
 
-/// What a page asked for when it sent somebody to sign in.
+/// The request of a page that sent somebody to sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) identity: Identity,
@@ -50,7 +50,7 @@ struct Session {
     since: Instant,
 }
 
-/// What nobody guesses.
+/// Returns an unguessable text.
 pub(super) fn secret() -> String {
     let bytes = [rand::random::<u128>(), rand::random::<u128>()].map(u128::to_be_bytes);
     URL_SAFE_NO_PAD.encode(bytes.concat())

@@ -22,11 +22,11 @@ use crate::http_server::{Body, full, json as json_answer};
 
 /// The largest form.
 const MAX_FORM: usize = 64 * 1024;
-/// How long a refresh token is good.
+/// The lifetime of a refresh token.
 const REFRESH_LIFETIME: Duration = Duration::from_hours(30 * 24);
 /// Scopes that mean something here; others are passed over.
 const SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
-/// What a form of the sign-in page has besides the parameters that it came with.
+/// The fields of the sign-in form besides the request's own parameters.
 const TYPED: [&str; 3] = ["user", "groups", "expires_in"];
 
 /// A refusal in RFC 6749's words.
@@ -76,7 +76,7 @@ impl Parameters {
     }
 }
 
-/// What a refresh token says.
+/// The claims of a refresh token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Refresh {
     iss: String,
@@ -89,7 +89,7 @@ struct Refresh {
     identity: Identity,
 }
 
-/// What an ID token says that ends a session.
+/// The claims of an ID token that ends a session.
 #[derive(Debug, Clone, Deserialize)]
 struct Hint {
     sid: String,
@@ -193,7 +193,7 @@ fn see(mut url: Url, parameters: &[(&str, Option<&str>)]) -> Response<Body> {
     response
 }
 
-/// What a page asks for when it sends somebody to sign in.
+/// The request of a page that sends somebody to sign in.
 #[derive(Debug)]
 struct Wanted {
     challenge: String,

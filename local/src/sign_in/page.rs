@@ -49,7 +49,7 @@ fn page(status: StatusCode, title: &str, content: &str) -> Response<Body> {
     response
 }
 
-/// What somebody has typed, and what is wrong with it.
+/// A typed value, and the reason it was refused.
 #[derive(Debug, Default)]
 pub(super) struct Typed<'a> {
     pub(super) user: &'a str,

@@ -92,7 +92,7 @@ impl Stack {
         Ok(processes.len())
     }
 
-    /// How many processes of a function have started and wait for events, or work on some.
+    /// Returns the number of a function's processes that wait for events or work on some.
     ///
     /// # Errors
     /// There is no such function.

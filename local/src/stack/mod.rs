@@ -23,7 +23,7 @@ use crate::{children, schedules};
 
 pub(crate) use parts::Parts;
 
-/// How many times longer than on AWS functions wait for answers, where they are to be patient.
+/// The factor by which functions wait longer for answers than on AWS.
 const PATIENCE: u32 = 5;
 
 /// How functions' calls get to the tables and the cache.
@@ -77,7 +77,7 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// Whether they must keep the template's constraints and rules.
     pub constraints: Constraints,
-    /// How long the functions' processes may take to start.
+    /// The time the functions' processes may take to start.
     pub starts: Starts,
     /// What the functions' environment has besides.
     pub environment: BTreeMap<String, String>,

@@ -68,7 +68,7 @@ impl Template {
         section.unwrap_or_default()
     }
 
-    /// What the rules say whose assertions don't hold.
+    /// Returns the descriptions of the assertions that don't hold.
     fn broken_rules(&self, evaluator: &Evaluator<'_>) -> Result<Vec<String>> {
         let mut broken = Vec::new();
         let rules = self.root.get("Rules").and_then(Node::entries);
@@ -97,7 +97,7 @@ impl Template {
     }
 }
 
-/// What to say of a name that isn't there.
+/// Describes a name that isn't declared.
 pub(super) fn missing(name: &str, names: &[&str]) -> String {
     match nearest(name, names) {
         Some(other) => format!("{name}: there is no parameter {name}, did you mean {other}?"),
@@ -134,7 +134,7 @@ impl Parameter<'_> {
         self.text(property)?.parse().ok()
     }
 
-    /// What is wrong with the value given, or with the default where there is none.
+    /// Returns the problem of the value given, or of the default where there is none.
     fn problem(&self, given: Option<&str>) -> Result<Option<String>> {
         let kind = self.text("Type").unwrap_or_default();
         let default = self.text("Default");

@@ -47,7 +47,7 @@ impl App {
         self.provider[name].as_str().unwrap().parse().unwrap()
     }
 
-    /// What an app sends a browser to, with changes: a parameter's new value, or none.
+    /// The address an app sends a browser to, with changes: a parameter's new value, or none.
     fn asked(&self, changes: &[(&str, Option<&str>)]) -> Url {
         let mut url = self.endpoint("authorization_endpoint");
         let usual = [

@@ -1,4 +1,4 @@
-//! What a call is told before it is served: whether its caller may call that often (token buckets), and in which
+//! Admits calls: decides whether a caller may call that often (token buckets), and in which
 //! order the caller's words are.
 //!
 //! All of it is one script on keys of one slot, so one round trip, and by the cache's own clock, which is one for
@@ -45,7 +45,7 @@ static ADMIT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// What a call is told.
+/// The cache's answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     /// To be sent again after so long.
@@ -54,7 +54,7 @@ pub enum Admission {
     Go(Admitted),
 }
 
-/// What is known of a call that may go on.
+/// The facts about an admitted call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Admitted {
     /// The call's place among the caller's words, if it was asked for.

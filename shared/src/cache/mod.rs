@@ -87,7 +87,7 @@ impl From<Error> for crate::http::Problem {
     }
 }
 
-/// How long a connection may take, and one answer; longer where [`env::patient`] says so.
+/// Timeouts of a connection and of an answer, both lengthened by [`env::patient`].
 const CONNECT: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_millis(500);
 /// How long one command may take with all its tries.

@@ -17,9 +17,9 @@ use crate::planted::planted;
 /// How long an object stays: a day. A lease lasts as long as a request may.
 const TTL_SECONDS: u64 = 24 * 60 * 60;
 const LEASE_SECONDS: u64 = 15;
-/// How long a hold stands if nobody lets go of it: all work under it must be over by then.
+/// The lifetime of a hold that nobody releases: all work under it must be over by then.
 pub const HOLD_TIME: Duration = Duration::from_secs(LEASE_SECONDS);
-/// How long what is known of a user's likes and saves stays.
+/// The lifetime of what is known of a user's likes and saves.
 const VIEWER_TTL_SECONDS: u64 = 60 * 60;
 
 /// Takes a lease where nothing stands: answers whether it was taken. Writers whose time was up before are done with, one
@@ -149,7 +149,7 @@ pub struct Hold {
     keys: Vec<String>,
 }
 
-/// What the tokens begin with of writers during whose work the old value is shown, and of those during whose it isn't.
+/// Prefixes of writers' tokens: those that leave the old value readable, and those that hide it.
 const SHOWN: &str = "";
 const HIDDEN: &str = "!";
 /// The token of a writer that doesn't hold anything.
@@ -215,7 +215,7 @@ pub struct Known {
     pub gone: HashSet<PostId>,
     /// Their counts.
     pub counts: HashMap<PostId, PostCounts>,
-    /// What the viewer did to them.
+    /// The viewer's state of each.
     pub viewer: HashMap<PostId, ViewerState>,
 }
 
@@ -298,7 +298,7 @@ impl KnownAuthors {
     }
 }
 
-/// What a viewer did to a post, as a field's value: nothing, liked, saved, or both.
+/// A viewer's state of a post as a field's value: nothing, liked, saved, or both.
 const fn viewer_field(state: ViewerState) -> &'static str {
     match (state.liked, state.saved) {
         (false, false) => "n",
@@ -308,7 +308,7 @@ const fn viewer_field(state: ViewerState) -> &'static str {
     }
 }
 
-/// What a field's value says; nothing for a lease.
+/// Parses a field's value; `None` for a lease.
 const fn viewer_state(field: &[u8]) -> Option<ViewerState> {
     let (liked, saved) = match field {
         b"n" => (false, false),
@@ -375,7 +375,7 @@ pub(super) fn author_key(user: &UserId) -> String {
     format!("author:{{{user}}}")
 }
 
-/// Who is about to change what a key stands for.
+/// Returns the key of the writers that are about to change a key.
 fn held_key(key: &str) -> String {
     format!("held:{key}")
 }

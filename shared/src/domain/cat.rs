@@ -77,7 +77,7 @@ pub struct CatView {
     pub name: Name,
     /// A classifier's breed id, or free text.
     pub breed: Option<Name>,
-    /// What the breed is called, where it is one of the classifier's.
+    /// The breed's names, where it is one of the classifier's.
     pub breed_name: Option<BreedName>,
     /// When it was born.
     pub birth_date: Option<BirthDate>,

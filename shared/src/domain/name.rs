@@ -44,7 +44,7 @@ impl Name {
     }
 }
 
-/// What somebody says of themselves, or of their cat: at most 500 characters, none of them U+0000, kept as it
+/// The text of a user about themselves or their cat: at most 500 characters, none of them U+0000, kept as it
 /// was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]

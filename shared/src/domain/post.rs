@@ -12,7 +12,7 @@ pub const MAX_IMAGES: usize = 10;
 /// How many cats a post shows at most.
 pub const MAX_CATS: usize = 10;
 
-/// What an author writes: a text, which may show nothing where there is an image, images and cats.
+/// The content of a post: a text, which may show nothing where there is an image, images and cats.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     text: PostText,
@@ -166,7 +166,7 @@ pub struct PostCounts {
     pub rev: u64,
 }
 
-/// What the viewer of a post did to it.
+/// The viewer's own actions on a post.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ViewerState {
     /// Whether the viewer likes it.
@@ -253,9 +253,9 @@ pub struct PostView {
     pub created_at: Timestamp,
     /// When it was last edited.
     pub edited_at: Option<Timestamp>,
-    /// How many like it: the same number for every caller, also where some of them are hidden from the caller.
+    /// The number of likes: the same for every caller, also where some likers are hidden from the caller.
     pub likes: u64,
-    /// How many comments it has, likewise.
+    /// The number of comments, likewise.
     pub comments: u64,
     /// Whether the caller likes it.
     pub liked: bool,

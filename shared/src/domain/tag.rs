@@ -8,7 +8,7 @@
 //! drawn as nothing doesn't count as what the sign stands behind, except a zero-width space, which divides. A keycap
 //! (`1️⃣`, `#️⃣`) is an emoji: a tag may follow it and none is in it.
 //!
-//! Which characters are drawn as nothing and yet part of a text:
+//! Characters that are drawn as nothing and yet are part of a text:
 //!
 //! * Zero-width joiner and non-joiner stay where they change how letters are drawn, which is in the contexts of UAX #31's
 //!   rules A1, A2 and B, and, for Bengali and Kannada, where a joiner stands between a letter and a virama (`র‍্যাব`).
@@ -488,7 +488,7 @@ mod tests {
         assert_eq!(found.last().map(String::as_str), Some("t29"));
     }
 
-    /// What matters to tags: signs, scripts that join, viramas, what is drawn as nothing, dots, and what ends them.
+    /// The characters that matter to tags: signs, scripts that join, viramas, invisible ones, dots, and those that end a tag.
     const TEXT: &str = "[#＃a-zßİŉ가-힣ㄱ-ㅎ\u{1100}-\u{1112}\u{1161}-\u{1175}\u{11a8}-\u{11c2}0-9_ ./:\u{301}\u{345}\u{323}ه-يرو\u{651}क्षා්ර\u{9b0}\u{9cd}\u{9af}\u{ad}\u{34f}\u{200b}-\u{200f}\u{2060}\u{20dd}\u{20e3}\u{3164}\u{fe0e}\u{fe0f}\u{e0100}·・･\u{387}\u{5f4}\u{f0b}🐱葛]{0,60}";
 
     /// One or two of each kind of case that twitter-text's conformance suite has of hashtags. Purrline's tags differ where

@@ -69,7 +69,7 @@ impl AuthorMark {
         &self.0
     }
 
-    /// Which of so many partitions the author's posts are counted in.
+    /// Returns the partition, of that many, that counts the author's posts.
     pub fn shard(&self, of: u8) -> u8 {
         let sum = self
             .0
@@ -88,7 +88,7 @@ pub struct TrendMove {
     pub authors: i64,
 }
 
-/// How many posts with one tag an author wrote in each of the last hours.
+/// The number of an author's posts with one tag in each of the last hours.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuthorHours(BTreeMap<TrendHour, u64>);
 
@@ -144,7 +144,7 @@ impl AuthorHours {
 pub struct Trend {
     /// The tag.
     pub tag: Tag,
-    /// How many authors used it.
+    /// The number of authors who used it.
     pub authors: u64,
     /// In how many posts.
     pub posts: u64,

@@ -347,7 +347,7 @@ pub struct Relation {
     pub follows_me: bool,
 }
 
-/// What a `PUT` or a `PATCH` makes of the caller's profile: nothing where nothing was said, and `Some(None)` where
+/// A change of the caller's profile by `PUT` or `PATCH`: `None` leaves a field, and `Some(None)` clears it where
 /// there is to be none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProfileEdit {
@@ -376,10 +376,10 @@ pub struct UserView {
     pub bio: Option<Bio>,
     /// Where the avatar is served.
     pub avatar_url: Option<String>,
-    /// How many follow this user: the same number for every caller, also where some of them are hidden from the
+    /// The number of followers: the same for every caller, also where some of them are hidden from the
     /// caller.
     pub followers: u64,
-    /// How many this user follows, likewise.
+    /// The number of users this one follows, likewise.
     pub following: u64,
     /// How many posts this user has.
     pub posts: u64,

@@ -251,7 +251,7 @@ fn cors(origins: Origins) -> CorsLayer {
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
-/// What an answer depends on besides its handler.
+/// Circumstances that an answer depends on besides its handler.
 struct Asked<'a> {
     request_id: &'a str,
     head: bool,

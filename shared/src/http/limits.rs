@@ -26,7 +26,7 @@ pub(super) type Gate = Arc<
 
 type Asked = JoinHandle<Result<Admitted, Problem>>;
 
-/// What a call is told that may go on; nothing where nobody could be asked.
+/// The facts about an admitted call; empty where the cache could not be asked.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Admitted {
     stamp: Option<Version>,
@@ -40,7 +40,7 @@ pub(super) struct Admitted {
 /// [`Settings::ordered`]: super::Settings::ordered
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
-    /// Who says it.
+    /// The caller.
     pub caller: UserId,
     /// Its place among the caller's words.
     pub stamp: Stamp,
@@ -155,7 +155,7 @@ mod by_cache {
         }
     }
 
-    /// What the cache is asked for.
+    /// The questions that a gate asks the cache.
     #[derive(Debug, Clone, Copy)]
     struct Limits {
         reads: Option<RateLimit>,

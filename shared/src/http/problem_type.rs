@@ -76,7 +76,7 @@ impl ProblemType {
         }
     }
 
-    /// What a client does about it.
+    /// The advice to a client.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::HandleTaken => "Ask for another handle.",

@@ -90,7 +90,7 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
     .with("Retry-After"),
 ];
 
-/// What a body says of a field.
+/// The presence of a field in a body.
 enum Presence {
     Required,
     /// May be left out, or null, which means the same.

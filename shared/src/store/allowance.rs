@@ -1,4 +1,4 @@
-//! What a user may upload: so many photos a day, and so many bytes in all.
+//! The allowance of a user's uploads: photos a day and bytes in all.
 //!
 //! One item of a user's counts what was granted, not what was sent, in the very write that grants it: so no two
 //! requests at once pass a limit. What was granted and never sent, and what was sent and is gone, is found when the
@@ -25,19 +25,19 @@ const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// How much one user may upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
-    /// How many photos a day, by UTC.
+    /// Photos a day, by UTC.
     pub photos_a_day: i64,
-    /// How many bytes in all.
+    /// Bytes in all.
     pub bytes: i64,
 }
 
-/// What was granted to a user.
+/// A grant to a user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Granted {
     /// The day of the last grant, counted from the epoch, and how many photos were granted on it.
     day: i64,
     photos: i64,
-    /// How many bytes there are, or may come to be.
+    /// Bytes that are there, or may come.
     bytes: i64,
     /// When the last URL was given, and when the bucket was last asked, in milliseconds since the epoch.
     last_at: i64,

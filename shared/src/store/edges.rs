@@ -215,7 +215,7 @@ pub(super) struct Refused<K> {
     pub(super) full: HashSet<UserId>,
 }
 
-/// What became of some words.
+/// The outcome of applying some words.
 #[derive(Debug)]
 pub struct Applied<K> {
     /// The edges that could not be written, with why; all others are as their last word says.

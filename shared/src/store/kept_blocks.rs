@@ -28,14 +28,14 @@ pub(super) const KEPT: &str = "kept_since";
 /// The most writes that moving one block takes.
 const WRITES: usize = 4;
 
-/// Which of two users may have left.
+/// The side of a pair of users that may have left.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum WhoLeft {
     User,
     Others,
 }
 
-/// What a deleted row is conditional on. The two rows of a pair are always written together, so one of them is
+/// The condition of a row's deletion. The two rows of a pair are always written together, so one of them is
 /// guarded.
 #[derive(Debug, Clone, Copy)]
 enum Guard {

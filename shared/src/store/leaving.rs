@@ -10,7 +10,7 @@
 //! Comments, likes and handles are found by indexes that may lag, so an erasure ends only when two passes in a
 //! row, some time apart, found nothing by them.
 //!
-//! What then remains is the hash of the id with the time, for as long as a message may rest in a queue: words
+//! Only the hash of the id remains then, with the time, for as long as a message may rest in a queue: words
 //! from before are void. Under the same hash stay the handles that the user gave up, for as long as they are
 //! held, and the blocks that others keep against the user (see `kept_blocks`). Apart from these, a user who
 //! comes back with that id begins anew.
@@ -37,11 +37,11 @@ const REMEMBERED_DAYS: i64 = 30;
 /// The one partition of the index `leaving`. Few leave at a time.
 const LEAVING: &str = "1";
 
-/// Which of some users exist, which have left, and since when.
+/// The users among some who exist, and those who have left, with the time.
 #[derive(Debug, Default)]
 pub(super) struct Left {
     until: HashMap<UserId, Version>,
-    /// Who has left a trace that is still there, and how many users each of them follows.
+    /// Users who exist, and the number of users each of them follows.
     known: HashMap<UserId, i64>,
 }
 
@@ -58,7 +58,7 @@ impl Left {
         self.known.contains_key(user)
     }
 
-    /// How many users the user follows.
+    /// Returns the number of users the user follows.
     pub(super) fn following(&self, user: &UserId) -> i64 {
         self.known.get(user).copied().unwrap_or_default()
     }
@@ -137,7 +137,7 @@ impl Store {
         Ok(at.map(Timestamp::from_millis))
     }
 
-    /// What the sign-in provider calls a user who left, unless it was told to delete them.
+    /// Returns the sign-in provider's name for a user who left, unless it was told to delete them.
     pub async fn sign_in_to_delete(&self, user: &UserId) -> Result<Option<String>, Error> {
         let output = self
             .client
@@ -278,7 +278,7 @@ impl Store {
         self.written_together(writes).await
     }
 
-    /// Which of these users exist, have left, or were erased.
+    /// Looks up which of these users exist, have left, or were erased.
     pub(super) async fn left(&self, users: Vec<UserId>) -> Result<Left, Error> {
         let mut known: HashMap<String, UserId> = HashMap::new();
         let mut keys = Vec::new();

@@ -209,7 +209,7 @@ impl Store {
             .collect()
     }
 
-    /// Which of these posts the user likes, as far as that can be read.
+    /// Returns those of these posts that the user likes, as far as that can be read.
     pub async fn readable_likes(
         &self,
         by: &UserId,

@@ -61,7 +61,7 @@ pub struct Removed {
     pub before: bool,
 }
 
-/// What an edit made of a post.
+/// The outcome of an edit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edited {
     /// The post as it is now.

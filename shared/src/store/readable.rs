@@ -1,4 +1,4 @@
-//! What can be read of a batch where some of its items can't be: a partition that serves more than it takes refuses
+//! Reads of a batch some of whose items can't be read: a partition that serves more than it takes refuses
 //! what is asked of it, and must not cost a page that shows other items, too.
 
 use std::collections::{HashMap, HashSet};

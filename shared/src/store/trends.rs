@@ -7,7 +7,7 @@
 //! counted in it, whatever is delivered twice or killed between, and a post that is edited or deleted takes
 //! its tags out of the hour that it was written in.
 //!
-//! What trends is ordered by how many authors used a tag, so each author is counted once, in the hour of their latest
+//! Trends are ordered by the number of authors who used a tag, so each author is counted once, in the hour of their latest
 //! post with it: see [`AuthorHours`], of which each author has a row for each tag they used of late. It is written in the
 //! same transaction, on condition that it is as it was read.
 //!
@@ -49,14 +49,14 @@ use crate::domain::{
 const SHARDS: u8 = 16;
 /// How many tags of each shard are read, and how many the answer has.
 const TOP: u8 = 100;
-/// How many users are looked for among a trend's authors who are hidden from a caller.
+/// The most users hidden from a caller who are looked for among a trend's authors.
 const MOST_HIDDEN: usize = 1000;
 /// How many shards are read at a time.
 const AT_ONCE: usize = 32;
-/// How many tags one transaction counts: each is a write of the author's row and of up to two counters, beside the
+/// Tags that one transaction counts: each is a write of the author's row and of up to two counters, beside the
 /// post's own.
 const TAGS_AT_ONCE: usize = 30;
-/// What an author counts in a rank, and a post one: more posts with one tag than any hour has.
+/// The weight of an author in a rank, where a post has one: more posts with one tag than any hour has.
 const AUTHOR: i64 = 1_000_000_000;
 /// How long a counter stays: longer than any answer needs it.
 const KEPT_SECONDS: i64 = 48 * 60 * 60;
@@ -93,7 +93,7 @@ fn claim_key() -> Item {
     key("answer", "#claim")
 }
 
-/// What an author used of late, as it is stored.
+/// An author's recent use of a tag, as stored.
 fn author_hours(row: &Item) -> Result<AuthorHours, Error> {
     let Some(hours) = row.get("hours") else {
         return Ok(AuthorHours::default());
@@ -111,7 +111,7 @@ fn stored_hours(hours: &AuthorHours) -> AttributeValue {
     AttributeValue::M(hours.collect())
 }
 
-/// What is counted of a tag, by a counter's row.
+/// The counts of a tag in a counter's row.
 fn counted(row: &Item, tag: Tag) -> Result<Trend, Error> {
     let rank = row.maybe_number("rank")?.unwrap_or_default();
     let (authors, posts) = (rank.div_euclid(AUTHOR), rank.rem_euclid(AUTHOR));
@@ -135,7 +135,7 @@ struct Counting {
     added: bool,
 }
 
-/// What an author's row about a tag is to become, and what that moves.
+/// The new row of an author about a tag, and the counts it moves.
 struct Moved {
     tag: Tag,
     row: Item,

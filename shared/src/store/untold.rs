@@ -1,6 +1,6 @@
 //! Changes of the store that the cache was not told of, because it was out of reach.
 //!
-//! Who applies a queued change tells the cache of it afterwards. Where that fails, the message would come again a few
+//! A consumer that applies a queued change tells the cache of it afterwards. Where that fails, the message would come again a few
 //! times, rest in the dead-letter queue, and the cache would show for a day what it knew before. So what is to be
 //! forgotten is noted here instead, and the message is done; `sweep` sees to the notes as soon as the cache answers.
 //!
@@ -16,12 +16,12 @@ use crate::planted::planted;
 
 /// Longer than anything stays in the cache, which is a day.
 const KEPT_SECONDS: i64 = 2 * 24 * 60 * 60;
-/// How many changes one note has at most: a row takes 400 KB.
+/// The most changes in one note: a row takes 400 KB.
 const CHANGES: usize = 1000;
-/// How many notes are read at a time.
+/// Notes that are read at a time.
 const NOTES: usize = 50;
 
-/// What the cache is to forget.
+/// A part of the cache that is to be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Untold {
     /// The feeds and follows of these users.

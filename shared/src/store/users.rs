@@ -10,7 +10,7 @@ use super::leaving::Left;
 use super::{Error, Readable, Store};
 use crate::domain::{Bio, Change, Handle, ImageKey, Name, Profile, Timestamp, UserId};
 
-/// How many users arrive at a time, of those who speak in one batch.
+/// Users of one batch whose arrival is written at a time.
 const AT_ONCE: usize = 16;
 
 /// What each write sets that may be the first trace of a user: since when there is the user, and the handle to

@@ -40,7 +40,7 @@ impl Store {
         Ok(posts.into_iter().filter_map(view).collect())
     }
 
-    /// What the user did to each of these posts, as far as that can be read; nothing to the others, which are in `unread`.
+    /// Returns the user's state of each of these posts, as far as that can be read; nothing to the others, which are in `unread`.
     pub async fn readable_viewer_states(
         &self,
         user: &UserId,

@@ -215,7 +215,7 @@ async fn comments_of_those_whom_one_does_not_see_are_left_out_and_pages_stay_ful
     assert_eq!(bad.walk_ids(&comments(&mine), 5).await, [own, kept]);
 }
 
-/// Whoever blocks whom, a comment's author and its post's may take it away, and others may not.
+/// Across any block, a comment's author and its post's may delete it, and others may not.
 #[tokio::test]
 async fn a_block_keeps_nobody_from_deleting_their_comments() {
     let world = World::shared().await;

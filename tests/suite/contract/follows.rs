@@ -107,7 +107,7 @@ async fn a_user_is_followed_by_handle_too() {
     }
 }
 
-/// Who had the handle when the follow was accepted is followed, whoever has it when it is applied.
+/// The handle's owner at the moment of acceptance is followed, not its owner when the follow is applied.
 #[tokio::test]
 async fn a_handle_that_changes_hands_meanwhile_leads_to_who_had_it() {
     let world = World::own().await;
@@ -318,7 +318,7 @@ async fn a_follow_of_nobody_has_no_effect() {
     assert_eq!(seen(&fan, &nobody).await, (1, 0, true));
 }
 
-/// Whoever follows somebody exists.
+/// A follower exists from their first follow.
 #[tokio::test]
 async fn a_follower_exists_from_their_first_follow() {
     let world = World::shared().await;

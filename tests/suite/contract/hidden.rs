@@ -20,7 +20,7 @@ enum Hidden {
     Deleted,
 }
 
-/// What a path may name.
+/// The things a path may name.
 struct Things {
     user: String,
     post: String,
@@ -160,7 +160,7 @@ async fn what_is_hidden_is_answered_as_what_never_was() {
     }
 }
 
-/// Whoever has left may not change what is hidden from themselves, either.
+/// A user who has left may not change what is hidden from themselves, either.
 #[tokio::test]
 async fn who_has_left_changes_nothing_of_their_own() {
     let world = World::shared().await;

@@ -63,7 +63,7 @@ fn statements<'a>(template: &'a Value, function: &str) -> Vec<&'a Value> {
         .collect()
 }
 
-/// What stands there with everything switched on.
+/// The headers with everything switched on.
 fn where_it_holds(value: &Value) -> &Value {
     value.get("!If").map_or(value, |branches| &branches[1])
 }
@@ -359,7 +359,7 @@ async fn left_unsent(world: &World, nabi: &User) {
     world.drained().await;
 }
 
-/// What consumers note while the cache is out of reach.
+/// Notes that consumers write while the cache is out of reach.
 async fn untold(world: &World, nabi: &User, fan: &User, kept: &str) {
     for function in ["follow-consumer", "like-consumer"] {
         let rule = FaultRule::new(When::Before, FaultAction::Disconnect).function(function);

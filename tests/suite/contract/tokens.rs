@@ -145,7 +145,7 @@ async fn health_takes_whatever_token_there_is() {
     }
 }
 
-/// What a sign-in by Authorization Code with PKCE gives (its whole flow is tested with the local stack).
+/// The tokens of a sign-in by Authorization Code with PKCE (its whole flow is tested with the local stack).
 async fn signed_in(world: &World, user: &str) -> Value {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

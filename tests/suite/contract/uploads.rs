@@ -191,7 +191,7 @@ async fn the_same_key_gives_the_same_upload_again() {
     );
 }
 
-/// How many of these answers are 201; the others have this status.
+/// Counts the answers that are 201; the others have this status.
 fn granted(replies: &[Reply], otherwise: u16) -> usize {
     let granted = |reply: &&Reply| {
         if reply.status != 201 {

@@ -13,7 +13,7 @@ use crate::support::World;
 
 /// More than the machine has processors, so that all of them are busy.
 const THREADS_PER_PROCESSOR: usize = 4;
-/// How many people set their profile at once.
+/// The number of people who set their profile at once.
 const PEOPLE: usize = 24;
 
 /// Keeps every processor busy until it is dropped.

@@ -1,4 +1,4 @@
-//! What outlives an account, and what must not: blocks by others, handles that were given up, uploads that
+//! Things that outlive an account, and things that must not: blocks by others, handles that were given up, uploads that
 //! arrive late, what an index shows late.
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -197,7 +197,7 @@ async fn a_block_outlives_two_accounts_and_not_its_blocker() {
     assert!(rows.items().is_empty(), "{:?}", rows.items());
 }
 
-/// How many users block the one who is blocked most: more than one part of an erasure takes.
+/// The number of users who block the one who is blocked most: more than one part of an erasure takes.
 const BLOCKERS: usize = 230;
 
 /// Rule 7: whatever call a return dies at, the same again brings back every block, of however many.

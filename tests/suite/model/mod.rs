@@ -108,12 +108,12 @@ fn each_planted_bug_is_caught() {
     }
 }
 
-/// What histories are played on.
+/// The kind of stack that histories are played on.
 #[derive(Debug, Clone, Copy)]
 struct Setting {
     /// A bug that is planted.
     bug: Option<&'static str>,
-    /// How many events a process works on at a time.
+    /// The number of events a process works on at a time.
     at_a_time: usize,
     /// How far every other process's clock is ahead.
     clocks_apart: Option<Duration>,

@@ -120,7 +120,7 @@ impl UserPool {
         *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = answers;
     }
 
-    /// What it was asked so far.
+    /// The requests so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.clone()

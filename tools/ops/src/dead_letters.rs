@@ -98,7 +98,7 @@ async fn show(queue: &Queue, most: usize) -> Result<usize, Error> {
     Ok(seen.len())
 }
 
-/// What to say where none can be shown.
+/// The message where none can be shown.
 fn none_shown(queue: Name, hidden: usize) -> String {
     match hidden {
         0 => format!("there are no dead letters of {queue}"),

@@ -28,11 +28,11 @@ use crate::https::connector;
 
 /// How long the provider may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a request waits for a fetch that another one began, or began just before it could.
+/// The time a request waits for a fetch that another request began.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The largest set of keys taken, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
-/// How many unknown key ids are remembered.
+/// The number of unknown key ids that are remembered.
 const UNKNOWN: usize = 1000;
 
 /// How often the provider is asked.
@@ -87,7 +87,7 @@ pub(super) enum Unavailable {
 }
 
 impl Unavailable {
-    /// How long to wait before the same token is sent again, where that is known.
+    /// The time to wait before the same token is sent again, where that is known.
     pub(super) const fn wait(&self) -> Option<Duration> {
         match self {
             Self::JustLooked(wait) => Some(*wait),
@@ -130,7 +130,7 @@ struct Attempts {
     failed_in_background: Option<Instant>,
 }
 
-/// What is known of a key.
+/// The outcome of looking a key up.
 enum Lookup {
     Found(Arc<Key>),
     /// The provider did not have it when it was last looked for.

@@ -23,7 +23,7 @@ use crate::{invocation, lifecycle};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller(pub UserId);
 
-/// What the provider calls the caller, where the token says so (`username`, as Amazon Cognito's do). To be taken after
+/// The provider's name for the caller, where the token has one (`username`, as Amazon Cognito's do). To be taken after
 /// [`Caller`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SignInName(pub Option<String>);

@@ -52,10 +52,10 @@ pub(super) fn key_id(token: &str) -> Result<String, BadToken> {
     header.kid.ok_or(BadToken::UnknownKey)
 }
 
-/// Whose token it is.
+/// The caller.
 pub(super) struct Bearer {
     pub(super) user: UserId,
-    /// What the provider calls the user, where it says so.
+    /// The provider's name for the user, where it has one.
     pub(super) name: Option<String>,
 }
 

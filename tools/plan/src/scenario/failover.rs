@@ -250,7 +250,7 @@ impl<'a> Storm<'a> {
     }
 }
 
-/// What becomes of the queues (`functions/like-consumer`, `follow-consumer` and `fan-out`).
+/// The outcome for the queues (`functions/like-consumer`, `follow-consumer` and `fan-out`).
 const QUEUES: &str = "Queues Likes and Follows: applied meanwhile, and noted for the cache. Queue FanOut: what can't be \
     pushed is sent again by sweep, each minute. None rests in the dead-letter queue, and feeds are up to date within a \
     minute after the cache is back.";
