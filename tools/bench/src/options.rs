@@ -31,9 +31,9 @@ pub(crate) struct Options {
     /// Measures how costs grow with users, follows, followers and posts, instead
     #[arg(long)]
     pub(crate) growth: bool,
-    /// Writes the chapter on growth of README.md, with its pictures beside the benchmark
+    /// Writes the chapter on growth of docs/performance.md, with its pictures beside the benchmark
     #[arg(long, requires = "growth", conflicts_with_all = ["out", "quick"])]
-    pub(crate) readme: bool,
+    pub(crate) docs: bool,
     /// Measures these parts only, by their names in report.json
     #[arg(long, value_delimiter = ',', value_name = "PART,...")]
     pub(crate) only: Vec<String>,
@@ -51,8 +51,12 @@ pub(crate) struct Options {
     work_dir: Option<PathBuf>,
 }
 
-/// Where the pictures of README.md's chapter are.
+/// The folder of the pictures of docs/performance.md's chapter.
 const CHAPTER: &str = "tools/bench/growth/";
+/// The page that has the chapter.
+pub(crate) const PAGE: &str = "docs/performance.md";
+/// The same folder, as the page links to it.
+const FROM_PAGE: &str = "../tools/bench/growth/";
 
 /// How much smaller a quick run's data set is.
 const QUICK_SCALE: f64 = 0.001;
@@ -78,7 +82,7 @@ impl Options {
 
     /// Where the report goes.
     pub(crate) fn out(&self) -> PathBuf {
-        if self.readme {
+        if self.docs {
             return repository().join(CHAPTER);
         }
         let name = if self.growth {
@@ -91,8 +95,8 @@ impl Options {
 
     /// The text that has a chapter of the report, and where from there its pictures are.
     pub(crate) fn chapter(&self) -> Option<(PathBuf, &'static str)> {
-        let readme = || (repository().join("README.md"), CHAPTER);
-        self.readme.then(readme)
+        let page = || (repository().join(PAGE), FROM_PAGE);
+        self.docs.then(page)
     }
 
     fn work(&self) -> PathBuf {

@@ -9,7 +9,7 @@ use crate::machine::Machine;
 use crate::section::{Picture, Section};
 
 /// Between which lines of a text a report has its place.
-const FROM: &str = "<!-- from here on written by ./dev bench --growth --readme -->";
+const FROM: &str = "<!-- from here on written by ./dev bench --growth --docs -->";
 const TO: &str = "<!-- to here -->";
 
 /// What stands in a text before and after the place for a report.
@@ -148,11 +148,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::options::PAGE;
 
     #[test]
-    fn the_readme_has_a_place_for_growth() {
-        let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-        read_with_place(&readme).unwrap();
+    fn the_page_has_a_place_for_growth() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .join(PAGE);
+        read_with_place(&page).unwrap();
     }
 
     #[test]
