@@ -17,12 +17,14 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{Delete, DeleteRequest, Put, TransactWriteItem, WriteRequest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::item::{Item, Read, item, n, s};
+use super::outbox::held;
 use super::{Error, Store, back_off};
 use crate::domain::{Change, Timestamp, UserId, Version};
 
@@ -73,6 +75,11 @@ pub(super) fn left_name(user: &UserId) -> String {
 /// The key of the row that says when a user left.
 fn remains(user: &UserId) -> Item {
     item([("id", s(left_name(user)))])
+}
+
+/// Sends an update; does nothing where its condition doesn't hold.
+async fn send_if_there(update: UpdateItemFluentBuilder) -> Result<(), Error> {
+    held(update.send().await.map(|_| ())).map(|_| ())
 }
 
 impl Store {
@@ -157,34 +164,31 @@ impl Store {
         Ok(Some(name.to_owned()))
     }
 
-    /// The sign-in provider has deleted a user who left.
+    /// Notes that the sign-in provider has deleted a user who left.
     pub async fn sign_in_is_deleted(&self, user: &UserId) -> Result<(), Error> {
-        let sent = self
-            .client
-            .update_item()
-            .table_name(&self.tables.users)
-            .key("id", s(user))
+        let update = self
+            .update_leaver(user)
             .update_expression("SET sign_in_deleted = :at")
-            .condition_expression("attribute_exists(withdrawn_at)")
-            .expression_attribute_values(":at", n(Timestamp::now().millis()))
-            .send()
-            .await;
-        super::outbox::held(sent.map(|_| ())).map(|_| ())
+            .expression_attribute_values(":at", n(Timestamp::now().millis()));
+        send_if_there(update).await
     }
 
     /// Puts an erasure off.
     pub async fn postpone_erasure(&self, user: &UserId, due: Timestamp) -> Result<(), Error> {
-        let sent = self
-            .client
+        let update = self
+            .update_leaver(user)
+            .update_expression("SET erase_at = :due")
+            .expression_attribute_values(":due", n(due.millis()));
+        send_if_there(update).await
+    }
+
+    /// Begins an update of a user who has left and is not wholly erased yet.
+    fn update_leaver(&self, user: &UserId) -> UpdateItemFluentBuilder {
+        self.client
             .update_item()
             .table_name(&self.tables.users)
             .key("id", s(user))
-            .update_expression("SET erase_at = :due")
             .condition_expression("attribute_exists(withdrawn_at)")
-            .expression_attribute_values(":due", n(due.millis()))
-            .send()
-            .await;
-        super::outbox::held(sent.map(|_| ())).map(|_| ())
     }
 
     /// Erases what the user saved, and the answers to their requests.
@@ -222,11 +226,7 @@ impl Store {
         next: Timestamp,
     ) -> Result<(), Error> {
         let update = self
-            .client
-            .update_item()
-            .table_name(&self.tables.users)
-            .key("id", s(user))
-            .condition_expression("attribute_exists(withdrawn_at)")
+            .update_leaver(user)
             .expression_attribute_values(":next", n(next.millis()));
         let update = if found {
             update.update_expression("SET erase_at = :next REMOVE empty_since")
@@ -237,7 +237,7 @@ impl Store {
                 )
                 .expression_attribute_values(":now", n(Timestamp::now().millis()))
         };
-        super::outbox::held(update.send().await.map(|_| ())).map(|_| ())
+        send_if_there(update).await
     }
 
     /// Ends an erasure: nothing is left of the user but that they left, and that their words up to this one are

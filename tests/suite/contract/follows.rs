@@ -409,11 +409,12 @@ async fn nobody_follows_more_than_the_most() {
             .any(|line| line.contains("a follow has no effect"))
     );
     fan.put(&follow(&others[4])).await.problem(409);
-    let users: Vec<String> = [&fan]
-        .into_iter()
-        .chain(&others)
-        .map(|user| user.id.clone())
-        .collect();
+    assert_follows_exact(&stage, &fan, &others).await;
+}
+
+async fn assert_follows_exact(stage: &Backstage, fan: &User, others: &[User]) {
+    let users = [fan].into_iter().chain(others);
+    let users: Vec<String> = users.map(|user| user.id.clone()).collect();
     stage.assert_exact(&users, &[]).await;
 }
 
@@ -446,12 +447,7 @@ async fn the_most_holds_among_consumers_side_by_side() {
     });
     futures::future::join_all(deliveries).await;
     assert_eq!(fan.me().await["following"], 3);
-    let users: Vec<String> = [&fan]
-        .into_iter()
-        .chain(&others)
-        .map(|user| user.id.clone())
-        .collect();
-    stage.assert_exact(&users, &[]).await;
+    assert_follows_exact(&stage, &fan, &others).await;
 }
 
 /// Fails when a page of a long list reads more partitions than it is bounded to.
