@@ -69,7 +69,10 @@ impl Proxy {
             .map_err(|_| Ended)?;
         // A lost delay only costs time.
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        let caller = self.caller(peer).await;
+        let caller = match client.local_addr() {
+            Ok(proxy) => self.caller(peer, proxy).await,
+            Err(_) => String::new(),
+        };
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = server.split();
         let (mut up, mut down) = (vec![0; BUFFER], vec![0; BUFFER]);
@@ -122,11 +125,13 @@ impl Proxy {
         }
     }
 
-    /// The function's process that connected, such as `feed.3`; empty if it isn't one.
-    async fn caller(&self, peer: SocketAddr) -> String {
+    /// The function's process that connected to the proxy, such as `feed.3`; empty if it isn't one.
+    async fn caller(&self, peer: SocketAddr, proxy: SocketAddr) -> String {
         for _ in 0..LOOKS {
             let lambda = Arc::clone(&self.lambda);
-            let look = tokio::task::spawn_blocking(move || holder(&lambda, peer.port()));
+            let look = tokio::task::spawn_blocking(move || {
+                holder(&lambda, peer.port(), proxy.port())
+            });
             if let Ok(Some(name)) = look.await {
                 return name;
             }
@@ -136,10 +141,10 @@ impl Proxy {
     }
 }
 
-/// The function's process that holds the socket of this local port, empty if it is no function's; nothing if none
-/// is seen to.
-fn holder(lambda: &Lambda, port: u16) -> Option<String> {
-    let held = format!("socket:[{}]", socket_inode(port)?);
+/// The function's process that holds the socket from one local port to another, empty if it is no function's; nothing
+/// if none is seen to.
+fn holder(lambda: &Lambda, from: u16, to: u16) -> Option<String> {
+    let held = format!("socket:[{}]", socket_inode(from, to)?);
     let mut known = lambda.processes().into_iter();
     if let Some((_, name)) = known.find(|(pid, _)| holds(*pid, &held)) {
         return Some(name);
@@ -175,14 +180,16 @@ fn length(read: &std::io::Result<usize>) -> Result<usize, Ended> {
     }
 }
 
-/// The inode of the socket that has this local port, from `/proc/net/tcp`.
-fn socket_inode(port: u16) -> Option<String> {
+/// The inode of the socket that connects one local port to another, from `/proc/net/tcp`.
+///
+/// The kernel lends one port to several connections at a time, as long as they lead to different places.
+fn socket_inode(from: u16, to: u16) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-    let local = format!("0100007F:{port:04X}");
+    let [from, to] = [from, to].map(|port| format!("0100007F:{port:04X}"));
     table.lines().find_map(|line| {
-        let mut columns = line.split_ascii_whitespace();
-        let inode = (columns.nth(1)? == local)
-            .then(|| columns.nth(7))
+        let mut columns = line.split_ascii_whitespace().skip(1);
+        let inode = (columns.next()? == from && columns.next()? == to)
+            .then(|| columns.nth(6))
             .flatten()?;
         // A closed connection's port lingers with no inode.
         (inode != "0").then(|| inode.to_owned())
@@ -207,7 +214,33 @@ fn first_command(sent: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::first_command;
+    use std::os::fd::AsRawFd as _;
+
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::{first_command, socket_inode};
+
+    #[tokio::test]
+    async fn connections_that_share_a_port_are_told_apart() {
+        let mut port = 0;
+        let mut open = Vec::new();
+        for _ in 0..2 {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let to = listener.local_addr().unwrap();
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_reuseaddr(true).unwrap();
+            socket.bind(([127, 0, 0, 1], port).into()).unwrap();
+            let client = socket.connect(to).await.unwrap();
+            port = client.local_addr().unwrap().port();
+            open.push((client, to, listener));
+        }
+        for (client, to, _) in &open {
+            let link = format!("/proc/self/fd/{}", client.as_raw_fd());
+            let held = std::fs::read_link(link).unwrap();
+            let inode = socket_inode(port, to.port()).unwrap();
+            assert_eq!(held.to_str().unwrap(), format!("socket:[{inode}]"));
+        }
+    }
 
     #[test]
     fn round_trips_are_named_after_their_first_command() {
