@@ -1,5 +1,5 @@
 //! The parts, each by itself. Whole images are compared with Pillow's pixels and ONNX Runtime's answers in
-//! `tests/vision`.
+//! `shared/tests/vision`.
 
 use std::path::PathBuf;
 
