@@ -92,8 +92,8 @@ impl Generation {
         self.find(all.collect(), true, after, most)
     }
 
-    /// Users who have, for each of the words, a word in their name or handle that begins so, or one for all of
-    /// them where they are Korean.
+    /// Users who have, for each of the words, a word in their name or handle that begins so, or one for those
+    /// together that are Korean.
     pub fn users(
         &self,
         words: &SearchText,
@@ -103,8 +103,8 @@ impl Generation {
         self.named(self.fields.user, words, after, most)
     }
 
-    /// Cats that have, for each of the words, a word in their name or their breed's that begins so, or one for all
-    /// of them where they are Korean.
+    /// Cats that have, for each of the words, a word in their name or their breed's that begins so, or one for those
+    /// together that are Korean.
     pub fn cats(
         &self,
         words: &SearchText,
@@ -131,13 +131,15 @@ impl Generation {
             });
             clauses.collect()
         };
-        let clauses = match analysis::typed_as_one(&typed) {
-            None => each(&typed),
-            Some(one) => [each(&typed), each(&[one])]
+        let joined = analysis::joined(&typed);
+        let clauses = if joined.len() == typed.len() {
+            each(&typed)
+        } else {
+            [each(&typed), each(&joined)]
                 .map(|way| -> (Occur, Box<dyn Query>) {
                     (Occur::Should, Box::new(BooleanQuery::new(way)))
                 })
-                .into(),
+                .into()
         };
         self.find(clauses, false, after, most)
     }

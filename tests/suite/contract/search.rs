@@ -507,15 +507,18 @@ async fn width_accents_spaces_and_what_is_not_seen_make_no_difference() {
     }
     // Tags and names too.
     nabi.post(&format!("#{w}Café")).await;
-    introduce(&nabi, &word(&nabi), &format!("{w} Zoë 나비 집사")).await;
+    introduce(&nabi, &word(&nabi), &format!("{w} Zoë 나비 집사🐱")).await;
     eventually("the tag and the name are found", async || {
         let tags = find(&reader, "tags", &format!("{w}ｃａｆｅ")).await;
         let users = find(&reader, "users", &format!("{w} zoe")).await;
         (tags.len() == 1 && users.len() == 1).then_some(())
     })
     .await;
-    let users = find(&reader, "users", "나비집사").await;
-    assert!(users.iter().any(|user| user["id"] == *nabi.id));
+    for words in ["나비집사".to_owned(), format!("{w} 나 비 집 사")] {
+        let users = find(&reader, "users", &words).await;
+        let is_found = users.iter().any(|user| user["id"] == *nabi.id);
+        assert!(is_found, "{words}");
+    }
 }
 
 #[tokio::test]
