@@ -6,7 +6,7 @@
 //! options against the command line's own.
 
 use std::fs::{File, TryLockError};
-use std::net::TcpListener;
+use std::net::{Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -20,6 +20,7 @@ enum Value {
     Port,
     Count,
     Pair,
+    Origin,
     OneOf(&'static [&'static str]),
 }
 
@@ -35,7 +36,7 @@ const COMMON: &[Known] = &[
 
 const UP: &[Known] = &[
     ("--host", Value::Any),
-    ("--public-url", Value::Any),
+    ("--public-url", Value::Origin),
     ("--port", Value::Port),
     ("--data-dir", Value::Any),
     ("--ephemeral", Value::None),
@@ -126,11 +127,45 @@ impl Value {
             Self::Port => within(0..=65_535),
             Self::Count => within(1..=1000),
             Self::Pair => (!value.contains('=')).then(|| "must be NAME=VALUE".to_owned()),
+            Self::Origin => (!is_origin(value)).then(|| NO_ORIGIN.to_owned()),
             Self::OneOf(all) => {
                 (!all.contains(&value)).then(|| format!("must be one of {}", all.join(", ")))
             }
         }
     }
+}
+
+/// What a URL must be that paths can be added to, in the words of the command line itself.
+const NO_ORIGIN: &str =
+    "must be http:// or https:// with a host and no path, such as https://cats.example";
+
+/// Whether paths can be added to a URL. A test holds it against the command line's own check, which has a library to
+/// parse URLs.
+pub(crate) fn is_origin(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return false;
+    };
+    let is_web = ["http", "https"]
+        .iter()
+        .any(|web| scheme.eq_ignore_ascii_case(web));
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    // An address of version 6 has colons, and brackets around it.
+    let (host, port) = match host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (host, None),
+    };
+    let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok();
+    let address = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let is_host = match address {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.chars().all(is_of_host),
+    };
+    is_web && is_host && port.is_none_or(is_port)
+}
+
+/// Whether a host's name may have it: no space, and none of what divides the parts of a URL.
+fn is_of_host(c: char) -> bool {
+    !c.is_whitespace() && !c.is_control() && !"#%/:<>?@[\\]^|".contains(c)
 }
 
 /// The names of a command's options.

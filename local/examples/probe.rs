@@ -25,7 +25,7 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// Starts as told: well, not at all, never, once a file is there, or the second time.
+/// Starts as told: well, not at all, never, once a file is there, or the second time, before which it fails or hangs.
 async fn start(how: &str) -> Result<(), Error> {
     let file_is_there = |file: &str| std::path::Path::new(file).exists();
     match how.split_once(':').unwrap_or((how, "")) {
@@ -40,6 +40,10 @@ async fn start(how: &str) -> Result<(), Error> {
         ("second", file) if !file_is_there(file) => {
             std::fs::write(file, "")?;
             Err("told to fail once".into())
+        }
+        ("hangonce", file) if !file_is_there(file) => {
+            std::fs::write(file, "")?;
+            std::future::pending().await
         }
         _ => Ok(()),
     }

@@ -78,7 +78,7 @@ impl NewCat {
             breed,
             birth_date,
             photo,
-            bio,
+            bio: bio.filter(|bio| !bio.as_str().is_empty()),
         })
     }
 }
@@ -90,7 +90,7 @@ fn edit_of(mut fields: Fields) -> Result<(CatEdit, Option<Option<String>>), Prob
     let breed = fields.clearable("breed", Name::parse);
     let birth_date = fields.clearable("birth_date", BirthDate::parse);
     let photo = fields.clearable("photo", |key| Ok::<_, Reason>(key.to_owned()));
-    let bio = fields.optional("bio", Bio::parse);
+    let bio = fields.clearable("bio", Bio::parse);
     let found = fields.finish((name, breed, birth_date, photo, bio))?;
     let (name, breed, birth_date, photo, bio) = found;
     let edit = CatEdit {
@@ -98,7 +98,7 @@ fn edit_of(mut fields: Fields) -> Result<(CatEdit, Option<Option<String>>), Prob
         breed,
         birth_date,
         photo: None,
-        bio: bio.map(Some),
+        bio,
     };
     Ok((edit, photo))
 }

@@ -2,6 +2,9 @@
 //!
 //! An `@handle` is resolved in the store before the follow is queued, so its owner at that moment is followed, whoever has
 //! it later. An id needs no lookup.
+//!
+//! Somebody who follows as many as anybody may is told so here where the cache knows of it. It may know of what is no
+//! longer so, since a block and an erasure end follows too, so the store is asked before a follow is refused.
 
 use std::sync::Arc;
 
@@ -17,6 +20,7 @@ use purrline::{aws, log};
 
 struct App {
     store: Store,
+    cache: Cache,
     follows: Queue,
 }
 
@@ -24,14 +28,16 @@ struct App {
 async fn main() -> Result<(), http::Error> {
     log::init();
     let config = aws::config().await;
+    let cache = Cache::from_env()?;
+    let settings = Settings::from_env()?.ordered(&cache)?;
     let app = App {
         store: Store::from_env(&config)?,
+        cache,
         follows: Queue::from_env(&config, "FOLLOWS_QUEUE_URL")?,
     };
     let routes = Router::new()
         .route("/v1/users/{id}/follow", put(follow).delete(unfollow))
         .with_state(Arc::new(app));
-    let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(routes, settings).await
 }
 
@@ -41,6 +47,16 @@ async fn follow(app: State<Arc<App>>, word: Word, user: Path<UserRef>) -> Queued
 
 async fn unfollow(app: State<Arc<App>>, word: Word, user: Path<UserRef>) -> Queued {
     queue(app, word, user, false).await
+}
+
+impl App {
+    /// Lets the caller follow another before this unfollow is applied. Whether there is room then is for the consumer
+    /// to say.
+    async fn make_room(&self, caller: &UserId) {
+        if let Err(error) = self.cache.note_follows_most([], [caller]).await {
+            tracing::warn!(%error, "the cache learns later who may follow others again");
+        }
+    }
 }
 
 async fn queue(
@@ -53,11 +69,14 @@ async fn queue(
     if word.caller == user {
         return Err(Problem::unprocessable("Nobody follows themselves."));
     }
-    if follow && word.follows_most {
+    if follow && word.follows_most && !app.store.may_follow(&word.caller, &user).await? {
         return Err(Problem::of_type(
             ProblemType::FollowingTooMany,
             "You follow as many users as one may: unfollow somebody first.",
         ));
+    }
+    if !follow && word.follows_most {
+        app.make_room(&word.caller).await;
     }
     let message = FollowMessage::new(word.caller, user, follow, word.stamp);
     http::queued(&app.follows, &message).await

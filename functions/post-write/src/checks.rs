@@ -41,23 +41,17 @@ impl Usable {
 pub(crate) fn content(mut fields: Fields) -> Result<Content, Problem> {
     let any = |key: &str| Ok::<_, Reason>(key.to_owned());
     let text = fields.optional("text", PostText::parse);
-    let images = fields.list("images", MAX_IMAGES, any);
+    // Each image is shown once.
+    let mut named = HashSet::new();
+    let images = fields.list("images", MAX_IMAGES, |key| {
+        let first = named.insert(key.to_owned());
+        first
+            .then(|| key.to_owned())
+            .ok_or("is in the list already")
+    });
     let cats = fields.list("cats", MAX_CATS, any);
     let (text, images, cats) = fields.finish((text, images, cats))?;
-    let named = images.as_deref().unwrap_or_default();
-    each_once(named)?;
     Ok(Content { text, images, cats })
-}
-
-/// Refuses images that are named twice: each is shown once.
-fn each_once(images: &[String]) -> Result<(), Invalid> {
-    let mut twice = Invalid::default();
-    for (at, key) in images.iter().enumerate() {
-        if images.iter().take(at).any(|before| before == key) {
-            twice.push(format!("/images/{at}"), "is in the list already");
-        }
-    }
-    twice.into_result()
 }
 
 /// Checks that the images are there and the caller's, and the cats the caller's; the images in `kept` are

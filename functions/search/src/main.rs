@@ -9,14 +9,17 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, PostView, SearchPage,
-    SearchText, SearchType, Stretch, Subject, TagView, UserId, UserView,
+    BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, PostId, PostView,
+    SearchPage, SearchText, SearchType, Stretch, Subject, Tag, TagView, UserId, UserView,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Problem, Query, Settings};
 use purrline::search::{Generation, Hit, Position, Search};
-use purrline::store::Store;
+use purrline::store::{Readable, Store};
 use purrline::{aws, env, log};
+
+/// Up to how many posts of a tag are looked at: a tag of more is everybody's.
+const FEW_POSTS: u8 = 8;
 
 struct App {
     store: Store,
@@ -133,7 +136,7 @@ async fn search(
         SearchType::Cats => SearchPage::Cats(found.cats(after).await?),
         SearchType::Tags => {
             let after = place.as_ref().and_then(Place::tag);
-            SearchPage::Tags(found.tags(after)?)
+            SearchPage::Tags(found.tags(after).await?)
         }
     }))
 }
@@ -220,12 +223,56 @@ impl Found<'_> {
         Ok(Page::new(self.list, views, |position| self.place(position)))
     }
 
-    fn tags(self, after: Option<&TagView>) -> Result<Page<TagView>, Problem> {
-        let tags = self.generation.tags(self.words, after, self.size + 1)?;
-        let tags = Stretch::first(self.size, tags, TagView::to_position);
-        Ok(Page::new(self.list, tags, |position| {
-            [self.number().as_slice(), position].concat()
+    async fn tags(self, after: Option<&TagView>) -> Result<Page<TagView>, Problem> {
+        let tags = full_page(self.size, after.cloned(), |after, most| async move {
+            let tags = self.generation.tags(self.words, after.as_ref(), most)?;
+            let end = tags.last().cloned().filter(|_| tags.len() == most);
+            let tags = self.seen_tags(tags).await?;
+            Ok::<_, Problem>(Stretch::new(tags, end, TagView::clone))
+        })
+        .await?;
+        Ok(Page::new(self.list, tags, |tag| {
+            [self.number().as_slice(), &tag.to_position()].concat()
         }))
+    }
+
+    /// Those of these tags that the caller may know of: of many posts, or of one that the caller may see. Counts are
+    /// the same for everybody.
+    async fn seen_tags(self, mut tags: Vec<TagView>) -> Result<Vec<TagView>, Problem> {
+        let few = tags.iter().filter(|tag| tag.posts <= u64::from(FEW_POSTS));
+        let posts = |tag: &TagView| {
+            let posts = self.generation.tagged(&tag.tag, FEW_POSTS.into())?;
+            Ok::<_, Problem>((tag.tag.clone(), posts))
+        };
+        let few: HashMap<Tag, Vec<PostId>> = few.map(posts).collect::<Result<_, _>>()?;
+        // The newest post of each will do for most.
+        let newest = few.values().filter_map(|posts| posts.first());
+        let mut seen = self.tags_of_seen(newest).await?;
+        let unseen = few.iter().filter(|(tag, _)| !seen.contains(*tag));
+        let others = unseen.flat_map(|(_, posts)| posts.iter().skip(1));
+        seen.extend(self.tags_of_seen(others).await?);
+        tags.retain(|tag| tag.posts > u64::from(FEW_POSTS) || seen.contains(&tag.tag));
+        Ok(tags)
+    }
+
+    /// The tags of those of these posts that the caller may see.
+    async fn tags_of_seen(
+        self,
+        posts: impl Iterator<Item = &PostId>,
+    ) -> Result<HashSet<Tag>, Problem> {
+        let posts: HashSet<PostId> = posts.copied().collect();
+        if posts.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let posts: Vec<PostId> = posts.into_iter().collect();
+        let store = &self.app.store;
+        // One that can't be read just now costs its tag, not the page.
+        let Readable { found: posts, .. } = store.readable_posts(&posts).await?;
+        let authors: HashSet<UserId> = posts.values().map(|post| post.author.clone()).collect();
+        let authors: Vec<UserId> = authors.into_iter().collect();
+        let shown = store.shown(self.me, &authors).await?;
+        let seen = posts.values().filter(|post| shown.sees(&post.author));
+        Ok(seen.flat_map(|post| post.tags()).collect())
     }
 
     fn number(self) -> [u8; 8] {

@@ -153,7 +153,7 @@ impl Parts {
 fn storage_full() -> Problem {
     Problem::of_type(
         ProblemType::StorageFull,
-        "You have uploaded as much as one may, and there is no room for this file.",
+        "You have uploaded as much as one may, and there is no room for this file. Deleting posts makes none.",
     )
 }
 

@@ -128,7 +128,42 @@ mod tests {
 
     use clap::CommandFactory as _;
 
-    use super::{Arguments, preflight};
+    use super::{Arguments, preflight, up};
+
+    #[test]
+    fn public_urls_are_checked_before_the_build_as_they_are_later() {
+        for (url, is_right) in [
+            ("https://cats.example", true),
+            ("HTTP://cats.example/", true),
+            ("http://192.168.0.5:8080", true),
+            ("https://고양이.example:/", true),
+            ("http://[::1]:8080", true),
+            ("http://[::1]", true),
+            ("http://my_laptop.local", true),
+            ("cats.example", false),
+            ("localhost:8080", false),
+            ("ftp://cats.example", false),
+            ("https://", false),
+            ("https:///", false),
+            ("https://:80", false),
+            ("https://cats.example/app", false),
+            ("https://cats.example//", false),
+            ("https://cats.example?x", false),
+            ("https://cats.example/#x", false),
+            ("https://nabi@cats.example", false),
+            ("https://:secret@cats.example", false),
+            ("https://cats.example:65536", false),
+            ("https://cats.example:x", false),
+            ("https://cats example", false),
+            ("http://[::x]", false),
+            ("http://[::1", false),
+            ("http://::1", false),
+            ("", false),
+        ] {
+            assert_eq!(preflight::is_origin(url), is_right, "{url}");
+            assert_eq!(up::origin(url).is_ok(), is_right, "{url}");
+        }
+    }
 
     #[test]
     fn what_is_checked_before_the_build_has_the_same_options() {

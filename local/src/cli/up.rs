@@ -56,13 +56,14 @@ enum LogFormat {
 }
 
 /// A URL that paths can be added to.
-fn origin(text: &str) -> std::result::Result<String, String> {
+pub(super) fn origin(text: &str) -> std::result::Result<String, String> {
     let origin = url::Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
             && url.path() == "/"
             && url.query().is_none()
             && url.fragment().is_none()
             && url.username().is_empty()
+            && url.password().is_none()
     });
     let origin = origin.ok_or(
         "must be http:// or https:// with a host and no path, such as https://cats.example",

@@ -195,8 +195,8 @@ impl Function {
         }
     }
 
-    /// A process didn't start. What was never sent to one is tried with another, once; so each failed start costs at
-    /// most one invocation, and a function that never starts ends.
+    /// A process didn't start. What was never sent to one is tried with another, once, unless it has waited for as long
+    /// as a start may take; so each failed start costs at most one other invocation, and a function that never starts ends.
     fn start_failed(&self, error: &InvokeError, why: &str) {
         self.first_start.send_if_modified(|first| {
             let pending = *first == FirstStart::Pending;
@@ -211,7 +211,7 @@ impl Function {
         {
             let mut state = self.lock();
             if let Some(oldest) = state.waiting.front_mut() {
-                if oldest.retried || timed_out {
+                if oldest.retried {
                     failed.extend(state.waiting.pop_front());
                 } else {
                     oldest.retried = true;

@@ -495,6 +495,11 @@ async fn options_ports_and_folders_are_checked_before_the_build() {
             "must be one of auto, text, json",
         ),
         (
+            vec!["up", "--public-url", "cats.example"],
+            2,
+            "must be http:// or https:// with a host and no path",
+        ),
+        (
             vec!["up", "--data-dir", "x", "--ephemeral"],
             2,
             "cannot be used with",

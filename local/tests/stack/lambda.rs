@@ -391,6 +391,41 @@ async fn a_request_that_was_never_sent_is_tried_with_another_process() {
     );
 }
 
+/// Fails when a start that takes too long costs the request that waits at its end, however short that has waited.
+#[tokio::test]
+async fn a_start_that_takes_too_long_costs_no_request_that_came_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tried");
+    let how = format!("hangonce:{}", file.display());
+    let options = Options {
+        starts: Starts {
+            slow: Duration::from_secs(10),
+            most: Duration::from_secs(2),
+        },
+        workers: 2,
+        ..options()
+            .parameter("BrokenStarts", &how)
+            .parameter("Timeout", "20")
+    };
+    let stack = Stack::start(options).await.unwrap();
+    let invoke = async |how: &str| stack.invoke("broken", &told(how)).await;
+    // The second process takes both.
+    let (first, second) = futures::join!(invoke("echo"), async {
+        until("the first process hangs", async || file.exists()).await;
+        invoke("echo").await
+    });
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
+    // It is kept busy, so that the next one is for the first process.
+    tokio::select! {
+        biased;
+        hung = invoke("hang") => panic!("{hung:?}"),
+        later = invoke("echo") => assert!(later.is_ok(), "{later:?}"),
+    }
+    let lines = stack.logs("broken").unwrap();
+    let timed_out = |line: &String| line.contains("didn't start within 2s");
+    assert!(lines.iter().any(timed_out), "{lines:#?}");
+}
+
 #[tokio::test]
 async fn a_warm_stack_isnt_up_before_every_function_is() {
     let warm = |how: &str| Options {

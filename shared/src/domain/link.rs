@@ -1,7 +1,8 @@
 //! Where URLs stand in a text.
 //!
-//! Nothing in a URL is a tag. A URL is `scheme://` with whatever follows, or a host whose last part is letters
-//! (`example.com`, `www.example.co.kr:8080`) with a path or query, as people write them without a scheme. Which last
+//! Nothing in a URL is a tag. A URL is `scheme://` with whatever follows, or a host with a path or query, as people write
+//! them without a scheme: `localhost`, four numbers, or parts of any script of which the last is ASCII letters
+//! (`example.com`, `고양이.com`, `www.example.co.kr:8080`) or punycode. Which last
 //! parts there are (`.com`, `.photography`) is a list that grows each month, so this one takes any: the text
 //! `cats.dogs/#fox` loses its tag, which is rarer than a URL under a domain that a list doesn't know.
 //!
@@ -9,6 +10,7 @@
 //! doesn't open, and before punctuation and symbols outside ASCII: letters of any script are part of it, since browsers
 //! show paths decoded, but `。`, `」` and emoji belong to the sentence around.
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use unicode_properties::{GeneralCategoryGroup as Group, UnicodeGeneralCategory as _};
@@ -39,7 +41,12 @@ fn starts(text: &str) -> impl Iterator<Item = (usize, usize)> {
     let hosts = text.match_indices(['/', '?']).filter_map(|(at, _)| {
         let before = without_port(text.get(..at)?);
         let start = run_before(before, is_of_host);
-        is_host(before.get(start..)?).then_some((start, at))
+        let name = before.get(start..).filter(|host| is_name(host));
+        // A particle or word that stands before it without a space is no part of these.
+        let ascii = || run_before(before, |c| c.is_ascii() && is_of_host(c));
+        let start = name.map_or_else(ascii, |_| start);
+        let is_host = name.is_some() || is_machine(before.get(start..)?);
+        is_host.then_some((start, at))
     });
     schemes.chain(hosts)
 }
@@ -53,8 +60,16 @@ const fn is_of_scheme(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')
 }
 
-const fn is_of_host(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '.')
+fn is_of_host(c: char) -> bool {
+    matches!(c, '-' | '.') || is_letter(c)
+}
+
+/// A letter or digit of any script, or a mark on one.
+fn is_letter(c: char) -> bool {
+    matches!(
+        c.general_category_group(),
+        Group::Letter | Group::Mark | Group::Number
+    )
 }
 
 fn without_port(text: &str) -> &str {
@@ -64,13 +79,19 @@ fn without_port(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Whether it is two parts or more with dots between, the last of them letters.
-fn is_host(text: &str) -> bool {
+/// Whether it is a machine that has an address, or this one.
+fn is_machine(text: &str) -> bool {
+    text.eq_ignore_ascii_case("localhost") || text.parse::<Ipv4Addr>().is_ok()
+}
+
+/// Whether it is two parts or more with dots between, the last of them ASCII letters or punycode.
+fn is_name(text: &str) -> bool {
     let Some((parts, last)) = text.rsplit_once('.') else {
         return false;
     };
+    let letters = || last.bytes().all(|byte| byte.is_ascii_alphabetic());
     last.len() > 1
-        && last.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && (last.starts_with("xn--") || letters())
         && parts.split('.').all(|part| !part.is_empty())
 }
 
@@ -87,10 +108,7 @@ fn end_of(text: &str) -> usize {
             ']' => open.pop() == Some('['),
             '<' | '>' | '"' | '`' | '{' | '}' | '|' | '\\' | '^' => false,
             c if c.is_ascii() => c.is_ascii_graphic(),
-            c => matches!(
-                c.general_category_group(),
-                Group::Letter | Group::Mark | Group::Number
-            ),
+            c => is_letter(c),
         };
         if !belongs {
             return at;
@@ -144,6 +162,19 @@ mod tests {
                 vec!["https://example.com/x://y#z"],
             ),
             ("https://example.com🐱#cat", vec!["https://example.com"]),
+            ("고양이.com/#집", vec!["고양이.com/#집"]),
+            (
+                "집은 www.고양이.com:80?q=#집",
+                vec!["www.고양이.com:80?q=#집"],
+            ),
+            ("고양이.xn--3e0b707e/#집", vec!["고양이.xn--3e0b707e/#집"]),
+            (
+                "localhost:5173/#cat LOCALHOST/#cat",
+                vec!["localhost:5173/#cat", "LOCALHOST/#cat"],
+            ),
+            ("192.168.0.1/#cat", vec!["192.168.0.1/#cat"]),
+            ("서버는192.168.0.1:8080/#cat", vec!["192.168.0.1:8080/#cat"]),
+            ("(주소:localhost/#cat)", vec!["localhost/#cat"]),
         ] {
             assert_eq!(found(text), expected, "{text}");
         }
@@ -162,6 +193,10 @@ mod tests {
             "cats.dogs",
             "..com/x",
             "12:30/x",
+            "2024.01.02/#x",
+            "1.2.3.400/#x",
+            "mylocalhost/#x",
+            "로컬/#x",
             "",
         ] {
             assert!(found(text).is_empty(), "{text}");
@@ -170,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_has_urls_within_it(text in "[a-z.:/?#()\\[\\] 고。🐱]{0,40}") {
+        fn any_text_has_urls_within_it(text in "[a-z1.:/?#()\\[\\] 고。🐱]{0,40}") {
             let mut end = 0;
             for url in urls(&text) {
                 prop_assert!(text.get(url.clone()).is_some_and(|url| !url.is_empty()), "{:?}", url);

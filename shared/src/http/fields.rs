@@ -104,7 +104,7 @@ impl Fields {
         &mut self,
         name: &str,
         max: usize,
-        parse: impl Fn(&str) -> Result<T, E>,
+        mut parse: impl FnMut(&str) -> Result<T, E>,
     ) -> Result<Option<Vec<T>>, Bad> {
         let items = match self.take(name) {
             None => return Ok(None),
@@ -118,7 +118,7 @@ impl Fields {
         let parsed: Vec<_> = items
             .iter()
             .enumerate()
-            .map(|(at, item)| self.text(format!("{list}/{at}"), item, &parse))
+            .map(|(at, item)| self.text(format!("{list}/{at}"), item, &mut parse))
             .collect();
         parsed.into_iter().collect::<Result<_, _>>().map(Some)
     }

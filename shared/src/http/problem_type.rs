@@ -88,7 +88,7 @@ impl ProblemType {
             }
             Self::FollowingTooMany => "Unfollow somebody before following another.",
             Self::StorageFull => {
-                "Tell the user that there is no room for another image, and upload none until something is deleted."
+                "Tell the user that there is no room for another image, and that deleting posts makes none. Uploads that were never used stop counting after two days; all others count until the operator raises the limit or the account is left."
             }
             Self::RateLimited => "Send the request again after `Retry-After` seconds.",
             Self::Unavailable => {

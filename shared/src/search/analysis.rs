@@ -242,7 +242,7 @@ fn spelt(form: &str) -> String {
 }
 
 /// The words of names, letter by letter: as they stand between white space, where there is more than letters and
-/// digits in them, their parts, and where words of Hangul follow each other, all of them from each on, as one.
+/// digits in them, their parts, and where Hangul ends one and begins the next, all of them from each on, as one.
 pub(super) fn names<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut add = |word: &str| {
@@ -252,15 +252,18 @@ pub(super) fn names<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String>
     };
     for text in texts {
         let wholes = typed(text);
-        for (at, whole) in wholes.iter().enumerate() {
-            whole.split(|c| !is_letter(c)).for_each(&mut add);
-            add(whole);
-            let rest = wholes.get(at..).unwrap_or_default().iter();
-            let hangul: String = rest
-                .take_while(|word| is_spelt_hangul(word))
-                .cloned()
-                .collect();
-            add(beginning(&hangul));
+        let parts = |whole: &'_ String| -> Vec<String> {
+            let parts = whole.split(|c| !is_letter(c));
+            let parts = parts.filter(|part| !part.is_empty());
+            parts.map(str::to_owned).collect()
+        };
+        let parts: Vec<String> = wholes.iter().flat_map(parts).collect();
+        for words in [&parts, &wholes] {
+            words.iter().for_each(|word| add(word));
+            for at in 0..words.len() {
+                let rest = words.get(at..).unwrap_or_default();
+                add(joined(rest).first().map_or("", |one| beginning(one)));
+            }
         }
     }
     words
@@ -275,14 +278,18 @@ pub(super) fn typed(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Several typed words as one, where spaces between them make no difference.
-pub(super) fn typed_as_one(words: &[String]) -> Option<String> {
-    let all = words.len() > 1 && words.iter().all(|word| is_spelt_hangul(word));
-    all.then(|| words.concat())
-}
-
-fn is_spelt_hangul(word: &str) -> bool {
-    word.chars().all(is_hangul)
+/// Typed words with those as one between which spaces make no difference: where Hangul ends one and begins the next.
+pub(super) fn joined(words: &[String]) -> Vec<String> {
+    let mut joined: Vec<String> = Vec::new();
+    for word in words {
+        match joined.last_mut() {
+            Some(before) if before.ends_with(is_hangul) && word.starts_with(is_hangul) => {
+                before.push_str(word);
+            }
+            _ => joined.push(word.clone()),
+        }
+    }
+    joined
 }
 
 /// The beginnings of a word, up to the longest that it is found by.
@@ -549,11 +556,38 @@ mod tests {
                 .iter()
                 .any(|word| word.starts_with(&letters("안블루")))
         );
-        assert_eq!(typed_as_one(&typed("러시안 블")), Some(letters("러시안블")));
-        assert_eq!(typed_as_one(&typed("나비")), None);
-        assert_eq!(typed_as_one(&typed("나비 cat")), None);
         // One word for each of the name's words, however many there are.
         assert!(names([["나비"; 25].join(" ").as_str()]).len() <= 2 + 25);
+        for (name, typed) in [
+            ("나비 집사🐱", "나비집사"),
+            ("나비 집사🐱", "나비집사🐱"),
+            ("나비 집사!", "나비집사"),
+            ("🐱나비 집사", "나비집사"),
+            ("나비🐱 집사", "나비집사"),
+            ("♡ 나비 ♡ 집사 ♡", "나비집"),
+            ("나비 집사2", "나비집사2"),
+            ("cat나 비", "cat나비"),
+            ("nabi 나비 집사", "나비집사"),
+        ] {
+            let (words, typed) = (names([name]), letters(typed));
+            let is_found = words.iter().any(|word| word.starts_with(&typed));
+            assert!(is_found, "{name}: {words:?}");
+        }
+    }
+
+    #[test]
+    fn spaces_between_typed_words_in_korean_make_no_difference() {
+        for (words, expected) in [
+            ("러시안 블", vec!["러시안블"]),
+            ("나비", vec!["나비"]),
+            ("나비 cat", vec!["나비", "cat"]),
+            ("nabi 나 비", vec!["nabi", "나비"]),
+            ("나 비 nabi 집 사🐱", vec!["나비", "nabi", "집사🐱"]),
+            ("", vec![]),
+        ] {
+            let expected: Vec<String> = expected.into_iter().map(letters).collect();
+            assert_eq!(joined(&typed(words)), expected, "{words}");
+        }
     }
 
     #[test]

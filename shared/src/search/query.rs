@@ -15,7 +15,7 @@ use super::Error;
 use super::analysis::{self, Clause};
 use super::document::{self, KEY, ORDER, subject, tag_of};
 use super::reader::Generation;
-use crate::domain::{SearchText, Subject, TagView};
+use crate::domain::{PostId, SearchText, Subject, Tag, TagView};
 
 /// How much newer a post is that outdoes one which fits twice as well: half a year, in milliseconds.
 const HALVED_BY: f64 = 182.0 * 24.0 * 3600.0 * 1000.0;
@@ -92,8 +92,8 @@ impl Generation {
         self.find(all.collect(), true, after, most)
     }
 
-    /// Users who have, for each of the words, a word in their name or handle that begins so, or one for all of
-    /// them where they are Korean.
+    /// Users who have, for each of the words, a word in their name or handle that begins so, or one for those
+    /// together that are Korean.
     pub fn users(
         &self,
         words: &SearchText,
@@ -103,8 +103,8 @@ impl Generation {
         self.named(self.fields.user, words, after, most)
     }
 
-    /// Cats that have, for each of the words, a word in their name or their breed's that begins so, or one for all
-    /// of them where they are Korean.
+    /// Cats that have, for each of the words, a word in their name or their breed's that begins so, or one for those
+    /// together that are Korean.
     pub fn cats(
         &self,
         words: &SearchText,
@@ -131,13 +131,15 @@ impl Generation {
             });
             clauses.collect()
         };
-        let clauses = match analysis::typed_as_one(&typed) {
-            None => each(&typed),
-            Some(one) => [each(&typed), each(&[one])]
+        let joined = analysis::joined(&typed);
+        let clauses = if joined.len() == typed.len() {
+            each(&typed)
+        } else {
+            [each(&typed), each(&joined)]
                 .map(|way| -> (Occur, Box<dyn Query>) {
                     (Occur::Should, Box::new(BooleanQuery::new(way)))
                 })
-                .into(),
+                .into()
         };
         self.find(clauses, false, after, most)
     }
@@ -177,6 +179,17 @@ impl Generation {
             hits.push(Hit { subject, position });
         }
         Ok(hits)
+    }
+
+    /// Posts with the tag, the newest first, at most so many.
+    pub fn tagged(&self, tag: &Tag, most: usize) -> Result<Vec<PostId>, Error> {
+        let tag = term(self.fields.tags, &document::tag_term(tag));
+        let hits = self.find(vec![(Occur::Must, tag)], true, None, most)?;
+        let posts = hits.into_iter().filter_map(|hit| match hit.subject {
+            Subject::Post(id) => Some(id),
+            _ => None,
+        });
+        Ok(posts.collect())
     }
 
     /// The tags that begin so, those of the most posts first: the ones after this one, at most so many.

@@ -214,6 +214,17 @@ impl Store {
         self.apply(words).await
     }
 
+    /// Whether the user follows the other, or fewer users than anybody may.
+    pub async fn may_follow(&self, user: &UserId, other: &UserId) -> Result<bool, Error> {
+        let (follows, profile) = futures::try_join!(
+            self.followed(user, std::slice::from_ref(other)),
+            self.profile(user)
+        )?;
+        let following = profile.map_or(0, |profile| profile.following);
+        let is_below = i64::try_from(following).is_ok_and(|count| count < self.max_following);
+        Ok(is_below || !follows.is_empty())
+    }
+
     /// Which of these users the user follows.
     pub async fn followed(&self, by: &UserId, users: &[UserId]) -> Result<HashSet<UserId>, Error> {
         let keys = users

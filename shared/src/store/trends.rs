@@ -18,7 +18,8 @@
 //! hour: room for some 900 posts with three tags a second.
 //!
 //! While a counter's authors are few, it knows their marks, so that the answer does, and a trend that nobody but users
-//! hidden from a caller made is left out for that caller. Who is hidden is one read of the caller's blocks.
+//! hidden from a caller made is left out for that caller. Who is hidden is one read of the caller's blocks. One that
+//! nobody but users who have left made is left out for everybody, when the answer is computed.
 //!
 //! A read merges the 100 top counters of each shard of the 24 hours, 384 queries of which 32 run at a time,
 //! into one answer that is kept for some seconds: so often, and no more often, is it computed anew, by one
@@ -28,7 +29,8 @@
 //! that is below the first hundred of some shard of some hour misses those posts and authors, at most as many for each
 //! as the hundredth has. The answer is some seconds old, and a post takes a second to be counted. In a trend that the
 //! caller sees, posts of users whom the caller doesn't see count too; what more than eight authors wrote is everybody's;
-//! and posts of a user who has left count until they are erased, some minutes later.
+//! and beside those of others, posts of a user who has left count until they are erased, half an hour later. Of more than
+//! a thousand users who are being erased, those longest due are known.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -51,6 +53,8 @@ const SHARDS: u8 = 16;
 const TOP: u8 = 100;
 /// The most users hidden from a caller who are looked for among a trend's authors.
 const MOST_HIDDEN: usize = 1000;
+/// The most users who have left who are looked for among a trend's authors.
+const MOST_LEAVERS: i32 = 1000;
 /// How many shards are read at a time.
 const AT_ONCE: usize = 32;
 /// Tags that one transaction counts: each is a write of the author's row and of up to two counters, beside the
@@ -483,12 +487,19 @@ impl Store {
     async fn compute_trends(&self, now: Timestamp) -> Result<Vec<Trend>, Error> {
         let windows =
             TrendHour::all(now).flat_map(|hour| (0..SHARDS).map(move |shard| window(&hour, shard)));
-        let tops: Vec<Vec<Trend>> = futures::stream::iter(windows.collect::<Vec<_>>())
+        let tops = futures::stream::iter(windows.collect::<Vec<_>>())
             .map(|window| self.top_of(window))
             .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(most_used(tops.into_iter().flatten(), TOP.into()))
+            .try_collect::<Vec<Vec<Trend>>>();
+        let (tops, left) = futures::try_join!(
+            tops,
+            self.leavers(Timestamp::from_millis(i64::MAX), MOST_LEAVERS)
+        )?;
+        let left: HashSet<AuthorMark> = left.iter().map(AuthorMark::of).collect();
+        let mut trends = most_used(tops.into_iter().flatten(), usize::MAX);
+        trends.retain(|trend| trend.is_seen(&left));
+        trends.truncate(TOP.into());
+        Ok(trends)
     }
 
     async fn top_of(&self, window: String) -> Result<Vec<Trend>, Error> {

@@ -367,7 +367,8 @@ async fn a_follow_brings_nobody_back_who_was_erased_meanwhile() {
 /// A stack on which nobody follows more than three, the view from behind it, one who follows three, and five more to
 /// follow.
 async fn at_the_most() -> (World, Backstage, User, Vec<User>) {
-    let world = World::with(World::options().parameter("MaxFollowing", "3")).await;
+    let options = World::options().parameter("MaxFollowing", "3");
+    let world = World::with(options.parameter("ErasureSeconds", "1")).await;
     let stage = Backstage::of(&world).await;
     let fan = world.user("fan");
     let others: Vec<User> = (0..8).map(|_| world.user("other")).collect();
@@ -410,6 +411,47 @@ async fn nobody_follows_more_than_the_most() {
     );
     fan.put(&follow(&others[4])).await.problem(409);
     assert_follows_exact(&stage, &fan, &others).await;
+}
+
+/// Fails when the 409 goes by what the cache knew last.
+#[tokio::test]
+async fn a_follow_that_is_allowed_is_taken_at_the_most() {
+    let (world, stage, fan, others) = at_the_most().await;
+    let follow = |other: &User| format!("/v1/users/{}/follow", other.id);
+    // The last one's answer was lost.
+    fan.put(&follow(&others[2])).await.expect(202);
+    world.drained().await;
+    fan.put(&follow(&others[3])).await.problem(409);
+
+    // One for another, before the consumer knows.
+    world.pause_queue("FollowsQueue").await.unwrap();
+    fan.delete(&follow(&others[0])).await.expect(202);
+    fan.put(&follow(&others[3])).await.expect(202);
+    world.resume_queue("FollowsQueue").unwrap();
+    world.drained().await;
+    assert_eq!(fan.me().await["following"], 3);
+    assert!(fan.see(&others[3]).await["followed"] == true);
+    fan.put(&follow(&others[4])).await.problem(409);
+
+    // A block ends a follow, and so does an erasure, each from either end.
+    fan.block(&others[1]).await;
+    fan.put(&follow(&others[4])).await.expect(202);
+    world.drained().await;
+    fan.put(&follow(&others[5])).await.problem(409);
+    others[2].block(&fan).await;
+    fan.put(&follow(&others[5])).await.expect(202);
+    world.drained().await;
+    fan.put(&follow(&others[6])).await.problem(409);
+    others[3].delete("/v1/me").await.expect(202);
+    eventually("there is room", async || {
+        stage.sweep().await;
+        (fan.me().await["following"] == 2).then_some(())
+    })
+    .await;
+    fan.put(&follow(&others[6])).await.expect(202);
+    world.drained().await;
+    assert_eq!(fan.me().await["following"], 3);
+    assert!(fan.see(&others[6]).await["followed"] == true);
 }
 
 async fn assert_follows_exact(stage: &Backstage, fan: &User, others: &[User]) {

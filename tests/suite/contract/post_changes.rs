@@ -133,6 +133,11 @@ async fn an_image_is_in_a_post_once() {
             .bad_fields(400, &twice);
         nabi.change(&path, &body).await.bad_fields(400, &twice);
     }
+    // With whatever else is wrong.
+    let body = json!({ "text": 5, "images": ["k", "k"], "cats": 1 });
+    let bad = ["/text", "/images/1", "/cats"];
+    nabi.create("/v1/posts", &body).await.bad_fields(400, &bad);
+    nabi.change(&path, &body).await.bad_fields(400, &bad);
     assert_eq!(nabi.me().await["posts"], 1);
     let both = nabi.change(&path, &json!({ "images": [a, b] })).await;
     assert_eq!(

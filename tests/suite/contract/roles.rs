@@ -180,6 +180,9 @@ async fn everything(world: &World) {
     world.drained().await;
     nabi.delete_post(&deleted).await;
     fan.unlike(&kept).await;
+    // The cache knows of what is no longer so.
+    Backstage::of(world).await.note_follows_most(&fan).await;
+    fan.follow(&nabi).await;
     fan.unfollow(&nabi).await;
     world.drained().await;
     left_unsent(world, &nabi).await;

@@ -464,6 +464,73 @@ async fn who_is_blocked_or_has_left_is_not_found() {
     assert!(find_ids(&other, &format!("{w} 숨은")).await.is_empty());
 }
 
+/// Fails when a tag is shown to callers who may see none of its posts.
+#[tokio::test]
+async fn a_tag_of_nobody_the_caller_sees_is_not_found() {
+    let world = searched().await;
+    let (nabi, other, left) = (world.user("nabi"), world.user("other"), world.user("left"));
+    let reader = world.user("reader");
+    let w = word(&nabi);
+    other.post(&format!("#{w}all #{w}both #{w}others")).await;
+    left.post(&format!("#{w}all #{w}lefts")).await;
+    nabi.post(&format!("#{w}all #{w}both #{w}nabis")).await;
+    // Of so many posts that one more tells nothing of its authors.
+    for _ in 0..9 {
+        other.post(&format!("#{w}many")).await;
+    }
+    let tags = async |caller: &User| -> Vec<Value> {
+        let mut tags = find(caller, "tags", &w).await;
+        for tag in &mut tags {
+            let short = tag["tag"].as_str().unwrap().replace(&w, "");
+            tag["tag"] = short.into();
+        }
+        tags
+    };
+    let all = json!([
+        { "tag": "many", "posts": 9 }, { "tag": "all", "posts": 3 }, { "tag": "both", "posts": 2 },
+        { "tag": "lefts", "posts": 1 }, { "tag": "nabis", "posts": 1 }, { "tag": "others", "posts": 1 }
+    ]);
+    eventually("all tags are found", async || {
+        (json!(tags(&reader).await) == all).then_some(())
+    })
+    .await;
+    reader.block(&other).await;
+    left.delete("/v1/me").await.expect(202);
+    let without = |hidden: &[&str]| -> Vec<Value> {
+        let all = all.as_array().unwrap().iter().cloned();
+        let shown = all.filter(|tag| !hidden.contains(&tag["tag"].as_str().unwrap()));
+        shown.collect()
+    };
+    assert_eq!(tags(&reader).await, without(&["lefts", "others"]));
+    assert_eq!(tags(&nabi).await, without(&["lefts"]));
+    // Pages are full.
+    let words = encoded(&w);
+    let path = format!("/v1/search?type=tags&q={words}");
+    let sizes = async |limit: usize| -> Vec<usize> {
+        let (mut sizes, mut next) = (Vec::new(), Some(String::new()));
+        while let Some(cursor) = next {
+            let cursor = match cursor.as_str() {
+                "" => String::new(),
+                cursor => format!("&cursor={cursor}"),
+            };
+            let (page, after) = reader.page(&format!("{path}&limit={limit}{cursor}")).await;
+            sizes.push(page.len());
+            next = after;
+        }
+        sizes
+    };
+    assert_eq!(sizes(1).await, [1, 1, 1, 1]);
+    assert_eq!(sizes(3).await, [3, 1]);
+    assert_eq!(sizes(4).await, [4]);
+    // And the other way round.
+    reader.post(&format!("#{w}readers")).await;
+    eventually("nabi finds it", async || {
+        (tags(&nabi).await.len() == 6).then_some(())
+    })
+    .await;
+    assert_eq!(tags(&other).await, without(&["lefts"]));
+}
+
 #[tokio::test]
 async fn width_accents_spaces_and_what_is_not_seen_make_no_difference() {
     let world = searched().await;
@@ -507,15 +574,18 @@ async fn width_accents_spaces_and_what_is_not_seen_make_no_difference() {
     }
     // Tags and names too.
     nabi.post(&format!("#{w}Café")).await;
-    introduce(&nabi, &word(&nabi), &format!("{w} Zoë 나비 집사")).await;
+    introduce(&nabi, &word(&nabi), &format!("{w} Zoë 나비 집사🐱")).await;
     eventually("the tag and the name are found", async || {
         let tags = find(&reader, "tags", &format!("{w}ｃａｆｅ")).await;
         let users = find(&reader, "users", &format!("{w} zoe")).await;
         (tags.len() == 1 && users.len() == 1).then_some(())
     })
     .await;
-    let users = find(&reader, "users", "나비집사").await;
-    assert!(users.iter().any(|user| user["id"] == *nabi.id));
+    for words in ["나비집사".to_owned(), format!("{w} 나 비 집 사")] {
+        let users = find(&reader, "users", &words).await;
+        let is_found = users.iter().any(|user| user["id"] == *nabi.id);
+        assert!(is_found, "{words}");
+    }
 }
 
 #[tokio::test]

@@ -160,6 +160,34 @@ async fn a_trend_of_nobody_the_caller_sees_is_left_out() {
     .await;
 }
 
+/// Fails when a trend stays while nobody sees any of its posts.
+#[tokio::test]
+async fn a_trend_of_nobody_but_users_who_left_is_nobodys() {
+    let world = world().await;
+    let [nabi, left, gone, reader] =
+        ["nabi", "left", "gone", "reader"].map(|name| world.user(name));
+    nabi.post("#nabis #both").await;
+    left.post("#lefts #both").await;
+    gone.post("#lefts #gones").await;
+    let all = json!([
+        { "tag": "both", "posts": 2 }, { "tag": "lefts", "posts": 2 }, { "tag": "gones", "posts": 1 },
+        { "tag": "nabis", "posts": 1 }
+    ]);
+    trends(&reader, &all).await;
+    gone.delete("/v1/me").await.expect(202);
+    trends(
+        &reader,
+        &json!([
+            { "tag": "both", "posts": 2 }, { "tag": "lefts", "posts": 2 }, { "tag": "nabis", "posts": 1 }
+        ]),
+    )
+    .await;
+    left.delete("/v1/me").await.expect(202);
+    // Their posts count until they are erased.
+    let seen = json!([{ "tag": "both", "posts": 2 }, { "tag": "nabis", "posts": 1 }]);
+    trends(&reader, &seen).await;
+}
+
 #[tokio::test]
 async fn limits_are_1_to_100_and_there_is_one_page() {
     let world = world().await;
@@ -210,8 +238,8 @@ async fn an_answer_is_given_again_for_a_while() {
     world.reset_calls();
     let answer = trending(&nabi, "").await;
     assert_eq!(json!(answer), json!([{ "tag": "a", "posts": 1 }]));
-    // And whom the caller doesn't see.
-    assert_eq!(queries(), 24 * 16 + 1);
+    // And who has left, and whom the caller doesn't see.
+    assert_eq!(queries(), 24 * 16 + 2);
     nabi.delete_post(&first).await;
     nabi.post("#b").await;
     world.drained().await;

@@ -229,8 +229,8 @@ async fn the_photos_of_a_day_are_bounded() {
     }
 }
 
-/// Fails when there is no limit, when requests at once pass it, and when what was never sent, or is gone, takes room
-/// for ever.
+/// Fails when there is no limit, when requests at once pass it, and when what was never sent, or has expired unused,
+/// takes room for ever. What a user deletes takes room until the account is left.
 #[tokio::test]
 async fn the_bytes_of_a_user_are_bounded() {
     let world = World::with(World::options().parameter("StoredBytes", "3000")).await;
@@ -257,7 +257,7 @@ async fn the_bytes_of_a_user_are_bounded() {
     stage.granted_long_ago(&nabi, "bytes", 3000).await;
     upload(1).await.expect(201);
     upload(1001).await.problem(409);
-    // One of the first two is gone.
+    // One of the first two, which nothing used, has expired.
     let delete = world.s3().delete_object().key(sent);
     let bucket = world.bucket_name("MediaBucket").unwrap();
     delete.bucket(bucket).send().await.unwrap();

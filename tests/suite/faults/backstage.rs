@@ -441,6 +441,14 @@ impl Backstage {
         }
     }
 
+    /// Has the cache know that somebody follows as many as anybody may.
+    pub(crate) async fn note_follows_most(&self, user: &User) {
+        let mut set = redis::cmd("SET");
+        set.arg(format!("full:{{{}}}", user.id)).arg(1).arg("EX");
+        let set = set.arg(600).exec_async(&mut self.redis().await).await;
+        set.unwrap();
+    }
+
     pub(crate) async fn evict(&self, key: &[u8]) {
         let mut connection = self.redis().await;
         redis::cmd("DEL")

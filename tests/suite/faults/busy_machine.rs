@@ -1,15 +1,19 @@
 //! A machine that has other work to do: the local stack is slow there, and still answers as api.md says.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::future::join_all;
-use purrline_local::{Calls, FaultAction, FaultRule, Options, Service, When};
+use purrline_local::{Calls, FaultAction, FaultRule, Options, Service, Starts, When};
 use serde_json::json;
+use tempfile::TempDir;
 
-use crate::support::World;
+use crate::support::{World, binaries, eventually};
 
 /// More than the machine has processors, so that all of them are busy.
 const THREADS_PER_PROCESSOR: usize = 4;
@@ -57,12 +61,52 @@ async fn all_set_their_profiles(world: &World) {
     join_all(put).await;
 }
 
-/// Nobody is told that something doesn't answer that is merely slow. As `./dev up` runs it.
+/// A folder of the functions' binaries in which this one starts only once the returned file is there.
+fn held_back(function: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let go = folder.path().join("go");
+    for file in std::fs::read_dir(binaries()).unwrap() {
+        let file = file.unwrap();
+        if file.file_name() != function && file.path().is_file() {
+            let link = folder.path().join(file.file_name());
+            std::os::unix::fs::symlink(file.path(), link).unwrap();
+        }
+    }
+    let script = format!(
+        "#!/bin/sh\nwhile [ ! -e '{}' ]; do /bin/sleep 0.05; done\nexec '{}'\n",
+        go.display(),
+        binaries().join(function).display()
+    );
+    let file = folder.path().join(function);
+    std::fs::write(&file, script).unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o755)).unwrap();
+    (folder, go)
+}
+
+/// Nobody is told that something doesn't answer that is merely slow, not even by a start that AWS would have given up.
+/// As `./dev up` runs it.
 #[tokio::test]
 async fn all_profiles_are_taken_while_the_processors_are_busy() {
     let busy = Busy::begin();
-    let world = World::with(World::options().patient()).await;
-    all_set_their_profiles(&world).await;
+    let (folder, go) = held_back("profile");
+    let options = Options {
+        bin_dir: folder.path().to_owned(),
+        starts: Starts {
+            slow: Duration::from_millis(100),
+            ..Starts::default()
+        },
+        ..World::options().patient()
+    };
+    let world = World::with(options).await;
+    futures::join!(all_set_their_profiles(&world), async {
+        eventually("a start takes too long for AWS", async || {
+            let lines = world.logs("profile").unwrap();
+            let slow = |line: &String| line.contains("took longer than 100ms to start");
+            lines.iter().any(slow).then_some(())
+        })
+        .await;
+        std::fs::write(&go, "").unwrap();
+    });
     drop(busy);
 }
 

@@ -1,11 +1,13 @@
 //! A post that everybody reads and comments on is read from the cache, and one item that can't be read costs no page.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use purrline_local::Service;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::{followers_of, stage};
 use crate::support::{User, World, comments, id_of};
@@ -80,7 +82,7 @@ async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
     let fans: Vec<User> = (0..10).map(|_| stage.world.user("fan")).collect();
     stage.world.reset_calls();
 
-    let (answered, reads) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (answered, reads) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
     let done = AtomicBool::new(false);
     let started = Instant::now();
     let (answered, reads, done) = (&answered, &reads, &done);
@@ -98,22 +100,19 @@ async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
     };
     let write = async {
         let mut ticks = tokio::time::interval(PERIOD);
-        let mut underway = Vec::new();
+        let mut underway = JoinSet::new();
         for n in 0..10 * seconds {
             ticks.tick().await;
             let fan = fans[usize::try_from(n % 10).unwrap()].clone();
-            let path = comments(&post);
-            underway.push(async move {
+            let (path, answered) = (comments(&post), Arc::clone(answered));
+            // Those before are on their way meanwhile.
+            underway.spawn(async move {
                 let reply = fan.create(&path, &json!({ "text": "purr" })).await;
                 assert_eq!(reply.status, 201, "{}", reply.text());
                 answered.fetch_add(1, Ordering::SeqCst);
             });
-            // Those before are on their way meanwhile.
-            if underway.len() == 10 {
-                join_all(underway.drain(..)).await;
-            }
         }
-        join_all(underway).await;
+        underway.join_all().await;
         done.store(true, Ordering::SeqCst);
     };
     futures::join!(join_all(readers.iter().map(read)), write);
