@@ -1,4 +1,4 @@
-//! People who read and post by the clock, their feeds read by fan-out and by pulling, in turns.
+//! People who read and post on a schedule, their feeds read by fan-out and by pulling, in turns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const COLUMNS: [(&str, &str); 12] = [
     ("ratio_p50", "p50 against fan-out"),
 ];
 
-/// How long what a round left may take.
+/// The longest time for a round's remaining work.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Rounds of reads, and of posts.
@@ -96,7 +96,7 @@ pub(crate) async fn measure(
     Ok(section)
 }
 
-/// Has processes started for all of it, more and more at a time.
+/// Starts processes for all of it, at rising concurrency.
 async fn warm_up(stage: &Stage, callers: &[Caller], effort: &Effort) -> Result<()> {
     for clients in [1, 8, effort.people.min(32)] {
         for call in [Way::FanOut.call(), Way::Pull.call(), Call::Post] {
