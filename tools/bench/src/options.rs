@@ -37,7 +37,7 @@ pub(crate) struct Options {
     /// Measures only these parts, by their names in report.json
     #[arg(long, value_delimiter = ',', value_name = "PART,...")]
     pub(crate) only: Vec<String>,
-    /// Folder of the report [default: target/bench/<shape>, or target/bench/growth]
+    /// Folder of the report [default: a folder of target/bench, by the shape]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// The most processes of one function, and the most concurrent batches of one queue [default: four a core]

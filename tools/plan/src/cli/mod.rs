@@ -37,22 +37,22 @@ pub struct Arguments {
     /// Simulate this scenario instead of planning.
     #[arg(long, value_enum)]
     pub scenario: Option<Name>,
-    /// [influencer] Followers of the author who posts.
+    /// For `influencer`: followers of the author who posts.
     #[arg(long, default_value = "650m")]
     pub followers: Amount,
-    /// [influencer] Share of the followers who open their feed within the hour.
+    /// For `influencer`: share of the followers who open their feed within the hour.
     #[arg(long, default_value = "0.1")]
     pub active: Share,
-    /// [influencer] Share of those who like the post.
+    /// For `influencer`: share of those who like the post.
     #[arg(long, default_value = "0.05")]
     pub like_share: Share,
-    /// [lunch] Number of requests.
+    /// For `lunch`: number of requests.
     #[arg(long, default_value = "5000")]
     pub requests: Amount,
-    /// [lunch] Seconds within which they arrive.
+    /// For `lunch`: seconds within which they arrive.
     #[arg(long, default_value = "60")]
     pub within: Amount,
-    /// [failover] Seconds without a cache.
+    /// For `failover`: seconds without a cache.
     #[arg(long, default_value = "30")]
     pub outage: Amount,
     /// Show the monthly cost without users, for each setup, instead of planning.
