@@ -151,7 +151,7 @@ async fn on_schedule(
             at
         } else {
             tokio::time::sleep_until(at).await;
-            // The timer's own tardiness, up to a millisecond, is nobody's latency.
+            // The timer's own delay, up to a millisecond, is not part of the latency.
             tokio::time::Instant::now()
         };
         match stage.try_call(&person, call).await {

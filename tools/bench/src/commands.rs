@@ -52,7 +52,7 @@ pub(crate) async fn watch(server: &mut MultiplexedConnection) -> Result<()> {
 pub(crate) async fn slow(server: &mut MultiplexedConnection) -> Result<Slow> {
     let get = redis::cmd("SLOWLOG").arg("GET").arg(-1).to_owned();
     let entries: Vec<Vec<Value>> = get.query_async(server).await?;
-    // Number, time, microseconds, and what it was.
+    // Number, time, microseconds, command.
     let micros = entries.iter().filter_map(|entry| match entry.get(2) {
         Some(Value::Int(micros)) => Some(*micros),
         _ => None,

@@ -159,7 +159,7 @@ fn edges(size: &Size) -> Vec<(u32, u32)> {
             let most = average.saturating_mul(2).saturating_sub(1);
             let mut partner = None;
             for user in 0..size.users {
-                // Of a pair the one follows so many more than the average as the other fewer.
+                // In each pair, one user exceeds the average by as much as the other falls below it.
                 let many = match partner.take() {
                     Some(many) => average.saturating_mul(2).saturating_sub(many),
                     None => random.below(most).saturating_add(1),

@@ -1,6 +1,6 @@
 //! Keeps the benchmark working: a tiny run of each kind must finish and report all of its figures.
 
-// Tests say what they expect by failing loudly, and their helpers are tests too.
+// Tests and their helpers may panic.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

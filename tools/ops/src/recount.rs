@@ -52,7 +52,7 @@ impl Command {
         }
         match of {
             Counted::User(_) => correct(&store, &wrong).await,
-            // A post's counts are kept in the cache, where nobody may see the old ones from now on.
+            // A post's counts are cached too, and the cached ones must not be read any more.
             Counted::Post(post) => {
                 let cache = Cache::from_env()?;
                 let hold = cache.hold_counts(&HashSet::from([post])).await?;

@@ -98,7 +98,7 @@ async fn on_aws(stack: &str) -> Result<Settings, Error> {
             region.unwrap_or_else(|| "no region".to_owned()),
         ));
     }
-    // The cache is entered by tokens, which are signed with what stands in the environment.
+    // The cache takes tokens, which are signed with the credentials of the environment.
     if let Some(provider) = config.credentials_provider() {
         let credentials = provider
             .provide_credentials()

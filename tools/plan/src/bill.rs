@@ -256,7 +256,7 @@ fn cache(
 
 /// Adds the path to SQS, Lambda and the sign-in provider's keys.
 fn network(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
-    // The keys are some kilobytes now and then; what passes is the sent messages, of a kilobyte with its headers.
+    // Fetching keys is negligible; the traffic is the sent messages, of a kilobyte each with headers.
     let messages: f64 = traffic.messages.values().sum();
     let sent = messages * MONTH_DAYS * 1e3 / 1e9;
     let zones = bill.usage.zones;

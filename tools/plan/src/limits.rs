@@ -117,7 +117,7 @@ pub(crate) fn limits(
     let collection = most * 2.0 * measured.sizes.follow_row / follower_shards(most);
     let what = "DynamoDB: items of one partition key (the most followed user's followers)";
     found.add(what, collection, COLLECTION, "bytes", FIXED);
-    // Nodes are chosen to hold what there is.
+    // Nodes are chosen by the memory needed.
     if usage.cache == Cache::Serverless {
         let cached = cache_size::bytes(&cache_size::parts(usage, measured));
         let most = template.cache_gb * 1e9;

@@ -78,7 +78,7 @@ pub(crate) fn hottest(
         units,
         limit,
     };
-    // A post of somebody just below the threshold: all followers are read at once, from one partition.
+    // A post by an author just below the threshold: all followers are read at once, from one partition.
     let pushed = usage.threshold.min(most);
     let mut found = vec![
         partition(

@@ -102,7 +102,7 @@ impl<'a> Node<'a> {
                 let yaml = yaml.as_mapping_get("Default");
                 Self { yaml, ..self }.number()
             }
-            // Nothing but the defaults is planned for, and the template asks for what differs from them.
+            // Plans are for the defaults, for which the conditions don't hold: take the last branch.
             YamlOwned::Tagged(tag, inner) if tag.suffix == "If" => {
                 let yaml = inner.as_sequence()?.last();
                 Self { yaml, ..self }.number()

@@ -67,7 +67,7 @@ pub(crate) fn operations(usage: &Usage) -> BTreeMap<&'static str, f64> {
     let likes = usage.daily(per.likes);
     let follows = usage.daily(per.follows);
     let photos = usage.daily(per.photos);
-    // A feed lives for a day, and goes when its owner follows somebody.
+    // A feed is cached for a day, and dropped when its owner follows another user.
     let rebuilds = usage.daily_users + follows;
     let posts_read = (posts * usage.habits.days_read).min(reads * IDS_READ);
     BTreeMap::from([

@@ -121,7 +121,7 @@ pub(crate) async fn cost(stage: &Stage, readers: &[Caller], way: Way, calls: u32
     }
     stage.stack.take_durations(way.call().function())?;
     stage.stack.reset_calls();
-    // Twice, to know what asking costs.
+    // Twice, to subtract the cost of asking.
     let before = traffic(&mut server).await?;
     let asked = traffic(&mut server).await?;
     let mut answer = 0_u64;

@@ -101,7 +101,7 @@ async fn warm_up(stage: &Stage, callers: &[Caller], effort: &Effort) -> Result<(
     for clients in [1, 8, effort.people.min(32)] {
         for call in [Way::FanOut.call(), Way::Pull.call(), Call::Post] {
             let callers = callers.iter().take(crate::numbers::index(clients.into()));
-            // Whatever comes of it: that it must start is no part of what is measured.
+            // Ignore the outcome: starting processes is not measured.
             let calls = callers.map(|caller| stage.try_call(caller, call));
             drop(futures::future::join_all(calls).await);
         }

@@ -43,7 +43,7 @@ pub(crate) async fn fill(
     let feed = &feed;
     futures::stream::iter(users)
         .map(|user| async {
-            // The cache may be late on a busy machine, and this is no part of what is measured.
+            // The cache may be late on a busy machine, and filling is not measured.
             for _ in 1..TRIES {
                 if fill_one(cache, user, feed).await.is_ok() {
                     bar.inc(1);

@@ -124,7 +124,7 @@ impl<'a> Storm<'a> {
         }
         let usual = day.tables.get(table).map_or(0.0, |units| units.read);
         let usual = Traffic::at_peak(usage, usual) * usage.habits.burst;
-        // On demand a table takes twice what it ever took, at least what a new one does, at most its quota.
+        // An on-demand table takes twice its highest load so far, at least that of a new table, at most its quota.
         let limit = (usual * 2.0).clamp(NEW_TABLE_READS, TABLE);
         let memory = basis.template.memory("feed")?;
         let warm = measured.seconds(measured.operation("read_feed")?, memory);

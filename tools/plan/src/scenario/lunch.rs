@@ -40,7 +40,7 @@ fn mean_request(usage: &Usage, basis: &Basis, feeds: f64, day: &Traffic) -> Resu
     let other = other_seconds / other_runs.max(1.0);
     Ok(Work {
         seconds: feeds * feed + (1.0 - feeds) * other,
-        // PostLists: one item for each author who is followed, and few queries.
+        // PostLists: one item for each followed author, and few queries.
         units: feeds * (usage.follows_held + 3.0),
         follow_ups: 0,
     })
