@@ -1,7 +1,7 @@
-"""Runs schemathesis against a stack of its own; see tools/fuzz.
+"""Runs schemathesis against a fresh local stack; see tools/fuzz.
 
-Most generated ids lead nowhere, so some that lead somewhere are made first and mixed in. Leaving has a token of
-its own, so that only its own requests are those of somebody who has left.
+Most generated ids name nothing, so the ids of objects created beforehand are mixed in. Requests to leave have a token of
+their own, so that no other request comes from a user who has left.
 """
 
 import argparse
@@ -21,11 +21,11 @@ HOOKS = ROOT / "tools/fuzz_hooks.py"
 IMAGE = ROOT / "tests/images/jpeg-baseline-420.jpg"
 PARAMETERS = ["ReadLimit=off", "WriteLimit=off", "ClassifyLimit=off", "IndexWindowSeconds=1"]
 
-# Whatever the schema allows is accepted, but for what no schema can say:
-#   404: what a generated id names does not exist; 403: it is somebody else's.
+# A request that the schema allows is accepted, except for reasons that no schema can express:
+#   403: the object with a generated id is somebody else's; 404: there is none.
 #   409: a handle is taken.
-#   422: what is named (an image, a cat) was never uploaded, or is somebody else's; or the bytes are no image.
-# On the other side, whatever the schema does not allow is refused by one of these.
+#   422: an image or a cat that the request names does not exist or is somebody else's, or the bytes are not an image.
+# A request that the schema does not allow is refused with one of the statuses below.
 CHECKS = """
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "403", "404", "409", "422"]
@@ -36,7 +36,7 @@ expected-statuses = ["400", "401", "403", "404", "405", "413", "415", "422"]
 
 
 class Caller:
-    """Somebody who calls the stack."""
+    """A user with a token."""
 
     def __init__(self, url, name):
         self.url, self.name = url, name
@@ -61,8 +61,8 @@ class Caller:
         self.call(upload["method"], upload["url"], image, upload["headers"], token=None)
         return upload["key"]
 
-    def live(self, friend):
-        """Leaves some of everything behind."""
+    def create_objects(self, friend):
+        """Creates some objects of every kind, and returns their ids by kind."""
         image = self.upload()
         handle = f"{self.name}.handle"
         self.call("PUT", "/v1/me", {"handle": handle, "name": self.name, "avatar": image})
@@ -87,7 +87,7 @@ class Caller:
 
 
 def configuration(things, leaver):
-    """What is made, by the parameters that may name it."""
+    """Returns schemathesis's configuration: the ids to mix in, by the parameters that take them."""
     lines = [f'hooks = "{HOOKS}"', CHECKS]
     for name, values in things.items():
         lines.append(f"[dictionaries.{name}]\nvalues = {json.dumps(values, ensure_ascii=False)}\n")
@@ -123,7 +123,7 @@ def bound(parameter, name):
 
 
 def start(log):
-    """Starts a stack and gives its process and address."""
+    """Starts a stack, and returns its process and address."""
     options = [word for parameter in PARAMETERS for word in ("--param", parameter)]
     command = [PROGRAM, "up", "--ephemeral", "--port", "0", *options]
     with log.open("wb") as file:
@@ -135,8 +135,8 @@ def start(log):
     sys.exit(f"The stack does not start:\n{log.read_text(errors='replace')}")
 
 
-def complaints(url):
-    """What went wrong behind the answers."""
+def background_failures(url):
+    """Returns the functions that failed and the queues with dead letters, as lines."""
     somebody = Caller(url, "somebody")
     somebody.call("POST", "/_local/drain?timeout=60", b"", token=None)
     status = somebody.call("GET", "/_local/status", token=None)
@@ -151,7 +151,7 @@ def complaints(url):
 
 def run(arguments, url, folder, log):
     fuzzer, other, leaver = (Caller(url, name) for name in ("fuzzer", "other", "leaver"))
-    own, others = fuzzer.live("other"), other.live("fuzzer")
+    own, others = fuzzer.create_objects("other"), other.create_objects("fuzzer")
     things = {f"own_{name}": values for name, values in own.items()}
     things |= {name: values + others[name] for name, values in own.items()}
     file = folder / "schemathesis.toml"
@@ -163,9 +163,9 @@ def run(arguments, url, folder, log):
     if arguments.seed is not None:
         command += ["--seed", str(arguments.seed)]
     result = subprocess.run(command, cwd=folder, check=False).returncode
-    wrong = complaints(url)
+    wrong = background_failures(url)
     for line in wrong:
-        print(f"Behind the answers: {line}")
+        print(f"In the background: {line}")
     if wrong:
         print(log.read_text(errors="replace")[-5000:])
     return 1 if wrong else result
@@ -173,8 +173,8 @@ def run(arguments, url, folder, log):
 
 def main():
     parser = argparse.ArgumentParser(prog="tools/fuzz", description=__doc__.splitlines()[0])
-    parser.add_argument("--examples", type=int, default=200, help="how many requests for each operation [200]")
-    parser.add_argument("--seed", type=int, help="of the generated requests, to see the same again")
+    parser.add_argument("--examples", type=int, default=200, help="requests for each operation [200]")
+    parser.add_argument("--seed", type=int, help="generates the same requests again")
     parser.add_argument("--verbose", action="store_true", help="show tokens too")
     arguments = parser.parse_args()
     if not PROGRAM.exists():

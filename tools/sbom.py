@@ -1,5 +1,8 @@
-"""Which crates each function links, from cargo's tree for that function alone: tools that read the workspace as a whole
-see every feature that any of its members asks for, so `health` would have DynamoDB's client in it."""
+"""Lists the crates that each function links; see tools/sbom.
+
+The list comes from cargo's tree for that function alone: tools that read the workspace as a whole enable every feature
+that any member asks for, so `health` would contain DynamoDB's client.
+"""
 
 import argparse
 import pathlib
@@ -22,7 +25,7 @@ REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
 
 
 def linked(function, target):
-    """Names, versions and licences of the crates in a function, from its first line on, which is itself."""
+    """Yields name, version and licence of the function's own crate, then of each crate that it links."""
     tree = ["cargo", "tree", "--locked", "--quiet", "--package", function, "--target", target]
     form = ["--edges", "normal,no-proc-macro", "--prefix", "none", "--no-dedupe", "--format", "{p}\t{l}"]
     lines = subprocess.run(tree + form, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -33,7 +36,7 @@ def linked(function, target):
 
 
 def component(name, version, licence, checksum):
-    """A crate of the registry; one without a checksum is our own."""
+    """Returns a crate as a component; without a checksum it is a member of the workspace."""
     found = Component(
         name=name,
         version=version,
@@ -48,7 +51,7 @@ def component(name, version, licence, checksum):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="tools/sbom", description="Writes what each function is made of.")
+    parser = argparse.ArgumentParser(prog="tools/sbom", description="Writes the crates that each function links.")
     parser.add_argument("architecture", nargs="?", choices=TARGETS, default="x86_64")
     target = TARGETS[parser.parse_args().architecture]
     lock = tomli.loads((ROOT / "Cargo.lock").read_text())

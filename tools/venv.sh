@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by the other tools: Python tools of exact versions in .venv, which git ignores.
 
-# use_venv FILE: what FILE (in this folder) names is installed and first in PATH.
+# use_venv FILE: installs the requirements of FILE (in this folder) and puts them first in PATH.
 use_venv() {
     local root file stamp
     root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd) || return
@@ -24,7 +24,7 @@ use_venv() {
     export PATH="$root/.venv/bin:$PATH"
 }
 
-# create_venv DIR: with what is there, or with the system's packages where that may be done.
+# create_venv DIR: creates a virtual environment, after installing python3-venv where that is missing and allowed.
 create_venv() {
     python3 -m venv "$1" 2>/dev/null && return
     rm -rf "$1"

@@ -1,25 +1,22 @@
-"""Checks what neither cfn-lint nor moto knows of template.yaml.
+"""Checks properties of template.yaml that neither cfn-lint nor moto checks.
 
-- Every value that a service gets is held against that service's own model (`models.py`), with all set-ups of
-  tools/create.py, with each parameter at its limits, and with the longest name that a stack may have.
-- A function that feeds itself must be allowed to (`loops.py`).
-- The firewall must let through what people write (`firewall.py`).
+- Every value that a service receives matches that service's own model (`models.py`), for all stacks of
+  `create_stack.py`, with each parameter at its limits, and with the longest possible stack name.
+- A function that invokes itself through queues or topics declares so (`loops.py`).
+- The firewall lets through texts that people write (`firewall.py`).
 """
 
 import logging
 import os
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import create  # noqa: E402
-import firewall  # noqa: E402
-import loops  # noqa: E402
-import models  # noqa: E402
-from resolve import Resolver, refusals, variations  # noqa: E402
+import create_stack
+import firewall
+import loops
+import models
+from resolve import Resolver, refusals, variations
 
-
-# What tools/create.py makes where a set-up has it.
+# Values of the parameters that create_stack.py creates resources for, by the parameter that asks for them.
 EXAMPLES = {
     "CertificateArn": {
         "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
@@ -33,14 +30,14 @@ EXAMPLES = {
 
 
 def setups():
-    """The set-ups of tools/create.py, each by what it shows."""
-    for name, given in create.STACKS.items():
+    """Yields the stacks of create_stack.py: the name and the parameters of each."""
+    for name, given in create_stack.STACKS.items():
         examples = (example for parameter, example in EXAMPLES.items() if parameter in given)
         yield name, given | dict(one for example in examples for one in example.items())
 
 
 def values(template):
-    """What services refuse of a template, as lines."""
+    """Returns the values of a template that services refuse, as lines."""
     found = {}
     for setup, given in setups():
         for about, parameters in variations(template, given):
@@ -51,21 +48,21 @@ def values(template):
 
 
 def parameters(template):
-    """The set-ups that the template itself refuses, as lines."""
+    """Yields the stacks that the template's own rules refuse, as lines."""
     for setup, given in setups():
         for wrong in refusals(template, given):
             yield f"{setup}: {wrong}"
 
 
 def faults(template):
-    """Everything that is wrong with an expanded template, as lines."""
+    """Returns everything that is wrong with an expanded template, as lines."""
     return [*parameters(template), *values(template), *loops.unallowed(template), *firewall.refused(template)]
 
 
 def main():
     logging.disable(logging.WARNING)
-    os.environ |= create.ENVIRONMENT
-    found = faults(create.expanded())
+    os.environ |= create_stack.ENVIRONMENT
+    found = faults(create_stack.expanded())
     for line in found:
         print(line, file=sys.stderr)
     return 1 if found else 0

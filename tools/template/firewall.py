@@ -1,9 +1,9 @@
-"""Holds the firewall to letting through what people write.
+"""Checks that the firewall lets through texts that people write.
 
-People write texts that are sent in bodies and searched for in queries, and choose handles, which stand in paths: of
-letters, digits, `_` and `.`, so `@cat.log` and `@169.254.169.254` are somebody. A rule that looks at one of these must
-only count, unless it can't meet anything of the API's. A name that AWS doesn't know is passed over without an error, so
-all of them stand here, from https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html.
+People write texts, sent in bodies and searched for in queries, and choose handles, which stand in paths. Handles consist
+of letters, digits, `_` and `.`, so `@cat.log` and `@169.254.169.254` are valid ones. A rule that inspects any of these
+must only count, unless it can't match a valid request. AWS ignores overrides with unknown rule names, so all names are
+listed here, from https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html.
 """
 
 COUNTED = {
@@ -18,11 +18,11 @@ COUNTED = {
         "GenericLFI_URIPATH",
         "GenericRFI_BODY",
         "GenericRFI_QUERYARGUMENTS",
-        # Clients that are no browsers.
+        # Clients other than browsers may not send one.
         "NoUserAgent_HEADER",
         "RestrictedExtensions_QUERYARGUMENTS",
         "RestrictedExtensions_URIPATH",
-        # A photo may be sent to be classified.
+        # A photo to classify may be the body.
         "SizeRestrictions_BODY",
     },
     "AWSManagedRulesKnownBadInputsRuleSet": {
@@ -36,7 +36,7 @@ COUNTED = {
     },
 }
 
-# The others, and why they may block.
+# All other rules, and the reason why each may block.
 BLOCKING = {
     "AWSManagedRulesCommonRuleSet": {
         "CrossSiteScripting_COOKIE": "no cookie is read",
@@ -59,7 +59,7 @@ BLOCKING = {
 
 
 def _groups(template):
-    """Pairs of a resource's name and a managed group's statement."""
+    """Yields the name of each web ACL with each of its managed rule groups."""
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::WAFv2::WebACL":
             for rule in resource["Properties"]["Rules"]:
@@ -68,7 +68,7 @@ def _groups(template):
 
 
 def refused(template):
-    """Rules that would refuse what the API takes, and names that no rule has, as lines."""
+    """Yields rules that would block valid requests, and overrides that name no rule, as lines."""
     for resource, group in _groups(template):
         name = group["Name"]
         if name not in COUNTED:
@@ -77,6 +77,6 @@ def refused(template):
         overrides = group.get("RuleActionOverrides", [])
         counted = {one["Name"] for one in overrides if "Count" in one["ActionToUse"]}
         for rule in sorted(COUNTED[name] - counted):
-            yield f"{resource}: {name}'s {rule} would refuse what people write: it must only count"
+            yield f"{resource}: {name}'s {rule} would block what people write: it must only count"
         for rule in sorted({one["Name"] for one in overrides} - COUNTED[name] - set(BLOCKING[name])):
             yield f"{resource}: {name} has no rule {rule}"

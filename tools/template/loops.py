@@ -1,16 +1,16 @@
-"""Finds functions that feed themselves.
+"""Finds functions that invoke themselves.
 
 Lambda ends a chain in which a function is invoked some sixteen times by what it sent itself, through queues, topics,
 buckets or directly, unless its `RecursiveLoop` is `Allow`:
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
-What sends is told by the roles, what receives by mappings, subscriptions and notifications. What an operator sends again
-by hand begins a chain of its own.
+The roles tell who sends; mappings, subscriptions and notifications tell who receives. A message that an operator sends
+again by hand begins a chain of its own.
 """
 
 import fnmatch
 import re
 
-# What puts something where it may invoke a function.
+# Actions that put something where it may invoke a function, by the type of resource.
 SENDS = {
     "AWS::SQS::Queue": ["sqs:SendMessage"],
     "AWS::SNS::Topic": ["sns:Publish"],
@@ -21,7 +21,7 @@ SENDS = {
 
 
 def named(node):
-    """The resources that a value names."""
+    """Returns the resources that a value names."""
     if isinstance(node, list):
         return set().union(*map(named, node))
     if not isinstance(node, dict):
@@ -44,7 +44,7 @@ def _list(node):
 
 
 def _statements(template, role):
-    """What a role may do, by its own policies and those that name it."""
+    """Returns the statements that allow a role something, of its own policies and those that name it."""
     documents = []
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
@@ -57,14 +57,14 @@ def _statements(template, role):
 
 
 def _branches(node):
-    """What a value may be."""
+    """Returns every value that a node may evaluate to."""
     if "Fn::If" not in node:
         return [node]
     return [one for branch in node["Fn::If"][1:] for one in _branches(branch)]
 
 
 def _sent_to(template, function):
-    """The resources that a function may send to."""
+    """Returns the resources that a function may send to."""
     sent_to = set()
     for role in named(function["Properties"]["Role"]):
         for statement in _statements(template, role):
@@ -79,7 +79,7 @@ def _sent_to(template, function):
 
 
 def edges(template):
-    """Pairs of resources: what comes to the first may go on to the second by itself."""
+    """Yields pairs of resources: messages may go from the first to the second without an operator."""
     for name, resource in template["Resources"].items():
         properties = resource.get("Properties", {})
         kind = resource["Type"]
@@ -104,8 +104,8 @@ def edges(template):
             yield from ((name, to) for to in named(properties.get("RedrivePolicy")))
 
 
-def feeding_themselves(template):
-    """The functions that what they send may come back to."""
+def self_invoking(template):
+    """Returns the functions that their own messages may come back to."""
     onward = {}
     for source, to in edges(template):
         onward.setdefault(source, set()).add(to)
@@ -124,12 +124,12 @@ def feeding_themselves(template):
 
 
 def unallowed(template):
-    """Functions whose `RecursiveLoop` is not what their feeding themselves asks for, as lines."""
-    loops = feeding_themselves(template)
+    """Yields functions whose `RecursiveLoop` does not match whether they invoke themselves, as lines."""
+    loops = self_invoking(template)
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Lambda::Function":
             allowed = resource["Properties"].get("RecursiveLoop") == "Allow"
             if name in loops and not allowed:
-                yield f"{name} feeds itself, which Lambda ends after some sixteen rounds: it needs RecursiveLoop: Allow"
+                yield f"{name} invokes itself, which Lambda stops after some sixteen rounds: it needs RecursiveLoop: Allow"
             if allowed and name not in loops:
-                yield f"{name} does not feed itself: RecursiveLoop: Allow would hide that it once did by mistake"
+                yield f"{name} does not invoke itself: RecursiveLoop: Allow would hide it if it once did by mistake"

@@ -1,7 +1,7 @@
-"""Holds resources against the models of AWS's services that botocore ships.
+"""Checks resources against the models of AWS's services that botocore ships.
 
-A model has the length, the pattern, the values and the range of many fields of requests. Of others only the
-documentation tells, in a few turns that recur ("up to 64 characters", "valid characters: a-z, ..."): these are read too.
+A model states the length, pattern, values and range of many fields of requests. For others only the documentation does,
+in a few recurring phrases ("up to 64 characters", "valid characters: a-z, ..."), which are parsed too.
 """
 
 import functools
@@ -16,7 +16,7 @@ from table import TAKEN, TYPES, Exempt
 
 _SESSION = botocore.session.get_session()
 
-# The largest that a number of these types may be.
+# The largest value of each type of integer.
 _INTEGERS = {"integer": 2**31 - 1, "long": 2**63 - 1}
 
 
@@ -42,14 +42,14 @@ _CHARACTERS = re.compile(
 
 @functools.cache
 def documented_length(documentation):
-    """The most characters that a field takes, as its documentation has it."""
+    """Returns the greatest number of characters of a field according to its documentation, if that states one."""
     found = _LONGEST.search(" ".join(_plain(documentation).split()))
     return int((found[1] or found[2]).replace(",", "")) if found else None
 
 
 @functools.cache
 def documented_characters(documentation):
-    """A pattern of the characters that a field takes, where its documentation lists them."""
+    """Returns a pattern of the characters that a field takes, if its documentation lists them."""
     found = _CHARACTERS.search(" ".join(_plain(documentation).split()))
     if not found:
         return None
@@ -62,13 +62,13 @@ def documented_characters(documentation):
         elif re.fullmatch(r"[^\sa-zA-Z0-9]+", item):
             allowed += "".join("\\" + one for one in item.strip('"'))
         else:
-            # In words, not a list.
+            # A description in words, which this cannot parse.
             return None
     return f"[{allowed}]*"
 
 
 def wrong_text(value, shape, documentation):
-    """Says what is wrong with a text, if anything."""
+    """Returns the fault of a text, if any."""
     free = FREE in value or UNKNOWN in value
     known = value.replace(UNKNOWN, "")
     limits = shape.metadata
@@ -103,30 +103,30 @@ def wrong_number(value, shape):
 
 
 def _field(structure, name):
-    """The field that takes a property of this name."""
+    """Returns the field that takes a property of this name."""
     if name in structure.members:
         return structure.members[name]
     alike = [one for key, one in structure.members.items() if key.lower() == name.lower()]
     return alike[0] if len(alike) == 1 else None
 
 
-class Holder:
-    """Holds one resource against its model."""
+class Checker:
+    """Checks the resources of one type against its model."""
 
     def __init__(self, kind):
         self.kind = kind
         self.service, self.operation, self.elsewhere = TYPES[kind]
         self.model = _service(self.service)
 
-    def found(self, properties):
-        """Pairs of a path and what is wrong there."""
+    def faults(self, properties):
+        """Yields the path and the description of each fault."""
         yield from self._structure(properties, self._input(self.operation), "", "")
 
     def _input(self, operation):
         return self.model.operation_model(operation).input_shape
 
     def _target(self, place):
-        """The shape that `Operation:field.field` or `Shape:field` names, and what is said of it."""
+        """Returns the shape that `Operation:field.field` or `Shape:field` names."""
         start, path = place.split(":")
         shape = self._input(start) if start in self.model.operation_names else self.model.shape_for(start)
         for name in filter(None, path.split(".")):
@@ -153,7 +153,7 @@ class Holder:
         if value == UNKNOWN:
             return
         if isinstance(value, list):
-            # Lists are counted in CloudFront's API, and one request each in others.
+            # CloudFront's API wraps a list with its length; others take one request for each item.
             items = shape.members.get("Items") if kind == "structure" else shape
             if kind == "map":
                 value = {one["Key"]: one["Value"] for one in value}
@@ -198,10 +198,10 @@ class Holder:
 
 
 def check(resource):
-    """Pairs of a path and what is wrong there, of one resource whose properties are evaluated."""
+    """Returns the path and the description of each fault of one resource whose properties are evaluated."""
     kind = resource["Type"]
     if kind not in TYPES:
         return [("Type", f"{kind} is new: tools/template/table.py must say which request makes it")]
     if isinstance(TYPES[kind], Exempt):
         return []
-    return list(Holder(kind).found(resource["Properties"]))
+    return list(Checker(kind).faults(resource["Properties"]))

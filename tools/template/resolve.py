@@ -1,7 +1,7 @@
 """Evaluates an expanded template for given parameters: intrinsic functions, conditions and rules.
 
-Two characters stand for what is not known before the stack is there. `UNKNOWN` is the name or an attribute of a
-resource, of any length. `FREE` is one character that somebody chooses, such as in a parameter's value.
+Two characters stand for values that are unknown before the stack exists: `UNKNOWN` for the name or an attribute of a
+resource, of any length, and `FREE` for one arbitrary character, such as one of a parameter's value.
 """
 
 import re
@@ -15,13 +15,13 @@ UNKNOWN = "\ue001"
 FREE = "\ue000"
 NO_VALUE = object()
 
-# No stack's name is longer: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+# A stack name of the greatest length: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
 LONGEST_STACK_NAME = "s" + "tack-name" * 14 + "s"
-# No region's name is longer.
+# The longest name of a region.
 LONGEST_REGION = "us-isof-south-1"
-# No parameter's value is longer: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+# The greatest length of a parameter's value: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 LONGEST_VALUE = 4096
-# What a number has that no MaxValue bounds.
+# Stands in for a missing MaxValue.
 LARGEST_NUMBER = 10**15
 
 ACCOUNT = "123456789012"
@@ -39,7 +39,7 @@ PSEUDO = {
 
 
 def text(value):
-    """A scalar as CloudFormation writes it."""
+    """Returns a scalar as CloudFormation writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
@@ -60,7 +60,7 @@ class Resolver:
             self.parameters[name] = re.split(r", *", value) if is_list(declared) else value
 
     def resources(self):
-        """The resources that are there, by name: each with its properties evaluated."""
+        """Yields the resources whose conditions hold: the name of each, and it with its properties evaluated."""
         for name, resource in self.template["Resources"].items():
             if "Condition" not in resource or self.holds({"Condition": resource["Condition"]}):
                 yield name, {**resource, "Properties": self.value(resource.get("Properties", {}))}
@@ -126,7 +126,7 @@ class Resolver:
         return re.sub(r"\$\{([^}]+)\}", one, pattern)
 
     def holds(self, node):
-        """Whether a condition holds, of `Conditions` or of a rule."""
+        """Tells whether a condition holds, of `Conditions` or of a rule."""
         ((name, argument),) = node.items()
         if name == "Condition":
             return self.holds(self.template["Conditions"][argument])
@@ -141,7 +141,7 @@ class Resolver:
 
 
 def refusals(template, given):
-    """Says why CloudFormation refuses these parameters before anything is made; says nothing if it takes them."""
+    """Returns the reasons why CloudFormation refuses these parameters before it creates anything, if any."""
     resolver = Resolver(template, given)
     found = [f"there is no parameter {name}" for name in given if name not in resolver.parameters]
     for name, declared in template.get("Parameters", {}).items():
@@ -166,7 +166,7 @@ def refusals(template, given):
 
 
 def longest(declared):
-    """The most characters that a parameter's value may have."""
+    """Returns the greatest number of characters that a parameter's value may have."""
     most = int(declared.get("MaxLength", LONGEST_VALUE))
     if "AllowedPattern" in declared:
         _, widest = regex_parser.parse(declared["AllowedPattern"]).getwidth()
@@ -175,7 +175,7 @@ def longest(declared):
 
 
 def variations(template, given):
-    """Sets of parameters, each by what it is about: those given, then each with one or more at its limits."""
+    """Yields sets of parameters with a description: those given, then variants with one or more at the limits."""
     yield "as given", given
     current = {name: text(given.get(name, one.get("Default", ""))) for name, one in template["Parameters"].items()}
     texts = {}

@@ -1,17 +1,17 @@
-"""Which field of which request of AWS's takes each property of the types in use.
+"""Maps the properties of each resource type in use to fields of AWS's requests.
 
-A type names its service, as botocore calls it, and the operation that makes it. A property goes into the field of the
-same name, whatever the case of its letters. Where it doesn't, it stands here by its path, without the indexes of lists:
-`"Field"` is another field beside it, `"Operation:field.field"` one of another request, `"Shape:field"` one of a
-structure of the service, and `*` any value of a map. `Exempt` says why there is none.
+A type names its service, as botocore calls it, and the operation that creates it. A property maps to the field of the
+same name, ignoring case. Exceptions are listed here by the property's path without list indexes: `"Field"` is another
+field of the same structure, `"Operation:field.field"` one of another request, `"Shape:field"` one of a structure of the
+service, and `*` any value of a map. `Exempt` gives the reason why a property has no field.
 """
 
 
 class Exempt(str):
-    """Why a type or a property is held against no model."""
+    """The reason why a type or a property is checked against no model."""
 
 
-# An entry of a group's rules: EC2 has a structure for each kind of peer.
+# An entry of a security group's rules: EC2 has a structure for each kind of peer.
 _PERMISSION = {
     "CidrIp": "IpRange:CidrIp",
     "CidrIpv6": "Ipv6Range:CidrIpv6",
@@ -177,5 +177,5 @@ TYPES = {
     "AWS::WAFv2::WebACLAssociation": ("wafv2", "AssociateWebACL", {}),
 }
 
-# Values that a service takes although its model says otherwise: type, path without indexes, and why.
+# Values that a service takes although its model says otherwise: the reason, by type and path without indexes.
 TAKEN = {}

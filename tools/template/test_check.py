@@ -1,40 +1,37 @@
-"""The checks of the template find what they are for, and nothing in the template as it is."""
+"""Tests that each check of the template finds its fault, and finds none in the template as it is."""
 
 import copy
 import logging
 import os
-import sys
 import unittest
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
-import check  # noqa: E402
-import create  # noqa: E402
-import firewall  # noqa: E402
-import loops  # noqa: E402
-import models  # noqa: E402
-import table  # noqa: E402
-from resolve import Resolver, refusals  # noqa: E402
+import check
+import create_stack
+import firewall
+import loops
+import models
+import table
+from resolve import Resolver, refusals
 
 logging.disable(logging.WARNING)
-os.environ |= create.ENVIRONMENT
-EXPANDED = create.expanded()
+os.environ |= create_stack.ENVIRONMENT
+EXPANDED = create_stack.expanded()
 EVERYTHING = dict(check.setups())["everything"]
 
 
 def template():
-    """The expanded template, to be changed."""
+    """Returns a copy of the expanded template that the test may change."""
     return copy.deepcopy(EXPANDED)
 
 
 def faults_of(changed, name, given=None):
-    """What is wrong with one resource, as one text."""
+    """Returns everything that is wrong with one resource, as one text."""
     resources = dict(Resolver(changed, given or {}).resources())
     return "\n".join(f"{place}: {wrong}" for place, wrong in models.check(resources[name]))
 
 
 class Values(unittest.TestCase):
-    def test_an_apostrophe_in_a_rule_of_a_security_group_is_refused(self):
+    def test_apostrophe_in_security_group_rule_is_refused(self):
         changed = template()
         rule = changed["Resources"]["FunctionSecurityGroup"]["Properties"]["SecurityGroupEgress"][0]
         self.assertEqual(faults_of(changed, "FunctionSecurityGroup"), "")
@@ -43,7 +40,7 @@ class Values(unittest.TestCase):
         rule["Description"] = "._-:/()#,@[]+=&;{}!$* aZ0"
         self.assertEqual(faults_of(changed, "FunctionSecurityGroup"), "")
 
-    def test_every_description_of_a_security_group_is_held_to_its_characters(self):
+    def test_every_security_group_description_is_checked(self):
         for name, place in {
             "LoadBalancerSecurityGroup": ["SecurityGroupIngress", 1],
             "CacheSecurityGroup": ["SecurityGroupIngress", 0],
@@ -59,7 +56,7 @@ class Values(unittest.TestCase):
         changed["Resources"]["CacheSecurityGroup"]["Properties"]["GroupDescription"] = "the cache's"
         self.assertIn("not taken: '", faults_of(changed, "CacheSecurityGroup"))
 
-    def test_a_name_of_65_characters_is_refused_where_64_are_taken(self):
+    def test_name_of_65_characters_is_refused_where_64_are_the_limit(self):
         changed = template()
         access = changed["Resources"]["MediaOriginAccess"]["Properties"]["OriginAccessControlConfig"]
         access["Name"] = "x" * 64
@@ -67,7 +64,7 @@ class Values(unittest.TestCase):
         access["Name"] = "x" * 65
         self.assertIn("has 65 characters, and at most 64 are taken", faults_of(changed, "MediaOriginAccess"))
 
-    def test_a_name_that_is_too_long_with_a_long_stack_name_is_refused(self):
+    def test_name_that_a_long_stack_name_makes_too_long_is_refused(self):
         changed = template()
         access = changed["Resources"]["MediaOriginAccess"]["Properties"]["OriginAccessControlConfig"]
         access["Name"] = {"Fn::Sub": "${AWS::StackName}-${AWS::Region}-media"}
@@ -78,12 +75,12 @@ class Values(unittest.TestCase):
         }
         self.assertIn("has 138 characters, and at most 128", faults_of(changed, "MediaDistribution"))
 
-    def test_a_parameter_that_may_be_longer_than_its_field_is_refused(self):
+    def test_parameter_that_may_exceed_its_field_is_refused(self):
         changed = template()
         del changed["Parameters"]["MailIdentityArn"]["MaxLength"]
         self.assertTrue(any("EmailConfiguration.SourceArn" in line for line in check.values(changed)))
 
-    def test_lengths_patterns_ranges_and_words_of_the_models_are_held(self):
+    def test_lengths_patterns_ranges_and_enums_of_the_models_are_checked(self):
         for name, field, good, bad, wrong in [
             ("SweepFunction", "Timeout", 900, 0, "is not within 1 to"),
             ("SweepFunction", "Description", "x" * 256, "x" * 257, "at most 256"),
@@ -100,35 +97,35 @@ class Values(unittest.TestCase):
             properties[field] = bad
             self.assertIn(wrong, faults_of(changed, name), (name, field))
 
-    def test_what_the_table_does_not_know_is_refused(self):
+    def test_fields_and_types_missing_from_the_table_are_refused(self):
         changed = template()
         changed["Resources"]["AlarmTopic"]["Properties"]["Colour"] = "red"
         self.assertIn("Colour: sns's CreateTopicInput has no such field", faults_of(changed, "AlarmTopic"))
         changed["Resources"]["AlarmTopic"]["Type"] = "AWS::SNS::Megaphone"
         self.assertIn("AWS::SNS::Megaphone is new", faults_of(changed, "AlarmTopic"))
 
-    def test_no_type_stands_in_the_table_that_is_not_in_use(self):
+    def test_every_type_of_the_table_is_in_use(self):
         used = {resource["Type"] for resource in EXPANDED["Resources"].values()}
         self.assertEqual(set(table.TYPES) - used, set())
 
 
 class Loops(unittest.TestCase):
-    def test_a_function_that_feeds_itself_needs_recursive_loop(self):
+    def test_self_invoking_function_needs_recursive_loop(self):
         changed = template()
-        self.assertEqual(loops.feeding_themselves(changed), {"FanOutFunction"})
+        self.assertEqual(loops.self_invoking(changed), {"FanOutFunction"})
         self.assertEqual(list(loops.unallowed(changed)), [])
         del changed["Resources"]["FanOutFunction"]["Properties"]["RecursiveLoop"]
         self.assertEqual([line.split()[0] for line in loops.unallowed(changed)], ["FanOutFunction"])
 
-    def test_functions_that_feed_each_other_are_found(self):
+    def test_functions_that_invoke_each_other_are_found(self):
         changed = template()
         statements = changed["Resources"]["IndexRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
         send = {"Effect": "Allow", "Action": ["sqs:*"], "Resource": {"Fn::GetAtt": ["FanOutQueue", "Arn"]}}
         statements.append(send)
-        self.assertEqual(loops.feeding_themselves(changed), {"FanOutFunction", "IndexFunction"})
+        self.assertEqual(loops.self_invoking(changed), {"FanOutFunction", "IndexFunction"})
         self.assertEqual([line.split()[0] for line in loops.unallowed(changed)], ["IndexFunction"])
 
-    def test_a_function_that_calls_itself_or_writes_where_it_is_notified_from_is_found(self):
+    def test_function_that_calls_itself_or_triggers_its_own_event_is_found(self):
         for action, resource, more in [
             ("lambda:InvokeFunction", {"Fn::Sub": "${SweepFunction.Arn}"}, {}),
             (
@@ -143,16 +140,16 @@ class Loops(unittest.TestCase):
             policies[0]["PolicyDocument"]["Statement"].append(statement)
             if more:
                 changed["Resources"]["MediaBucket"]["Properties"]["NotificationConfiguration"] = more
-            self.assertEqual(loops.feeding_themselves(changed), {"FanOutFunction", "SweepFunction"})
+            self.assertEqual(loops.self_invoking(changed), {"FanOutFunction", "SweepFunction"})
 
-    def test_recursive_loop_is_not_allowed_where_nothing_loops(self):
+    def test_recursive_loop_is_refused_where_nothing_loops(self):
         changed = template()
         changed["Resources"]["IndexFunction"]["Properties"]["RecursiveLoop"] = "Allow"
         self.assertEqual([line.split()[0] for line in loops.unallowed(changed)], ["IndexFunction"])
 
 
 class Firewall(unittest.TestCase):
-    def test_a_rule_that_refuses_what_people_write_is_found(self):
+    def test_rule_that_blocks_what_people_write_is_found(self):
         for rule in ["RestrictedExtensions_URIPATH", "GenericRFI_QUERYARGUMENTS", "Log4JRCE_BODY"]:
             changed = template()
             for entry in changed["Resources"]["Waf"]["Properties"]["Rules"]:
@@ -161,7 +158,7 @@ class Firewall(unittest.TestCase):
                 group["RuleActionOverrides"] = [one for one in overrides if one["Name"] != rule]
             self.assertEqual(len(list(firewall.refused(changed))), 1, rule)
 
-    def test_a_name_that_no_rule_has_is_found(self):
+    def test_override_of_an_unknown_rule_is_found(self):
         changed = template()
         group = changed["Resources"]["Waf"]["Properties"]["Rules"][2]["Statement"]["ManagedRuleGroupStatement"]
         group["RuleActionOverrides"].append({"Name": "GenericRFI_Body", "ActionToUse": {"Count": {}}})
@@ -169,28 +166,28 @@ class Firewall(unittest.TestCase):
 
 
 class Parameters(unittest.TestCase):
-    def refused(self, names, **given):
-        """These are refused, with a message that names each of them."""
+    def assert_refused(self, names, **given):
+        """Asserts that the template refuses the parameters with one message that has each of the names."""
         found = refusals(EXPANDED, given)
         self.assertEqual(len(found), 1, (given, found))
         for name in names.split():
             self.assertIn(name, found[0])
 
-    def taken(self, **given):
+    def assert_accepted(self, **given):
         self.assertEqual(refusals(EXPANDED, given), [], given)
 
-    def test_the_set_ups_are_taken(self):
+    def test_stacks_are_accepted(self):
         for _, given in check.setups():
-            self.taken(**given)
+            self.assert_accepted(**given)
 
-    def test_timeouts_that_outlast_the_hiding_of_messages_are_refused(self):
-        self.refused("ConsumerTimeoutSeconds", ConsumerTimeoutSeconds="70")
-        self.refused("VisibilityTimeoutSeconds ConsumerTimeoutSeconds", VisibilityTimeoutSeconds="65")
-        self.taken(VisibilityTimeoutSeconds="3", CacheScheme="redis")
+    def test_timeouts_longer_than_the_visibility_timeout_are_refused(self):
+        self.assert_refused("ConsumerTimeoutSeconds", ConsumerTimeoutSeconds="70")
+        self.assert_refused("VisibilityTimeoutSeconds ConsumerTimeoutSeconds", VisibilityTimeoutSeconds="65")
+        self.assert_accepted(VisibilityTimeoutSeconds="3", CacheScheme="redis")
         for seconds in EXPANDED["Parameters"]["ConsumerTimeoutSeconds"]["AllowedValues"]:
             for window in ["1", "30"]:
                 given = {"ConsumerTimeoutSeconds": str(seconds), "IndexWindowSeconds": window}
-                self.taken(**given)
+                self.assert_accepted(**given)
                 resources = dict(Resolver(EXPANDED, given).resources())
                 for name, mapping in EXPANDED["Resources"].items():
                     if mapping["Type"] != "AWS::Lambda::EventSourceMapping":
@@ -199,49 +196,49 @@ class Parameters(unittest.TestCase):
                     hidden = int(resources[queue]["Properties"]["VisibilityTimeout"])
                     waited = int(resources[name]["Properties"].get("MaximumBatchingWindowInSeconds", 0))
                     self.assertGreaterEqual(hidden, 6 * seconds + waited, queue)
-        self.refused("IndexWindowSeconds", IndexWindowSeconds="31")
+        self.assert_refused("IndexWindowSeconds", IndexWindowSeconds="31")
 
-    def test_an_erasure_begins_after_everything_that_was_under_way(self):
+    def test_erasure_begins_after_every_upload_under_way_has_ended(self):
         # An upload may begin a quarter of an hour after it was allowed, and take as long again.
-        self.refused("ErasureSeconds", ErasureSeconds="1799")
-        self.refused("ErasureSeconds", ErasureSeconds="300")
-        self.taken(ErasureSeconds="1800")
-        self.taken(ErasureSeconds="1", CacheScheme="redis")
+        self.assert_refused("ErasureSeconds", ErasureSeconds="1799")
+        self.assert_refused("ErasureSeconds", ErasureSeconds="300")
+        self.assert_accepted(ErasureSeconds="1800")
+        self.assert_accepted(ErasureSeconds="1", CacheScheme="redis")
 
-    def test_addresses_with_a_slash_at_the_end_are_refused(self):
+    def test_urls_with_a_trailing_slash_are_refused(self):
         for name, more in {"AuthIssuer": {"AuthAudience": "x"}, "MediaBaseUrl": {}}.items():
-            self.taken(**{name: "https://id.example.com/tenant"}, **more)
-            self.refused(name, **{name: "https://id.example.com/"}, **more)
+            self.assert_accepted(**{name: "https://id.example.com/tenant"}, **more)
+            self.assert_refused(name, **{name: "https://id.example.com/"}, **more)
         for origins in ["*", "https://cats.example", "https://cats.example, http://127.0.0.1:5173"]:
-            self.taken(CorsOrigins=origins)
+            self.assert_accepted(CorsOrigins=origins)
         for origins in ["http://127.0.0.1:5173/", "cats.example", "https://cats.example,x", ""]:
-            self.refused("CorsOrigins", CorsOrigins=origins)
+            self.assert_refused("CorsOrigins", CorsOrigins=origins)
 
-    def test_levels_of_logging_are_known_ones(self):
+    def test_unknown_log_levels_are_refused(self):
         for level in ["off", "debug", "info,purrline::feed=debug", "purrline=trace"]:
-            self.taken(LogLevel=level)
+            self.assert_accepted(LogLevel=level)
         for level in ["loud", "", "info;debug", "INFO"]:
-            self.refused("LogLevel", LogLevel=level)
+            self.assert_refused("LogLevel", LogLevel=level)
 
     def test_parameters_that_need_each_other_are_refused_alone(self):
         arn = EVERYTHING["MailIdentityArn"]
-        self.refused("AuthIssuer AuthAudience", AuthIssuer="https://id.example.com")
-        self.refused("AuthAudience AuthIssuer", AuthAudience="x")
-        self.refused("GoogleClientId AuthIssuer", GoogleClientId="x", GoogleClientSecret="x", AuthIssuer="https://a.b", AuthAudience="x")
-        self.refused("MailIdentityArn MailFrom", MailIdentityArn=arn)
-        self.refused("MailFrom MailIdentityArn", MailFrom="cats@example.com")
-        self.refused("GoogleClientId GoogleClientSecret", GoogleClientId="x")
-        self.refused("KakaoClientId KakaoClientSecret", KakaoClientId="x")
-        self.refused("ListenerTokenCheck CertificateArn", ListenerTokenCheck="on")
-        self.refused("SubnetIds VpcId", SubnetIds="subnet-00000001,subnet-00000002")
-        self.refused("SubnetIds", SubnetIds="subnet-00000001", VpcId="vpc-00000001", PublicSubnetIds="subnet-00000001,subnet-00000002")
-        self.refused("FirstZone SecondZone", FirstZone="1")
-        self.refused("WafRequestsPerAddress", WafRequestsPerAddress="9")
-        self.taken(WafRequestsPerAddress="10")
+        self.assert_refused("AuthIssuer AuthAudience", AuthIssuer="https://id.example.com")
+        self.assert_refused("AuthAudience AuthIssuer", AuthAudience="x")
+        self.assert_refused("GoogleClientId AuthIssuer", GoogleClientId="x", GoogleClientSecret="x", AuthIssuer="https://a.b", AuthAudience="x")
+        self.assert_refused("MailIdentityArn MailFrom", MailIdentityArn=arn)
+        self.assert_refused("MailFrom MailIdentityArn", MailFrom="cats@example.com")
+        self.assert_refused("GoogleClientId GoogleClientSecret", GoogleClientId="x")
+        self.assert_refused("KakaoClientId KakaoClientSecret", KakaoClientId="x")
+        self.assert_refused("ListenerTokenCheck CertificateArn", ListenerTokenCheck="on")
+        self.assert_refused("SubnetIds VpcId", SubnetIds="subnet-00000001,subnet-00000002")
+        self.assert_refused("SubnetIds", SubnetIds="subnet-00000001", VpcId="vpc-00000001", PublicSubnetIds="subnet-00000001,subnet-00000002")
+        self.assert_refused("FirstZone SecondZone", FirstZone="1")
+        self.assert_refused("WafRequestsPerAddress", WafRequestsPerAddress="9")
+        self.assert_accepted(WafRequestsPerAddress="10")
 
 
 class Protection(unittest.TestCase):
-    # What expires by itself, or is counted anew.
+    # Tables whose rows expire or are computed anew.
     PASSING = {"TrendsTable", "IdempotencyTable"}
 
     def protected(self, given):
@@ -255,13 +252,13 @@ class Protection(unittest.TestCase):
                     found.add(name)
         return found
 
-    def test_what_people_wrote_is_protected_until_that_is_switched_off(self):
+    def test_tables_with_user_data_are_protected_unless_switched_off(self):
         resources = EXPANDED["Resources"]
         tables = {name for name, one in resources.items() if one["Type"] == "AWS::DynamoDB::Table"}
         self.assertEqual(self.protected({}), (tables - self.PASSING) | {"UserPool", "LoadBalancer"})
         self.assertEqual(self.protected({"DeletionProtection": "off"}), set())
 
-    def test_what_is_deleted_with_the_stack_is_not_protected(self):
+    def test_resources_deleted_with_the_stack_are_not_protected(self):
         kept = {
             name
             for name, one in EXPANDED["Resources"].items()

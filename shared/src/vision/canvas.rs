@@ -133,7 +133,7 @@ impl Canvas {
         }
     }
 
-    /// What the model looks at, upright.
+    /// Returns the square for the model, upright.
     pub(super) fn finish(self, orientation: Orientation) -> Square {
         let Self {
             side,

@@ -1,9 +1,9 @@
-//! Which part of an image the model looks at.
+//! The part of an image that the model gets.
 
 use std::ops::Range;
 
-/// How many pixels of the source at least are left for one of the model's, along either axis, when an
-/// image is shrunk before it's resized: Pillow's `reducing_gap`.
+/// Pixels of the source that at least remain for one of the model's, along either axis, when an image is shrunk before it
+/// is resized: Pillow's `reducing_gap`.
 const GAP: usize = 2;
 
 /// One axis of torchvision's `Resize(resized(side))` and `CenterCrop(side)`, taken as one: `source` pixels become
@@ -15,14 +15,14 @@ pub(super) struct Axis {
     side: usize,
 }
 
-/// What to hold of an axis: pixels of the image as its decoder brings it, in blocks.
+/// The part of an axis to keep: pixels of the image as its decoder yields them, in blocks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Strip {
     axis: Axis,
     scale: usize,
-    /// How many pixels make a block.
+    /// Pixels of a block.
     pub(super) block: usize,
-    /// Which pixels are held.
+    /// The pixels to keep.
     pub(super) held: Range<usize>,
 }
 
@@ -49,7 +49,7 @@ impl Axis {
         }
     }
 
-    /// What to hold of it when its decoder shrinks the image by `scale`, and the canvas by `block` again.
+    /// Returns the part to keep when the decoder shrinks the image by `scale`, and the canvas by `block` again.
     pub(super) fn strip(self, scale: usize, block: usize) -> Strip {
         let Self {
             source,
@@ -72,12 +72,12 @@ impl Axis {
 }
 
 impl Strip {
-    /// How many blocks there are.
+    /// Returns the number of blocks.
     pub(super) fn len(&self) -> usize {
         self.held.len().div_ceil(self.block)
     }
 
-    /// How many pixels each block has. The last may have fewer than the others.
+    /// Returns the number of pixels of each block. The last may have fewer than the others.
     pub(super) fn blocks(&self) -> impl Iterator<Item = usize> + use<> {
         let Self { held, block, .. } = self.clone();
         held.clone()

@@ -12,7 +12,7 @@ use super::framing::spare_scale;
 use super::limits;
 use super::orientation::Orientation;
 
-/// What a file starts with.
+/// The first bytes of every file.
 pub(super) const SIGNATURE: &[u8] = &[0xFF, 0xD8, 0xFF];
 
 /// The most scans of a JPEG; about ten are usual in a progressive one. A few bytes make one, and each costs a walk through
@@ -76,7 +76,7 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
     Ok((canvas, Orientation::from_exif(image.exif_data.as_deref())))
 }
 
-/// How many samples the components have in whole blocks.
+/// Returns the number of the components' samples in whole blocks.
 fn samples(width: usize, height: usize, components: &[ComponentInfo]) -> usize {
     let factors = components.iter().map(|component| {
         let factors = [component.horizontal_sampling, component.vertical_sampling];

@@ -34,7 +34,7 @@ pub struct Classifier {
     model: Model,
 }
 
-/// What a model looks at: RGB, row by row, upright.
+/// The pixels for a model: RGB, row by row, upright.
 #[derive(Debug, PartialEq, Eq)]
 struct Square(Vec<u8>);
 
@@ -58,7 +58,7 @@ pub enum ImageError {
     /// It has too many pixels, for any image or for one of its kind. Shrink it.
     #[error("an image of this kind must have at most {limit} pixels")]
     TooManyPixels {
-        /// How many it might have.
+        /// The largest allowed number.
         limit: u64,
     },
     /// A side is too long. Crop it.
@@ -85,7 +85,7 @@ impl Classifier {
         Ok(Self { model })
     }
 
-    /// Which model it is.
+    /// Returns the model's name and version.
     pub fn model(&self) -> &ModelInfo {
         self.model.info()
     }
@@ -115,13 +115,13 @@ impl Classifier {
     }
 }
 
-/// What a model of `side` by `side` pixels looks at in an image: RGB, row by row, upright. The first half of
-/// [`Classifier::classify`], for whoever wants to see what the model sees.
+/// Returns the `side` by `side` pixels of an image that a model gets: RGB, row by row, upright. This is the first half of
+/// [`Classifier::classify`], for inspection.
 pub fn pixels(image: &[u8], side: usize) -> Result<Vec<u8>, ImageError> {
     square(image, side).map(|Square(pixels)| pixels)
 }
 
-/// Decodes what the model looks at. What kind of image it is, its own bytes say.
+/// Decodes the square for the model. The image's format is detected from its bytes.
 fn square(image: &[u8], side: usize) -> Result<Square, ImageError> {
     if u64::try_from(image.len()).is_ok_and(|bytes| bytes > UPLOAD_MAX_BYTES) {
         return Err(ImageError::TooManyBytes);

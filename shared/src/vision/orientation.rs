@@ -8,8 +8,7 @@ use exif::{In, Reader, Tag};
 /// megabytes, of which the parser would make many more.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// What to do to the stored pixels so that they stand as the photographer saw them: swap the axes or
-/// not, then mirror either.
+/// The transformation of the stored pixels to the photographer's view: swap the axes or not, then mirror either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Orientation {
     /// Stored rows are seen as columns.

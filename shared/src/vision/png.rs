@@ -13,7 +13,7 @@ use super::colour::Layout;
 use super::limits;
 use super::orientation::Orientation;
 
-/// What a file starts with.
+/// The first bytes of every file.
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// The first column and row of each pass, and the steps to the next.
@@ -28,7 +28,7 @@ const ADAM7: &[[usize; 4]] = &[
     [0, 1, 1, 2],
 ];
 
-/// What is skipped of a file's extras: longer ones than any that matter. The decoder would copy them, twice.
+/// Longer ancillary chunks are skipped: the decoder would copy them twice, and none of them matters.
 const BALLAST_BYTES: usize = 64 * 1024;
 
 /// Decodes what a model of that side looks at, and how it must be turned.

@@ -10,7 +10,7 @@ use fearless_simd::{Level, Simd, dispatch, i32x4};
 /// Binary places of a weight: Pillow's `PRECISION_BITS` for 8-bit samples.
 const PLACES: u32 = 32 - 8 - 2;
 
-/// Which source pixels make a pixel of the result, and by what weight.
+/// The source pixels of a pixel of the result, with their weights.
 struct Taps {
     first: usize,
     weights: Vec<i32>,

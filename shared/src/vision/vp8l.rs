@@ -4,7 +4,7 @@
 //! not. The decoder believes whatever it's told. So this reads the data up to the codes and adds up their tables,
 //! before the decoder sees it. See the format's specification, RFC 9649, for the names.
 
-/// How many symbols the five codes of a group have: green, red, blue, alpha, distance.
+/// The numbers of symbols in the five codes of a group: green, red, blue, alpha, distance.
 const ALPHABETS: [usize; 5] = [256 + 24, 256, 256, 256, 40];
 /// In which order the lengths of the code for code lengths are written.
 const LENGTHS_ORDER: [usize; 19] = [
@@ -86,7 +86,7 @@ impl Bits<'_> {
         Some(self.read(1)? == 1)
     }
 
-    /// How many colours the cache holds.
+    /// The number of colours in the cache.
     fn colour_cache(&mut self) -> Option<usize> {
         if !self.flag()? {
             return Some(0);
@@ -199,7 +199,7 @@ enum Code {
     Two([usize; 2]),
     /// A canonical one.
     Many {
-        /// How many words there are of each length, from 1.
+        /// The number of words of each length, from 1.
         counts: [usize; MAX_LENGTH],
         /// Their symbols, in order.
         symbols: Vec<usize>,
@@ -249,7 +249,7 @@ impl Code {
         None
     }
 
-    /// What `image-webp` takes for it: a table over its first 10 bits, a tree below that, and the code itself.
+    /// Returns the memory that `image-webp` takes: a table over the first 10 bits, a tree below that, and the code itself.
     fn table_bytes(&self) -> usize {
         let tables = match self {
             Self::One(_) => 0,

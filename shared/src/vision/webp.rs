@@ -14,10 +14,10 @@ use super::limits;
 use super::orientation::Orientation;
 use super::vp8l;
 
-/// What a file starts with, the four bytes of its length aside.
+/// The first bytes of every file, without the four bytes of its length.
 pub(super) const SIGNATURE: (&[u8], &[u8]) = (b"RIFF", b"WEBP");
 
-/// What the header of an extended file may say: there is more than one picture; there is opacity.
+/// Flags in the header of an extended file: there is more than one picture; there is transparency.
 const ANIMATED: u8 = 0x02;
 const OPACITY: u8 = 0x10;
 
@@ -53,7 +53,7 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
     Ok((canvas, Orientation::from_exif(file.exif)))
 }
 
-/// What matters of a file.
+/// The relevant parts of a file.
 struct File<'a> {
     size: (u32, u32),
     exif: Option<&'a [u8]>,

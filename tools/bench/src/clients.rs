@@ -1,4 +1,4 @@
-//! Clients that call again and again, over connections that stay open.
+//! Clients that call repeatedly, over connections that stay open.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,22 +11,22 @@ use crate::random::Random;
 use crate::stage::{Call, Caller, Stage};
 use crate::stats::{Latencies, Percentiles};
 
-/// What came of a round.
+/// The outcome of a round.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Round {
-    /// As the clients saw it.
+    /// Latencies measured by the clients.
     pub(crate) client: Percentiles,
-    /// What the function took of that, the last 4,096 calls.
+    /// The part of these spent in the function, of the last 4,096 calls.
     pub(crate) handler: Percentiles,
     /// Answers a second.
     pub(crate) per_second: f64,
-    /// Calls that were due and not made by the end, whose waiting is among the client's latencies.
+    /// Calls that were due but not made by the end. Their waiting time is part of the clients' latencies.
     pub(crate) unmade: u64,
-    /// Calls that were not answered as they should be, which are in none of these.
+    /// Failed calls, which none of the other figures include.
     pub(crate) errors: u64,
 }
 
-/// What came of rounds: the median of each figure; all calls and all errors.
+/// Returns the median of each figure over rounds, with all calls and all errors.
 pub(crate) fn median(rounds: &[Round]) -> Round {
     let client: Vec<_> = rounds.iter().map(|round| round.client).collect();
     let handler: Vec<_> = rounds.iter().map(|round| round.handler).collect();
@@ -39,7 +39,7 @@ pub(crate) fn median(rounds: &[Round]) -> Round {
     }
 }
 
-/// So many clients call for so long, each when it was answered, as one of the callers at random.
+/// Lets clients call for a duration, each as soon as its last call was answered, as a random caller.
 pub(crate) async fn closed_loop(
     stage: &Arc<Stage>,
     call: Call,
@@ -71,8 +71,8 @@ pub(crate) async fn closed_loop(
     round(stage, call, call, all, started.elapsed())
 }
 
-/// Sums a round of calls up. Errors make the run fail, unless feeds were read by pulling: that this is too much
-/// for the machine is a result.
+/// Summarises a round of calls. Errors fail the run, except when feeds are read by pulling: that the machine can't keep up
+/// is a result.
 fn round(
     stage: &Stage,
     read: Call,
@@ -94,10 +94,9 @@ fn round(
     })
 }
 
-/// People who each read every one to two seconds and post every eight to ten, whether or not they were answered
-/// yet. Answers what came of the reads and of the posts. The latency of a call that had to wait for the person's
-/// last one counts from the moment it was due, made before the end or not: so what was slow is not left out of the picture ("coordinated
-/// omission").
+/// Simulates people who each read every one to two seconds and post every eight to ten, answered or not, and returns the
+/// outcome of the reads and of the posts. The latency of a call that had to wait for the person's last one counts from the
+/// moment it was due, even if it was never made: otherwise slow answers would hide themselves ("coordinated omission").
 pub(crate) async fn people(
     stage: &Arc<Stage>,
     read: Call,
@@ -127,7 +126,7 @@ pub(crate) async fn people(
     ))
 }
 
-/// One person's calls of one kind; the first at any moment of the first interval.
+/// Makes one person's calls of one kind, beginning at a random moment of the first interval.
 async fn on_schedule(
     stage: Arc<Stage>,
     person: Caller,
@@ -142,7 +141,7 @@ async fn on_schedule(
     while due < time.as_secs_f64() {
         let at = started + Duration::from_secs_f64(due);
         due += random.between(low, high);
-        // What was due by the end and wasn't made yet took at least as long as it has waited.
+        // A call that was due by the end but not made has taken at least as long as it has waited.
         if started.elapsed() > time {
             latencies.record(at.elapsed());
             latencies.unmade = latencies.unmade.saturating_add(1);
@@ -152,7 +151,7 @@ async fn on_schedule(
             at
         } else {
             tokio::time::sleep_until(at).await;
-            // The timer's own tardiness, up to a millisecond, is nobody's latency.
+            // The timer's own delay, up to a millisecond, is not part of the latency.
             tokio::time::Instant::now()
         };
         match stage.try_call(&person, call).await {
@@ -163,7 +162,7 @@ async fn on_schedule(
     Ok(latencies)
 }
 
-/// All that tasks recorded.
+/// Merges the recordings of tasks.
 async fn joined(
     tasks: impl Iterator<Item = tokio::task::JoinHandle<Result<Latencies>>>,
 ) -> Result<Latencies> {

@@ -1,7 +1,7 @@
-//! How long the cache's commands take, by its own log (`SLOWLOG`).
+//! The duration of the cache's commands, by its own log (`SLOWLOG`).
 //!
-//! The log goes by the clock: on a busy machine it also shows how long the server waited for a processor in the
-//! middle of a command. So the same is told of the server's own benchmark tool, whose commands can't be shorter.
+//! The log measures elapsed time: on a busy machine it includes the server's waits for a processor. So the same figure is
+//! taken of the server's own benchmark tool, whose commands can't be faster.
 
 use redis::Value;
 use redis::aio::MultiplexedConnection;
@@ -9,23 +9,23 @@ use redis::aio::MultiplexedConnection;
 use crate::error::Result;
 use crate::numbers::float;
 
-/// From how many microseconds on commands are logged, and how many of them.
+/// The number of microseconds from which on commands are logged, and the size of the log.
 const LOGGED: &str = "1000";
 const KEPT: &str = "100000";
-/// What takes longer keeps others waiting, in microseconds.
+/// Microseconds from which on a command delays others.
 const LONG: i64 = 10_000;
 
-/// What took long.
+/// Slow commands.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Slow {
-    /// The longest, in milliseconds; 0 if none took one.
+    /// Milliseconds of the longest; 0 if none took one.
     pub(crate) longest_ms: f64,
-    /// How many took more than ten.
+    /// Commands that took more than ten milliseconds.
     pub(crate) long: u64,
 }
 
 impl Slow {
-    /// Of two times together.
+    /// Returns the slow commands of both periods.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {
             longest_ms: self.longest_ms.max(other.longest_ms),
@@ -34,7 +34,7 @@ impl Slow {
     }
 }
 
-/// Has the server log commands from now on.
+/// Makes the server log commands from now on.
 pub(crate) async fn watch(server: &mut MultiplexedConnection) -> Result<()> {
     for (setting, value) in [
         ("slowlog-log-slower-than", LOGGED),
@@ -48,11 +48,11 @@ pub(crate) async fn watch(server: &mut MultiplexedConnection) -> Result<()> {
     Ok(reset.query_async::<()>(server).await?)
 }
 
-/// What the server logged since.
+/// Returns the slow commands that the server logged since.
 pub(crate) async fn slow(server: &mut MultiplexedConnection) -> Result<Slow> {
     let get = redis::cmd("SLOWLOG").arg("GET").arg(-1).to_owned();
     let entries: Vec<Vec<Value>> = get.query_async(server).await?;
-    // Number, time, microseconds, and what it was.
+    // Number, time, microseconds, command.
     let micros = entries.iter().filter_map(|entry| match entry.get(2) {
         Some(Value::Int(micros)) => Some(*micros),
         _ => None,

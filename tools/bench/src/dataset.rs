@@ -1,6 +1,6 @@
-//! A data set: who there is, who follows whom, who wrote what and when. The same for the same size and seed.
+//! A data set: users, follows and posts, the same for the same size and seed.
 //!
-//! Users are numbers: the authors first, then the other users, then the probes.
+//! Users are numbers: first the authors, then the other users, then the probes.
 
 use purrline::domain::{Id, PostId, Timestamp, UserId};
 
@@ -10,14 +10,14 @@ use crate::numbers::{index, whole};
 use crate::random::Random;
 use crate::shape::{Graph, Size};
 
-/// When the first post was written, in milliseconds since the epoch: 2025-01-01.
+/// The time of the first post, in milliseconds since the epoch: 2025-01-01.
 const FIRST_MILLIS: i64 = 1_735_689_600_000;
-/// Within how many milliseconds of that all were: 90 days.
+/// Milliseconds from the first post to the last: 90 days.
 const SPAN_MILLIS: u64 = 90 * 24 * 60 * 60 * 1000;
-/// The bits of an id that are random.
+/// The random bits of an id.
 const RANDOM_BITS: u64 = (1 << 22) - 1;
 
-/// What generators of random numbers are for.
+/// The purposes of random number generators.
 const GRAPH: u64 = 1;
 const IDS: u64 = 2;
 
@@ -25,11 +25,11 @@ const IDS: u64 = 2;
 #[derive(Debug, Clone)]
 pub(crate) struct Dataset {
     pub(crate) size: Size,
-    /// Everybody, the probes among them.
+    /// The number of users, including the probes.
     pub(crate) everybody: u32,
-    /// Whom each follows, by number.
+    /// The users that each user follows.
     pub(crate) following: Lists,
-    /// Who follows each, by number.
+    /// The followers of each user.
     pub(crate) followers: Lists,
 }
 
@@ -63,18 +63,18 @@ impl Dataset {
         self.following.len()
     }
 
-    /// A probe that reads: the n-th.
+    /// Returns the n-th probe that reads.
     pub(crate) fn probe_reader(&self, at: u32) -> u32 {
         self.size.users.saturating_add(at)
     }
 
-    /// A probe that writes: the n-th.
+    /// Returns the n-th probe that writes.
     pub(crate) fn probe_author(&self, at: u32) -> u32 {
         let readers = u32::try_from(self.size.probe_readers.len()).unwrap_or(0);
         self.probe_reader(readers).saturating_add(at)
     }
 
-    /// Who has the most followers.
+    /// Returns the user with the most followers.
     pub(crate) fn most_followed(&self) -> u32 {
         let users = 0..self.everybody;
         users
@@ -82,7 +82,7 @@ impl Dataset {
             .unwrap_or(0)
     }
 
-    /// So many users, of those who follow the most.
+    /// Returns a number of users, among those who follow the most.
     pub(crate) fn readers(&self, most: u32) -> Vec<u32> {
         match self.size.graph {
             Graph::Readers { readers, .. } => {
@@ -102,7 +102,7 @@ impl Dataset {
         }
     }
 
-    /// How many posts somebody wrote.
+    /// Returns the number of an author's posts.
     pub(crate) fn posts_of(&self, author: u32) -> u64 {
         if author >= self.size.authors {
             return 0;
@@ -112,18 +112,18 @@ impl Dataset {
         self.size.posts / authors + more
     }
 
-    /// The number of somebody's n-th post, from the oldest.
+    /// Returns the number of an author's n-th post, from the oldest.
     pub(crate) fn post_of(&self, author: u32, at: u64) -> u64 {
         u64::from(author).saturating_add(at.saturating_mul(self.size.authors.into()))
     }
 
-    /// Who wrote a post.
+    /// Returns the author of a post.
     pub(crate) fn author_of(&self, post: u64) -> u32 {
         let author = post.checked_rem(self.size.authors.into());
         author.and_then(|it| u32::try_from(it).ok()).unwrap_or(0)
     }
 
-    /// A post's id: later posts have greater ones.
+    /// Returns a post's id: later posts have greater ones.
     pub(crate) fn post_id(&self, post: u64) -> PostId {
         let share = u128::from(SPAN_MILLIS) * u128::from(post) / u128::from(self.size.posts.max(1));
         let millis = i64::try_from(share)
@@ -135,13 +135,13 @@ impl Dataset {
         PostId(Id::from_u64(bits).unwrap_or(first))
     }
 
-    /// When everybody came and all follows were made, in milliseconds since the epoch: before the first post.
+    /// The time at which all users joined and all follows were made, in milliseconds since the epoch: before the first post.
     pub(crate) const fn began_millis() -> i64 {
         FIRST_MILLIS
     }
 }
 
-/// A user's id, which sorts as the number does.
+/// Returns a user's id, which sorts as the number does.
 pub(crate) fn user_id(user: u32) -> Result<UserId, Error> {
     UserId::parse(&user_text(user)).map_err(|reason| wrong(reason.to_string()))
 }
@@ -150,7 +150,7 @@ pub(crate) fn user_text(user: u32) -> String {
     format!("u{user:010}")
 }
 
-/// All follows, as who and whom, each once.
+/// Returns all follows as pairs of follower and followed, each once.
 fn edges(size: &Size) -> Vec<(u32, u32)> {
     let mut random = Random::new(size.seed, GRAPH);
     let mut edges = Vec::new();
@@ -159,7 +159,7 @@ fn edges(size: &Size) -> Vec<(u32, u32)> {
             let most = average.saturating_mul(2).saturating_sub(1);
             let mut partner = None;
             for user in 0..size.users {
-                // Of a pair the one follows so many more than the average as the other fewer.
+                // In each pair, one user exceeds the average by as much as the other falls below it.
                 let many = match partner.take() {
                     Some(many) => average.saturating_mul(2).saturating_sub(many),
                     None => random.below(most).saturating_add(1),
@@ -192,8 +192,8 @@ fn edges(size: &Size) -> Vec<(u32, u32)> {
     edges
 }
 
-/// So many different numbers below a bound, as far as there are, one left out: a walk in equal steps that has
-/// no factor in common with the bound.
+/// Returns a number of different numbers below a bound, as far as there are, without an excluded one: a walk in equal steps
+/// that are coprime to the bound.
 fn some(
     random: &mut Random,
     many: u32,
@@ -229,7 +229,7 @@ mod tests {
     use crate::shape::Shape;
 
     #[test]
-    fn watmew_is_as_large_as_it_says() {
+    fn watmew_has_its_documented_size() {
         let size = Shape::Watmew.size(0.1, 1);
         let probes = usize::try_from(size.probe_readers[0] + size.probe_authors[0]).unwrap();
         let set = Dataset::new(size).unwrap();
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn both_directions_say_the_same_and_so_does_the_same_seed() {
+    fn both_directions_of_follows_agree_and_a_seed_repeats_them() {
         for shape in [Shape::Watmew, Shape::Prostargram, Shape::Powerlaw] {
             let set = Dataset::new(shape.size(0.001, 7)).unwrap();
             let again = Dataset::new(shape.size(0.001, 7)).unwrap();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn posts_are_their_authors_and_in_order() {
+    fn posts_belong_to_their_authors_and_are_in_order() {
         let set = Dataset::new(Shape::Prostargram.size(0.01, 1)).unwrap();
         let ids: Vec<PostId> = (0..set.size.posts).map(|post| set.post_id(post)).collect();
         assert!(ids.is_sorted());

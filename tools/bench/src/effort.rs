@@ -1,39 +1,39 @@
-//! How much is measured: enough to tell, or as little as shows that the benchmark still works.
+//! The amount of measuring: enough for reliable figures, or just enough to show that the benchmark works.
 
 use std::time::Duration;
 
-/// How often and how long.
+/// Numbers of repetitions, and durations.
 #[derive(Debug, Clone)]
 pub(crate) struct Effort {
-    /// How often everything is measured each way, in turns.
+    /// Rounds of every measurement, with alternatives in turns.
     pub(crate) rounds: u32,
-    /// How long clients call in one round.
+    /// The duration of a round with clients.
     pub(crate) round: Duration,
-    /// How many clients call at a time.
+    /// Numbers of concurrent clients.
     pub(crate) clients: Vec<u32>,
-    /// How many users read.
+    /// Users who read.
     pub(crate) readers: u32,
-    /// How many people read and post by the clock, and for how long.
+    /// People who read and post on a schedule, and for how long.
     pub(crate) people: u32,
     pub(crate) people_for: Duration,
     /// Pairs of posts.
     pub(crate) pairs: u32,
-    /// Posts that are watched until the last feed has them, to many followers and to few.
+    /// Posts that are watched until the last feed has them, by authors with many followers and with few.
     pub(crate) fan_outs: u32,
     pub(crate) short_fan_outs: u32,
-    /// Feeds that are pushed onto, and raw pushes of a round.
+    /// Feeds that are pushed to, and raw pushes of a round.
     pub(crate) feeds: u32,
     /// Likes of one post.
     pub(crate) likes: u32,
-    /// Calls of which the mean cost is told.
+    /// Calls whose mean cost is reported.
     pub(crate) calls: u32,
-    /// Rebuilds, and who waits for one.
+    /// Rebuilds, and concurrent readers of each.
     pub(crate) rebuilds: u32,
     pub(crate) waiting: u32,
 }
 
 impl Effort {
-    /// Enough to tell, of a data set that is so many times as large as it may be.
+    /// Returns enough for reliable figures, for a data set at a scale.
     pub(crate) fn full(scale: f64) -> Self {
         let scaled = |full: u32, least: u32| {
             let many = crate::numbers::whole(f64::from(full) * scale.min(1.0));
@@ -57,7 +57,7 @@ impl Effort {
         }
     }
 
-    /// As little as shows that it works.
+    /// Returns just enough to show that the benchmark works.
     pub(crate) fn quick() -> Self {
         Self {
             rounds: 2,

@@ -1,16 +1,15 @@
-//! What can go wrong.
+//! Errors.
 
 use std::path::Path;
 
-/// What can go wrong.
+/// The reason why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A file or folder.
+    /// Using a file or folder failed.
     #[error("{what}: {source}")]
     File {
-        /// What was tried with which.
+        /// The attempted action and the path.
         what: String,
-        /// Why it failed.
         source: std::io::Error,
     },
     #[error(transparent)]
@@ -25,19 +24,19 @@ pub(crate) enum Error {
     Chart(#[from] purrline_charts::Error),
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// Whatever must not be, in words.
+    /// An impossible result, in words.
     #[error("{0}")]
     Wrong(String),
 }
 
 pub(crate) type Result<T> = std::result::Result<T, Error>;
 
-/// Says what must not be.
+/// Returns an error for an impossible result.
 pub(crate) fn wrong(what: impl Into<String>) -> Error {
     Error::Wrong(what.into())
 }
 
-/// Says what was tried with a file.
+/// Returns an error for an attempted action with a file.
 pub(crate) fn file(doing: &str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
     let what = format!("can't {doing} {}", path.display());
     move |source| Error::File { what, source }

@@ -1,6 +1,6 @@
-//! How what a read, a post and a like cost grows with everything else.
+//! The growth of a read's, a post's and a like's cost with everything else.
 //!
-//! All sizes are measured in turns, each on a stack of its own where it takes another data set.
+//! All sizes are measured in turns, each on a stack of its own where it needs a different data set.
 
 mod sizes;
 
@@ -25,9 +25,9 @@ use crate::section::{Cell, Section, lines};
 use crate::stage::{Call, Caller, Purpose, Stage};
 use crate::stats::Percentiles;
 
-/// How long a queue may take to empty.
+/// The longest time for a queue to empty.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// Whom the readers are, where nothing else is said.
+/// The number of readers, unless stated otherwise.
 const READERS: u32 = 20;
 
 const COLUMNS: [(&str, &str); 12] = [
@@ -45,7 +45,7 @@ const COLUMNS: [(&str, &str); 12] = [
     ("like_rows", "rows"),
 ];
 
-/// What everything costs at one size.
+/// The costs at one size.
 #[derive(Debug, Clone, Copy)]
 struct Point {
     read: Cost,
@@ -57,7 +57,7 @@ struct Point {
     like_rows: f64,
 }
 
-/// A size, who reads and who posts there, and what came of it.
+/// A size, its readers and its author, and their figures.
 struct Spot {
     size: u64,
     stage: Arc<Stage>,
@@ -139,7 +139,7 @@ async fn start(options: &Options, sizes: &Sizes, users: u32, posts: u64) -> Resu
     ))
 }
 
-/// Anybody reads, and who has few followers posts.
+/// Reads as random users, and posts as a user with few followers.
 fn typical(stage: &Arc<Stage>, size: u64) -> Result<Spot> {
     Ok(Spot {
         size,
@@ -150,7 +150,7 @@ fn typical(stage: &Arc<Stage>, size: u64) -> Result<Spot> {
     })
 }
 
-/// A probe reads.
+/// Reads as a probe.
 fn reader(stage: &Arc<Stage>, at: u32) -> Result<Spot> {
     let reader = stage.set.probe_reader(at);
     Ok(Spot {
@@ -159,7 +159,7 @@ fn reader(stage: &Arc<Stage>, at: u32) -> Result<Spot> {
     })
 }
 
-/// A probe posts, and its followers read.
+/// Posts as a probe, and reads as its followers.
 fn author(stage: &Arc<Stage>, at: u32) -> Result<Spot> {
     let author = stage.set.probe_author(at);
     let followers = stage.set.followers.get(author);
@@ -209,7 +209,7 @@ async fn measure(spot: &Spot, sizes: &Sizes) -> Result<Point> {
     })
 }
 
-/// How often a function called the store.
+/// Returns the number of calls that a function made to the store.
 fn asked(stage: &Stage, function: &str) -> f64 {
     let calls = stage.stack.calls();
     let of = calls

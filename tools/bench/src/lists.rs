@@ -2,7 +2,7 @@
 
 use crate::numbers::index;
 
-/// Some numbers of each of many: all of the first, then all of the second.
+/// A list of numbers for each index, stored one after the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lists {
     ends: Vec<u64>,
@@ -10,7 +10,7 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Pairs by their first number, of so many; those of one in the order they came in.
+    /// Groups pairs by their first number, which is below `many`; each list keeps the order of the pairs.
     pub(crate) fn of(many: u32, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
         let mut ends = vec![0_u64; index(many.into())];
         let mut slots: Vec<u64> = ends.clone();
@@ -39,12 +39,12 @@ impl Lists {
         Self { ends, all }
     }
 
-    /// How many numbers there are, of all.
+    /// Returns the total length of all lists.
     pub(crate) const fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Those of one.
+    /// Returns one list.
     pub(crate) fn get(&self, of: u32) -> &[u32] {
         let end = |of: u32| self.ends.get(index(of.into())).copied().unwrap_or(0);
         let start = of.checked_sub(1).map_or(0, end);
@@ -53,7 +53,7 @@ impl Lists {
             .unwrap_or_default()
     }
 
-    /// All pairs, by their first number.
+    /// Returns all pairs, ordered by their first number.
     pub(crate) fn pairs(&self, many: u32) -> impl Iterator<Item = (u32, u32)> + Clone + '_ {
         (0..many).flat_map(|one| self.get(one).iter().map(move |other| (one, *other)))
     }

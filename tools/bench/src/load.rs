@@ -1,6 +1,6 @@
-//! Loads data sets, and keeps them: a benchmark runs on a copy.
+//! Loads data sets and keeps them: a benchmark runs on a copy.
 //!
-//! Rows are written by table and in the order of their keys, so that the database appends rather than searches.
+//! Rows are written by table and in the order of their keys, so that the database appends instead of searching.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,19 +17,19 @@ use crate::progress::bar;
 use crate::rows::{self, FOLLOWS, LAYOUT, POST_LISTS, POSTS, USERS};
 use crate::shape::Graph;
 
-/// How many rows are one transaction.
+/// Rows of one transaction.
 const BATCH: usize = 20_000;
 
-/// A data set that is on disk.
+/// A data set on disk.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) set: Dataset,
     pub(crate) folder: PathBuf,
-    /// Rows, and the seconds it took to write them, if that was now.
+    /// Written rows, and the seconds it took, unless the data set was there already.
     pub(crate) wrote: Option<(u64, f64)>,
 }
 
-/// The data set, from `cache` where it was loaded before.
+/// Returns the data set, from `cache` if it was loaded before.
 pub(crate) fn load(set: Dataset, cache: &Path, options: &Options) -> Result<Loaded> {
     let folder = cache.join(name(&set));
     if folder.join("tables.sqlite").exists() {
@@ -54,7 +54,7 @@ pub(crate) fn load(set: Dataset, cache: &Path, options: &Options) -> Result<Load
     })
 }
 
-/// What tells data sets apart.
+/// Returns a name that identifies the data set.
 fn name(set: &Dataset) -> String {
     let size = &set.size;
     let graph = match size.graph {
@@ -116,7 +116,7 @@ fn count_follows(set: &Dataset) -> u64 {
     u64::try_from(set.follows()).unwrap_or(u64::MAX)
 }
 
-/// Gathers rows of one table into batches.
+/// Collects rows of one table into batches.
 struct Writer {
     tables: TableLoader,
     table: &'static str,
@@ -153,7 +153,7 @@ impl Writer {
 }
 
 impl Loaded {
-    /// What was written how fast, in words.
+    /// Describes the written rows and the speed of writing.
     pub(crate) fn words(&self) -> String {
         match self.wrote {
             None => "loaded before".to_owned(),
@@ -165,7 +165,7 @@ impl Loaded {
     }
 }
 
-/// Copies a data set's folder, so that what runs on it changes the copy.
+/// Copies a data set's folder, so that a run changes only the copy.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).map_err(file("make", to))?;
     for entry in fs::read_dir(from).map_err(file("read", from))? {

@@ -1,8 +1,7 @@
-//! On what it was measured.
+//! The machine that measures.
 
 use serde_json::{Value, json};
 
-/// A machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine {
     cores: usize,
@@ -11,7 +10,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This one. Linux tells what its processor is called and how much memory there is.
+    /// Describes this machine. Linux reveals the processor's name and the amount of memory.
     pub(crate) fn this() -> Self {
         let field = |file: &str, name: &str| {
             let text = std::fs::read_to_string(file).ok()?;

@@ -1,9 +1,8 @@
-//! The benchmark. `./dev bench --help` says how to run it; what each figure means stands in the report it writes.
+//! The benchmark. `./dev bench --help` explains its options; the report it writes explains each figure.
 //!
-//! It starts the local stack in its own process, as tests do, and calls it through its load balancer. Clients,
-//! functions, tables and cache share this machine's processors, so what clients see is the whole machine's doing:
-//! beside each such table stands what the function itself took. Whatever is compared was measured in turns in one
-//! run.
+//! It starts the local stack in its own process, as the tests do, and calls it through its load balancer. Clients,
+//! functions, tables and cache share this machine's processors, so clients measure the whole machine: beside each such table
+//! stands the time spent in the function itself. All compared figures are measured in turns in one run.
 
 mod clients;
 mod commands;

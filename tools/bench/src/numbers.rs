@@ -1,8 +1,8 @@
-//! Counts and measurements as one another.
+//! Conversions between counts and measurements.
 
 use std::time::Duration;
 
-/// A count as a measurement; exact up to 2^53.
+/// Converts a count; exact up to 2^53.
 #[expect(
     clippy::as_conversions,
     clippy::cast_precision_loss,
@@ -12,7 +12,7 @@ pub(crate) const fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// The count nearest to a measurement; 0 for what is negative.
+/// Returns the nearest count; 0 for negative values.
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
@@ -23,32 +23,32 @@ pub(crate) fn whole(measure: f64) -> u64 {
     measure.round() as u64
 }
 
-/// How many there are.
+/// Returns the length as a count.
 pub(crate) fn count<T>(of: &[T]) -> u64 {
     u64::try_from(of.len()).unwrap_or(u64::MAX)
 }
 
-/// A count as an index.
+/// Converts a count to an index.
 pub(crate) fn index(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-/// A duration in milliseconds.
+/// Returns a duration in milliseconds.
 pub(crate) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// How often something happened a second.
+/// Returns the rate a second.
 pub(crate) fn rate(count: u64, took: Duration) -> f64 {
     ratio(float(count), took.as_secs_f64())
 }
 
-/// One measure in units of another; 0 where that is 0.
+/// Returns the quotient; 0 if the divisor is 0.
 pub(crate) fn ratio(one: f64, other: f64) -> f64 {
     if other > 0.0 { one / other } else { 0.0 }
 }
 
-/// The middle one; of an even number, the mean of the middle two; 0 of none.
+/// Returns the median, which is the mean of the middle two of an even number; 0 without values.
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! What is going on, for who waits: on the terminal's error output, and only if that is one.
+//! Progress for people who wait, on standard error if it is a terminal.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 const BAR: &str = "{msg:30} {wide_bar} {human_pos}/{human_len} {per_sec:>14} {eta:>5}";
 const TICK: Duration = Duration::from_millis(200);
 
-/// A bar of so many steps.
+/// Returns a bar with a number of steps.
 pub(crate) fn bar(what: &str, steps: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps).with_message(what.to_owned());
     if let Ok(style) = ProgressStyle::with_template(BAR) {
@@ -16,7 +16,7 @@ pub(crate) fn bar(what: &str, steps: u64) -> ProgressBar {
     bar
 }
 
-/// Something of which nobody knows how long it takes.
+/// Returns a spinner for work of unknown length.
 pub(crate) fn spinner(what: &str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(what.to_owned());
     spinner.enable_steady_tick(TICK);

@@ -1,11 +1,11 @@
-//! Random numbers that are the same each time.
+//! Reproducible random numbers.
 
-/// A generator that a seed decides (Steele, Lea and Flood's `SplitMix`).
+/// A generator with a seed (Steele, Lea and Flood's `SplitMix`).
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// The generator of a seed, for one purpose of many.
+    /// Returns a generator for one of many purposes.
     pub(crate) const fn new(seed: u64, purpose: u64) -> Self {
         Self(mix(seed) ^ mix(purpose.wrapping_add(1)))
     }
@@ -15,14 +15,14 @@ impl Random {
         mix(self.0)
     }
 
-    /// A number below a bound; 0 where that is 0.
+    /// Returns a number below a bound; 0 if the bound is 0.
     pub(crate) fn below(&mut self, bound: u32) -> u32 {
         // The upper half of a product, as Lemire does it: no bias worth mentioning.
         let scaled = (u128::from(self.next()) * u128::from(bound)) >> 64;
         u32::try_from(scaled).unwrap_or_default()
     }
 
-    /// A number between two.
+    /// Returns a number between two.
     pub(crate) fn between(&mut self, low: f64, high: f64) -> f64 {
         let unit = f64::from(self.below(u32::MAX)) / f64::from(u32::MAX);
         low + (high - low) * unit

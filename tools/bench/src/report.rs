@@ -1,4 +1,4 @@
-//! What was measured, printed as it comes, and written as JSON and as Markdown with pictures.
+//! The report: printed table by table, and written as JSON and as Markdown with charts.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use crate::error::{Result, file, wrong};
 use crate::machine::Machine;
 use crate::section::{Picture, Section};
 
-/// Between which lines of a text a report has its place.
+/// The lines between which a page has its report.
 const FROM: &str = "<!-- from here on written by ./dev bench --growth --docs -->";
 const TO: &str = "<!-- to here -->";
 
-/// What stands in a text before and after the place for a report.
+/// Returns the text of a page before and after the report.
 pub(crate) fn read_with_place(path: &Path) -> Result<[String; 2]> {
     let text = std::fs::read_to_string(path).map_err(file("read", path))?;
     let place = text.split_once(FROM).and_then(|(before, rest)| {
@@ -27,11 +27,11 @@ pub(crate) fn read_with_place(path: &Path) -> Result<[String; 2]> {
     })
 }
 
-/// A report under way.
+/// A report in progress.
 #[derive(Debug)]
 pub(crate) struct Report {
     title: String,
-    /// What it was measured on, by name.
+    /// The circumstances of the measurement, by name.
     facts: Vec<(&'static str, Value)>,
     sections: Vec<Section>,
 }
@@ -47,7 +47,7 @@ impl Report {
         }
     }
 
-    /// Says on what it was measured.
+    /// Adds a circumstance of the measurement.
     pub(crate) fn fact(&mut self, name: &'static str, value: Value) {
         println!("{name}: {}", words(&value));
         self.facts.push((name, value));
@@ -59,7 +59,7 @@ impl Report {
         self.sections.push(section);
     }
 
-    /// Writes all of it into a folder; `errors` are whatever went wrong.
+    /// Writes the report into a folder, with the run's errors.
     pub(crate) fn write(&self, folder: &Path, errors: &[String]) -> Result<()> {
         std::fs::create_dir_all(folder).map_err(file("make", folder))?;
         let write = |name: &str, text: &str| {
@@ -79,7 +79,7 @@ impl Report {
         Ok(())
     }
 
-    /// Puts it in its place in a text, between the two lines that say so; its pictures are where `link` leads.
+    /// Writes the report into its place in a page, with links to the charts under `link`.
     pub(crate) fn put_into(&self, path: &Path, link: &str) -> Result<()> {
         let [before, after] = read_with_place(path)?;
         let chapter = self.markdown(link, &[]);
@@ -122,13 +122,13 @@ impl Report {
     }
 }
 
-/// A section's pictures by the names of their files.
+/// Returns the charts of a section, by file name.
 fn pictures(section: &Section) -> impl Iterator<Item = (String, &Picture)> {
     let numbered = (0_usize..).zip(&section.pictures);
     numbered.map(|(number, picture)| (format!("{}-{number}.svg", section.key), picture))
 }
 
-/// A fact as people read it.
+/// Formats a circumstance for readers.
 fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -151,7 +151,7 @@ mod tests {
     use crate::options::PAGE;
 
     #[test]
-    fn the_page_has_a_place_for_growth() {
+    fn page_has_a_place_for_the_growth_chapter() {
         let page = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../..")
             .join(PAGE);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chapter_takes_its_own_place_only() {
+    fn chapter_replaces_only_its_own_place() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("README.md");
         let text = format!("before\n{FROM}\nold\n{TO}\nafter\n");

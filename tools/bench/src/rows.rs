@@ -1,4 +1,4 @@
-//! The rows of the tables, as `purrline::store` writes and reads them. All that the benchmark knows of them.
+//! The rows of tables, as `purrline::store` writes and reads them. No other module of the benchmark knows them.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,16 @@ use purrline::domain::{Handle, PostId};
 use crate::dataset::{Dataset, user_id, user_text};
 use crate::error::Result;
 
-/// Changes with the rows, so that data sets of an earlier layout are loaded anew.
+/// The version of the rows: data sets of other versions are loaded anew.
 pub(crate) const LAYOUT: u32 = 1;
 
-/// The tables that rows are for, by their logical ids.
+/// The tables, by logical id.
 pub(crate) const USERS: &str = "UsersTable";
 pub(crate) const FOLLOWS: &str = "FollowsTable";
 pub(crate) const POSTS: &str = "PostsTable";
 pub(crate) const POST_LISTS: &str = "PostListsTable";
 
-/// How many of an author's newest posts stand together in one item.
+/// The number of an author's newest posts in one item.
 const RECENT: u64 = 50;
 
 fn s(text: impl Into<String>) -> AttributeValue {
@@ -36,7 +36,7 @@ fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
         .collect()
 }
 
-/// Over how many partitions an author's followers are spread.
+/// Returns the number of partitions that an author's followers are spread over.
 const fn shards(followers: usize) -> u32 {
     match followers {
         0..10_000 => 1,
@@ -45,12 +45,12 @@ const fn shards(followers: usize) -> u32 {
     }
 }
 
-/// Which of them a follower is in: any, as long as both rows of a follow say the same.
+/// Returns the partition of a follower: any, as long as both rows of a follow agree.
 const fn shard(follower: u32, shards: u32) -> u32 {
     follower % shards
 }
 
-/// A user: name, counts, since when.
+/// Returns a user's row: name, counts, time of joining.
 pub(crate) fn user(set: &Dataset, user: u32) -> Result<Item> {
     let id = user_id(user)?;
     let followers = set.followers.get(user).len();
@@ -68,7 +68,7 @@ pub(crate) fn user(set: &Dataset, user: u32) -> Result<Item> {
     Ok(row)
 }
 
-/// Micros since the epoch.
+/// Returns microseconds since the epoch.
 fn since() -> AttributeValue {
     n(Dataset::began_millis().saturating_mul(1000))
 }
@@ -83,7 +83,7 @@ fn follow(list: String, user: u32) -> Item {
     ])
 }
 
-/// Whom somebody follows, in the order of the table's keys.
+/// Returns the rows of users that somebody follows, in the order of the table's keys.
 pub(crate) fn following(set: &Dataset, by: u32) -> impl Iterator<Item = Item> + '_ {
     let list = format!("following#{}", user_text(by));
     set.following.get(by).iter().map(move |of| {
@@ -96,7 +96,7 @@ pub(crate) fn following(set: &Dataset, by: u32) -> impl Iterator<Item = Item> + 
     })
 }
 
-/// Who follows somebody, partition by partition.
+/// Returns the rows of somebody's followers, partition by partition.
 pub(crate) fn followers(set: &Dataset, of: u32) -> impl Iterator<Item = Item> + '_ {
     let all = set.followers.get(of);
     let shards = shards(all.len());
@@ -110,7 +110,7 @@ pub(crate) fn followers(set: &Dataset, of: u32) -> impl Iterator<Item = Item> + 
     })
 }
 
-/// A post that every feed has.
+/// Returns the row of a post that every feed has.
 pub(crate) fn post(set: &Dataset, post: u64) -> Item {
     let text = format!("The cat slept by the window, then on the chair. Nap number {post}");
     item([
@@ -124,7 +124,7 @@ pub(crate) fn post(set: &Dataset, post: u64) -> Item {
     ])
 }
 
-/// The places of somebody's posts in their author's list.
+/// Returns the rows of an author's list.
 pub(crate) fn places(set: &Dataset, author: u32) -> impl Iterator<Item = Item> + '_ {
     let list = format!("author#{}", user_text(author));
     (0..set.posts_of(author)).map(move |at| {
@@ -133,7 +133,7 @@ pub(crate) fn places(set: &Dataset, author: u32) -> impl Iterator<Item = Item> +
     })
 }
 
-/// Somebody's newest posts together, and the newest of those that are not among them; nothing for who has none.
+/// Returns the item of an author's newest posts, with the newest one that is not in it; `None` without posts.
 pub(crate) fn recent(set: &Dataset, author: u32) -> Option<Item> {
     let many = set.posts_of(author);
     if many == 0 {
@@ -195,7 +195,7 @@ mod tests {
             };
             assert_eq!(places[&user_text(*follower)], partition);
         }
-        // Who has few followers has them all in one, as ever.
+        // Followers of an author with few of them share one partition.
         let few = set.probe_author(0);
         assert!(!user(&set, few).unwrap().contains_key("follower_shards"));
         let list = format!("followers#{}", user_text(few));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn above_the_floor_all_posts_are_recent() {
+    fn all_posts_newer_than_the_floor_are_recent() {
         let set = Dataset::new(Shape::Prostargram.size(0.01, 1)).unwrap();
         let row = recent(&set, 7).unwrap();
         let AttributeValue::BS(newest) = &row["posts"] else {
@@ -217,7 +217,7 @@ mod tests {
             .collect();
         all.retain(|id| id > floor);
         assert_eq!((&all, all.len()), (newest, 50));
-        // Who wrote no more has no floor.
+        // An author without older posts has no floor.
         let set = Dataset::new(Shape::Watmew.size(0.01, 1)).unwrap();
         assert!(!recent(&set, 7).unwrap().contains_key("floor"));
         assert!(recent(&set, set.probe_author(0)).is_none());

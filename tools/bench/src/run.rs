@@ -16,10 +16,9 @@ use crate::progress::bar;
 use crate::report::Report;
 use crate::stage::{Call, Caller, Purpose, Setting, Stage};
 
-/// How many readers' feeds are rebuilt at a time before anything is measured.
+/// Readers' feeds that are rebuilt in parallel before measuring.
 const WARMED_AT_ONCE: usize = 8;
-/// The parts that are timed, and those that are counted, each on a stack of their own; what pushes and fans out has
-/// others.
+/// The parts that are timed. These and the counted ones each run on a stack of their own; pushes and fan-outs on others.
 const TIMES: [&str; 4] = ["reads", "computing", "mix", "posts"];
 const COUNTS: [&str; 4] = ["read_cost", "memory", "rebuild", "likes"];
 
@@ -42,14 +41,14 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         loaded: &loaded,
     };
     facts(&mut report, &run, scale);
-    // What was measured before something went wrong is worth having.
+    // The report is written even after a failure: the figures before it are useful.
     if let Err(error) = run.measure(&mut report, &mut errors).await {
         errors.push(error.to_string());
     }
     finish(&report, options, &errors)
 }
 
-/// Writes the report, and fails if anything else did.
+/// Writes the report, and fails if anything failed.
 pub(crate) fn finish(report: &Report, options: &Options, errors: &[String]) -> Result<()> {
     report.write(&options.out(), errors)?;
     if errors.is_empty()
@@ -66,7 +65,7 @@ pub(crate) fn finish(report: &Report, options: &Options, errors: &[String]) -> R
     }
 }
 
-/// What a run is made of.
+/// The data, options and settings of a run.
 struct Run<'a> {
     options: &'a Options,
     setting: &'a Setting,
@@ -113,14 +112,14 @@ impl Run<'_> {
         Ok(Arc::new(stage.await?))
     }
 
-    /// Callers whose feeds are in the cache.
+    /// Returns callers whose feeds are in the cache.
     async fn readers(&self, stage: &Stage) -> Result<Arc<[Caller]>> {
         let readers = stage.callers(&stage.set.readers(self.effort.readers))?;
         warm(stage, &readers).await?;
         Ok(readers.into())
     }
 
-    /// What is read off the clock.
+    /// Runs the timed parts.
     async fn times(&self, stage: &Arc<Stage>, report: &mut Report) -> Result<()> {
         let effort = self.effort;
         let readers = self.readers(stage).await?;
@@ -143,7 +142,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What is counted.
+    /// Runs the counted parts.
     async fn counts(&self, stage: &Arc<Stage>, report: &mut Report) -> Result<()> {
         let effort = self.effort;
         let readers = self.readers(stage).await?;
@@ -163,7 +162,7 @@ impl Run<'_> {
     }
 }
 
-/// Stops a stack, and says what came of it.
+/// Stops a stack, and collects its errors.
 async fn end(stage: Arc<Stage>, done: Result<()>, errors: &mut Vec<String>) -> Result<()> {
     errors.extend(stage.errors());
     if let Ok(stage) = Arc::try_unwrap(stage) {
@@ -172,7 +171,7 @@ async fn end(stage: Arc<Stage>, done: Result<()>, errors: &mut Vec<String>) -> R
     done
 }
 
-/// Who waits for one rebuild shall not wait for a process.
+/// Returns enough processes that no concurrent reader of a rebuild waits for one.
 fn counting_workers(setting: &Setting, effort: &Effort) -> usize {
     setting.workers.max(index(effort.waiting.into()))
 }
@@ -204,7 +203,7 @@ fn facts(report: &mut Report, run: &Run, scale: f64) {
     );
 }
 
-/// Has every reader's feed rebuilt, and what it shows read into the cache.
+/// Rebuilds every reader's feed, and caches the content of its first page.
 pub(crate) async fn warm(stage: &Stage, readers: &[Caller]) -> Result<()> {
     let bar = bar("warming up", count(readers));
     let calls = futures::stream::iter(readers).map(|reader| async {

@@ -1,11 +1,11 @@
-//! A part of the report: a table with its pictures, for people and for programs.
+//! A part of the report: a table with its charts, for people and programs.
 
 use std::fmt::Write as _;
 
 use purrline_charts::{Axis, Bars, Chart, Series};
 use serde_json::{Map, Value, json};
 
-/// What stands in one place of a table.
+/// A cell of a table.
 #[derive(Debug, Clone)]
 pub(crate) enum Cell {
     Text(String),
@@ -61,7 +61,7 @@ impl Cell {
     }
 }
 
-/// Three digits or so, thousands apart.
+/// Formats about three digits, with thousands separators.
 fn readable(number: f64) -> String {
     let size = number.abs();
     if size >= 1000.0 || number.fract() == 0.0 {
@@ -89,14 +89,14 @@ fn readable(number: f64) -> String {
     format!("{number:.decimals$}")
 }
 
-/// A picture.
+/// A chart of the report.
 #[derive(Debug, Clone)]
 pub(crate) enum Picture {
     Lines(Chart),
     Bars(Bars),
 }
 
-/// A line chart.
+/// Returns a line chart.
 pub(crate) fn lines(
     title: &str,
     (x, y): (&str, &str),
@@ -118,7 +118,7 @@ pub(crate) fn lines(
     })
 }
 
-/// Grouped bars from zero: for each name a bar in each group.
+/// Returns grouped bars from zero: a bar in each group for each name.
 pub(crate) fn bars(
     title: &str,
     label: &str,
@@ -137,15 +137,15 @@ pub(crate) fn bars(
     })
 }
 
-/// A table of what was measured.
+/// A table of measurements.
 #[derive(Debug, Clone)]
 pub(crate) struct Section {
-    /// What programs call it, and its pictures' files.
+    /// The name in JSON, and the prefix of the charts' files.
     pub(crate) key: &'static str,
     pub(crate) title: String,
-    /// What was done, in sentences.
+    /// A description of the measurement, in sentences.
     pub(crate) note: String,
-    /// What programs call each column, and what people do.
+    /// Columns: the name in JSON, and the title.
     columns: Vec<(&'static str, &'static str)>,
     rows: Vec<Vec<Cell>>,
     pub(crate) pictures: Vec<Picture>,
@@ -172,7 +172,7 @@ impl Section {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// The rows as objects.
+    /// Returns the rows as objects.
     pub(crate) fn json(&self) -> Value {
         let object = |row: &Vec<Cell>| {
             let keys = self.columns.iter().map(|(key, _)| (*key).to_owned());
@@ -182,7 +182,7 @@ impl Section {
         json!({ "title": self.title, "rows": self.rows.iter().map(object).collect::<Vec<_>>() })
     }
 
-    /// The table with its note, in Markdown, which reads well on a terminal too.
+    /// Returns the table and its description as Markdown, which is legible on a terminal too.
     pub(crate) fn markdown(&self) -> String {
         let heads = self.columns.iter().map(|(_, head)| (*head).to_owned());
         let mut lines: Vec<Vec<String>> = vec![heads.collect()];
@@ -219,7 +219,7 @@ mod tests {
     use super::readable;
 
     #[test]
-    fn numbers_are_short_and_their_thousands_apart() {
+    fn numbers_are_short_with_thousands_separators() {
         for (number, text) in [
             (0.0, "0"),
             (1.0, "1"),

@@ -1,5 +1,4 @@
-//! A cache server of the benchmark's own, without the local stack's proxy before it, and the server's own
-//! benchmark tool.
+//! A cache server for the benchmark alone, without the local stack's proxy, and the server's own benchmark tool.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -12,14 +11,14 @@ use tokio::process::{Child, Command};
 
 use crate::error::{Error, Result, file, wrong};
 
-/// How long a start may take: a node that starts as a master takes no writes for two seconds.
+/// The longest time of a start: a node that starts as a master accepts no writes for two seconds.
 const START: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(20);
-/// How many commands the benchmark tool sends before it reads an answer, and over how many connections.
+/// Commands that the benchmark tool sends before it reads an answer, and its connections.
 const PIPELINE: &str = "64";
 const CONNECTIONS: &str = "50";
 
-/// The server and its benchmark tool, by name: Valkey's, else Redis's.
+/// Returns the server and its benchmark tool: Valkey's, or Redis's.
 fn programs() -> Result<(PathBuf, PathBuf)> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let find = |name: &str| {
@@ -39,7 +38,7 @@ fn programs() -> Result<(PathBuf, PathBuf)> {
         })
 }
 
-/// A running server: one node in cluster mode that keeps nothing.
+/// A running server: one node in cluster mode without persistence.
 #[derive(Debug)]
 pub(crate) struct Server {
     benchmark: PathBuf,
@@ -87,7 +86,7 @@ impl Server {
 
     pub(crate) async fn connection(&self) -> Result<MultiplexedConnection> {
         let client = redis::Client::open(self.url())?;
-        // How long it takes is what is asked.
+        // Longer than the default, which would cut a measurement short.
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(START));
         let connection = client.get_multiplexed_async_connection_with_config(&config);
         Ok(connection.await?)
@@ -123,8 +122,8 @@ impl Server {
         }
     }
 
-    /// The pushes a second onto random keys of so many that the server's own benchmark tool reaches, with 64
-    /// commands in flight on each of its 50 connections.
+    /// Returns the pushes a second to random keys that the server's own benchmark tool reaches, with 64 commands in flight on
+    /// each of its 50 connections.
     pub(crate) async fn raw_pushes(&self, pushes: u64, keys: u32) -> Result<f64> {
         let (port, pushes, keys) = (self.port.to_string(), pushes.to_string(), keys.to_string());
         let run = Command::new(&self.benchmark)
@@ -157,7 +156,7 @@ impl Server {
     }
 }
 
-/// A port that is free together with that of the cluster's bus, 10,000 above.
+/// Returns a free port whose cluster bus port, 10,000 above, is free too.
 fn free_port() -> Result<u16> {
     let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     (0..200)

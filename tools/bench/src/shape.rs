@@ -4,7 +4,7 @@ use clap::ValueEnum;
 
 use crate::numbers::{float, whole};
 
-/// What a data set is like.
+/// The shape of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shape {
     /// 100,000 users, 3,000,000 follows, at most 59 a user, 100,000 posts
@@ -15,40 +15,40 @@ pub(crate) enum Shape {
     Powerlaw,
 }
 
-/// Who follows whom.
+/// The graph of follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Graph {
-    /// Everybody follows so many on average, from one up to one less than twice as many, at random.
+    /// Everybody follows this many on average, from one up to less than twice as many, at random.
     Even(u32),
-    /// The last users follow so many authors each, at random.
+    /// The last users follow this many authors each, at random.
     Readers { readers: u32, authors: u32 },
     /// The n-th author is followed by an n-th of all users.
     Powerlaw,
 }
 
-/// How much of what a data set has.
+/// The numbers of a data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// What its folder starts with.
+    /// The prefix of its folder.
     pub(crate) name: &'static str,
     pub(crate) seed: u64,
-    /// All but the probes.
+    /// All users but the probes.
     pub(crate) users: u32,
-    /// The first users: those who wrote posts, all of them alike many.
+    /// The first users, who wrote posts, the same number each.
     pub(crate) authors: u32,
     pub(crate) posts: u64,
     pub(crate) graph: Graph,
-    /// Further users: for each number, one who follows so many authors.
+    /// Additional users, each of whom follows one of these numbers of authors.
     pub(crate) probe_readers: Vec<u32>,
-    /// Further users: for each number, one whom so many users follow.
+    /// Additional users, each of whom is followed by one of these numbers of users.
     pub(crate) probe_authors: Vec<u32>,
 }
 
-/// How many readers there are where readers are no authors: as many as read and post by the clock.
+/// Readers where readers are not authors: as many as read and post on a schedule.
 const READERS: u32 = 100;
-/// How many authors the feed that is rebuilt follows.
+/// Authors that the owner of the rebuilt feed follows.
 pub(crate) const REBUILT: u32 = 1000;
-/// How many followers the author has whose posts are paired with those of an author with none.
+/// Followers of the author whose posts are paired with those of an author without followers.
 pub(crate) const PAIRED: u32 = 60;
 
 impl Shape {
@@ -60,7 +60,7 @@ impl Shape {
         }
     }
 
-    /// The data set, so many times as large as it says.
+    /// Returns the numbers of the data set at a scale.
     pub(crate) fn size(self, scale: f64, seed: u64) -> Size {
         let scaled = |full: u64, least: u64| whole(float(full) * scale).max(least);
         let users = |full: u64, least: u64| u32::try_from(scaled(full, least)).unwrap_or(u32::MAX);

@@ -1,4 +1,4 @@
-//! A stack on a data set, and who calls it.
+//! A stack on a data set, and its callers.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -18,27 +18,27 @@ use crate::error::{Result, file, wrong};
 use crate::load::{Loaded, copy};
 use crate::template::{has_parameter, with_feed_by_pull};
 
-/// How long a request may take: longer than any function may.
+/// The longest time of a request: longer than any function may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How often a queue is looked at.
+/// The interval of looks at a queue.
 const LOOK: Duration = Duration::from_millis(2);
-/// What functions' lines have that say why something failed.
+/// The marks of log lines that explain a failure.
 const COMPLAINTS: [&str; 2] = [r#""level":"ERROR""#, r#""level":"WARN""#];
-/// Limits that everybody is asked for and nobody meets.
+/// Rate limits that are checked but never reached.
 const UNLIMITED: &str = "9999999/9999999";
-/// What an author would need to have its posts not fanned out.
+/// A follower threshold that no author reaches, so that every post is fanned out.
 const NO_INFLUENCERS: &str = "1000000000";
 
-/// What a stack is for.
+/// The purpose of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Reading the clock: nothing stands between the functions and the tables and the cache.
+    /// Timing: nothing stands between the functions and the tables and the cache.
     Times,
-    /// Counting calls, which is done on their way and takes time.
+    /// Counting calls, by proxies that take time themselves.
     Counts,
 }
 
-/// What is called.
+/// A route to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
     Feed,
@@ -48,7 +48,7 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    /// The function that answers.
+    /// Returns the function that answers.
     pub(crate) const fn function(self) -> &'static str {
         match self {
             Self::Feed => "feed",
@@ -59,33 +59,33 @@ impl Call {
     }
 }
 
-/// Who calls.
+/// A user with a token.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) id: String,
     token: String,
 }
 
-/// A body and how long it took, from before the request was sent until all of it was there.
+/// A body, and the time from before the request was sent until all of it had arrived.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) took: Duration,
     pub(crate) body: Vec<u8>,
 }
 
-/// How a stack is run.
+/// The setting of a stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     pub(crate) template: PathBuf,
     pub(crate) bin_dir: PathBuf,
-    /// Where folders are made.
+    /// The parent of the stack's folders.
     pub(crate) work: PathBuf,
     pub(crate) workers: usize,
     pub(crate) cache_mb: u32,
 }
 
 impl Setting {
-    /// What the tables are created by.
+    /// Returns the options with which tables are created.
     pub(crate) fn options(&self) -> Options {
         Options::new(&self.template, &self.bin_dir)
     }
@@ -104,8 +104,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts a stack on a copy of a data set. Nothing is indexed for search, so that this costs nobody anything;
-    /// every author's posts are fanned out, unless `influencers` are left as the template has them.
+    /// Starts a stack on a copy of a data set. Nothing is indexed for search, so that indexing slows nothing down, and every
+    /// author's posts are fanned out, unless `influencers` keeps the template's threshold.
     pub(crate) async fn start(
         loaded: &Loaded,
         setting: &Setting,
@@ -170,7 +170,7 @@ impl Stage {
         users.iter().map(|user| self.caller(*user)).collect()
     }
 
-    /// Calls; what isn't answered as it should be is remembered and makes the run fail.
+    /// Makes a call. A wrong answer is recorded and fails the run.
     pub(crate) async fn call(&self, caller: &Caller, call: Call) -> Option<Answer> {
         match self.try_call(caller, call).await {
             Ok(answer) => Some(answer),
@@ -181,13 +181,13 @@ impl Stage {
         }
     }
 
-    /// Remembers what makes the run fail.
+    /// Records errors that fail the run.
     pub(crate) fn fail(&self, errors: impl IntoIterator<Item = String>) {
         let mut all = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         all.extend(errors);
     }
 
-    /// Calls, and fails where that isn't answered as it should be.
+    /// Makes a call, and fails if the answer is wrong.
     pub(crate) async fn try_call(&self, caller: &Caller, call: Call) -> Result<Answer> {
         let (method, path, expected) = match call {
             Call::Feed => (Method::GET, "feed".to_owned(), StatusCode::OK),
@@ -231,14 +231,14 @@ impl Stage {
         Ok((id, answer.took))
     }
 
-    /// What somebody may read at a path.
+    /// Reads a path as a user.
     pub(crate) async fn get(&self, caller: &Caller, path: &str) -> Result<Value> {
         let url = format!("{}/v1/{path}", self.stack.url());
         let answer = self.http.get(url).bearer_auth(&caller.token).send().await?;
         Ok(answer.error_for_status()?.json().await?)
     }
 
-    /// Waits until nothing is left of a queue.
+    /// Waits until a queue is empty.
     pub(crate) async fn emptied(&self, queue: &str, within: Duration) -> Result<()> {
         let started = Instant::now();
         while self.stack.queue_counts(queue).await? != purrline_local::QueueCounts::default() {
@@ -250,7 +250,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until no function runs and every post is fanned out, so that nothing of one round is left in the next.
+    /// Waits until no function runs and every post is fanned out, so that rounds do not overlap.
     pub(crate) async fn quiet(&self, within: Duration) -> Result<()> {
         let started = Instant::now();
         loop {
@@ -270,12 +270,12 @@ impl Stage {
         }
     }
 
-    /// A connection to the cache's server.
+    /// Returns a connection to the cache's server.
     pub(crate) async fn server(&self) -> Result<MultiplexedConnection> {
         connection(&self.cache_node).await
     }
 
-    /// What went wrong, and how often.
+    /// Returns the errors, with their counts.
     pub(crate) fn errors(&self) -> Vec<String> {
         let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         errors.clone()
@@ -284,13 +284,13 @@ impl Stage {
 
 async fn connection(url: &str) -> Result<MultiplexedConnection> {
     let client = redis::Client::open(url)?;
-    // How long it takes is what is asked.
+    // Longer than the default, which would cut a measurement short.
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(TIMEOUT));
     let connection = client.get_multiplexed_async_connection_with_config(&config);
     Ok(connection.await?)
 }
 
-/// Where a cluster's only node says that it is: where functions call it.
+/// Returns the address that a cluster's only node announces, which functions connect to.
 async fn node_of(cluster: &str) -> Result<String> {
     let nodes = redis::cmd("CLUSTER").arg("NODES").to_owned();
     let nodes: String = nodes.query_async(&mut connection(cluster).await?).await?;

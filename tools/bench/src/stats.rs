@@ -1,4 +1,4 @@
-//! Latencies: recorded in histograms, told as percentiles.
+//! Latencies: recorded in histograms, reported as percentiles.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use hdrhistogram::Histogram;
 use crate::error::{Result, wrong};
 use crate::numbers::{count, float, index, median, millis};
 
-/// How many digits of a latency are kept.
+/// Significant digits of a latency.
 const DIGITS: u8 = 3;
-/// What takes longer is recorded as this, in microseconds: ten minutes, longer than any request may take.
+/// The longest latency that is recorded exactly, in microseconds: ten minutes, longer than any request may take.
 const LONGEST_MICROS: u64 = 600_000_000;
 
 /// Percentiles in milliseconds.
@@ -23,7 +23,7 @@ pub(crate) struct Percentiles {
 }
 
 impl Percentiles {
-    /// Of these durations, exactly.
+    /// Returns the exact percentiles of durations.
     pub(crate) fn of(durations: &[Duration]) -> Self {
         let mut sorted = durations.to_vec();
         sorted.sort_unstable();
@@ -41,7 +41,7 @@ impl Percentiles {
         }
     }
 
-    /// The median of each percentile over rounds; the count is of all of them, the maximum of any.
+    /// Returns the median of each percentile over rounds, with the sum of the counts and the largest maximum.
     pub(crate) fn median(rounds: &[Self]) -> Self {
         let of = |part: fn(&Self) -> f64| median(rounds.iter().map(part));
         Self {
@@ -57,11 +57,11 @@ impl Percentiles {
 /// Latencies of one round.
 #[derive(Debug, Clone)]
 pub(crate) struct Latencies {
-    /// In microseconds.
+    /// Microseconds.
     histogram: Histogram<u64>,
-    /// What was answered otherwise than it should be: not in the histogram.
+    /// Wrong answers, which the histogram lacks.
     pub(crate) errors: Vec<String>,
-    /// How many of the histogram are of calls that were due and never made.
+    /// The entries of the histogram that are calls due but never made.
     pub(crate) unmade: u64,
 }
 

@@ -1,13 +1,13 @@
-//! The template that is run: the deployed one, and beside its `feed` a `feed-by-pull` that has all the same.
+//! The template of the benchmark's stack: the deployed one, with a function `feed-by-pull` that equals `feed`.
 
 use crate::error::{Result, wrong};
 
-/// What belongs to `feed`, resource by resource.
+/// The suffixes of the resources that belong to `feed`.
 const PARTS: [&str; 4] = ["Function", "Rule", "TargetGroup", "Permission"];
-/// A priority that no rule has.
+/// A priority that no listener rule has.
 const PRIORITY: u32 = 40_000;
 
-/// The template with `GET /v1/feed-by-pull`, by a binary of that name.
+/// Returns the template with `GET /v1/feed-by-pull`, answered by a binary of that name.
 pub(crate) fn with_feed_by_pull(template: &str) -> Result<String> {
     let mut added = String::new();
     for part in PARTS {
@@ -40,7 +40,7 @@ pub(crate) fn with_feed_by_pull(template: &str) -> Result<String> {
     Ok(format!("{before}{added}\nOutputs:\n{after}"))
 }
 
-/// The lines of a resource, up to the first empty one.
+/// Returns the lines of a resource, up to the first empty one.
 fn resource(template: &str, name: &str) -> Result<String> {
     let start = format!("  {name}:");
     let lines = template.lines().skip_while(|line| *line != start);
@@ -51,7 +51,7 @@ fn resource(template: &str, name: &str) -> Result<String> {
     Ok(format!("{}\n", lines.join("\n")))
 }
 
-/// Whether the template has a parameter.
+/// Tells whether the template has a parameter.
 pub(crate) fn has_parameter(template: &str, name: &str) -> bool {
     let declared = format!("  {name}:");
     let lines = template.lines().skip_while(|line| *line != "Parameters:");
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn feed_by_pull_has_all_that_feed_has() {
+    fn feed_by_pull_has_every_resource_of_feed() {
         let template = std::fs::read_to_string("../../template.yaml").unwrap();
         let template = with_feed_by_pull(&template).unwrap();
         let parsed = Template::parse(&template).unwrap();

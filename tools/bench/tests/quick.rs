@@ -1,6 +1,6 @@
-//! Keeps the benchmark alive: a tiny run of each kind must come to its end and tell all that it tells.
+//! Keeps the benchmark working: a tiny run of each kind must finish and report all of its figures.
 
-// Tests say what they expect by failing loudly, and their helpers are tests too.
+// Tests and their helpers may panic.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -13,7 +13,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Runs it, and reads the report.
+/// Runs the benchmark, and reads its report.
 fn report(arguments: &[&str]) -> (Value, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_purrline-bench"))
@@ -36,7 +36,7 @@ fn report(arguments: &[&str]) -> (Value, tempfile::TempDir) {
     (report, folder)
 }
 
-/// Every picture that the report shows.
+/// Asserts that every chart of the report exists.
 fn pictures_are_there(folder: &Path) {
     let text = std::fs::read_to_string(folder.join("report.md")).unwrap();
     let names = text
@@ -52,7 +52,7 @@ fn pictures_are_there(folder: &Path) {
     assert!(pictures > 0, "{text}");
 }
 
-/// The rows of a table, none of which lacks any of these numbers.
+/// Returns the rows of a table, after asserting that each has these numbers.
 fn rows<'a>(report: &'a Value, section: &str, numbers: &[&str]) -> &'a [Value] {
     let rows = report["sections"][section]["rows"].as_array();
     let rows = rows.unwrap_or_else(|| panic!("no {section}: {report:#}"));
@@ -65,7 +65,7 @@ fn rows<'a>(report: &'a Value, section: &str, numbers: &[&str]) -> &'a [Value] {
     rows
 }
 
-/// What a table of names and values has under a name.
+/// Returns the value with a name in a table of names and values.
 fn value(report: &Value, section: &str, what: &str) -> f64 {
     let rows = rows(report, section, &["value"]);
     let row = rows.iter().find(|row| row["what"] == what);

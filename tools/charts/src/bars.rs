@@ -1,4 +1,4 @@
-//! The chart of grouped bars.
+//! The grouped bar chart.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::numbers::number;
 use crate::scale::Scale;
 use crate::{Bars, Error};
 
-/// How much of a group's width its bars have; the rest is between it and the next.
+/// The share of a group's width that its bars take; the rest separates it from the next group.
 const FULL: f64 = 0.8;
 
 /// Draws axes and bars.
@@ -48,7 +48,7 @@ pub(crate) fn draw(bars: &Bars, area: &Area<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// An axis on which each group is one wide and has its name in its middle.
+/// An axis with a range of length one for each group, and the group's name in the middle of it.
 struct Groups(Vec<String>);
 
 impl Ranged for Groups {

@@ -1,4 +1,4 @@
-//! What all pictures have: size, ground, title, legend, letters, colours.
+//! The frame of every chart: size, background, title, legend, fonts, colours.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -6,22 +6,21 @@ use plotters::prelude::*;
 use crate::Error;
 use crate::numbers::number;
 
-/// Pixels.
 const SIZE: (u32, u32) = (800, 420);
 
-/// What is drawn on.
+/// The area to draw on.
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-/// What `plotters` calls a size is 1.24 times what SVG calls it: 12.9 and 16.1 there.
+/// A font size of `plotters`, which is 1.24 times that of SVG: 12.9 and 16.1 there.
 const TEXT: u32 = 16;
 const TITLE: u32 = 20;
 
-/// Lines and letters that are no data.
+/// The colour of lines and letters that are not data.
 pub(crate) const INK: RGBColor = RGBColor(51, 51, 51);
-/// The mesh.
+/// The colour of the mesh.
 pub(crate) const FAINT: RGBColor = RGBColor(222, 222, 222);
 
-/// Okabe and Ito's colours, which the colour-blind tell apart, without the yellow that white swallows.
+/// Okabe and Ito's colours, which are distinguishable by the colour-blind, without yellow, which is illegible on white.
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -32,22 +31,20 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 0, 0),
 ];
 
-/// The colour of a series by its place. They repeat.
+/// Returns the colour of a series by its position. Colours repeat.
 pub(crate) fn colour(place: usize) -> RGBColor {
     COLOURS.iter().copied().cycle().nth(place).unwrap_or(INK)
 }
 
-/// The letters.
 pub(crate) fn text() -> TextStyle<'static> {
     ("sans-serif", TEXT).into_font().color(&INK)
 }
 
-/// Any error of the drawing.
 pub(crate) fn failed(error: impl std::fmt::Display) -> Error {
     Error(error.to_string())
 }
 
-/// Draws the frame, and into it what the picture is about.
+/// Draws the frame, and the chart's content into it.
 pub(crate) fn svg(
     title: &str,
     names: &[&str],
@@ -68,14 +65,14 @@ pub(crate) fn svg(
     Ok(svg)
 }
 
-/// Room for the longest name, up to a third of the picture.
+/// Returns the width of the legend: enough for the longest name, up to a third of the chart.
 fn legend_width(names: &[&str]) -> u32 {
     let longest = names.iter().map(|name| name.chars().count()).max();
     let letters = u32::try_from(longest.unwrap_or(0)).unwrap_or(u32::MAX);
     letters.saturating_mul(8).saturating_add(40).min(270)
 }
 
-/// Each name beside its colour, one below the other.
+/// Draws each name beside its colour, one below the other.
 fn legend(area: &Area<'_>, names: &[&str]) -> Result<(), Error> {
     for (place, name) in names.iter().enumerate() {
         let top = i32::try_from(place).unwrap_or(i32::MAX).saturating_mul(24);
@@ -92,7 +89,7 @@ fn legend(area: &Area<'_>, names: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Which points of a line have a marker: all of few, about forty of many.
+/// Tells whether a point of a line has a marker: all of a few points, about forty of many.
 pub(crate) fn is_marked(place: usize, points: usize) -> bool {
     place.is_multiple_of(points.div_ceil(40).max(1)) || number(place + 1) >= number(points)
 }

@@ -1,9 +1,8 @@
 //! Line charts and grouped bars as SVG, drawn by `plotters`.
 //!
-//! 800 by 420 on white, so that they can be read on a light page and on a dark one. The same data gives
-//! the same bytes. Whatever the numbers are (none, one, all the same, zero on a logarithmic axis, not
-//! finite), there is a picture and no panic: what can't be placed is left out, and what is too small for
-//! a logarithmic axis lies on its lower end.
+//! Charts are 800 by 420 pixels on white, so that they are legible on a light page and on a dark one. Equal data gives equal
+//! bytes. All data gives a chart without a panic (none, one point, equal points, zero on a logarithmic axis, infinite
+//! values): points that can't be placed are left out, and values too small for a logarithmic axis are drawn at its lower end.
 
 mod bars;
 mod frame;
@@ -11,57 +10,57 @@ mod lines;
 mod numbers;
 mod scale;
 
-/// Why there is no picture.
+/// The reason why a chart could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("the chart can't be drawn: {0}")]
 pub struct Error(String);
 
-/// An axis of numbers.
+/// A numerical axis.
 #[derive(Debug, Clone)]
 pub struct Axis {
-    /// What is along it, with its unit.
+    /// The label, with the unit.
     pub label: String,
-    /// Whether equal distances are equal factors.
+    /// Whether the axis is logarithmic.
     pub log: bool,
 }
 
 /// A line.
 #[derive(Debug, Clone)]
 pub struct Series {
-    /// What the legend calls it.
+    /// The name in the legend.
     pub name: String,
-    /// Where it goes, in this order.
+    /// The points, in the order in which the line connects them.
     pub points: Vec<(f64, f64)>,
 }
 
 /// A line chart with markers and a legend.
 #[derive(Debug, Clone)]
 pub struct Chart {
-    /// What stands above it.
+    /// The title above the chart.
     pub title: String,
-    /// From left to right.
+    /// The horizontal axis.
     pub x: Axis,
-    /// From bottom to top.
+    /// The vertical axis.
     pub y: Axis,
     /// The lines.
     pub series: Vec<Series>,
 }
 
-/// A chart of grouped bars.
+/// A grouped bar chart.
 #[derive(Debug, Clone)]
 pub struct Bars {
-    /// What stands above it.
+    /// The title above the chart.
     pub title: String,
-    /// From bottom to top.
+    /// The vertical axis.
     pub y: Axis,
-    /// What stands below each group.
+    /// The label below each group.
     pub groups: Vec<String>,
-    /// For each name in the legend its bar in each group, in their order.
+    /// Each series' name in the legend, and its bar in each group.
     pub series: Vec<(String, Vec<f64>)>,
 }
 
 impl Chart {
-    /// Draws it.
+    /// Draws the chart.
     pub fn svg(&self) -> Result<String, Error> {
         frame::svg(&self.title, &self.names(), |area| lines::draw(self, area))
     }
@@ -72,7 +71,7 @@ impl Chart {
 }
 
 impl Bars {
-    /// Draws it.
+    /// Draws the chart.
     pub fn svg(&self) -> Result<String, Error> {
         frame::svg(&self.title, &self.names(), |area| bars::draw(self, area))
     }
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_numbers_are_drawn_all_the_same() {
+    fn unusual_numbers_are_drawn_too() {
         let odd: [&[(f64, f64)]; 9] = [
             &[],
             &[(0.0, 0.0)],
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn no_series_and_no_groups_is_an_empty_frame() {
+    fn chart_without_data_is_an_empty_frame() {
         let nothing = Chart {
             title: String::new(),
             x: axis(false),
@@ -155,19 +154,19 @@ mod tests {
     }
 
     #[test]
-    fn the_same_numbers_give_the_same_picture() {
+    fn equal_data_gives_equal_charts() {
         let points = [(0.0, 1.0), (1.0, 10.0), (2.0, 100.0)];
         assert_eq!(chart(&points, true), chart(&points, true));
     }
 
     #[test]
-    fn names_are_no_markup() {
+    fn names_are_escaped() {
         let svg = bars(&["<b> & co"], &[1.0], false);
         assert!(svg.contains("&lt;b&gt; &amp; co"), "{svg}");
     }
 
     #[test]
-    fn no_letter_is_smaller_than_12() {
+    fn no_font_is_smaller_than_12() {
         for svg in [
             chart(&[(0.0, 1.0), (9.0, 5.0)], false),
             bars(&["a"], &[2.0], false),

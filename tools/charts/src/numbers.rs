@@ -1,11 +1,11 @@
-//! Numbers as people read them on an axis.
+//! Numbers as labels of an axis.
 
-/// A count as a number. Nothing drawn here comes near four billion.
+/// Converts a count. Nothing drawn here comes near four billion.
 pub(crate) fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// Short: `1.5k`, `650M`, `0.02`, `3e-9`.
+/// Formats a number briefly: `1.5k`, `650M`, `0.02`, `3e-9`.
 pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     let (scaled, unit) = match size {

@@ -1,4 +1,4 @@
-//! Where a value lies along an axis: evenly, or by its logarithm.
+//! The position of a value on a linear or logarithmic axis.
 
 use std::ops::Range;
 
@@ -8,13 +8,13 @@ use plotters::coord::types::RangedCoordf64;
 use crate::Axis;
 use crate::numbers::short;
 
-/// The most that is drawn: beyond, the distance of two numbers is no number.
+/// The largest value that is drawn: beyond, the difference of two values overflows.
 const MOST: f64 = 1e150;
 
-/// How many powers of ten a logarithmic axis shows at most below its largest value.
+/// The number of powers of ten that a logarithmic axis shows at most below its largest value.
 const MOST_DECADES: f64 = 15.0;
 
-/// An axis of numbers between two ends. Logarithmic ones are even in the logarithm to the base of ten.
+/// An axis between two ends. A logarithmic one is linear in the decimal logarithm.
 #[derive(Debug, Clone)]
 pub(crate) struct Scale {
     log: bool,
@@ -22,7 +22,7 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// One that has room for these values. Zero is on every even axis.
+    /// Returns an axis with room for these values. A linear axis includes zero.
     pub(crate) fn holding(axis: &Axis, values: impl Iterator<Item = f64>) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         let values = values
@@ -53,7 +53,7 @@ impl Scale {
         }
     }
 
-    /// Where the value is drawn; nowhere, if it is no number.
+    /// Returns the position of a value, if it is finite.
     pub(crate) fn place(&self, value: f64) -> Option<f64> {
         if !value.is_finite() {
             return None;
@@ -66,7 +66,7 @@ impl Scale {
         Some(value.clamp(self.ends.start, self.ends.end))
     }
 
-    /// The lower end, where bars stand on a logarithmic axis; otherwise they stand on zero.
+    /// Returns the value that bars stand on: the lower end of a logarithmic axis, or zero.
     pub(crate) fn base(&self) -> f64 {
         if self.log { self.ends.start } else { 0.0 }
     }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn even_axes_begin_at_zero() {
+    fn linear_axes_begin_at_zero() {
         assert!(scale(false, &[5.0, 7.0]).range().start.abs() < 1e-9);
         assert!(scale(false, &[-5.0]).range().end > 0.0);
     }

@@ -1,4 +1,4 @@
-//! Does the store hold what it promises?
+//! Checks the store's invariants.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use purrline::store::Store;
 use crate::error::Error;
 use crate::progress::Progress;
 
-/// Says what does not hold, a line each, and whether all does.
+/// Prints each violated invariant, and returns whether there is none.
 pub(crate) async fn run() -> Result<ExitCode, Error> {
     let store = Store::from_env(&aws::config().await)?;
     let progress = Progress::new("reading");

@@ -1,4 +1,4 @@
-//! Messages that consumers gave up.
+//! Messages whose every attempt failed.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,27 +11,27 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::queues::{Name, Queue, sent, trace};
 
-/// How long dead letters are shown at most: they are hidden from others for longer.
+/// The longest time for showing dead letters, which is shorter than they are hidden from others.
 const SHOWN_WITHIN: Duration = Duration::from_mins(1);
 
-/// What is done with them.
+/// The actions on dead letters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// How many there are of each queue.
+    /// Count the dead letters of each queue.
     List,
-    /// What they say. They stay, hidden from others for a moment.
+    /// Show dead letters. They stay, hidden from others for a moment.
     Show {
-        /// Of which queue.
+        /// The queue
         queue: Name,
-        /// How many at most.
+        /// Show at most this many
         #[arg(long, default_value_t = 10, value_name = "NUMBER")]
         most: usize,
     },
-    /// Send them to their queue again, once what they died of is mended. Consumers can take any of them twice.
+    /// Send dead letters to their queue again, after their cause is mended. Consumers can take any of them twice.
     Replay {
-        /// Of which queue.
+        /// The queue
         queue: Name,
-        /// How many at most [default: all].
+        /// Send at most this many [default: all]
         #[arg(long, value_name = "NUMBER")]
         most: Option<usize>,
     },
@@ -70,7 +70,7 @@ async fn list() -> Result<(), Error> {
     Ok(())
 }
 
-/// Shows some, each once, and how many it showed: as many as there is time for while they are hidden.
+/// Shows some dead letters, each once, and returns their number: as many as there is time for while they are hidden.
 async fn show(queue: &Queue, most: usize) -> Result<usize, Error> {
     let (began, mut seen) = (Instant::now(), HashMap::new());
     let shown: Result<(), Error> = async {
@@ -98,7 +98,7 @@ async fn show(queue: &Queue, most: usize) -> Result<usize, Error> {
     Ok(seen.len())
 }
 
-/// The message where none can be shown.
+/// Returns the message for a queue whose dead letters can't be shown.
 fn none_shown(queue: Name, hidden: usize) -> String {
     match hidden {
         0 => format!("there are no dead letters of {queue}"),
@@ -118,7 +118,7 @@ fn print(message: &Message) {
     println!("  {}", message.body().unwrap_or_default());
 }
 
-/// Sends some again, but for those that were sent since this began: they died anew.
+/// Sends some dead letters again, except for those sent since this began: they failed again.
 async fn replay(queue: &Queue, most: usize) -> Result<(), Error> {
     let progress = Progress::new("sending again");
     let (began, mut replayed) = (Timestamp::now(), 0);

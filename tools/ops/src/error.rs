@@ -1,8 +1,8 @@
-//! What can go wrong, and what to do about it.
+//! Errors, with what to do about them.
 
 use purrline::{cache, env, store};
 
-/// Why a command did not do what it was asked to.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("no local stack answers at {0}. Start one with: ./dev up")]
@@ -31,7 +31,7 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// A call to AWS failed.
+    /// Returns the error of a failed call to AWS.
     pub(crate) fn calling(error: impl std::error::Error) -> Self {
         Self::Call(purrline::log::chain(&error))
     }

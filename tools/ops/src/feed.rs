@@ -1,4 +1,4 @@
-//! A user's feed, put together anew.
+//! Rebuilds of a user's feed.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -12,10 +12,10 @@ use purrline::{aws, env};
 use crate::cache::print;
 use crate::error::Error;
 
-/// How much of it is shown to whoever asks for nothing else.
+/// Items shown without `limit`.
 const PAGE: usize = 20;
 
-/// Forgets what is kept of it, and reads it, which rebuilds it.
+/// Drops the cached feed, and reads it, which rebuilds it.
 pub(crate) async fn rebuild(user: &UserId, dry_run: bool) -> Result<(), Error> {
     let store = Store::from_env(&aws::config().await)?;
     if store.profile(user).await?.is_none() {

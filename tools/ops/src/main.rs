@@ -1,7 +1,7 @@
-//! What operators do, against a stack on AWS or the local one alike. `./dev ops --help` says how.
+//! The operators' program, for stacks on AWS and the local one. `./dev ops --help` explains its commands.
 //!
-//! It first asks the stack for the settings that its functions have, and then starts itself anew with those, as if it
-//! were one of them: tables, queues and the cache are found in one way only.
+//! It first asks the stack for the settings of its functions, and then restarts itself with those as if it were one of them,
+//! so that tables, queues and the cache are found in one way only.
 
 mod cache;
 mod check;
@@ -22,18 +22,17 @@ use purrline::domain::UserId;
 use error::Error;
 use settings::Stack;
 
-/// Operates a stack of Purrline: what its consumers gave up, what it counted, what its cache keeps.
+/// Operates a stack of Purrline: dead letters, counters, feeds, the search index, the cache.
 ///
-/// On AWS it calls as who you are there, by the environment or a profile (after a sign-in by a browser:
+/// On AWS it calls with your credentials, from the environment or a profile (after a sign-in by a browser:
 /// eval "$(aws configure export-credentials --format env)"). Tables and queues can be reached from anywhere; the
-/// cache only from inside the stack's network, such as from AWS's shell in the browser with an environment in the
-/// stack's VPC.
+/// cache only from inside the stack's network, such as from AWS CloudShell with an environment in the stack's VPC.
 #[derive(Debug, Parser)]
 #[command(version, name = "ops", bin_name = "./dev ops")]
 struct Arguments {
     #[command(flatten)]
     stack: Stack,
-    /// Say what would be done, and change nothing.
+    /// Print what would be done, and change nothing.
     #[arg(long, global = true)]
     dry_run: bool,
     #[command(subcommand)]
@@ -42,32 +41,32 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Messages that consumers gave up after five attempts.
+    /// Handle messages that consumers gave up after five attempts.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
-    /// Forget what is kept of a user's feed, and have it put together anew from the store.
+    /// Drop a user's cached feed, and rebuild it from the store.
     RebuildFeed {
-        /// The user's id: a token's `sub`.
+        /// The user's id: a token's `sub`
         #[arg(value_parser = UserId::parse)]
         user: UserId,
     },
-    /// Count what a user or a post has, and correct the counters that say otherwise.
+    /// Count the follows, posts, likes or comments of a user or a post, and correct wrong counters.
     ///
-    /// Of a user it reads the tables of follows and of posts as a whole, twice. What comes and goes in between is not
-    /// noticed: better do it when it is quiet.
+    /// For a user it reads the tables of follows and of posts as a whole, twice. It does not notice changes in between, so run it
+    /// when there is little traffic.
     #[command(subcommand)]
     Recount(recount::Command),
-    /// Read the whole store and say what does not hold in it. Exit status 1 if anything does not, 2 if it can't be said.
+    /// Read the whole store, and print every violated invariant. Exit status 1 if there is one, 2 if the check failed.
     ///
-    /// Reads each row of nine tables, which costs a read unit for 4 KB, and keeps some hundred bytes of each in memory. Where
-    /// something seems not to hold it reads all a second time, since others write meanwhile, and tells what is the very
-    /// same then.
+    /// Reads each row of nine tables, which costs a read unit for 4 KB, and keeps some hundred bytes of each in memory. If it
+    /// finds violations it reads everything a second time, since others write meanwhile, and prints those that are found again
+    /// unchanged.
     Check,
-    /// Have search look at every post, user and cat again, such as when its index was lost.
+    /// Index every post, user and cat for search again, such as after the index was lost.
     ///
-    /// Reads three tables as a whole and queues a message for each; what the index knows it keeps meanwhile.
+    /// Reads three tables as a whole and queues a message for each row; the index keeps its content meanwhile.
     Reindex,
-    /// Show the cache: its nodes, or what it keeps for a user or a post.
+    /// Show the cache: its nodes, or its keys for a user or a post.
     Cache(cache::Command),
 }
 
@@ -91,7 +90,7 @@ async fn main() -> ExitCode {
     done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
-/// Says what went wrong: status 1 where what was asked for isn't there, else 2.
+/// Prints the error, and returns status 1 if the object of the command doesn't exist, else 2.
 fn failed(error: &Error) -> ExitCode {
     eprintln!("error: {error}");
     match error {

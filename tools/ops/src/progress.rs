@@ -1,4 +1,4 @@
-//! What is going on, for who waits: on the terminal's error output, and only if that is one.
+//! Progress for people who wait, on standard error if it is a terminal.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use indicatif::{HumanCount, ProgressBar};
 
 const TICK: Duration = Duration::from_millis(200);
 
-/// Something that counts and of which nobody knows how long it takes. It goes away with this.
+/// A count of unknown total. It disappears when this is dropped.
 pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
@@ -16,7 +16,7 @@ impl Progress {
         Self(spinner)
     }
 
-    /// So many of these by now.
+    /// Shows the count so far.
     pub(crate) fn reached(&self, what: &str, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.0.set_message(format!("{what}: {}", HumanCount(count)));

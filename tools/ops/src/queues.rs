@@ -14,14 +14,14 @@ use purrline::{aws, env};
 
 use crate::error::Error;
 
-/// How many messages one call receives.
+/// Messages that one call receives.
 const BATCH: usize = 10;
-/// How long a message that was received is hidden from others, in seconds: longer than it is worked on here.
+/// Seconds for which a received message is hidden from others: longer than it is in use here.
 const HIDDEN_SECONDS: i32 = 120;
-/// How long is waited for messages; then all servers were asked, and there are none.
+/// Seconds to wait for messages; after them all servers were asked, and there are none.
 const WAIT_SECONDS: i32 = 1;
 
-/// A queue.
+/// A queue's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Name {
     Likes,
@@ -58,14 +58,14 @@ impl fmt::Display for Name {
     }
 }
 
-/// How many messages a queue has, roughly.
+/// The approximate number of a queue's messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Depth {
     pub(crate) waiting: usize,
     pub(crate) hidden: usize,
 }
 
-/// A queue, and where its messages end that its consumer gave up.
+/// A queue and its dead-letter queue.
 pub(crate) struct Queue {
     pub(crate) name: Name,
     client: Client,
@@ -119,7 +119,7 @@ impl Queue {
         })
     }
 
-    /// Some dead letters, at most ten; none if there are no others. They are hidden for two minutes.
+    /// Receives at most ten dead letters, and hides them from others for two minutes; none if there are no others.
     pub(crate) async fn receive(&self, most: usize) -> Result<Vec<Message>, Error> {
         let received = self
             .client
@@ -134,7 +134,7 @@ impl Queue {
         Ok(received.messages.unwrap_or_default())
     }
 
-    /// Lets others see a dead letter again; what fails at that becomes visible by itself.
+    /// Makes a dead letter visible again. If that fails, it becomes visible by itself.
     pub(crate) async fn let_go(&self, message: &Message) {
         let call = self.client.change_message_visibility();
         let call = call
@@ -143,8 +143,8 @@ impl Queue {
         let _ = call.visibility_timeout(0).send().await;
     }
 
-    /// Sends a dead letter to its queue again, with its trace. In between it is in both: what dies here
-    /// leaves it there twice, which consumers can take.
+    /// Sends a dead letter to its queue again, with its trace, before deleting it. If the process dies in between, it is in both
+    /// queues, and consumers tolerate the duplicate.
     pub(crate) async fn replay(&self, message: &Message) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.url);
         let mut call = call
@@ -168,13 +168,13 @@ impl Queue {
     }
 }
 
-/// When a message was sent.
+/// Returns the time at which a message was sent.
 pub(crate) fn sent(message: &Message) -> Option<Timestamp> {
     let sent = message.attributes.as_ref()?.get(&Received::SentTimestamp)?;
     sent.parse().ok().map(Timestamp::from_millis)
 }
 
-/// The trace that a message belongs to.
+/// Returns the trace that a message belongs to.
 pub(crate) fn trace(message: &Message) -> Option<&str> {
     let system = message.attributes.as_ref();
     let found = system.and_then(|all| all.get(&Received::AwsTraceHeader));
@@ -186,7 +186,7 @@ pub(crate) fn trace(message: &Message) -> Option<&str> {
     own.get(Received::AwsTraceHeader.as_str())?.string_value()
 }
 
-/// The name of the queue that a redrive policy sends to: the last part of `"deadLetterTargetArn": "arn:…:<name>"`.
+/// Returns the name of the queue in a redrive policy: the last part of `"deadLetterTargetArn": "arn:…:<name>"`.
 fn dead_letters_in(policy: &str) -> Option<String> {
     let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
     let arn = policy.get("deadLetterTargetArn")?.as_str()?;
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dead_letter_queue_is_named_by_the_policy() {
+    fn dead_letter_queue_is_the_one_of_the_redrive_policy() {
         let policy =
             r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:Dead","maxReceiveCount":5}"#;
         assert_eq!(dead_letters_in(policy).as_deref(), Some("Dead"));

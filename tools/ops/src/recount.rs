@@ -1,4 +1,4 @@
-//! Counters, counted again from what they count.
+//! Counters, computed again from the rows they count.
 
 use std::collections::HashSet;
 
@@ -10,18 +10,18 @@ use purrline::store::{Counted, Recount, Store};
 
 use crate::error::Error;
 
-/// Whose counters.
+/// The owner of the counters.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// A user's: followers, following, posts.
+    /// A user: followers, following, posts.
     User {
-        /// The user's id: a token's `sub`.
+        /// The user's id: a token's `sub`
         #[arg(value_parser = UserId::parse)]
         user: UserId,
     },
-    /// A post's: likes, comments.
+    /// A post: likes, comments.
     Post {
-        /// The post's id.
+        /// The post's id
         #[arg(value_parser = PostId::parse)]
         post: PostId,
     },
@@ -52,7 +52,7 @@ impl Command {
         }
         match of {
             Counted::User(_) => correct(&store, &wrong).await,
-            // A post's counts are kept in the cache, where nobody may see the old ones from now on.
+            // A post's counts are cached too, and the cached ones must not be read any more.
             Counted::Post(post) => {
                 let cache = Cache::from_env()?;
                 let hold = cache.hold_counts(&HashSet::from([post])).await?;

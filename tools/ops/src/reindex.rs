@@ -1,4 +1,4 @@
-//! The index that search reads, made anew.
+//! A rebuild of the search index.
 
 use purrline::aws;
 use purrline::domain::IndexMessage;
@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::queues::Name;
 
-/// How many messages are handed to the queue before it is told how far it is.
+/// Messages that are queued between two updates of the progress.
 const PART: usize = 100;
 
-/// Has `index` look at every post, user and cat.
+/// Queues every post, user and cat for indexing.
 pub(crate) async fn run(dry_run: bool) -> Result<(), Error> {
     let aws = aws::config().await;
     let (store, queue) = (

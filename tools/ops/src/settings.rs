@@ -10,32 +10,32 @@ use clap::Args;
 
 use crate::error::Error;
 
-/// Says, by being there, that the others are.
+/// A variable whose presence tells that the settings are in the environment.
 const HERE: &str = "PURRLINE_OPS";
-/// How long the local stack may take to answer.
+/// The longest time for the local stack to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether this process has a stack's settings.
+/// Tells whether this process has a stack's settings.
 pub(crate) fn are_here() -> bool {
     std::env::var_os(HERE).is_some()
 }
 
 type Settings = BTreeMap<String, String>;
 
-/// Which stack.
+/// The stack to operate.
 #[derive(Debug, Args)]
 pub(crate) struct Stack {
-    /// The local stack at this address.
+    /// The local stack at this address
     #[arg(long, global = true, value_name = "URL", conflicts_with = "stack")]
     #[arg(default_value = "http://127.0.0.1:8080")]
     local: String,
-    /// The stack of this name on AWS, as in samconfig.toml.
+    /// The stack of this name on AWS, as in samconfig.toml
     #[arg(long, global = true, value_name = "NAME")]
     stack: Option<String>,
 }
 
 impl Stack {
-    /// Starts this program anew with the stack's settings; comes back only if that fails.
+    /// Restarts this program with the stack's settings; returns only if that fails.
     pub(crate) async fn enter(&self) -> Error {
         let settings = match &self.stack {
             Some(stack) => on_aws(stack).await,
@@ -52,7 +52,7 @@ impl Stack {
         let failed = Command::new(program)
             .args(std::env::args_os().skip(1))
             .envs(settings)
-            // What a function tells while it is at work is not what is asked here.
+            // The functions' own log lines are irrelevant here.
             .env("RUST_LOG", "error")
             .env(HERE, "1")
             .exec();
@@ -74,7 +74,7 @@ async fn on_this_machine(url: &str) -> Result<Settings, Error> {
     Ok(functions.into_values().flatten().collect())
 }
 
-/// Of all functions of a stack, and who calls.
+/// Returns the settings of all functions of a stack, and the caller's credentials.
 async fn on_aws(stack: &str) -> Result<Settings, Error> {
     let config = purrline::aws::config().await;
     let lambda = aws_sdk_lambda::Client::new(&config);
@@ -98,7 +98,7 @@ async fn on_aws(stack: &str) -> Result<Settings, Error> {
             region.unwrap_or_else(|| "no region".to_owned()),
         ));
     }
-    // The cache is entered by tokens, which are signed with what stands in the environment.
+    // The cache takes tokens, which are signed with the credentials of the environment.
     if let Some(provider) = config.credentials_provider() {
         let credentials = provider
             .provide_credentials()

@@ -1,4 +1,4 @@
-//! What a month costs, line by line.
+//! A month's bill, line by line.
 
 use serde::Serialize;
 
@@ -11,28 +11,26 @@ use crate::template::Template;
 use crate::traffic::Traffic;
 use crate::usage::{Architecture, Cache, DAY_SECONDS, Egress, MONTH_DAYS, MONTH_HOURS, Usage};
 
-/// A line of the bill.
+/// One line of the bill.
 #[derive(Debug, Clone, Serialize)]
-pub struct Line {
-    /// The service.
+pub(crate) struct Line {
     pub service: &'static str,
-    /// What of it.
+    /// The metered quantity.
     pub what: String,
-    /// How many units, before what is free.
+    /// Units, before the free tier.
     pub quantity: f64,
-    /// What a unit is.
     pub unit: String,
-    /// How many of these units are free, for all lines of the price together.
+    /// Free units a month, shared by all lines with the same price.
     pub free: f64,
-    /// Dollars, after what is free.
+    /// Dollars, after the free tier.
     pub dollars: f64,
-    /// The month the price is believed to be of.
+    /// The month of the price.
     pub as_of: String,
-    /// Whether the price is not derived from another one.
+    /// Whether AWS lists this price, instead of it being derived from another.
     pub sure: bool,
 }
 
-/// What makes a bill.
+/// Collects the lines of a bill.
 struct Maker<'a> {
     usage: &'a Usage,
     lines: Vec<Line>,
@@ -63,7 +61,7 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// Takes off what is free: of all lines of a price the same part.
+    /// Returns the lines with the free tier deducted, shared among the lines of a price in proportion.
     fn finish(self) -> Vec<Line> {
         let is_alike =
             |one: &Line, other: &Line| (one.service, &one.unit) == (other.service, &other.unit);
@@ -84,9 +82,9 @@ impl Maker<'_> {
     }
 }
 
-/// Bytes of a table in the month planned for: what the days so far have left, and the users themselves.
+/// Returns the bytes stored in each table: those that the days so far have left, and the users themselves.
 fn stored(usage: &Usage, traffic: &Traffic) -> Vec<(String, f64)> {
-    let days = usage.months * MONTH_DAYS;
+    let days = usage.habits.months * MONTH_DAYS;
     traffic
         .tables
         .keys()
@@ -105,7 +103,7 @@ fn stored(usage: &Usage, traffic: &Traffic) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// Units of the load balancer's capacity in an average hour: the largest of its four measures.
+/// Returns the load balancer's capacity units in an average hour: the largest of their four measures.
 fn lcus(traffic: &Traffic, rules: f64) -> f64 {
     let rate = traffic.requests / DAY_SECONDS;
     // A client sends some five requests over a connection, and keeps it for a minute.
@@ -119,8 +117,8 @@ fn lcus(traffic: &Traffic, rules: f64) -> f64 {
         .max(evaluations / 1_000.0)
 }
 
-/// The bill of a month of such days.
-pub fn lines(
+/// Returns the bill of a month of such days.
+pub(crate) fn lines(
     usage: &Usage,
     traffic: &Traffic,
     measured: &Measured,
@@ -148,7 +146,7 @@ pub fn lines(
     cache(&mut bill, traffic, cached, prices)?;
     let logs = traffic.log_bytes * MONTH_DAYS / 1e9;
     bill.line("CloudWatch", "logs", logs, &prices.logs_ingested)?;
-    let kept = logs * usage.log_months;
+    let kept = logs * usage.habits.log_months;
     bill.line("CloudWatch", "logs kept", kept, &prices.logs_stored)?;
     bill.line(
         "CloudWatch",
@@ -215,7 +213,7 @@ fn storage_and_photos(
         &prices.s3_puts,
     )?;
     bill.line("S3", "GETs", gets, &prices.s3_gets)?;
-    let photos = usage.daily(usage.per_user.photos) * MONTH_DAYS * usage.months;
+    let photos = usage.daily(usage.per_user.photos) * MONTH_DAYS * usage.habits.months;
     let kept = photos * usage.photo_bytes / 1e9;
     bill.line("S3", "photos kept", kept, &prices.s3_storage)?;
     let views = traffic.photo_views * MONTH_DAYS;
@@ -256,9 +254,9 @@ fn cache(
     bill.line("ElastiCache", "nodes", hours, &nodes.hour)
 }
 
-/// The way to SQS, Lambda and the sign-in provider's keys.
+/// Adds the path to SQS, Lambda and the sign-in provider's keys.
 fn network(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
-    // The keys are some kilobytes now and then; what passes is the sent messages, of a kilobyte with its headers.
+    // Fetching keys is negligible; the traffic is the sent messages, of a kilobyte each with headers.
     let messages: f64 = traffic.messages.values().sum();
     let sent = messages * MONTH_DAYS * 1e3 / 1e9;
     let zones = bill.usage.zones;
@@ -283,8 +281,7 @@ fn network(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(
     bill.line("Network", "messages sent", sent, &prices.nat_gb)
 }
 
-/// The sum.
-pub fn total(lines: &[Line]) -> f64 {
+pub(crate) fn total(lines: &[Line]) -> f64 {
     lines.iter().map(|line| line.dollars).sum()
 }
 
@@ -294,7 +291,7 @@ mod tests {
     use crate::prices::Region;
 
     #[test]
-    fn what_is_free_is_shared_by_all_lines_of_a_price() {
+    fn lines_of_a_price_share_its_free_tier() {
         let arguments = <crate::cli::Arguments as clap::Parser>::parse_from(["plan"]);
         let template = Template::built_in().unwrap();
         let usage = arguments.options.usage(&template).unwrap();

@@ -1,35 +1,33 @@
-//! How much the cache holds.
+//! The memory that the cache needs.
 
 use serde::Serialize;
 
 use crate::measured::Measured;
 use crate::usage::Usage;
 
-/// What Redis or Valkey keeps of a key besides its value, in bytes: the entry, its name, its time.
+/// Bytes that Redis or Valkey needs for a key besides its value: the entry, the name, the expiry.
 const KEY: f64 = 100.0;
 
-/// One kind of key.
+/// All keys of one kind.
 #[derive(Debug, Clone, Serialize)]
-pub struct Part {
-    /// What it is.
+pub(crate) struct Part {
     pub what: &'static str,
-    /// How many.
     pub keys: f64,
-    /// How much, together, in bytes.
+    /// Bytes of all keys together.
     pub bytes: f64,
 }
 
-/// All kinds, at the end of a day.
-pub fn parts(usage: &Usage, measured: &Measured) -> Vec<Part> {
+/// Returns all kinds of keys, as of the end of a day.
+pub(crate) fn parts(usage: &Usage, measured: &Measured) -> Vec<Part> {
     let sizes = &measured.sizes;
     let part = |what, keys: f64, each: f64| Part {
         what,
         keys,
         bytes: keys * (each + KEY),
     };
-    let posts = usage.daily(usage.per_user.posts) * usage.days_read;
+    let posts = usage.daily(usage.per_user.posts) * usage.habits.days_read;
     let hourly = usage.hourly_users();
-    let liked = usage.per_user.reads / 3.0 * 23.0 * usage.fresh;
+    let liked = usage.per_user.reads / 3.0 * 23.0 * usage.habits.fresh;
     let influencers = usage.users * usage.followers.share_above(usage.threshold);
     vec![
         part("feeds", usage.daily_users, sizes.feed),
@@ -47,7 +45,6 @@ pub fn parts(usage: &Usage, measured: &Measured) -> Vec<Part> {
     ]
 }
 
-/// All of it, in bytes.
-pub fn bytes(parts: &[Part]) -> f64 {
+pub(crate) fn bytes(parts: &[Part]) -> f64 {
     parts.iter().map(|part| part.bytes).sum()
 }

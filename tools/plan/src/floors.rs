@@ -1,4 +1,4 @@
-//! What it costs to be there at all, for each way to set it up.
+//! The monthly cost of a stack without users, for each of its setups.
 
 use serde::Serialize;
 
@@ -6,12 +6,11 @@ use crate::Error;
 use crate::plan::Basis;
 use crate::usage::{Cache, Egress, Usage};
 
-/// A way to set it up.
+/// A setup of the stack.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Setup {
-    /// For whom.
+pub(crate) struct Setup {
+    /// The kind of operator it suits.
     pub what: &'static str,
-    /// Parameters of template.yaml that differ from its defaults.
     pub parameters: &'static str,
     egress: Egress,
     cache: Cache,
@@ -56,22 +55,20 @@ const SETUPS: [Setup; 6] = [
     },
 ];
 
-/// A month of it in which nobody comes.
+/// The monthly cost of a setup without users.
 #[derive(Debug, Clone, Serialize)]
-pub struct Floor {
-    /// Of what.
+pub(crate) struct Floor {
     pub setup: Setup,
-    /// By service, those that cost anything in any set-up.
+    /// Dollars by service, for each service that costs something in any setup.
     pub services: Vec<(&'static str, f64)>,
-    /// The sum, in dollars.
     pub dollars: f64,
 }
 
-/// Less than half a cent is nothing.
+/// Smaller sums, in dollars, are rounded to nothing.
 const SHOWN: f64 = 0.005;
 
-/// All of them.
-pub fn floors(usage: &Usage, basis: &Basis) -> Result<Vec<Floor>, Error> {
+/// Returns the cost of each setup.
+pub(crate) fn floors(usage: &Usage, basis: &Basis) -> Result<Vec<Floor>, Error> {
     let mut floors = Vec::new();
     for setup in SETUPS {
         let services = basis.by_service(&Usage {
@@ -107,14 +104,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_service_is_left_out_and_the_default_is_the_cheapest_network() {
+    fn floors_have_every_service_and_the_default_is_cheapest() {
         let arguments = <crate::cli::Arguments as clap::Parser>::parse_from(["plan"]);
         let basis = Basis::built_in().unwrap();
         let usage = arguments.options.usage(&basis.template).unwrap();
         let floors = floors(&usage, &basis).unwrap();
         for floor in &floors {
             let services: f64 = floor.services.iter().map(|(_, sum)| sum).sum();
-            // What is left out costs less than half a cent each.
+            // Each omitted service costs less than half a cent.
             assert!((services - floor.dollars).abs() < 0.05, "{floor:?}");
             assert!(floor.dollars >= floors[0].dollars, "{floor:?}");
         }

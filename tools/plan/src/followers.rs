@@ -1,19 +1,16 @@
-//! How many followers authors have: a power law, cut off at the most, and some authors by name.
+//! The distribution of authors' follower counts: a truncated power law, plus some authors by name.
 //!
-//! The density of authors with `x` followers falls with `x` to the power of `-exponent`, between a least
-//! number and the most. The least is chosen such that the mean is right: on average as many are followed as
-//! follow.
+//! The density of authors with `x` followers is proportional to `x` to the power of `-exponent`, between a least and a most
+//! number. The least is chosen such that the mean equals the mean number of users that somebody follows.
 
 use serde::Serialize;
 
 use crate::Error;
 
-/// An author by name.
+/// An author with a known number of followers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Named {
-    /// The name.
     pub name: String,
-    /// How many follow.
     pub followers: f64,
 }
 
@@ -27,7 +24,7 @@ pub struct Followers {
 }
 
 impl Followers {
-    /// The one with this mean.
+    /// Returns the distribution with this exponent, maximum and mean.
     pub fn new(exponent: f64, most: f64, mean: f64) -> Result<Self, Error> {
         let refuse = |option, problem: &str| {
             Err(Error::Option {
@@ -63,13 +60,13 @@ impl Followers {
         Ok(with(high))
     }
 
-    /// The integral of the density, up to a factor.
+    /// Integrates the density, up to a constant factor.
     fn mass(&self, from: f64, to: f64) -> f64 {
         let power = 1.0 - self.exponent;
         (from.powf(power) - to.powf(power)) / -power
     }
 
-    /// The integral of the followers, up to the same factor.
+    /// Integrates the followers, up to the same factor.
     fn moment(&self, from: f64, to: f64) -> f64 {
         let power = 2.0 - self.exponent;
         if power.abs() < 1e-9 {
@@ -86,7 +83,7 @@ impl Followers {
         self.moment(self.least, self.most) / self.mass(self.least, self.most)
     }
 
-    /// Which part of the authors has more followers.
+    /// Returns the share of authors with more followers than this.
     pub fn share_above(&self, followers: f64) -> f64 {
         let from = followers.clamp(self.least, self.most);
         if self.least >= self.most {
@@ -95,8 +92,8 @@ impl Followers {
         self.mass(from, self.most) / self.mass(self.least, self.most)
     }
 
-    /// The followers of authors with at most so many, over the number of all authors: what a post costs in
-    /// pushes, on average.
+    /// Returns the mean, over all authors, of the followers of those with at most this many: the mean number of pushes of a
+    /// post.
     pub fn mean_up_to(&self, followers: f64) -> f64 {
         if self.least >= self.most {
             return if self.most <= followers {
@@ -109,12 +106,12 @@ impl Followers {
         self.moment(self.least, to) / self.mass(self.least, self.most)
     }
 
-    /// Which part of all follows are of authors with more followers.
+    /// Returns the share of all follows whose author has more followers than this.
     pub fn follows_above(&self, followers: f64) -> f64 {
         1.0 - (self.mean_up_to(followers) / self.mean_of_it()).min(1.0)
     }
 
-    /// The most that anybody has.
+    /// Returns the largest number of followers.
     pub const fn most(&self) -> f64 {
         self.most
     }
@@ -128,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn as_many_follow_as_are_followed(exponent in 1.5..3.5_f64, mean in 1.0..500.0_f64, times in 2.0..1e5_f64) {
+        fn mean_of_the_distribution_is_the_given_one(exponent in 1.5..3.5_f64, mean in 1.0..500.0_f64, times in 2.0..1e5_f64) {
             let followers = Followers::new(exponent, mean * times, mean).unwrap();
             prop_assert!((followers.mean_of_it() / mean - 1.0).abs() < 1e-6);
             prop_assert!((followers.mean_up_to(f64::MAX) / mean - 1.0).abs() < 1e-6);
@@ -139,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_t_be_is_refused_by_its_option() {
+    fn impossible_distributions_are_refused_by_the_option() {
         let error = Followers::new(0.5, 1e4, 100.0).unwrap_err().to_string();
         assert!(error.contains("--follower-exponent"), "{error}");
         let error = Followers::new(2.0, 10.0, 100.0).unwrap_err().to_string();
@@ -147,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_may_have_as_many() {
+    fn all_authors_may_have_equally_many_followers() {
         let same = Followers::new(2.0, 100.0, 100.0).unwrap();
         assert!((same.mean_up_to(100.0) - 100.0).abs() < 1.0);
     }

@@ -1,49 +1,49 @@
-//! What Purrline costs at a size, what it stops at, and what happens on a bad day.
+//! The cost of Purrline at a size, the limits it meets, and the course of a bad day.
 //!
-//! Nothing here reads a clock, a network or chance: the same question has the same answer. What goes in is the
-//! usage asked about ([`usage`]), the prices ([`prices`]), what each operation costs ([`measured`]) and what
-//! is deployed ([`template`]); all but the first are built in.
+//! Nothing here reads a clock, a network or random numbers: the same question always has the same answer. The inputs are
+//! the usage asked about (`usage`), AWS's prices (`prices`), the cost of each operation (`measured`) and the settings
+//! of template.yaml (`template`); all but the first are compiled in.
 
-pub mod bill;
-pub mod cache_size;
+mod bill;
+mod cache_size;
 pub mod cli;
-pub mod floors;
-pub mod followers;
-pub mod limits;
+mod floors;
+mod followers;
+mod limits;
 pub mod measured;
-pub mod nodes;
-pub mod numbers;
-pub mod partitions;
-pub mod plan;
-pub mod prices;
-pub mod queues;
-pub mod report;
-pub mod scenario;
-pub mod sim;
-pub mod template;
-pub mod traffic;
-pub mod usage;
+mod nodes;
+mod numbers;
+mod partitions;
+mod plan;
+mod prices;
+mod queues;
+mod report;
+mod scenario;
+mod sim;
+mod template;
+mod traffic;
+mod usage;
 
-/// Why there is no plan.
+/// The reason why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file that is built in is not as it must be.
+    /// A compiled-in file is malformed.
     #[error("{file}: {problem}")]
     File {
-        /// Which.
+        /// The name of the file.
         file: &'static str,
-        /// What is wrong.
+        /// The fault.
         problem: String,
     },
-    /// An option asks for what can't be.
+    /// An option has an impossible value.
     #[error("{option}: {problem}")]
     Option {
-        /// Which.
+        /// The name of the option.
         option: &'static str,
-        /// What is wrong.
+        /// The fault.
         problem: String,
     },
-    /// A picture was not drawn.
+    /// A chart was not drawn.
     #[error(transparent)]
     Picture(#[from] purrline_charts::Error),
 }

@@ -1,4 +1,4 @@
-//! Where it stops: every limit that is known, and how many times the traffic it takes.
+//! Every known limit, and the factor of traffic at which it is met.
 
 use serde::Serialize;
 
@@ -11,41 +11,39 @@ use crate::template::Template;
 use crate::traffic::Traffic;
 use crate::usage::{Cache, Usage};
 
-/// Units a second that a table may take, reads and writes each: the account's usual quota.
-pub const TABLE: f64 = 40_000.0;
-/// What a table takes at once that never took more: it doubles what it has seen within half an hour.
-pub const NEW_TABLE_READS: f64 = 12_000.0;
+/// Read units a second of a table, and write units: the account's usual quota.
+pub(crate) const TABLE: f64 = 40_000.0;
+/// Units a second of a new table. It doubles the highest load it has seen, within half an hour.
+pub(crate) const NEW_TABLE_READS: f64 = 12_000.0;
 const NEW_TABLE_WRITES: f64 = 4_000.0;
-/// Requests a second of a function for each of its concurrent executions.
+/// Requests a second for each concurrent execution of a function.
 const PER_EXECUTION: f64 = 10.0;
-/// Calls a second of one prefix of a bucket: PUTs, and GETs.
+/// Requests a second of one prefix of a bucket.
 const PREFIX_PUTS: f64 = 3_500.0;
 const PREFIX_GETS: f64 = 5_500.0;
-/// Bytes of all items with one partition key, where the table has a local index.
-pub const COLLECTION: f64 = 10e9;
-/// Messages in flight of a standard queue: at work, or failed and not visible yet.
-pub const IN_FLIGHT: f64 = 120_000.0;
+/// Bytes of all items with one partition key, in a table with a local index.
+pub(crate) const COLLECTION: f64 = 10e9;
+/// Messages of a standard queue that are being handled or have failed and are not visible yet.
+pub(crate) const IN_FLIGHT: f64 = 120_000.0;
 /// Rules of a load balancer.
 const RULES: f64 = 100.0;
 
-/// A limit.
+/// One limit.
 #[derive(Debug, Clone, Serialize)]
-pub struct Limit {
-    /// Of what.
+pub(crate) struct Limit {
+    /// The limited quantity.
     pub what: String,
-    /// What the busiest minute asks for.
+    /// The load of the busiest minute.
     pub load: f64,
-    /// What there is.
     pub capacity: f64,
-    /// In what.
     pub unit: &'static str,
-    /// Who sets it, and how it is raised.
+    /// The one who sets the limit, and the way to raise it.
     pub set_by: &'static str,
 }
 
 impl Limit {
-    /// With how many times the traffic it is reached.
-    pub fn factor(&self) -> f64 {
+    /// Returns the factor of traffic at which the limit is met.
+    pub(crate) fn factor(&self) -> f64 {
         if self.load > 0.0 {
             self.capacity / self.load
         } else {
@@ -54,13 +52,12 @@ impl Limit {
     }
 }
 
-/// A quota.
 const QUOTA: &str = "a quota of the account, raised on request";
 const FIXED: &str = "fixed by AWS";
 const OURS: &str = "template.yaml";
 const NEW: &str = "DynamoDB: grows by itself, warm throughput buys it ahead";
 
-/// Those found so far.
+/// The limits found so far.
 #[derive(Default)]
 struct Found(Vec<Limit>);
 
@@ -83,8 +80,8 @@ impl Found {
     }
 }
 
-/// All of them, the first to be hit first.
-pub fn limits(
+/// Returns all limits, those met first first.
+pub(crate) fn limits(
     usage: &Usage,
     traffic: &Traffic,
     queues: &[Peak],
@@ -92,7 +89,7 @@ pub fn limits(
     template: &Template,
 ) -> Result<Vec<Limit>, Error> {
     let mut found = Found::default();
-    let busiest = |daily: f64| Traffic::at_peak(usage, daily) * usage.burst;
+    let busiest = |daily: f64| Traffic::at_peak(usage, daily) * usage.habits.burst;
     let seconds: f64 = traffic.functions.values().map(|runs| runs.seconds).sum();
     let runs: f64 = traffic
         .functions
@@ -120,7 +117,7 @@ pub fn limits(
     let collection = most * 2.0 * measured.sizes.follow_row / follower_shards(most);
     let what = "DynamoDB: items of one partition key (the most followed user's followers)";
     found.add(what, collection, COLLECTION, "bytes", FIXED);
-    // Nodes are chosen to hold what there is.
+    // Nodes are chosen by the memory needed.
     if usage.cache == Cache::Serverless {
         let cached = cache_size::bytes(&cache_size::parts(usage, measured));
         let most = template.cache_gb * 1e9;
@@ -144,7 +141,7 @@ pub fn limits(
     Ok(found)
 }
 
-/// Tables and partitions.
+/// Adds the limits of tables and partitions.
 fn dynamodb(
     found: &mut Found,
     usage: &Usage,
@@ -158,7 +155,7 @@ fn dynamodb(
             ("writes", units.write, NEW_TABLE_WRITES),
         ];
         for (side, daily, new) in sides {
-            let load = Traffic::at_peak(usage, daily) * usage.burst;
+            let load = Traffic::at_peak(usage, daily) * usage.habits.burst;
             let what = format!("DynamoDB: table {table}, {side}");
             let while_new = format!("{what}, while the table is new");
             found.add(what, load, TABLE, unit, QUOTA);
@@ -175,8 +172,8 @@ fn dynamodb(
     Ok(())
 }
 
-/// What traffic can't reach, in words.
-pub fn bounded(template: &Template) -> Vec<String> {
+/// Returns sentences about limits that more traffic never meets.
+pub(crate) fn bounded(template: &Template) -> Vec<String> {
     let in_flight = template.queues.values();
     let most = in_flight
         .map(|mapping| mapping.batch * mapping.concurrency)

@@ -1,4 +1,4 @@
-//! `./dev plan`.
+//! The program of `./dev plan`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What each thing that users do costs: `measured.toml`, which is built in and says where each figure is from.
+//! The cost of each operation, from the compiled-in `measured.toml`, which gives the source of each figure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,22 @@ use crate::Error;
 
 const FILE: &str = include_str!("../measured.toml");
 
-/// How a figure came to be.
+/// The origin of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Basis {
-    /// From the code.
+    /// Counted in the code.
     Counted,
-    /// By a command.
+    /// Measured by a command.
     Measured,
-    /// By nobody yet.
+    /// An assumption.
     Assumed,
 }
 
 /// Latencies in milliseconds.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each stands in the file under the same name")]
+#[expect(missing_docs, reason = "the file describes each")]
 pub struct Latency {
     pub cache_ms: f64,
     pub read_ms: f64,
@@ -33,6 +33,7 @@ pub struct Latency {
     pub s3_ms: f64,
     pub runtime_ms: f64,
     pub cold_start_ms: f64,
+    /// The origin of the figures.
     pub basis: Basis,
     pub source: String,
 }
@@ -40,7 +41,7 @@ pub struct Latency {
 /// Sizes in bytes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each stands in the file under the same name")]
+#[expect(missing_docs, reason = "the file describes each")]
 pub struct Sizes {
     pub feed: f64,
     pub following_member: f64,
@@ -53,14 +54,15 @@ pub struct Sizes {
     pub small_answer: f64,
     pub log_per_run: f64,
     pub request: f64,
+    /// The origin of the figures.
     pub basis: Basis,
     pub source: String,
 }
 
-/// How often a call waits for each.
+/// Calls, by what they wait for.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[expect(missing_docs, reason = "each is what is waited for")]
+#[expect(missing_docs, reason = "each is a kind of call")]
 pub struct Waits {
     pub cache: f64,
     pub read: f64,
@@ -70,7 +72,7 @@ pub struct Waits {
     pub s3: f64,
 }
 
-/// Units of a table.
+/// A table's request units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Units {
@@ -80,134 +82,134 @@ pub struct Units {
     pub write: f64,
 }
 
-/// What is answered.
+/// The kind of answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// A page of posts or comments.
     Page,
-    /// Anything else.
+    /// Any other.
     Small,
 }
 
-/// What one operation costs.
+/// The cost of one operation.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operation {
-    /// What it is.
+    /// A description.
     pub what: String,
-    /// The function that is invoked for it, if one is.
+    /// The function that is invoked for it, if any.
     pub function: Option<String>,
-    /// Processor time on a whole core, in milliseconds.
+    /// Processor time on a full core, in milliseconds.
     #[serde(default)]
     pub cpu_ms: f64,
-    /// What it waits for.
+    /// The calls that it waits for.
     #[serde(default)]
     pub waits: Waits,
-    /// The function that does it as part of another operation.
+    /// The function that does it as a part of another operation.
     pub within: Option<String>,
-    /// What that function waits for because of it.
+    /// The calls that the function additionally waits for.
     #[serde(default)]
     pub waits_added: Waits,
-    /// The tables' units.
+    /// Request units, by table.
     #[serde(default)]
     pub units: BTreeMap<String, Units>,
-    /// What stays in the tables, in bytes, indexes among it.
+    /// Bytes that stay in each table, including its indexes.
     #[serde(default)]
     pub stored: BTreeMap<String, f64>,
-    /// Units of the cache.
+    /// Processing units of the cache.
     #[serde(default)]
     pub ecpu: f64,
     /// Messages sent.
     #[serde(default)]
     pub sqs: f64,
-    /// Calls to S3 that are priced as PUTs: lists too.
+    /// Calls to S3 that are priced as PUTs, which includes lists.
     #[serde(default)]
     pub s3_puts: f64,
-    /// All others.
+    /// All other calls to S3.
     #[serde(default)]
     pub s3_gets: f64,
-    /// What goes back to the client.
+    /// The answer to the client, if there is one.
     pub answer: Option<Answer>,
-    /// How this came to be.
+    /// The origin of the figures.
     pub basis: Basis,
-    /// The source file or command.
+    /// The source file or the command of the figures.
     pub source: String,
 }
 
-/// What a queue's consumer takes.
+/// The cost of a queue's consumer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queue {
-    /// Its function.
+    /// The function's folder.
     pub function: String,
-    /// Waiting, for each batch, in milliseconds.
+    /// Waiting for each batch, in milliseconds.
     pub per_batch_ms: f64,
-    /// Waiting, for each message.
+    /// Waiting for each message, in milliseconds.
     pub per_message_ms: f64,
-    /// Processor time on a whole core for each message.
+    /// Processor time on a full core for each message.
     pub cpu_per_message_ms: f64,
-    /// The same for each follower whom a message serves.
+    /// Processor time on a full core for each follower that a message serves.
     #[serde(default)]
     pub cpu_per_push_ms: f64,
-    /// Calls to S3 of a batch, priced as PUTs.
+    /// Calls to S3 of a batch that are priced as PUTs.
     #[serde(default)]
     pub s3_puts_per_batch: f64,
-    /// Others.
+    /// Other calls to S3 of a batch.
     #[serde(default)]
     pub s3_gets_per_batch: f64,
-    /// How this came to be.
+    /// The origin of the figures.
     pub basis: Basis,
-    /// The source file or command.
+    /// The source file or the command of the figures.
     pub source: String,
 }
 
-/// All of it.
+/// All figures.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measured {
-    /// How long calls take.
+    /// The latencies of calls.
     pub latency: Latency,
-    /// How large things are.
+    /// The sizes of rows, keys and answers.
     pub sizes: Sizes,
     operation: BTreeMap<String, Operation>,
-    /// The consumers by their queue.
+    /// Consumers, by queue.
     pub queue: BTreeMap<String, Queue>,
 }
 
-/// At so many megabytes a function has a whole core.
+/// The memory, in megabytes, with which a function has a full core.
 const CORE_MB: f64 = 1769.0;
 
-/// How long so much processor time takes with so much memory.
+/// Returns the time that processor work takes in a function with this memory.
 pub fn on_memory(cpu_ms: f64, memory_mb: f64) -> f64 {
     cpu_ms * (CORE_MB / memory_mb).max(1.0)
 }
 
 impl Measured {
-    /// The figures that are built in.
+    /// Returns the compiled-in figures.
     pub fn built_in() -> Result<Self, Error> {
         toml::from_str(FILE).map_err(|error| Error::file("measured.toml", error))
     }
 
-    /// What an operation costs.
+    /// Returns the cost of an operation.
     pub fn operation(&self, name: &str) -> Result<&Operation, Error> {
         let found = self.operation.get(name);
         found.ok_or_else(|| Error::file("measured.toml", format!("no operation {name}")))
     }
 
-    /// The tables of which any operation uses units.
+    /// Returns the tables that any operation uses.
     pub fn tables(&self) -> BTreeSet<&str> {
         let units = self.operation.values().flat_map(|of| of.units.keys());
         units.map(String::as_str).collect()
     }
 
-    /// A queue's consumer.
+    /// Returns the cost of a queue's consumer.
     pub fn queue(&self, name: &str) -> Result<&Queue, Error> {
         let found = self.queue.get(name);
         found.ok_or_else(|| Error::file("measured.toml", format!("no queue {name}")))
     }
 
-    /// How long these waits take together, in milliseconds.
+    /// Returns the sum of the waits, in milliseconds.
     pub fn waited_ms(&self, waits: Waits) -> f64 {
         let latency = &self.latency;
         waits.cache * latency.cache_ms
@@ -218,7 +220,7 @@ impl Measured {
             + waits.s3 * latency.s3_ms
     }
 
-    /// How long an operation's function runs, in seconds.
+    /// Returns the duration of an operation's function, in seconds.
     pub fn seconds(&self, operation: &Operation, memory_mb: f64) -> f64 {
         let cpu = on_memory(operation.cpu_ms, memory_mb);
         (cpu + self.waited_ms(operation.waits) + self.latency.runtime_ms) / 1e3
@@ -230,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_figure_says_where_it_is_from() {
+    fn every_figure_has_a_source() {
         let measured = Measured::built_in().unwrap();
         for (name, operation) in &measured.operation {
             assert!(operation.source.len() > 5, "{name}");
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn little_memory_is_little_processor() {
+    fn processor_share_grows_with_memory() {
         assert!((on_memory(1.0, 256.0) - 6.91).abs() < 0.01);
         assert!((on_memory(1.0, 4096.0) - 1.0).abs() < 1e-9);
     }

@@ -1,4 +1,4 @@
-//! The other way to have the cache: nodes by the hour.
+//! The alternative to a serverless cache: nodes paid by the hour.
 
 use serde::Serialize;
 
@@ -6,29 +6,31 @@ use crate::Error;
 use crate::prices::{Price, Prices};
 use crate::usage::{MONTH_HOURS, Usage};
 
-/// What of a node's memory may hold data: ElastiCache keeps a quarter for itself unless told.
+/// The share of a node's memory that holds data: `ElastiCache` reserves a quarter by default.
 const USABLE: f64 = 0.75;
-/// Bytes of a GiB.
 const GIB: f64 = 1_073_741_824.0;
 
 /// Nodes that hold the cache.
 #[derive(Debug, Clone, Serialize)]
-pub struct Nodes {
-    /// Their kind.
+pub(crate) struct Nodes {
     pub kind: String,
-    /// Over how many the keys are spread.
     pub shards: f64,
-    /// How many replicas each of these has.
+    /// Replicas of each shard.
     pub replicas: u8,
     /// Dollars a month.
     pub dollars: f64,
-    /// The price of an hour of one.
+    /// The hourly price of one node.
     #[serde(skip)]
     pub hour: Price,
 }
 
-/// The cheapest that hold so many bytes.
-pub fn cheapest(bytes: f64, replicas: u8, usage: &Usage, prices: &Prices) -> Result<Nodes, Error> {
+/// Returns the cheapest nodes that hold this many bytes.
+pub(crate) fn cheapest(
+    bytes: f64,
+    replicas: u8,
+    usage: &Usage,
+    prices: &Prices,
+) -> Result<Nodes, Error> {
     let mut found: Option<Nodes> = None;
     for node in &prices.cache_nodes {
         let shards = (bytes / (node.gib * GIB * USABLE)).ceil().max(1.0);
@@ -49,8 +51,8 @@ pub fn cheapest(bytes: f64, replicas: u8, usage: &Usage, prices: &Prices) -> Res
 }
 
 impl Nodes {
-    /// How many there are.
-    pub fn count(&self) -> f64 {
+    /// Returns the number of nodes.
+    pub(crate) fn count(&self) -> f64 {
         self.shards * f64::from(self.replicas + 1)
     }
 }

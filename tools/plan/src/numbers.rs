@@ -1,28 +1,28 @@
-//! Numbers: between whole and not, and as people read them.
+//! Conversions of numbers, and formats for readers.
 
-/// A count as a number. Above 2^53 it is rounded, which no plan notices.
+/// Converts a count. Above 2^53 it is rounded, which is irrelevant here.
 #[expect(
     clippy::as_conversions,
     clippy::cast_precision_loss,
     reason = "the standard library has no other way"
 )]
-pub fn real(count: u64) -> f64 {
+pub(crate) fn real(count: u64) -> f64 {
     count as f64
 }
 
-/// The whole part of a number; nothing for what is negative or no number.
+/// Returns the integer part, or 0 for negative values and NaN.
 #[expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the standard library has no other way, and this one saturates"
 )]
-pub fn whole(value: f64) -> u64 {
+pub(crate) fn whole(value: f64) -> u64 {
     value as u64
 }
 
-/// With thousands apart: `1,234`, and some digits of what is small: `0.012`.
-pub fn readable(value: f64) -> String {
+/// Formats with thousands separators, and a few digits of small values: `1,234`, `0.012`.
+pub(crate) fn readable(value: f64) -> String {
     if !value.is_finite() {
         return "never".to_owned();
     }
@@ -50,12 +50,12 @@ pub fn readable(value: f64) -> String {
     format!("{sign}{}{rest}", thousands(units))
 }
 
-/// A count, with thousands apart.
-pub fn counted(count: u64) -> String {
+/// Formats a count with thousands separators.
+pub(crate) fn counted(count: u64) -> String {
     thousands(&count.to_string())
 }
 
-/// Digits in groups of three.
+/// Groups digits in threes.
 fn thousands(digits: &str) -> String {
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -67,8 +67,8 @@ fn thousands(digits: &str) -> String {
     grouped
 }
 
-/// Dollars and cents.
-pub fn dollars(value: f64) -> String {
+/// Formats dollars and cents.
+pub(crate) fn dollars(value: f64) -> String {
     let cents = whole((value.abs() * 100.0).round());
     format!(
         "${}.{:02}",
@@ -77,8 +77,8 @@ pub fn dollars(value: f64) -> String {
     )
 }
 
-/// A time: `350 ms`, `12.0 s`, `4.5 min`, `3.6 h`, `2.1 days`.
-pub fn duration(seconds: f64) -> String {
+/// Formats a duration: `350 ms`, `12.0 s`, `4.5 min`, `3.6 h`, `2.1 days`.
+pub(crate) fn duration(seconds: f64) -> String {
     match seconds {
         _ if seconds < 1.0 => format!("{:.0} ms", seconds * 1e3),
         _ if seconds < 120.0 => format!("{seconds:.1} s"),
@@ -88,8 +88,8 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// An amount of memory or traffic.
-pub fn bytes(value: f64) -> String {
+/// Formats an amount of memory or traffic.
+pub(crate) fn bytes(value: f64) -> String {
     match value {
         _ if value < 1e3 => format!("{value:.0} B"),
         _ if value < 1e6 => format!("{:.1} KB", value / 1e3),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_count_is_none() {
+    fn negative_values_and_nan_are_no_count() {
         assert_eq!(whole(-3.0), 0);
         assert_eq!(whole(f64::NAN), 0);
         assert_eq!(whole(2.9), 2);

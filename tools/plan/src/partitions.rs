@@ -1,5 +1,5 @@
-//! The hottest partitions of the tables. One takes 1,000 write units and 3,000 read units a second, however
-//! much the table takes.
+//! The hottest partitions of the tables. A partition takes 1,000 write units and 3,000 read units a second, however much
+//! the table takes.
 
 use serde::Serialize;
 
@@ -9,40 +9,39 @@ use crate::traffic::{Traffic, batch_size};
 use crate::usage::Usage;
 
 /// Write units a second of one partition.
-pub const WRITES: f64 = 1_000.0;
+pub(crate) const WRITES: f64 = 1_000.0;
 /// Read units a second of one partition.
-pub const READS: f64 = 3_000.0;
+pub(crate) const READS: f64 = 3_000.0;
 /// Partitions of a post's likes.
-pub const LIKE_SHARDS: f64 = 16.0;
+pub(crate) const LIKE_SHARDS: f64 = 16.0;
 /// Partitions of a tag's list and of an hour's trends (shared/src/store/trends.rs, `SHARDS`).
 const TAG_SHARDS: f64 = 16.0;
 /// Partitions of the outbox's index (shared/src/store/outbox.rs, `SHARDS`).
 const OUTBOX_SHARDS: f64 = 8.0;
-/// Likes that a transaction takes with their counter.
-pub const LIKES_TOGETHER: f64 = 99.0;
-/// Which part of the posts has the most popular tag.
+/// Likes in one transaction with their counter.
+pub(crate) const LIKES_TOGETHER: f64 = 99.0;
+/// The share of posts that have the most popular tag.
 const HOT_TAG: f64 = 0.2;
 
 /// A partition that may be hot.
 #[derive(Debug, Clone, Serialize)]
-pub struct Partition {
-    /// Which.
+pub(crate) struct Partition {
     pub what: String,
-    /// Units that are asked of it, a second.
+    /// Units a second that are asked of it.
     pub units: f64,
-    /// Units that it has.
+    /// Units a second that it has.
     pub limit: f64,
 }
 
 impl Partition {
-    /// How much of it is used, 1 for all.
-    pub fn used(&self) -> f64 {
+    /// Returns the used share.
+    pub(crate) fn used(&self) -> f64 {
         self.units / self.limit
     }
 }
 
-/// Over how many partitions the followers of an author are spread.
-pub fn follower_shards(followers: f64) -> f64 {
+/// Returns the number of partitions that an author's followers are spread over.
+pub(crate) fn follower_shards(followers: f64) -> f64 {
     match followers {
         _ if followers < 10_000.0 => 1.0,
         _ if followers < 100_000_000.0 => 16.0,
@@ -50,21 +49,21 @@ pub fn follower_shards(followers: f64) -> f64 {
     }
 }
 
-/// Write units a second of a post's counter: two for each transaction that has likes of it.
-pub fn counter_writes(likes: f64, all_likes: f64, window: f64, batch: f64) -> f64 {
+/// Returns the write units a second of a post's counter: two for each transaction with likes of the post.
+pub(crate) fn counter_writes(likes: f64, all_likes: f64, window: f64, batch: f64) -> f64 {
     let size = batch_size(all_likes, window, batch);
     let batches = all_likes / size;
     let of_it = size * likes / all_likes.max(1e-9);
     2.0 * likes.min(batches * (of_it / LIKES_TOGETHER).ceil())
 }
 
-/// Those that may be hottest in the busiest minute, the hottest first.
-pub fn hottest(
+/// Returns the partitions that may be hot in the busiest minute, the hottest first.
+pub(crate) fn hottest(
     usage: &Usage,
     traffic: &Traffic,
     template: &Template,
 ) -> Result<Vec<Partition>, Error> {
-    let busiest = usage.burst;
+    let busiest = usage.habits.burst;
     let rate = |name| {
         let daily = traffic.operations.get(name).copied().unwrap_or(0.0);
         Traffic::at_peak(usage, daily) * busiest
@@ -72,14 +71,14 @@ pub fn hottest(
     let (likes, posts, follows) = (rate("like"), rate("write_post"), rate("follow"));
     let most = usage.most_followers();
     let to_most = (most / (usage.users * usage.follows_held).max(1.0)).min(1.0);
-    let hot_likes = likes * usage.hot_post;
+    let hot_likes = likes * usage.habits.hot_post;
     let mapping = template.queue("Likes")?;
     let partition = |what: &str, units: f64, limit: f64| Partition {
         what: what.to_owned(),
         units,
         limit,
     };
-    // A post of somebody just below the threshold: all followers are read at once, from one partition.
+    // A post by an author just below the threshold: all followers are read at once, from one partition.
     let pushed = usage.threshold.min(most);
     let mut found = vec![
         partition(
@@ -114,7 +113,7 @@ pub fn hottest(
         ),
         partition(
             "Trends: an hour, one of its 16 partitions",
-            posts * usage.tags * 6.0 / TAG_SHARDS,
+            posts * usage.habits.tags * 6.0 / TAG_SHARDS,
             WRITES,
         ),
         partition(
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_is_written_once_for_many_likes() {
+    fn counter_is_written_once_for_many_likes() {
         // 1,000 a second of one post: two batches of 500 a second, six transactions each.
         let units = counter_writes(1_000.0, 1_000.0, 1.0, 500.0);
         assert!((units - 24.0).abs() < 1e-9, "{units}");

@@ -1,4 +1,4 @@
-//! A plan: everything that is asked of a size.
+//! A plan: all answers about one size.
 
 use serde::Serialize;
 
@@ -15,20 +15,17 @@ use crate::template::Template;
 use crate::traffic::Traffic;
 use crate::usage::Usage;
 
-/// What plans are made of.
+/// The inputs of every plan.
 #[derive(Debug, Clone)]
-pub struct Basis {
-    /// What AWS asks.
+pub(crate) struct Basis {
     pub prices: Prices,
-    /// What things cost.
     pub measured: Measured,
-    /// What is deployed.
     pub template: Template,
 }
 
 impl Basis {
-    /// What is built in.
-    pub fn built_in() -> Result<Self, Error> {
+    /// Returns the compiled-in inputs.
+    pub(crate) fn built_in() -> Result<Self, Error> {
         Ok(Self {
             prices: Prices::built_in()?,
             measured: Measured::built_in()?,
@@ -40,20 +37,20 @@ impl Basis {
         bill::lines(usage, traffic, &self.measured, &self.template, &self.prices)
     }
 
-    /// The bill of a month, line by line.
-    pub fn bill_of(&self, usage: &Usage) -> Result<Vec<Line>, Error> {
+    /// Returns the bill of a month, line by line.
+    pub(crate) fn bill_of(&self, usage: &Usage) -> Result<Vec<Line>, Error> {
         let traffic = Traffic::of(usage, &self.measured, &self.template)?;
         self.bill(usage, &traffic)
     }
 
-    /// The bill of a month, summed by service.
-    pub fn by_service(&self, usage: &Usage) -> Result<Vec<(&'static str, f64)>, Error> {
+    /// Returns the bill of a month, summed by service.
+    pub(crate) fn by_service(&self, usage: &Usage) -> Result<Vec<(&'static str, f64)>, Error> {
         Ok(by_service(&self.bill_of(usage)?))
     }
 }
 
-/// The sums of the lines of each service, in their order.
-pub fn by_service(lines: &[Line]) -> Vec<(&'static str, f64)> {
+/// Sums the lines of each service, in their order.
+pub(crate) fn by_service(lines: &[Line]) -> Vec<(&'static str, f64)> {
     let mut sums: Vec<(&'static str, f64)> = Vec::new();
     for line in lines {
         match sums
@@ -69,40 +66,35 @@ pub fn by_service(lines: &[Line]) -> Vec<(&'static str, f64)> {
 
 /// A plan.
 #[derive(Debug, Clone, Serialize)]
-pub struct Plan {
-    /// What it is for.
+pub(crate) struct Plan {
     pub usage: Usage,
-    /// An average day.
+    /// The traffic of an average day.
     pub day: Traffic,
-    /// A month, in dollars.
     pub bill: Vec<Line>,
-    /// Its sum.
     pub month_dollars: f64,
-    /// For each daily user.
     pub dollars_per_daily_user: f64,
-    /// A month in which nobody comes.
+    /// A month without users.
     pub floor_dollars: f64,
-    /// The same line by line.
+    /// The lines of a month without users.
     pub floor: Vec<Line>,
-    /// What the cache holds.
+    /// The kinds of keys in the cache.
     pub cache: Vec<Part>,
-    /// The sum, in bytes.
     pub cache_bytes: f64,
-    /// The cache on nodes.
+    /// The nodes that would hold the cache instead.
     pub nodes: Nodes,
     /// The queues in their busiest minute.
     pub queues: Vec<Peak>,
     /// The hottest partitions.
     pub partitions: Vec<Partition>,
-    /// Where it stops.
+    /// All limits.
     pub limits: Vec<Limit>,
-    /// What never stops it.
+    /// Sentences about limits that are never met.
     pub bounded: Vec<String>,
 }
 
 impl Plan {
-    /// Makes it.
-    pub fn new(usage: Usage, basis: &Basis) -> Result<Self, Error> {
+    /// Computes the plan.
+    pub(crate) fn new(usage: Usage, basis: &Basis) -> Result<Self, Error> {
         let Basis {
             measured, template, ..
         } = basis;

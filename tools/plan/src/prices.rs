@@ -1,4 +1,4 @@
-//! What AWS asks: `prices.toml`, which is built in.
+//! AWS's prices, from the compiled-in `prices.toml`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::Error;
 
 const FILE: &str = include_str!("../prices.toml");
 
-/// Where it runs.
+/// The region.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
 )]
@@ -23,45 +23,43 @@ pub enum Region {
     ApNortheast2,
 }
 
-/// The price of a unit of something.
+/// A unit price.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Price {
-    /// What one price buys.
+pub(crate) struct Price {
+    /// The unit.
     pub unit: String,
-    /// How many of these units are free each month.
+    /// Units that are free each month.
     pub free: f64,
-    /// The month the price is believed to be of.
+    /// The month of the price.
     pub as_of: String,
-    /// Where AWS says it.
-    pub page: String,
-    /// Whether it was not derived from another price.
+    /// AWS's page.
+    #[expect(dead_code, reason = "readers of the file look the price up there")]
+    page: String,
+    /// Whether AWS lists this price, instead of it being derived from another.
     pub sure: bool,
     #[serde(flatten)]
     dollars: BTreeMap<Region, f64>,
 }
 
-/// A kind of cache node.
+/// A type of cache node.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Node {
-    /// What AWS calls it.
+pub(crate) struct Node {
     pub name: String,
-    /// Its memory in GiB.
     pub gib: f64,
-    /// The month the price is believed to be of.
+    /// The month of the price.
     pub as_of: String,
-    /// Where AWS says it.
+    /// AWS's page.
     pub page: String,
-    /// Whether it was not derived from another price.
+    /// Whether AWS lists this price, instead of it being derived from another.
     pub sure: bool,
     #[serde(flatten)]
     dollars: BTreeMap<Region, f64>,
 }
 
-/// All prices. Their units and pages stand in the file.
+/// All prices. The file gives their units and pages.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each stands in the file under the same name")]
-pub struct Prices {
+pub(crate) struct Prices {
     pub lambda_requests: Price,
     pub lambda_gb_seconds_x86: Price,
     pub lambda_gb_seconds_arm: Price,
@@ -93,15 +91,15 @@ pub struct Prices {
 }
 
 impl Price {
-    /// Dollars for a unit there.
-    pub fn of(&self, region: Region) -> Result<f64, Error> {
+    /// Returns the dollars for a unit in a region.
+    pub(crate) fn of(&self, region: Region) -> Result<f64, Error> {
         price(&self.dollars, region, &self.unit)
     }
 }
 
 impl Node {
-    /// The price of an hour of it.
-    pub fn hour(&self) -> Price {
+    /// Returns the price of an hour.
+    pub(crate) fn hour(&self) -> Price {
         Price {
             unit: format!("hour of {}", self.name),
             free: 0.0,
@@ -124,8 +122,8 @@ fn price(dollars: &BTreeMap<Region, f64>, region: Region, what: &str) -> Result<
 }
 
 impl Prices {
-    /// The prices that are built in.
-    pub fn built_in() -> Result<Self, Error> {
+    /// Returns the compiled-in prices.
+    pub(crate) fn built_in() -> Result<Self, Error> {
         toml::from_str(FILE).map_err(|error| Error::file("prices.toml", error))
     }
 }
@@ -135,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_price_is_there_for_every_region_with_its_page() {
+    fn every_price_has_every_region_and_a_page() {
         let prices = Prices::built_in().unwrap();
         let table: toml::Table = toml::from_str(FILE).unwrap();
         let nodes = prices.cache_nodes.iter();

@@ -10,38 +10,38 @@ use crate::template::Template;
 use crate::traffic::Traffic;
 use crate::usage::Usage;
 
-/// Lambda's pollers begin with five batches at a time, and add up to 300 a minute.
+/// Lambda's pollers start with five concurrent batches, and add up to 300 a minute.
 const RAMP: Ramp = Ramp {
     start: 5,
     per_second: 5.0,
 };
 
-/// Seconds: well below what a batch takes, since a batch ends with a tick.
-pub const TICK: f64 = 0.01;
+/// Seconds. Batches end with a tick, so a tick is well below a batch's duration.
+pub(crate) const TICK: f64 = 0.01;
 
-/// What a queue does when the most comes.
+/// A queue under the highest load.
 #[derive(Debug, Clone, Serialize)]
-pub struct Peak {
-    /// The queue, without `Queue`.
+pub(crate) struct Peak {
+    /// The queue's name without `Queue`.
     pub queue: &'static str,
     /// Messages a second in the busiest hour.
     pub hour_rate: f64,
     /// Messages a second in the busiest minute.
     pub minute_rate: f64,
-    /// Messages a second that its consumer does, in full batches by as many as it may have.
+    /// Messages a second that its consumer handles in full batches at its highest concurrency.
     pub capacity: f64,
-    /// The most messages that waited.
+    /// The most messages that waited at a time.
     pub backlog: u64,
-    /// For how long some were left after the busiest minute, in seconds; nothing if for more than an hour.
+    /// Seconds from the end of the busiest minute until the queue was empty; `None` if longer than an hour.
     pub drained_after: Option<f64>,
-    /// The longest from a message's arrival to its end, in seconds.
+    /// The longest time from a message's arrival until it was handled, in seconds.
     pub worst_delay: f64,
-    /// The most batches at work.
+    /// The most concurrent batches.
     pub running: u64,
 }
 
-/// A queue's consumer, and what a message adds to its batch.
-pub fn consumer(
+/// Returns a queue's consumer, and the work of one message in a batch.
+pub(crate) fn consumer(
     queue: &str,
     pushes: f64,
     measured: &Measured,
@@ -68,15 +68,15 @@ pub fn consumer(
     Ok((consumer, work))
 }
 
-/// Messages a second in full batches.
-pub fn capacity(consumer: &Consumer, work: Work) -> f64 {
+/// Returns the messages a second in full batches.
+pub(crate) fn capacity(consumer: &Consumer, work: Work) -> f64 {
     let batch = real(consumer.batch);
     let seconds = consumer.seconds_per_batch + batch * work.seconds;
     real(consumer.concurrency) * batch / seconds
 }
 
-/// All queues, in the busiest minute and an hour after it.
-pub fn peaks(
+/// Simulates the busiest minute of all queues and the hour after it.
+pub(crate) fn peaks(
     usage: &Usage,
     traffic: &Traffic,
     measured: &Measured,
@@ -91,7 +91,7 @@ pub fn peaks(
         };
         let (consumer, work) = consumer(queue, pushes, measured, template)?;
         let hour_rate = Traffic::at_peak(usage, messages);
-        let minute_rate = hour_rate * usage.burst;
+        let minute_rate = hour_rate * usage.habits.burst;
         let outcome = busiest_minute(&consumer, work, hour_rate, minute_rate);
         peaks.push(Peak {
             queue,
@@ -107,7 +107,7 @@ pub fn peaks(
     Ok(peaks)
 }
 
-/// A minute of the most, with the busiest hour's usual rate spread over the same minute.
+/// Simulates a minute of peak load, in which the rate rises from the busiest hour's and falls back to it.
 fn busiest_minute(consumer: &Consumer, work: Work, hour_rate: f64, minute_rate: f64) -> Outcome {
     let wave = crate::sim::spread((minute_rate - hour_rate).max(0.0) * 60.0, 60.0);
     let arrivals = Arrivals::at_rate(TICK, 60.0, |at| hour_rate + wave(at), |_| work);

@@ -1,4 +1,4 @@
-//! A plan in words and columns.
+//! The plan as text and tables.
 
 use std::fmt::Write;
 
@@ -9,13 +9,13 @@ use crate::plan::{Plan, by_service};
 use crate::traffic::Traffic;
 use crate::usage::Usage;
 
-/// How many limits are shown: those to be hit first.
+/// Limits shown.
 const LIMITS: usize = 12;
-/// How many partitions are.
+/// Partitions shown.
 const PARTITIONS: usize = 5;
 
-/// The whole plan.
-pub fn plan(plan: &Plan) -> String {
+/// Formats the whole plan.
+pub(crate) fn plan(plan: &Plan) -> String {
     let mut text = String::new();
     // Writing to a string never fails.
     let _ = write_plan(plan, &mut text);
@@ -38,8 +38,8 @@ fn write_plan(plan: &Plan, out: &mut String) -> std::fmt::Result {
     )
 }
 
-/// What a month costs in which nobody comes, for each way to set it up.
-pub fn floors(floors: &[Floor]) -> String {
+/// Formats the table of setups without users.
+pub(crate) fn floors(floors: &[Floor]) -> String {
     let services: Vec<_> = floors
         .first()
         .map(|floor| floor.services.iter().map(|(name, _)| *name).collect())
@@ -139,7 +139,7 @@ fn bill(plan: &Plan, out: &mut String) -> std::fmt::Result {
     )
 }
 
-/// A line, unless it costs less than a cent.
+/// Formats a line that costs at least a cent.
 fn detail(line: &Line, out: &mut String) -> std::fmt::Result {
     if line.dollars < 0.01 {
         return Ok(());

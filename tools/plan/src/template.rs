@@ -1,5 +1,4 @@
-//! What the plan needs of template.yaml: the limits that are set there. It is built in, and never a second
-//! truth.
+//! The limits that template.yaml sets. It is compiled in, so that no limit is stated twice.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +9,7 @@ use crate::Error;
 
 const FILE: &str = include_str!("../../../template.yaml");
 
-/// What a queue's mapping and the queue itself say.
+/// The settings of a queue and of its event source mapping.
 #[derive(Debug, Clone, Serialize)]
 pub struct Mapping {
     /// `BatchSize`.
@@ -27,28 +26,27 @@ pub struct Mapping {
     pub tries: f64,
 }
 
-/// What is set.
+/// The settings that plans depend on.
 #[derive(Debug, Clone)]
 pub struct Template {
     /// `MemorySize` of each function, by its folder.
     pub memory_mb: BTreeMap<String, f64>,
-    /// The mappings by their queue, without `Queue`.
+    /// Mappings, by the queue's name without `Queue`.
     pub queues: BTreeMap<String, Mapping>,
-    /// The cache's `DataStorage` limit in GB.
+    /// The cache's `DataStorage` limit, in GB.
     pub cache_gb: f64,
     /// The cache's `ECPUPerSecond` limit.
     pub cache_ecpus: f64,
-    /// The load balancer's rules.
+    /// Rules of the load balancer.
     pub rules: f64,
     /// Metrics that alarms watch.
     pub alarm_metrics: f64,
-    /// Dashboards.
     pub dashboards: f64,
-    /// From how many followers on an author is not fanned out.
+    /// The number of followers from which an author's posts are merged when they are read.
     pub influencer_followers: f64,
 }
 
-/// Used where the template has no such parameter yet.
+/// Stands in where the template has no such parameter.
 const INFLUENCER_FOLLOWERS: f64 = 10_000.0;
 
 /// A node of the template, with the parameters that it may refer to.
@@ -94,7 +92,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A number; for a parameter its default, and what follows from the defaults.
+    /// Returns a number, taking a parameter's default and evaluating functions of defaults.
     fn number(self) -> Option<f64> {
         match self.yaml? {
             YamlOwned::Value(ScalarOwned::Integer(value)) => value.to_string().parse().ok(),
@@ -104,7 +102,7 @@ impl<'a> Node<'a> {
                 let yaml = yaml.as_mapping_get("Default");
                 Self { yaml, ..self }.number()
             }
-            // Nothing but the defaults is planned for, and the template asks for what differs from them.
+            // Plans are for the defaults, for which the conditions don't hold: take the last branch.
             YamlOwned::Tagged(tag, inner) if tag.suffix == "If" => {
                 let yaml = inner.as_sequence()?.last();
                 Self { yaml, ..self }.number()
@@ -133,7 +131,7 @@ fn needed(node: Node<'_>, what: &str) -> Result<f64, Error> {
 }
 
 impl Template {
-    /// The template that is built in.
+    /// Returns the compiled-in settings.
     pub fn built_in() -> Result<Self, Error> {
         Self::parse(FILE)
     }
@@ -237,13 +235,13 @@ impl Template {
         Ok(())
     }
 
-    /// A function's memory in megabytes.
+    /// Returns a function's memory in megabytes.
     pub fn memory(&self, function: &str) -> Result<f64, Error> {
         let found = self.memory_mb.get(function).copied();
         found.ok_or_else(|| Error::file("template.yaml", format!("no function {function}")))
     }
 
-    /// A queue's mapping.
+    /// Returns a queue's mapping.
     pub fn queue(&self, name: &str) -> Result<&Mapping, Error> {
         let found = self.queues.get(name);
         found.ok_or_else(|| Error::file("template.yaml", format!("no queue {name}Queue")))
@@ -255,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_template_has_what_the_plan_needs() {
+    fn template_has_every_setting_of_the_plan() {
         let template = Template::built_in().unwrap();
         for queue in ["Likes", "Follows", "FanOut", "Index"] {
             let mapping = template.queue(queue).unwrap();
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn every_measured_function_and_queue_is_in_it() {
+    fn every_measured_function_and_queue_is_in_the_template() {
         let template = Template::built_in().unwrap();
         let measured = crate::measured::Measured::built_in().unwrap();
         for (name, queue) in &measured.queue {

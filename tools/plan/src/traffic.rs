@@ -1,4 +1,4 @@
-//! What all users together make of the functions, tables, queues, bucket and cache on an average day.
+//! The load of an average day on functions, tables, queues, bucket and cache.
 
 use std::collections::BTreeMap;
 
@@ -9,77 +9,71 @@ use crate::measured::{Answer, Measured, Operation, Units, on_memory};
 use crate::template::Template;
 use crate::usage::{DAY_SECONDS, Usage};
 
-/// Ids that a page of the feed asks for: 20, and three in case some don't show (shared/src/feed.rs, `SPARE`).
+/// Ids that a page of the feed requests: 20, and three in case some are hidden (shared/src/feed.rs, `SPARE`).
 const IDS_READ: f64 = 23.0;
-/// Runs of sweep a day: each minute.
+/// Runs of sweep a day: one each minute.
 const SWEEPS: f64 = 1_440.0;
-/// Calls that each queue's mapping makes a day with nothing there: Lambda polls with five at a time, each of
-/// which waits 20 s (`ReceiveMessageWaitTimeSeconds`).
+/// Calls a day of an idle queue's mapping: Lambda polls with five calls at a time, each of which waits 20 s
+/// (`ReceiveMessageWaitTimeSeconds`).
 const IDLE_POLLS: f64 = 5.0 * DAY_SECONDS / 20.0;
 /// Messages that one call receives or deletes.
 const PER_CALL: f64 = 10.0;
 
-/// A function's runs.
+/// A function's invocations.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-pub struct Runs {
-    /// How often.
+pub(crate) struct Runs {
     pub invocations: f64,
-    /// How long, together, in seconds.
+    /// Their total duration.
     pub seconds: f64,
-    /// With how much memory, in megabytes.
     pub memory_mb: f64,
 }
 
-/// A day.
+/// One day.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Traffic {
-    /// How often each operation is done.
+pub(crate) struct Traffic {
+    /// Operations a day, by name.
     pub operations: BTreeMap<&'static str, f64>,
-    /// By the function's folder.
+    /// Functions, by folder.
     pub functions: BTreeMap<String, Runs>,
-    /// By the table, without `Table`.
+    /// Request units, by the table's name without `Table`.
     pub tables: BTreeMap<String, Units>,
-    /// Bytes that the day leaves in each table.
+    /// Bytes that the day adds to each table.
     pub stored: BTreeMap<String, f64>,
-    /// Messages into each queue.
+    /// Messages sent to each queue.
     pub messages: BTreeMap<&'static str, f64>,
-    /// Batches out of it.
+    /// Batches taken from each queue.
     pub batches: BTreeMap<&'static str, f64>,
-    /// Calls to SQS.
     pub sqs_calls: f64,
-    /// Calls to S3 priced as PUTs.
+    /// Calls to S3 that are priced as PUTs.
     pub s3_puts: f64,
-    /// Others.
+    /// Other calls to S3.
     pub s3_gets: f64,
     /// Photos fetched.
     pub photo_views: f64,
-    /// Units of the cache.
+    /// Processing units of the cache.
     pub ecpus: f64,
-    /// Bytes logged.
     pub log_bytes: f64,
     /// Requests through the load balancer.
     pub requests: f64,
-    /// Bytes of them.
     pub request_bytes: f64,
-    /// Bytes of the answers.
     pub answer_bytes: f64,
 }
 
-/// How often each operation is done a day.
-pub fn operations(usage: &Usage) -> BTreeMap<&'static str, f64> {
+/// Returns the number of each operation a day.
+pub(crate) fn operations(usage: &Usage) -> BTreeMap<&'static str, f64> {
     let per = usage.per_user;
     let reads = usage.daily(per.reads);
     let posts = usage.daily(per.posts);
     let likes = usage.daily(per.likes);
     let follows = usage.daily(per.follows);
     let photos = usage.daily(per.photos);
-    // A feed lives for a day, and goes when its owner follows somebody.
+    // A feed is cached for a day, and dropped when its owner follows another user.
     let rebuilds = usage.daily_users + follows;
-    let posts_read = (posts * usage.days_read).min(reads * IDS_READ);
+    let posts_read = (posts * usage.habits.days_read).min(reads * IDS_READ);
     BTreeMap::from([
         ("read_feed", reads),
         ("merge_influencer", reads * usage.influencers_followed()),
-        ("new_in_feed", reads * IDS_READ * usage.fresh),
+        ("new_in_feed", reads * IDS_READ * usage.habits.fresh),
         ("fill_post", posts_read),
         ("fill_author", posts_read.min(usage.users)),
         ("rebuild_feed", rebuilds),
@@ -87,8 +81,8 @@ pub fn operations(usage: &Usage) -> BTreeMap<&'static str, f64> {
         ("create_upload", photos),
         ("post_photo", photos),
         ("write_post", posts),
-        ("post_tag", posts * usage.tags),
-        ("post_cat", posts * usage.cats),
+        ("post_tag", posts * usage.habits.tags),
+        ("post_cat", posts * usage.habits.cats),
         ("fan_out_post", posts),
         ("push", posts * usage.pushes()),
         ("index_message", posts),
@@ -108,7 +102,7 @@ pub fn operations(usage: &Usage) -> BTreeMap<&'static str, f64> {
     ])
 }
 
-/// Messages into each queue, of operations done so often.
+/// Returns the messages sent to each queue by these operations.
 fn messages(operations: &BTreeMap<&'static str, f64>) -> BTreeMap<&'static str, f64> {
     let of = |name| operations.get(name).copied().unwrap_or(0.0);
     BTreeMap::from([
@@ -119,18 +113,22 @@ fn messages(operations: &BTreeMap<&'static str, f64>) -> BTreeMap<&'static str, 
     ])
 }
 
-/// How many messages a batch has, if so many come a second: those of its window, up to the most.
-pub fn batch_size(rate: f64, window: f64, most: f64) -> f64 {
+/// Returns the mean size of a batch at a rate of messages a second: those of one window, up to the maximum.
+pub(crate) fn batch_size(rate: f64, window: f64, most: f64) -> f64 {
     (1.0 + rate * window).min(most)
 }
 
 impl Traffic {
-    /// An average day.
-    pub fn of(usage: &Usage, measured: &Measured, template: &Template) -> Result<Self, Error> {
+    /// Returns the traffic of an average day.
+    pub(crate) fn of(
+        usage: &Usage,
+        measured: &Measured,
+        template: &Template,
+    ) -> Result<Self, Error> {
         let operations = operations(usage);
         let mut traffic = Self {
             messages: messages(&operations),
-            photo_views: usage.daily(usage.per_user.reads) * usage.photos_seen,
+            photo_views: usage.daily(usage.per_user.reads) * usage.habits.photos_seen,
             ..Self::default()
         };
         for (name, &times) in &operations {
@@ -224,8 +222,8 @@ impl Traffic {
         Ok(())
     }
 
-    /// Per second in the busiest hour, of what is so often a day.
-    pub fn at_peak(usage: &Usage, daily: f64) -> f64 {
-        daily / DAY_SECONDS * usage.peak
+    /// Converts a number a day to a rate a second in the busiest hour.
+    pub(crate) fn at_peak(usage: &Usage, daily: f64) -> f64 {
+        daily / DAY_SECONDS * usage.habits.peak
     }
 }

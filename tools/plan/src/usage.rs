@@ -1,36 +1,83 @@
-//! Who does how much: what a plan is made for.
+//! The usage that a plan is made for: users, their habits, and the setup.
 
 use serde::Serialize;
 
 use crate::Error;
+use crate::cli::{amount, share};
 use crate::followers::{Followers, Named};
 use crate::prices::Region;
 
-/// What a daily user does on an average day.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// Actions of a daily user on an average day.
+#[derive(Debug, Clone, Copy, Serialize, clap::Args)]
 pub struct PerUser {
-    /// Pages of the feed read.
+    /// Pages of the feed that a daily user reads a day.
+    #[arg(long, default_value = "8", value_parser = amount)]
     pub reads: f64,
-    /// Posts written.
+    /// Posts that a daily user writes a day.
+    #[arg(long, default_value = "0.1", value_parser = amount)]
     pub posts: f64,
-    /// Photos uploaded.
+    /// Photos that a daily user uploads a day.
+    #[arg(long, default_value = "0.12", value_parser = amount)]
     pub photos: f64,
-    /// Likes.
+    /// Likes of a daily user a day.
+    #[arg(long, default_value = "4", value_parser = amount)]
     pub likes: f64,
-    /// New follows.
+    /// New follows of a daily user a day.
+    #[arg(long, default_value = "0.3", value_parser = amount)]
     pub follows: f64,
-    /// Comments written.
+    /// Comments that a daily user writes a day.
+    #[arg(long, default_value = "0.4", value_parser = amount)]
     pub comments: f64,
-    /// Pages of comments read.
+    /// Pages of comments that a daily user reads a day.
+    #[arg(long, default_value = "2", value_parser = amount)]
     pub comment_pages: f64,
-    /// Pages of somebody's, a cat's or a tag's posts read.
+    /// Pages of a user's, a cat's or a tag's posts that a daily user reads a day.
+    #[arg(long, default_value = "2", value_parser = amount)]
     pub list_pages: f64,
-    /// Profiles read.
+    /// Profiles that a daily user looks at a day.
+    #[arg(long, default_value = "2", value_parser = amount)]
     pub profiles: f64,
-    /// Searches.
+    /// Searches of a daily user a day.
+    #[arg(long, default_value = "0.5", value_parser = amount)]
     pub searches: f64,
-    /// Photos classified.
+    /// Photos that a daily user has classified a day.
+    #[arg(long, default_value = "0.02", value_parser = amount)]
     pub classified: f64,
+}
+
+/// Photos, tags and reading habits, and the distribution of traffic over time.
+#[derive(Debug, Clone, Copy, Serialize, clap::Args)]
+pub struct Habits {
+    /// Photos that a client fetches for a page of the feed; it has the others already.
+    #[arg(long, default_value = "5", value_parser = amount)]
+    pub photos_seen: f64,
+    /// Tags of a post.
+    #[arg(long, default_value = "2", value_parser = amount)]
+    pub tags: f64,
+    /// Cats of a post.
+    #[arg(long, default_value = "0.7", value_parser = amount)]
+    pub cats: f64,
+    /// Traffic of the busiest hour relative to the mean hour.
+    #[arg(long, default_value = "3", value_parser = amount)]
+    pub peak: f64,
+    /// Traffic of the busiest minute relative to the busiest hour.
+    #[arg(long, default_value = "3", value_parser = amount)]
+    pub burst: f64,
+    /// Share of a page's posts that its reader has not met within the hour.
+    #[arg(long, default_value = "0.5", value_parser = share)]
+    pub fresh: f64,
+    /// Days for which a post is read.
+    #[arg(long, default_value = "3", value_parser = amount)]
+    pub days_read: f64,
+    /// Share of likes that the most liked post gets in the busiest hour.
+    #[arg(long, default_value = "0.05", value_parser = share)]
+    pub hot_post: f64,
+    /// Months of operation so far, which determine the stored data.
+    #[arg(long, default_value = "12", value_parser = amount)]
+    pub months: f64,
+    /// Months for which logs are kept.
+    #[arg(long, default_value = "1", value_parser = amount)]
+    pub log_months: f64,
 }
 
 /// The functions' processor.
@@ -43,101 +90,76 @@ pub enum Architecture {
     Arm,
 }
 
-/// How functions reach what no gateway endpoint leads to: SQS, Lambda, the sign-in provider's keys.
+/// The path of functions to services without a gateway endpoint: SQS, Lambda, the sign-in provider's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Egress {
-    /// Over IPv6, outwards only
+    /// IPv6, egress only
     Ipv6,
-    /// By one NAT gateway
+    /// One NAT gateway
     Nat,
-    /// By a NAT gateway in each zone
+    /// A NAT gateway in each zone
     NatInEachZone,
-    /// By endpoints in each zone for SQS, Lambda and Cognito (weighed, not in the template)
+    /// Endpoints in each zone for SQS, Lambda and Cognito (compared, not in the template)
     Endpoints,
-    /// By an existing network, whose price is not ours
+    /// An existing network, whose price is not included
     Existing,
 }
 
-/// What the cache is.
+/// The kind of cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Cache {
-    /// Grows by itself, over all zones
+    /// Serverless, which scales by itself, over all zones
     Serverless,
-    /// The cheapest nodes that hold it, without replicas; how much they can do is not looked at
+    /// The cheapest nodes with enough memory, without replicas; their throughput is not considered
     Single,
     /// The same, each with a replica in another zone
     Doubled,
 }
 
-/// All of it.
+/// All inputs about users and setup.
 #[derive(Debug, Clone, Serialize)]
 pub struct Usage {
     /// Users on an average day.
     pub daily_users: f64,
-    /// All users there are.
+    /// All users.
     pub users: f64,
-    /// What one does a day.
     pub per_user: PerUser,
-    /// How many a user follows.
+    /// Users that somebody follows, on average.
     pub follows_held: f64,
-    /// How many followers authors have.
+    /// The distribution of authors' follower counts.
     pub followers: Followers,
-    /// Authors besides.
+    /// Additional authors, by name.
     pub named: Vec<Named>,
-    /// From how many followers on an author's posts are merged when they are read.
+    /// The number of followers from which an author's posts are merged when they are read.
     pub threshold: f64,
-    /// A photo's bytes, as uploaded and as shown.
+    /// Bytes of a photo, as uploaded and as shown.
     pub photo_bytes: f64,
-    /// Photos that a client fetches for a page of the feed: it has the others.
-    pub photos_seen: f64,
-    /// Tags of a post.
-    pub tags: f64,
-    /// Cats of a post.
-    pub cats: f64,
-    /// The busiest hour over the mean one.
-    pub peak: f64,
-    /// The busiest minute over the busiest hour.
-    pub burst: f64,
-    /// Which part of a page's posts its reader has not met within the hour.
-    pub fresh: f64,
-    /// For how many days a post is read.
-    pub days_read: f64,
-    /// Which part of all likes goes to the one post that has the most, in the busiest hour.
-    pub hot_post: f64,
-    /// For how many months there have been such days: what is stored.
-    pub months: f64,
-    /// For how many months logs are kept.
-    pub log_months: f64,
+    /// The shape of the load.
+    #[serde(flatten)]
+    pub habits: Habits,
     /// Availability zones with a subnet.
     pub zones: f64,
-    /// How functions reach the rest of AWS.
     pub egress: Egress,
-    /// What the cache is.
     pub cache: Cache,
-    /// Where it runs.
     pub region: Region,
-    /// On what.
     pub architecture: Architecture,
-    /// Concurrent executions that the account may have.
+    /// The account's limit of concurrent executions.
     pub account_concurrency: f64,
-    /// Whether what is free each month is taken off.
+    /// Whether the monthly free tier is deducted.
     pub free_tier: bool,
 }
 
-/// Days of an average month.
-pub const MONTH_DAYS: f64 = 365.25 / 12.0;
-/// Hours of it.
-pub const MONTH_HOURS: f64 = MONTH_DAYS * 24.0;
-/// Seconds of a day.
-pub const DAY_SECONDS: f64 = 86_400.0;
+pub(crate) const MONTH_DAYS: f64 = 365.25 / 12.0;
+pub(crate) const MONTH_HOURS: f64 = MONTH_DAYS * 24.0;
+pub(crate) const DAY_SECONDS: f64 = 86_400.0;
 
-/// More of anything a day is taken for a slip.
+/// More of any action a day is taken for a typing error.
 const MOST_A_DAY: f64 = 1e12;
 
 impl Usage {
-    /// Nobody comes.
+    /// Returns the usage without any users.
     #[must_use]
     pub fn at_rest(&self) -> Self {
         Self {
@@ -148,7 +170,7 @@ impl Usage {
         }
     }
 
-    /// The same with so many times the users.
+    /// Returns the usage with a multiple of the users.
     #[must_use]
     pub fn times(&self, factor: f64) -> Self {
         Self {
@@ -158,17 +180,17 @@ impl Usage {
         }
     }
 
-    /// How many a day, of what a user does so often.
+    /// Returns the number a day of an action by all daily users.
     pub fn daily(&self, per_user: f64) -> f64 {
         self.daily_users * per_user
     }
 
-    /// Users seen within an hour of the busiest, if each comes three times a day.
+    /// Returns the users of the busiest hour, if each comes three times a day.
     pub fn hourly_users(&self) -> f64 {
-        self.daily_users * (3.0 * self.peak / 24.0).min(1.0)
+        self.daily_users * (3.0 * self.habits.peak / 24.0).min(1.0)
     }
 
-    /// Authors that a user follows whose posts are merged.
+    /// Returns the mean number of followed authors whose posts are merged.
     pub fn influencers_followed(&self) -> f64 {
         let unnamed = self.follows_held * self.followers.follows_above(self.threshold);
         let named = self.named.iter();
@@ -179,18 +201,18 @@ impl Usage {
         unnamed + by_name
     }
 
-    /// The most followers that anybody has.
+    /// Returns the largest number of followers.
     pub fn most_followers(&self) -> f64 {
         let named = self.named.iter().map(|author| author.followers);
         named.fold(self.followers.most(), f64::max)
     }
 
-    /// Feeds that a post is pushed onto, on average.
+    /// Returns the mean number of feeds that a post is pushed to.
     pub fn pushes(&self) -> f64 {
         self.followers.mean_up_to(self.threshold)
     }
 
-    /// Refuses what can't be.
+    /// Refuses impossible values.
     pub fn checked(self) -> Result<Self, Error> {
         let refuse = |option, problem: String| Err(Error::Option { option, problem });
         if self.users < self.daily_users {
@@ -220,7 +242,7 @@ impl Usage {
             );
             return refuse("--author", problem);
         }
-        if self.peak > 24.0 {
+        if self.habits.peak > 24.0 {
             let problem = "an hour can't have more than the whole day: at most 24".to_owned();
             return refuse("--peak", problem);
         }

@@ -137,7 +137,7 @@ impl Layer {
         })
     }
 
-    /// How many channels the result has.
+    /// Returns the number of the result's channels.
     pub(super) fn outputs(&self) -> usize {
         self.bias.len()
     }

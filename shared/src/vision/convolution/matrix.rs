@@ -12,17 +12,16 @@ use fearless_simd::prelude::*;
 use fearless_simd::{Simd, f32x16, i16x16, i32x16};
 use tract_onnx::prelude::f16;
 
-/// How many columns are worked on together, whatever the processor's own width is.
+/// Columns that are processed together, whatever the width of the processor's registers.
 pub(super) const LANES: usize = 16;
 
-/// How many blocks of columns and rows are summed at a time, so that the sums stay in registers: of AVX-512 and
-/// of what is narrower.
+/// Blocks of columns and rows that are summed at a time, so that the sums stay in registers: those of AVX-512, and
+/// narrower ones.
 const WIDE: usize = 4;
 const NARROW: usize = 1;
 const ROWS: usize = 6;
 
-/// How many steps of the depth are taken before the next rows: `WIDE` blocks of so many stay in a cache while
-/// all rows pass.
+/// Steps of the depth before the next rows: `WIDE` blocks of this depth stay in a cache while all rows pass.
 const DEPTH: usize = 128;
 
 type Block<T> = [T; LANES];
@@ -41,7 +40,7 @@ enum Values {
     Half(Vec<Block<Shifted>>),
 }
 
-/// What a matrix is made of. The columns follow each other.
+/// The values of a matrix, column by column.
 #[derive(Clone, Copy)]
 pub(super) enum Columns<'a> {
     Single(&'a [f32]),
@@ -59,7 +58,7 @@ pub(super) struct Rows<'a> {
 /// Memory for widened values.
 pub(super) struct Widened(Vec<Block<f32>>);
 
-/// Which part of a product is worked on.
+/// The part of a product that is being computed.
 #[derive(Clone, Copy)]
 struct Part {
     block: usize,

@@ -1,12 +1,33 @@
-//! Makes the network's convolutions fast.
+//! The network's convolutions, which replace those of tract.
 //!
-//! tract runs each convolution as one product of matrices, and lays the features of an image out by channel. Here,
-//! the channels of a pixel lie together instead, so that each step works on many channels at once (`matrix`,
-//! `direct`), and most convolutions need fewer multiplications (`winograd`). What follows a convolution is done
-//! before its result leaves the processor. All of it uses the instructions that the processor has:
-//! AVX-512, AVX2 or NEON.
+//! [`accelerate`] rewrites a loaded network, before tract optimises it. tract computes each convolution as one product of
+//! matrices, and stores the features of an image by channel. Here, the channels of a pixel lie together instead, so that
+//! each instruction works on many channels at once (`matrix`, `direct`), and most convolutions need fewer multiplications
+//! (`winograd`). The operations after a convolution (bias, residual, ReLU) are applied before its result leaves the
+//! processor's registers. All of it is safe code for the instructions that the processor has: AVX-512, AVX2 or NEON.
 //!
-//! Everything else in the network stays tract's. So does a convolution of a kind that isn't handled here.
+//! Everything else in the network stays tract's, and so do convolutions of a kind that isn't handled here.
+//!
+//! # Gain over tract's convolutions
+//!
+//! | for one photo, on one core | own | tract 0.23.9 |
+//! |---|---|---|
+//! | processor time, with decoding | 48 ms | 148 ms |
+//! | processor time until ready | 330 ms | 495 ms |
+//! | memory at the most | 56 MiB | 83 MiB |
+//!
+//! Measured with the example `classify_once`, in turns, on a busy virtual machine with AVX2. The library was compiled at
+//! optimisation level 1 and tract at 3, which favours tract; deployed, both are compiled at 3. The memory differs because
+//! the weights stay in half precision here.
+//!
+//! To measure the network's time again, for example after an update of tract:
+//!
+//! ```sh
+//! cargo test --workspace --profile local own_convolutions -- --ignored --nocapture
+//! ```
+//!
+//! The test fails once tract needs at most 1.15 times as long. Then delete this module, optimise the network directly in
+//! `model.rs`, and give the function more memory.
 
 #![allow(
     clippy::inline_always,
@@ -36,7 +57,7 @@ use self::layer::{Layer, Window};
 use self::matrix::Columns;
 use self::ops::{Convolution, Pool};
 
-/// Makes a network fast that tract has loaded, but not yet optimised. It stays the same function, but for rounding.
+/// Replaces the convolutions of a network that tract has loaded, but not yet optimised. Results differ by rounding only.
 ///
 /// The weights are in memory twice only one layer at a time. Those in half precision may stay so.
 pub(super) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
@@ -56,11 +77,11 @@ pub(super) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
     Ok(rewriter.target)
 }
 
-/// Copies a graph node by node, and puts others in the place of some.
+/// Copies a graph node by node, and replaces some of the nodes.
 struct Rewriter {
     source: TypedModel,
     target: TypedModel,
-    /// Where in the target what the source has is: as it was, or with the channels last, or both.
+    /// The target's outlets for those of the source, with the channels first, last, or both.
     channels_first: HashMap<OutletId, OutletId>,
     channels_last: HashMap<OutletId, OutletId>,
 }
@@ -108,7 +129,7 @@ impl Rewriter {
             .collect()
     }
 
-    /// What the source has, in the target.
+    /// Returns the target's outlet for an outlet of the source.
     fn channels_first(&mut self, outlet: OutletId) -> TractResult<OutletId> {
         if let Some(&known) = self.channels_first.get(&outlet) {
             return Ok(known);
@@ -196,7 +217,7 @@ impl Rewriter {
         self.wire(&node.name, op, &[input]).map(Some)
     }
 
-    /// What the source knows to be a constant; as it is before it is widened, if it is.
+    /// Returns the constant at an outlet of the source, before a cast to a wider type.
     fn constant(&self, outlet: OutletId) -> TractResult<Option<Arc<Tensor>>> {
         let node = self.source.node(outlet.node);
         match (node.op_as(), node.inputs.as_slice()) {

@@ -1,7 +1,11 @@
 #![allow(clippy::indexing_slicing, reason = "a test may panic")]
 
+use std::path::Path;
+use std::time::Duration;
+
 use fearless_simd::Level;
 use proptest::prelude::*;
+use rustix::time::{ClockId, clock_gettime};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::cnn::PaddingSpec;
 
@@ -351,5 +355,39 @@ fn a_network_is_made_of_fast_operators() -> TractResult<()> {
         (0, 0),
         "they are parts of convolutions"
     );
+    Ok(())
+}
+
+/// Returns the processor time of this thread so far.
+fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
+}
+
+/// Returns the median processor time of 21 runs of the network.
+fn median_time(model: TypedModel, image: &Tensor) -> TractResult<Duration> {
+    let plan = model.into_optimized()?.into_runnable()?;
+    plan.run(tvec!(image.clone().into()))?;
+    let mut times = Vec::new();
+    for _ in 0..21 {
+        let before = processor_time();
+        plan.run(tvec!(image.clone().into()))?;
+        times.push(processor_time() - before);
+    }
+    times.sort_unstable();
+    Ok(times[times.len() / 2])
+}
+
+#[test]
+#[ignore = "a measurement: see the module's documentation"]
+fn own_convolutions_are_faster_than_those_of_tract() -> TractResult<()> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/resnet18-cats.onnx");
+    let model = tract_onnx::onnx().model_for_path(file)?.into_typed()?;
+    let side = model.input_fact(0)?.shape.as_concrete().unwrap()[2];
+    let image = tensor(&[1, 3, side, side])?;
+    let own = median_time(accelerate(model.clone())?, &image)?;
+    let stock = median_time(model, &image)?;
+    let ratio = stock.as_secs_f64() / own.as_secs_f64();
+    println!("own {own:?}, tract's {stock:?}: {ratio:.2} times as long");
+    assert!(ratio > 1.15, "tract's would do");
     Ok(())
 }

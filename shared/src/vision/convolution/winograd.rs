@@ -21,7 +21,7 @@ use super::matrix::{Columns, LANES, Matrix, Rows};
 /// Places in a transformed tile.
 const PLACES: usize = 16;
 
-/// How many values may be worked on at a time, for them to stay in a cache: 1 MiB.
+/// Values that are processed at a time, so that they stay in a cache: 1 MiB.
 const VALUES: usize = 262_144;
 
 /// From how many tiles on it is the faster way. The kernel grows to 16/9 of its size, and is read once for all tiles.

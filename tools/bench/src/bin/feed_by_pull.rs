@@ -1,8 +1,7 @@
-//! `GET /v1/feed-by-pull`: the feed as it was read before posts were fanned out, for the benchmark to compare
-//! with. Every followed author's list is asked for its newest posts, these are merged, and what the page shows
-//! is read from the store.
+//! `GET /v1/feed-by-pull`: the feed without fan-out, which the benchmark compares with.
 //!
-//! All around it is as it is around `GET /v1/feed`, whose route it takes: sign-in, limits, paging, logging.
+//! It asks every followed author's list for its newest posts, merges these, and reads the page's content from the store.
+//! Everything around that is as in `GET /v1/feed`, whose route it takes: sign-in, limits, paging, logging.
 
 use std::sync::Arc;
 
@@ -19,13 +18,13 @@ use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
 use serde_json::{Value, json};
 
-/// The C library's tidies up at every larger piece, of which an answer of the cache has many.
+/// The C library's allocator consolidates free memory at every larger allocation, of which an answer of the cache has many.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// The route of which the library knows.
+/// The route as the library knows it.
 const ROUTE: &str = "/v1/feed";
-/// How many authors' lists are read at a time, as in `purrline::feed`.
+/// Authors' lists read at a time, as in `purrline::feed`.
 const LISTS_AT_ONCE: usize = 32;
 
 struct App {

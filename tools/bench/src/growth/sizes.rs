@@ -1,14 +1,14 @@
-//! Which sizes are measured, and how thoroughly.
+//! The measured sizes, and the amount of measuring.
 
 use crate::error::Result;
 use crate::numbers::whole;
 use crate::options::Options;
 use crate::shape::{Graph, Size};
 
-/// How many authors everybody follows on average.
+/// Authors that everybody follows, on average.
 const FOLLOWS: u32 = 10;
 
-/// How much is measured, and of which sizes.
+/// The sizes and repetitions.
 pub(super) struct Sizes {
     pub(super) rounds: u32,
     pub(super) calls: u32,
@@ -50,7 +50,7 @@ impl Sizes {
         })
     }
 
-    /// A data set of so many users and posts.
+    /// Returns a data set of this many users and posts.
     pub(super) fn size(&self, users: u32, posts: u64, seed: u64) -> Size {
         Size {
             name: "growth",

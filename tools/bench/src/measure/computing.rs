@@ -1,4 +1,4 @@
-//! What the functions compute for a call, whatever they wait for.
+//! The processor time of functions for a call, without their waits.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use crate::progress::spinner;
 use crate::section::{Cell, Section};
 use crate::stage::{Call, Caller, Stage};
 
-/// How long a queue may take to empty.
+/// The longest time for a queue to empty.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Processor time of functions' processes in milliseconds, and how often they were invoked.
+/// Milliseconds of processor time and the number of invocations, by function.
 type Computed = BTreeMap<String, (f64, u64)>;
 
-/// What a function's processes that run computed so far, in milliseconds.
+/// Returns the processor time so far of a function's running processes, in milliseconds.
 pub(super) async fn computed_by(stage: &Stage, function: &str) -> Result<f64> {
     let of_all = computed(stage).await?;
     Ok(of_all.get(function).map_or(0.0, |(cpu_ms, _)| *cpu_ms))
@@ -29,7 +29,7 @@ async fn computed(stage: &Stage) -> Result<Computed> {
     Ok(of.collect())
 }
 
-/// One call after the other, each with all that it causes, so that no process starts meanwhile.
+/// Makes one call after the other, each with all of its consequences, so that no process starts meanwhile.
 pub(crate) async fn measure(stage: &Stage, readers: &[Caller], effort: &Effort) -> Result<Section> {
     let note = format!(
         "Processor time of the functions' processes over {} calls one after the other, in milliseconds of a core: the \
@@ -95,7 +95,7 @@ pub(crate) async fn measure(stage: &Stage, readers: &[Caller], effort: &Effort) 
     Ok(section)
 }
 
-/// Calls, and waits until all that it causes is done.
+/// Makes a call, and waits until all of its consequences are done.
 async fn done(stage: &Stage, call: Call, reader: &Caller, author: &Caller) -> Result<()> {
     let (caller, queue) = match call {
         Call::Post => (author, Some("FanOutQueue")),

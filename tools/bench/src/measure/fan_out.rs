@@ -1,4 +1,4 @@
-//! From a post to the last feed that has it: queue, consumer, tables and cache together.
+//! The time from a post until the last feed has it: queue, consumer, tables and cache together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,28 +21,28 @@ use crate::section::{Cell, Section};
 use crate::stage::{Caller, Stage};
 use crate::stats::Percentiles;
 
-/// How long one may take.
+/// The longest time for one fan-out.
 const PATIENCE: Duration = Duration::from_mins(30);
-/// How many feeds are looked at, at a time.
+/// Feeds looked at in parallel.
 const AT_ONCE: usize = 256;
-/// Fan-outs to fewer followers are over soon: more of them are watched.
+/// Fan-outs to fewer followers are short, so more of them are watched.
 const FEW: usize = 10_000;
-/// How often the cache is asked whether it still answers.
+/// The interval of pings to the cache.
 const PING: Duration = Duration::from_millis(1);
 
-/// What came of the posts.
+/// The outcome of the posts.
 #[derive(Default)]
 struct FanOuts {
-    /// Until the author was answered.
+    /// Time until the author was answered.
     answered: Vec<Duration>,
-    /// Until the last feed had it.
+    /// Time until the last feed had the post.
     done: Vec<Duration>,
-    /// The longest that the cache took to answer meanwhile.
+    /// The longest time that the cache took to answer meanwhile.
     pings: Vec<Duration>,
     last: Option<PostId>,
 }
 
-/// `raw` is how many pushes a second the cache's server takes at all, where that is known.
+/// Measures fan-outs. `raw` is the rate of pushes that the cache's server reaches on its own, where known.
 pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) -> Result<Section> {
     let author = stage.set.most_followed();
     let followers = stage.set.followers.get(author).iter();
@@ -144,7 +144,7 @@ async fn posts(stage: &Stage, author: &Caller, posts: u32) -> Result<FanOuts> {
     Ok(came)
 }
 
-/// How many of these feeds don't have a post.
+/// Returns the number of these feeds that lack a post.
 async fn without(stage: &Stage, users: &[UserId], post: PostId) -> Result<u64> {
     let bar = bar("looking into the feeds", count(users));
     let missing = futures::stream::iter(users)
@@ -161,7 +161,7 @@ async fn without(stage: &Stage, users: &[UserId], post: PostId) -> Result<u64> {
     Ok(missing)
 }
 
-/// Asks the server again and again whether it is there.
+/// Pings the server repeatedly, and returns the longest answer time.
 async fn longest_ping(mut server: MultiplexedConnection, end: Arc<AtomicBool>) -> Result<Duration> {
     let mut longest = Duration::ZERO;
     while !end.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! What a feed takes in the cache, and what a warm read asks the cache and the store for.
+//! The memory of a feed in the cache, and the requests of a warm read to cache and store.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use crate::section::{Cell, Section};
 use crate::stage::{Caller, Stage};
 use crate::stats::Percentiles;
 
-/// How many keys are looked at, at the most, and of how many of a kind the memory is asked for.
+/// The most keys that are listed, and the most of a kind whose memory is measured.
 const LOOKED_AT: usize = 500_000;
 const ASKED: usize = 2_000;
 
-/// The memory of keys, by what their names begin with.
+/// Measures the memory of keys, by prefix.
 pub(crate) async fn memory(stage: &Stage) -> Result<Section> {
     let mut server = stage.server().await?;
     let kinds = keys(&mut server).await?;
@@ -53,7 +53,7 @@ pub(crate) async fn memory(stage: &Stage) -> Result<Section> {
     Ok(section)
 }
 
-/// The cache's keys, by what is before their first colon.
+/// Returns the cache's keys, by the part before the first colon.
 async fn keys(server: &mut MultiplexedConnection) -> Result<BTreeMap<String, Vec<Vec<u8>>>> {
     let mut kinds = BTreeMap::<String, Vec<Vec<u8>>>::new();
     let (mut cursor, mut seen) = (0_u64, 0_usize);
@@ -74,8 +74,8 @@ async fn keys(server: &mut MultiplexedConnection) -> Result<BTreeMap<String, Vec
     }
 }
 
-/// How often the cache's server read what clients sent, and the bytes that went into it and out of it, since it
-/// started. Clients that wait for their answers one after the other are read from once a round trip.
+/// Returns the number of reads from client connections by the cache's server since it started, and the bytes in and out.
+/// Clients that wait for each answer are read from once a round trip.
 async fn traffic(server: &mut MultiplexedConnection) -> Result<[u64; 3]> {
     let info = redis::cmd("INFO").arg("stats").to_owned();
     let stats: String = info.query_async(server).await?;
@@ -94,24 +94,24 @@ async fn traffic(server: &mut MultiplexedConnection) -> Result<[u64; 3]> {
     ])
 }
 
-/// What one read costs, on average.
+/// The mean cost of one read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
     /// Round trips to the cache.
     pub(crate) trips: f64,
     /// Calls of the store.
     pub(crate) calls: f64,
-    /// Rows that they read.
+    /// Rows that these calls read.
     pub(crate) rows: f64,
     /// Bytes to the cache and from it.
     cache_bytes: [f64; 2],
     /// Bytes of the answer's body.
     answer: f64,
-    /// What the function took.
+    /// Time in the function.
     pub(crate) handler: Percentiles,
 }
 
-/// What a read costs, on average over so many reads one after the other.
+/// Measures the mean cost of a number of reads, one after the other.
 pub(crate) async fn cost(stage: &Stage, readers: &[Caller], way: Way, calls: u32) -> Result<Cost> {
     let mut server = stage.server().await?;
     let readers = || readers.iter().cycle().take(index(calls.into()));
@@ -121,7 +121,7 @@ pub(crate) async fn cost(stage: &Stage, readers: &[Caller], way: Way, calls: u32
     }
     stage.stack.take_durations(way.call().function())?;
     stage.stack.reset_calls();
-    // Twice, to know what asking costs.
+    // Twice, to subtract the cost of asking.
     let before = traffic(&mut server).await?;
     let asked = traffic(&mut server).await?;
     let mut answer = 0_u64;
@@ -153,7 +153,7 @@ pub(crate) async fn cost(stage: &Stage, readers: &[Caller], way: Way, calls: u32
     })
 }
 
-/// What a warm read costs either way.
+/// Measures the cost of a warm read, both ways.
 pub(crate) async fn reads(stage: &Stage, readers: &[Caller], effort: &Effort) -> Result<Section> {
     let note = format!(
         "Means over {} reads of 20 posts, one after the other, all in the cache. The check of the caller's limit, \

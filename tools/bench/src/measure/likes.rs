@@ -17,24 +17,24 @@ use crate::section::{Cell, Section};
 use crate::stage::{Call, Stage};
 use crate::stats::{Latencies, Percentiles};
 
-/// How many like at a time.
+/// Concurrent likes.
 const AT_ONCE: usize = 32;
-/// How often one like is tried.
+/// Attempts at one like.
 const TRIES: u32 = 5;
-/// How long the queue may take to empty.
+/// The longest time for the queue to empty.
 const PATIENCE: Duration = Duration::from_mins(20);
 
-/// What came of it.
+/// The outcome of the likes.
 struct Likes {
     client: Percentiles,
     like: Percentiles,
     consumer: Percentiles,
-    /// Until the last was accepted, and until the last was counted.
+    /// Time until the last like was accepted, and until it was counted.
     sent: Duration,
     counted: Duration,
     /// Transactions.
     writes: u64,
-    /// What the consumer computed, in milliseconds.
+    /// Processor time of the consumer, in milliseconds.
     computed: f64,
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     }))
 }
 
-/// Has processes started that take likes, by likes of another post.
+/// Starts processes that handle likes, by likes of another post.
 async fn warm_up(stage: &Stage) -> Result<()> {
     let author = stage.caller_called("nobody".to_owned())?;
     let (post, _) = stage.post(&author).await?;
@@ -98,14 +98,14 @@ async fn warm_up(stage: &Stage) -> Result<()> {
     stage.emptied("LikesQueue", PATIENCE).await
 }
 
-/// So many users like a post.
+/// Lets a number of users like a post.
 async fn send(stage: &Stage, post: PostId, likes: u32) -> Result<Percentiles> {
     let bar = bar("likes", likes.into());
     let mut latencies = Latencies::new()?;
     let mut answers = futures::stream::iter(0..likes)
         .map(|user| async move {
             let caller = stage.caller_called(user_text(user))?;
-            // Who fails tries again, as clients do; that it failed makes the run fail in the end.
+            // A failed like is retried, as clients do, but fails the run in the end.
             for _ in 0..TRIES {
                 if let Some(answer) = stage.call(&caller, Call::Like(post)).await {
                     return Ok(answer);

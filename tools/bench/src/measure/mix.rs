@@ -1,4 +1,4 @@
-//! People who read and post by the clock, their feeds read by fan-out and by pulling, in turns.
+//! People who read and post on a schedule, their feeds read by fan-out and by pulling, in turns.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ const COLUMNS: [(&str, &str); 12] = [
     ("ratio_p50", "p50 against fan-out"),
 ];
 
-/// How long what a round left may take.
+/// The longest time for a round's remaining work.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Rounds of reads, and of posts.
@@ -96,12 +96,12 @@ pub(crate) async fn measure(
     Ok(section)
 }
 
-/// Has processes started for all of it, more and more at a time.
+/// Starts processes for all of it, at rising concurrency.
 async fn warm_up(stage: &Stage, callers: &[Caller], effort: &Effort) -> Result<()> {
     for clients in [1, 8, effort.people.min(32)] {
         for call in [Way::FanOut.call(), Way::Pull.call(), Call::Post] {
             let callers = callers.iter().take(crate::numbers::index(clients.into()));
-            // Whatever comes of it: that it must start is no part of what is measured.
+            // Ignore the outcome: starting processes is not measured.
             let calls = callers.map(|caller| stage.try_call(caller, call));
             drop(futures::future::join_all(calls).await);
         }

@@ -1,4 +1,4 @@
-//! What is measured, each in its own file.
+//! The measurements, each in a file of its own.
 
 pub(crate) mod computing;
 pub(crate) mod fan_out;
@@ -12,7 +12,7 @@ pub(crate) mod rebuild;
 
 use crate::stage::Call;
 
-/// How a feed is read: from the feeds that posts were fanned out to, or by asking every author's list.
+/// The way a feed is read: from the feeds that posts were fanned out to, or by asking every author's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     FanOut,
@@ -22,7 +22,7 @@ pub(crate) enum Way {
 impl Way {
     pub(crate) const BOTH: [Self; 2] = [Self::FanOut, Self::Pull];
 
-    /// Both, in an order that changes from round to round.
+    /// Returns both ways, in an order that alternates from round to round.
     pub(crate) const fn in_turns(round: u32) -> [Self; 2] {
         if round.is_multiple_of(2) {
             [Self::FanOut, Self::Pull]

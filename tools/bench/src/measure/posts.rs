@@ -1,4 +1,4 @@
-//! Posts by an author with followers against posts by an author with none, in pairs.
+//! Posts of an author with followers compared with posts of an author without, in pairs.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ const COLUMNS: [(&str, &str); 7] = [
     ),
 ];
 
-/// How long a fan-out may take.
+/// The longest time for a fan-out.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// How long a post took its client, and the function.
+/// The time of a post as seen by the client, and in the function.
 struct Post {
     client: Duration,
     handler: Duration,
@@ -77,7 +77,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     Ok(section)
 }
 
-/// Writes a post, and waits for its fan-out, which must not run beside the next.
+/// Writes a post, and waits for its fan-out, which must not overlap with the next post.
 async fn timed(stage: &Stage, author: &Caller) -> Result<Post> {
     stage.stack.take_durations("post-write")?;
     let (_, client) = stage.post(author).await?;

@@ -1,4 +1,4 @@
-//! How fast posts are pushed onto feeds, against what the cache's server can take at all.
+//! The speed of pushing posts to feeds, compared with that of the cache's server alone.
 
 use std::time::{Duration, Instant};
 
@@ -15,21 +15,20 @@ use crate::progress::bar;
 use crate::section::{Cell, Section, bars};
 use crate::server::Server;
 
-/// How many feeds one message of the fan-out queue is for.
+/// Feeds that one message of the fan-out queue serves.
 const CHUNK: usize = 1000;
-/// How many posts a round pushes onto each feed: enough that each is cut back once, as it happens to a feed that
-/// is full.
+/// Posts that a round pushes to each feed: enough that each is trimmed once, as a full feed is.
 const POSTS: u32 = 40;
-/// How many feeds are filled, or looked at, at a time.
+/// Feeds that are filled or looked at in parallel.
 const AT_ONCE: usize = 64;
-/// How often a feed is tried to be filled; how often, and how far apart, it is looked whether it may be.
+/// Attempts to fill a feed; checks whether it may be filled, and the time between them.
 const TRIES: u32 = 5;
 const LOOKS: u32 = 200;
 const LOOK: Duration = Duration::from_millis(100);
-/// How many raw pushes a round is, for each feed.
+/// Raw pushes of a round for each feed.
 const RAW: u64 = 20;
 
-/// Fills feeds that the cache doesn't have.
+/// Fills feeds that the cache lacks.
 pub(crate) async fn fill(
     cache: &Cache,
     users: &[UserId],
@@ -44,7 +43,7 @@ pub(crate) async fn fill(
     let feed = &feed;
     futures::stream::iter(users)
         .map(|user| async {
-            // The cache may be late on a busy machine, and this is no part of what is measured.
+            // The cache may be late on a busy machine, and filling is not measured.
             for _ in 1..TRIES {
                 if fill_one(cache, user, feed).await.is_ok() {
                     bar.inc(1);
@@ -62,7 +61,7 @@ pub(crate) async fn fill(
     Ok(())
 }
 
-/// Fills a feed, unless it is there. A try that failed half-way is out of the way when its lease is over.
+/// Fills a feed that the cache lacks. The remains of a failed attempt disappear with its lease.
 async fn fill_one(cache: &Cache, user: &UserId, feed: &PostsAndMerged) -> Result<()> {
     for _ in 0..LOOKS {
         match cache.begin_rebuild(user).await? {
@@ -77,7 +76,7 @@ async fn fill_one(cache: &Cache, user: &UserId, feed: &PostsAndMerged) -> Result
     Err(wrong(format!("{user}'s feed can't be filled")))
 }
 
-/// Pushes posts onto all feeds, chunk by chunk, so many chunks at a time. Answers how many pushes a second.
+/// Pushes posts to all feeds, with a number of chunks in parallel, and returns the pushes a second.
 async fn push(cache: &Cache, users: &[UserId], ids: &IdSource, at_once: usize) -> Result<f64> {
     let started = Instant::now();
     for _ in 0..POSTS {
@@ -93,7 +92,7 @@ async fn push(cache: &Cache, users: &[UserId], ids: &IdSource, at_once: usize) -
     Ok(rate(pushes, started.elapsed()))
 }
 
-/// Answers the raw rate too.
+/// Measures pushes, and returns the raw rate too.
 pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
     let server = Server::start().await?;
     let cache = Cache::new(&server.url())?;
@@ -163,7 +162,7 @@ pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
     Ok((section, raw))
 }
 
-/// Fails where a feed was lost: a push onto what isn't there costs nothing.
+/// Fails if a feed is gone: pushing to a missing feed costs nothing.
 async fn are_there(cache: &Cache, users: &[UserId]) -> Result<()> {
     let feeds = futures::stream::iter(users)
         .map(|user| cache.feed(user))

@@ -13,7 +13,7 @@ use crate::section::{Cell, Section, lines};
 use crate::stage::{Caller, Stage};
 use crate::stats::Percentiles;
 
-/// What a table of rounds at several concurrencies has.
+/// The columns of a table of rounds at several concurrencies.
 const COLUMNS: [(&str, &str); 9] = [
     ("clients", "clients"),
     ("way", "read by"),
@@ -26,7 +26,7 @@ const COLUMNS: [(&str, &str); 9] = [
     ("errors", "errors"),
 ];
 
-/// Rounds by how many clients called, and whether by pulling.
+/// Rounds, by the number of clients and by whether feeds are pulled.
 type Rounds = BTreeMap<(u32, bool), Vec<Round>>;
 
 pub(crate) async fn measure(

@@ -1,4 +1,4 @@
-//! Rebuilding a feed that is gone.
+//! Rebuilds of lost feeds.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -26,7 +26,7 @@ const COLUMNS: [(&str, &str); 8] = [
     ("rebuilds", "rebuilds"),
 ];
 
-/// What one loss of the feed caused.
+/// The consequences of losing a feed once.
 struct Loss {
     handler: Vec<Duration>,
     client: Vec<Duration>,

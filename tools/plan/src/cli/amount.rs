@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-/// An amount: not negative, finite. `10000`, `10_000`, `10k`, `1.5m`, `2g`.
+/// A finite number that is not negative: `10000`, `10_000`, `10k`, `1.5m`, `2g`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Amount(pub f64);
 
-/// A part of something: 0 to 1.
+/// A share from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share(pub f64);
 
@@ -31,6 +31,16 @@ impl FromStr for Amount {
             Err(format!("{text} must be finite and not negative"))
         }
     }
+}
+
+/// Parses an [`Amount`].
+pub(crate) fn amount(text: &str) -> Result<f64, String> {
+    text.parse().map(|Amount(value)| value)
+}
+
+/// Parses a [`Share`].
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    text.parse().map(|Share(value)| value)
 }
 
 impl FromStr for Share {

@@ -1,4 +1,4 @@
-//! What the command line asks for, done.
+//! Runs what the command line asks for.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::plan::{Basis, Plan};
 use crate::report;
 use crate::scenario::{Told, failover, influencer, lunch};
 
-/// Answers what is to be printed; pictures are written on the way.
+/// Returns the text to print, after writing the charts.
 pub fn run(arguments: &Arguments) -> Result<String, Error> {
     let basis = Basis::built_in()?;
     let usage = arguments.options.usage(&basis.template)?;
@@ -93,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<String, Error> {
     }
 }
 
-/// Short enough to stand below a bar.
+/// Abbreviates a service's name so that it fits below a bar.
 fn short(service: &str) -> String {
     match service {
         "DynamoDB backup" => "backup",

@@ -1,7 +1,7 @@
-//! The cache is gone for a while at peak, and comes back empty.
+//! The cache fails at peak, and returns empty.
 //!
-//! Without it reads are answered from the store alone. Once it is back each feed is made anew by its reader's
-//! next read, once each, and what a page shows is filled in again. The queues' consumers fail meanwhile.
+//! Meanwhile reads are answered from the store alone, and the queues' consumers fail. Once the cache is back, each reader's
+//! next read rebuilds their feed once, and posts are cached again as pages show them.
 
 use std::collections::BTreeMap;
 
@@ -18,23 +18,23 @@ use crate::sim::Work;
 use crate::traffic::Traffic;
 use crate::usage::Usage;
 
-/// All is well for so long before.
+/// Seconds of normal operation before.
 const BEFORE: f64 = 30.0;
-/// And this is looked at afterwards.
+/// Seconds simulated afterwards.
 const AFTER: f64 = 900.0;
-/// Ids that a page asks for.
+/// Ids that a page requests.
 const IDS_READ: f64 = 23.0;
-/// A cache that is out of reach is noticed after so many seconds (shared/src/cache/mod.rs, `CONNECT`), once each
-/// second by each execution (shared/src/feed.rs, `CACHE_PAUSE_MILLIS`).
+/// Seconds until an unreachable cache is noticed (shared/src/cache/mod.rs, `CONNECT`), once a second by each execution
+/// (shared/src/feed.rs, `CACHE_PAUSE_MILLIS`).
 const NOTICED: f64 = 0.5;
 
-/// What a read takes of a table, in read units.
+/// Read units that reads take of a table.
 struct Reads<'a> {
     usage: &'a Usage,
     measured: &'a Measured,
     /// Reads a second.
     rate: f64,
-    /// How long the cache is gone.
+    /// Seconds without a cache.
     outage: f64,
 }
 
@@ -44,11 +44,11 @@ impl Reads<'_> {
         Ok(units.get(table).copied().unwrap_or(Units::default()).read)
     }
 
-    /// What part of the reads is the first of its reader since the cache is back, so many seconds ago; and what
-    /// part of the posts asked for has nobody asked for since.
+    /// Returns, for a number of seconds since the cache is back: the share of reads that are the first of their reader, and
+    /// the share of requested posts that nobody has requested since.
     fn first(&self, since: f64) -> (f64, f64) {
         let users = self.usage.hourly_users().max(1.0);
-        let posts = self.usage.daily(self.usage.per_user.posts) * self.usage.days_read;
+        let posts = self.usage.daily(self.usage.per_user.posts) * self.usage.habits.days_read;
         let asked = self.rate * since;
         (
             (-asked / users).exp(),
@@ -60,19 +60,19 @@ impl Reads<'_> {
         (BEFORE..BEFORE + self.outage).contains(&at)
     }
 
-    /// Read units of the table that a read takes without the cache.
+    /// Returns a read's units of the table without the cache.
     fn without(&self, table: &str) -> Result<f64, Error> {
         let authors = self.units("rebuild_author", table)? * self.usage.follows_held;
         Ok(self.units("read_without_cache", table)? + authors)
     }
 
-    /// Read units of the table that a read takes at that time.
+    /// Returns a read's units of the table at a time.
     fn of(&self, table: &str, at: f64) -> Result<f64, Error> {
         if self.is_gone(at) {
             return self.without(table);
         }
         let liked = self.units("new_in_feed", table)? * IDS_READ;
-        let usual = liked * self.usage.fresh;
+        let usual = liked * self.usage.habits.fresh;
         if at < BEFORE {
             return Ok(usual);
         }
@@ -84,31 +84,31 @@ impl Reads<'_> {
     }
 }
 
-/// All of it.
+/// The course of the failure.
 struct Storm<'a> {
     reads: Reads<'a>,
-    /// The table that is asked most while the cache is gone.
+    /// The table with the highest load while the cache is gone.
     table: &'static str,
-    /// Read units of it that a read takes then.
+    /// A read's units of that table during the failure.
     units_without: f64,
-    /// Read units a second of it just after.
+    /// Read units a second of that table right after the failure.
     units_after: f64,
-    /// What it takes a second.
+    /// Read units a second that the table takes.
     limit: f64,
-    /// How long a read takes, with the cache and without, in seconds.
+    /// Seconds of a read, with the cache and without.
     warm: f64,
     without: f64,
     played: Played,
 }
 
-/// The tables that reading a feed asks.
+/// The tables that reading a feed uses.
 const TABLES: [&str; 6] = ["PostLists", "Likes", "Posts", "Users", "Blocks", "Follows"];
 
 impl<'a> Storm<'a> {
     fn of(usage: &'a Usage, basis: &'a Basis, outage: f64) -> Result<Self, Error> {
         let measured = &basis.measured;
         let day = Traffic::of(usage, measured, &basis.template)?;
-        let rate = Traffic::at_peak(usage, usage.daily(usage.per_user.reads)) * usage.burst;
+        let rate = Traffic::at_peak(usage, usage.daily(usage.per_user.reads)) * usage.habits.burst;
         let reads = Reads {
             usage,
             measured,
@@ -123,8 +123,8 @@ impl<'a> Storm<'a> {
             }
         }
         let usual = day.tables.get(table).map_or(0.0, |units| units.read);
-        let usual = Traffic::at_peak(usage, usual) * usage.burst;
-        // On demand a table takes twice what it ever took, at least what a new one does, at most its quota.
+        let usual = Traffic::at_peak(usage, usual) * usage.habits.burst;
+        // An on-demand table takes twice its highest load so far, at least that of a new table, at most its quota.
         let limit = (usual * 2.0).clamp(NEW_TABLE_READS, TABLE);
         let memory = basis.template.memory("feed")?;
         let warm = measured.seconds(measured.operation("read_feed")?, memory);
@@ -165,7 +165,7 @@ impl<'a> Storm<'a> {
         })
     }
 
-    /// Until one read in a hundred is the first of its reader, in seconds.
+    /// Returns the seconds until only one read in a hundred is the first of its reader.
     fn settled(&self) -> f64 {
         self.reads.usage.hourly_users() * 100_f64.ln() / self.reads.rate.max(1e-9)
     }
@@ -255,8 +255,8 @@ const QUEUES: &str = "Queues Likes and Follows: applied meanwhile, and noted for
     pushed is sent again by sweep, each minute. None rests in the dead-letter queue, and feeds are up to date within a \
     minute after the cache is back.";
 
-/// Plays it through.
-pub fn play(usage: &Usage, basis: &Basis, outage: f64) -> Result<Told, Error> {
+/// Simulates the failure.
+pub(crate) fn play(usage: &Usage, basis: &Basis, outage: f64) -> Result<Told, Error> {
     let storm = Storm::of(usage, basis, outage)?;
     let rate = storm.reads.rate;
     let mut verdict = storm.verdict();

@@ -1,4 +1,4 @@
-//! All come within a minute, and nobody has been there since yesterday: every feed is made anew.
+//! Everybody comes within a minute for the first time since yesterday, so every feed is rebuilt.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use crate::sim::{Arrivals, Outcome, Sample, Work, simulate, spread};
 use crate::traffic::Traffic;
 use crate::usage::Usage;
 
-/// The height of a half sine over its mean.
+/// The peak of a half sine relative to its mean.
 const HEIGHT: f64 = std::f64::consts::FRAC_PI_2;
 
-/// The mean request: how long it runs, and what it reads of the table that is asked most.
+/// Returns the mean request: its duration, and its units of the table with the highest load.
 fn mean_request(usage: &Usage, basis: &Basis, feeds: f64, day: &Traffic) -> Result<Work, Error> {
     let measured = &basis.measured;
     let read = measured.operation("read_feed")?;
@@ -40,32 +40,32 @@ fn mean_request(usage: &Usage, basis: &Basis, feeds: f64, day: &Traffic) -> Resu
     let other = other_seconds / other_runs.max(1.0);
     Ok(Work {
         seconds: feeds * feed + (1.0 - feeds) * other,
-        // PostLists: one item for each author who is followed, and few queries.
+        // PostLists: one item for each followed author, and few queries.
         units: feeds * (usage.follows_held + 3.0),
         follow_ups: 0,
     })
 }
 
-/// What became of a queue.
+/// The course of one queue.
 struct Behind {
     name: &'static str,
     messages: f64,
     outcome: Outcome,
 }
 
-/// All of it.
+/// The course of the rush.
 struct Lunch {
     requests: f64,
     within: f64,
-    /// Requests a second at the most.
+    /// The most requests a second.
     most: f64,
-    /// How many of the requests are for a feed.
+    /// The number of requests for a feed.
     feeds: f64,
-    /// Executions at a time, if each had to start first.
+    /// Concurrent executions, if each had to start first.
     with_starts: f64,
-    /// Read units a second of the table asked most.
+    /// Read units a second of the table with the highest load.
     reads: f64,
-    /// Units a second of the cache.
+    /// Processing units a second of the cache.
     ecpus: f64,
     played: Played,
     queues: Vec<Behind>,
@@ -123,7 +123,7 @@ impl Lunch {
         })
     }
 
-    /// How many times as much there may be until a limit is met, and which.
+    /// Returns the limit that is met first, and the factor of traffic at which it is met.
     fn first_limit(&self, usage: &Usage, basis: &Basis) -> (&'static str, f64) {
         let store = (
             "the read units of a new table",
@@ -243,8 +243,13 @@ impl Behind {
     }
 }
 
-/// Plays it through.
-pub fn play(usage: &Usage, basis: &Basis, requests: f64, within: f64) -> Result<Told, Error> {
+/// Simulates the rush.
+pub(crate) fn play(
+    usage: &Usage,
+    basis: &Basis,
+    requests: f64,
+    within: f64,
+) -> Result<Told, Error> {
     let lunch = Lunch::of(usage, basis, requests, within)?;
     let outcome = &lunch.played.outcome;
     Ok(Told {

@@ -1,8 +1,8 @@
-//! Bad days, played through with [`crate::sim`].
+//! Bad days, simulated with `crate::sim`.
 
-pub mod failover;
-pub mod influencer;
-pub mod lunch;
+pub(crate) mod failover;
+pub(crate) mod influencer;
+pub(crate) mod lunch;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -12,16 +12,15 @@ use std::collections::BTreeMap;
 use purrline_charts::{Axis, Chart, Series};
 use serde::Serialize;
 
-/// What came of it.
+/// The course of a scenario.
 #[derive(Debug, Clone, Serialize)]
-pub struct Told {
-    /// What was asked.
+pub(crate) struct Told {
     pub title: String,
-    /// What is answered, sentence by sentence.
+    /// Conclusions, one sentence each.
     pub verdict: Vec<String>,
     /// The same as numbers.
     pub figures: BTreeMap<&'static str, f64>,
-    /// Pictures by their file's name.
+    /// Charts, by file name.
     #[serde(skip)]
     pub pictures: Vec<(&'static str, Chart)>,
 }

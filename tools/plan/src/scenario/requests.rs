@@ -3,46 +3,46 @@
 use crate::numbers::{real, whole};
 use crate::sim::{Arrivals, Consumer, Limit, Outcome, Ramp, Work, simulate};
 
-/// So many requests a second are played one by one; of more, several go as one.
+/// Above this rate, one message stands for several requests.
 const ONE_BY_ONE: f64 = 500.0;
-/// Executions that a function gets at once, and each second after that (1,000 in ten seconds).
+/// Executions that a function gets at once, and each second afterwards (1,000 in ten seconds).
 const AT_ONCE: u64 = 1_000;
 const PER_SECOND: f64 = 100.0;
 
-/// Seconds: well below what a request takes.
+/// Seconds, well below the duration of a request.
 const TICK: f64 = 0.005;
 
-/// What comes, and on what.
+/// A stream of requests, and the capacity for it.
 pub(super) struct Requests<'a> {
-    /// For how long they come, in seconds.
+    /// Seconds for which requests arrive.
     pub(super) seconds: f64,
-    /// How many a second at that time.
+    /// Requests a second at a time.
     pub(super) rate: &'a dyn Fn(f64) -> f64,
-    /// The most a second.
+    /// The highest rate.
     pub(super) most: f64,
-    /// What one takes at that time.
+    /// The work of a request that arrives at a time.
     pub(super) work: &'a dyn Fn(f64) -> Work,
-    /// How many may run at a time.
+    /// Highest concurrency.
     pub(super) concurrency: f64,
-    /// What all share, a second.
+    /// Shared units a second.
     pub(super) limit: f64,
 }
 
-/// What came of them.
+/// The outcome of a stream of requests.
 pub(super) struct Played {
-    /// In messages, of which each is so many requests.
+    /// The outcome in messages, each of which stands for several requests.
     pub(super) outcome: Outcome,
-    /// Requests of a message.
+    /// Requests of one message.
     pub(super) each: f64,
 }
 
 impl Played {
-    /// The most requests that were at work at a time.
+    /// Returns the most concurrent requests.
     pub(super) fn peak_running(&self) -> f64 {
         real(self.outcome.peak_running()) * self.each
     }
 
-    /// The most that found nobody to serve them.
+    /// Returns the most requests that waited at a time.
     pub(super) fn peak_backlog(&self) -> f64 {
         real(self.outcome.peak_backlog()) * self.each
     }

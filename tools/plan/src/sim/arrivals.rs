@@ -1,29 +1,28 @@
-//! What arrives when.
+//! Arrivals over time.
 
 use super::{Group, Work};
 use crate::numbers::{real, whole};
 
-/// What arrives in each tick.
+/// The messages that arrive in each tick.
 #[derive(Debug, Clone)]
-pub struct Arrivals {
-    /// The length of a tick in seconds.
+pub(crate) struct Arrivals {
+    /// Seconds of a tick.
     pub tick: f64,
-    /// The groups of each tick.
     pub groups: Vec<Vec<Group>>,
 }
 
 impl Arrivals {
-    /// Everything at once, at the beginning.
-    pub fn at_once(tick: f64, groups: Vec<Group>) -> Self {
+    /// Returns arrivals that all come at the beginning.
+    pub(crate) fn at_once(tick: f64, groups: Vec<Group>) -> Self {
         Self {
             tick,
             groups: vec![groups],
         }
     }
 
-    /// As many a second as `rate` says of the time since the beginning, for so many seconds, each asking for
-    /// what `work` says of that time.
-    pub fn at_rate(
+    /// Returns arrivals for a number of seconds, at the rate and with the work that the functions return for the time since
+    /// the beginning.
+    pub(crate) fn at_rate(
         tick: f64,
         seconds: f64,
         rate: impl Fn(f64) -> f64,
@@ -49,9 +48,9 @@ impl Arrivals {
     }
 }
 
-/// How many a second, if so many come within `seconds` in a wave that rises from nothing and falls to it: a
-/// half sine, at its height 1.57 times the mean.
-pub fn spread(count: f64, seconds: f64) -> impl Fn(f64) -> f64 {
+/// Returns a rate for a number of arrivals within `seconds` in a wave that rises from nothing and falls back to it: a half
+/// sine, whose peak is 1.57 times the mean.
+pub(crate) fn spread(count: f64, seconds: f64) -> impl Fn(f64) -> f64 {
     let height = count / seconds * std::f64::consts::FRAC_PI_2;
     move |at| height * (std::f64::consts::PI * at / seconds).sin().max(0.0)
 }

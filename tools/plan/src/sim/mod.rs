@@ -1,17 +1,14 @@
-//! A queue and its consumer, in discrete time. Pure: no clock, no chance, the same question has the same
-//! answer.
+//! A simulation of a queue and its consumer in discrete time, deterministic and pure.
 //!
-//! Time passes in ticks. In each, in this order: what is due arrives (new messages, and failed ones that
-//! become visible again), batches end, batches begin while there are workers. A batch begins when it is full
-//! or its oldest message has waited for the window; it takes its own time and that of its messages. What all
-//! batches draw on together (a partition's writes, a cache's operations) is granted in the order in which
-//! they ask, at a constant rate, and a batch does not end before it has its share.
+//! Time passes in ticks. Each tick has three steps: messages arrive (new ones, and failed ones that become visible again),
+//! batches end, and batches begin while there are idle workers. A batch begins when it is full or its oldest message has
+//! waited for the window; its duration is its own plus those of its messages. A shared limit (a partition's writes, a cache's
+//! operations) is granted at a constant rate in the order of requests, and a batch does not end before its share is granted.
 //!
-//! A batch ends with a tick, so a tick must be well below what a batch takes, or batches take longer than they
-//! should.
+//! Batches end with a tick, so a tick must be well below a batch's duration, or batches take too long.
 //!
-//! A request to a function behind the load balancer is a message here too, in a batch of one without a window.
-//! Where it waits it would in fact be refused and come again.
+//! A request to a function behind the load balancer is a message too, in a batch of one without a window. Where it waits
+//! here, it would in reality be refused and repeated.
 
 mod arrivals;
 mod outcome;
@@ -19,85 +16,81 @@ mod outcome;
 mod properties;
 mod queue;
 
-pub use arrivals::{Arrivals, spread};
-pub use outcome::{Outcome, Sample};
-pub use queue::simulate;
+pub(crate) use arrivals::{Arrivals, spread};
+pub(crate) use outcome::{Outcome, Sample};
+pub(crate) use queue::simulate;
 
-/// What a message asks for.
+/// The work of one message.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Work {
-    /// What it adds to its batch's time, in seconds.
+pub(crate) struct Work {
+    /// Seconds that it adds to its batch.
     pub seconds: f64,
-    /// What it takes of the limit.
+    /// Units of the shared limit.
     pub units: f64,
-    /// How many messages follow, one after the other: each is sent when the one before is done.
+    /// Messages that follow one after the other, each sent when the previous one is done.
     pub follow_ups: u32,
 }
 
-/// Messages alike that arrived together.
+/// Equal messages that arrived together.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Group {
-    /// How many.
+pub(crate) struct Group {
     pub count: u64,
-    /// What each asks for.
+    /// The work of each message.
     pub work: Work,
 }
 
-/// What all batches share.
+/// A limit that all batches share.
 #[derive(Debug, Clone, Copy)]
-pub struct Limit {
-    /// How much there is a second.
+pub(crate) struct Limit {
+    /// Units a second.
     pub per_second: f64,
-    /// What each batch takes besides what its messages do.
+    /// Units of each batch besides those of its messages.
     pub per_batch: f64,
 }
 
-/// How the number of workers grows from the first message on.
+/// The growth of the number of workers after the first message.
 #[derive(Debug, Clone, Copy)]
-pub struct Ramp {
-    /// How many there are at once.
+pub(crate) struct Ramp {
+    /// Workers at the start.
     pub start: u64,
-    /// How many more there are each second.
+    /// Additional workers each second.
     pub per_second: f64,
 }
 
-/// When handling fails.
+/// Failures of the consumer.
 #[derive(Debug, Clone, Copy)]
-pub struct Failing {
-    /// Which part of the messages of a batch, 0 to 1.
+pub(crate) struct Failing {
+    /// The share of a batch's messages that fails.
     pub share: f64,
-    /// For batches that end from this second on.
+    /// The first second of the failures.
     pub from: f64,
-    /// And before this one.
+    /// The second after the last.
     pub until: f64,
 }
 
-/// A queue and who takes from it.
+/// A queue's consumer.
 #[derive(Debug, Clone)]
-pub struct Consumer {
+pub(crate) struct Consumer {
     /// The most messages of a batch (`BatchSize`).
     pub batch: u64,
-    /// For how many seconds a batch is gathered (`MaximumBatchingWindowInSeconds`).
+    /// Seconds for which a batch is collected (`MaximumBatchingWindowInSeconds`).
     pub window: f64,
-    /// How many batches at a time (`MaximumConcurrency`).
+    /// Concurrent batches (`MaximumConcurrency`).
     pub concurrency: u64,
-    /// How soon there are so many.
     pub ramp: Ramp,
-    /// What a batch takes besides its messages, in seconds.
+    /// Seconds of a batch besides those of its messages.
     pub seconds_per_batch: f64,
-    /// After how many seconds a failed message is there again (`VisibilityTimeout`).
+    /// Seconds until a failed message is visible again (`VisibilityTimeout`).
     pub visibility: f64,
-    /// How often a message is tried (`maxReceiveCount`).
+    /// Attempts at a message (`maxReceiveCount`).
     pub tries: u32,
-    /// What the batches share.
     pub limit: Option<Limit>,
-    /// What fails.
     pub failing: Option<Failing>,
 }
 
 impl Consumer {
-    /// One message at a time, by so many at once and for ever: a server in a textbook.
-    pub fn plain(concurrency: u64) -> Self {
+    /// Returns a consumer of one message at a time with a fixed number of workers: a textbook's server.
+    pub(crate) fn plain(concurrency: u64) -> Self {
         Self {
             batch: 1,
             window: 0.0,

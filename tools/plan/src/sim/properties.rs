@@ -1,4 +1,4 @@
-//! What holds of every run, and what the textbooks say.
+//! Tests of invariants, and against the formulas of queueing theory.
 
 use proptest::prelude::*;
 
@@ -57,7 +57,7 @@ fn arrivals() -> impl Strategy<Value = Arrivals> {
 
 proptest! {
     #[test]
-    fn no_message_is_lost_or_made(consumer in consumers(), arrivals in arrivals(), horizon in 1.0..200.0_f64) {
+    fn no_message_is_lost_or_created(consumer in consumers(), arrivals in arrivals(), horizon in 1.0..200.0_f64) {
         let outcome = simulate(&consumer, &arrivals, horizon);
         let last = outcome.samples.last().unwrap();
         prop_assert_eq!(outcome.arrived, outcome.done + outcome.dead + last.waiting + last.in_flight);
@@ -69,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn more_workers_are_done_no_later(count in 1_u64..5_000, batch in 1_u64..50, workers in 1_u64..20) {
+    fn more_workers_finish_no_later(count in 1_u64..5_000, batch in 1_u64..50, workers in 1_u64..20) {
         let drained = |workers| {
             let consumer = Consumer { batch, seconds_per_batch: 0.5, ..Consumer::plain(workers) };
             let all = vec![Group { count, work: work(0.01) }];
@@ -83,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn as_many_are_there_as_come_while_one_is_there(rate in 1.0..80.0_f64, seconds in 0.05..0.5_f64, workers in 1_u64..30) {
+    fn littles_law_holds(rate in 1.0..80.0_f64, seconds in 0.05..0.5_f64, workers in 1_u64..30) {
         // Little's law: the mean number in the system is the rate times the mean time in it.
         let tick = 0.05;
         let arrivals = Arrivals::at_rate(tick, 100.0, |_| rate, |_| work(seconds));
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn the_limit_is_kept(count in 1_u64..2_000, per_second in 1.0..100.0_f64) {
+    fn shared_limit_is_never_exceeded(count in 1_u64..2_000, per_second in 1.0..100.0_f64) {
         let consumer = Consumer {
             limit: Some(Limit { per_second, per_batch: 0.0 }),
             ..Consumer::plain(50)
@@ -111,7 +111,7 @@ proptest! {
     }
 }
 
-/// A throw of dice that is the same each time (Steele et al.'s `SplitMix64`), from 0 to 1.
+/// Returns a pseudo-random number from 0 to 1 (Steele et al.'s `SplitMix64`).
 fn dice(state: &mut u64) -> f64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -120,7 +120,7 @@ fn dice(state: &mut u64) -> f64 {
 }
 
 #[test]
-fn one_server_and_chance_arrivals_wait_as_pollaczek_and_khinchine_say() {
+fn waits_of_one_server_match_the_pollaczek_khinchine_formula() {
     // M/D/1: on average one waits rho * D / (2 * (1 - rho)), and is served D.
     let (tick, service) = (0.1, 1.0);
     for load in [0.3, 0.5, 0.8] {
@@ -151,7 +151,7 @@ fn one_server_and_chance_arrivals_wait_as_pollaczek_and_khinchine_say() {
 }
 
 #[test]
-fn a_batch_waits_for_its_window_unless_it_is_full() {
+fn batch_waits_for_its_window_unless_it_is_full() {
     let consumer = Consumer {
         batch: 10,
         window: 2.0,
@@ -172,7 +172,7 @@ fn a_batch_waits_for_its_window_unless_it_is_full() {
 }
 
 #[test]
-fn what_fails_comes_again_and_rests_at_last() {
+fn failed_messages_are_retried_and_end_as_dead_letters() {
     let failing = |share, until| Consumer {
         visibility: 10.0,
         tries: 3,
@@ -199,7 +199,7 @@ fn what_fails_comes_again_and_rests_at_last() {
 }
 
 #[test]
-fn follow_ups_come_one_after_the_other() {
+fn follow_ups_run_one_after_the_other() {
     let chain = Work {
         follow_ups: 4,
         ..work(1.0)

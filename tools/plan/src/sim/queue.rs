@@ -5,43 +5,42 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{Arrivals, Consumer, Failing, Outcome, Sample, Work};
 use crate::numbers::{real, whole};
 
-/// Messages alike, on their way.
+/// Equal messages in the same state.
 #[derive(Debug, Clone, Copy)]
 struct Messages {
     count: u64,
     work: Work,
-    /// When they came first.
+    /// The tick of their arrival.
     arrived: u64,
-    /// When they became visible, this time.
+    /// The tick in which they last became visible.
     visible: u64,
-    /// How often they failed.
     failed: u32,
 }
 
-/// What is going on.
+/// The state of a simulation.
 struct Queue<'a> {
     consumer: &'a Consumer,
     tick: f64,
     waiting: VecDeque<Messages>,
     count_waiting: u64,
-    /// By the tick at which they end.
+    /// Running batches, by the tick in which they end.
     batches: BTreeMap<u64, Vec<Vec<Messages>>>,
     running: u64,
-    /// By the tick at which they are visible again.
+    /// Failed messages, by the tick in which they become visible again.
     hidden: BTreeMap<u64, Vec<Messages>>,
     in_flight: u64,
     first_arrival: Option<u64>,
-    /// Until when the limit is given away, in seconds.
+    /// The second until which the limit is granted.
     granted_until: f64,
-    /// Until when some batch waits for nothing but its share, in seconds.
+    /// The second until which some batch waits for nothing but its share.
     held_until: f64,
-    /// The part of a message that was to fail and is not a whole one yet.
+    /// The fraction of a message that is to fail and has not added up to a whole one yet.
     failing_carry: f64,
     outcome: Outcome,
 }
 
-/// Runs until everything is done, or for `horizon` seconds.
-pub fn simulate(consumer: &Consumer, arrivals: &Arrivals, horizon: f64) -> Outcome {
+/// Simulates until everything is handled, or for `horizon` seconds.
+pub(crate) fn simulate(consumer: &Consumer, arrivals: &Arrivals, horizon: f64) -> Outcome {
     let mut queue = Queue {
         consumer,
         tick: arrivals.tick,
@@ -136,7 +135,7 @@ impl Queue<'_> {
         }
     }
 
-    /// How many of so many messages fail now.
+    /// Returns the number of these messages that fail now.
     fn failing(&mut self, now: u64, count: u64) -> u64 {
         let at = self.seconds(now);
         let Some(Failing { share, .. }) = self
@@ -184,7 +183,7 @@ impl Queue<'_> {
         }
     }
 
-    /// How many batches may be at work by now.
+    /// Returns the number of workers by now.
     fn workers(&self, now: u64) -> u64 {
         let since = self.first_arrival.map_or(0, |first| now - first);
         let ramp = self.consumer.ramp;
@@ -235,7 +234,7 @@ impl Queue<'_> {
         batch
     }
 
-    /// Puts a batch to work; answers the units that it asks for.
+    /// Starts a batch, and returns the units that it asks for.
     fn begin(&mut self, now: u64, batch: Vec<Messages>) -> f64 {
         let sum = |of: fn(&Work) -> f64| -> f64 {
             batch

@@ -1,4 +1,4 @@
-//! Somebody with very many followers posts: pushed to every feed, or merged when feeds are read.
+//! An author with very many followers posts: pushed to every feed, or merged when feeds are read.
 
 mod pushed;
 
@@ -16,26 +16,25 @@ use crate::queues;
 use crate::sim::{Arrivals, Consumer, Limit, Outcome, Work, simulate};
 use crate::usage::Usage;
 
-/// Units a second of one slot of `ElastiCache` serverless, to which all keys of an author belong.
+/// Processing units a second of one slot of a serverless cache; all keys of an author belong to one.
 const SLOT_ECPUS: f64 = 30_000.0;
-/// How soon those who come come: in the mean after so many seconds, ever fewer.
+/// Mean seconds until a reader comes; arrivals decay exponentially.
 const MEAN_SECONDS: f64 = 900.0;
 const HOUR: f64 = 3_600.0;
 /// Write units of a like in its partition: the edge and its local index, in a transaction.
 const LIKE_UNITS: f64 = 4.0;
 
-/// What is asked.
+/// The scenario's parameters.
 #[derive(Debug, Clone, Copy)]
-pub struct Question {
-    /// Followers.
+pub(crate) struct Question {
     pub followers: f64,
-    /// Which part of them opens their feed within the hour.
+    /// Share of the followers who open their feed within the hour.
     pub active: f64,
-    /// Which part of those likes the post.
+    /// Share of those who like the post.
     pub likes: f64,
 }
 
-/// The post's likes: how many a second come after so many seconds.
+/// Returns the rate of arrivals at a number of seconds after the post.
 fn coming(count: f64) -> impl Fn(f64) -> f64 {
     let within = 1.0 - (-HOUR / MEAN_SECONDS).exp();
     move |at| count / within / MEAN_SECONDS * (-at / MEAN_SECONDS).exp()
@@ -59,15 +58,15 @@ fn likes(basis: &Basis, count: f64) -> Result<Outcome, Error> {
     Ok(simulate(&consumer, &arrivals, 2.0 * 86_400.0))
 }
 
-/// Those who come to read, and what they ask for.
+/// The readers, and their load.
 struct Readers {
-    /// Within the hour.
+    /// Readers within the hour.
     count: f64,
-    /// A second, at first.
+    /// Readers a second, at first.
     most: f64,
-    /// Executions at a time.
+    /// Concurrent executions.
     executions: f64,
-    /// Units of the cache a second.
+    /// Processing units a second of the cache.
     ecpus: f64,
 }
 
@@ -85,7 +84,7 @@ impl Readers {
         })
     }
 
-    /// Which limit is met first, and how many times as many it carries.
+    /// Returns the limit that is met first, and the factor of readers at which it is met.
     fn first_limit(&self, usage: &Usage, basis: &Basis) -> (&'static str, f64) {
         let limits = [
             (
@@ -103,8 +102,8 @@ impl Readers {
     }
 }
 
-/// Plays it through.
-pub fn play(usage: &Usage, basis: &Basis, question: Question) -> Result<Told, Error> {
+/// Simulates the scenario.
+pub(crate) fn play(usage: &Usage, basis: &Basis, question: Question) -> Result<Told, Error> {
     let followers = question.followers;
     let pushed = pushed::pushed(usage, basis, followers)?;
     let readers = Readers::of(basis, followers * question.active)?;

@@ -1,4 +1,4 @@
-//! The fan-out to everybody that merging saves.
+//! The full fan-out that merging saves.
 
 use crate::Error;
 use crate::numbers::{dollars, duration, readable, real, whole};
@@ -11,7 +11,7 @@ use crate::usage::Usage;
 /// Followers that one message of a fan-out serves.
 const PER_MESSAGE: f64 = 10_000.0;
 
-/// What a fan-out to everybody would be.
+/// The course of a full fan-out.
 pub(super) struct Pushed {
     pub(super) messages: f64,
     batch_seconds: f64,
@@ -19,7 +19,7 @@ pub(super) struct Pushed {
     pub(super) dollars: f64,
 }
 
-/// Plays the fan-out: each partition's messages follow each other, all partitions side by side.
+/// Simulates the fan-out: messages of a partition follow each other, all partitions run in parallel.
 pub(super) fn pushed(usage: &Usage, basis: &Basis, followers: f64) -> Result<Pushed, Error> {
     let push = basis.measured.operation("push")?;
     let (consumer, work) =
@@ -56,7 +56,7 @@ pub(super) fn pushed(usage: &Usage, basis: &Basis, followers: f64) -> Result<Pus
     })
 }
 
-/// What is said of it.
+/// Returns the sentences about the fan-out.
 pub(super) fn about(
     usage: &Usage,
     basis: &Basis,

@@ -1,10 +1,10 @@
-"""Creates the stack of template.yaml with another implementation of CloudFormation than AWS's, offline.
+"""Creates the stack of template.yaml offline, with moto's implementation of CloudFormation.
 
-SAM's own translator expands the template, moto creates what comes of it, with two mends: Fn::Cidr is
-worked out before, and AWS::NoValue taken out of lists. It fails when a stack does not come to
-CREATE_COMPLETE, when a resource is missing whose condition holds, or is there although it does not, or when
-moto knows fewer types than UNKNOWN says, or more: then UNKNOWN, the list of what this shows nothing about, is to
-be mended. Attributes of what moto does not know are made up, so a wrong one's name is left to cfn-lint.
+SAM's own translator expands the template and moto creates the result, with two workarounds: Fn::Cidr is evaluated
+beforehand, and AWS::NoValue is removed from lists. The check fails when a stack does not reach CREATE_COMPLETE, when a
+resource exists although its condition does not hold or is missing although it does, and when moto's resource types no
+longer match UNKNOWN, the list of types that this check says nothing about. Attributes of those types are made up here;
+their names are left to cfn-lint.
 """
 
 import ipaddress
@@ -23,10 +23,10 @@ from moto.cloudformation import parsing
 from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 REGION = "us-east-1"
 
-# What moto does not know: created nowhere here. cfn-lint checks their properties against AWS's schemas.
+# Types that moto does not implement and that are therefore not created. cfn-lint checks their properties.
 UNKNOWN = {
     "AWS::CloudFront::Distribution",
     "AWS::CloudFront::OriginAccessControl",
@@ -51,11 +51,11 @@ UNKNOWN = {
     "AWS::WAFv2::WebACLAssociation",
 }
 
-# What is left out too: routes to a gateway that is among those, and what ListenerTokenCheck=on adds, since moto's
-# rules can't have the action jwt-validation.
+# Resources that are not created either: routes to a gateway of an unknown type, and those that ListenerTokenCheck=on
+# adds, since moto's listener rules lack the action jwt-validation.
 LEFT_OUT = {"PrivateRouteIpv6A", "PrivateRouteIpv6B", "TokenIssuer", "TokenKeys"}
 
-# What of the template is created each time: parameters by what they show.
+# The stacks to create: the parameters of each, by a name that is printed.
 STACKS = {
     "defaults": {},
     "everything": {
@@ -79,31 +79,30 @@ STACKS = {
     },
 }
 
-
-# Who asks, of nobody: no call leaves this machine.
+# Made-up credentials: no call leaves this machine.
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": REGION}
 
 
 def source():
-    """The template as it is written."""
+    """Returns the template as it is written."""
     return json.loads(json.dumps(cfn_yaml.load(str(ROOT / "template.yaml"))))
 
 
 def expanded(template=None):
-    """The template, or another, as CloudFormation gets it, with code that is nowhere."""
+    """Returns the template (or the given one) as CloudFormation receives it, with placeholders for the code."""
     template = source() if template is None else template
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             resource["Properties"]["CodeUri"] = "s3://code/function.zip"
     policies = ManagedPolicyLoader(boto3.client("iam", region_name=REGION))
     cidr = template["Parameters"]["VpcCidr"]["Default"]
-    return with_subnets(transform(template, {}, policies), cidr)
+    return with_evaluated_cidr(transform(template, {}, policies), cidr)
 
 
-def with_subnets(node, cidr):
-    """Fn::Cidr, which moto lacks, worked out."""
+def with_evaluated_cidr(node, cidr):
+    """Returns the node with every Fn::Cidr, which moto lacks, evaluated."""
     if isinstance(node, list):
-        return [with_subnets(one, cidr) for one in node]
+        return [with_evaluated_cidr(one, cidr) for one in node]
     if not isinstance(node, dict):
         return node
     if "Fn::Cidr" in node:
@@ -112,13 +111,13 @@ def with_subnets(node, cidr):
         whole = ipaddress.ip_network(cidr if own else "2600:1f18::/56")
         subnets = whole.subnets(new_prefix=whole.max_prefixlen - bits)
         return [str(one) for one in itertools.islice(subnets, count)]
-    return {key: with_subnets(one, cidr) for key, one in node.items()}
+    return {key: with_evaluated_cidr(one, cidr) for key, one in node.items()}
 
 
-def without(node, unknown):
-    """What names a resource that moto can't make gets a word instead."""
+def with_placeholders(node, unknown):
+    """Returns the node with placeholders for references to resources that moto can't create."""
     if isinstance(node, list):
-        return [without(one, unknown) for one in node]
+        return [with_placeholders(one, unknown) for one in node]
     if isinstance(node, str):
         return re.sub(r"\$\{(%s)(\.\w+)*\}" % "|".join(unknown), r"some-\1", node)
     if not isinstance(node, dict):
@@ -128,11 +127,11 @@ def without(node, unknown):
     if "Fn::GetAtt" in node and node["Fn::GetAtt"][0] in unknown:
         name, *attribute = node["Fn::GetAtt"]
         return f"arn:aws:some:{REGION}::{name}" if attribute[-1].lower() == "arn" else f"some-{name}"
-    return {key: without(one, unknown) for key, one in node.items()}
+    return {key: with_placeholders(one, unknown) for key, one in node.items()}
 
 
 def holds(node, template, parameters):
-    """Whether a condition holds."""
+    """Tells whether a condition holds."""
     if isinstance(node, str):
         return holds(template["Conditions"][node], template, parameters)
     ((name, argument),) = node.items()
@@ -150,8 +149,8 @@ def holds(node, template, parameters):
     return {"Fn::Not": not each[0], "Fn::And": all(each), "Fn::Or": any(each)}[name]
 
 
-def network():
-    """A network of somebody's: two zones."""
+def create_network():
+    """Creates an existing network of two zones and returns the parameters that name it."""
     ec2 = boto3.client("ec2", region_name=REGION)
     vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
 
@@ -167,7 +166,7 @@ def network():
 
 
 def check_dashboard(name):
-    """What the template writes as text must be a dashboard: JSON, whose widgets show lists of metrics."""
+    """Fails unless the dashboard's body is JSON whose widgets show lists of metrics, each in a place of its own."""
     cloudwatch = boto3.client("cloudwatch", region_name=REGION)
     (made,) = cloudwatch.list_dashboards()["DashboardEntries"]
     body = cloudwatch.get_dashboard(DashboardName=made["DashboardName"])["DashboardBody"]
@@ -181,7 +180,7 @@ def check_dashboard(name):
 
 
 def create(name, parameters):
-    """Every resource's type, the resources that were created and were to be, and what the stack puts out."""
+    """Creates a stack; returns all resources' types, the resources created, those expected, and the outputs."""
     with mock_aws(config={"lambda": {"use_docker": False}}):
         s3 = boto3.client("s3", region_name=REGION)
         s3.create_bucket(Bucket="code")
@@ -191,13 +190,13 @@ def create(name, parameters):
         unknown = [key for key, kind in types.items() if kind not in parsing.get_model_map() or key in LEFT_OUT]
         for key in unknown:
             del template["Resources"][key]
-        template = without(template, unknown)
+        template = with_placeholders(template, unknown)
         if "CertificateArn" in parameters:
             acm = boto3.client("acm", region_name=REGION)
             parameters = parameters | acm.request_certificate(DomainName="api.example.com")
             del parameters["ResponseMetadata"]
         if "VpcId" in parameters:
-            parameters = parameters | network()
+            parameters = parameters | create_network()
         cloudformation = boto3.client("cloudformation", region_name=REGION)
         cloudformation.create_stack(
             StackName="purrline",
@@ -210,20 +209,20 @@ def create(name, parameters):
             raise SystemExit(f"{name}: {stack['StackStatus']}: {stack.get('StackStatusReason', '')}")
         pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName="purrline")
         summaries = [one for page in pages for one in page["StackResourceSummaries"]]
-        # moto has one without a name where conditions don't hold.
+        # moto lists one resource without a name where conditions don't hold.
         created = {one["LogicalResourceId"] for one in summaries} - {""}
         outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
         check_dashboard(name)
-        meant = {
+        expected = {
             key
             for key, resource in template["Resources"].items()
             if "Condition" not in resource or holds(resource["Condition"], template, parameters)
         }
-    return types, created, meant, outputs
+    return types, created, expected, outputs
 
 
-def mended(clean):
-    """AWS::NoValue takes an item out of a list, where moto leaves None; what moto's resources have no word for is one."""
+def patched_clean_json(clean):
+    """Wraps moto's clean_json: AWS::NoValue is removed from lists, and unknown attributes get placeholders."""
 
     def cleaned(node, resources):
         if isinstance(node, dict) and "Fn::GetAtt" in node:
@@ -241,12 +240,12 @@ def mended(clean):
 
 def main():
     logging.disable(logging.WARNING)
-    parsing.clean_json = mended(parsing.clean_json)
+    parsing.clean_json = patched_clean_json(parsing.clean_json)
     os.environ |= ENVIRONMENT
     failed = False
     for name, parameters in STACKS.items():
-        declared, created, meant, outputs = create(name, parameters)
-        for key in sorted(created ^ meant):
+        declared, created, expected, outputs = create(name, parameters)
+        for key in sorted(created ^ expected):
             failed = True
             print(f"{name}: {key} was {'' if key in created else 'not '}created", file=sys.stderr)
         print(f"{name}: {len(created)} resources, {len(outputs)} outputs")
@@ -254,8 +253,8 @@ def main():
     unknown = {kind for kind in declared.values() if kind not in known}
     for kind in sorted(unknown ^ UNKNOWN):
         failed = True
-        print(f"{kind}: moto {'does not know' if kind in unknown else 'knows'} it, against UNKNOWN", file=sys.stderr)
-    print("not shown, since moto can't make them: " + ", ".join(sorted(UNKNOWN | LEFT_OUT)))
+        print(f"{kind}: moto {'does not implement' if kind in unknown else 'implements'} it: change UNKNOWN", file=sys.stderr)
+    print("not created, since moto can't: " + ", ".join(sorted(UNKNOWN | LEFT_OUT)))
     return 1 if failed else 0
 
 
