@@ -43,6 +43,15 @@ class Values(unittest.TestCase):
         rule["Description"] = "._-:/()#,@[]+=&;{}!$* aZ0"
         self.assertEqual(faults_of(changed, "FunctionSecurityGroup"), "")
 
+    def test_an_apostrophe_beside_what_is_not_known_yet_is_refused(self):
+        changed = template()
+        rule = changed["Resources"]["FunctionSecurityGroup"]["Properties"]["SecurityGroupEgress"][0]
+        for unknown in "AWS::StackName", "LogLevel", "PostsTable":
+            rule["Description"] = {"Fn::Sub": f"the provider's keys of ${{{unknown}}}"}
+            self.assertRegex(faults_of(changed, "FunctionSecurityGroup"), r"Description: .* not taken: '$")
+            rule["Description"] = {"Fn::Sub": f"keys of ${{{unknown}}}"}
+            self.assertNotIn("not taken", faults_of(changed, "FunctionSecurityGroup"))
+
     def test_every_description_of_a_security_group_is_held_to_its_characters(self):
         for name, place in {
             "LoadBalancerSecurityGroup": ["SecurityGroupIngress", 1],
