@@ -11,6 +11,7 @@ use aws_sdk_sqs::types::{
 use clap::ValueEnum;
 use purrline::domain::Timestamp;
 use purrline::{aws, env};
+use serde_json::Value;
 
 use crate::error::Error;
 
@@ -143,12 +144,12 @@ impl Queue {
         let _ = call.visibility_timeout(0).send().await;
     }
 
-    /// Sends a dead letter to its queue again, with its trace. In between it is in both: what dies here
+    /// Sends a dead letter to its queue again, with its trace and the time when it was first sent. In between it is in both: what dies here
     /// leaves it there twice, which consumers can take.
     pub(crate) async fn replay(&self, message: &Message) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.url);
         let mut call = call
-            .set_message_body(message.body.clone())
+            .set_message_body(body_again(message))
             .set_message_attributes(message.message_attributes.clone());
         if let Some(trace) = trace(message) {
             let value = MessageSystemAttributeValue::builder()
@@ -165,6 +166,23 @@ impl Queue {
             .await
             .map(|_| ())
             .map_err(Error::calling)
+    }
+}
+
+/// The body of a message that is sent again. A word that was stamped by an endpoint's own clock says when the queue first
+/// took it: by that it is put in order, and the queue knows only when it took it last.
+fn body_again(message: &Message) -> Option<String> {
+    let body = message.body.clone()?;
+    let Ok(mut word) = serde_json::from_str::<Value>(&body) else {
+        return Some(body);
+    };
+    let first = sent(message).filter(|_| word.get("own_clock") == Some(&Value::Bool(true)));
+    match (first, word.as_object_mut()) {
+        (Some(first), Some(fields)) if !fields.contains_key("first_sent") => {
+            fields.insert("first_sent".to_owned(), first.to_string().into());
+            Some(word.to_string())
+        }
+        _ => Some(body),
     }
 }
 
