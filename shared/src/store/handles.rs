@@ -133,6 +133,9 @@ impl Store {
                 .table_name(&self.tables.handles)
                 .set_key(Some(handle_key(row.text("handle")?)))
                 .update_expression(
+        if !handles.is_empty() {
+            self.note_found(user).await?;
+        }
                     "SET #user = :left, expires_at = if_not_exists(expires_at, :until)",
                 )
                 // The index lags: the handle may be somebody else's by now.
