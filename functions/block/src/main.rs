@@ -11,7 +11,7 @@ use purrline::cache::Cache;
 use purrline::domain::{BlockedView, Page, Profile, Since, Stretch, UserId, UserRef};
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
-use purrline::store::{self, Store};
+use purrline::store::{self, Readable, Store};
 use purrline::{aws, log};
 
 struct App {
@@ -93,8 +93,9 @@ async fn blocked(
     let users = full_page(limit.get(), after, |after, most| async move {
         let entries = store.blocked_by(me, after, most).await?;
         let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
-        let (mut profiles, blocked_back) =
-            futures::try_join!(store.profiles(&ids), store.blocked_back(me, &ids))?;
+        let (Readable { found, unread }, blocked_back) =
+            futures::try_join!(store.readable_profiles(&ids), store.blocked_back(me, &ids))?;
+        let mut profiles = found;
         let end = entries.last().cloned().filter(|_| entries.len() == most);
         let view = |at: Since<UserId>| {
             let known = profiles.remove(&at.entry);
@@ -110,3 +111,7 @@ async fn blocked(
     .await?;
     Ok(Json(Page::new(&list, users, Since::to_bytes)))
 }
+            // Of whom nothing can be read, it isn't known whether they have left.
+            if unread.contains(&at.entry) {
+                return None;
+            }

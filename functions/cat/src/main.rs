@@ -275,7 +275,7 @@ async fn by_user(
     let (app, owner) = (&*app, &owner);
     let views = full_page(limit.get(), after, |after, most| async move {
         let ids = app.store.cats_of(owner, after, most).await?;
-        let mut found = app.store.cats(&ids).await?;
+        let mut found = app.store.readable_cats(&ids).await?;
         let cats = ids.iter().filter_map(|id| found.remove(id));
         let views = cats.map(|cat| cat.view(&app.images)).collect();
         let end = ids.last().copied().filter(|_| ids.len() == most);

@@ -131,7 +131,7 @@ async fn list(
     let comments = full_page(limit.get(), after, |after, most| async move {
         let comments = store.comments(post, after, most).await?;
         let authors = distinct(comments.iter().map(|comment| &comment.author));
-        let shown = store.shown(me, &authors).await?;
+        let shown = store.shown_on_page(me, &authors).await?;
         let end = comments.last().map(|comment| comment.id);
         let end = end.filter(|_| comments.len() == most);
         let view = |comment: Comment| {

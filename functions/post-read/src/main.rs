@@ -52,7 +52,7 @@ async fn by_id(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<Json<PostView>, Problem> {
-    let view = app.store.seen(&me, &[id], &app.images).await?.pop();
+    let view = app.store.seen_view(&me, id, &app.images).await?;
     view.map(Json).ok_or_else(Path::<PostId>::not_found)
 }
 

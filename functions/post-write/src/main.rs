@@ -202,7 +202,7 @@ async fn edit(
         // It may be the same request again, which died before the cache was told.
         None => app.cache.forget_post(id).await?,
     }
-    let view = app.store.views(&me, vec![post], &app.images).await?.pop();
+    let view = app.store.view(&me, post, &app.images).await?;
     view.map(axum::Json).ok_or_else(Path::<PostId>::not_found)
 }
 

@@ -267,8 +267,10 @@ impl App {
         let views = full_page(limit.get(), after, |after, most| async move {
             let entries = read(after, most).await?;
             let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
-            let (shown, relations) =
-                futures::try_join!(store.shown(me, &ids), store.relations(me, &ids))?;
+            let (shown, relations) = futures::try_join!(
+                store.shown_on_page(me, &ids),
+                store.readable_relations(me, &ids)
+            )?;
             let end = entries.last().cloned().filter(|_| entries.len() == most);
             let view = |at: Since<UserId>| {
                 let profile = shown.profile(&at.entry, at.since.timestamp())?;
