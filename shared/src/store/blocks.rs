@@ -50,13 +50,26 @@ impl Store {
         user: &UserId,
         most: usize,
     ) -> Result<Vec<UserId>, Error> {
+        self.in_partition(user.as_str(), most).await
+    }
+
+    /// Who blocks a user who has left, at most so many.
+    pub(super) async fn kept_against(
+        &self,
+        user: &UserId,
+        most: usize,
+    ) -> Result<Vec<UserId>, Error> {
+        self.in_partition(&left_name(user), most).await
+    }
+
+    async fn in_partition(&self, partition: &str, most: usize) -> Result<Vec<UserId>, Error> {
         let query = self
             .client
             .query()
             .table_name(&self.tables.blocks)
             .key_condition_expression("#user = :user")
             .expression_attribute_names("#user", "user")
-            .expression_attribute_values(":user", s(user))
+            .expression_attribute_values(":user", s(partition))
             .consistent_read(true);
         let rows = rows(query, most).await?;
         let here = rows.iter().filter(|row| {
