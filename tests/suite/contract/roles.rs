@@ -272,6 +272,7 @@ async fn feeds(world: &World, nabi: &User, fan: &User) {
     fan.walk("/v1/feed", 1).await;
     world.stop_service(Service::Cache, Outage::Closed);
     fan.feed(20).await;
+    nabi.post_id("by its own clock").await;
     world.resume_service(Service::Cache);
 }
 
