@@ -1,7 +1,8 @@
 //! `PUT` and `DELETE /v1/users/{id}/follow`: queued, 202. `follow-consumer` applies it.
 //!
 //! An `@handle` is resolved in the store before the follow is queued, so its owner at that moment is followed, whoever has
-//! it later. An id needs no lookup.
+//! it later. The handle of somebody whom the caller may not know of is 404, as one that nobody has. An id needs no
+//! lookup.
 
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ async fn queue(
     user: Path<UserRef>,
     follow: bool,
 ) -> Queued {
-    let user: UserId = user.user(&app.store).await?;
+    let user: UserId = user.seen_user(&word.caller, &app.store).await?;
     if word.caller == user {
         return Err(Problem::unprocessable("Nobody follows themselves."));
     }

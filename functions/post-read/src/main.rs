@@ -63,12 +63,12 @@ async fn by_user(
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
     let user = user.user(&app.store).await?;
-    let name = format!("posts/{user}");
-    let place = paging.open(&name, PostId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&user)).await?;
     if user != me && shown.known(&user).is_none() {
         return Err(Path::<UserId>::not_found());
     }
+    let name = format!("posts/{user}");
+    let place = paging.open(&name, PostId::at_position)?;
     app.list(&me, &name, &PostList::By(user), place).await
 }
 

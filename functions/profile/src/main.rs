@@ -226,12 +226,12 @@ async fn follows(
 ) -> Answer {
     let store = &app.store;
     let of = user.user(store).await?;
-    let list = format!("{}/{of}", which.name());
-    let (limit, after) = paging.open(&list, Since::from_bytes)?;
     let shown = store.shown(&me, std::slice::from_ref(&of)).await?;
     if of != me && shown.known(&of).is_none() {
         return Err(Path::<UserId>::not_found());
     }
+    let list = format!("{}/{of}", which.name());
+    let (limit, after) = paging.open(&list, Since::from_bytes)?;
     let read = |after, most| store.latest_follows(which, &of, after, most);
     app.users(&me, &list, limit, after, read).await
 }
