@@ -128,7 +128,7 @@ impl App {
     /// Changes the caller's profile. Answers whether the caller had chosen no handle before.
     async fn change(&self, me: &UserId, asked: Asked) -> Result<bool, Problem> {
         let edit = self.edit(me, asked).await?;
-        // Who shows the author from now on must show the new one, whatever becomes of this request.
+        // Who shows the author once this is answered must show the new one, whatever becomes of this request.
         let hold = self.cache.hold_author(me).await?;
         let new = match self.store.put_profile(me, &edit).await {
             Ok(new) => new,
