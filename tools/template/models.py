@@ -75,6 +75,11 @@ def wrong_text(value, shape, documentation):
     most = limits.get("max") or documented_length(documentation)
     if most is not None and len(known) > int(most):
         return f"has {len(known)} characters, and at most {most} are taken"
+    characters = documented_characters(documentation)
+    written = known.replace(FREE, "")
+    if characters and not re.fullmatch(characters, written):
+        refused = sorted({one for one in written if not re.fullmatch(characters, one)})
+        return f"has characters that are not taken: {' '.join(refused)}"
     if free:
         return None
     if len(value) < int(limits.get("min", 0)):
@@ -83,10 +88,6 @@ def wrong_text(value, shape, documentation):
         return f"is none of {', '.join(limits['enum'])}"
     if limits.get("pattern") and not regex.fullmatch(limits["pattern"], value):
         return f"does not match {limits['pattern']}"
-    characters = documented_characters(documentation)
-    if characters and not re.fullmatch(characters, value):
-        refused = sorted({one for one in value if not re.fullmatch(characters, one)})
-        return f"has characters that are not taken: {' '.join(refused)}"
     return None
 
 

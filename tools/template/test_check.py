@@ -40,6 +40,15 @@ class Values(unittest.TestCase):
         rule["Description"] = "._-:/()#,@[]+=&;{}!$* aZ0"
         self.assertEqual(faults_of(changed, "FunctionSecurityGroup"), "")
 
+    def test_an_apostrophe_beside_an_unresolved_value_is_refused(self):
+        changed = template()
+        rule = changed["Resources"]["FunctionSecurityGroup"]["Properties"]["SecurityGroupEgress"][0]
+        for unknown in "AWS::StackName", "LogLevel", "PostsTable":
+            rule["Description"] = {"Fn::Sub": f"the provider's keys of ${{{unknown}}}"}
+            self.assertRegex(faults_of(changed, "FunctionSecurityGroup"), r"Description: .* not taken: '$")
+            rule["Description"] = {"Fn::Sub": f"keys of ${{{unknown}}}"}
+            self.assertNotIn("not taken", faults_of(changed, "FunctionSecurityGroup"))
+
     def test_every_security_group_description_is_checked(self):
         for name, place in {
             "LoadBalancerSecurityGroup": ["SecurityGroupIngress", 1],

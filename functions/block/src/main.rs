@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{BlockedView, Page, Profile, Since, Stretch, UserId, UserRef};
+use purrline::domain::{BlockedView, Page, Profile, Since, Stamp, Stretch, UserId, UserRef};
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
-use purrline::store::{self, Store};
+use purrline::store::{self, Readable, Store};
 use purrline::{aws, log};
 
 struct App {
@@ -61,6 +61,8 @@ async fn block(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Not answered without the cache, as a block isn't: only the cache knows which stamps the two were given, and by any
+/// other clock a follow that was accepted during the block could be later than its end.
 async fn unblock(
     State(app): State<Arc<App>>,
     Word {
@@ -68,9 +70,27 @@ async fn unblock(
     }: Word,
     other: Path<UserRef>,
 ) -> Result<StatusCode, Problem> {
+    let named = other.clone();
     let other = other.user(&app.store).await?;
     somebody_else(&me, &other)?;
-    app.store.unblock(&me, &other, stamp).await?;
+    let blocks = app.store.blocked_back(&other, std::slice::from_ref(&me));
+    let stamps = if blocks.await?.is_empty() {
+        // Nobody gets a stamp of whom there may be nothing.
+        [stamp.version(); 2]
+    } else {
+        let own = async {
+            match stamp {
+                Stamp::Shared(version) => Ok(version),
+                Stamp::Own(_) => app.cache.stamp(&me).await,
+            }
+        };
+        let (own, theirs) = futures::try_join!(own, app.cache.stamp(&other))?;
+        [own, theirs]
+    };
+    // Whom the caller blocks, the caller knows. Of others a handle tells no more here than elsewhere.
+    if !app.store.unblock(&me, &other, stamps).await? {
+        named.seen_user(&me, &app.store).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -93,10 +113,15 @@ async fn blocked(
     let users = full_page(limit.get(), after, |after, most| async move {
         let entries = store.blocked_by(me, after, most).await?;
         let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
-        let (mut profiles, blocked_back) =
-            futures::try_join!(store.profiles(&ids), store.blocked_back(me, &ids))?;
+        let (Readable { found, unread }, blocked_back) =
+            futures::try_join!(store.readable_profiles(&ids), store.blocked_back(me, &ids))?;
+        let mut profiles = found;
         let end = entries.last().cloned().filter(|_| entries.len() == most);
         let view = |at: Since<UserId>| {
+            // Of whom nothing can be read, it isn't known whether they have left.
+            if unread.contains(&at.entry) {
+                return None;
+            }
             let known = profiles.remove(&at.entry);
             // Who blocks the caller too is there to be unblocked, and no more of them is told.
             let profile = known

@@ -266,16 +266,16 @@ async fn by_user(
     paging: Paging,
 ) -> Result<Json<Page<CatView>>, Problem> {
     let owner = owner.user(&app.store).await?;
-    let list = format!("cats/{owner}");
-    let (limit, after) = paging.open(&list, CatId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&owner)).await?;
     if owner != me && shown.known(&owner).is_none() {
         return Err(Path::<UserId>::not_found());
     }
+    let list = format!("cats/{owner}");
+    let (limit, after) = paging.open(&list, CatId::at_position)?;
     let (app, owner) = (&*app, &owner);
     let views = full_page(limit.get(), after, |after, most| async move {
         let ids = app.store.cats_of(owner, after, most).await?;
-        let mut found = app.store.cats(&ids).await?;
+        let mut found = app.store.readable_cats(&ids).await?;
         let cats = ids.iter().filter_map(|id| found.remove(id));
         let views = cats.map(|cat| cat.view(&app.images)).collect();
         let end = ids.last().copied().filter(|_| ids.len() == most);

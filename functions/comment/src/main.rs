@@ -13,8 +13,8 @@ use axum::routing::{delete, post};
 use axum::{Json, Router};
 use purrline::cache::{Cache, Hold};
 use purrline::domain::{
-    Author, Comment, CommentId, CommentText, CommentView, IdSource, ImageHost, Page, PostId,
-    Stretch, UserId,
+    Author, Comment, CommentId, CommentText, CommentView, Id, IdSource, ImageHost, Page, PostId,
+    Stamp, Stretch, UserId,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings, Word};
@@ -73,10 +73,12 @@ async fn create(
         None => http::writer(&app.store, &me).await?,
     };
     let author = Author::of(&me, Some(&profile));
+    let newest = app.newest(post, stamp).await?;
     let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let answer = loop {
+        let id = app.ids.mint_after(stamp.version().timestamp(), newest);
         let comment = Comment {
-            id: CommentId(app.ids.mint_at(stamp.version().timestamp())),
+            id: CommentId(id),
             post,
             author: me.clone(),
             text: text.clone(),
@@ -99,6 +101,16 @@ async fn create(
 }
 
 impl App {
+    /// The id of the post's newest comment, after which the next is to come, where only this process's own clock says when
+    /// that is.
+    async fn newest(&self, post: PostId, stamp: Stamp) -> Result<Option<Id>, Problem> {
+        if !stamp.is_own() {
+            return Ok(None);
+        }
+        let newest = self.store.comments(post, None, 1).await?;
+        Ok(newest.first().map(|comment| comment.id.0))
+    }
+
     /// Puts the counts that the store has into the cache, in place of earlier ones, and lets go of them.
     async fn counted(&self, post: PostId, hold: Option<&Hold>) -> Result<(), Problem> {
         match self.store.post_counts(&[post]).await {
@@ -131,7 +143,7 @@ async fn list(
     let comments = full_page(limit.get(), after, |after, most| async move {
         let comments = store.comments(post, after, most).await?;
         let authors = distinct(comments.iter().map(|comment| &comment.author));
-        let shown = store.shown(me, &authors).await?;
+        let shown = store.shown_on_page(me, &authors).await?;
         let end = comments.last().map(|comment| comment.id);
         let end = end.filter(|_| comments.len() == most);
         let view = |comment: Comment| {

@@ -1,10 +1,10 @@
 //! `PUT` and `DELETE /v1/users/{id}/follow`: queued, 202. `follow-consumer` applies it.
 //!
 //! An `@handle` is resolved in the store before the follow is queued, so its owner at that moment is followed, whoever has
-//! it later. An id needs no lookup.
+//! it later. The handle of a user whom the caller may not know of is 404, as if nobody had it. An id needs no lookup.
 //!
-//! Somebody who follows as many as anybody may is told so here where the cache knows of it. It may know of what is no
-//! longer so, since a block and an erasure end follows too, so the store is asked before a follow is refused.
+//! A caller who follows as many users as allowed is told so here, if the cache knows. The cache may be outdated, since
+//! blocks and erasures end follows too, so the store is asked before a follow is refused.
 
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ async fn queue(
     user: Path<UserRef>,
     follow: bool,
 ) -> Queued {
-    let user: UserId = user.user(&app.store).await?;
+    let user: UserId = user.seen_user(&word.caller, &app.store).await?;
     if word.caller == user {
         return Err(Problem::unprocessable("Nobody follows themselves."));
     }

@@ -39,7 +39,7 @@ async fn leave(
     SignInName(name): SignInName,
 ) -> Result<impl IntoResponse, Problem> {
     // What cached feeds show of them goes by this, whatever becomes of this request.
-    let hold = app.cache.hold_author(&me).await?;
+    let hold = app.cache.hide_author(&me).await?;
     app.store
         .withdraw(&me, name.as_deref(), Timestamp::now())
         .await?;

@@ -52,7 +52,7 @@ async fn by_id(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<Json<PostView>, Problem> {
-    let view = app.store.seen(&me, &[id], &app.images).await?.pop();
+    let view = app.store.seen_view(&me, id, &app.images).await?;
     view.map(Json).ok_or_else(Path::<PostId>::not_found)
 }
 
@@ -63,12 +63,12 @@ async fn by_user(
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
     let user = user.user(&app.store).await?;
-    let name = format!("posts/{user}");
-    let place = paging.open(&name, PostId::at_position)?;
     let shown = app.store.shown(&me, std::slice::from_ref(&user)).await?;
     if user != me && shown.known(&user).is_none() {
         return Err(Path::<UserId>::not_found());
     }
+    let name = format!("posts/{user}");
+    let place = paging.open(&name, PostId::at_position)?;
     app.list(&me, &name, &PostList::By(user), place).await
 }
 

@@ -16,8 +16,8 @@ use axum::response::IntoResponse;
 use axum::routing::{patch, post};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Author, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
-    PostId, Timestamp, UserId, ViewerState,
+    Author, Id, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
+    PostId, Stamp, Timestamp, UserId, ViewerState,
 };
 use purrline::hand_over::HandOver;
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings, Word};
@@ -120,6 +120,16 @@ impl App {
         Ok(Some(post))
     }
 
+    /// The id of the author's newest post, after which the next is to come, where only this process's own clock says when
+    /// that is.
+    async fn newest(&self, author: &UserId, stamp: Stamp) -> Result<Option<Id>, Problem> {
+        if !stamp.is_own() {
+            return Ok(None);
+        }
+        let newest = self.store.posts_by(author, None, 1).await?;
+        Ok(newest.first().map(|post| post.0))
+    }
+
     /// After a change: what the cache has of the post must go before the change is answered.
     async fn changed(&self, post: PostId, rev: u32, images: &[ImageKey]) -> Result<(), Problem> {
         let (forgotten, ()) = futures::join!(
@@ -149,9 +159,11 @@ async fn create(
     let (draft, profile) = futures::join!(usable, http::writer(&app.store, &me));
     let (draft, profile) = (draft?.into_draft()?, profile?);
     let author = Author::of(&me, Some(&profile));
+    let newest = app.newest(&me, stamp).await?;
     loop {
+        let id = app.ids.mint_after(stamp.version().timestamp(), newest);
         let post = Post {
-            id: PostId(app.ids.mint_at(stamp.version().timestamp())),
+            id: PostId(id),
             author: me.clone(),
             draft: draft.clone(),
             edited_at: None,
@@ -202,7 +214,7 @@ async fn edit(
         // It may be the same request again, which died before the cache was told.
         None => app.cache.forget_post(id).await?,
     }
-    let view = app.store.views(&me, vec![post], &app.images).await?.pop();
+    let view = app.store.view(&me, post, &app.images).await?;
     view.map(axum::Json).ok_or_else(Path::<PostId>::not_found)
 }
 

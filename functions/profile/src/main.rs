@@ -128,7 +128,7 @@ impl App {
     /// Changes the caller's profile. Answers whether the caller had chosen no handle before.
     async fn change(&self, me: &UserId, asked: Asked) -> Result<bool, Problem> {
         let edit = self.edit(me, asked).await?;
-        // Who shows the author from now on must show the new one, whatever becomes of this request.
+        // Who shows the author once this is answered must show the new one, whatever becomes of this request.
         let hold = self.cache.hold_author(me).await?;
         let new = match self.store.put_profile(me, &edit).await {
             Ok(new) => new,
@@ -226,12 +226,12 @@ async fn follows(
 ) -> Answer {
     let store = &app.store;
     let of = user.user(store).await?;
-    let list = format!("{}/{of}", which.name());
-    let (limit, after) = paging.open(&list, Since::from_bytes)?;
     let shown = store.shown(&me, std::slice::from_ref(&of)).await?;
     if of != me && shown.known(&of).is_none() {
         return Err(Path::<UserId>::not_found());
     }
+    let list = format!("{}/{of}", which.name());
+    let (limit, after) = paging.open(&list, Since::from_bytes)?;
     let read = |after, most| store.latest_follows(which, &of, after, most);
     app.users(&me, &list, limit, after, read).await
 }
@@ -267,8 +267,10 @@ impl App {
         let views = full_page(limit.get(), after, |after, most| async move {
             let entries = read(after, most).await?;
             let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
-            let (shown, relations) =
-                futures::try_join!(store.shown(me, &ids), store.relations(me, &ids))?;
+            let (shown, relations) = futures::try_join!(
+                store.shown_on_page(me, &ids),
+                store.readable_relations(me, &ids)
+            )?;
             let end = entries.last().cloned().filter(|_| entries.len() == most);
             let view = |at: Since<UserId>| {
                 let profile = shown.profile(&at.entry, at.since.timestamp())?;

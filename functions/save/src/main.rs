@@ -1,6 +1,6 @@
 //! `PUT` and `DELETE /v1/posts/{id}/save`, and `GET /v1/me/saved`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{ImageHost, Page, PostId, PostView, Since, Stretch};
+use purrline::domain::{ImageHost, Like, Page, PostId, PostView, Since, Stretch, UserId};
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Store};
@@ -48,9 +48,7 @@ async fn save(
     let seen = app.store.seen_post(&me, post).await?;
     seen.ok_or_else(Path::<PostId>::not_found)?;
     app.store.save(&me, post, stamp).await?;
-    // Feeds show whether a post is saved. If the cache can't be told, the same request tells it.
-    app.cache.forget_save(&me, post).await?;
-    Ok(StatusCode::NO_CONTENT)
+    app.told(me, post).await
 }
 
 async fn unsave(
@@ -59,8 +57,19 @@ async fn unsave(
     Path(post): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
     app.store.unsave(&me, post).await?;
-    app.cache.forget_save(&me, post).await?;
-    Ok(StatusCode::NO_CONTENT)
+    app.told(me, post).await
+}
+
+impl App {
+    /// Tells the cache, since feeds show whether a post is saved. If it can't be told now, sweep tells it as soon as it can.
+    async fn told(&self, user: UserId, post: PostId) -> Result<StatusCode, Problem> {
+        if self.cache.forget_save(&user, post).await.is_err() {
+            // The cache has both in one field.
+            let same_field = HashSet::from([Like { user, post }]);
+            self.store.note_likes(&same_field).await?;
+        }
+        Ok(StatusCode::NO_CONTENT)
+    }
 }
 
 /// Without those that were deleted since, and those of somebody whom the caller doesn't see any more.

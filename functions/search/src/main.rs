@@ -182,8 +182,10 @@ impl Found<'_> {
                 _ => None,
             });
             let store = &self.app.store;
-            let (shown, relations) =
-                futures::try_join!(store.shown(self.me, &ids), store.relations(self.me, &ids))?;
+            let (shown, relations) = futures::try_join!(
+                store.shown_on_page(self.me, &ids),
+                store.readable_relations(self.me, &ids)
+            )?;
             let view = |id: &UserId| {
                 let profile = shown.known(id)?.clone();
                 let view = profile.view(relations.to(id), &self.app.images);
@@ -206,10 +208,10 @@ impl Found<'_> {
                 _ => None,
             });
             let store = &self.app.store;
-            let mut cats = store.cats(&ids).await?;
+            let mut cats = store.readable_cats(&ids).await?;
             let owners: HashSet<UserId> = cats.values().map(|cat| cat.owner.clone()).collect();
             let owners: Vec<UserId> = owners.into_iter().collect();
-            let shown = store.shown(self.me, &owners).await?;
+            let shown = store.shown_on_page(self.me, &owners).await?;
             let mut view = |id: &CatId| {
                 let cat = cats.remove(id).filter(|cat| shown.sees(&cat.owner))?;
                 Some((cat.view(&self.app.images), *positions.get(id)?))

@@ -169,6 +169,10 @@ impl Sweep {
             let Some(last) = likes.last() else {
                 return Ok(after.is_some());
             };
+            // Before they go: whatever becomes of this pass, they were there.
+            if after.is_none() {
+                self.store.note_found(user).await?;
+            }
             after = Some(last.post);
             let posts = likes.iter().map(|like| like.post).collect();
             let hold = self.cache.hold_counts(&posts).await?;
@@ -187,6 +191,9 @@ impl Sweep {
             let Some(last) = comments.last().copied() else {
                 return Ok(after.is_some());
             };
+            if after.is_none() {
+                self.store.note_found(user).await?;
+            }
             after = Some(last);
             for (post, comment) in comments {
                 let hold = self.cache.hold_counts(&HashSet::from([post])).await?;

@@ -123,7 +123,7 @@ impl Parts {
             Grant::NotBefore(time) => {
                 let wait = time.millis().saturating_sub(now.millis());
                 let wait = Duration::from_millis(u64::try_from(wait).unwrap_or_default());
-                Err(Problem::too_many_requests(wait))
+                Err(Problem::too_many_of(wait, "photos for one day"))
             }
             Grant::Full(_) => Err(storage_full()),
         }

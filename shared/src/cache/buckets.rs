@@ -1,8 +1,14 @@
 //! Admits calls: decides whether a caller may call that often (token buckets), and in which
 //! order the caller's words are.
 //!
-//! All of it is one script on keys of one slot, so one round trip, and by the cache's own clock, which is one for
-//! all instances.
+//! All of it is one script on keys of one slot, so one round trip, and by the clock of the node that has the slot: one
+//! for all instances that serve the same caller. The last stamp is kept beside it, so a caller's stamps grow also where
+//! another node with an earlier clock takes over.
+//!
+//! Two callers' stamps may come from two nodes, whose clocks differ by as much as clocks do, and decide nothing between
+//! callers alone. Where the words of two meet on one edge, which is where one of them blocks the other, what is stored
+//! decides: while the block stands every follow is refused, whatever its stamp, and it ends the stored follow by a
+//! version after the stored one. The end of a block takes the next stamp of each of the two: see `Store::unblock`.
 
 use std::sync::LazyLock;
 use std::time::Duration;

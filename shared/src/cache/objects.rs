@@ -138,8 +138,8 @@ static PUT_COUNTS: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// Objects that are about to be changed in the store. What the cache has of counts is shown until they are released, but
-/// no longer than a request may last; authors, who may be leaving, are read from the store meanwhile. So they are right
+/// Objects that are about to be changed in the store. What the cache has of counts and authors is shown until they are
+/// released, but no longer than a request may last; authors who are leaving are read from the store meanwhile. So they are right
 /// also if whoever changes them dies in between, and however many change them at once, the cache is read again as soon as
 /// the last has released them.
 #[derive(Debug)]
@@ -618,6 +618,11 @@ impl Cache {
 
     /// Holds an author whose profile is about to be changed in the store.
     pub async fn hold_author(&self, author: &UserId) -> Result<Hold, Error> {
+        self.hold(SHOWN, vec![author_key(author)]).await
+    }
+
+    /// Holds an author who is about to leave: what the cache has of them is shown to nobody from now on.
+    pub async fn hide_author(&self, author: &UserId) -> Result<Hold, Error> {
         self.hold(HIDDEN, vec![author_key(author)]).await
     }
 

@@ -106,6 +106,12 @@ impl IdSource {
         self.mint_at(Timestamp::now())
     }
 
+    /// The same, of a given time, and later than an id that another process minted.
+    pub fn mint_after(&self, at: Timestamp, known: Option<Id>) -> Id {
+        let known = known.map(|id| id.created_at().plus_millis(1));
+        self.mint_at(known.map_or(at, |known| known.max(at)))
+    }
+
     /// The same, of a given time.
     pub fn mint_at(&self, at: Timestamp) -> Id {
         let millisecond = Id::first_of(at).0;

@@ -27,21 +27,20 @@ impl<'de> Deserialize<'de> for V1 {
 }
 
 /// How far an endpoint's own clock may be from the queue's. Tokens are refused long before.
-const CLOCKS_APART: i64 = 60 * 1_000_000;
+const CLOCKS_APART: u64 = 60 * 1_000_000;
 
 /// When a word was said. An endpoint that had only its own clock is put right by the queue's, which is one for all
-/// endpoints; but no further than clocks may be apart, because a message that is sent again says when it was sent
-/// again.
+/// endpoints. Where the two are further apart than clocks may be, the queue says when the message was sent again, out of
+/// the dead-letter queue: then the endpoint's own clock counts, so that no later word loses to it.
 fn said_at(at: Version, own_clock: bool, sent: Option<Timestamp>) -> Version {
     let Some(sent) = sent.filter(|_| own_clock) else {
         return at;
     };
-    let (at, sent) = (at.micros(), sent.millis().saturating_mul(1000));
-    let (first, last) = (
-        at.saturating_sub(CLOCKS_APART),
-        at.saturating_add(CLOCKS_APART),
-    );
-    Version::from_micros(sent.clamp(first, last))
+    let sent = sent.millis().saturating_mul(1000);
+    if at.micros().abs_diff(sent) > CLOCKS_APART {
+        return at;
+    }
+    Version::from_micros(sent)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own signature")]
@@ -65,6 +64,9 @@ pub struct LikeMessage {
     /// Whether `at` is only by the endpoint's own clock.
     #[serde(default, skip_serializing_if = "is_false")]
     pub own_clock: bool,
+    /// When the queue took it first, where it was sent again out of the dead-letter queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_sent: Option<Timestamp>,
 }
 
 impl LikeMessage {
@@ -77,6 +79,7 @@ impl LikeMessage {
             like,
             at: stamp.version(),
             own_clock: stamp.is_own(),
+            first_sent: None,
         }
     }
 
@@ -92,7 +95,7 @@ impl LikeMessage {
     pub fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.like,
-            version: said_at(self.at, self.own_clock, sent),
+            version: said_at(self.at, self.own_clock, self.first_sent.or(sent)),
         }
     }
 }
@@ -113,6 +116,9 @@ pub struct FollowMessage {
     /// Whether `at` is only by the endpoint's own clock.
     #[serde(default, skip_serializing_if = "is_false")]
     pub own_clock: bool,
+    /// When the queue took it first, where it was sent again out of the dead-letter queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_sent: Option<Timestamp>,
 }
 
 impl FollowMessage {
@@ -126,6 +132,7 @@ impl FollowMessage {
             follow,
             at: stamp.version(),
             own_clock: stamp.is_own(),
+            first_sent: None,
         }
     }
 
@@ -141,7 +148,7 @@ impl FollowMessage {
     pub fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.follow,
-            version: said_at(self.at, self.own_clock, sent),
+            version: said_at(self.at, self.own_clock, self.first_sent.or(sent)),
         }
     }
 }
@@ -274,8 +281,25 @@ mod tests {
         assert_eq!(said(Stamp::Own(now), None), 0);
         assert_eq!(said(Stamp::Own(now), sent(5)), 5);
         assert_eq!(said(Stamp::Own(now), sent(-5)), -5);
-        // Days later, out of the dead-letter queue.
-        assert_eq!(said(Stamp::Own(now), sent(200_000)), 60);
+        assert_eq!(said(Stamp::Own(now), sent(60)), 60);
+        // Minutes or days later, out of the dead-letter queue.
+        assert_eq!(said(Stamp::Own(now), sent(61)), 0);
+        assert_eq!(said(Stamp::Own(now), sent(200_000)), 0);
+    }
+
+    /// An early word that is replayed within a minute is as early as it was.
+    #[test]
+    fn a_replayed_word_is_as_old_as_when_it_was_first_sent() {
+        let follower = UserId::parse("nabi").unwrap();
+        let followee = UserId::parse("coco").unwrap();
+        let now = Version::from_micros(1_795_249_800_000_000);
+        let word = FollowMessage::new(follower, followee, true, Stamp::Own(now));
+        let mut body = serde_json::to_value(&word).unwrap();
+        let first = now.timestamp().plus_seconds(2);
+        body["first_sent"] = serde_json::to_value(first).unwrap();
+        let replayed: FollowMessage = serde_json::from_value(body).unwrap();
+        let again = Some(now.timestamp().plus_seconds(30));
+        assert_eq!(replayed.change(again), word.change(Some(first)));
     }
 
     #[test]

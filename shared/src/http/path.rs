@@ -66,9 +66,27 @@ impl FromPath for UserRef {
 
 #[cfg(feature = "store")]
 impl Path<UserRef> {
-    /// The user's id: 404 if nobody has the handle. Whether there is a user of that id is not asked.
+    /// The user's id: 404 if nobody has the handle. Whether there is a user of that id is not asked, nor whether the
+    /// caller may know of them.
     pub async fn user(self, store: &Store) -> Result<UserId, Problem> {
         store.user(self.0).await?.ok_or_else(Self::not_found)
+    }
+
+    /// The user's id: 404 if nobody has the handle, or somebody of whom the caller may not know. An id is taken as it
+    /// is.
+    pub async fn seen_user(self, caller: &UserId, store: &Store) -> Result<UserId, Problem> {
+        let by_handle = self.is_handle();
+        let user = self.user(store).await?;
+        if by_handle && user != *caller {
+            let shown = store.shown(caller, std::slice::from_ref(&user)).await?;
+            shown.known(&user).ok_or_else(Self::not_found)?;
+        }
+        Ok(user)
+    }
+
+    /// Whether the path names the user by their handle.
+    pub const fn is_handle(&self) -> bool {
+        matches!(self.0, UserRef::Handle(_))
     }
 }
 

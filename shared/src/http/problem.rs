@@ -160,8 +160,13 @@ impl Problem {
 
     /// 429: the caller called too often, and may again after so long.
     pub fn too_many_requests(wait: Duration) -> Self {
+        Self::too_many_of(wait, "requests")
+    }
+
+    /// The same of things that one may have so many of in a while.
+    pub fn too_many_of(wait: Duration, things: &str) -> Self {
         let seconds = whole_seconds(wait);
-        let detail = format!("Too many requests: try again in {seconds} s.");
+        let detail = format!("Too many {things}: try again in {seconds} s.");
         Self::of_type(ProblemType::RateLimited, detail).with_header(RETRY_AFTER, seconds.into())
     }
 

@@ -15,7 +15,7 @@ use super::kept_blocks::KEPT;
 use super::latest::Latest;
 use super::leaving::left_name;
 use super::{CONFLICT_TRIES, Error, Store, back_off};
-use crate::domain::{Change, Follow, Since, Stamp, UserId};
+use crate::domain::{Change, Follow, Since, Stamp, UserId, Version};
 
 /// In the row of A's about B: since when A blocks B; the index `latest` has only such rows.
 pub(super) const SINCE: &str = "since";
@@ -50,13 +50,26 @@ impl Store {
         user: &UserId,
         most: usize,
     ) -> Result<Vec<UserId>, Error> {
+        self.in_partition(user.as_str(), most).await
+    }
+
+    /// Who blocks a user who has left, at most so many.
+    pub(super) async fn kept_against(
+        &self,
+        user: &UserId,
+        most: usize,
+    ) -> Result<Vec<UserId>, Error> {
+        self.in_partition(&left_name(user), most).await
+    }
+
+    async fn in_partition(&self, partition: &str, most: usize) -> Result<Vec<UserId>, Error> {
         let query = self
             .client
             .query()
             .table_name(&self.tables.blocks)
             .key_condition_expression("#user = :user")
             .expression_attribute_names("#user", "user")
-            .expression_attribute_values(":user", s(user))
+            .expression_attribute_values(":user", s(partition))
             .consistent_read(true);
         let rows = rows(query, most).await?;
         let here = rows.iter().filter(|row| {
@@ -94,25 +107,31 @@ impl Store {
             .collect()
     }
 
-    /// The writes that end the follows between two users, each later than what is stored of it and than every
-    /// follow that was accepted before this stamp, whatever clock that was stamped by. A follow that is applied
-    /// meanwhile makes the transaction fail, because it is about the same edges.
+    /// The writes that end the follows between two users, the user's own as of the first version and the other's as of
+    /// the second, but each later than what is stored of it. A follow that is applied meanwhile makes the transaction
+    /// fail, because it is about the same edges.
     async fn end_follows(
         &self,
         user: &UserId,
         other: &UserId,
-        stamp: Stamp,
+        [own, theirs]: [Version; 2],
     ) -> Result<Vec<TransactWriteItem>, Error> {
-        let follows = [(user, other), (other, user)].map(|(follower, followee)| Follow {
-            follower: follower.clone(),
-            followee: followee.clone(),
+        let ends = [(user, other, own), (other, user, theirs)];
+        let ends = ends.map(|(follower, followee, version)| {
+            let follow = Follow {
+                follower: follower.clone(),
+                followee: followee.clone(),
+            };
+            (follow, version)
         });
-        let stored = self.stored_edges(follows.iter()).await?;
-        let ends = follows.map(|follow| {
+        let stored = self
+            .stored_edges(ends.iter().map(|(follow, _)| follow))
+            .await?;
+        let ends = ends.map(|(follow, version)| {
             let known = stored.get(&follow).map(Stored::version);
             let end = Change {
                 active: false,
-                version: stamp.version().after(known),
+                version: version.after(known),
             };
             (follow, end)
         });
@@ -122,7 +141,8 @@ impl Store {
     /// The user blocks the other, and neither follows the other any more. Twice is once.
     pub async fn block(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
         for tries in 0..CONFLICT_TRIES {
-            let mut writes = self.end_follows(user, other, stamp).await?;
+            // What either said before and is applied later meets the block.
+            let mut writes = self.end_follows(user, other, [stamp.version(); 2]).await?;
             let now = n(stamp.version().micros());
             writes.push(self.set(key(user, other), SINCE, now)?);
             writes.push(self.set(key(other, user), BLOCKED, AttributeValue::Bool(true))?);
@@ -137,8 +157,14 @@ impl Store {
     }
 
     /// The user blocks the other no longer, who may have left by now. Follows don't come back, not even those that were
-    /// accepted while the block stood and are applied later.
-    pub async fn unblock(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
+    /// accepted while the block stood and are applied later: `stamps` are the next stamps of the user and of the other,
+    /// each later than all that they have said, so that no two clocks are compared. Answers whether there was a block.
+    pub async fn unblock(
+        &self,
+        user: &UserId,
+        other: &UserId,
+        stamps: [Version; 2],
+    ) -> Result<bool, Error> {
         let left = left_name(other);
         'tries: for tries in 0..CONFLICT_TRIES {
             // The block moves to the name for those who left, or back, at most once while we look: in this order
@@ -148,15 +174,15 @@ impl Store {
                     continue;
                 };
                 if name == other.as_str() {
-                    writes.extend(self.end_follows(user, other, stamp).await?);
+                    writes.extend(self.end_follows(user, other, stamps).await?);
                 }
                 if self.written_together(writes).await? {
-                    return Ok(());
+                    return Ok(true);
                 }
                 back_off(tries).await;
                 continue 'tries;
             }
-            return Ok(());
+            return Ok(false);
         }
         Err(Error::Unavailable(
             "others kept writing the same blocks".to_owned(),

@@ -150,6 +150,18 @@ impl Store {
             .collect()
     }
 
+    /// Those of these cats that there are, as far as they can be read: one busy item must not cost a page.
+    pub async fn readable_cats(&self, ids: &[CatId]) -> Result<HashMap<CatId, Cat>, Error> {
+        let keys = ids.iter().map(|&id| cat_key(id)).collect();
+        let batch = self.batch_get_readable(&self.tables.cats, keys).await?;
+        if !batch.unread.is_empty() {
+            let unread = batch.unread.len();
+            tracing::warn!(unread, "cats that can't be read are left out");
+        }
+        let cats = batch.items.iter();
+        cats.map(|row| cat(row).map(|cat| (cat.id, cat))).collect()
+    }
+
     /// The ids of somebody's cats, the latest first: those registered before a position, at most so many.
     pub async fn cats_of(
         &self,

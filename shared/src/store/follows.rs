@@ -46,7 +46,24 @@ pub struct Relations {
     follows: HashSet<Follow>,
 }
 
+/// The keys of the follows between a user and each of these.
+fn relation_keys(user: &UserId, others: &[UserId]) -> Vec<Item> {
+    let ends = |other: &UserId| [(user.clone(), other.clone()), (other.clone(), user.clone())];
+    let row = |(by, of): &(UserId, UserId)| key(FollowList::Following, by, 0, of);
+    let follows: HashSet<(UserId, UserId)> = others.iter().flat_map(ends).collect();
+    follows.iter().map(row).collect()
+}
+
 impl Relations {
+    /// As these rows say.
+    fn of(user: &UserId, rows: &[Item]) -> Result<Self, Error> {
+        let active = rows.iter().filter(|row| row.flag("active"));
+        Ok(Self {
+            user: user.clone(),
+            follows: active.map(Follow::of).collect::<Result<_, _>>()?,
+        })
+    }
+
     /// How the user and this one do.
     pub fn to(&self, other: &UserId) -> Relation {
         let follows = |follower: &UserId, followee: &UserId| {
@@ -240,17 +257,24 @@ impl Store {
 
     /// How the user and each of these stand to each other.
     pub async fn relations(&self, user: &UserId, others: &[UserId]) -> Result<Relations, Error> {
-        let ends = |other: &UserId| [(user.clone(), other.clone()), (other.clone(), user.clone())];
-        let row = |(by, of): &(UserId, UserId)| key(FollowList::Following, by, 0, of);
-        let follows: HashSet<(UserId, UserId)> = others.iter().flat_map(ends).collect();
-        let keys = follows.iter().map(row).collect();
+        let keys = relation_keys(user, others);
         let rows = self.batch_get(&self.tables.follows, keys, None).await?;
-        let active = rows.iter().filter(|row| row.flag("active"));
-        let follows: HashSet<Follow> = active.map(Follow::of).collect::<Result<_, _>>()?;
-        Ok(Relations {
-            user: user.clone(),
-            follows,
-        })
+        Relations::of(user, &rows)
+    }
+
+    /// The same for a page: a follow that can't be read is none, because one busy item must not cost a page.
+    pub async fn readable_relations(
+        &self,
+        user: &UserId,
+        others: &[UserId],
+    ) -> Result<Relations, Error> {
+        let keys = relation_keys(user, others);
+        let batch = self.batch_get_readable(&self.tables.follows, keys).await?;
+        if !batch.unread.is_empty() {
+            let unread = batch.unread.len();
+            tracing::warn!(unread, "users are shown without follows that can't be read");
+        }
+        Relations::of(user, &batch.items)
     }
 
     /// Everybody the user follows, in the order of their ids.

@@ -4,7 +4,8 @@
 //! its handle is still as it was read, so that the two agree at any moment, and a handle has one owner,
 //! however many ask for it at once. The handle that a user gives up stays theirs for 30 days: it leads to
 //! them, and they can take it back. Of five they have so, they give up none other: else one account could keep
-//! handles from everybody by the thousand.
+//! handles from everybody by the thousand. The profile names those that were given up, and changes them in the same
+//! transaction: the index of a user's handles is a moment behind, and would let quick changes pass.
 //!
 //! Leaving gives up all handles. They lead to nobody then, and are held under the name for those who left, so
 //! that they still count, and can be taken back, when the same user returns.
@@ -48,6 +49,12 @@ impl Owner {
 
 fn handle_key(handle: &str) -> Item {
     item([("handle", s(handle))])
+}
+
+/// The handles that a profile says its user gave up, separated by spaces.
+struct GivenUp {
+    before: Option<String>,
+    now: String,
 }
 
 /// Why a profile was not changed.
@@ -126,6 +133,9 @@ impl Store {
     pub async fn erase_handles(&self, user: &UserId) -> Result<bool, Error> {
         let until = Timestamp::now().plus_seconds(HELD_DAYS * 24 * 60 * 60);
         let handles = self.handles_of(user.as_str()).await?;
+        if !handles.is_empty() {
+            self.note_found(user).await?;
+        }
         for row in &handles {
             let sent = self
                 .client
@@ -162,37 +172,53 @@ impl Store {
         rows(query, usize::MAX).await
     }
 
-    /// Fails if so many handles would be held for the user that it is too many, unless it is one of them that they
-    /// ask for. `gives_up`: one more than now. Those given up before the user left and returned count too.
+    /// The handles that the user's profile says were given up, as it says it.
+    async fn named_given_up(&self, user: &UserId) -> Result<Option<String>, Error> {
+        let key = vec![item([("id", s(user))])];
+        let rows = self.batch_get(&self.tables.users, key, Some("id, given_up"));
+        let row = rows.await?.pop().unwrap_or_default();
+        Ok(row.maybe_text("given_up").map(str::to_owned))
+    }
+
+    /// The handles that are held for the user once they take the one that they ask for, and give up the one that they
+    /// had. Fails if that is too many, unless it is one of them that they ask for. Those given up before the user left
+    /// and returned count too.
     async fn check_given_up(
         &self,
         user: &UserId,
         asked: &Handle,
-        gives_up: bool,
-    ) -> Result<(), ProfileError> {
+        had: Option<&Handle>,
+        by_profile: Option<&str>,
+    ) -> Result<Vec<String>, ProfileError> {
         let left = left_name(user);
         let (named, before) =
             futures::try_join!(self.handles_of(user.as_str()), self.handles_of(&left))?;
         let named = named.iter().chain(&before).map(|row| row.text("handle"));
-        // The index lags: one handle may be found by both names.
-        let named = named.collect::<Result<HashSet<_>, _>>()?;
+        // The index lags: one handle may be found by both names, and one given up just now by none.
+        let mut named = named.collect::<Result<HashSet<_>, _>>()?;
+        named.extend(by_profile.unwrap_or_default().split_whitespace());
         let keys = named.into_iter().map(handle_key).collect();
         let rows = self.batch_get(&self.tables.handles, keys, None).await?;
         let now = Timestamp::now().seconds();
-        let mut held = usize::from(gives_up);
+        let mut held: Vec<String> = had.into_iter().map(ToString::to_string).collect();
+        let mut is_theirs = false;
         for row in &rows {
             // The index lags: it may be somebody else's by now.
             let owner = row.text("user")?;
             let theirs = owner == user.as_str() || owner == left;
             let until = row.maybe_number("expires_at")?;
-            let is_held = theirs && until.is_some_and(|until| until > now);
-            if is_held && row.text("handle")? == asked.as_str() {
-                return Ok(());
+            if !theirs || until.is_none_or(|until| until <= now) {
+                continue;
             }
-            held += usize::from(is_held);
+            let handle = row.text("handle")?;
+            if handle == asked.as_str() {
+                is_theirs = true;
+            } else {
+                held.push(handle.to_owned());
+            }
         }
-        if held <= MOST_HELD {
-            Ok(())
+        if is_theirs || held.len() <= MOST_HELD {
+            Ok(held)
         } else {
             Err(ProfileError::TooManyHandles)
         }
@@ -228,14 +254,19 @@ impl Store {
                 return Err(ProfileError::Withdrawn);
             }
             let had = profile.handle;
-            let mut writes = vec![self.write_profile(user, edit, had.as_ref())?];
+            let mut writes = Vec::new();
+            let mut given_up = None;
             if let Some(asked) = asked.filter(|asked| had.as_ref() != Some(*asked)) {
+                let before = self.named_given_up(user).await?;
+                let check = self.check_given_up(user, asked, had.as_ref(), before.as_deref());
+                let now = Box::pin(check).await?.join(" ");
+                given_up = Some(GivenUp { before, now });
                 writes.push(self.take(asked, user)?);
-                Box::pin(self.check_given_up(user, asked, had.is_some())).await?;
                 if let Some(had) = &had {
                     writes.push(self.give_up(had, user)?);
                 }
             }
+            writes.push(self.write_profile(user, edit, had.as_ref(), given_up)?);
             if self.written_together(writes).await? {
                 return Ok(had.is_none());
             }
@@ -244,12 +275,13 @@ impl Store {
         Err(Error::Unavailable("others kept asking for the same handle".to_owned()).into())
     }
 
-    /// Writes what an edit says, if the profile's handle is still the one that was read.
+    /// Writes what an edit says, if the profile's handle is still the one that was read, and so are those given up.
     fn write_profile(
         &self,
         user: &UserId,
         edit: &ProfileEdit,
         had: Option<&Handle>,
+        given_up: Option<GivenUp>,
     ) -> Result<TransactWriteItem, Error> {
         let bio = edit.bio.as_ref().map(|bio| bio.as_ref().map(Bio::as_str));
         let avatar = edit.avatar.as_ref();
@@ -278,16 +310,30 @@ impl Store {
                 None => removes.push(format!("#{name}")),
             }
         }
+        let mut conditions = Vec::new();
+        if let Some(GivenUp { before, now }) = given_up {
+            sets.push("given_up = :given_up".to_owned());
+            update = update.expression_attribute_values(":given_up", s(now));
+            match before {
+                Some(before) => {
+                    conditions.push("given_up = :known");
+                    update = update.expression_attribute_values(":known", s(before));
+                }
+                None => conditions.push("attribute_not_exists(given_up)"),
+            }
+        }
         let mut expression = format!("SET {}", sets.join(", "));
         if !removes.is_empty() {
             expression = format!("{expression} REMOVE {}", removes.join(", "));
         }
-        let update = match had {
-            Some(had) => update
-                .condition_expression("#handle = :had")
-                .expression_attribute_values(":had", s(had)),
-            None => update.condition_expression("attribute_not_exists(#handle)"),
-        };
+        match had {
+            Some(had) => {
+                conditions.push("#handle = :had");
+                update = update.expression_attribute_values(":had", s(had));
+            }
+            None => conditions.push("attribute_not_exists(#handle)"),
+        }
+        let update = update.condition_expression(conditions.join(" AND "));
         let update = update.update_expression(expression);
         let update = update.build().map_err(Error::broken)?;
         Ok(TransactWriteItem::builder().update(update).build())

@@ -240,6 +240,13 @@ impl Store {
         send_if_there(update).await
     }
 
+    /// Notes at once that the indexes have something of a user who left, whatever becomes of this pass: the next that finds
+    /// nothing is the first of two.
+    pub async fn note_found(&self, user: &UserId) -> Result<(), Error> {
+        let update = self.update_leaver(user);
+        send_if_there(update.update_expression("REMOVE empty_since")).await
+    }
+
     /// Ends an erasure: nothing is left of the user but that they left, and that their words up to this one are
     /// void. Refuses if something is left after all, or if no earlier pass, by that time, found the indexes empty.
     pub async fn finish_erasure(

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::kept_blocks::WhoLeft;
-use super::{Error, Store};
+use super::{Error, Readable, Store};
 use crate::domain::{Author, Profile, Timestamp, UserId};
 
 /// Some users as far as a caller may see them.
@@ -50,18 +50,49 @@ impl Shown {
 }
 
 impl Store {
-    /// These users as far as the caller may see them, and the caller.
+    /// These users as far as the caller may see them, and the caller. One that can't be read is an error.
     pub async fn shown(&self, caller: &UserId, users: &[UserId]) -> Result<Shown, Error> {
+        let Readable { found, unread } = self.readable_shown(caller, users).await?;
+        if unread.is_empty() {
+            Ok(found)
+        } else {
+            let why = "throttled: a user can't be read";
+            Err(Error::Unavailable(why.to_owned()))
+        }
+    }
+
+    /// These users as far as the caller may see them, and the caller, for a page that shows others too: of whom nothing
+    /// can be read, it isn't known whether they have left, so they are hidden.
+    pub async fn shown_on_page(&self, caller: &UserId, users: &[UserId]) -> Result<Shown, Error> {
+        let Readable { found, unread } = self.readable_shown(caller, users).await?;
+        if !unread.is_empty() {
+            let unread = unread.len();
+            tracing::warn!(unread, "users that can't be read are left out");
+        }
+        Ok(found)
+    }
+
+    /// The same, with the users that can't be read, who are hidden.
+    pub(super) async fn readable_shown(
+        &self,
+        caller: &UserId,
+        users: &[UserId],
+    ) -> Result<Readable<Shown, UserId>, Error> {
         let everybody: HashSet<&UserId> = users.iter().chain([caller]).collect();
         let everybody: Vec<UserId> = everybody.into_iter().cloned().collect();
-        let (profiles, mut hidden) = futures::try_join!(
-            self.profiles(&everybody),
+        let (Readable { found, unread }, mut hidden) = futures::try_join!(
+            self.readable_profiles(&everybody),
             self.blocked_between(caller, users)
         )?;
-        hidden.extend(self.kept_apart(caller, users, &profiles).await?);
-        let left = profiles.values().filter(|profile| profile.withdrawn);
+        hidden.extend(self.kept_apart(caller, users, &found).await?);
+        let left = found.values().filter(|profile| profile.withdrawn);
         hidden.extend(left.map(|profile| profile.id.clone()));
-        Ok(Shown { profiles, hidden })
+        hidden.extend(unread.iter().filter(|user| *user != caller).cloned());
+        let profiles = found;
+        Ok(Readable {
+            found: Shown { profiles, hidden },
+            unread,
+        })
     }
 
     /// Those of these users between whom and the caller one blocks the other, and one does not exist: that block may

@@ -390,9 +390,17 @@ impl Store {
     }
 
     /// The authors who are hidden from a caller, as far as trends tell authors apart: those whom the caller blocks,
-    /// or who block the caller.
+    /// or who block the caller, also if the caller has left and reads on with a token that is still good.
     pub async fn hidden_authors(&self, caller: &UserId) -> Result<HashSet<AuthorMark>, Error> {
-        let hidden = self.blocked_either_way(caller, MOST_HIDDEN).await?;
+        let (mut hidden, profile) = futures::try_join!(
+            self.blocked_either_way(caller, MOST_HIDDEN),
+            self.profile(caller)
+        )?;
+        if profile.is_none_or(|caller| caller.withdrawn) {
+            // An erasure may have moved them there; and back meanwhile, where the caller returns.
+            hidden.extend(self.kept_against(caller, MOST_HIDDEN).await?);
+            hidden.extend(self.blocked_either_way(caller, MOST_HIDDEN).await?);
+        }
         Ok(hidden.iter().map(AuthorMark::of).collect())
     }
 

@@ -5,39 +5,71 @@ use std::collections::{HashMap, HashSet};
 use super::{Error, Readable, Shown, Store};
 use crate::domain::{ImageHost, Post, PostCounts, PostId, PostView, UserId, ViewerState};
 
+/// Posts as a caller sees them.
+struct Views {
+    seen: Vec<PostView>,
+    /// The number of posts or authors of which a part could not be read.
+    unread: usize,
+}
+
 impl Store {
     /// Those of these posts that the caller may see, as the caller sees them, in their order. Counts that can't be
-    /// read are as this process knew them last: one busy item must not cost a page. A single post's are an error.
+    /// read are as this process knew them last, and posts whose author can't be read are left out: one busy item must
+    /// not cost a page.
     pub async fn views(
         &self,
         caller: &UserId,
         posts: Vec<Post>,
         images: &ImageHost,
     ) -> Result<Vec<PostView>, Error> {
+        let Views { seen, unread } = self.readable_views(caller, posts, images).await?;
+        if unread > 0 {
+            tracing::warn!(unread, "posts are shown without what can't be read of them");
+        }
+        Ok(seen)
+    }
+
+    /// A post as the caller sees it; nothing if the caller may not see it. Anything of it that can't be read is an error.
+    pub async fn view(
+        &self,
+        caller: &UserId,
+        post: Post,
+        images: &ImageHost,
+    ) -> Result<Option<PostView>, Error> {
+        let mut views = self.readable_views(caller, vec![post], images).await?;
+        if views.unread > 0 {
+            let why = "throttled: a part of the post can't be read";
+            return Err(Error::Unavailable(why.to_owned()));
+        }
+        Ok(views.seen.pop())
+    }
+
+    async fn readable_views(
+        &self,
+        caller: &UserId,
+        posts: Vec<Post>,
+        images: &ImageHost,
+    ) -> Result<Views, Error> {
         let ids: Vec<PostId> = posts.iter().map(|post| post.id).collect();
         let authors: HashSet<UserId> = posts.iter().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
         let (counts, viewer, shown) = futures::try_join!(
             self.readable_counts(&ids),
             self.readable_viewer_states(caller, &ids),
-            self.shown(caller, &authors)
+            self.readable_shown(caller, &authors)
         )?;
-        let unread = counts.unread.len().max(viewer.unread.len());
-        if unread > 0 {
-            tracing::warn!(unread, "posts are shown without what can't be read of them");
-            if ids.len() == 1 {
-                let why = "throttled: the post's counts can't be read";
-                return Err(Error::Unavailable(why.to_owned()));
-            }
-        }
-        let (counts, viewer) = (counts.found, viewer.found);
+        let unread = [counts.unread.len(), viewer.unread.len(), shown.unread.len()];
+        let (counts, viewer, shown) = (counts.found, viewer.found, shown.found);
         let view = |post: Post| {
             let author = shown.author(&post.author)?;
             let counts: PostCounts = counts.get(&post.id).copied().unwrap_or_default();
             let viewer = viewer.get(&post.id).copied().unwrap_or_default();
             Some(post.view(author, counts, viewer, images))
         };
-        Ok(posts.into_iter().filter_map(view).collect())
+        Ok(Views {
+            seen: posts.into_iter().filter_map(view).collect(),
+            unread: unread.into_iter().max().unwrap_or_default(),
+        })
     }
 
     /// Returns the user's state of each of these posts, as far as that can be read; nothing to the others, which are in `unread`.
@@ -60,7 +92,7 @@ impl Store {
         })
     }
 
-    /// Those of these posts that are there and the caller may see, in their order.
+    /// Those of these posts that are there and the caller may see, in their order, as far as they can be read.
     pub async fn seen(
         &self,
         caller: &UserId,
@@ -71,13 +103,23 @@ impl Store {
         if !unread.is_empty() {
             let unread = unread.len();
             tracing::warn!(unread, "posts that can't be read are left out");
-            if found.is_empty() {
-                let why = "throttled: no post can be read".to_owned();
-                return Err(Error::Unavailable(why));
-            }
         }
         let posts = ids.iter().filter_map(|id| found.remove(id)).collect();
         self.views(caller, posts, images).await
+    }
+
+    /// A post as the caller sees it; nothing if there is none that the caller may see. Anything of it that can't be read
+    /// is an error.
+    pub async fn seen_view(
+        &self,
+        caller: &UserId,
+        id: PostId,
+        images: &ImageHost,
+    ) -> Result<Option<PostView>, Error> {
+        match self.post(id).await? {
+            Some(post) => self.view(caller, post, images).await,
+            None => Ok(None),
+        }
     }
 
     /// A post that the caller may see; nothing if there is none.

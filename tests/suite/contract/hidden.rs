@@ -160,6 +160,69 @@ async fn what_is_hidden_is_answered_as_what_never_was() {
     }
 }
 
+/// A handle leads nowhere where its owner is hidden from the caller, on every route that takes one, whatever else is wrong
+/// with the call. Two calls know more, of users whom the caller may know of by other means: a block of somebody who is
+/// there, and the end of the caller's own.
+#[tokio::test]
+async fn a_handle_tells_nothing_of_who_is_hidden() {
+    let world = World::shared().await;
+    for why in [
+        Hidden::AuthorBlocks,
+        Hidden::CallerBlocks,
+        Hidden::AuthorLeft,
+    ] {
+        let (author, caller) = (world.user("author"), world.user("caller"));
+        caller.me().await;
+        let profile = json!({ "handle": author.own_handle(), "name": "나비" });
+        author.put_me(&profile).await.expect(201);
+        match why {
+            Hidden::CallerBlocks => caller.block(&author).await,
+            Hidden::AuthorLeft => drop(author.delete("/v1/me").await.expect(202)),
+            _ => author.block(&caller).await,
+        }
+        let never = world.user("never");
+        let mut tried = 0;
+        for (method, route, body) in routes::calls() {
+            if !route.contains("{user}") {
+                continue;
+            }
+            let queries: &[&str] = if routes::LISTS.contains(&route) {
+                &["", "?limit=0", "?cursor=x"]
+            } else {
+                &[""]
+            };
+            for query in queries {
+                let [of_hidden, of_never] = [&author, &never].map(|user| {
+                    let handle = format!("@{}", user.own_handle());
+                    format!("{}{query}", route.replace("{user}", &handle))
+                });
+                let hidden_reply = call(&caller, &method, &of_hidden, body.as_ref()).await;
+                let never_reply = call(&caller, &method, &of_never, body.as_ref()).await;
+                never_reply.problem(404);
+                let knows_more = match method {
+                    _ if !route.ends_with("/block") => false,
+                    Method::PUT => why != Hidden::AuthorLeft,
+                    _ => why == Hidden::CallerBlocks,
+                };
+                if knows_more {
+                    assert_eq!(hidden_reply.status, 204, "{why:?}: {method} {route}");
+                    if method == Method::PUT && why == Hidden::AuthorBlocks {
+                        // The end of it is known to the caller, and nothing of it stays.
+                        caller.unblock(&author).await;
+                    } else if method == Method::DELETE {
+                        caller.block(&author).await;
+                    }
+                } else {
+                    let told = (said(&hidden_reply), said(&never_reply));
+                    assert_eq!(told.0, told.1, "{why:?}: {method} {route}{query}");
+                }
+                tried += 1;
+            }
+        }
+        assert!(tried >= 17, "{why:?}: only {tried} calls");
+    }
+}
+
 /// A user who has left may not change what is hidden from themselves, either.
 #[tokio::test]
 async fn who_has_left_changes_nothing_of_their_own() {

@@ -275,6 +275,7 @@ async fn feeds(world: &World, nabi: &User, fan: &User) {
     fan.walk("/v1/feed", 1).await;
     world.stop_service(Service::Cache, Outage::Closed);
     fan.feed(20).await;
+    nabi.post_id("by its own clock").await;
     world.resume_service(Service::Cache);
 }
 
@@ -364,13 +365,16 @@ async fn left_unsent(world: &World, nabi: &User) {
 
 /// Notes that consumers write while the cache is out of reach.
 async fn untold(world: &World, nabi: &User, fan: &User, kept: &str) {
-    for function in ["follow-consumer", "like-consumer"] {
+    for function in ["follow-consumer", "like-consumer", "save"] {
         let rule = FaultRule::new(When::Before, FaultAction::Disconnect).function(function);
         let rule = rule.service(Service::Cache).times(u64::MAX);
         world.on_call(rule).unwrap();
     }
     fan.follow(nabi).await;
     fan.like(kept).await;
+    fan.delete(&format!("/v1/posts/{kept}/save"))
+        .await
+        .expect(204);
     world.drained().await;
     world.clear_faults();
     world.run_schedule("sweep").await.unwrap();

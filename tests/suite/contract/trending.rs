@@ -4,11 +4,13 @@ use purrline_local::Service;
 use serde_json::{Value, json};
 
 use super::routes::tag_of;
+use crate::faults::backstage::Backstage;
 use crate::support::{User, World, eventually, id_of};
 
 /// A stack that computes what trends anew each second.
 async fn world() -> World {
-    World::with(World::options().parameter("TrendingSeconds", "1")).await
+    let options = World::options().parameter("TrendingSeconds", "1");
+    World::with(options.parameter("ErasureSeconds", "1")).await
 }
 
 async fn trending(user: &User, query: &str) -> Vec<Value> {
@@ -148,6 +150,20 @@ async fn a_trend_of_nobody_the_caller_sees_is_left_out() {
     coco.block(&momo).await;
     assert_eq!(trending(&momo, "").await, without("cocos"));
     assert_eq!(trending(&nabi, "").await, *all.as_array().unwrap());
+    // Also to a token that outlives its user.
+    let gone = world.user("gone");
+    gone.me().await;
+    coco.block(&gone).await;
+    gone.delete("/v1/me").await.expect(202);
+    assert_eq!(trending(&gone, "").await, without("cocos"));
+    let stage = Backstage::of(&world).await;
+    eventually("they are erased", async || {
+        world.run_schedule("sweep").await.unwrap();
+        let row = stage.item("UsersTable", "id", &gone.id).await;
+        row.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(trending(&gone, "").await, without("cocos"));
     reader.block(&coco).await;
     assert_eq!(trending(&reader, "").await, Vec::<Value>::new());
     // Another author shows it again.

@@ -214,7 +214,12 @@ async fn the_photos_of_a_day_are_bounded() {
     let replies = futures::future::join_all(at_once).await;
     assert_eq!(granted(&replies, 429), 2);
     let refused = nabi.create("/v1/uploads", &wanted).await;
-    refused.problem(429);
+    let problem = refused.problem(429);
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with("Too many photos for one day"),
+        "{detail}"
+    );
     let wait: i64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=24 * 60 * 60).contains(&wait), "{wait}");
     // What was granted is granted, and others are not held to it.

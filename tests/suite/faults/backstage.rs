@@ -429,6 +429,14 @@ impl Backstage {
             .unwrap()
     }
 
+    /// Sets a key of the cache.
+    pub(crate) async fn set_key(&self, key: &str, value: &str) {
+        let mut connection = self.redis().await;
+        let mut set = redis::cmd("SET");
+        set.arg(key).arg(value);
+        set.query_async::<()>(&mut connection).await.unwrap();
+    }
+
     /// Deletes all of the index that search reads.
     pub(crate) async fn lose_index(&self) {
         let (s3, bucket) = (self.world.s3(), self.world.bucket_name("SearchBucket"));

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use purrline_local::{Options, Outage, Service};
-use serde_json::Value;
+use purrline::domain::{Id, Timestamp, Version};
+use purrline_local::{FaultAction, FaultRule, Options, Outage, Service, When};
+use serde_json::{Value, json};
 
 use super::backstage::{Backstage, number};
 use super::impatient;
-use crate::support::{User, World, eventually, id_of};
+use super::leaving::fill;
+use crate::support::{User, World, comments, eventually, id_of};
 
 const APART: Duration = Duration::from_secs(5);
 
@@ -238,6 +240,95 @@ async fn what_was_said_during_a_block_has_no_effect_after_it() {
     bad.follow(&nabi).await;
     stage.world.drained().await;
     assert!(follows(&bad).await);
+}
+
+/// The stamps of two users may come from two nodes of the cache, whose clocks differ. Fails when the end of a block is
+/// stamped by the blocker's node alone.
+#[tokio::test]
+async fn what_was_said_during_a_block_is_earlier_than_its_end_by_another_nodes_clock_too() {
+    let stage = stage().await;
+    let (nabi, bad) = (stage.world.user("nabi"), stage.world.user("bad"));
+    nabi.me().await;
+    bad.me().await;
+    let ahead = Version::now().micros() + 5_000_000;
+    stage
+        .set_key(&format!("stamp:{{{}}}", bad.id), &ahead.to_string())
+        .await;
+    stage.world.pause_queue("FollowsQueue").await.unwrap();
+    nabi.block(&bad).await;
+    bad.follow(&nabi).await;
+    nabi.unblock(&bad).await;
+    stage.world.resume_queue("FollowsQueue").unwrap();
+    stage.world.drained().await;
+    assert!(!follows(&bad).await);
+    bad.follow(&nabi).await;
+    stage.world.drained().await;
+    assert!(follows(&bad).await);
+}
+
+/// Without the cache nobody knows what either was given for a stamp: a block stays until it can be told. Fails when its
+/// end is stamped by one function's own clock.
+#[tokio::test]
+async fn a_block_does_not_end_by_one_functions_own_clock() {
+    let stage = stage().await;
+    let (nabi, bad) = (stage.world.user("nabi"), stage.world.user("bad"));
+    nabi.me().await;
+    bad.me().await;
+    nabi.block(&bad).await;
+    stage.world.pause_queue("FollowsQueue").await.unwrap();
+    for _ in 0..2 {
+        bad.follow(&nabi).await;
+    }
+    let path = format!("/v1/users/{}/block", bad.id);
+    stage.world.stop_service(Service::Cache, Outage::Closed);
+    for _ in 0..2 {
+        let reply = nabi.delete(&path).await;
+        reply.problem(503);
+        assert!(reply.header("retry-after").is_some());
+    }
+    stage.world.resume_service(Service::Cache);
+    eventually("the block ends", async || {
+        (nabi.delete(&path).await.status == 204).then_some(())
+    })
+    .await;
+    stage.world.resume_queue("FollowsQueue").unwrap();
+    stage.world.drained().await;
+    assert!(!follows(&bad).await);
+}
+
+/// Without the cache, what somebody writes still comes after what they wrote before, and a comment after those that are
+/// there. Fails when ids are minted by a function's own clock alone.
+#[tokio::test]
+async fn without_the_cache_ids_come_after_those_that_are_stored() {
+    let stage = stage().await;
+    let nabi = stage.world.user("nabi");
+    let first = nabi.post_id("first").await;
+    stage.world.stop_service(Service::Cache, Outage::Closed);
+    let mut posts = vec![first.clone()];
+    for n in 0..5 {
+        posts.push(nabi.post_id(&format!("post {n}")).await);
+    }
+    stage.world.resume_service(Service::Cache);
+    assert!(posts.is_sorted_by(|a, b| a < b), "{posts:?}");
+
+    // A comment by a clock that is ahead.
+    let ahead = Timestamp::now().plus_seconds(5);
+    let ahead = Id::first_of(ahead).to_string();
+    let row = json!({ "post": first, "id": ahead, "author": nabi.id, "text": "ahead" });
+    fill(&stage, "CommentsTable", std::iter::once(row)).await;
+    nabi.get("/v1/me").await;
+    // The call to the cache that tells the stamp, and no other.
+    let silent = FaultRule::new(When::Before, FaultAction::Disconnect).function("comment");
+    let silent = stage.world.on_call(silent.service(Service::Cache)).unwrap();
+    let reply = eventually("the cache is back", async || {
+        let body = json!({ "text": "after it" });
+        let reply = nabi.create(&comments(&first), &body).await;
+        (reply.status == 201).then_some(reply)
+    })
+    .await;
+    assert_eq!(silent.fired(), 1);
+    let comment = id_of(&reply.json());
+    assert!(comment > ahead, "{comment} is before {ahead}");
 }
 
 /// Fails when somebody who comes back is still held to have left, because the clock was ahead by which they did.

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use purrline_local::Service;
+use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{followers_of, stage};
-use crate::support::{User, World, comments, id_of};
+use crate::support::{User, World, comments, eventually, id_of};
 
 /// How often feeds' readers asked the store since the calls were last counted anew.
 fn asked_the_store(world: &World) -> u64 {
@@ -62,6 +62,39 @@ async fn changes_at_once_leave_the_cache_readable() {
     stage.world.reset_calls();
     reader.feed(20).await;
     assert_eq!(asked_the_store(&stage.world), 0, "the author is held");
+}
+
+/// A popular author's profile is read from the cache while it is being changed, however often that is. Fails when a change
+/// of a profile hides it until it is done.
+#[tokio::test]
+async fn an_author_who_changes_their_profile_is_read_from_the_cache() {
+    let stage = stage().await;
+    let author = stage.world.user("author");
+    let reader = followers_of(&stage, &author, 1).await.remove(0);
+    author.post_id("popular").await;
+    stage.world.drained().await;
+    reader.feed(20).await;
+    let slow = FaultRule::new(When::Before, FaultAction::Delay(Duration::from_millis(900)));
+    let slow = slow.function("profile").operation("TransactWriteItems");
+    stage.world.on_call(slow).unwrap();
+    let profile = json!({ "handle": author.own_handle(), "name": "slow" });
+    let change = author.put_me(&profile);
+    let read = async {
+        // The hold is taken by now, and the store waits.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        reader.feed(20).await;
+        stage.world.reset_calls();
+        let feed = reader.feed(20).await;
+        (
+            feed[0]["author"]["name"].clone(),
+            asked_the_store(&stage.world),
+        )
+    };
+    let (reply, (name, asked)) = futures::join!(change, read);
+    reply.expect(201);
+    assert_eq!(asked, 0, "while the profile is changed");
+    assert_ne!(name, "slow");
+    assert_eq!(reader.feed(20).await[0]["author"]["name"], "slow");
 }
 
 /// 64 clients read their feeds without a pause while the newest post is commented on ten times a second: none sees a
@@ -134,7 +167,8 @@ async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
 }
 
 /// An item of a busy partition can't be read: its post is shown with the counts that were known last; where it is the
-/// post itself, or its author, the others are shown. Fails when one item's error is the page's.
+/// post itself, or its author, the others are shown, on every list there is, with the cache and without; and whoever asks
+/// for the item by its id is told to ask again. Fails when one item's error is the page's.
 #[tokio::test]
 async fn one_item_that_cannot_be_read_costs_no_page() {
     let stage = stage().await;
@@ -143,32 +177,70 @@ async fn one_item_that_cannot_be_read_costs_no_page() {
     let mut posts = Vec::new();
     for author in &authors {
         reader.follow(author).await;
-        let name = json!({ "handle": author.own_handle(), "name": author.id });
+        let name = json!({ "handle": author.own_handle(), "name": "throttledcats" });
         author.put_me(&name).await.expect(201);
-        posts.insert(0, author.post_id("x").await);
+        posts.insert(0, author.post_id("#throttled").await);
         reader.comment(&posts[0], "purr").await;
+    }
+    for author in &authors {
+        author.like(&posts[2]).await;
+        author.comment(&posts[2], "purr").await;
+    }
+    for post in &posts {
+        reader
+            .put(&format!("/v1/posts/{post}/save"))
+            .await
+            .expect(204);
     }
     stage.world.drained().await;
     let whole = reader.feed(20).await;
     assert_eq!(whole.len(), 3);
+    let lists = [
+        "/v1/tags/throttled/posts?limit=20".to_owned(),
+        "/v1/me/saved?limit=20".to_owned(),
+        format!("/v1/posts/{}/comments?limit=20", posts[2]),
+        format!("/v1/posts/{}/likes?limit=20", posts[2]),
+        format!("/v1/users/{}/following?limit=20", reader.id),
+        "/v1/search?type=posts&q=throttled".to_owned(),
+        "/v1/search?type=users&q=throttledcats".to_owned(),
+    ];
+    let mut pages = Vec::new();
+    for list in &lists {
+        let page = eventually(list, async || {
+            let page = reader.page(list).await.0;
+            (page.len() >= 3).then_some(page)
+        })
+        .await;
+        pages.push(page);
+    }
+    // Whether an item is of the second author, as post, comment or user.
+    let of_busy = |item: &Value| {
+        let of = if item["author"].is_null() {
+            &item["id"]
+        } else {
+            &item["author"]["id"]
+        };
+        *of == json!(authors[1].id)
+    };
+    let own_list = format!("/v1/users/{}/posts", authors[1].id);
     let likes = stage.table("LikesTable");
+    let users = stage.table("UsersTable");
     let busy = [
         (likes.clone(), posts[1].clone()),
         (stage.table("PostsTable"), posts[1].clone()),
-        (stage.table("UsersTable"), authors[1].id.clone()),
+        (users.clone(), authors[1].id.clone()),
     ];
     for (table, key) in busy {
         stage.world.flush_cache().await.unwrap();
         stage.world.throttle(&table, &format!("\"{key}\""));
         let read = reader.feed(20).await;
+        let by_id = format!("/v1/posts/{}", posts[1]);
+        reader.get(&by_id).await.problem(503);
         if table == likes {
-            let list = format!("/v1/users/{}/posts", authors[1].id);
-            reader
-                .get(&format!("/v1/posts/{}", posts[1]))
-                .await
-                .problem(503);
+            // One post, and the last page of one.
+            assert_eq!(reader.walk_ids(&own_list, 20).await, [posts[1].clone()]);
             let second = authors[1].post_id("y").await;
-            let listed = reader.walk_ids(&list, 20).await;
+            let listed = reader.walk_ids(&own_list, 1).await;
             assert_eq!(listed, [second.clone(), posts[1].clone()]);
             authors[1].delete_post(&second).await;
             assert_eq!(read, whole, "with what was known last");
@@ -176,7 +248,41 @@ async fn one_item_that_cannot_be_read_costs_no_page() {
             let others = [whole[0].clone(), whole[2].clone()];
             assert_eq!(read, others, "{table}");
         }
+        for (list, page) in lists.iter().zip(&pages) {
+            let found = reader.page(list).await.0;
+            let of_posts =
+                list.contains("/tags/") || list.contains("saved") || list.contains("type=posts");
+            let left_out = if table == likes {
+                false
+            } else if table == users {
+                true
+            } else {
+                of_posts
+            };
+            let kept = |item: &&Value| !(left_out && of_busy(item));
+            let expected: Vec<String> = page.iter().filter(kept).map(id_of).collect();
+            let found: Vec<String> = found.iter().map(id_of).collect();
+            assert_eq!(found, expected, "{table}: {list}");
+        }
+        if table == users {
+            let profile = format!("/v1/users/{}", authors[1].id);
+            reader.get(&profile).await.problem(503);
+        } else if table != likes {
+            assert!(reader.walk_ids(&own_list, 20).await.is_empty());
+        }
+        stage.world.stop_service(Service::Cache, Outage::Closed);
+        let found: Vec<String> = reader.feed_ids(20).await;
+        stage.world.resume_service(Service::Cache);
+        let expected = if table == likes {
+            vec![posts[0].clone(), posts[1].clone(), posts[2].clone()]
+        } else {
+            vec![posts[0].clone(), posts[2].clone()]
+        };
+        assert_eq!(found, expected, "{table}: without the cache");
         stage.world.clear_faults();
-        assert_eq!(reader.feed(20).await, whole, "{table}");
+        eventually("the whole feed", async || {
+            (reader.feed(20).await == whole).then_some(())
+        })
+        .await;
     }
 }

@@ -89,6 +89,35 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     assert_eq!(dead_letters(&stage).await, 0);
 }
 
+/// A post is saved, and another no longer, while nobody who saves reaches the cache, which readers do: it is answered, and
+/// the first sweep puts it right. Fails when what was stored is answered 503, and noted nowhere.
+#[tokio::test]
+async fn a_save_that_the_cache_was_not_told_of_is_shown_after_the_next_sweep() {
+    let stage = stage().await;
+    let (reader, _, [first, second]) = reader_of_two(&stage).await;
+    let save = |post: &str| format!("/v1/posts/{post}/save");
+    reader.put(&save(&first)).await.expect(204);
+    let shown = async || {
+        let feed = reader.feed(20).await;
+        feed.iter().map(|post| post["saved"] == true).collect()
+    };
+    let before: Vec<bool> = shown().await;
+    assert_eq!(before, [false, true]);
+    let faults = cut_off(&stage, &["save"]);
+    reader.put(&save(&second)).await.expect(204);
+    reader.delete(&save(&first)).await.expect(204);
+    assert!(faults[0].fired() > 0);
+    assert_eq!(stage.untold().await.len(), 2);
+    stage.world.clear_faults();
+    stage.world.run_schedule("sweep").await.unwrap();
+    eventually("the feed shows it", async || {
+        let now: Vec<bool> = shown().await;
+        (now == [true, false]).then_some(())
+    })
+    .await;
+    assert!(stage.untold().await.is_empty());
+}
+
 /// The sweep dies at any of its calls: what it did not come to, the next does. Fails when a note goes before the cache
 /// was told.
 #[tokio::test]

@@ -11,6 +11,7 @@ use aws_sdk_sqs::types::{
 use clap::ValueEnum;
 use purrline::domain::Timestamp;
 use purrline::{aws, env};
+use serde_json::Value;
 
 use crate::error::Error;
 
@@ -143,12 +144,12 @@ impl Queue {
         let _ = call.visibility_timeout(0).send().await;
     }
 
-    /// Sends a dead letter to its queue again, with its trace, before deleting it. If the process dies in between, it is in both
-    /// queues, and consumers tolerate the duplicate.
+    /// Sends a dead letter to its queue again, with its trace and the time when it was first sent, before deleting it. If
+    /// the process dies in between, it is in both queues, and consumers tolerate the duplicate.
     pub(crate) async fn replay(&self, message: &Message) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.url);
         let mut call = call
-            .set_message_body(message.body.clone())
+            .set_message_body(body_again(message))
             .set_message_attributes(message.message_attributes.clone());
         if let Some(trace) = trace(message) {
             let value = MessageSystemAttributeValue::builder()
@@ -165,6 +166,23 @@ impl Queue {
             .await
             .map(|_| ())
             .map_err(Error::calling)
+    }
+}
+
+/// Returns the body of a message to send again. A message stamped by an endpoint's own clock is ordered by the time when
+/// the queue first took it, so the body carries that time along.
+fn body_again(message: &Message) -> Option<String> {
+    let body = message.body.clone()?;
+    let Ok(mut word) = serde_json::from_str::<Value>(&body) else {
+        return Some(body);
+    };
+    let first = sent(message).filter(|_| word.get("own_clock") == Some(&Value::Bool(true)));
+    match (first, word.as_object_mut()) {
+        (Some(first), Some(fields)) if !fields.contains_key("first_sent") => {
+            fields.insert("first_sent".to_owned(), first.to_string().into());
+            Some(word.to_string())
+        }
+        _ => Some(body),
     }
 }
 
