@@ -12,7 +12,8 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::item::{Item, Read, item, n, s};
 use super::outbox::held;
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::retry::Retry;
+use super::{Error, Store};
 use crate::domain::{Timestamp, UploadSize, UserId};
 
 /// The item's sort key: no idempotency key has a space.
@@ -139,7 +140,8 @@ impl Store {
             Ok(()) => return Ok(Grant::Yes),
             Err(known) => known,
         };
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("the same user kept asking for uploads");
+        loop {
             let before = known.unwrap_or_default();
             // Another instance's day may have begun a moment before.
             let day = before.day.max(today);
@@ -172,11 +174,8 @@ impl Store {
                 Ok(()) => return Ok(Grant::Yes),
                 Err(known) => known,
             };
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable(
-            "the same user kept asking for uploads".to_owned(),
-        ))
     }
 
     /// Notes that a URL is given again for what was granted before.

@@ -14,7 +14,8 @@ use super::item::{Item, Read, item, n, rows, s};
 use super::kept_blocks::KEPT;
 use super::latest::Latest;
 use super::leaving::left_name;
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::retry::Retry;
+use super::{Error, Store};
 use crate::domain::{Change, Follow, Since, Stamp, UserId};
 
 /// In the row of A's about B: since when A blocks B; the index `latest` has only such rows.
@@ -121,7 +122,8 @@ impl Store {
 
     /// The user blocks the other, and neither follows the other any more. Twice is once.
     pub async fn block(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("others kept writing the same follows");
+        loop {
             let mut writes = self.end_follows(user, other, stamp).await?;
             let now = n(stamp.version().micros());
             writes.push(self.set(key(user, other), SINCE, now)?);
@@ -129,18 +131,16 @@ impl Store {
             if self.written_together(writes).await? {
                 return Ok(());
             }
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable(
-            "others kept writing the same follows".to_owned(),
-        ))
     }
 
     /// The user blocks the other no longer, who may have left by now. Follows don't come back, not even those that were
     /// accepted while the block stood and are applied later.
     pub async fn unblock(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
         let left = left_name(other);
-        'tries: for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("others kept writing the same blocks");
+        'tries: loop {
             // The block moves to the name for those who left, or back, at most once while we look: in this order
             // it is found wherever it is.
             for name in [other.as_str(), &left, other.as_str()] {
@@ -153,14 +153,11 @@ impl Store {
                 if self.written_together(writes).await? {
                     return Ok(());
                 }
-                back_off(tries).await;
+                retry.back_off().await?;
                 continue 'tries;
             }
             return Ok(());
         }
-        Err(Error::Unavailable(
-            "others kept writing the same blocks".to_owned(),
-        ))
     }
 
     /// The writes that end the user's block of somebody under that name; nothing if there is none.

@@ -25,14 +25,14 @@ use sha2::{Digest, Sha256};
 
 use super::item::{Item, Read, item, n, s};
 use super::outbox::held;
-use super::{Error, Store, back_off};
+use super::retry::Retry;
+use super::{Error, Store};
 use crate::domain::{Change, Timestamp, UserId, Version};
 
 /// How many rows one step of an erasure takes at most.
 pub(super) const PART: i32 = 100;
 /// How many writes one `BatchWriteItem` takes.
 const BATCH_WRITE: usize = 25;
-const UNPROCESSED_TRIES: u32 = 10;
 /// How long it is remembered when somebody left: longer than any message can rest in a queue and then in its
 /// dead-letter queue (14 days each at most).
 const REMEMBERED_DAYS: i64 = 30;
@@ -345,10 +345,8 @@ impl Store {
         for keys in keys.chunks(BATCH_WRITE) {
             let deletes = keys.iter().map(delete).collect::<Result<Vec<_>, _>>()?;
             let mut wanted = HashMap::from([(table.to_owned(), deletes)]);
-            for tries in 0.. {
-                if tries == UNPROCESSED_TRIES {
-                    return Err(Error::Unavailable("throttled: deletes left".to_owned()));
-                }
+            let mut retry = Retry::new("throttled: deletes left unprocessed");
+            loop {
                 let output = self
                     .client
                     .batch_write_item()
@@ -359,7 +357,7 @@ impl Store {
                 if wanted.is_empty() {
                     break;
                 }
-                back_off(tries).await;
+                retry.back_off().await?;
             }
         }
         Ok(())

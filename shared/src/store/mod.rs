@@ -66,6 +66,7 @@ mod post_lists;
 mod posts;
 mod readable;
 mod recent;
+mod retry;
 mod saves;
 mod shown;
 mod transactions;
@@ -254,17 +255,4 @@ impl ClassifyRetry for ConflictsAreTransient {
     fn name(&self) -> &'static str {
         "conflicts are transient"
     }
-}
-
-/// How often a write is tried that met another on the same items.
-const CONFLICT_TRIES: u32 = 10;
-
-/// Waits before the next try of a write that met another: 5 ms, doubled each time, up to 320 ms,
-/// each with full jitter (Brooker, "Exponential Backoff And Jitter").
-async fn back_off(tries: u32) {
-    let most = 5_u64 << tries.min(6);
-    tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(
-        1..=most,
-    )))
-    .await;
 }

@@ -23,14 +23,17 @@ use super::item::{Item, Read, item, list, n, s};
 use super::likes::counts_key;
 use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
+use super::retry::Retry;
 use super::transactions::{TRANSACTION, failed_condition, met_another_write};
-use super::{CONFLICT_TRIES, Error, Readable, Store, back_off};
+use super::{Error, Readable, Store};
 use crate::domain::{
     CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Stretch, Timestamp, UserId,
 };
 
 /// How long the tombstone of a deleted post stays.
 const TOMBSTONE_DAYS: i64 = 30;
+/// Why a change of a post is given up.
+const CONTENDED: &str = "others kept changing the same post";
 
 /// Why a post was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -393,7 +396,8 @@ impl Store {
         change: impl Fn(&Post) -> Result<Option<Post>, PostError>,
         due: Timestamp,
     ) -> Result<Edited, PostError> {
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new(CONTENDED);
+        loop {
             let row = self
                 .post_row(id)
                 .await?
@@ -436,11 +440,10 @@ impl Store {
                 Err(error) if (checks..all).any(|place| failed_condition(&error, place)) => {
                     return Err(PostError::CatGone);
                 }
-                Err(error) if met_another_write(&error) => back_off(tries).await,
+                Err(error) if met_another_write(&error) => retry.back_off().await?,
                 Err(error) => return Err(Error::from(error).into()),
             }
         }
-        Err(Error::Unavailable("others kept changing the same post".to_owned()).into())
     }
 
     /// The write that replaces revision `rev` of a post.
@@ -485,7 +488,8 @@ impl Store {
         caller: &UserId,
         due: Timestamp,
     ) -> Result<Removed, PostError> {
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new(CONTENDED);
+        loop {
             let row = self.post_row(id).await?.ok_or(PostError::NotFound)?;
             let rev = rev(&row)?;
             if is_deleted(&row) {
@@ -508,9 +512,8 @@ impl Store {
                     before: false,
                 });
             }
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable("others kept changing the same post".to_owned()).into())
     }
 
     fn deletion(
@@ -556,7 +559,8 @@ impl Store {
         due: Timestamp,
     ) -> Result<Stretch<Removed, PostId>, Error> {
         let ids = self.posts_by(author, after, most).await?;
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("the author's other writes kept coming first");
+        loop {
             let rows = self
                 .batch_get(&self.tables.posts, post_keys(&ids), None)
                 .await?;
@@ -591,10 +595,7 @@ impl Store {
                     end: ids.last().copied().filter(|_| ids.len() == most),
                 });
             }
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable(
-            "the author's other writes kept coming first".to_owned(),
-        ))
     }
 }
