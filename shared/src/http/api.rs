@@ -18,7 +18,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
-use super::limits::{Gate, Verdict};
+use super::gate::{Gate, Verdict};
 use super::protect::protect;
 use super::routes::{self, Found};
 use super::settings::{Origins, Settings};
