@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
     BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, PostView, SearchPage,
-    SearchText, SearchType, Stretch, Subject, TagView, UserId, UserView,
+    SearchText, SearchType, Segment, Subject, TagView, UserId, UserView, present_posts,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Problem, Query, Settings};
@@ -157,12 +157,14 @@ impl Found<'_> {
                 Subject::Post(id) => Some(*id),
                 _ => None,
             });
-            let views = self.app.store.seen(self.me, &ids, &self.app.images).await?;
+            let (known, visibility) = self.app.store.hydrate(self.me, &ids).await?;
+            let visible = visibility.visible_posts(&ids, &known.posts);
+            let views = present_posts(visible, &known, &self.app.images);
             let placed = |view: PostView| {
                 let position = *positions.get(&view.id)?;
                 Some((view, position))
             };
-            Ok::<_, Problem>(Stretch {
+            Ok::<_, Problem>(Segment {
                 items: views.into_iter().filter_map(placed).collect(),
                 end: end(&hits, most),
             })
@@ -179,14 +181,16 @@ impl Found<'_> {
                 _ => None,
             });
             let store = &self.app.store;
-            let (shown, relations) =
-                futures::try_join!(store.shown(self.me, &ids), store.relations(self.me, &ids))?;
+            let (visibility, relations) = futures::try_join!(
+                store.visibility(self.me, &ids),
+                store.relations(self.me, &ids)
+            )?;
             let view = |id: &UserId| {
-                let profile = shown.known(id)?.clone();
+                let profile = visibility.existing(id)?.clone();
                 let view = profile.view(relations.to(id), &self.app.images);
                 Some((view, *positions.get(id)?))
             };
-            Ok::<_, Problem>(Stretch {
+            Ok::<_, Problem>(Segment {
                 items: ids.iter().filter_map(view).collect(),
                 end: end(&hits, most),
             })
@@ -206,12 +210,14 @@ impl Found<'_> {
             let mut cats = store.cats(&ids).await?;
             let owners: HashSet<UserId> = cats.values().map(|cat| cat.owner.clone()).collect();
             let owners: Vec<UserId> = owners.into_iter().collect();
-            let shown = store.shown(self.me, &owners).await?;
+            let visibility = store.visibility(self.me, &owners).await?;
             let mut view = |id: &CatId| {
-                let cat = cats.remove(id).filter(|cat| shown.sees(&cat.owner))?;
+                let cat = cats
+                    .remove(id)
+                    .filter(|cat| visibility.allows(&cat.owner))?;
                 Some((cat.view(&self.app.images), *positions.get(id)?))
             };
-            Ok::<_, Problem>(Stretch {
+            Ok::<_, Problem>(Segment {
                 items: ids.iter().filter_map(&mut view).collect(),
                 end: end(&hits, most),
             })
@@ -222,7 +228,7 @@ impl Found<'_> {
 
     fn tags(self, after: Option<&TagView>) -> Result<Page<TagView>, Problem> {
         let tags = self.generation.tags(self.words, after, self.size + 1)?;
-        let tags = Stretch::first(self.size, tags, TagView::to_position);
+        let tags = Segment::first(self.size, tags, TagView::to_position);
         Ok(Page::new(self.list, tags, |position| {
             [self.number().as_slice(), position].concat()
         }))
@@ -248,7 +254,7 @@ fn split<I: Clone + Eq + Hash>(
     (ids, placed.into_iter().collect())
 }
 
-/// Where the next stretch goes on, if there may be one.
+/// The position from which the next segment goes on, if there may be one.
 fn end(hits: &[Hit], most: usize) -> Option<Position> {
     let last = hits.last().filter(|_| hits.len() == most);
     last.map(|hit| hit.position)

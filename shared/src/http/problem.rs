@@ -270,6 +270,13 @@ impl From<crate::store::Error> for Problem {
     }
 }
 
+#[cfg(feature = "cache")]
+impl From<crate::cache::Error> for Problem {
+    fn from(error: crate::cache::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
 #[cfg(feature = "media")]
 impl From<crate::media::Error> for Problem {
     fn from(error: crate::media::Error) -> Self {

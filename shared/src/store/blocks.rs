@@ -9,23 +9,14 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
+use super::block_row::{BLOCKED, KEPT, SINCE, key};
 use super::edges::Stored;
-use super::item::{Item, Read, item, n, rows, s};
-use super::kept_blocks::KEPT;
+use super::item::{Item, Read, n, rows, s};
 use super::latest::Latest;
 use super::leaving::left_name;
 use super::retry::Retry;
 use super::{Error, Store};
-use crate::domain::{Change, Follow, Since, Stamp, UserId};
-
-/// In the row of A's about B: since when A blocks B; the index `latest` has only such rows.
-pub(super) const SINCE: &str = "since";
-/// In the row of A's about B: that B blocks A.
-pub(super) const BLOCKED: &str = "blocked";
-
-pub(super) fn key(of: impl ToString, other: impl ToString) -> Item {
-    item([("user", s(of)), ("other", s(other))])
-}
+use crate::domain::{Change, Follow, Stamp, TimedPosition, UserId};
 
 fn other(row: &Item) -> Result<UserId, Error> {
     UserId::parse(row.text("other")?).map_err(Error::broken)
@@ -190,9 +181,9 @@ impl Store {
     pub async fn blocked_by(
         &self,
         user: &UserId,
-        after: Option<Since<UserId>>,
+        after: Option<TimedPosition<UserId>>,
         most: usize,
-    ) -> Result<Vec<Since<UserId>>, Error> {
+    ) -> Result<Vec<TimedPosition<UserId>>, Error> {
         let list = Latest {
             table: &self.tables.blocks,
             list: ("user", user.to_string()),

@@ -13,9 +13,9 @@ use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
+use super::conditional::condition_held;
 use super::item::{Item, Read, item, n, rows, s};
 use super::leaving::left_name;
-use super::outbox::held;
 use super::retry::Retry;
 use super::users::FIRST_TRACE;
 use super::{Error, Store};
@@ -144,7 +144,7 @@ impl Store {
                 .expression_attribute_values(":until", n(until.seconds()))
                 .send()
                 .await;
-            held(sent.map(|_| ()))?;
+            condition_held(sent.map(|_| ()))?;
         }
         Ok(!handles.is_empty())
     }

@@ -1,6 +1,6 @@
 //! Leaving.
 //!
-//! Who leaves is withdrawn by one write, and thereby hidden from everybody (see `shown`). What they left is
+//! Who leaves is withdrawn by one write, and thereby hidden from everybody (see `visibility`). What they left is
 //! then erased bit by bit: each step takes away what it finds and is fine with finding less than before,
 //! so an erasure that broke off is begun again. Counters of others move in the same transactions as what
 //! they count.
@@ -23,8 +23,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use super::conditional::condition_held;
 use super::item::{Item, Read, item, n, s};
-use super::outbox::held;
 use super::retry::Retry;
 use super::{Error, Store};
 use crate::domain::{Change, Timestamp, UserId, Version};
@@ -79,7 +79,7 @@ fn remains(user: &UserId) -> Item {
 
 /// Sends an update; does nothing where its condition doesn't hold.
 async fn send_if_there(update: UpdateItemFluentBuilder) -> Result<(), Error> {
-    held(update.send().await.map(|_| ())).map(|_| ())
+    condition_held(update.send().await.map(|_| ())).map(|_| ())
 }
 
 impl Store {

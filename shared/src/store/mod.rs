@@ -48,13 +48,16 @@ mod allowance;
 mod audience;
 #[cfg(feature = "audit")]
 mod audit;
+mod block_row;
 mod blocks;
 mod cats;
 mod comments;
+mod conditional;
 mod create;
 mod edges;
 mod follows;
 mod handles;
+mod hydration;
 mod idempotency;
 mod item;
 mod kept_blocks;
@@ -63,17 +66,17 @@ mod leaving;
 mod likes;
 mod outbox;
 mod post_lists;
+mod post_row;
 mod posts;
 mod readable;
 mod recent;
 mod retry;
 mod saves;
-mod shown;
 mod transactions;
 mod trends;
 mod untold;
 mod users;
-mod views;
+mod visibility;
 
 use std::fmt;
 
@@ -104,7 +107,6 @@ pub use post_lists::PostList;
 pub use posts::{Edited, PostError, Removed};
 pub use readable::Readable;
 pub use recent::{Delivery, RECENT, Recent};
-pub use shown::Shown;
 pub use untold::{Note, Untold};
 
 /// Why the store did not answer.
