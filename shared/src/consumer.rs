@@ -124,8 +124,10 @@ pub async fn run_scheduled<S: Scheduled>(task: S) -> Result<(), lambda_runtime::
             let started = Instant::now();
             let header = event.context.xray_trace_id.as_deref();
             let calls = Arc::<Calls>::default();
-            let invocation = Invocation::new(header.and_then(Trace::parse), Arc::clone(&calls));
-            let work = task.run(time_left(&event.context, MARGIN));
+            let within = time_left(&event.context, MARGIN);
+            let trace = header.and_then(Trace::parse);
+            let invocation = Invocation::new(trace, Arc::clone(&calls), Some(started + within));
+            let work = task.run(within);
             let done = invocation.run(work).await;
             tracing::info!(
                 request_id = event.context.request_id,
@@ -174,7 +176,7 @@ async fn consume<C: Consumer>(
             request_id,
             trace = trace.as_ref().map(Trace::as_str)
         );
-        let invocation = Invocation::new(trace, Arc::clone(&calls));
+        let invocation = Invocation::new(trace, Arc::clone(&calls), Some(deadline));
         let handled = handle(consumer, group.to_vec(), deadline).instrument(span);
         invocation.run(handled).boxed()
     });

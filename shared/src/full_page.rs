@@ -2,27 +2,27 @@
 
 use std::future::Future;
 
-use crate::domain::Stretch;
+use crate::domain::Segment;
 
-/// How many reads a page costs at most. Each is up to twice as long as the one before: together they go
-/// past about 500 entries, of which a caller sees fewer than a page only where somebody meant it so.
+/// The most reads that a page costs. Each is up to twice as long as the one before: together they go past about 500
+/// entries, of which a caller sees fewer than a page only where somebody meant it so.
 const MOST_READS: usize = 10;
-/// The longest stretch that is read at a time: the largest page, and one more.
+/// The longest segment that is read at a time: the largest page, and one more.
 const LONGEST: usize = 101;
 
-/// A page that is full while there is more to see; `read` gives the entries after a position that the
-/// caller may see, of at most so many.
+/// Reads a page of a list of which the caller may not see every entry, and fills it while there is more to see. `read`
+/// reads at most a number of entries after a position, and returns the visible ones.
 ///
-/// Where hardly anything may be seen it stops after ten reads with what there is, and goes on from there:
+/// Where hardly anything is visible, it stops after ten reads with a shorter page, and the next page goes on from there:
 /// a page costs a page, whatever is in the list.
 pub async fn full_page<T, P, E, R>(
     size: usize,
     after: Option<P>,
     read: impl FnMut(Option<P>, usize) -> R,
-) -> Result<Stretch<T, P>, E>
+) -> Result<Segment<T, P>, E>
 where
     P: Clone,
-    R: Future<Output = Result<Stretch<T, P>, E>>,
+    R: Future<Output = Result<Segment<T, P>, E>>,
 {
     page_within(MOST_READS, size, after, read).await
 }
@@ -32,19 +32,19 @@ async fn page_within<T, P, E, R>(
     size: usize,
     after: Option<P>,
     mut read: impl FnMut(Option<P>, usize) -> R,
-) -> Result<Stretch<T, P>, E>
+) -> Result<Segment<T, P>, E>
 where
     P: Clone,
-    R: Future<Output = Result<Stretch<T, P>, E>>,
+    R: Future<Output = Result<Segment<T, P>, E>>,
 {
     let mut items: Vec<(T, P)> = Vec::new();
     let mut end = after;
     // One more than is asked for tells whether there is a next page.
     let mut most = size.saturating_add(1);
     for _ in 0..reads {
-        let stretch = read(end, most).await?;
-        items.extend(stretch.items);
-        end = stretch.end;
+        let segment = read(end, most).await?;
+        items.extend(segment.items);
+        end = segment.end;
         if end.is_none() || items.len() > size {
             break;
         }
@@ -54,7 +54,7 @@ where
         items.truncate(size);
         end = items.last().map(|(_, position)| position.clone());
     }
-    Ok(Stretch { items, end })
+    Ok(Segment { items, end })
 }
 
 #[cfg(test)]
@@ -80,7 +80,7 @@ mod tests {
                     let end = seen.len().min(start + most);
                     let items = (start..end).filter(|&at| seen[at]).map(|at| (at, at)).collect();
                     let end = (end - start == most).then(|| end - 1);
-                    std::future::ready(Ok::<_, ()>(Stretch { items, end }))
+                    std::future::ready(Ok::<_, ()>(Segment { items, end }))
                 };
                 let page = runtime.block_on(page_within(reads, size, after, read)).unwrap();
                 prop_assert!(count <= reads);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use crate::domain::UserId;
 
@@ -56,15 +57,17 @@ pub struct Invocation {
     trace: Option<Trace>,
     caller: OnceLock<String>,
     calls: Arc<Calls>,
+    deadline: Option<Instant>,
 }
 
 impl Invocation {
-    /// An invocation that belongs to a trace, if to any, and counts its calls here.
-    pub fn new(trace: Option<Trace>, calls: Arc<Calls>) -> Arc<Self> {
+    /// An invocation that belongs to a trace, if to any, counts its calls here, and is over at the deadline.
+    pub fn new(trace: Option<Trace>, calls: Arc<Calls>, deadline: Option<Instant>) -> Arc<Self> {
         Arc::new(Self {
             trace,
             caller: OnceLock::new(),
             calls,
+            deadline,
         })
     }
 
@@ -108,6 +111,11 @@ pub fn called(callee: Callee) {
     };
     // Nobody counts what is done outside of invocations, such as during init.
     let _ = CURRENT.try_with(count);
+}
+
+/// The time at which the invocation at work is given up, if it is known.
+pub fn deadline() -> Option<Instant> {
+    current()?.deadline
 }
 
 /// It is known who calls.
@@ -199,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn calls_are_counted_where_they_belong() {
         called(Callee::Tables);
-        let invocation = Invocation::new(None, Arc::default());
+        let invocation = Invocation::new(None, Arc::default(), None);
         let work = async {
             called(Callee::Tables);
             tokio::spawn(carried(async { called(Callee::Cache) }))

@@ -359,12 +359,5 @@ fn is_signed(header: &str, url: &str) -> bool {
     list.is_some_and(|list| list.split("%3B").any(|signed| signed == header))
 }
 
-#[cfg(feature = "http")]
-impl From<Error> for crate::http::Problem {
-    fn from(error: Error) -> Self {
-        Self::unavailable(&error)
-    }
-}
-
 #[cfg(test)]
 mod tests;

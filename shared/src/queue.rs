@@ -145,13 +145,3 @@ fn trace_attribute() -> Result<Option<MessageSystemAttributeValue>, BuildError> 
     };
     invocation::trace().map(value).transpose()
 }
-
-#[cfg(feature = "http")]
-impl From<Error> for crate::http::Problem {
-    fn from(error: Error) -> Self {
-        match &error {
-            Error::Unavailable(_) => Self::unavailable(&error),
-            Error::Unwritable(_) => Self::internal(&error),
-        }
-    }
-}

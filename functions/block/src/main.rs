@@ -8,7 +8,9 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{BlockedView, Page, Profile, Since, Stamp, Stretch, UserId, UserRef};
+use purrline::domain::{
+    BlockedView, Page, Profile, Segment, Stamp, Standing, TimedPosition, UserId, UserRef, may_see,
+};
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Readable, Store};
@@ -46,9 +48,8 @@ async fn block(
     somebody_else(&me, &other)?;
     http::writer(&app.store, &me).await?;
     // Also if the other blocks the caller: each has a block of their own.
-    let exists = app.store.profile(&other).await?;
-    let exists = exists.is_some_and(|profile| !profile.withdrawn);
-    if !exists {
+    let profile = app.store.profile(&other).await?;
+    if !profile.is_some_and(|profile| may_block(&me, &profile)) {
         return Err(Path::<UserId>::not_found());
     }
     // Neither's feed shows the other from now on, whatever becomes of this request.
@@ -101,14 +102,23 @@ fn somebody_else(me: &UserId, other: &UserId) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Those who have left are not listed, and are again when they return.
+/// Whether the caller sees a user as one to block or unblock: a block hides all but that.
+fn may_block(me: &UserId, profile: &Profile) -> bool {
+    let standing = Standing {
+        withdrawn: profile.withdrawn,
+        ..Standing::default()
+    };
+    may_see(me, &profile.id, standing)
+}
+
+/// Users who have withdrawn are not listed, and are again when they return.
 async fn blocked(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
     paging: Paging,
 ) -> Result<Json<Page<BlockedView>>, Problem> {
     let list = format!("blocked/{me}");
-    let (limit, after) = paging.open(&list, Since::from_bytes)?;
+    let (limit, after) = paging.open(&list, TimedPosition::from_bytes)?;
     let (store, me) = (&app.store, &me);
     let users = full_page(limit.get(), after, |after, most| async move {
         let entries = store.blocked_by(me, after, most).await?;
@@ -117,8 +127,8 @@ async fn blocked(
             futures::try_join!(store.readable_profiles(&ids), store.blocked_back(me, &ids))?;
         let mut profiles = found;
         let end = entries.last().cloned().filter(|_| entries.len() == most);
-        let view = |at: Since<UserId>| {
-            // Of whom nothing can be read, it isn't known whether they have left.
+        let view = |at: TimedPosition<UserId>| {
+            // Users who can't be read may have left.
             if unread.contains(&at.entry) {
                 return None;
             }
@@ -127,11 +137,11 @@ async fn blocked(
             let profile = known
                 .filter(|profile| profile.withdrawn || !blocked_back.contains(&at.entry))
                 .unwrap_or_else(|| Profile::new(at.entry.clone(), at.since.timestamp()));
-            (!profile.withdrawn).then(|| (profile.blocked_view(), at))
+            may_block(me, &profile).then(|| (profile.blocked_view(), at))
         };
         let items = entries.into_iter().filter_map(view).collect();
-        Ok::<_, store::Error>(Stretch { items, end })
+        Ok::<_, store::Error>(Segment { items, end })
     })
     .await?;
-    Ok(Json(Page::new(&list, users, Since::to_bytes)))
+    Ok(Json(Page::new(&list, users, TimedPosition::to_bytes)))
 }

@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
     Bio, BirthDate, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, IndexMessage,
-    Invalid, NOT_UPLOADED, Name, Page, Reason, RegisteredCat, Stretch, Subject, UserId, UserRef,
+    Invalid, NOT_UPLOADED, Name, Page, Reason, RegisteredCat, Segment, Subject, UserId, UserRef,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings, Word};
@@ -138,14 +138,14 @@ impl App {
     }
 
     /// A cat that the caller may see.
-    async fn seen(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
-        let seen = self.store.seen_cat(caller, id).await?;
-        seen.ok_or_else(Path::<CatId>::not_found)
+    async fn visible(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
+        let visible = self.store.visible_cat(caller, id).await?;
+        visible.ok_or_else(Path::<CatId>::not_found)
     }
 
     /// A cat that the caller may change.
     async fn own(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
-        let cat = self.seen(caller, id).await?;
+        let cat = self.visible(caller, id).await?;
         if cat.owner == *caller {
             Ok(cat)
         } else {
@@ -221,7 +221,7 @@ async fn by_id(
     Caller(me): Caller,
     Path(id): Path<CatId>,
 ) -> Result<Json<CatView>, Problem> {
-    Ok(Json(app.seen(&me, id).await?.view(&app.images)))
+    Ok(Json(app.visible(&me, id).await?.view(&app.images)))
 }
 
 async fn edit(
@@ -266,8 +266,8 @@ async fn by_user(
     paging: Paging,
 ) -> Result<Json<Page<CatView>>, Problem> {
     let owner = owner.user(&app.store).await?;
-    let shown = app.store.shown(&me, std::slice::from_ref(&owner)).await?;
-    if owner != me && shown.known(&owner).is_none() {
+    let users = std::slice::from_ref(&owner);
+    if !app.store.visibility(&me, users).await?.finds(&owner) {
         return Err(Path::<UserId>::not_found());
     }
     let list = format!("cats/{owner}");
@@ -279,7 +279,7 @@ async fn by_user(
         let cats = ids.iter().filter_map(|id| found.remove(id));
         let views = cats.map(|cat| cat.view(&app.images)).collect();
         let end = ids.last().copied().filter(|_| ids.len() == most);
-        Ok::<_, store::Error>(Stretch::new(views, end, |cat: &CatView| cat.id))
+        Ok::<_, store::Error>(Segment::new(views, end, |cat: &CatView| cat.id))
     })
     .await?;
     Ok(Json(Page::new(&list, views, |cat| cat.0.to_bytes())))

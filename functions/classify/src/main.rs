@@ -16,7 +16,7 @@ use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
     BREEDS, Breed, BreedProbability, Classification, ImageKey, Invalid, ModelInfo, NOT_UPLOADED,
-    Page, Reason, Stretch, UPLOAD_MAX_BYTES, UserId,
+    Page, Reason, Segment, UPLOAD_MAX_BYTES, UserId,
 };
 use purrline::http::{self, Caller, ImageBody, Paging, Problem, Query, Settings};
 use purrline::media::{Media, ReadError};
@@ -160,6 +160,6 @@ async fn breeds(_: Caller, paging: Paging) -> Result<Json<Page<Breed>>, Problem>
     let (limit, last) = paging.open(LIST, place)?;
     let rest = BREEDS.get(last.map_or(0, |last| last + 1)..);
     let rest = rest.unwrap_or_default();
-    let page = Stretch::first(limit.get(), rest.to_vec(), |breed| breed.id);
+    let page = Segment::first(limit.get(), rest.to_vec(), |breed| breed.id);
     Ok(Json(Page::new(LIST, page, |id| *id)))
 }

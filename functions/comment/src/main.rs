@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use purrline::cache::{Cache, Hold};
 use purrline::domain::{
     Author, Comment, CommentId, CommentText, CommentView, Id, IdSource, ImageHost, Page, PostId,
-    Stamp, Stretch, UserId,
+    Segment, Stamp, UserId,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings, Word};
@@ -65,9 +65,9 @@ async fn create(
         app.counted(post, None).await?;
         return known.again();
     }
-    let seen = app.store.seen_post_with(&me, post).await?;
-    let (_, shown) = seen.ok_or_else(Path::<PostId>::not_found)?;
-    let profile = match shown.known(&me) {
+    let visible = app.store.visible_post_with(&me, post).await?;
+    let (_, visibility) = visible.ok_or_else(Path::<PostId>::not_found)?;
+    let profile = match visibility.existing(&me) {
         Some(profile) => profile.clone(),
         // They have left, or write for the first time.
         None => http::writer(&app.store, &me).await?,
@@ -137,21 +137,21 @@ async fn list(
 ) -> Result<Json<Page<CommentView>>, Problem> {
     let list = format!("comments/{post}");
     let (limit, after) = paging.open(&list, CommentId::at_position)?;
-    let seen = app.store.seen_post(&me, post).await?;
-    seen.ok_or_else(Path::<PostId>::not_found)?;
+    let visible = app.store.visible_post(&me, post).await?;
+    visible.ok_or_else(Path::<PostId>::not_found)?;
     let (store, images, me) = (&app.store, &app.images, &me);
     let comments = full_page(limit.get(), after, |after, most| async move {
         let comments = store.comments(post, after, most).await?;
         let authors = distinct(comments.iter().map(|comment| &comment.author));
-        let shown = store.shown_on_page(me, &authors).await?;
+        let visibility = store.visibility_on_page(me, &authors).await?;
         let end = comments.last().map(|comment| comment.id);
         let end = end.filter(|_| comments.len() == most);
         let view = |comment: Comment| {
-            let author = shown.author(&comment.author)?;
+            let author = visibility.author(&comment.author)?;
             Some(comment.view(author, images))
         };
         let views = comments.into_iter().filter_map(view).collect();
-        Ok::<_, store::Error>(Stretch::new(views, end, |comment: &CommentView| comment.id))
+        Ok::<_, store::Error>(Segment::new(views, end, |comment: &CommentView| comment.id))
     })
     .await?;
     Ok(Json(Page::new(&list, comments, |comment| {
@@ -194,17 +194,17 @@ impl App {
         let of = found.ok_or_else(Path::<PostId>::not_found)?.author;
         let by = comment.map(|comment| comment.author);
         let users = distinct([&of, me].into_iter().chain(&by));
-        let shown = store.shown(me, &users).await?;
-        if shown.has_left(me) {
+        let visibility = store.visibility(me, &users).await?;
+        if visibility.has_withdrawn(me) {
             return Err(Problem::withdrawn());
         }
-        if shown.has_left(&of) {
+        if visibility.has_withdrawn(&of) {
             return Err(Path::<PostId>::not_found());
         }
         match by {
             Some(by) if by == *me || of == *me => Ok(()),
-            _ if !shown.sees(&of) => Err(Path::<PostId>::not_found()),
-            Some(by) if shown.sees(&by) => Err(Problem::forbidden(
+            _ if !visibility.allows(&of) => Err(Path::<PostId>::not_found()),
+            Some(by) if visibility.allows(&by) => Err(Problem::forbidden(
                 "Only its author or the post's may delete a comment.",
             )),
             Some(_) => Err(Path::<CommentId>::not_found()),

@@ -10,7 +10,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    CatId, ImageHost, Limit, Page, PostId, PostView, Stretch, Tag, TagView, Trend, UserId, UserRef,
+    CatId, ImageHost, Limit, Page, PostId, PostView, Segment, Tag, TagView, Trend, UserId, UserRef,
+    may_see_trend, present_posts,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Query, Settings};
@@ -21,9 +22,9 @@ use tokio::sync::Mutex;
 struct App {
     store: Store,
     images: ImageHost,
-    /// For how long what trends is answered again.
+    /// The time for which the same trends are answered.
     trends_kept: Duration,
-    /// What trends, and when the store said so.
+    /// The trends, and when the store computed them.
     trends: Mutex<Option<(Instant, Vec<Trend>)>>,
 }
 
@@ -52,7 +53,11 @@ async fn by_id(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<Json<PostView>, Problem> {
-    let view = app.store.seen_view(&me, id, &app.images).await?;
+    let post = app.store.post(id).await?;
+    let post = post.ok_or_else(Path::<PostId>::not_found)?;
+    let (known, visibility) = app.store.hydrate_one(&me, post).await?;
+    let visible = visibility.visible_posts(&[id], &known.posts);
+    let view = present_posts(visible, &known, &app.images).pop();
     view.map(Json).ok_or_else(Path::<PostId>::not_found)
 }
 
@@ -63,8 +68,8 @@ async fn by_user(
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
     let user = user.user(&app.store).await?;
-    let shown = app.store.shown(&me, std::slice::from_ref(&user)).await?;
-    if user != me && shown.known(&user).is_none() {
+    let users = std::slice::from_ref(&user);
+    if !app.store.visibility(&me, users).await?.finds(&user) {
         return Err(Path::<UserId>::not_found());
     }
     let name = format!("posts/{user}");
@@ -80,8 +85,8 @@ async fn by_cat(
 ) -> Result<Json<Page<PostView>>, Problem> {
     let name = format!("cat/{cat}");
     let place = paging.open(&name, PostId::at_position)?;
-    let seen = app.store.seen_cat(&me, cat).await?;
-    seen.ok_or_else(Path::<CatId>::not_found)?;
+    let visible = app.store.visible_cat(&me, cat).await?;
+    visible.ok_or_else(Path::<CatId>::not_found)?;
     app.list(&me, &name, &PostList::Of(cat), place).await
 }
 
@@ -96,7 +101,7 @@ async fn by_tag(
     app.list(&me, &name, &PostList::Tagged(tag), place).await
 }
 
-/// One page, always: what trends changes faster than anybody turns pages.
+/// Always one page: trends change faster than anybody turns pages.
 async fn trending(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
@@ -110,14 +115,17 @@ async fn trending(
     } else {
         HashSet::new()
     };
-    let seen = trends.into_iter().filter(|trend| trend.is_seen(&hidden));
-    let tags = seen.take(limit.unwrap_or_default().get()).map(Trend::view);
+    let visible = trends
+        .into_iter()
+        .filter(|trend| may_see_trend(trend, &hidden));
+    let tags = visible
+        .take(limit.unwrap_or_default().get())
+        .map(Trend::view);
     Ok(Json(Page::whole(tags.collect())))
 }
 
 impl App {
-    /// What trends, as this process was told lately, or as the store says: many ask, and few at a time ask
-    /// the store.
+    /// The trends as this process read them lately, or as the store has them: of many requests, few ask the store.
     async fn trending(&self) -> Result<Vec<Trend>, store::Error> {
         let mut told = self.trends.lock().await;
         let lately = |(at, _): &&(Instant, Vec<Trend>)| at.elapsed() < self.trends_kept;
@@ -129,7 +137,14 @@ impl App {
         Ok(tags)
     }
 
-    /// A page of a list of that name: so many, from there on.
+    /// The posts among these that exist and the viewer may see, in this order.
+    async fn views(&self, viewer: &UserId, ids: &[PostId]) -> Result<Vec<PostView>, store::Error> {
+        let (known, visibility) = self.store.hydrate(viewer, ids).await?;
+        let visible = visibility.visible_posts(ids, &known.posts);
+        Ok(present_posts(visible, &known, &self.images))
+    }
+
+    /// A page of a list, from a position on.
     async fn list(
         &self,
         caller: &UserId,
@@ -140,8 +155,8 @@ impl App {
         let views = full_page(limit.get(), after, |after, most| async move {
             let ids = self.store.newest_posts(list, after, most).await?;
             let end = ids.last().copied().filter(|_| ids.len() == most);
-            let views = self.store.seen(caller, &ids, &self.images).await?;
-            Ok::<_, store::Error>(Stretch::new(views, end, |view| view.id))
+            let views = self.views(caller, &ids).await?;
+            Ok::<_, store::Error>(Segment::new(views, end, |view| view.id))
         })
         .await?;
         Ok(Json(Page::new(name, views, |post| post.0.to_bytes())))

@@ -6,6 +6,7 @@
 
 mod checks;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use axum::routing::{patch, post};
 use purrline::cache::Cache;
 use purrline::domain::{
     Author, Id, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
-    PostId, Stamp, Timestamp, UserId, ViewerState,
+    PostId, Stamp, Timestamp, UserId, ViewerState, present_posts,
 };
 use purrline::hand_over::HandOver;
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings, Word};
@@ -111,7 +112,8 @@ impl App {
             return Ok(None);
         };
         let author = std::slice::from_ref(&post.author);
-        if !self.store.shown(caller, author).await?.sees(&post.author) {
+        let visibility = self.store.visibility(caller, author).await?;
+        if !visibility.allows(&post.author) {
             return Err(Path::<PostId>::not_found());
         }
         if post.author != *caller {
@@ -214,7 +216,9 @@ async fn edit(
         // It may be the same request again, which died before the cache was told.
         None => app.cache.forget_post(id).await?,
     }
-    let view = app.store.view(&me, post, &app.images).await?;
+    let (known, visibility) = app.store.hydrate_one(&me, post).await?;
+    let visible = visibility.visible_posts(&[id], &known.posts);
+    let view = present_posts(visible, &known, &app.images).pop();
     view.map(axum::Json).ok_or_else(Path::<PostId>::not_found)
 }
 

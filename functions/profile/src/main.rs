@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
     Bio, Handle, ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Name, Page, PostId,
-    ProfileEdit, Reason, Relation, Since, Stretch, Subject, UserId, UserRef, UserView,
+    ProfileEdit, Reason, Relation, Segment, Subject, TimedPosition, UserId, UserRef, UserView,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Bad, Caller, Fields, Paging, Path, Problem, ProblemType, Settings};
@@ -188,12 +188,13 @@ async fn user(
     if id == me {
         return app.see_oneself(&me).await.map(Json);
     }
-    let (shown, relations) = futures::try_join!(
-        app.store.shown(&me, std::slice::from_ref(&id)),
-        app.store.relations(&me, std::slice::from_ref(&id))
+    let users = std::slice::from_ref(&id);
+    let (visibility, relations) = futures::try_join!(
+        app.store.visibility(&me, users),
+        app.store.relations(&me, users)
     )?;
-    let profile = shown.known(&id).ok_or_else(Path::<UserId>::not_found)?;
-    let profile = profile.clone();
+    let profile = visibility.existing(&id).cloned();
+    let profile = profile.ok_or_else(Path::<UserId>::not_found)?;
     Ok(Json(profile.view(relations.to(&id), &app.images)))
 }
 
@@ -226,12 +227,12 @@ async fn follows(
 ) -> Answer {
     let store = &app.store;
     let of = user.user(store).await?;
-    let shown = store.shown(&me, std::slice::from_ref(&of)).await?;
-    if of != me && shown.known(&of).is_none() {
+    let visibility = store.visibility(&me, std::slice::from_ref(&of)).await?;
+    if !visibility.finds(&of) {
         return Err(Path::<UserId>::not_found());
     }
     let list = format!("{}/{of}", which.name());
-    let (limit, after) = paging.open(&list, Since::from_bytes)?;
+    let (limit, after) = paging.open(&list, TimedPosition::from_bytes)?;
     let read = |after, most| store.latest_follows(which, &of, after, most);
     app.users(&me, &list, limit, after, read).await
 }
@@ -243,9 +244,9 @@ async fn likes(
     paging: Paging,
 ) -> Answer {
     let list = format!("likes/{post}");
-    let (limit, after) = paging.open(&list, Since::from_bytes)?;
-    let seen = app.store.seen_post(&me, post).await?;
-    seen.ok_or_else(Path::<PostId>::not_found)?;
+    let (limit, after) = paging.open(&list, TimedPosition::from_bytes)?;
+    let visible = app.store.visible_post(&me, post).await?;
+    visible.ok_or_else(Path::<PostId>::not_found)?;
     let read = |after, most| app.store.likers(post, after, most);
     app.users(&me, &list, limit, after, read).await
 }
@@ -257,30 +258,30 @@ impl App {
         me: &UserId,
         list: &str,
         limit: Limit,
-        after: Option<Since<UserId>>,
-        read: impl Fn(Option<Since<UserId>>, usize) -> R + Sync,
+        after: Option<TimedPosition<UserId>>,
+        read: impl Fn(Option<TimedPosition<UserId>>, usize) -> R + Sync,
     ) -> Answer
     where
-        R: Future<Output = Result<Vec<Since<UserId>>, store::Error>> + Send,
+        R: Future<Output = Result<Vec<TimedPosition<UserId>>, store::Error>> + Send,
     {
         let (store, read) = (&self.store, &read);
         let views = full_page(limit.get(), after, |after, most| async move {
             let entries = read(after, most).await?;
             let ids: Vec<UserId> = entries.iter().map(|user| user.entry.clone()).collect();
-            let (shown, relations) = futures::try_join!(
-                store.shown_on_page(me, &ids),
+            let (visibility, relations) = futures::try_join!(
+                store.visibility_on_page(me, &ids),
                 store.readable_relations(me, &ids)
             )?;
             let end = entries.last().cloned().filter(|_| entries.len() == most);
-            let view = |at: Since<UserId>| {
-                let profile = shown.profile(&at.entry, at.since.timestamp())?;
+            let view = |at: TimedPosition<UserId>| {
+                let profile = visibility.profile(&at.entry, at.since.timestamp())?;
                 let view = profile.view(relations.to(&at.entry), &self.images);
                 Some((view, at))
             };
             let items = entries.into_iter().filter_map(view).collect();
-            Ok::<_, store::Error>(Stretch { items, end })
+            Ok::<_, store::Error>(Segment { items, end })
         })
         .await?;
-        Ok(Json(Page::new(list, views, Since::to_bytes)))
+        Ok(Json(Page::new(list, views, TimedPosition::to_bytes)))
     }
 }

@@ -8,7 +8,9 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
-use purrline::domain::{ImageHost, Like, Page, PostId, PostView, Since, Stretch, UserId};
+use purrline::domain::{
+    ImageHost, Like, Page, PostId, PostView, Segment, TimedPosition, UserId, present_posts,
+};
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Store};
@@ -45,8 +47,8 @@ async fn save(
     Path(post): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
     http::not_withdrawn(&app.store, &me).await?;
-    let seen = app.store.seen_post(&me, post).await?;
-    seen.ok_or_else(Path::<PostId>::not_found)?;
+    let visible = app.store.visible_post(&me, post).await?;
+    visible.ok_or_else(Path::<PostId>::not_found)?;
     app.store.save(&me, post, stamp).await?;
     app.told(me, post).await
 }
@@ -79,19 +81,21 @@ async fn saved(
     paging: Paging,
 ) -> Result<Json<Page<PostView>>, Problem> {
     let list = format!("saved/{me}");
-    let (limit, after) = paging.open(&list, Since::from_bytes)?;
+    let (limit, after) = paging.open(&list, TimedPosition::from_bytes)?;
     let (app, me) = (&*app, &me);
     let posts = full_page(limit.get(), after, |after, most| async move {
         let entries = app.store.saved(me, after, most).await?;
         let ids: Vec<PostId> = entries.iter().map(|post| post.entry).collect();
-        let views = app.store.seen(me, &ids, &app.images).await?;
+        let (known, visibility) = app.store.hydrate(me, &ids).await?;
+        let visible = visibility.visible_posts(&ids, &known.posts);
+        let views = present_posts(visible, &known, &app.images);
         let end = entries.last().cloned().filter(|_| entries.len() == most);
         let mut views: HashMap<PostId, PostView> =
             views.into_iter().map(|view| (view.id, view)).collect();
-        let item = |at: Since<PostId>| Some((views.remove(&at.entry)?, at));
+        let item = |at: TimedPosition<PostId>| Some((views.remove(&at.entry)?, at));
         let items = entries.into_iter().filter_map(item).collect();
-        Ok::<_, store::Error>(Stretch { items, end })
+        Ok::<_, store::Error>(Segment { items, end })
     })
     .await?;
-    Ok(Json(Page::new(&list, posts, Since::to_bytes)))
+    Ok(Json(Page::new(&list, posts, TimedPosition::to_bytes)))
 }

@@ -10,7 +10,8 @@ use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
     BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, PostId, PostView,
-    SearchPage, SearchText, SearchType, Stretch, Subject, Tag, TagView, UserId, UserView,
+    SearchPage, SearchText, SearchType, Segment, Subject, Tag, TagView, UserId, UserView,
+    present_posts,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Problem, Query, Settings};
@@ -160,12 +161,14 @@ impl Found<'_> {
                 Subject::Post(id) => Some(*id),
                 _ => None,
             });
-            let views = self.app.store.seen(self.me, &ids, &self.app.images).await?;
+            let (known, visibility) = self.app.store.hydrate(self.me, &ids).await?;
+            let visible = visibility.visible_posts(&ids, &known.posts);
+            let views = present_posts(visible, &known, &self.app.images);
             let placed = |view: PostView| {
                 let position = *positions.get(&view.id)?;
                 Some((view, position))
             };
-            Ok::<_, Problem>(Stretch {
+            Ok::<_, Problem>(Segment {
                 items: views.into_iter().filter_map(placed).collect(),
                 end: end(&hits, most),
             })
@@ -182,16 +185,16 @@ impl Found<'_> {
                 _ => None,
             });
             let store = &self.app.store;
-            let (shown, relations) = futures::try_join!(
-                store.shown_on_page(self.me, &ids),
+            let (visibility, relations) = futures::try_join!(
+                store.visibility_on_page(self.me, &ids),
                 store.readable_relations(self.me, &ids)
             )?;
             let view = |id: &UserId| {
-                let profile = shown.known(id)?.clone();
+                let profile = visibility.existing(id)?.clone();
                 let view = profile.view(relations.to(id), &self.app.images);
                 Some((view, *positions.get(id)?))
             };
-            Ok::<_, Problem>(Stretch {
+            Ok::<_, Problem>(Segment {
                 items: ids.iter().filter_map(view).collect(),
                 end: end(&hits, most),
             })
@@ -211,12 +214,14 @@ impl Found<'_> {
             let mut cats = store.readable_cats(&ids).await?;
             let owners: HashSet<UserId> = cats.values().map(|cat| cat.owner.clone()).collect();
             let owners: Vec<UserId> = owners.into_iter().collect();
-            let shown = store.shown_on_page(self.me, &owners).await?;
+            let visibility = store.visibility_on_page(self.me, &owners).await?;
             let mut view = |id: &CatId| {
-                let cat = cats.remove(id).filter(|cat| shown.sees(&cat.owner))?;
+                let cat = cats
+                    .remove(id)
+                    .filter(|cat| visibility.allows(&cat.owner))?;
                 Some((cat.view(&self.app.images), *positions.get(id)?))
             };
-            Ok::<_, Problem>(Stretch {
+            Ok::<_, Problem>(Segment {
                 items: ids.iter().filter_map(&mut view).collect(),
                 end: end(&hits, most),
             })
@@ -230,7 +235,7 @@ impl Found<'_> {
             let tags = self.generation.tags(self.words, after.as_ref(), most)?;
             let end = tags.last().cloned().filter(|_| tags.len() == most);
             let tags = self.seen_tags(tags).await?;
-            Ok::<_, Problem>(Stretch::new(tags, end, TagView::clone))
+            Ok::<_, Problem>(Segment::new(tags, end, TagView::clone))
         })
         .await?;
         Ok(Page::new(self.list, tags, |tag| {
@@ -272,8 +277,8 @@ impl Found<'_> {
         let Readable { found: posts, .. } = store.readable_posts(&posts).await?;
         let authors: HashSet<UserId> = posts.values().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
-        let shown = store.shown(self.me, &authors).await?;
-        let seen = posts.values().filter(|post| shown.sees(&post.author));
+        let visibility = store.visibility_on_page(self.me, &authors).await?;
+        let seen = posts.values().filter(|post| visibility.allows(&post.author));
         Ok(seen.flat_map(|post| post.tags()).collect())
     }
 
@@ -297,7 +302,7 @@ fn split<I: Clone + Eq + Hash>(
     (ids, placed.into_iter().collect())
 }
 
-/// Where the next stretch goes on, if there may be one.
+/// The position from which the next segment goes on, if there may be one.
 fn end(hits: &[Hit], most: usize) -> Option<Position> {
     let last = hits.last().filter(|_| hits.len() == most);
     last.map(|hit| hit.position)

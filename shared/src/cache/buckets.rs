@@ -16,6 +16,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use redis::{Script, cmd};
 
+use super::keys::{calls_key, full_key, stamp_key};
 use super::{Cache, Error, count_trip};
 use crate::domain::{RateLimit, UserId, Version};
 
@@ -69,14 +70,6 @@ pub struct Admitted {
     pub follows_most: bool,
 }
 
-pub(super) fn stamp_key(user: &UserId) -> String {
-    format!("stamp:{{{user}}}")
-}
-
-pub(super) fn full_key(user: &UserId) -> String {
-    format!("full:{{{user}}}")
-}
-
 impl Cache {
     /// Takes a token out of the caller's bucket for a route, if the route is limited, and says where among the
     /// caller's words this call stands, if that matters.
@@ -90,7 +83,7 @@ impl Cache {
         count_trip();
         let mut connection = self.connection.clone();
         let (wait, stamp, full): (u64, i64, bool) = ADMIT
-            .key(format!("calls:{{{caller}}}:{route}"))
+            .key(calls_key(caller, route))
             .key(stamp_key(caller))
             .key(full_key(caller))
             .arg(limit.map_or(0, |limit| limit.per_minute.get()))

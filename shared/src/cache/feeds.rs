@@ -1,60 +1,31 @@
-//! Feeds, and the authors' own lists that are merged into them.
+//! Feeds, and the authors' timelines that are merged into them.
 
 use std::collections::{HashMap, HashSet};
 
 use futures::future::try_join_all;
-use redis::{Cmd, cmd};
+use redis::cmd;
 
+use super::keys::{feed_key, following_key, timeline_key};
+use super::lease::Lease;
 use super::lists::{PostsAndMerged, REBUILD_SECONDS, Rebuild, TTL_SECONDS};
-use super::push::read;
-use super::{Cache, Error, Lease, count_trip};
+use super::nodes::read;
+use super::{Cache, Error, count_trip};
 use crate::domain::{PostWindow, UserId};
 
-/// How many follows go out in one command: ElastiCache Serverless takes no more than 3,999 arguments.
+/// The most follows that one command adds: ElastiCache Serverless takes no more than 3,999 arguments.
 const FOLLOWS_PER_COMMAND: usize = 1000;
 
-/// How long the list of what an author wrote of late stays, at the most: it is one for all who follow, and a cache
-/// that lost a write at a failover would hide a post from all of them.
-const WROTE_TTL_SECONDS: u64 = 5 * 60;
+/// The longest lifetime of an author's timeline: it is one for all who follow, and a cache that lost a write at a failover
+/// would hide a post from all of them.
+const TIMELINE_TTL_SECONDS: u64 = 5 * 60;
 
-pub(super) fn feed_key(user: &UserId) -> String {
-    format!("feed:{{{user}}}")
-}
-
-pub(super) fn following_key(user: &UserId) -> String {
-    format!("following:{{{user}}}")
-}
-
-pub(super) fn wrote_key(author: &UserId) -> String {
-    format!("wrote:{{{author}}}")
-}
-
-/// What the cache has of a feed.
+/// A feed, if the cache has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Feed {
     /// The feed.
     Here(PostsAndMerged),
     /// Nothing, or not all that is needed.
     Gone,
-}
-
-/// Asks which of these authors the user's feed shows: whom the user follows, and the user.
-pub(super) fn asks_shown(user: &UserId, authors: &[UserId]) -> Cmd {
-    let mut ask = cmd("SMISMEMBER");
-    // The user is a member of every set, so that none is empty and an absent one is known.
-    ask.arg(following_key(user))
-        .arg(user.as_str())
-        .arg(authors.iter().map(UserId::as_str).collect::<Vec<_>>());
-    ask
-}
-
-/// Those of these authors whom the answer says that the feed shows; `None` where that is not known.
-pub(super) fn shown_of(authors: &[UserId], answer: &[bool]) -> Option<HashSet<UserId>> {
-    let Some((true, answers)) = answer.split_first() else {
-        return None;
-    };
-    let shown = authors.iter().zip(answers).filter(|(_, shown)| **shown);
-    Some(shown.map(|(author, _)| author.clone()).collect())
 }
 
 impl Cache {
@@ -72,15 +43,18 @@ impl Cache {
         })
     }
 
-    /// What these authors wrote of late, as far as it is here: one round trip.
-    pub async fn wrote(&self, authors: &[UserId]) -> Result<HashMap<UserId, PostWindow>, Error> {
+    /// The timelines of these authors, as far as the cache has them: one round trip.
+    pub async fn author_timelines(
+        &self,
+        authors: &[UserId],
+    ) -> Result<HashMap<UserId, PostWindow>, Error> {
         if authors.is_empty() {
             return Ok(HashMap::new());
         }
         count_trip();
         let range = |author: &UserId| {
             let mut range = cmd("LRANGE");
-            range.arg(wrote_key(author)).arg(0).arg(-1);
+            range.arg(timeline_key(author)).arg(0).arg(-1);
             range
         };
         let lists: Vec<Vec<Vec<u8>>> =
@@ -103,8 +77,8 @@ impl Cache {
         try_join_all(dels).await.map(|_| ())
     }
 
-    /// Forgets the feeds and the follows of these users, which are about to be changed in the store, and keeps
-    /// others from rebuilding them, until they are forgotten again or for as long as a request may last.
+    /// Forgets the feeds and the follows of these users, which are about to be changed in the store, and keeps them from
+    /// being rebuilt until they are forgotten again, or for as long as a request may last.
     pub async fn hold_feeds(&self, users: &HashSet<UserId>) -> Result<(), Error> {
         count_trip();
         let lease = Lease::new();
@@ -134,8 +108,8 @@ impl Cache {
         self.begin(&[feed_key(user), following_key(user)]).await
     }
 
-    /// Puts the rebuilt feed in its place. Answers whether it is there; it is not, if the user's
-    /// follows changed meanwhile, or the cache lost the placeholder.
+    /// Puts the rebuilt feed in its place. Returns whether it is there; it is not if the user's follows changed
+    /// meanwhile, or the cache lost the placeholder.
     pub async fn finish_rebuild(
         &self,
         user: &UserId,
@@ -163,13 +137,13 @@ impl Cache {
         self.commit(&keys, lease, feed, TTL_SECONDS).await
     }
 
-    /// Starts to rebuild the list of what an author wrote of late.
-    pub async fn begin_wrote(&self, author: &UserId) -> Result<Rebuild, Error> {
-        self.begin(&[wrote_key(author)]).await
+    /// Starts to rebuild an author's timeline.
+    pub async fn begin_author_timeline(&self, author: &UserId) -> Result<Rebuild, Error> {
+        self.begin(&[timeline_key(author)]).await
     }
 
-    /// Puts the list of what an author wrote of late in its place.
-    pub async fn finish_wrote(
+    /// Puts an author's rebuilt timeline in its place.
+    pub async fn finish_author_timeline(
         &self,
         author: &UserId,
         lease: &Lease,
@@ -179,8 +153,8 @@ impl Cache {
             posts: posts.clone(),
             merged: Vec::new(),
         };
-        let seconds = rand::random_range(WROTE_TTL_SECONDS / 2..=WROTE_TTL_SECONDS);
-        self.commit(&[wrote_key(author)], lease, &list, seconds)
+        let seconds = rand::random_range(TIMELINE_TTL_SECONDS / 2..=TIMELINE_TTL_SECONDS);
+        self.commit(&[timeline_key(author)], lease, &list, seconds)
             .await
     }
 }

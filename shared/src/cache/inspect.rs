@@ -1,4 +1,4 @@
-//! What the cache keeps, for operators to look at. Nothing changes.
+//! Reads of the cache's content for operators. Nothing changes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,34 +7,41 @@ use futures::future::try_join_all;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Value, cmd, from_redis_value};
 
-use super::feeds::{feed_key, following_key, wrote_key};
-use super::objects::{author_key, counts_key, post_key, viewer_key};
+use super::keys::{
+    author_key, counts_key, feed_key, following_key, post_key, timeline_key, viewer_key,
+};
 use super::{Cache, Error};
 use crate::domain::{PostId, UserId};
 
-/// A key, and what stands in it.
+/// A key and its value's measures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The key.
     pub key: String,
-    /// What it is: `list`, `set`, `hash`, `string`; nothing if there is no such key.
+    /// The type: `list`, `set`, `hash`, `string`; `None` if there is no such key.
     pub kind: Option<String>,
-    /// How many entries it has; of a string, how many bytes.
+    /// The number of entries; of a string, the number of bytes.
     pub length: u64,
-    /// How much memory it takes, in bytes, all told.
+    /// The memory it takes, in bytes, all told.
     pub bytes: u64,
-    /// In what time it goes by itself; nothing if it doesn't.
+    /// The time until it expires; `None` if it doesn't.
     pub goes_in: Option<Duration>,
 }
 
 impl Cache {
-    /// What is kept for a user, but for the token buckets.
+    /// The keys of a user, but for the token buckets.
     pub async fn kept_for_user(&self, user: &UserId) -> Result<Vec<Kept>, Error> {
-        let keys = [feed_key, wrote_key, following_key, viewer_key, author_key];
+        let keys = [
+            feed_key,
+            timeline_key,
+            following_key,
+            viewer_key,
+            author_key,
+        ];
         self.kept(keys.map(|key| key(user))).await
     }
 
-    /// What is kept for a post.
+    /// The keys of a post.
     pub async fn kept_for_post(&self, post: PostId) -> Result<Vec<Kept>, Error> {
         self.kept([post_key(post), counts_key(post)]).await
     }
@@ -73,7 +80,7 @@ impl Cache {
         })
     }
 
-    /// What each node tells of itself (`INFO`), by its address.
+    /// Each node's `INFO`, by its address.
     pub async fn nodes_tell(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
         let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllNodes, None));
         let told = self.connection.route_command(cmd("INFO"), all).await?;

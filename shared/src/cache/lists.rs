@@ -4,7 +4,7 @@
 //!
 //! | element | means |
 //! |---|---|
-//! | `?` and a token | the first: the list is being rebuilt, by whoever knows the token |
+//! | `?` and a token | the first: the list is being rebuilt by the one who knows the token |
 //! | `-` and 8 bytes | the floor: posts up to this id may be missing (see [`PostWindow`]) |
 //! | `.` | there is no floor; here because Redis has no empty lists |
 //! | `@merged:<author>` | the author's own list is to be merged in |
@@ -14,19 +14,20 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-use super::{Cache, Error, Lease, count_trip};
+use super::lease::Lease;
+use super::{Cache, Error, count_trip};
 use crate::domain::{PostId, PostWindow, UserId};
 use crate::planted::planted;
 
-/// How long a list stays, read or not: a day. So whatever went wrong with it (a cache that lost some writes
-/// at a failover, a change whose consumer could not reach it) is right again within that time.
+/// The lifetime of a list, read or not: a day. Whatever went wrong with it (a cache that lost some writes at a failover, a
+/// change whose consumer could not reach the cache) is right again within that time.
 pub(super) const TTL_SECONDS: u64 = 24 * 60 * 60;
-/// How long a rebuild may take before another may start.
+/// The time that a rebuild may take before another may start.
 pub(super) const REBUILD_SECONDS: u64 = 15;
-/// A list is cut back only when it is by a seventh too long, so that most pushes cost one command.
+/// A list is trimmed only when it is too long by a seventh, so that most pushes cost one command.
 const SLACK: usize = 7;
-/// The most authors that are merged into a feed in the cache. Whoever follows more of them reads from the store,
-/// where a hundred cost one read: each merged here is another list to ask for, with every page.
+/// The most authors that are merged into a feed in the cache. Users who follow more of them read from the store, where a
+/// hundred cost one read: each merged here is another list to ask for, with every page.
 pub const MOST_MERGED: usize = 200;
 
 const MERGED: &str = "@merged:";
@@ -140,18 +141,18 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| {
     ))
 });
 
-/// An attempt at rebuilding a list.
+/// The answer to a request to rebuild a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rebuild {
     /// It is ours: read the store, then finish.
     Ours(Lease),
-    /// Somebody else is at it: the list will be here soon.
+    /// Somebody else is rebuilding it: it will be here soon.
     Others,
     /// The list is here.
     Done,
 }
 
-/// A list of posts, and whose own lists are to be merged into it.
+/// A list of posts, and the authors whose timelines are to be merged into it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PostsAndMerged {
     /// The posts.
@@ -161,7 +162,7 @@ pub struct PostsAndMerged {
 }
 
 impl PostsAndMerged {
-    /// What a list's elements say; nothing if it is not there, or not yet.
+    /// Reads a list's elements; `None` if the list is not there, or not yet.
     pub(super) fn read(list: &[Vec<u8>]) -> Option<Self> {
         if list.first()?.first() == Some(&b'?') {
             return None;
@@ -206,14 +207,14 @@ pub(super) fn merged_mark(author: &UserId) -> Vec<u8> {
 }
 
 impl Cache {
-    /// How long a list is when it is cut back.
-    pub(super) fn cut_at(&self) -> usize {
+    /// The length at which a list is trimmed.
+    pub(super) fn trim_at(&self) -> usize {
         self.feed_length
             .saturating_add(self.feed_length.div_ceil(SLACK))
     }
 
-    /// Cuts a list back that has become too long.
-    pub(super) async fn cut(&self, list: &str) -> Result<(), Error> {
+    /// Trims a list that has become too long.
+    pub(super) async fn trim(&self, list: &str) -> Result<(), Error> {
         let mut connection = self.connection.clone();
         let mut cut = CUT.key(list);
         cut.arg(self.feed_length);
@@ -237,8 +238,8 @@ impl Cache {
         })
     }
 
-    /// Puts a rebuilt list in its place. Answers whether it is there; it is not if what it was made from
-    /// changed meanwhile, or the cache lost the placeholder.
+    /// Puts a rebuilt list in its place. Returns whether it is there; it is not if its sources changed meanwhile, or the
+    /// cache lost the placeholder.
     pub(super) async fn commit(
         &self,
         keys: &[String],

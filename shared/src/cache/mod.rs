@@ -2,32 +2,32 @@
 //!
 //! | key | type | holds | slot |
 //! |---|---|---|---|
-//! | `feed:{<user>}` | list | ids of the feed's posts, unordered, and whose posts are merged in (see `lists`) | user |
-//! | `wrote:{<user>}` | list | ids of what an author wrote of late who is merged into feeds, likewise | user |
-//! | `following:{<user>}` | set | whom the user follows, and the user | user |
+//! | `feed:{<user>}` | list | ids of the feed's posts, unordered, and the authors that are merged in (see `lists`) | user |
+//! | `timeline:{<user>}` | list | ids of the newest posts of an author who is merged into feeds, likewise | user |
+//! | `following:{<user>}` | set | the users whom the user follows, and the user | user |
 //! | `liked:{<user>}` | hash | post id → `n`, `l`, `s` or `b`: the user did nothing to it, likes it, saved it, or both | user |
 //! | `post:{<post>}` | string | the post as stored, or nothing for one that is gone | post |
 //! | `counts:{<post>}` | string | the post's exact counts, and how often they have changed | post |
-//! | `held:counts:{<post>}`, `held:author:{<user>}` | hash | who is about to change them: a token → until when | post, user |
+//! | `held:counts:{<post>}`, `held:author:{<user>}` | hash | their writers at work: token → deadline | post, user |
 //! | `calls:{<user>}:<route>` | hash | the user's token bucket for a route: `tokens`, and the time `at` which | user |
-//! | `stamp:{<user>}` | string | the last stamp given to a word of the user's, in microseconds | user |
-//! | `full:{<user>}` | string | stands there while the user follows as many as anybody may | user |
+//! | `stamp:{<user>}` | string | the last stamp given to a request of the user's, in microseconds | user |
+//! | `full:{<user>}` | string | exists while the user follows as many users as anybody may | user |
 //! | `author:{<user>}` | string | the author as shown, or nothing for one who has left | user |
 //!
 //! Nothing here is the truth: every key has a TTL, may vanish at any moment, and is filled again from
 //! the store. Two rules keep what is filled from being stale:
 //!
-//! * Who changes the store deletes the key afterwards ([`Cache::forget_post`] and its like), and
+//! * A writer of the store deletes the key afterwards ([`Cache::forget_post`] and its like), and
 //!   does not count the change as done before that.
-//! * Who fills a key takes a lease on it before reading the store: a placeholder with a random token
+//! * A reader who fills a key takes a lease on it before reading the store: a placeholder with a random token
 //!   stands in the key, and the value replaces it only if it still stands there. A change in
 //!   between, or an emptied cache, takes the placeholder away, and the value is not kept. (Leases:
 //!   Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.)
 //!
-//! Authors, counts and blocks have nobody to do what is left undone by a function that dies in between, as
-//! sweep does for posts. So who changes one holds the key first ([`Hold`], [`Cache::hold_feeds`]).
+//! For authors, counts and blocks nobody does what a function leaves undone that dies in between, as sweep does for
+//! posts. So their writers hold the key first ([`Hold`], [`Cache::hold_feeds`]).
 //!
-//! * The feeds of who blocks are forgotten, and a placeholder keeps everybody from filling them in; it goes by itself.
+//! * The feeds of both users of a block are forgotten, and a placeholder keeps everybody from filling them in; it expires.
 //! * Authors are forgotten likewise, and nobody fills them in until the last of their writers has let go, or had the
 //!   time to, by the server's clock.
 //! * Counts of a popular post are changed again and again, and stay readable: nobody was answered yet, so what stood there
@@ -35,7 +35,7 @@
 //!   Writers read the counts from the store once they have changed them, and put them in place of earlier ones, by the
 //!   number of changes that is counted with them in the same transaction. Only where nothing stands, readers fill them in.
 //!
-//! Consumers that can't tell the cache note what is to be forgotten in the store, and `sweep` sees to it
+//! Consumers that can't reach the cache note in the store what is to be forgotten, and `sweep` sees to it
 //! (`store::untold`): a cache that was out of reach for an hour, and kept all it had, is right within a minute.
 //!
 //! A feed's placeholder is a list too, so that a fan-out's `RPUSHX` lands on it while the feed is
@@ -43,10 +43,13 @@
 
 mod access;
 mod buckets;
+mod connection;
 mod feeds;
+mod hydration;
 #[cfg(feature = "audit")]
 mod inspect;
-mod line;
+mod keys;
+mod lease;
 mod lists;
 mod nodes;
 mod objects;
@@ -63,16 +66,18 @@ use crate::domain::FEED_LENGTH;
 use crate::env::{self, BadSetting};
 use crate::invocation::{self, Callee};
 use crate::lifecycle;
-use line::Line;
+use connection::ClusterConnection;
 use nodes::Nodes;
 
 pub use access::{Access, Identity};
 pub use buckets::{Admission, Admitted};
 pub use feeds::Feed;
+pub use hydration::{Followed, Missing};
 #[cfg(feature = "audit")]
 pub use inspect::Kept;
+pub use lease::Lease;
 pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
-pub use objects::{HOLD_TIME, Hold, Known, KnownAuthors, Lease, Missing};
+pub use objects::{HOLD_TIME, Hold};
 pub use push::Push;
 
 /// The cache did not answer, or not in its language: carry on without it.
@@ -80,22 +85,15 @@ pub use push::Push;
 #[error("the cache is unavailable: {0}")]
 pub struct Error(#[from] redis::RedisError);
 
-#[cfg(feature = "http")]
-impl From<Error> for crate::http::Problem {
-    fn from(error: Error) -> Self {
-        Self::unavailable(&error)
-    }
-}
-
 /// Timeouts of a connection and of an answer, both lengthened by [`env::patient`].
 const CONNECT: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_millis(500);
-/// How long one command may take with all its tries.
+/// The time that one command may take with all its tries.
 const OVERALL: Duration = Duration::from_millis(1500);
 
-/// After how long without traffic a connection is tried: networks forget those that are idle.
+/// The time without traffic after which a connection is tried: networks forget those that are idle.
 const IDLE: Duration = Duration::from_mins(1);
-/// How long what was sent may wait for the other machine to take it: its network is gone, then.
+/// The time in which the other machine must take what was sent: else its network is gone.
 #[cfg(target_os = "linux")]
 const TAKEN: Duration = Duration::from_secs(2);
 
@@ -116,7 +114,7 @@ fn count_trip() {
 /// The cache. Cheap to clone; made once, during init, and connected in the background.
 #[derive(Clone)]
 pub struct Cache {
-    connection: Line,
+    connection: ClusterConnection,
     nodes: Arc<Mutex<Option<Arc<Nodes>>>>,
     feed_length: usize,
 }
@@ -165,13 +163,13 @@ impl Cache {
             .max_retry_wait(200);
         let client = access.enter(client).build()?;
         Ok(Self {
-            connection: Line::open(client),
+            connection: ClusterConnection::open(client),
             nodes: Arc::default(),
             feed_length: FEED_LENGTH,
         })
     }
 
-    /// How many posts of a list are kept.
+    /// The number of posts of a list that are kept.
     pub const fn feed_length(&self) -> usize {
         self.feed_length
     }

@@ -1,7 +1,7 @@
 //! Many commands at once, in a pipeline for each node of the cluster.
 //!
 //! The client sends commands one by one, which costs it more than the cache's server takes for them; a pipeline it
-//! sends to one node, which refuses keys that are not its own. So commands are parted here by who has their keys.
+//! sends to one node, which refuses keys that are not its own. So commands are parted here by the nodes of their keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,19 +10,18 @@ use futures::future::try_join_all;
 use redis::cluster_routing::{Route, SingleNodeRoutingInfo, Slot, SlotAddr};
 use redis::{Arg, Cmd, Pipeline, RedisError, Value, cmd};
 
-use super::line::is_unconnected;
+use super::connection::is_unconnected;
 use super::{Cache, Error, count_trip};
 
-/// How many commands one pipeline has at most: so that it is answered in time, and the server is free for others
-/// in between.
+/// The most commands in one pipeline: so that it is answered in time, and the server is free for others in between.
 const COMMANDS_PER_PIPELINE: usize = 500;
 
-/// Which node of the cluster has which slot.
+/// The nodes of the cluster, by their slots.
 #[derive(Debug, Default)]
 pub(super) struct Nodes(HashMap<Slot, usize>);
 
 impl Nodes {
-    /// As `CLUSTER SLOTS` answers: runs of slots, each with its first, its last, and the node that has them.
+    /// Reads the answer to `CLUSTER SLOTS`: runs of slots, each with its first, its last, and the node that has them.
     fn read(answer: Vec<Vec<Value>>) -> Self {
         let mut names: Vec<Value> = Vec::new();
         let mut slots = HashMap::new();
@@ -148,4 +147,12 @@ impl Cache {
             *known = nodes;
         }
     }
+}
+
+/// Reads answers.
+pub(super) fn read<T: redis::FromRedisValue>(answers: Vec<Value>) -> Result<Vec<T>, Error> {
+    let answers = answers.into_iter().map(redis::from_redis_value);
+    Ok(answers
+        .collect::<Result<_, _>>()
+        .map_err(RedisError::from)?)
 }

@@ -1,20 +1,23 @@
-//! Posts, counts, authors, and what viewers did to posts: what a page of posts is made of.
+//! Posts, counts, authors, and viewers' states of posts: filled in under leases, changed under holds.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use redis::{Cmd, RedisError, Script, Value, cmd};
+use redis::{Script, cmd};
 
-use super::buckets::{full_key, stamp_key};
-use super::feeds::{asks_shown, shown_of, wrote_key};
-use super::push::read;
+use super::hydration::{Missing, viewer_field};
+use super::keys::{
+    author_key, counts_key, field, full_key, held_key, post_key, stamp_key, timeline_key,
+    viewer_key,
+};
+use super::lease::Lease;
 use super::{Cache, Error, count_trip};
-use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId, ViewerState};
+use crate::domain::{HydratedPosts, Like, PostCounts, PostId, UserId};
 use crate::planted::planted;
 
-/// How long an object stays: a day. A lease lasts as long as a request may.
+/// The lifetime of an object: a day. A lease lasts as long as a request may.
 const TTL_SECONDS: u64 = 24 * 60 * 60;
 const LEASE_SECONDS: u64 = 15;
 /// The lifetime of a hold that nobody releases: all work under it must be over by then.
@@ -155,259 +158,7 @@ const HIDDEN: &str = "!";
 /// The token of a writer that doesn't hold anything.
 const NOBODY: &str = "";
 
-/// What an object's key holds: a value, in JSON; that there is none; or nothing known (a lease
-/// begins with `?`).
-enum Held<T> {
-    Known(Option<T>),
-    Nothing,
-}
-
-fn held<T: serde::de::DeserializeOwned>(bytes: Option<Vec<u8>>) -> Held<T> {
-    match bytes {
-        Some(bytes) => serde_json::from_slice(&bytes).map_or(Held::Nothing, Held::Known),
-        None => Held::Nothing,
-    }
-}
-
-/// A token that a placeholder is known by. It is no JSON, nor anything that [`viewer_field`] gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease(String);
-
-impl Lease {
-    pub(super) fn new() -> Self {
-        Self(format!("?{:016x}", rand::random::<u64>()))
-    }
-
-    pub(super) fn token(&self) -> &str {
-        &self.0
-    }
-}
-
-/// What a page of posts needs and the cache did not have.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Missing {
-    /// Posts of which it is not known whether they exist.
-    pub posts: Vec<PostId>,
-    /// Posts whose counts are not known.
-    pub counts: Vec<PostId>,
-    /// Posts of which it is not known what the viewer did to them.
-    pub viewer: Vec<PostId>,
-    /// Authors that are not known.
-    pub authors: Vec<UserId>,
-}
-
-impl Missing {
-    /// Whether nothing is missing.
-    pub fn is_empty(&self) -> bool {
-        self.posts.is_empty()
-            && self.counts.is_empty()
-            && self.viewer.is_empty()
-            && self.authors.is_empty()
-    }
-}
-
-/// What is known of some posts; those known to be gone are in `gone`.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// The posts.
-    pub posts: HashMap<PostId, Post>,
-    /// Those that do not exist, or no longer.
-    pub gone: HashSet<PostId>,
-    /// Their counts.
-    pub counts: HashMap<PostId, PostCounts>,
-    /// The viewer's state of each.
-    pub viewer: HashMap<PostId, ViewerState>,
-}
-
-impl Known {
-    /// Adds what is known of other posts.
-    pub fn add(&mut self, other: &Self) {
-        self.posts.extend(other.posts.clone());
-        self.gone.extend(&other.gone);
-        self.counts.extend(&other.counts);
-        self.viewer.extend(&other.viewer);
-    }
-}
-
-impl Known {
-    /// As the cache answers what [`asks_posts`] asks.
-    fn read(posts: &[PostId], answers: Vec<Value>) -> Result<Self, Error> {
-        let mut known = Self::default();
-        let mut answers: Vec<Vec<Option<Vec<u8>>>> = read(answers)?;
-        let viewer = answers.pop().unwrap_or_default();
-        for (&id, object) in posts.iter().zip(answers) {
-            let mut object = object.into_iter();
-            let (post, counts) = (object.next().flatten(), object.next().flatten());
-            match held::<Post>(post) {
-                Held::Known(Some(post)) => {
-                    known.posts.insert(id, post);
-                }
-                Held::Known(None) => {
-                    known.gone.insert(id);
-                }
-                Held::Nothing => {}
-            }
-            if let Held::Known(counts) = held::<PostCounts>(counts) {
-                known.counts.insert(id, counts.unwrap_or_default());
-            }
-        }
-        for (&id, field) in posts.iter().zip(viewer) {
-            if let Some(state) = field.as_deref().and_then(viewer_state) {
-                known.viewer.insert(id, state);
-            }
-        }
-        Ok(known)
-    }
-}
-
-/// What is known of some authors.
-#[derive(Debug, Clone)]
-pub struct KnownAuthors {
-    /// Those that are known; of one who has left, that there is nothing to show.
-    pub cards: HashMap<UserId, Option<Author>>,
-    /// Those of them that the caller's feed shows (whom the caller follows, and the caller); `None` where that is
-    /// not known.
-    pub shown: Option<HashSet<UserId>>,
-}
-
-impl KnownAuthors {
-    fn nobody() -> Self {
-        Self {
-            cards: HashMap::new(),
-            shown: Some(HashSet::new()),
-        }
-    }
-
-    /// As the cache answers what [`asks_authors`] asks.
-    fn read(authors: &[UserId], mut answers: Vec<Value>) -> Result<Self, Error> {
-        let Some(shown) = answers.pop() else {
-            return Ok(Self::nobody());
-        };
-        let shown: Vec<bool> = redis::from_redis_value(shown).map_err(RedisError::from)?;
-        let held_cards: Vec<Option<Vec<u8>>> = read(answers)?;
-        let mut cards = HashMap::new();
-        for (id, card) in authors.iter().zip(held_cards) {
-            if let Held::Known(author) = held::<Author>(card) {
-                cards.insert(id.clone(), author);
-            }
-        }
-        Ok(Self {
-            cards,
-            shown: shown_of(authors, &shown),
-        })
-    }
-}
-
-/// A viewer's state of a post as a field's value: nothing, liked, saved, or both.
-const fn viewer_field(state: ViewerState) -> &'static str {
-    match (state.liked, state.saved) {
-        (false, false) => "n",
-        (true, false) => "l",
-        (false, true) => "s",
-        (true, true) => "b",
-    }
-}
-
-/// Parses a field's value; `None` for a lease.
-const fn viewer_state(field: &[u8]) -> Option<ViewerState> {
-    let (liked, saved) = match field {
-        b"n" => (false, false),
-        b"l" => (true, false),
-        b"s" => (false, true),
-        b"b" => (true, true),
-        _ => return None,
-    };
-    Some(ViewerState { liked, saved })
-}
-
-/// Asks what is known of posts: of each, and what the caller did to them.
-fn asks_posts(caller: &UserId, posts: &[PostId]) -> Vec<Cmd> {
-    if posts.is_empty() {
-        return Vec::new();
-    }
-    let object = |&post: &PostId| {
-        let mut get = cmd("MGET");
-        get.arg(post_key(post)).arg(counts_key(post));
-        get
-    };
-    let mut viewer = cmd("HMGET");
-    viewer
-        .arg(viewer_key(caller))
-        .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
-    posts.iter().map(object).chain([viewer]).collect()
-}
-
-/// Asks what is known of authors: of each, and which of them the caller's feed shows.
-fn asks_authors(caller: &UserId, authors: &[UserId]) -> Vec<Cmd> {
-    if authors.is_empty() {
-        return Vec::new();
-    }
-    let card = |author: &UserId| {
-        let mut get = cmd("GET");
-        get.arg(author_key(author));
-        get
-    };
-    let shown = asks_shown(caller, authors);
-    authors.iter().map(card).chain([shown]).collect()
-}
-
-/// How many commands ask for so many things of a kind.
-fn asked<T>(things: &[T]) -> usize {
-    match things.len() {
-        0 => 0,
-        several => several.saturating_add(1),
-    }
-}
-
-pub(super) fn post_key(post: PostId) -> String {
-    format!("post:{{{post}}}")
-}
-
-pub(super) fn counts_key(post: PostId) -> String {
-    format!("counts:{{{post}}}")
-}
-
-pub(super) fn viewer_key(user: &UserId) -> String {
-    format!("liked:{{{user}}}")
-}
-
-pub(super) fn author_key(user: &UserId) -> String {
-    format!("author:{{{user}}}")
-}
-
-/// Returns the key of the writers that are about to change a key.
-fn held_key(key: &str) -> String {
-    format!("held:{key}")
-}
-
-fn field(post: PostId) -> Vec<u8> {
-    post.0.to_bytes().to_vec()
-}
-
 impl Cache {
-    /// What is known of these posts to this caller, and of these authors: one round trip.
-    pub async fn known(
-        &self,
-        caller: &UserId,
-        posts: &[PostId],
-        authors: &[UserId],
-    ) -> Result<(Known, KnownAuthors), Error> {
-        if posts.is_empty() && authors.is_empty() {
-            return Ok((Known::default(), KnownAuthors::nobody()));
-        }
-        count_trip();
-        let asks = || {
-            let posts = asks_posts(caller, posts).into_iter();
-            posts.chain(asks_authors(caller, authors)).collect()
-        };
-        let mut answers = self.each(asks).await?;
-        let of_authors = answers.split_off(answers.len().saturating_sub(asked(authors)));
-        Ok((
-            Known::read(posts, answers)?,
-            KnownAuthors::read(authors, of_authors)?,
-        ))
-    }
-
     /// Takes leases on what is missing, before the store is read for it: one round trip.
     pub async fn lease(&self, caller: &UserId, missing: &Missing) -> Result<Lease, Error> {
         count_trip();
@@ -454,8 +205,7 @@ impl Cache {
         caller: &UserId,
         lease: &Lease,
         missing: &Missing,
-        found: &Known,
-        authors: &HashMap<UserId, Option<Author>>,
+        found: &HydratedPosts,
     ) -> Result<(), Error> {
         count_trip();
         let posts = missing
@@ -472,7 +222,7 @@ impl Cache {
         let cards = missing.authors.iter().map(|author| {
             (
                 author_key(author),
-                json(&authors.get(author).and_then(Option::as_ref)),
+                json(&found.authors.get(author).and_then(Option::as_ref)),
                 true,
             )
         });
@@ -529,12 +279,12 @@ impl Cache {
         let mut del = cmd("DEL");
         del.arg(viewer_key(user));
         del.arg(stamp_key(user)).arg(full_key(user));
-        let mut del_wrote = cmd("DEL");
-        del_wrote.arg(wrote_key(user));
+        let mut del_timeline = cmd("DEL");
+        del_timeline.arg(timeline_key(user));
         let users = HashSet::from([user.clone()]);
         futures::try_join!(
             self.send::<i64>(del),
-            self.send::<i64>(del_wrote),
+            self.send::<i64>(del_timeline),
             self.forget_author(user),
             self.forget_feeds(&users)
         )?;
@@ -645,7 +395,7 @@ impl Cache {
         Ok(Hold { token, keys })
     }
 
-    /// Lets go, once the store has it: whoever needs it reads the store.
+    /// Releases the hold after the write; readers refill the keys.
     pub async fn release(&self, hold: &Hold) -> Result<(), Error> {
         count_trip();
         let releases = hold.keys.iter().map(|key| {

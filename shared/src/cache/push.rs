@@ -3,18 +3,19 @@
 //! `RPUSHX` touches only lists that are there, and tells how long they are then.
 
 use futures::{StreamExt, TryStreamExt};
-use redis::{Cmd, RedisError, Value, cmd};
+use redis::{Cmd, cmd};
 
-use super::feeds::{feed_key, wrote_key};
+use super::keys::{feed_key, timeline_key};
 use super::lists::{element, merged_mark};
+use super::nodes::read;
 use super::{Cache, Error, count_trip};
 use crate::domain::{PostId, UserId};
 use crate::planted::planted;
 
-/// How many lists are cut back at a time.
-const CUTS_AT_ONCE: usize = 256;
+/// The number of lists that are trimmed at a time.
+const TRIMS_AT_ONCE: usize = 256;
 
-/// What is pushed onto lists.
+/// A push of one post onto lists.
 #[derive(Debug, Clone)]
 pub struct Push {
     /// The post.
@@ -22,7 +23,7 @@ pub struct Push {
     /// Its author, if the author's own list is to be merged in from now on.
     pub merging: Option<UserId>,
     /// Whether some of the lists may have the post already: then each is looked at first.
-    pub again: bool,
+    pub redelivered: bool,
 }
 
 impl Push {
@@ -31,7 +32,7 @@ impl Push {
         Self {
             post,
             merging: None,
-            again: false,
+            redelivered: false,
         }
     }
 }
@@ -49,9 +50,9 @@ impl Cache {
             .await
     }
 
-    /// Pushes a post onto its author's own lists: the feed, and what the author wrote of late.
+    /// Pushes a post onto its author's own lists: the feed and the timeline.
     pub async fn push_own(&self, post: PostId, author: &UserId) -> Result<(), Error> {
-        let mut lists = vec![feed_key(author), wrote_key(author)];
+        let mut lists = vec![feed_key(author), timeline_key(author)];
         if planted("wrote-stays") {
             lists.truncate(1);
         }
@@ -60,7 +61,7 @@ impl Cache {
 
     async fn push_onto(&self, push: &Push, mut lists: Vec<String>) -> Result<(), Error> {
         // A list that has the post may still not know that the author is merged in.
-        if push.again && (push.merging.is_none() || planted("mark-skipped")) {
+        if push.redelivered && (push.merging.is_none() || planted("mark-skipped")) {
             lists = self.without(push.post, lists).await?;
         }
         let mark = push.merging.as_ref().map(merged_mark);
@@ -74,15 +75,19 @@ impl Cache {
         count_trip();
         let lengths: Vec<usize> = read(self.each(|| lists.iter().map(add).collect()).await?)?;
         let mut lengths = lengths.into_iter();
-        lists.retain(|_| lengths.next().is_some_and(|length| length >= self.cut_at()));
+        lists.retain(|_| {
+            lengths
+                .next()
+                .is_some_and(|length| length >= self.trim_at())
+        });
         futures::stream::iter(lists)
-            .map(|list| async move { self.cut(&list).await })
-            .buffer_unordered(CUTS_AT_ONCE)
+            .map(|list| async move { self.trim(&list).await })
+            .buffer_unordered(TRIMS_AT_ONCE)
             .try_collect()
             .await
     }
 
-    /// Those of these lists that don't have the post.
+    /// Returns the lists that don't have the post.
     async fn without(&self, post: PostId, lists: Vec<String>) -> Result<Vec<String>, Error> {
         let post = element(post);
         let ask = |list: &String| {
@@ -98,12 +103,4 @@ impl Cache {
         let without = without.filter(|(_, place)| place.is_none());
         Ok(without.map(|(list, _)| list).collect())
     }
-}
-
-/// What answers say.
-pub(super) fn read<T: redis::FromRedisValue>(answers: Vec<Value>) -> Result<Vec<T>, Error> {
-    let answers = answers.into_iter().map(redis::from_redis_value);
-    Ok(answers
-        .collect::<Result<_, _>>()
-        .map_err(RedisError::from)?)
 }

@@ -6,9 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{
-    Bio, BreedName, BreedProbability, CatId, ImageHost, ImageKey, Name, Reason, Timestamp, UserId,
-};
+use super::{Bio, BreedName, BreedProbability, CatId, ImageKey, Name, Reason, Timestamp, UserId};
 
 /// What is wrong with a cat's id that isn't one of the caller's cats'.
 pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");
@@ -30,23 +28,6 @@ pub struct Cat {
     pub photo: Option<ImageKey>,
     /// What its owner says of it.
     pub bio: Option<Bio>,
-}
-
-impl Cat {
-    /// As everybody sees it.
-    pub fn view(self, images: &ImageHost) -> CatView {
-        CatView {
-            id: self.id,
-            owner: self.owner,
-            name: self.name,
-            breed_name: self.breed.as_ref().and_then(BreedName::of),
-            breed: self.breed,
-            birth_date: self.birth_date,
-            photo_url: self.photo.map(|key| images.image(key).url),
-            bio: self.bio,
-            created_at: self.id.created_at(),
-        }
-    }
 }
 
 /// What a `PATCH` changes: nothing where nothing was said, and `Some(None)` where it takes something away.

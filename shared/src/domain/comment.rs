@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Author, AuthorView, CommentId, CommentText, ImageHost, PostId, Timestamp, UserId};
+use super::{AuthorView, CommentId, CommentText, PostId, Timestamp, UserId};
 
 /// A comment as stored. Its time of creation follows from its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,19 +15,6 @@ pub struct Comment {
     pub author: UserId,
     /// What was written.
     pub text: CommentText,
-}
-
-impl Comment {
-    /// In JSON, with its author as shown.
-    pub fn view(self, author: Author, images: &ImageHost) -> CommentView {
-        CommentView {
-            id: self.id,
-            post_id: self.post,
-            author: author.view(images),
-            text: self.text,
-            created_at: self.id.created_at(),
-        }
-    }
 }
 
 /// A comment in JSON.

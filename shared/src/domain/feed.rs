@@ -2,14 +2,14 @@
 //!
 //! A list that is kept short (a feed or an author's posts in the cache, the recent posts of an author in
 //! the store) knows its newest posts and its floor: every post of the list that is newer than the floor is
-//! known. Posts are added in whatever order and however often they are delivered, and whoever cuts the list
-//! back raises the floor to the newest post that is dropped. So what is added late, below the floor, is
-//! passed over: there may be gaps around it.
+//! known. Posts are added in whatever order and however often they are delivered; trimming the list raises
+//! the floor to the newest post that is dropped. So what is added late, below the floor, is passed over:
+//! there may be gaps around it.
 
 use super::PostId;
 use crate::planted::planted;
 
-/// How many posts of a list are kept in the cache, unless told.
+/// The default number of posts of a list that are kept in the cache.
 pub const FEED_LENGTH: usize = 200;
 
 /// A list of posts, newest first, each once: all that are newer than its floor.
@@ -20,7 +20,7 @@ pub struct PostWindow {
 }
 
 impl PostWindow {
-    /// What these posts mean, in any order and with repetitions. No floor: there are no others.
+    /// A list of these posts, which may come in any order and repeatedly. Without a floor there are no others.
     pub fn new(mut ids: Vec<PostId>, floor: Option<PostId>) -> Self {
         ids.retain(|id| Some(*id) > floor || planted("below-floor"));
         ids.sort_unstable_by(|a, b| b.cmp(a));
@@ -51,9 +51,9 @@ impl PostWindow {
         self.ids.binary_search_by(|id| post.cmp(id)).is_ok()
     }
 
-    /// The newest so many of it.
+    /// The newest `most` posts of it.
     #[must_use]
-    pub fn cut(mut self, most: usize) -> Self {
+    pub fn trimmed(mut self, most: usize) -> Self {
         if let Some(dropped) = self.ids.get(most) {
             self.floor = Some(*dropped);
             self.ids.truncate(most);
@@ -84,12 +84,12 @@ mod tests {
         PostId(Id::from_u64(n).unwrap())
     }
 
-    /// A list that got these posts in this order and was cut back to `most` after each.
+    /// A list that got these posts in this order and was trimmed to `most` after each.
     fn kept(posts: &[u64], most: usize) -> PostWindow {
         posts.iter().fold(PostWindow::default(), |list, &post| {
             let mut ids = list.ids.clone();
             ids.push(id(post));
-            PostWindow::new(ids, list.floor).cut(most)
+            PostWindow::new(ids, list.floor).trimmed(most)
         })
     }
 
@@ -115,7 +115,7 @@ mod tests {
             let all: BTreeSet<PostId> = lists.iter().flat_map(|(posts, _)| posts).copied().map(id).collect();
             let expected: Vec<PostId> = all.into_iter().rev().filter(|id| Some(*id) > merged.floor).collect();
             prop_assert_eq!(&merged.ids, &expected);
-            // A list that was never cut hides nothing.
+            // A list that was never trimmed hides nothing.
             let short = lists.iter().all(|(posts, most)| posts.iter().collect::<BTreeSet<_>>().len() <= *most);
             prop_assert!(!short || merged.floor.is_none());
         }

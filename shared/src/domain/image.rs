@@ -173,30 +173,6 @@ pub struct Upload {
     pub expires_at: String,
 }
 
-/// Where images are served from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImageHost(String);
-
-impl ImageHost {
-    /// From the base URL, with or without a slash at its end.
-    pub fn new(base: &str) -> Self {
-        Self(base.trim_end_matches('/').to_owned())
-    }
-
-    /// Where the image of that key is served.
-    pub fn url(&self, key: &ImageKey) -> String {
-        format!("{}/{key}", self.0)
-    }
-
-    /// The image of that key.
-    pub fn image(&self, key: ImageKey) -> Image {
-        Image {
-            url: self.url(&key),
-            key,
-        }
-    }
-}
-
 impl TryFrom<String> for ImageKey {
     type Error = Reason;
     fn try_from(text: String) -> Result<Self, Reason> {

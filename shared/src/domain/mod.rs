@@ -3,6 +3,7 @@
 //! Everything from outside is parsed here, once, into types that can't be wrong; what works on them
 //! is total. The adapters (`store`, `cache`, `queue`, `media`, `http`) speak in these types only.
 
+mod author;
 mod breed;
 mod cat;
 mod character;
@@ -19,6 +20,7 @@ mod message;
 mod name;
 mod page;
 mod post;
+mod presentation;
 mod rate_limit;
 mod search;
 mod tag;
@@ -26,7 +28,10 @@ mod text;
 mod time;
 mod trend;
 mod user;
+mod user_id;
+mod visibility;
 
+pub use author::{Author, AuthorView};
 pub use breed::{BREEDS, Breed, BreedName, BreedProbability, Classification, ModelInfo};
 pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT, RegisteredCat};
 pub use character::is_visible;
@@ -36,19 +41,17 @@ pub use edge::{Change, Edge, Follow, Like, MAX_FOLLOWING, Outcome, last_words};
 pub use feed::{FEED_LENGTH, PostWindow};
 pub use id::{CatId, CommentId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
-pub use image::{
-    ContentType, Image, ImageHost, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, Upload, UploadSize,
-};
+pub use image::{ContentType, Image, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, Upload, UploadSize};
 pub use invalid::{FieldError, Invalid, Reason};
 pub use message::{
     Chunk, FanOutMessage, FollowMessage, Followers, IndexMessage, LikeMessage, Subject, V1,
 };
 pub use name::{Bio, Name};
-pub use page::{Limit, Page, Since, Stretch};
+pub use page::{Limit, Page, Segment, TimedPosition};
 pub use post::{
-    Author, AuthorView, Draft, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView,
-    ViewerState,
+    Draft, HydratedPosts, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView, ViewerState,
 };
+pub use presentation::{ImageHost, present_posts};
 pub use rate_limit::RateLimit;
 pub use search::{SearchPage, SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};
@@ -57,4 +60,6 @@ pub use time::{Stamp, Timestamp, Version};
 pub use trend::{
     AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Trend, TrendHour, TrendMove, most_used,
 };
-pub use user::{BlockedView, Handle, Profile, ProfileEdit, Relation, UserId, UserRef, UserView};
+pub use user::{BlockedView, Handle, Profile, ProfileEdit, Relation, UserRef, UserView};
+pub use user_id::UserId;
+pub use visibility::{Standing, Visibility, may_see, may_see_trend};

@@ -11,7 +11,7 @@ use super::{Cursor, Reason, Version};
 /// for the whole answer, with its headers.
 const MAX_BYTES: usize = 900 * 1024;
 
-/// How many items a page holds: 1 to 100, 20 unless told.
+/// The number of items on a page: 1 to 100, 20 by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u8);
 
@@ -41,18 +41,18 @@ impl Default for Limit {
     }
 }
 
-/// A position in a list that is ordered by when its entries came to be in it, latest first: which entry, and
-/// since when. Of two of the same moment the greater one comes first.
+/// A position in a list whose entries are ordered by the time they were added, latest first. Of two entries of the same
+/// time the greater one comes first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Since<T> {
-    /// Since when.
+pub struct TimedPosition<T> {
+    /// The time since which the entry is in the list.
     pub since: Version,
-    /// Which entry.
+    /// The entry.
     pub entry: T,
 }
 
-impl<T: fmt::Display> Since<T> {
-    /// As a cursor holds it.
+impl<T: fmt::Display> TimedPosition<T> {
+    /// Encodes the position for a cursor.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = self.since.micros().to_be_bytes().to_vec();
         bytes.extend_from_slice(self.entry.to_string().as_bytes());
@@ -60,8 +60,8 @@ impl<T: fmt::Display> Since<T> {
     }
 }
 
-impl<T: FromStr> Since<T> {
-    /// What a cursor holds; nothing for what is none.
+impl<T: FromStr> TimedPosition<T> {
+    /// Decodes the position from a cursor; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (since, entry) = bytes.split_first_chunk()?;
         Some(Self {
@@ -71,12 +71,12 @@ impl<T: FromStr> Since<T> {
     }
 }
 
-/// A stretch of a list: some of its entries with their positions, and where it goes on.
+/// A segment of a list: some of its entries with their positions, and where it goes on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stretch<T, P> {
-    /// What the caller may see of it, in the list's order.
+pub struct Segment<T, P> {
+    /// The entries that the caller may see, in the list's order.
     pub items: Vec<(T, P)>,
-    /// The position of its last entry, seen or not; nothing at the list's end.
+    /// The position of its last entry, visible or not; `None` at the list's end.
     pub end: Option<P>,
 }
 
@@ -91,7 +91,7 @@ pub struct Page<T> {
     next: Option<Cursor>,
 }
 
-impl<T, P> Stretch<T, P> {
+impl<T, P> Segment<T, P> {
     /// These items, whose positions follow from them, and where the list goes on.
     pub fn new(items: Vec<T>, end: Option<P>, position: impl Fn(&T) -> P) -> Self {
         let placed = |item| {
@@ -102,7 +102,7 @@ impl<T, P> Stretch<T, P> {
         Self { items, end }
     }
 
-    /// The first so many of these items; of the others it only matters whether there are any.
+    /// The first `most` of these items; of the others it only matters whether there are any.
     pub fn first(most: usize, mut items: Vec<T>, position: impl Fn(&T) -> P) -> Self {
         let more = items.len() > most;
         items.truncate(most);
@@ -122,10 +122,10 @@ impl<T: Serialize> Page<T> {
     /// goes on after them.
     pub fn new<P, B: AsRef<[u8]>>(
         list: &str,
-        stretch: Stretch<T, P>,
+        segment: Segment<T, P>,
         bytes: impl Fn(&P) -> B,
     ) -> Self {
-        let Stretch { mut items, end } = stretch;
+        let Segment { mut items, end } = segment;
         let mut bytes_so_far = 0;
         let fitting = items.iter().take_while(|(item, _)| {
             bytes_so_far += size_of(item);
@@ -162,7 +162,7 @@ mod tests {
     fn a_page_too_large_for_one_answer_is_cut_and_goes_on() {
         let page = |sizes: &[usize]| {
             let items = sizes.iter().map(|&n| "x".repeat(n)).collect();
-            let page = Page::new("list", Stretch::new(items, None, |_| 0_u8), |at| [*at]);
+            let page = Page::new("list", Segment::new(items, None, |_| 0_u8), |at| [*at]);
             (page.items.len(), page.next.is_some())
         };
         assert_eq!(page(&[MAX_BYTES / 2 - 5, MAX_BYTES / 2 - 5]), (2, false));

@@ -1,15 +1,17 @@
 //! Posts.
 
+use std::collections::{HashMap, HashSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CatId, Handle, Image, ImageHost, ImageKey, Invalid, Name, PostId, PostText, Profile, Tag,
-    Timestamp, UserId, tags_of,
+    Author, AuthorView, CatId, Image, ImageKey, Invalid, PostId, PostText, Tag, Timestamp, UserId,
+    tags_of,
 };
 
-/// How many images a post has at most.
+/// The most images of a post.
 pub const MAX_IMAGES: usize = 10;
-/// How many cats a post shows at most.
+/// The most cats that a post shows.
 pub const MAX_CATS: usize = 10;
 
 /// The content of a post: a text, which may show nothing where there is an image, images and cats.
@@ -57,6 +59,11 @@ impl Draft {
         self
     }
 
+    /// Takes it apart: the text, the images and the cats.
+    pub fn into_parts(self) -> (PostText, Vec<ImageKey>, Vec<CatId>) {
+        (self.text, self.images, self.cats)
+    }
+
     /// The text.
     pub const fn text(&self) -> &PostText {
         &self.text
@@ -83,7 +90,7 @@ fn each_once<T: PartialEq>(all: Vec<T>) -> Vec<T> {
     once
 }
 
-/// What a `PATCH` changes; nothing where nothing was said.
+/// The change of a post by `PATCH`; `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PostEdit {
     /// The new text.
@@ -110,9 +117,9 @@ impl PostEdit {
 pub struct Post {
     /// Its id.
     pub id: PostId,
-    /// Who wrote it.
+    /// The author's id.
     pub author: UserId,
-    /// What was written.
+    /// The content.
     pub draft: Draft,
     /// When it was last edited.
     pub edited_at: Option<Timestamp>,
@@ -123,45 +130,16 @@ impl Post {
     pub fn tags(&self) -> Vec<Tag> {
         tags_of(self.draft.text.as_str())
     }
-
-    /// As a viewer sees it.
-    pub fn view(
-        self,
-        author: Author,
-        counts: PostCounts,
-        viewer: ViewerState,
-        images: &ImageHost,
-    ) -> PostView {
-        PostView {
-            id: self.id,
-            author: author.view(images),
-            tags: self.tags(),
-            images: self
-                .draft
-                .images
-                .into_iter()
-                .map(|key| images.image(key))
-                .collect(),
-            text: self.draft.text,
-            cats: self.draft.cats,
-            created_at: self.id.created_at(),
-            edited_at: self.edited_at,
-            likes: counts.likes,
-            comments: counts.comments,
-            liked: viewer.liked,
-            saved: viewer.saved,
-        }
-    }
 }
 
 /// A post's exact counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PostCounts {
-    /// How many like it.
+    /// The number of likes.
     pub likes: u64,
-    /// How many comments it has.
+    /// The number of comments.
     pub comments: u64,
-    /// How often they have changed: of two readings, the one with more is the later.
+    /// The number of changes of the counts: of two readings, the one with more is the later.
     #[serde(default)]
     pub rev: u64,
 }
@@ -175,60 +153,29 @@ pub struct ViewerState {
     pub saved: bool,
 }
 
-/// The author of what is shown, as the cache keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Author {
-    /// The user.
-    pub id: UserId,
-    /// The handle, chosen or generated.
-    pub handle: Handle,
-    /// The name; the handle where none was chosen.
-    pub name: String,
-    /// The avatar.
-    pub avatar: Option<ImageKey>,
+/// Everything known of some posts to a viewer: what a page of them is presented from.
+#[derive(Debug, Clone, Default)]
+pub struct HydratedPosts {
+    /// The posts.
+    pub posts: HashMap<PostId, Post>,
+    /// The ids of posts that do not exist, or no longer.
+    pub gone: HashSet<PostId>,
+    /// Their counts.
+    pub counts: HashMap<PostId, PostCounts>,
+    /// The viewer's state of each.
+    pub viewer: HashMap<PostId, ViewerState>,
+    /// Their authors; `None` for one who has withdrawn.
+    pub authors: HashMap<UserId, Option<Author>>,
 }
 
-/// An author in JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-#[cfg_attr(feature = "openapi", schemars(rename = "Author"))]
-pub struct AuthorView {
-    /// The user.
-    pub id: UserId,
-    /// The handle, chosen or generated.
-    pub handle: Handle,
-    /// The name; the handle where none was chosen.
-    pub name: String,
-    /// Where the avatar is served.
-    pub avatar_url: Option<String>,
-}
-
-impl Author {
-    /// An author, with or without a profile.
-    pub fn of(id: &UserId, profile: Option<&Profile>) -> Self {
-        let handle = profile
-            .and_then(|p| p.handle.clone())
-            .unwrap_or_else(|| Handle::generated(id));
-        let name = profile
-            .and_then(|p| p.name.as_ref())
-            .map_or_else(|| handle.as_str(), Name::as_str)
-            .to_owned();
-        Self {
-            id: id.clone(),
-            handle,
-            name,
-            avatar: profile.and_then(|p| p.avatar.clone()),
-        }
-    }
-
-    /// As everybody sees it.
-    pub fn view(self, images: &ImageHost) -> AuthorView {
-        AuthorView {
-            id: self.id,
-            handle: self.handle,
-            name: self.name,
-            avatar_url: self.avatar.map(|key| images.url(&key)),
-        }
+impl HydratedPosts {
+    /// Adds what is known of other posts.
+    pub fn add(&mut self, other: Self) {
+        self.posts.extend(other.posts);
+        self.gone.extend(other.gone);
+        self.counts.extend(other.counts);
+        self.viewer.extend(other.viewer);
+        self.authors.extend(other.authors);
     }
 }
 

@@ -4,7 +4,7 @@
 //! hour of the latest post that has it: a newer post moves the author on, and a deleted one back ([`AuthorHours`]). So
 //! the sum over any hours up to now is of different authors, exactly.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -153,11 +153,6 @@ pub struct Trend {
 }
 
 impl Trend {
-    /// Whether somebody from whom these authors are hidden may know of it. One that many wrote is everybody's.
-    pub fn is_seen(&self, hidden: &HashSet<AuthorMark>) -> bool {
-        self.few.is_empty() || self.few.iter().any(|author| !hidden.contains(author))
-    }
-
     /// As everybody sees it.
     pub fn view(self) -> TagView {
         TagView {
@@ -201,6 +196,8 @@ pub fn most_used(counts: impl IntoIterator<Item = Trend>, most: usize) -> Vec<Tr
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -298,22 +295,6 @@ mod tests {
             }
             prop_assert_eq!(found, model);
         }
-    }
-
-    #[test]
-    fn a_trend_is_hidden_with_all_of_its_few_authors() {
-        let trend = |few: &[u8]| Trend {
-            tag: tag(0),
-            authors: 2,
-            posts: 9,
-            few: few.iter().map(|author| mark(*author)).collect(),
-        };
-        let hidden = HashSet::from([mark(1), mark(2)]);
-        assert!(!trend(&[1]).is_seen(&hidden));
-        assert!(!trend(&[1, 2]).is_seen(&hidden));
-        assert!(trend(&[1, 3]).is_seen(&hidden));
-        assert!(trend(&[]).is_seen(&hidden));
-        assert!(trend(&[1]).is_seen(&HashSet::new()));
     }
 
     #[test]

@@ -1,60 +1,11 @@
-//! Users: their ids, handles, and what others see of them.
+//! Users: handles, profiles, and what others see of them.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Author, AuthorView, Bio, Id, ImageHost, ImageKey, Name, Reason, Timestamp};
-
-/// A user's id: the token's `sub`, `^[0-9A-Za-z_-]{1,40}$`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct UserId(String);
-
-impl UserId {
-    /// Parses an id.
-    pub fn parse(text: &str) -> Result<Self, Reason> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if (1..=40).contains(&text.len()) && text.bytes().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(Reason::new("must be 1 to 40 of 0-9 A-Z a-z _ -"))
-        }
-    }
-
-    /// The id's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for UserId {
-    type Error = Reason;
-    fn try_from(text: String) -> Result<Self, Reason> {
-        Self::parse(&text)
-    }
-}
-
-impl From<UserId> for String {
-    fn from(id: UserId) -> Self {
-        id.0
-    }
-}
-
-impl FromStr for UserId {
-    type Err = Reason;
-    fn from_str(text: &str) -> Result<Self, Reason> {
-        Self::parse(text)
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use super::{Bio, Id, ImageKey, Name, Reason, Timestamp, UserId};
 
 const GENERATED: &str = "cat_";
 
@@ -300,42 +251,6 @@ impl Profile {
             withdrawn: false,
         }
     }
-
-    /// As a caller sees it who stands to the user so.
-    pub fn view(self, relation: Relation, images: &ImageHost) -> UserView {
-        let AuthorView {
-            id,
-            handle,
-            name,
-            avatar_url,
-        } = Author::of(&self.id, Some(&self)).view(images);
-        UserView {
-            id,
-            handle,
-            name,
-            bio: self.bio,
-            avatar_url,
-            followers: self.followers,
-            following: self.following,
-            posts: self.posts,
-            followed: relation.followed,
-            follows_me: relation.follows_me,
-            created_at: self.created_at,
-        }
-    }
-
-    /// As a caller sees it who blocks the user.
-    pub fn blocked_view(self) -> BlockedView {
-        let Author {
-            id, handle, name, ..
-        } = Author::of(&self.id, Some(&self));
-        BlockedView {
-            id,
-            handle,
-            name,
-            blocked: true,
-        }
-    }
 }
 
 /// How a caller and another user stand to each other.
@@ -461,16 +376,6 @@ mod tests {
         assert_eq!(parsed("@N.a_B"), parsed("@n.a_b"));
         for bad in ["", "@", "@ab", "@@nabi", "n.a", "@na-bi", "@\u{212a}itty"] {
             assert!(parsed(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn ids_keep_to_their_alphabet_and_length() {
-        for good in ["a", "A-z_9", &"x".repeat(40)] {
-            assert!(UserId::parse(good).is_ok(), "{good}");
-        }
-        for bad in ["", &"x".repeat(41), "a b", "a#b", "나비", "a/b", "@a"] {
-            assert!(UserId::parse(bad).is_err(), "{bad}");
         }
     }
 

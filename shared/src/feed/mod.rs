@@ -1,32 +1,28 @@
-//! Reading a feed: from the cache where it is, rebuilt where it is gone, from the store where the
-//! cache can't be used. The answer is the same each way.
+//! Reading a feed, in four steps:
 //!
-//! A position in a feed is a post's id, so it means the same in the cache and in the store, and in a
-//! feed that was rebuilt between two pages.
+//! 1. the [skeleton]: the ids of a page's posts, from the cache where it is, rebuilt where it is gone, from the store
+//!    where the cache can't be used;
+//! 2. [hydration]: everything known of them, from the cache, and what it lacks from the store;
+//! 3. visibility ([`Visibility`](crate::domain::Visibility)): which of them the viewer may see;
+//! 4. presentation ([`present_posts`]): the answer.
+//!
+//! The answer is the same whichever way it was read. A position in a feed is a post's id, so it means the same in the
+//! cache and in the store, and in a feed that was rebuilt between two pages.
 
-mod authors;
-mod visible;
-mod window;
-mod writers;
+mod hydration;
+mod skeleton;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tokio::sync::OnceCell;
-
-use authors::Authors;
-use visible::Ahead;
-use writers::Writers;
+use hydration::PostAuthors;
+use skeleton::Skeleton;
 
 use crate::cache::{self, Cache};
-use crate::domain::{ImageHost, PostId, PostView, PostWindow, Stretch, Timestamp, UserId};
+use crate::domain::{ImageHost, PostId, PostView, Segment, Timestamp, UserId, present_posts};
 use crate::full_page::full_page;
-use crate::planted::planted;
 use crate::store::{self, Store};
 
-/// How many ids more than needed are taken from the window, where they cost little: so many deleted posts
-/// on a page don't make it cost another round.
-const SPARE: usize = 3;
-/// How long the cache is left alone after it did not answer.
+/// The time for which the cache is left alone after it did not answer.
 const CACHE_PAUSE_MILLIS: i64 = 1000;
 
 /// Reads feeds.
@@ -35,95 +31,54 @@ pub struct Feeds {
     store: Store,
     cache: Cache,
     images: ImageHost,
-    writers: Writers,
-    /// Until when the cache is left alone, in milliseconds since the epoch.
+    post_authors: PostAuthors,
+    /// The time until which the cache is left alone, in milliseconds since 1970.
     paused_until: AtomicI64,
 }
 
 impl Feeds {
-    /// From its parts.
+    /// Reads feeds by this cache and this store.
     pub fn new(store: Store, cache: Cache, images: ImageHost) -> Self {
         Self {
             store,
             cache,
             images,
-            writers: Writers::new(),
+            post_authors: PostAuthors::new(),
             paused_until: AtomicI64::new(0),
         }
     }
 
-    /// A page of the caller's feed: the newest `size` posts older than a position; see [`full_page`].
+    /// Reads a page of the viewer's feed: the newest `size` posts older than a position. Where posts are hidden, it reads
+    /// on until the page is full (see [`full_page`]).
     pub async fn page(
         &self,
-        caller: &UserId,
+        viewer: &UserId,
         after: Option<PostId>,
         size: usize,
-    ) -> Result<Stretch<PostView, PostId>, store::Error> {
-        let (window, ahead) = self.window(caller, after, size).await?;
-        let source = Source {
-            feeds: self,
-            caller,
-            window,
-            ahead,
-            authors: OnceCell::new(),
-        };
-        full_page(size, after, |position, most| source.read(position, most)).await
+    ) -> Result<Segment<PostView, PostId>, store::Error> {
+        let (skeleton, prefetched) = Skeleton::open(self, viewer, after, size).await?;
+        let (skeleton, prefetched) = (&skeleton, &prefetched);
+        full_page(size, after, |position, most| async move {
+            let ids = skeleton.older_than(position, most).await?;
+            let hydrated = self.hydrate(viewer, &ids, skeleton.followed(), prefetched);
+            let (known, visibility) = hydrated.await?;
+            let visible = visibility.visible_posts(&ids, &known.posts);
+            let views = present_posts(visible, &known, &self.images);
+            Ok(Segment::new(views, ids.last().copied(), |view| view.id))
+        })
+        .await
     }
 
     fn cache_is_paused(&self) -> bool {
         Timestamp::now().millis() < self.paused_until.load(Ordering::Relaxed)
     }
 
-    /// Leaves the cache alone for a while: waiting for it again and again would cost more than it saves.
-    fn without_cache(&self, error: &cache::Error) {
+    /// Leaves the cache alone for a while: to wait for it again and again would cost more than it saves.
+    fn pause_cache(&self, error: &cache::Error) {
         tracing::warn!(%error, "reading feeds without the cache");
         self.paused_until.store(
             Timestamp::now().plus_millis(CACHE_PAUSE_MILLIS).millis(),
             Ordering::Relaxed,
         );
-    }
-}
-
-/// Where a walk through a feed gets its ids from: the window first, then the authors' own lists.
-struct Source<'a> {
-    feeds: &'a Feeds,
-    caller: &'a UserId,
-    window: Option<PostWindow>,
-    ahead: Ahead,
-    /// Whose lists are read, once they are.
-    authors: OnceCell<Authors>,
-}
-
-impl Source<'_> {
-    async fn read(
-        &self,
-        position: Option<PostId>,
-        most: usize,
-    ) -> Result<Stretch<PostView, PostId>, store::Error> {
-        let ids = self.older_than(position, most).await?;
-        let shown = self.authors.get().map(Authors::ids);
-        let visible = self.feeds.visible(self.caller, &ids, shown, &self.ahead);
-        Ok(Stretch::new(visible.await?, ids.last().copied(), |view| {
-            view.id
-        }))
-    }
-
-    async fn older_than(
-        &self,
-        position: Option<PostId>,
-        most: usize,
-    ) -> Result<Vec<PostId>, store::Error> {
-        if let Some(window) = &self.window {
-            let ids = window.after(position).iter().copied();
-            let ids: Vec<PostId> = ids.take(most.saturating_add(SPARE)).collect();
-            if !ids.is_empty() || window.floor().is_none() || planted("floor-ignored") {
-                return Ok(ids);
-            }
-        }
-        let Self { feeds, caller, .. } = self;
-        let read = || Authors::of(&feeds.store, caller);
-        let authors = self.authors.get_or_try_init(read).await?;
-        let posts = authors.newest(&feeds.store, position, most).await?;
-        Ok(posts.ids().to_vec())
     }
 }

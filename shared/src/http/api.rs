@@ -18,7 +18,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
-use super::limits::{Gate, Verdict};
+use super::gate::{Gate, Verdict};
 use super::protect::protect;
 use super::routes::{self, Found};
 use super::settings::{Origins, Settings};
@@ -85,7 +85,9 @@ impl Api {
         let trace = event
             .trace()
             .or_else(|| Trace::parse(context.xray_trace_id.as_deref()?));
-        let invocation = Invocation::new(trace, Arc::default());
+        let within = time_left(context, DEADLINE_MARGIN);
+        let deadline = tokio::time::Instant::now() + within;
+        let invocation = Invocation::new(trace, Arc::default(), Some(deadline));
         let trace = invocation.trace().map(Trace::as_str);
         let span = tracing::error_span!("request", request_id = context.request_id, trace);
         let (method, route, response) = match event.into_request() {
@@ -96,7 +98,7 @@ impl Api {
                     Found::Nothing => "none",
                 };
                 let method = request.method().clone();
-                let answer = self.with_cors(request, found, time_left(context, DEADLINE_MARGIN));
+                let answer = self.with_cors(request, found, within);
                 let answer = Arc::clone(&invocation).run(answer.instrument(span));
                 (method, route, answer.await)
             }

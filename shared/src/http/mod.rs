@@ -23,8 +23,10 @@
 mod alb;
 mod api;
 mod fields;
+mod gate;
 mod idempotency;
 mod image;
+#[cfg(feature = "cache")]
 mod limits;
 mod paging;
 mod path;
@@ -40,13 +42,13 @@ mod sign_in;
 mod status;
 #[cfg(test)]
 mod tests;
+mod word;
 
 pub use alb::{AlbEvent, AlbResponse};
 pub use api::Api;
 pub use fields::{All, Bad, Fields};
 pub use idempotency::Idempotency;
 pub use image::ImageBody;
-pub use limits::Word;
 pub use paging::Paging;
 pub use path::{FromPath, Path};
 pub use problem::Problem;
@@ -61,6 +63,7 @@ pub use sign_in::{Caller, SignInName};
 #[cfg(feature = "store")]
 pub use sign_in::{not_withdrawn, writer};
 pub use status::Status;
+pub use word::Word;
 
 use std::convert::Infallible;
 use std::sync::Arc;

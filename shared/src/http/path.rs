@@ -78,8 +78,9 @@ impl Path<UserRef> {
         let by_handle = self.is_handle();
         let user = self.user(store).await?;
         if by_handle && user != *caller {
-            let shown = store.shown(caller, std::slice::from_ref(&user)).await?;
-            shown.known(&user).ok_or_else(Self::not_found)?;
+            let users = std::slice::from_ref(&user);
+            let visibility = store.visibility(caller, users).await?;
+            visibility.existing(&user).ok_or_else(Self::not_found)?;
         }
         Ok(user)
     }

@@ -274,3 +274,37 @@ impl From<crate::store::Error> for Problem {
         }
     }
 }
+
+#[cfg(feature = "cache")]
+impl From<crate::cache::Error> for Problem {
+    fn from(error: crate::cache::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+#[cfg(feature = "media")]
+impl From<crate::media::Error> for Problem {
+    fn from(error: crate::media::Error) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+#[cfg(feature = "queue")]
+impl From<crate::queue::Error> for Problem {
+    fn from(error: crate::queue::Error) -> Self {
+        match &error {
+            crate::queue::Error::Unavailable(_) => Self::unavailable(&error),
+            crate::queue::Error::Unwritable(_) => Self::internal(&error),
+        }
+    }
+}
+
+#[cfg(feature = "search")]
+impl From<crate::search::Error> for Problem {
+    fn from(error: crate::search::Error) -> Self {
+        match &error {
+            crate::search::Error::Unavailable(_) => Self::unavailable(&error),
+            _ => Self::internal(&error),
+        }
+    }
+}

@@ -1,15 +1,15 @@
-//! What the HTTP side of a function is told by its environment.
+//! The settings of a function's HTTP side, from the environment.
 
-use axum::http::{HeaderValue, Uri};
+use axum::http::HeaderValue;
 
-use super::limits::Gate;
-use super::sign_in::Pace;
+use super::gate::Gate;
+use super::sign_in::{Pace, Provider};
 use crate::env::{self, BadSetting};
 
 /// The largest body a function takes unless it says otherwise, and the largest JSON even then.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
 
-/// Who may call, from where, and how often.
+/// The callers that are let in, the origins that may read answers, and the limits.
 #[derive(Clone)]
 pub struct Settings {
     pub(super) origins: Origins,
@@ -23,15 +23,6 @@ pub struct Settings {
 pub(super) enum Origins {
     Any,
     These(Vec<HeaderValue>),
-}
-
-/// The OpenID Connect provider whose tokens are taken.
-#[derive(Debug, Clone)]
-pub(super) struct Provider {
-    pub(super) issuer: String,
-    pub(super) audience: String,
-    pub(super) jwks_url: Uri,
-    pub(super) pace: Pace,
 }
 
 impl Settings {

@@ -102,13 +102,3 @@ where
         Self::unavailable(error)
     }
 }
-
-#[cfg(feature = "http")]
-impl From<Error> for crate::http::Problem {
-    fn from(error: Error) -> Self {
-        match &error {
-            Error::Unavailable(_) => Self::unavailable(&error),
-            _ => Self::internal(&error),
-        }
-    }
-}

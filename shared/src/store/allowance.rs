@@ -10,9 +10,10 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
+use super::conditional::condition_held;
 use super::item::{Item, Read, item, n, s};
-use super::outbox::held;
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::retry::Retry;
+use super::{Error, Store};
 use crate::domain::{Timestamp, UploadSize, UserId};
 
 /// The item's sort key: no idempotency key has a space.
@@ -139,7 +140,8 @@ impl Store {
             Ok(()) => return Ok(Grant::Yes),
             Err(known) => known,
         };
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("the same user kept asking for uploads");
+        loop {
             let before = known.unwrap_or_default();
             // Another instance's day may have begun a moment before.
             let day = before.day.max(today);
@@ -172,11 +174,8 @@ impl Store {
                 Ok(()) => return Ok(Grant::Yes),
                 Err(known) => known,
             };
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable(
-            "the same user kept asking for uploads".to_owned(),
-        ))
     }
 
     /// Notes that a URL is given again for what was granted before.
@@ -186,7 +185,7 @@ impl Store {
             .update_expression("SET last_at = :now")
             .condition_expression("attribute_exists(last_at) AND last_at < :now")
             .expression_attribute_values(":now", n(now.millis()));
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update.send().await.map(|_| ())).map(|_| ())
     }
 
     /// Corrects the bytes to what the bucket has, unless something was granted since.
@@ -206,7 +205,7 @@ impl Store {
             .expression_attribute_values(":known", n(known.bytes))
             .expression_attribute_values(":last_at", n(known.last_at))
             .expression_attribute_values(":now", n(now.millis()));
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update.send().await.map(|_| ())).map(|_| ())
     }
 }
 

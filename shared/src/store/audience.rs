@@ -1,31 +1,31 @@
-//! An author's followers: how many there are, and over how many partitions they are spread.
+//! An author's followers: their number, and the partitions they are spread over.
 //!
 //! A partition takes 1,000 writes a second, and one with a local index holds 10 GB. So the followers of the
 //! famous are spread, by a hash of their ids: over 16 partitions from ten thousand on, over 64 from a hundred
 //! million. No more than that, because a page of the list, latest first, reads each of them: 16 take 4,000
 //! follows a second, and hold the followers up to there in 1.5 GB each. Who follows already stays where they are:
-//! the edge's row among those whom they follow says where that is. How many there are is noted before any but
-//! the first is used, and never falls: whoever looks at that many sees everybody who followed before.
+//! the edge's row among those whom they follow says where that is. The number of partitions is noted before any but
+//! the first is used, and never falls: a reader of that many sees everybody who followed before.
 
 use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
+use super::conditional::condition_held;
 use super::edges::Shard;
 use super::item::{Item, Read, item, n, s};
-use super::outbox::held;
 use super::{Error, Store};
 use crate::domain::{Follow, UserId};
 
-/// From how many followers on there are how many shards.
+/// The numbers of followers from which there are more shards, and how many then.
 const LEVELS: [(u64, Shard); 2] = [(100_000_000, 64), (10_000, 16)];
 
 /// An author's followers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Audience {
-    /// How many.
+    /// Their number.
     pub followers: u64,
-    /// Over how many shards they are spread: those below this number.
+    /// The number of shards they are spread over: those below this number.
     pub shards: u16,
 }
 
@@ -43,7 +43,7 @@ impl Audience {
         })
     }
 
-    /// How many shards it should have.
+    /// The number of shards it should have.
     fn wants(self) -> Shard {
         let reached = LEVELS.iter().find(|(from, _)| self.followers >= *from);
         reached.map_or(1, |(_, shards)| *shards).max(self.shards)
@@ -109,7 +109,7 @@ impl Store {
         Ok(follows.iter().filter_map(shard).collect())
     }
 
-    /// Notes that there are that many shards, or more.
+    /// Notes that there are this many shards, or more.
     async fn spread_over(&self, author: &UserId, shards: Shard) -> Result<(), Error> {
         let update = self
             .client
@@ -122,7 +122,7 @@ impl Store {
                  (attribute_not_exists(follower_shards) OR follower_shards < :shards)",
             )
             .expression_attribute_values(":shards", n(shards));
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update.send().await.map(|_| ())).map(|_| ())
     }
 }
 

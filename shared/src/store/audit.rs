@@ -10,12 +10,12 @@ use std::fmt;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures::future::try_join_all;
 
-use super::blocks;
+use super::block_row::{BLOCKED, SINCE};
+use super::conditional::condition_held;
 use super::item::{Item, Read, n, s};
 use super::likes::{self, counts_key};
-use super::outbox::held;
 use super::post_lists::partitions;
-use super::posts::{is_deleted, revised};
+use super::post_row::{is_deleted, revised};
 use super::{Error, Store};
 use crate::domain::{CatId, Follow, Handle, PostId, Subject, Timestamp, UserId};
 
@@ -227,10 +227,10 @@ impl Seen {
         }
         let user = UserId::parse(user).map_err(Error::broken)?;
         let other = UserId::parse(other).map_err(Error::broken)?;
-        if row.contains_key(blocks::SINCE) {
+        if row.contains_key(SINCE) {
             self.one_of_two(Pair::Block(user.clone(), other.clone()));
         }
-        if row.contains_key(blocks::BLOCKED) {
+        if row.contains_key(BLOCKED) {
             self.one_of_two(Pair::Block(other, user));
         }
         Ok(())
@@ -504,7 +504,7 @@ impl Store {
             .expression_attribute_names("#counter", recount.counter)
             .expression_attribute_values(":says", n(recount.says))
             .expression_attribute_values(":there", n(recount.there));
-        held(update.send().await.map(|_| ()))
+        condition_held(update.send().await.map(|_| ()))
     }
 
     fn counters_row(&self, of: &Counted) -> (&str, Item) {

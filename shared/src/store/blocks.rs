@@ -9,22 +9,14 @@ use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, TransactWriteItem, Update};
 
+use super::block_row::{BLOCKED, KEPT, SINCE, key};
 use super::edges::Stored;
-use super::item::{Item, Read, item, n, rows, s};
-use super::kept_blocks::KEPT;
+use super::item::{Item, Read, n, rows, s};
 use super::latest::Latest;
 use super::leaving::left_name;
-use super::{CONFLICT_TRIES, Error, Store, back_off};
-use crate::domain::{Change, Follow, Since, Stamp, UserId, Version};
-
-/// In the row of A's about B: since when A blocks B; the index `latest` has only such rows.
-pub(super) const SINCE: &str = "since";
-/// In the row of A's about B: that B blocks A.
-pub(super) const BLOCKED: &str = "blocked";
-
-pub(super) fn key(of: impl ToString, other: impl ToString) -> Item {
-    item([("user", s(of)), ("other", s(other))])
-}
+use super::retry::Retry;
+use super::{Error, Store};
+use crate::domain::{Change, Follow, Stamp, TimedPosition, UserId, Version};
 
 fn other(row: &Item) -> Result<UserId, Error> {
     UserId::parse(row.text("other")?).map_err(Error::broken)
@@ -140,7 +132,8 @@ impl Store {
 
     /// The user blocks the other, and neither follows the other any more. Twice is once.
     pub async fn block(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("others kept writing the same follows");
+        loop {
             // What either said before and is applied later meets the block.
             let mut writes = self.end_follows(user, other, [stamp.version(); 2]).await?;
             let now = n(stamp.version().micros());
@@ -149,11 +142,8 @@ impl Store {
             if self.written_together(writes).await? {
                 return Ok(());
             }
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable(
-            "others kept writing the same follows".to_owned(),
-        ))
     }
 
     /// The user blocks the other no longer, who may have left by now. Follows don't come back, not even those that were
@@ -166,7 +156,8 @@ impl Store {
         stamps: [Version; 2],
     ) -> Result<bool, Error> {
         let left = left_name(other);
-        'tries: for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("others kept writing the same blocks");
+        'tries: loop {
             // The block moves to the name for those who left, or back, at most once while we look: in this order
             // it is found wherever it is.
             for name in [other.as_str(), &left, other.as_str()] {
@@ -179,14 +170,11 @@ impl Store {
                 if self.written_together(writes).await? {
                     return Ok(true);
                 }
-                back_off(tries).await;
+                retry.back_off().await?;
                 continue 'tries;
             }
             return Ok(false);
         }
-        Err(Error::Unavailable(
-            "others kept writing the same blocks".to_owned(),
-        ))
     }
 
     /// The writes that end the user's block of somebody under that name; nothing if there is none.
@@ -219,9 +207,9 @@ impl Store {
     pub async fn blocked_by(
         &self,
         user: &UserId,
-        after: Option<Since<UserId>>,
+        after: Option<TimedPosition<UserId>>,
         most: usize,
-    ) -> Result<Vec<Since<UserId>>, Error> {
+    ) -> Result<Vec<TimedPosition<UserId>>, Error> {
         let list = Latest {
             table: &self.tables.blocks,
             list: ("user", user.to_string()),

@@ -132,13 +132,14 @@ impl Store {
         Ok(self.cats(&[id]).await?.remove(&id))
     }
 
-    /// A cat that the caller may see.
-    pub async fn seen_cat(&self, caller: &UserId, id: CatId) -> Result<Option<Cat>, Error> {
+    /// A cat, if there is one that the viewer may see.
+    pub async fn visible_cat(&self, viewer: &UserId, id: CatId) -> Result<Option<Cat>, Error> {
         let Some(cat) = self.cat(id).await? else {
             return Ok(None);
         };
-        let shown = self.shown(caller, std::slice::from_ref(&cat.owner)).await?;
-        Ok(shown.sees(&cat.owner).then_some(cat))
+        let owner = std::slice::from_ref(&cat.owner);
+        let visibility = self.visibility(viewer, owner).await?;
+        Ok(visibility.allows(&cat.owner).then_some(cat))
     }
 
     /// Those of these cats that there are.

@@ -3,8 +3,9 @@
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::idempotency::{Answer, Known, Once};
+use super::retry::Retry;
 use super::transactions::{Token, failed_condition, met_another_write};
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::{Error, Store};
 
 /// What became of something new.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +37,8 @@ impl Store {
             writes.push(TransactWriteItem::builder().put(put).build());
         }
         let mut token = Token::new();
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("other writes kept coming first");
+        loop {
             let sent = self
                 .client
                 .transact_write_items()
@@ -67,10 +69,7 @@ impl Store {
                 return Err(error.into());
             }
             token.after(&error);
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable(
-            "other writes kept coming first".to_owned(),
-        ))
     }
 }

@@ -13,14 +13,18 @@ use std::hash::Hash;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 
 use super::item::{Item, Read, n, s};
+use super::retry::Retry;
 use super::transactions::TRANSACTION;
 use super::users::{FIRST_TRACE, generated_handle};
-use super::{CONFLICT_TRIES, Error, Store, Tables, back_off};
+use super::{Error, Store, Tables};
 use crate::domain::{Change, Edge, Outcome, Timestamp, UserId, Version, last_words};
 
 /// How long the tombstone of an undone edge stays: longer than any message can rest in a queue and
 /// then in its dead-letter queue (14 days each at most).
 const TOMBSTONE_DAYS: i64 = 30;
+
+/// Why a write of edges is given up.
+const CONTENDED: &str = "others kept writing the same edges";
 
 /// The attribute of a post's counts that says how often they have changed; absent before the first time.
 pub(super) const REVISION: &str = "rev";
@@ -315,7 +319,8 @@ impl Store {
         &self,
         edges: &[(K, Change)],
     ) -> Result<HashSet<UserId>, Error> {
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new(CONTENDED);
+        loop {
             let stored = self.stored_edges(edges.iter().map(|(key, _)| key)).await?;
             let refused = K::refused(self, edges, &stored).await?;
             let allowed = |(key, _): &&(K, Change)| !refused.edges.contains(key);
@@ -330,11 +335,8 @@ impl Store {
             if writes.is_empty() || self.written_together(writes).await? {
                 return Ok(refused.full);
             }
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable(
-            "others kept writing the same edges".to_owned(),
-        ))
     }
 
     pub(super) async fn stored_edges<'k, K: EdgeKey + 'k>(
@@ -406,7 +408,8 @@ impl Store {
     }
 
     async fn erase_chunk<K: EdgeKey>(&self, keys: &[K]) -> Result<Vec<K>, Error> {
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new(CONTENDED);
+        loop {
             let stored = self.stored_edges(keys.iter()).await?;
             let mut writes = Vec::new();
             let mut tallies = Tallies::default();
@@ -422,11 +425,8 @@ impl Store {
             if writes.is_empty() || self.written_together(writes).await? {
                 return Ok(stored.into_keys().collect());
             }
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable(
-            "others kept writing the same edges".to_owned(),
-        ))
     }
 }
 

@@ -10,7 +10,7 @@ use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::leaving::Left;
 use super::{Error, Store, Tables};
-use crate::domain::{Change, Follow, Followers, Relation, Since, UserId};
+use crate::domain::{Change, Follow, Followers, Relation, TimedPosition, UserId};
 
 /// One of a user's two lists of follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -349,9 +349,9 @@ impl Store {
         &self,
         list: FollowList,
         of: &UserId,
-        after: Option<Since<UserId>>,
+        after: Option<TimedPosition<UserId>>,
         most: usize,
-    ) -> Result<Vec<Since<UserId>>, Error> {
+    ) -> Result<Vec<TimedPosition<UserId>>, Error> {
         let part = |shard| Latest {
             table: &self.tables.follows,
             list: ("list", list.partition(of, shard)),

@@ -14,11 +14,12 @@ use std::collections::HashSet;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
+use super::conditional::condition_held;
 use super::item::{Item, Read, item, n, rows, s};
 use super::leaving::left_name;
-use super::outbox::held;
+use super::retry::Retry;
 use super::users::FIRST_TRACE;
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::{Error, Store};
 use crate::domain::{Bio, Handle, ImageKey, ProfileEdit, Timestamp, UserId, UserRef};
 
 /// How long a handle stays with who gave it up.
@@ -153,7 +154,7 @@ impl Store {
                 .expression_attribute_values(":until", n(until.seconds()))
                 .send()
                 .await;
-            held(sent.map(|_| ()))?;
+            condition_held(sent.map(|_| ()))?;
         }
         Ok(!handles.is_empty())
     }
@@ -235,7 +236,8 @@ impl Store {
         if asked.is_some_and(|handle| !handle.is_open_to(user)) {
             return Err(ProfileError::HandleTaken);
         }
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("others kept asking for the same handle");
+        loop {
             let owner = async {
                 match asked {
                     Some(handle) => self.owner(handle).await,
@@ -270,9 +272,8 @@ impl Store {
             if self.written_together(writes).await? {
                 return Ok(had.is_none());
             }
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable("others kept asking for the same handle".to_owned()).into())
     }
 
     /// Writes what an edit says, if the profile's handle is still the one that was read, and so are those given up.

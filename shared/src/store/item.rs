@@ -10,14 +10,17 @@ use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::future::try_join_all;
 
-use super::{Error, Store, back_off};
+use super::retry::Retry;
+use super::{Error, Store};
 use crate::domain::PostId;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// How many keys one `BatchGetItem` takes.
 const BATCH_GET: usize = 100;
-const UNPROCESSED_TRIES: u32 = 6;
+const BATCH_GET_ATTEMPTS: u32 = 6;
+/// Why a batch is given up of which the store processes but a part.
+const THROTTLED: &str = "throttled: keys left unprocessed";
 
 #[expect(
     clippy::needless_pass_by_value,
@@ -230,17 +233,18 @@ impl Store {
         Ok(all)
     }
 
-    /// Asks for at most [`BATCH_GET`] items, again and again unless told otherwise.
+    /// Asks for at most [`BATCH_GET`] items. What the store does not process is asked for again if `retry_throttled`.
     async fn batch_get_once(
         &self,
         table: &str,
         keys: &[Item],
         fields: Option<&str>,
-        again: bool,
+        retry_throttled: bool,
     ) -> Result<Batch, Error> {
         let mut batch = Batch::default();
         let mut keys = keys.to_vec();
-        for tries in 0..UNPROCESSED_TRIES {
+        let mut retry = Retry::at_most(BATCH_GET_ATTEMPTS, THROTTLED);
+        loop {
             let wanted = KeysAndAttributes::builder()
                 .set_keys(Some(keys.clone()))
                 .consistent_read(true)
@@ -252,7 +256,7 @@ impl Store {
                 .batch_get_item()
                 .request_items(table, wanted)
                 .customize();
-            if !again {
+            if !retry_throttled {
                 let once = Config::builder().retry_config(RetryConfig::disabled());
                 get = get.config_override(once);
             }
@@ -274,16 +278,16 @@ impl Store {
             if keys.is_empty() {
                 return Ok(batch);
             }
-            if !again {
+            batch.refused = if retry_throttled {
+                retry.back_off().await.err()
+            } else {
+                Some(Error::Unavailable(THROTTLED.to_owned()))
+            };
+            if batch.refused.is_some() {
                 break;
             }
-            back_off(tries).await;
         }
         batch.unread = keys;
-        if batch.refused.is_none() {
-            let why = "throttled: keys left unprocessed".to_owned();
-            batch.refused = Some(Error::Unavailable(why));
-        }
         Ok(batch)
     }
 }

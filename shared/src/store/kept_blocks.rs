@@ -7,26 +7,25 @@
 //! keeps its place in its blocker's list.
 //!
 //! Until then a caller may read without existing. For them, and for others who don't exist, both names are
-//! looked at (see `shown`). Users who exist have their blocks under their id.
+//! looked at (see `visibility`). Users who exist have their blocks under their id.
 
 use std::collections::{HashMap, HashSet};
 
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use futures::future::try_join_all;
 
-use super::blocks::{BLOCKED, SINCE, key};
+use super::block_row::{BLOCKED, KEPT, SINCE, key};
 use super::item::{Item, Read, n};
 use super::leaving::left_name;
+use super::retry::Retry;
 use super::transactions::TRANSACTION;
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::{Error, Store};
 use crate::domain::{UserId, Version};
-
-/// In the row of A's about B, who has left: since when A blocks B. Not [`SINCE`], so that the index `latest`
-/// has no such row.
-pub(super) const KEPT: &str = "kept_since";
 
 /// The most writes that moving one block takes.
 const WRITES: usize = 4;
+/// Why moving blocks is given up.
+const CONTENDED: &str = "others kept writing the same blocks";
 
 /// The side of a pair of users that may have left.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +116,7 @@ impl Store {
         writes: impl Fn(&Item, Option<&Item>) -> Result<Vec<TransactWriteItem>, Error>,
     ) -> Result<(), Error> {
         let table = &self.tables.blocks;
-        let mut conflicts = 0;
+        let mut retry = Retry::new(CONTENDED);
         loop {
             let rows = self
                 .part(table, ("user", partition.to_owned()), None)
@@ -139,16 +138,10 @@ impl Store {
             });
             let chunks = chunks.collect::<Result<Vec<_>, Error>>()?;
             if try_join_all(chunks).await?.into_iter().all(|moved| moved) {
-                conflicts = 0;
-                continue;
+                retry = Retry::new(CONTENDED);
+            } else {
+                retry.back_off().await?;
             }
-            conflicts += 1;
-            if conflicts == CONFLICT_TRIES {
-                return Err(Error::Unavailable(
-                    "others kept writing the same blocks".to_owned(),
-                ));
-            }
-            back_off(conflicts).await;
         }
     }
 
@@ -164,7 +157,7 @@ impl Store {
         ])
     }
 
-    /// Those of these others between whom and the user a block is kept because one of them left.
+    /// The users among these with whom a block of the user's is kept because one of the two left.
     pub(super) async fn kept_between(
         &self,
         user: &UserId,

@@ -8,9 +8,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::item::{Item, Read, n, rows, s};
 use super::{Error, Store};
-use crate::domain::{Reason, Since, Version};
+use crate::domain::{Reason, TimedPosition, Version};
 
-/// How many partitions of a list are read at a time.
+/// The number of partitions of a list that are read at a time.
 const PARTITIONS_AT_ONCE: usize = 32;
 
 /// One list of a table with such an index.
@@ -24,7 +24,7 @@ pub(super) struct Latest<'a> {
 }
 
 impl Latest<'_> {
-    fn key<T: fmt::Display>(&self, position: &Since<T>) -> Item {
+    fn key<T: fmt::Display>(&self, position: &TimedPosition<T>) -> Item {
         let (name, list) = &self.list;
         Item::from([
             ((*name).to_owned(), s(list)),
@@ -33,8 +33,8 @@ impl Latest<'_> {
         ])
     }
 
-    fn read<T: FromStr<Err = Reason>>(&self, row: &Item) -> Result<Since<T>, Error> {
-        Ok(Since {
+    fn read<T: FromStr<Err = Reason>>(&self, row: &Item) -> Result<TimedPosition<T>, Error> {
+        Ok(TimedPosition {
             since: Version::from_micros(row.number("since")?),
             entry: row.text(self.entry)?.parse().map_err(Error::broken)?,
         })
@@ -46,9 +46,9 @@ impl Store {
     pub(super) async fn latest_of_all<T>(
         &self,
         lists: Vec<Latest<'_>>,
-        after: Option<Since<T>>,
+        after: Option<TimedPosition<T>>,
         most: usize,
-    ) -> Result<Vec<Since<T>>, Error>
+    ) -> Result<Vec<TimedPosition<T>>, Error>
     where
         T: fmt::Display + FromStr<Err = Reason> + Clone + Ord,
     {
@@ -68,9 +68,9 @@ impl Store {
     pub(super) async fn latest<T>(
         &self,
         list: Latest<'_>,
-        after: Option<Since<T>>,
+        after: Option<TimedPosition<T>>,
         most: usize,
-    ) -> Result<Vec<Since<T>>, Error>
+    ) -> Result<Vec<TimedPosition<T>>, Error>
     where
         T: fmt::Display + FromStr<Err = Reason>,
     {

@@ -1,6 +1,6 @@
 //! Leaving.
 //!
-//! Who leaves is withdrawn by one write, and thereby hidden from everybody (see `shown`). What they left is
+//! Who leaves is withdrawn by one write, and thereby hidden from everybody (see `visibility`). What they left is
 //! then erased bit by bit: each step takes away what it finds and is fine with finding less than before,
 //! so an erasure that broke off is begun again. Counters of others move in the same transactions as what
 //! they count.
@@ -23,16 +23,16 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
+use super::conditional::condition_held;
 use super::item::{Item, Read, item, n, s};
-use super::outbox::held;
-use super::{Error, Store, back_off};
+use super::retry::Retry;
+use super::{Error, Store};
 use crate::domain::{Change, Timestamp, UserId, Version};
 
 /// How many rows one step of an erasure takes at most.
 pub(super) const PART: i32 = 100;
 /// How many writes one `BatchWriteItem` takes.
 const BATCH_WRITE: usize = 25;
-const UNPROCESSED_TRIES: u32 = 10;
 /// How long it is remembered when somebody left: longer than any message can rest in a queue and then in its
 /// dead-letter queue (14 days each at most).
 const REMEMBERED_DAYS: i64 = 30;
@@ -79,7 +79,7 @@ fn remains(user: &UserId) -> Item {
 
 /// Sends an update; does nothing where its condition doesn't hold.
 async fn send_if_there(update: UpdateItemFluentBuilder) -> Result<(), Error> {
-    held(update.send().await.map(|_| ())).map(|_| ())
+    condition_held(update.send().await.map(|_| ())).map(|_| ())
 }
 
 impl Store {
@@ -352,10 +352,8 @@ impl Store {
         for keys in keys.chunks(BATCH_WRITE) {
             let deletes = keys.iter().map(delete).collect::<Result<Vec<_>, _>>()?;
             let mut wanted = HashMap::from([(table.to_owned(), deletes)]);
-            for tries in 0.. {
-                if tries == UNPROCESSED_TRIES {
-                    return Err(Error::Unavailable("throttled: deletes left".to_owned()));
-                }
+            let mut retry = Retry::new("throttled: deletes left unprocessed");
+            loop {
                 let output = self
                     .client
                     .batch_write_item()
@@ -366,7 +364,7 @@ impl Store {
                 if wanted.is_empty() {
                     break;
                 }
-                back_off(tries).await;
+                retry.back_off().await?;
             }
         }
         Ok(())

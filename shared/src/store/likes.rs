@@ -12,7 +12,7 @@ use super::item::{Item, Read, item, s};
 use super::latest::Latest;
 use super::leaving::PART;
 use super::{Error, Readable, Store, Tables};
-use crate::domain::{Change, Like, PostCounts, PostId, Reason, Since, UserId};
+use crate::domain::{Change, Like, PostCounts, PostId, Reason, TimedPosition, UserId};
 
 /// The sort key of a post's counts; no user's id has a `#`.
 const COUNT: &str = "#count";
@@ -187,9 +187,9 @@ impl Store {
     pub async fn likers(
         &self,
         of: PostId,
-        after: Option<Since<UserId>>,
+        after: Option<TimedPosition<UserId>>,
         most: usize,
-    ) -> Result<Vec<Since<UserId>>, Error> {
+    ) -> Result<Vec<TimedPosition<UserId>>, Error> {
         let list = |partition| Latest {
             table: &self.tables.likes,
             list: ("post", partition),

@@ -48,13 +48,16 @@ mod allowance;
 mod audience;
 #[cfg(feature = "audit")]
 mod audit;
+mod block_row;
 mod blocks;
 mod cats;
 mod comments;
+mod conditional;
 mod create;
 mod edges;
 mod follows;
 mod handles;
+mod hydration;
 mod idempotency;
 mod item;
 mod kept_blocks;
@@ -63,16 +66,17 @@ mod leaving;
 mod likes;
 mod outbox;
 mod post_lists;
+mod post_row;
 mod posts;
 mod readable;
 mod recent;
+mod retry;
 mod saves;
-mod shown;
 mod transactions;
 mod trends;
 mod untold;
 mod users;
-mod views;
+mod visibility;
 
 use std::fmt;
 
@@ -103,7 +107,6 @@ pub use post_lists::PostList;
 pub use posts::{Edited, PostError, Removed};
 pub use readable::Readable;
 pub use recent::{Delivery, RECENT, Recent};
-pub use shown::Shown;
 pub use untold::{Note, Untold};
 
 /// Why the store did not answer.
@@ -254,17 +257,4 @@ impl ClassifyRetry for ConflictsAreTransient {
     fn name(&self) -> &'static str {
         "conflicts are transient"
     }
-}
-
-/// How often a write is tried that met another on the same items.
-const CONFLICT_TRIES: u32 = 10;
-
-/// Waits before the next try of a write that met another: 5 ms, doubled each time, up to 320 ms,
-/// each with full jitter (Brooker, "Exponential Backoff And Jitter").
-async fn back_off(tries: u32) {
-    let most = 5_u64 << tries.min(6);
-    tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(
-        1..=most,
-    )))
-    .await;
 }

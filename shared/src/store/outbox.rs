@@ -5,12 +5,12 @@
 //! sends again what is overdue. The marks stand in a sparse index, spread over a few shards.
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures::future::try_join_all;
 
+use super::conditional::{condition_failed, condition_held};
 use super::item::{self, Item, Read, n, s};
-use super::posts::{author, images, is_deleted, rev};
+use super::post_row::{author, images, is_deleted, rev};
 use super::{Error, Store};
 use crate::domain::{ImageKey, PostId, Tag, Timestamp, UserId, tags_of};
 use crate::planted::planted;
@@ -98,7 +98,7 @@ impl Store {
             .expression_attribute_values(":rev", n(mark.rev))
             .send()
             .await;
-        held(sent.map(|_| ()))
+        condition_held(sent.map(|_| ()))
     }
 
     /// Notes that a chunk is done. Answers the mark, to be cleared, if it was the last one.
@@ -121,7 +121,7 @@ impl Store {
             .await;
         let row = match output {
             Ok(output) => output.attributes.unwrap_or_default(),
-            Err(error) if lost(error.as_service_error()) => return Ok(None),
+            Err(error) if condition_failed(error.as_service_error()) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let left = row.contains_key("chunks") && !planted("mark-cleared-early");
@@ -146,7 +146,7 @@ impl Store {
             .expression_attribute_values(":rev", n(mark.rev))
             .send()
             .await;
-        held(sent.map(|_| ())).map(|_| ())
+        condition_held(sent.map(|_| ())).map(|_| ())
     }
 
     /// Gives a fan-out more time, after it was sent again; nothing if somebody else did meanwhile.
@@ -163,7 +163,7 @@ impl Store {
             .expression_attribute_values(":one", n(1))
             .send()
             .await;
-        held(sent.map(|_| ())).map(|_| ())
+        condition_held(sent.map(|_| ())).map(|_| ())
     }
 
     /// Lets a fan-out be overdue at once, which can't be done now; nothing if it is done, or another revision's.
@@ -180,7 +180,7 @@ impl Store {
             .expression_attribute_values(":now", n(Timestamp::now().millis()))
             .send()
             .await;
-        held(sent.map(|_| ())).map(|_| ())
+        condition_held(sent.map(|_| ())).map(|_| ())
     }
 
     /// Posts that were due by then: the longest overdue first, at most so many of each shard.
@@ -202,23 +202,5 @@ impl Store {
         let rows = outputs.iter().flat_map(QueryOutput::items);
         rows.map(|row| PostId::parse(row.text("id")?).map_err(Error::broken))
             .collect()
-    }
-}
-
-fn lost(error: Option<&UpdateItemError>) -> bool {
-    matches!(
-        error,
-        Some(UpdateItemError::ConditionalCheckFailedException(_))
-    )
-}
-
-/// Whether a conditional write's condition held.
-pub(super) fn held<R: std::fmt::Debug>(
-    sent: Result<(), aws_sdk_dynamodb::error::SdkError<UpdateItemError, R>>,
-) -> Result<bool, Error> {
-    match sent {
-        Ok(()) => Ok(true),
-        Err(error) if lost(error.as_service_error()) => Ok(false),
-        Err(error) => Err(error.into()),
     }
 }

@@ -12,25 +12,27 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use futures::future::try_join_all;
 use futures::try_join;
 
 use super::create::Created;
 use super::edges::{Counter, Grows, Row, Tally};
 use super::idempotency::{Answer, Once};
-use super::item::{Item, Read, item, list, n, s};
+use super::item::{Item, Read, item, n, s};
 use super::likes::counts_key;
 use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
+use super::post_row::{Revised, author, draft_attributes, is_deleted, rev, revised};
+use super::retry::Retry;
 use super::transactions::{TRANSACTION, failed_condition, met_another_write};
-use super::{CONFLICT_TRIES, Error, Readable, Store, back_off};
-use crate::domain::{
-    CatId, Draft, ImageKey, Invalid, Post, PostEdit, PostId, PostText, Stretch, Timestamp, UserId,
-};
+use super::{Error, Readable, Store};
+use crate::domain::{CatId, Invalid, Post, PostEdit, PostId, Segment, Timestamp, UserId};
 
 /// How long the tombstone of a deleted post stays.
 const TOMBSTONE_DAYS: i64 = 30;
+/// Why a change of a post is given up.
+const CONTENDED: &str = "others kept changing the same post";
 
 /// Why a post was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -70,67 +72,8 @@ pub struct Edited {
     pub rev: Option<u32>,
 }
 
-/// A post with the revision it was read at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Revised {
-    /// The post.
-    pub(super) post: Post,
-    /// How often it was changed.
-    pub(super) rev: u32,
-}
-
 fn post_keys(ids: &[PostId]) -> Vec<Item> {
     ids.iter().map(|id| item([("id", s(id))])).collect()
-}
-
-pub(super) fn rev(row: &Item) -> Result<u32, Error> {
-    u32::try_from(row.number("rev")?).map_err(Error::broken)
-}
-
-pub(super) fn author(row: &Item) -> Result<UserId, Error> {
-    UserId::parse(row.text("author")?).map_err(Error::broken)
-}
-
-pub(super) fn images(row: &Item) -> Result<Vec<ImageKey>, Error> {
-    row.texts("images")?
-        .into_iter()
-        .map(|key| ImageKey::parse(key).map_err(Error::broken))
-        .collect()
-}
-
-fn draft(row: &Item) -> Result<Draft, Error> {
-    let text = PostText::stored(row.text("text")?);
-    let cats = row
-        .texts("cats")?
-        .into_iter()
-        .map(CatId::parse)
-        .collect::<Result<_, _>>()
-        .map_err(Error::broken)?;
-    Ok(Draft::stored(text, images(row)?, cats))
-}
-
-pub(super) fn revised(row: &Item) -> Result<Revised, Error> {
-    Ok(Revised {
-        post: Post {
-            id: PostId::parse(row.text("id")?).map_err(Error::broken)?,
-            author: author(row)?,
-            draft: draft(row)?,
-            edited_at: row.maybe_number("edited_at")?.map(Timestamp::from_millis),
-        },
-        rev: rev(row)?,
-    })
-}
-
-pub(super) fn is_deleted(row: &Item) -> bool {
-    row.contains_key("deleted_at")
-}
-
-fn draft_attributes(draft: &Draft) -> [(&'static str, AttributeValue); 3] {
-    [
-        ("text", s(draft.text().as_str())),
-        ("images", list(draft.images())),
-        ("cats", list(draft.cats())),
-    ]
 }
 
 /// Now, but by no clock earlier than the post was created, or edited before.
@@ -393,7 +336,8 @@ impl Store {
         change: impl Fn(&Post) -> Result<Option<Post>, PostError>,
         due: Timestamp,
     ) -> Result<Edited, PostError> {
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new(CONTENDED);
+        loop {
             let row = self
                 .post_row(id)
                 .await?
@@ -436,11 +380,10 @@ impl Store {
                 Err(error) if (checks..all).any(|place| failed_condition(&error, place)) => {
                     return Err(PostError::CatGone);
                 }
-                Err(error) if met_another_write(&error) => back_off(tries).await,
+                Err(error) if met_another_write(&error) => retry.back_off().await?,
                 Err(error) => return Err(Error::from(error).into()),
             }
         }
-        Err(Error::Unavailable("others kept changing the same post".to_owned()).into())
     }
 
     /// The write that replaces revision `rev` of a post.
@@ -485,7 +428,8 @@ impl Store {
         caller: &UserId,
         due: Timestamp,
     ) -> Result<Removed, PostError> {
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new(CONTENDED);
+        loop {
             let row = self.post_row(id).await?.ok_or(PostError::NotFound)?;
             let rev = rev(&row)?;
             if is_deleted(&row) {
@@ -508,9 +452,8 @@ impl Store {
                     before: false,
                 });
             }
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable("others kept changing the same post".to_owned()).into())
     }
 
     fn deletion(
@@ -554,9 +497,10 @@ impl Store {
         after: Option<PostId>,
         most: usize,
         due: Timestamp,
-    ) -> Result<Stretch<Removed, PostId>, Error> {
+    ) -> Result<Segment<Removed, PostId>, Error> {
         let ids = self.posts_by(author, after, most).await?;
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("the author's other writes kept coming first");
+        loop {
             let rows = self
                 .batch_get(&self.tables.posts, post_keys(&ids), None)
                 .await?;
@@ -586,15 +530,12 @@ impl Store {
                 done &= writes.is_empty() || self.written_together(writes).await?;
             }
             if done {
-                return Ok(Stretch {
+                return Ok(Segment {
                     items: removed,
                     end: ids.last().copied().filter(|_| ids.len() == most),
                 });
             }
-            back_off(tries).await;
+            retry.back_off().await?;
         }
-        Err(Error::Unavailable(
-            "the author's other writes kept coming first".to_owned(),
-        ))
     }
 }

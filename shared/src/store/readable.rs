@@ -9,16 +9,16 @@ use lru::LruCache;
 
 use crate::domain::{PostCounts, PostId};
 
-/// Answers to a batch of questions of which some may be unanswered.
+/// The answers to a batch of reads, some of which may have failed.
 #[derive(Debug, Clone)]
 pub struct Readable<T, K> {
     /// The answers.
     pub found: T,
-    /// Those of which nothing could be read.
+    /// The keys of which nothing could be read.
     pub unread: HashSet<K>,
 }
 
-/// Of how many posts the last known counts are remembered: under 1 MB.
+/// The number of posts whose last known counts are remembered: under 1 MB.
 const POSTS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 /// The counts of the posts that this process has shown last.
@@ -37,7 +37,7 @@ impl LastCounts {
         }
     }
 
-    /// As far as they are remembered.
+    /// The remembered counts of these posts.
     pub(super) fn of(&self, posts: &HashSet<PostId>) -> HashMap<PostId, PostCounts> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = posts.iter();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::{Error, Readable, Store};
-use crate::domain::{PostId, Since, Stamp, UserId};
+use crate::domain::{PostId, Stamp, TimedPosition, UserId};
 
 impl Store {
     /// The user saves a post. One saved before keeps its place.
@@ -53,9 +53,9 @@ impl Store {
     pub async fn saved(
         &self,
         user: &UserId,
-        after: Option<Since<PostId>>,
+        after: Option<TimedPosition<PostId>>,
         most: usize,
-    ) -> Result<Vec<Since<PostId>>, Error> {
+    ) -> Result<Vec<TimedPosition<PostId>>, Error> {
         let list = Latest {
             table: &self.tables.saves,
             list: ("user", user.to_string()),

@@ -4,7 +4,8 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
-use super::{CONFLICT_TRIES, Error, Store, back_off};
+use super::retry::Retry;
+use super::{Error, Store};
 
 /// How many writes one transaction takes.
 pub(super) const TRANSACTION: usize = 100;
@@ -14,7 +15,8 @@ impl Store {
     /// one's condition doesn't hold. Only the first has one.
     pub(super) async fn write_if(&self, writes: Vec<TransactWriteItem>) -> Result<bool, Error> {
         let mut token = Token::new();
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("others kept writing the same items");
+        loop {
             let sent = self
                 .client
                 .transact_write_items()
@@ -27,14 +29,11 @@ impl Store {
                 Err(error) if failed_condition(&error, 0) => return Ok(false),
                 Err(error) if met_another_write(&error) => {
                     token.after(&error);
-                    back_off(tries).await;
+                    retry.back_off().await?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Unavailable(
-            "others kept writing the same items".to_owned(),
-        ))
     }
 
     /// Whether these writes were done, all of them; none if others wrote the same items.

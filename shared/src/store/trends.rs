@@ -40,8 +40,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use futures::{StreamExt, TryStreamExt};
 
 use super::item::{Item, Read, item, list, n, s};
+use super::retry::Retry;
 use super::transactions::{Token, failed_condition, met_another_write};
-use super::{CONFLICT_TRIES, Error, OutboxMark, Store, back_off};
+use super::{Error, OutboxMark, Store};
 use crate::domain::{
     AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Tag, Timestamp, Trend, TrendHour, TrendMove,
     UserId, most_used,
@@ -211,7 +212,8 @@ impl Store {
         some: &[Counting],
     ) -> Result<bool, Error> {
         let author = AuthorMark::of(&mark.author);
-        for tries in 0..CONFLICT_TRIES {
+        let mut retry = Retry::new("others kept counting the same tags");
+        loop {
             let moved = self.moved(mark, &author, some).await?;
             let many = self.full_counters(&author, &moved).await?;
             let mut writes = vec![self.note_trended(mark, before, after)?];
@@ -233,13 +235,10 @@ impl Store {
                 Ok(_) => return Ok(true),
                 Err(error) if failed_condition(&error, 0) => return Ok(false),
                 // Another post of the same author with one of the tags, or others with the same counters.
-                Err(error) if met_another_write(&error) => back_off(tries).await,
+                Err(error) if met_another_write(&error) => retry.back_off().await?,
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Unavailable(
-            "others kept counting the same tags".to_owned(),
-        ))
     }
 
     /// Reads the author's rows about these tags, and what they are to become.

@@ -3,8 +3,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use purrline::cache::{Known, Missing};
-use purrline::domain::{IdSource, Like, PostCounts, PostId, UserId, ViewerState};
+use purrline::cache::Missing;
+use purrline::domain::{HydratedPosts, IdSource, Like, PostCounts, PostId, UserId, ViewerState};
 use purrline_local::{FaultRule, When};
 
 use super::backstage::Backstage;
@@ -79,16 +79,13 @@ async fn a_slow_reader_does_not_bring_back_what_is_deleted() {
         } else {
             author.delete_post(&post).await;
         }
-        let before = Known {
+        let before = HydratedPosts {
             posts,
-            ..Known::default()
+            ..HydratedPosts::default()
         };
-        cache
-            .fill(&me, &lease, &missing, &before, &HashMap::new())
-            .await
-            .unwrap();
+        cache.fill(&me, &lease, &missing, &before).await.unwrap();
 
-        let (known, _) = cache.known(&me, &[id], &[]).await.unwrap();
+        let (known, _) = cache.hydrate(&me, &[id], &[]).await.unwrap();
         assert!(
             !known.posts.contains_key(&id),
             "the cache holds what is no more"
@@ -124,15 +121,12 @@ async fn a_slow_reader_does_not_bring_back_old_counts() {
     let counts = store.post_counts(&[id]).await.unwrap();
     reader.like(&post).await;
     stage.world.drained().await;
-    let before = Known {
+    let before = HydratedPosts {
         counts,
         viewer: HashMap::from([(id, ViewerState::default())]),
-        ..Known::default()
+        ..HydratedPosts::default()
     };
-    cache
-        .fill(&me, &lease, &missing, &before, &HashMap::new())
-        .await
-        .unwrap();
+    cache.fill(&me, &lease, &missing, &before).await.unwrap();
 
     let seen = reader.feed(10).await.remove(0);
     assert_eq!(
@@ -225,16 +219,15 @@ async fn counts_are_shown_while_they_change_and_never_go_back() {
         rev,
     };
     let known = async || {
-        let (known, _) = cache.known(&me, &[id], &[]).await.unwrap();
+        let (known, _) = cache.hydrate(&me, &[id], &[]).await.unwrap();
         known.counts.get(&id).map(|counts| counts.rev)
     };
     let fill = async |lease, rev| {
-        let found = Known {
+        let found = HydratedPosts {
             counts: HashMap::from([(id, counts(rev))]),
-            ..Known::default()
+            ..HydratedPosts::default()
         };
-        let cards = HashMap::new();
-        cache.fill(&me, &lease, &missing, &found, &cards).await
+        cache.fill(&me, &lease, &missing, &found).await
     };
     let key = format!("counts:{{{id}}}").into_bytes();
 

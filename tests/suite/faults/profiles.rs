@@ -4,8 +4,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use purrline::cache::{Known, Missing};
-use purrline::domain::{Author, Handle, ImageHost, Name, ProfileEdit, UserId, UserRef};
+use purrline::cache::Missing;
+use purrline::domain::{
+    Author, Handle, HydratedPosts, ImageHost, Name, ProfileEdit, UserId, UserRef,
+};
 use purrline::store::ProfileError;
 use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use serde_json::{Value, json};
@@ -222,16 +224,16 @@ async fn a_slow_reader_does_not_bring_back_an_old_author() {
         .put_me(&json!({ "handle": "author", "name": "Author" }))
         .await
         .expect(201);
-    let before = HashMap::from([(id.clone(), Some(before))]);
-    cache
-        .fill(&me, &lease, &missing, &Known::default(), &before)
-        .await
-        .unwrap();
+    let before = HydratedPosts {
+        authors: HashMap::from([(id.clone(), Some(before))]),
+        ..HydratedPosts::default()
+    };
+    cache.fill(&me, &lease, &missing, &before).await.unwrap();
     assert_eq!(shown(&reader).await["name"], "Author");
     // What is in the cache is made for any address of images.
     let authors = std::slice::from_ref(&id);
-    let (_, known) = cache.known(&me, &[], authors).await.unwrap();
-    let view = known.cards[&id]
+    let (known, _) = cache.hydrate(&me, &[], authors).await.unwrap();
+    let view = known.authors[&id]
         .clone()
         .unwrap()
         .view(&ImageHost::new("http://images"));

@@ -7,14 +7,14 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use self::jwks::Jwks;
 pub(super) use self::jwks::Pace;
 use super::Problem;
-use super::limits;
-use super::settings::Provider;
+use super::gate;
 use crate::domain::UserId;
 use crate::{invocation, lifecycle};
 
@@ -49,6 +49,15 @@ pub async fn writer(
         return Err(Problem::withdrawn());
     }
     Ok(profile)
+}
+
+/// The OpenID Connect provider whose tokens are taken.
+#[derive(Debug, Clone)]
+pub(super) struct Provider {
+    pub(super) issuer: String,
+    pub(super) audience: String,
+    pub(super) jwks_url: Uri,
+    pub(super) pace: Pace,
 }
 
 /// Checks tokens.
@@ -124,7 +133,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
                 let token::Bearer { user: caller, name } = sign_in.caller(token).await?;
                 parts.extensions.insert(SignInName(name));
                 invocation::called_by(&caller);
-                limits::admit(parts, &caller).await?;
+                gate::admit(parts, &caller).await?;
                 Ok(Self(caller))
             }
             None => Err(Problem::unauthorized(

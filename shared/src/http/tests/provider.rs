@@ -16,8 +16,7 @@ use tokio::net::TcpListener;
 use super::settings;
 use crate::domain::Timestamp;
 use crate::http::Settings;
-use crate::http::settings::Provider as ProviderSettings;
-use crate::http::sign_in::Pace;
+use crate::http::sign_in::{Pace, Provider as ProviderSettings};
 
 pub(super) const ISSUER: &str = "https://sign-in.example";
 pub(super) const AUDIENCE: &str = "purrline";

@@ -8,7 +8,7 @@
 use fearless_simd::prelude::*;
 use fearless_simd::{Simd, f32x16};
 
-use super::layer::{Finish, Map, Scratch, Window};
+use super::map::{Finish, Map, Scratch, Window};
 use super::matrix::{Columns, LANES, Matrix, Rows};
 
 /// About how many values the rows have that are made at a time, for them to stay in a cache; and how many rows

@@ -36,6 +36,7 @@
 
 mod direct;
 mod layer;
+mod map;
 mod matrix;
 mod ops;
 mod winograd;
@@ -53,7 +54,8 @@ use tract_onnx::tract_core::ops::dummy::Dummy;
 use tract_onnx::tract_core::ops::math::{Add, Max};
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
-use self::layer::{Layer, Window};
+use self::layer::Layer;
+use self::map::Window;
 use self::matrix::Columns;
 use self::ops::{Convolution, Pool};
 

@@ -9,7 +9,8 @@ use tract_onnx::tract_core::internal::{
     op_out_of_plan,
 };
 
-use super::layer::{Layer, Map, Window, max_pool};
+use super::layer::Layer;
+use super::map::{Map, Window, max_pool};
 
 /// A convolution, and an addition and a `ReLU` after it if wanted.
 #[derive(Debug, Clone)]

@@ -9,7 +9,8 @@ use rustix::time::{ClockId, clock_gettime};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::cnn::PaddingSpec;
 
-use super::layer::{Layer, Map, Window, max_pool};
+use super::layer::Layer;
+use super::map::{Map, Window, max_pool};
 use super::*;
 use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_core::ops::math;

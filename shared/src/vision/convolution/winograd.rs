@@ -15,7 +15,7 @@ use fearless_simd::prelude::*;
 use fearless_simd::{Simd, f32x16};
 use tract_onnx::prelude::f16;
 
-use super::layer::{Finish, Map, Scratch, Window};
+use super::map::{Finish, Map, Scratch, Window};
 use super::matrix::{Columns, LANES, Matrix, Rows};
 
 /// Places in a transformed tile.

@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt};
 use lambda_runtime::{LambdaEvent, service_fn};
 use mimalloc::MiMalloc;
 use purrline::cache::Cache;
-use purrline::domain::{ImageHost, Page, PostId, PostView, Stretch, UserId};
+use purrline::domain::{ImageHost, Page, PostId, PostView, Segment, UserId, present_posts};
 use purrline::http::{self, AlbEvent, Api, Caller, Paging, Problem, Settings};
 use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
@@ -73,7 +73,7 @@ impl App {
         caller: &UserId,
         after: Option<PostId>,
         size: usize,
-    ) -> Result<Stretch<PostView, PostId>, store::Error> {
+    ) -> Result<Segment<PostView, PostId>, store::Error> {
         let mut authors = self.store.following(caller).await?;
         authors.push(caller.clone());
         // One more than is asked for tells whether there is a next page.
@@ -91,7 +91,9 @@ impl App {
         let more = ids.len() > size;
         ids.truncate(size);
         let end = ids.last().copied().filter(|_| more);
-        let items = self.store.seen(caller, &ids, &self.images).await?;
-        Ok(Stretch::new(items, end, |post| post.id))
+        let (known, visibility) = self.store.hydrate(caller, &ids).await?;
+        let visible = visibility.visible_posts(&ids, &known.posts);
+        let items = present_posts(visible, &known, &self.images);
+        Ok(Segment::new(items, end, |post| post.id))
     }
 }

@@ -11,41 +11,41 @@ use std::time::Duration;
 
 use redis::aio::ConnectionLike;
 use redis::cluster::{ClusterClient, ClusterConfig};
-use redis::cluster_async::ClusterConnection;
+use redis::cluster_async::ClusterConnection as Connection;
 #[cfg(feature = "audit")]
 use redis::cluster_routing::RoutingInfo;
 use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::time::Instant;
 
-/// After how many calls without an answer, since connections were made, they are made anew. Each has waited its whole
-/// time, all its tries included.
+/// The number of calls without an answer after which connections are made anew. Each has waited its whole time, all its
+/// tries included.
 const SILENCES: u32 = 2;
-/// How soon they are made anew at most: a cache that is merely slow is not helped by greetings.
+/// The shortest time between two epochs: a cache that is merely slow is not helped by greetings.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
-/// The connections. Cheap to clone.
+/// The connections to the nodes of the cluster. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Line(Arc<Ends>);
+pub(super) struct ClusterConnection(Arc<Shared>);
 
-struct Ends {
+struct Shared {
     client: ClusterClient,
-    made: Mutex<Made>,
+    epoch: Mutex<Epoch>,
 }
 
-/// Connections to all nodes.
+/// Connections to all nodes, since they were last made anew.
 #[derive(Clone)]
-struct Made {
-    connection: ClusterConnection,
-    at: Instant,
+struct Epoch {
+    connection: Connection,
+    began: Instant,
     silences: u32,
 }
 
-impl Line {
+impl ClusterConnection {
     /// Needs a running executor; connects in the background.
     pub(super) fn open(client: ClusterClient) -> Self {
-        let made = Mutex::new(Made::by(&client));
-        Self(Arc::new(Ends { client, made }))
+        let epoch = Mutex::new(Epoch::begin(&client));
+        Self(Arc::new(Shared { client, epoch }))
     }
 
     #[cfg(feature = "audit")]
@@ -54,14 +54,14 @@ impl Line {
         command: Cmd,
         route: RoutingInfo,
     ) -> RedisResult<Value> {
-        let send = |mut connection: ClusterConnection| {
+        let send = |mut connection: Connection| {
             let (command, route) = (command.clone(), route.clone());
             async move { connection.route_command(command, route).await }
         };
         self.call(send).await
     }
 
-    /// Sends it once only: it may be long, and who has it can make it again.
+    /// Sends it only once: it may be long, and the caller can build it again.
     pub(super) async fn route_pipeline(
         &self,
         pipeline: Pipeline,
@@ -69,29 +69,29 @@ impl Line {
         count: usize,
         route: SingleNodeRoutingInfo,
     ) -> RedisResult<Vec<Value>> {
-        let mut used = self.made().clone();
+        let mut used = self.epoch().clone();
         let sent = used
             .connection
             .route_pipeline(pipeline, offset, count, route);
         let outcome = sent.await;
-        let _ = self.instead(used.at, outcome.as_ref().err());
+        let _ = self.instead(used.began, outcome.as_ref().err());
         outcome
     }
 
-    async fn call<T, F>(&self, send: impl Fn(ClusterConnection) -> F) -> RedisResult<T>
+    async fn call<T, F>(&self, send: impl Fn(Connection) -> F) -> RedisResult<T>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let used = self.made().clone();
+        let used = self.epoch().clone();
         let outcome = send(used.connection).await;
-        match self.instead(used.at, outcome.as_ref().err()) {
+        match self.instead(used.began, outcome.as_ref().err()) {
             Some(connection) => send(connection).await,
             None => outcome,
         }
     }
 
-    /// Takes note of what went wrong on the connections that were made then. The ones to be used instead, if those are gone.
-    fn instead(&self, then: Instant, error: Option<&RedisError>) -> Option<ClusterConnection> {
+    /// Notes what went wrong on the connections of an epoch. Returns the ones to use instead, if those are gone.
+    fn instead(&self, then: Instant, error: Option<&RedisError>) -> Option<Connection> {
         match error {
             Some(error) if error.is_timeout() => {
                 self.was_silent(then);
@@ -102,34 +102,34 @@ impl Line {
         }
     }
 
-    fn made(&self) -> MutexGuard<'_, Made> {
-        let made = self.0.made.lock();
-        made.unwrap_or_else(PoisonError::into_inner)
+    fn epoch(&self) -> MutexGuard<'_, Epoch> {
+        let epoch = self.0.epoch.lock();
+        epoch.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nobody answered a call on the connections that were made then.
+    /// Notes that nobody answered a call on the connections of an epoch.
     fn was_silent(&self, then: Instant) {
-        let mut made = self.made();
-        if made.at != then {
+        let mut epoch = self.epoch();
+        if epoch.began != then {
             return;
         }
-        made.silences = made.silences.saturating_add(1);
-        if made.silences >= SILENCES && made.at.elapsed() >= AT_MOST_EVERY {
+        epoch.silences = epoch.silences.saturating_add(1);
+        if epoch.silences >= SILENCES && epoch.began.elapsed() >= AT_MOST_EVERY {
             tracing::warn!("the cache has fallen silent, it is connected to anew");
-            *made = Made::by(&self.0.client);
+            *epoch = Epoch::begin(&self.0.client);
         }
     }
 
-    /// Connections in place of those that were made then, and are gone; nothing if it is too soon.
-    fn after(&self, then: Instant) -> Option<ClusterConnection> {
-        let mut made = self.made();
-        if made.at == then {
-            if made.at.elapsed() < AT_MOST_EVERY {
+    /// Returns connections in place of those of an epoch, which are gone; none if it is too soon.
+    fn after(&self, then: Instant) -> Option<Connection> {
+        let mut epoch = self.epoch();
+        if epoch.began == then {
+            if epoch.began.elapsed() < AT_MOST_EVERY {
                 return None;
             }
-            *made = Made::by(&self.0.client);
+            *epoch = Epoch::begin(&self.0.client);
         }
-        Some(made.connection.clone())
+        Some(epoch.connection.clone())
     }
 }
 
@@ -139,19 +139,19 @@ pub(super) fn is_unconnected(error: &RedisError) -> bool {
     error.kind() == ErrorKind::ClusterConnectionNotFound || error.is_connection_dropped()
 }
 
-impl Made {
-    fn by(client: &ClusterClient) -> Self {
+impl Epoch {
+    fn begin(client: &ClusterClient) -> Self {
         Self {
             connection: client.get_pending_async_connection_with_config(ClusterConfig::new()),
-            at: Instant::now(),
+            began: Instant::now(),
             silences: 0,
         }
     }
 }
 
-impl ConnectionLike for Line {
+impl ConnectionLike for ClusterConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        let send = move |mut connection: ClusterConnection| async move {
+        let send = move |mut connection: Connection| async move {
             connection.req_packed_command(command).await
         };
         Box::pin(self.call(send))
@@ -163,7 +163,7 @@ impl ConnectionLike for Line {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        let send = move |mut connection: ClusterConnection| async move {
+        let send = move |mut connection: Connection| async move {
             let sent = connection.req_packed_commands(pipeline, offset, count);
             sent.await
         };

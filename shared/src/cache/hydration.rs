@@ -1,0 +1,199 @@
+//! Hydration: everything the cache knows of posts and authors, in one round trip.
+
+use std::collections::HashSet;
+
+use redis::{Cmd, RedisError, Value, cmd};
+use serde::de::DeserializeOwned;
+
+use super::keys::{author_key, counts_key, field, following_key, post_key, viewer_key};
+use super::nodes::read;
+use super::{Cache, Error, count_trip};
+use crate::domain::{Author, HydratedPosts, Post, PostCounts, PostId, UserId, ViewerState};
+
+/// Some authors whom the viewer follows, the viewer among them; `None` where the follows are not in the cache.
+pub type Followed = Option<HashSet<UserId>>;
+
+/// The parts of a page of posts that the cache does not have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Posts of which it is not known whether they exist.
+    pub posts: Vec<PostId>,
+    /// Posts whose counts are not known.
+    pub counts: Vec<PostId>,
+    /// Posts of which it is not known what the viewer did to them.
+    pub viewer: Vec<PostId>,
+    /// Authors that are not known.
+    pub authors: Vec<UserId>,
+}
+
+impl Missing {
+    /// Whether nothing is missing.
+    pub fn is_empty(&self) -> bool {
+        self.posts.is_empty()
+            && self.counts.is_empty()
+            && self.viewer.is_empty()
+            && self.authors.is_empty()
+    }
+}
+
+impl Cache {
+    /// Reads what is known of these posts to a viewer, and of these authors, and which of them the viewer follows: one
+    /// round trip.
+    pub async fn hydrate(
+        &self,
+        viewer: &UserId,
+        posts: &[PostId],
+        authors: &[UserId],
+    ) -> Result<(HydratedPosts, Followed), Error> {
+        if posts.is_empty() && authors.is_empty() {
+            return Ok((HydratedPosts::default(), Some(HashSet::new())));
+        }
+        count_trip();
+        let ask = || {
+            let posts = ask_posts(viewer, posts).into_iter();
+            posts.chain(ask_authors(viewer, authors)).collect()
+        };
+        let mut answers = self.each(ask).await?;
+        let of_authors = answers.split_off(answers.len().saturating_sub(asked(authors)));
+        let mut known = HydratedPosts::default();
+        read_posts(posts, answers, &mut known)?;
+        let followed = read_authors(authors, of_authors, &mut known)?;
+        Ok((known, followed))
+    }
+}
+
+/// The commands that ask for posts, their counts, and the viewer's state of them.
+fn ask_posts(viewer: &UserId, posts: &[PostId]) -> Vec<Cmd> {
+    if posts.is_empty() {
+        return Vec::new();
+    }
+    let object = |&post: &PostId| {
+        let mut get = cmd("MGET");
+        get.arg(post_key(post)).arg(counts_key(post));
+        get
+    };
+    let mut states = cmd("HMGET");
+    states
+        .arg(viewer_key(viewer))
+        .arg(posts.iter().map(|&post| field(post)).collect::<Vec<_>>());
+    posts.iter().map(object).chain([states]).collect()
+}
+
+/// The commands that ask for authors, and which of them the viewer follows.
+fn ask_authors(viewer: &UserId, authors: &[UserId]) -> Vec<Cmd> {
+    if authors.is_empty() {
+        return Vec::new();
+    }
+    let card = |author: &UserId| {
+        let mut get = cmd("GET");
+        get.arg(author_key(author));
+        get
+    };
+    let followed = ask_followed(viewer, authors);
+    authors.iter().map(card).chain([followed]).collect()
+}
+
+/// The number of commands that ask for these things.
+fn asked<T>(things: &[T]) -> usize {
+    match things.len() {
+        0 => 0,
+        several => several.saturating_add(1),
+    }
+}
+
+/// Reads the answers to [`ask_posts`].
+fn read_posts(
+    posts: &[PostId],
+    answers: Vec<Value>,
+    known: &mut HydratedPosts,
+) -> Result<(), Error> {
+    let mut answers: Vec<Vec<Option<Vec<u8>>>> = read(answers)?;
+    let states = answers.pop().unwrap_or_default();
+    for (&id, answer) in posts.iter().zip(answers) {
+        let mut answer = answer.iter().map(Option::as_ref);
+        let (post, counts) = (answer.next().flatten(), answer.next().flatten());
+        match object::<Post>(post) {
+            Some(Some(post)) => {
+                known.posts.insert(id, post);
+            }
+            Some(None) => {
+                known.gone.insert(id);
+            }
+            None => {}
+        }
+        if let Some(counts) = object::<PostCounts>(counts) {
+            known.counts.insert(id, counts.unwrap_or_default());
+        }
+    }
+    for (&id, state) in posts.iter().zip(states) {
+        if let Some(state) = state.as_deref().and_then(viewer_state) {
+            known.viewer.insert(id, state);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the answers to [`ask_authors`].
+fn read_authors(
+    authors: &[UserId],
+    mut answers: Vec<Value>,
+    known: &mut HydratedPosts,
+) -> Result<Followed, Error> {
+    let Some(followed) = answers.pop() else {
+        return Ok(Some(HashSet::new()));
+    };
+    let followed: Vec<bool> = redis::from_redis_value(followed).map_err(RedisError::from)?;
+    let cards: Vec<Option<Vec<u8>>> = read(answers)?;
+    for (id, card) in authors.iter().zip(cards) {
+        if let Some(author) = object::<Author>(card.as_ref()) {
+            known.authors.insert(id.clone(), author);
+        }
+    }
+    let Some((true, followed)) = followed.split_first() else {
+        return Ok(None);
+    };
+    let followed = authors.iter().zip(followed).filter(|(_, is)| **is);
+    Ok(Some(followed.map(|(author, _)| author.clone()).collect()))
+}
+
+/// The command that asks which of these authors a viewer follows.
+fn ask_followed(viewer: &UserId, authors: &[UserId]) -> Cmd {
+    let mut ask = cmd("SMISMEMBER");
+    // The viewer is a member of every set, so that none is empty and an absent one is known.
+    ask.arg(following_key(viewer))
+        .arg(viewer.as_str())
+        .arg(authors.iter().map(UserId::as_str).collect::<Vec<_>>());
+    ask
+}
+
+/// Reads an object's key: a value in JSON, or `null` where there is none. `None` where nothing is known, as while a lease
+/// stands there.
+#[expect(
+    clippy::option_option,
+    reason = "nothing known, known to be none, or a value"
+)]
+fn object<T: DeserializeOwned>(bytes: Option<&Vec<u8>>) -> Option<Option<T>> {
+    serde_json::from_slice(bytes?).ok()
+}
+
+/// A viewer's state of a post as a field's value: nothing, liked, saved, or both.
+pub(super) const fn viewer_field(state: ViewerState) -> &'static str {
+    match (state.liked, state.saved) {
+        (false, false) => "n",
+        (true, false) => "l",
+        (false, true) => "s",
+        (true, true) => "b",
+    }
+}
+
+/// Parses a field's value; `None` for a lease.
+const fn viewer_state(field: &[u8]) -> Option<ViewerState> {
+    let (liked, saved) = match field {
+        b"n" => (false, false),
+        b"l" => (true, false),
+        b"s" => (false, true),
+        b"b" => (true, true),
+        _ => return None,
+    };
+    Some(ViewerState { liked, saved })
+}

@@ -1,0 +1,371 @@
+//! The skeleton of a feed: the ids of its posts, newest first.
+//!
+//! The newest ones stand in the cache: the viewer's own list, and the timelines of the authors that are merged into it.
+//! A list that is gone is rebuilt. Older ones, and all of them where the cache can't be used, are merged from the
+//! followed authors' lists in the store.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
+
+use super::Feeds;
+use super::hydration::Prefetched;
+use crate::cache::{self, Feed, Lease, MOST_MERGED, PostsAndMerged, Rebuild};
+use crate::domain::{PostId, PostWindow, UserId};
+use crate::metrics;
+use crate::planted::planted;
+use crate::store::{self, Delivery, RECENT, Recent, Store};
+
+/// The number of ids taken from the window beyond those needed, where they cost little: a few deleted posts on a page don't
+/// make it cost another round.
+const SPARE: usize = 3;
+/// The number of authors' lists that are read or rebuilt at a time.
+const LISTS_AT_ONCE: usize = 32;
+/// The number of tries at a rebuild that a change of the user's follows undid.
+const REBUILD_TRIES: u32 = 3;
+/// The number of looks whether somebody else's rebuild is done, and the time between two.
+const REBUILD_WAITS: u32 = 60;
+const REBUILD_WAIT: Duration = Duration::from_millis(20);
+/// The number of looks for a timeline that somebody else rebuilds.
+const TIMELINE_WAITS: u32 = 20;
+
+/// The ids of a feed's posts: from the cached window first, then from the authors' lists.
+pub(super) struct Skeleton<'f> {
+    feeds: &'f Feeds,
+    viewer: &'f UserId,
+    /// The cached part; `None` where the cache can't be used.
+    window: Option<PostWindow>,
+    /// The authors whose lists are read from the store, once any is.
+    authors: OnceCell<Authors>,
+}
+
+impl<'f> Skeleton<'f> {
+    /// Reads the cached part, and prefetches what is known by then of the page that begins at a position.
+    pub(super) async fn open(
+        feeds: &'f Feeds,
+        viewer: &'f UserId,
+        after: Option<PostId>,
+        size: usize,
+    ) -> Result<(Self, Prefetched), store::Error> {
+        let (window, prefetched) = feeds.window(viewer, after, size).await?;
+        let skeleton = Self {
+            feeds,
+            viewer,
+            window,
+            authors: OnceCell::new(),
+        };
+        Ok((skeleton, prefetched))
+    }
+
+    /// The next ids after a position: about as many as asked for, and none only at the feed's end.
+    pub(super) async fn older_than(
+        &self,
+        position: Option<PostId>,
+        most: usize,
+    ) -> Result<Vec<PostId>, store::Error> {
+        if let Some(window) = &self.window {
+            let ids = window.after(position).iter().copied();
+            let ids: Vec<PostId> = ids.take(most.saturating_add(SPARE)).collect();
+            if !ids.is_empty() || window.floor().is_none() || planted("floor-ignored") {
+                return Ok(ids);
+            }
+        }
+        let store = &self.feeds.store;
+        let read = || Authors::of(store, self.viewer);
+        let authors = self.authors.get_or_try_init(read).await?;
+        let posts = authors.newest(store, position, most).await?;
+        Ok(posts.ids().to_vec())
+    }
+
+    /// The authors that the feed shows, the viewer among them, if they were read from the store.
+    pub(super) fn followed(&self) -> Option<&HashSet<UserId>> {
+        self.authors.get().map(|authors| &authors.ids)
+    }
+}
+
+/// The outcome of asking for an author's timeline.
+enum Timeline {
+    Here(PostWindow),
+    /// It is to be read from the store, and put into the cache by the one who has the lease.
+    Gone(Option<Lease>),
+}
+
+impl Feeds {
+    /// The cached part of the feed, with the timelines of the authors that are merged in, and what is known by then of a
+    /// page of it; `None` where the cache can't be used.
+    async fn window(
+        &self,
+        viewer: &UserId,
+        after: Option<PostId>,
+        size: usize,
+    ) -> Result<(Option<PostWindow>, Prefetched), store::Error> {
+        if self.cache_is_paused() {
+            metrics::feed_miss();
+            return Ok((None, Prefetched::default()));
+        }
+        let cached = self.cache.feed(viewer).await;
+        match cached {
+            Ok(Feed::Here(_)) => metrics::feed_hit(),
+            Ok(Feed::Gone) | Err(_) => metrics::feed_miss(),
+        }
+        let feed = match cached {
+            Ok(Feed::Here(feed)) => Some(feed),
+            Ok(Feed::Gone) => self.rebuild(viewer).await?,
+            Err(error) => {
+                self.pause_cache(&error);
+                None
+            }
+        };
+        let Some(PostsAndMerged { posts, mut merged }) = feed else {
+            return Ok((None, Prefetched::default()));
+        };
+        if planted("wrote-unread") {
+            merged.clear();
+        }
+        if merged.is_empty() {
+            return Ok((Some(posts), Prefetched::default()));
+        }
+        if merged.len() > MOST_MERGED {
+            return Ok((None, Prefetched::default()));
+        }
+        let page = posts.after(after).iter().copied();
+        let page: Vec<PostId> = page.take(size.saturating_add(SPARE)).collect();
+        let (known, timelines) =
+            futures::try_join!(self.prefetch(viewer, &page), self.author_timelines(merged))?;
+        let Some(timelines) = timelines else {
+            return Ok((None, Prefetched::default()));
+        };
+        let lists = timelines.iter().map(|(_, posts)| posts.clone());
+        let window = PostWindow::merged(lists.chain([posts]));
+        let prefetched = Prefetched {
+            posts: known,
+            timelines,
+        };
+        Ok((Some(window), prefetched))
+    }
+
+    /// The timelines of these authors; `None` where the cache can't be used.
+    async fn author_timelines(
+        &self,
+        authors: Vec<UserId>,
+    ) -> Result<Option<Vec<(UserId, PostWindow)>>, store::Error> {
+        let cached = match self.cache.author_timelines(&authors).await {
+            Ok(cached) => cached,
+            Err(error) => {
+                self.pause_cache(&error);
+                return Ok(None);
+            }
+        };
+        let gone = authors
+            .into_iter()
+            .filter(|author| !cached.contains_key(author));
+        let read = futures::stream::iter(gone.collect::<Vec<_>>())
+            .map(|author| async move {
+                let posts = self.rebuild_timeline(&author).await?;
+                Ok::<_, store::Error>((author, posts))
+            })
+            .buffer_unordered(LISTS_AT_ONCE);
+        let mut timelines: Vec<(UserId, PostWindow)> = read.try_collect().await?;
+        timelines.extend(cached);
+        Ok(Some(timelines))
+    }
+
+    /// An author's timeline that was gone: one of those who ask for it reads the store, and puts it in its place.
+    async fn rebuild_timeline(&self, author: &UserId) -> Result<PostWindow, store::Error> {
+        let lease = match self.begin_or_await_timeline(author).await {
+            Ok(Timeline::Here(posts)) => return Ok(posts),
+            Ok(Timeline::Gone(lease)) => lease,
+            Err(error) => {
+                self.pause_cache(&error);
+                None
+            }
+        };
+        let posts = newest_by(&self.store, author, None, self.cache.feed_length()).await?;
+        if let Some(lease) = lease {
+            let put = self.cache.finish_author_timeline(author, &lease, &posts);
+            if let Err(error) = put.await {
+                self.pause_cache(&error);
+            }
+        }
+        Ok(posts)
+    }
+
+    async fn begin_or_await_timeline(&self, author: &UserId) -> Result<Timeline, cache::Error> {
+        if self.cache_is_paused() {
+            return Ok(Timeline::Gone(None));
+        }
+        if let Rebuild::Ours(lease) = self.cache.begin_author_timeline(author).await? {
+            return Ok(Timeline::Gone(Some(lease)));
+        }
+        for _ in 0..TIMELINE_WAITS {
+            let author_alone = std::slice::from_ref(author);
+            let mut cached = self.cache.author_timelines(author_alone).await?;
+            if let Some(posts) = cached.remove(author) {
+                return Ok(Timeline::Here(posts));
+            }
+            tokio::time::sleep(REBUILD_WAIT).await;
+        }
+        Ok(Timeline::Gone(None))
+    }
+
+    async fn rebuild(&self, viewer: &UserId) -> Result<Option<PostsAndMerged>, store::Error> {
+        for _ in 0..REBUILD_TRIES {
+            match self.rebuild_once(viewer).await? {
+                Ok(Some(feed)) => return Ok(Some(feed)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.pause_cache(&error);
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The feed, rebuilt here or by somebody else; `None` if that came to nothing.
+    async fn rebuild_once(
+        &self,
+        viewer: &UserId,
+    ) -> Result<Result<Option<PostsAndMerged>, cache::Error>, store::Error> {
+        let lease = match self.cache.begin_rebuild(viewer).await {
+            Ok(Rebuild::Ours(lease)) => lease,
+            Ok(Rebuild::Done | Rebuild::Others) => return Ok(self.await_rebuild(viewer).await),
+            Err(error) => return Ok(Err(error)),
+        };
+        let authors = Authors::of(&self.store, viewer).await?;
+        let length = self.cache.feed_length();
+        let feed = PostsAndMerged {
+            posts: authors.newest(&self.store, None, length).await?,
+            merged: authors.merged(),
+        };
+        let too_many = feed.merged.len() > MOST_MERGED;
+        let feed = PostsAndMerged {
+            // One more is enough to tell.
+            merged: feed
+                .merged
+                .into_iter()
+                .take(MOST_MERGED.saturating_add(1))
+                .collect(),
+            ..feed
+        };
+        if too_many {
+            tracing::info!("a feed merges too many authors to be read from the cache");
+        }
+        let put = self
+            .cache
+            .finish_rebuild(viewer, &lease, &feed, &authors.following)
+            .await;
+        Ok(put.map(|put| {
+            if put {
+                metrics::feed_rebuilt();
+            } else {
+                tracing::info!("a feed changed while it was rebuilt");
+            }
+            put.then_some(feed)
+        }))
+    }
+
+    async fn await_rebuild(&self, viewer: &UserId) -> Result<Option<PostsAndMerged>, cache::Error> {
+        for _ in 0..REBUILD_WAITS {
+            if let Feed::Here(feed) = self.cache.feed(viewer).await? {
+                return Ok(Some(feed));
+            }
+            tokio::time::sleep(REBUILD_WAIT).await;
+        }
+        Ok(None)
+    }
+}
+
+/// The authors that a feed shows, with their recent posts.
+///
+/// Recent posts come a hundred authors a read. Only of authors with more of what is asked for than that tells, the list
+/// itself is read: for the newest 200 posts these are four at most, since each has fifty posts among them (those who
+/// deleted many of their newest fifty come on top); for a page far down, those with more than fifty posts.
+///
+/// A post is among its author's recent posts once it is fanned out, and is in the author's own feed before that: so of the
+/// viewer, the list itself is read.
+#[derive(Debug)]
+struct Authors {
+    following: Vec<UserId>,
+    /// The followed authors, and the viewer.
+    ids: HashSet<UserId>,
+    recent: HashMap<UserId, Recent>,
+}
+
+impl Authors {
+    async fn of(store: &Store, viewer: &UserId) -> Result<Self, store::Error> {
+        let following = store.following(viewer).await?;
+        let ids: HashSet<UserId> = following.iter().chain([viewer]).cloned().collect();
+        let (mut recent, posts) = futures::try_join!(
+            store.recent_posts(&following),
+            newest_by(store, viewer, None, RECENT)
+        )?;
+        // Nobody's own posts are merged in.
+        let delivery = Delivery::Pushed;
+        recent.insert(viewer.clone(), Recent { posts, delivery });
+        Ok(Self {
+            following,
+            ids,
+            recent,
+        })
+    }
+
+    /// The authors whose posts are merged in, not pushed. The viewer's own are always pushed.
+    fn merged(&self) -> Vec<UserId> {
+        let merged = |(_, recent): &(&UserId, &Recent)| {
+            !planted("unmarked-rebuild") && recent.delivery != Delivery::Pushed
+        };
+        let merged = self.recent.iter().filter(merged);
+        merged.map(|(author, _)| author.clone()).collect()
+    }
+
+    /// The newest posts of all of them that are older than a position, at most this many.
+    async fn newest(
+        &self,
+        store: &Store,
+        before: Option<PostId>,
+        most: usize,
+    ) -> Result<PostWindow, store::Error> {
+        let older =
+            |posts: &PostWindow| PostWindow::new(posts.after(before).to_vec(), posts.floor());
+        let recent = self.recent.iter();
+        let mut lists: HashMap<UserId, PostWindow> = recent
+            .map(|(author, recent)| (author.clone(), older(&recent.posts)))
+            .collect();
+        let last = last_of_newest(lists.values(), most);
+        let short = lists.iter().filter(|(_, list)| list.floor() > last);
+        let short: Vec<UserId> = short.map(|(author, _)| author.clone()).collect();
+        let read = futures::stream::iter(short)
+            .map(|author| async move {
+                let newest = newest_by(store, &author, before, most).await?;
+                Ok::<_, store::Error>((author, newest))
+            })
+            .buffer_unordered(LISTS_AT_ONCE);
+        lists.extend(read.try_collect::<Vec<_>>().await?);
+        Ok(PostWindow::merged(lists.into_values()).trimmed(most))
+    }
+}
+
+/// The last of the newest `most` posts of these lists, as far as they are known; `None` if there are fewer. A list with a
+/// floor above it may have others among them.
+fn last_of_newest<'a>(lists: impl Iterator<Item = &'a PostWindow>, most: usize) -> Option<PostId> {
+    let mut ids: Vec<PostId> = lists.flat_map(PostWindow::ids).copied().collect();
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    most.checked_sub(1).and_then(|last| ids.get(last)).copied()
+}
+
+/// The newest posts of an author that are older than a position, at most this many.
+async fn newest_by(
+    store: &Store,
+    author: &UserId,
+    before: Option<PostId>,
+    most: usize,
+) -> Result<PostWindow, store::Error> {
+    // One more tells where they end.
+    let ids = store
+        .posts_by(author, before, most.saturating_add(1))
+        .await?;
+    Ok(PostWindow::new(ids, None).trimmed(most))
+}

@@ -1,0 +1,116 @@
+//! Maps of features, and what every convolution does with them; the maximum over windows.
+
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, Simd, dispatch, f32x16};
+
+use super::matrix::{LANES, Widened};
+
+/// Features of an image: row by row, the channels of a pixel together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Map<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+}
+
+/// The square that moves over a map, and how. A map is padded on all sides alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) side: usize,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+}
+
+impl Window {
+    /// How many places it takes along a side.
+    pub(super) fn places(&self, side: usize) -> usize {
+        (side + 2 * self.padding).saturating_sub(self.side) / self.stride + 1
+    }
+
+    /// The height and width of what it makes of a map.
+    pub(super) fn results(&self, map: &Map) -> (usize, usize) {
+        (self.places(map.height), self.places(map.width))
+    }
+}
+
+/// What comes after a convolution.
+pub(super) struct Finish<'a> {
+    pub(super) bias: &'a [f32],
+    /// Added to the result.
+    pub(super) residual: Option<&'a [f32]>,
+    /// Whether negative results become zero.
+    pub(super) relu: bool,
+}
+
+impl Finish<'_> {
+    /// Puts the sums for some channels of a pixel into the result.
+    #[inline(always)]
+    #[allow(
+        clippy::indexing_slicing,
+        reason = "an inner loop; positions follow from the shapes, which are checked"
+    )]
+    pub(super) fn store<S: Simd>(
+        &self,
+        simd: S,
+        sums: f32x16<S>,
+        channel: usize,
+        at: usize,
+        result: &mut [f32],
+    ) {
+        let mut sums = sums + f32x16::from_slice(simd, &self.bias[channel..channel + LANES]);
+        if let Some(residual) = self.residual {
+            sums += f32x16::from_slice(simd, &residual[at..at + LANES]);
+        }
+        if self.relu {
+            sums = sums.max(f32x16::splat(simd, 0.0));
+        }
+        sums.store_slice(&mut result[at..at + LANES]);
+    }
+}
+
+/// Memory for what is between a convolution's steps, a few megabytes at most. To get it from the system each time
+/// would take longer than some of the steps.
+#[derive(Default)]
+pub(super) struct Scratch {
+    values: Vec<f32>,
+    widened: Widened,
+}
+
+impl Scratch {
+    /// Memory for so many values, which are any; and for products.
+    #[allow(clippy::indexing_slicing, reason = "it has just been made long enough")]
+    pub(super) fn take(&mut self, length: usize) -> (&mut [f32], &mut Widened) {
+        self.values.resize(length.max(self.values.len()), 0.0);
+        (&mut self.values[..length], &mut self.widened)
+    }
+}
+
+/// The maximum over each window, of each channel for itself.
+pub(super) fn max_pool(level: Level, map: &Map, window: &Window, result: &mut [f32]) {
+    dispatch!(level, simd => max_pool_simd(simd, map, window, result));
+}
+
+#[inline(always)]
+fn max_pool_simd<S: Simd>(_: S, map: &Map, window: &Window, result: &mut [f32]) {
+    let (_, width) = window.results(map);
+    // From where to where a window reaches inside the map.
+    let range = |place: usize, side: usize| {
+        let start = place * window.stride;
+        start.saturating_sub(window.padding)
+            ..(start + window.side)
+                .saturating_sub(window.padding)
+                .min(side)
+    };
+    for (pixel, result) in result.chunks_exact_mut(map.channels).enumerate() {
+        result.fill(f32::NEG_INFINITY);
+        for y in range(pixel / width, map.height) {
+            for x in range(pixel % width, map.width) {
+                let at = (y * map.width + x) * map.channels;
+                for (result, value) in result.iter_mut().zip(map.values.iter().skip(at)) {
+                    *result = if *value > *result { *value } else { *result };
+                }
+            }
+        }
+    }
+}
