@@ -45,7 +45,7 @@ use super::transactions::{Token, failed_condition, met_another_write};
 use super::{Error, OutboxMark, Store};
 use crate::domain::{
     AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Tag, Timestamp, Trend, TrendHour, TrendMove,
-    UserId, most_used,
+    UserId, may_see_trend, most_used,
 };
 
 /// Over how many partitions an hour is spread.
@@ -504,7 +504,7 @@ impl Store {
         )?;
         let left: HashSet<AuthorMark> = left.iter().map(AuthorMark::of).collect();
         let mut trends = most_used(tops.into_iter().flatten(), usize::MAX);
-        trends.retain(|trend| trend.is_seen(&left));
+        trends.retain(|trend| may_see_trend(trend, &left));
         trends.truncate(TOP.into());
         Ok(trends)
     }
