@@ -1,9 +1,9 @@
 //! Reading a feed, in four steps:
 //!
-//! 1. the [skeleton]: the ids of a page's posts, from the cache where it is, rebuilt where it is gone, from the store
-//!    where the cache can't be used;
-//! 2. [hydration]: everything known of them, from the cache, and what it lacks from the store;
-//! 3. visibility ([`Visibility`](crate::domain::Visibility)): which of them the viewer may see;
+//! 1. the skeleton (`skeleton`): the ids of a page's posts, from the cache where the feed is there, rebuilt where it is
+//!    gone, from the store where the cache can't be used;
+//! 2. hydration (`hydration`): everything known of them, from the cache, and what it lacks from the store;
+//! 3. visibility ([`Visibility`](crate::domain::Visibility)): those of them that the viewer may see;
 //! 4. presentation ([`present_posts`]): the answer.
 //!
 //! The answer is the same whichever way it was read. A position in a feed is a post's id, so it means the same in the
