@@ -11,7 +11,7 @@ use super::buckets::{full_key, stamp_key};
 use super::feeds::{asks_shown, shown_of, wrote_key};
 use super::push::read;
 use super::{Cache, Error, count_trip};
-use crate::domain::{Author, Like, Post, PostCounts, PostId, UserId, ViewerState};
+use crate::domain::{Author, Invalidation, Like, Post, PostCounts, PostId, UserId, ViewerState};
 use crate::planted::planted;
 
 /// How long an object stays: a day. A lease lasts as long as a request may.
@@ -550,6 +550,14 @@ impl Cache {
         let counts = counts.map(|post| self.forget(counts_key(post)));
         futures::try_join!(try_join_all(counts), self.forget_liked(likes))?;
         Ok(())
+    }
+
+    /// Forgets what a change of the store has made stale.
+    pub async fn invalidate(&self, invalidation: &Invalidation) -> Result<(), Error> {
+        match invalidation {
+            Invalidation::Feeds(of) => self.forget_feeds(of).await,
+            Invalidation::Likes(likes) => self.forget_likes(likes).await,
+        }
     }
 
     async fn forget_liked(&self, likes: &HashSet<Like>) -> Result<(), Error> {

@@ -49,6 +49,18 @@ const fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
+/// A word on an edge, as a queue carries it.
+pub trait EdgeMessage {
+    /// The kind of edge.
+    type Edge;
+
+    /// Returns the edge.
+    fn edge(&self) -> Self::Edge;
+
+    /// Returns the word on it. `sent` is when the queue took the message, by the queue's clock.
+    fn change(&self, sent: Option<Timestamp>) -> Change;
+}
+
 /// A like or its undoing, as accepted by the endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LikeMessage {
@@ -79,17 +91,19 @@ impl LikeMessage {
             own_clock: stamp.is_own(),
         }
     }
+}
 
-    /// The edge.
-    pub fn edge(&self) -> Like {
+impl EdgeMessage for LikeMessage {
+    type Edge = Like;
+
+    fn edge(&self) -> Like {
         Like {
             user: self.user.clone(),
             post: self.post,
         }
     }
 
-    /// The word on it, which the queue took at that time by its clock.
-    pub fn change(&self, sent: Option<Timestamp>) -> Change {
+    fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.like,
             version: said_at(self.at, self.own_clock, sent),
@@ -128,17 +142,19 @@ impl FollowMessage {
             own_clock: stamp.is_own(),
         }
     }
+}
 
-    /// The edge.
-    pub fn edge(&self) -> Follow {
+impl EdgeMessage for FollowMessage {
+    type Edge = Follow;
+
+    fn edge(&self) -> Follow {
         Follow {
             follower: self.follower.clone(),
             followee: self.followee.clone(),
         }
     }
 
-    /// The word on it, which the queue took at that time by its clock.
-    pub fn change(&self, sent: Option<Timestamp>) -> Change {
+    fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.follow,
             version: said_at(self.at, self.own_clock, sent),

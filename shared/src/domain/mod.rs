@@ -14,6 +14,7 @@ mod id;
 mod idempotency;
 mod image;
 mod invalid;
+mod invalidation;
 mod link;
 mod message;
 mod name;
@@ -40,8 +41,10 @@ pub use image::{
     ContentType, Image, ImageHost, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, Upload, UploadSize,
 };
 pub use invalid::{FieldError, Invalid, Reason};
+pub use invalidation::Invalidation;
 pub use message::{
-    Chunk, FanOutMessage, FollowMessage, Followers, IndexMessage, LikeMessage, Subject, V1,
+    Chunk, EdgeMessage, FanOutMessage, FollowMessage, Followers, IndexMessage, LikeMessage,
+    Subject, V1,
 };
 pub use name::{Bio, Name};
 pub use page::{Limit, Page, Since, Stretch};
