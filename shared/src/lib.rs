@@ -12,6 +12,8 @@ pub mod consumer;
 #[cfg(any(feature = "http", feature = "consumer"))]
 mod deadline;
 pub mod domain;
+#[cfg(feature = "edge-consumer")]
+pub mod edge_consumer;
 pub mod env;
 #[cfg(feature = "feed")]
 pub mod feed;

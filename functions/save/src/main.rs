@@ -9,7 +9,8 @@ use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    ImageHost, Like, Page, PostId, PostView, Segment, TimedPosition, UserId, present_posts,
+    ImageHost, Invalidation, Like, Page, PostId, PostView, Segment, TimedPosition, UserId,
+    present_posts,
 };
 use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
@@ -68,7 +69,8 @@ impl App {
         if self.cache.forget_save(&user, post).await.is_err() {
             // The cache has both in one field.
             let same_field = HashSet::from([Like { user, post }]);
-            self.store.note_likes(&same_field).await?;
+            let invalidation = Invalidation::Likes(same_field);
+            self.store.defer_invalidation(&invalidation).await?;
         }
         Ok(StatusCode::NO_CONTENT)
     }

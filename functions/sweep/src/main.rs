@@ -13,7 +13,7 @@ use purrline::domain::{CatId, IndexMessage, PostId, Subject, Timestamp};
 use purrline::hand_over::{self, HandOver};
 use purrline::media;
 use purrline::queue::{self, Queue};
-use purrline::store::{self, Edited, PostError, PostList, Store, Untold};
+use purrline::store::{self, Edited, PendingInvalidation, PostError, PostList, Store};
 use purrline::user_pool::{self, UserPool};
 use purrline::{aws, env, log};
 
@@ -83,10 +83,10 @@ impl Scheduled for Sweep {
     async fn run(&self, within: Duration) -> Result<(), Error> {
         let start = Instant::now();
         let mut failed = 0;
-        if let Err(error) = Box::pin(self.tell_cache(start + within / 4)).await {
+        if let Err(error) = Box::pin(self.invalidate_pending(start + within / 4)).await {
             failed += 1;
             let error = purrline::log::chain(&error);
-            tracing::warn!(error, "what the cache is to forget waits for the next run");
+            tracing::warn!(error, "deferred invalidations wait for the next run");
         }
         // A part of the time for each, so that much of one keeps nothing else waiting for ever.
         let (posts_until, cats_until) = (start + within / 2, start + within * 3 / 4);
@@ -144,36 +144,30 @@ impl Scheduled for Sweep {
 }
 
 impl Sweep {
-    /// Tells the cache of changes that whoever made them could not tell it of.
-    async fn tell_cache(&self, deadline: Instant) -> Result<(), Error> {
-        let mut told = 0;
+    /// Carries out the invalidations that consumers deferred because the cache was out of reach.
+    async fn invalidate_pending(&self, deadline: Instant) -> Result<(), Error> {
+        let mut invalidated = 0;
         while Instant::now() < deadline {
-            let notes = Box::pin(self.store.untold()).await?;
-            if notes.is_empty() {
+            let pending = Box::pin(self.store.pending_invalidations()).await?;
+            if pending.is_empty() {
                 break;
             }
-            told += notes.len();
-            let (mut feeds, mut likes) = (HashSet::new(), HashSet::new());
-            for note in &notes {
-                match &note.untold {
-                    Untold::Feeds(of) => feeds.extend(of.iter().cloned()),
-                    Untold::Likes(of) => likes.extend(of.iter().cloned()),
-                }
-            }
-            futures::try_join!(
-                self.cache.forget_feeds(&feeds),
-                self.cache.forget_likes(&likes)
-            )?;
-            futures::stream::iter(notes)
-                .map(|note| async move { self.store.told(&note).await })
+            invalidated += pending.len();
+            futures::stream::iter(pending)
+                .map(|pending| async move { self.invalidate(&pending).await })
                 .buffer_unordered(AT_ONCE)
                 .try_collect::<()>()
                 .await?;
         }
-        if told > 0 {
-            tracing::info!(told, "the cache was told of changes");
+        if invalidated > 0 {
+            tracing::info!(invalidated, "deferred invalidations are carried out");
         }
         Ok(())
+    }
+
+    async fn invalidate(&self, pending: &PendingInvalidation) -> Result<(), Error> {
+        self.cache.invalidate(&pending.invalidation).await?;
+        Ok(self.store.delete_invalidation(pending).await?)
     }
 
     /// Takes a cat that was deleted out of the posts that show it, and out of search, if whoever deleted it

@@ -35,8 +35,8 @@
 //!   Writers read the counts from the store once they have changed them, and put them in place of earlier ones, by the
 //!   number of changes that is counted with them in the same transaction. Only where nothing stands, readers fill them in.
 //!
-//! Consumers that can't reach the cache note in the store what is to be forgotten, and `sweep` sees to it
-//! (`store::untold`): a cache that was out of reach for an hour, and kept all it had, is right within a minute.
+//! A consumer that can't reach the cache records in the store what the cache must forget, and `sweep` carries it out
+//! (`store::invalidations`): a cache that was out of reach for an hour, and kept all it had, is right within a minute.
 //!
 //! A feed's placeholder is a list too, so that a fan-out's `RPUSHX` lands on it while the feed is
 //! rebuilt, and is in the rebuilt feed.

@@ -14,7 +14,7 @@ use super::keys::{
 };
 use super::lease::Lease;
 use super::{Cache, Error, count_trip};
-use crate::domain::{HydratedPosts, Like, PostCounts, PostId, UserId};
+use crate::domain::{HydratedPosts, Invalidation, Like, PostCounts, PostId, UserId};
 use crate::planted::planted;
 
 /// The lifetime of an object: a day. A lease lasts as long as a request may.
@@ -300,6 +300,14 @@ impl Cache {
         let counts = counts.map(|post| self.forget(counts_key(post)));
         futures::try_join!(try_join_all(counts), self.forget_liked(likes))?;
         Ok(())
+    }
+
+    /// Forgets what a change of the store has made stale.
+    pub async fn invalidate(&self, invalidation: &Invalidation) -> Result<(), Error> {
+        match invalidation {
+            Invalidation::Feeds(of) => self.forget_feeds(of).await,
+            Invalidation::Likes(likes) => self.forget_likes(likes).await,
+        }
     }
 
     async fn forget_liked(&self, likes: &HashSet<Like>) -> Result<(), Error> {

@@ -48,6 +48,18 @@ const fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
+/// A word on an edge, as a queue carries it.
+pub trait EdgeMessage {
+    /// The kind of edge.
+    type Edge;
+
+    /// Returns the edge.
+    fn edge(&self) -> Self::Edge;
+
+    /// Returns the word on it. `sent` is when the queue took the message, by the queue's clock.
+    fn change(&self, sent: Option<Timestamp>) -> Change;
+}
+
 /// A like or its undoing, as accepted by the endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LikeMessage {
@@ -82,17 +94,19 @@ impl LikeMessage {
             first_sent: None,
         }
     }
+}
 
-    /// The edge.
-    pub fn edge(&self) -> Like {
+impl EdgeMessage for LikeMessage {
+    type Edge = Like;
+
+    fn edge(&self) -> Like {
         Like {
             user: self.user.clone(),
             post: self.post,
         }
     }
 
-    /// The word on it, which the queue took at that time by its clock.
-    pub fn change(&self, sent: Option<Timestamp>) -> Change {
+    fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.like,
             version: said_at(self.at, self.own_clock, self.first_sent.or(sent)),
@@ -135,17 +149,19 @@ impl FollowMessage {
             first_sent: None,
         }
     }
+}
 
-    /// The edge.
-    pub fn edge(&self) -> Follow {
+impl EdgeMessage for FollowMessage {
+    type Edge = Follow;
+
+    fn edge(&self) -> Follow {
         Follow {
             follower: self.follower.clone(),
             followee: self.followee.clone(),
         }
     }
 
-    /// The word on it, which the queue took at that time by its clock.
-    pub fn change(&self, sent: Option<Timestamp>) -> Change {
+    fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.follow,
             version: said_at(self.at, self.own_clock, self.first_sent.or(sent)),

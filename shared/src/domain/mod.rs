@@ -15,6 +15,7 @@ mod id;
 mod idempotency;
 mod image;
 mod invalid;
+mod invalidation;
 mod link;
 mod message;
 mod name;
@@ -43,8 +44,10 @@ pub use id::{CatId, CommentId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use image::{ContentType, Image, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, Upload, UploadSize};
 pub use invalid::{FieldError, Invalid, Reason};
+pub use invalidation::Invalidation;
 pub use message::{
-    Chunk, FanOutMessage, FollowMessage, Followers, IndexMessage, LikeMessage, Subject, V1,
+    Chunk, EdgeMessage, FanOutMessage, FollowMessage, Followers, IndexMessage, LikeMessage,
+    Subject, V1,
 };
 pub use name::{Bio, Name};
 pub use page::{Limit, Page, Segment, TimedPosition};

@@ -12,6 +12,7 @@ use futures::future::try_join_all;
 
 use super::block_row::{BLOCKED, SINCE};
 use super::conditional::condition_held;
+use super::invalidations;
 use super::item::{Item, Read, n, s};
 use super::likes::{self, counts_key};
 use super::post_lists::partitions;
@@ -260,7 +261,7 @@ impl Seen {
     fn place(&mut self, row: &Item) -> Result<(), Error> {
         let list = row.text("list")?;
         // Neither is a list of posts.
-        if !["recent#", "untold#"]
+        if !["recent#", invalidations::PREFIX]
             .iter()
             .any(|kind| list.starts_with(kind))
         {

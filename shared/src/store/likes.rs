@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audience::shard_of;
-use super::edges::{Counter, EdgeKey, Grows, REVISION, Refused, Row, Shard, Stored};
+use super::edges::{Applied, Counter, EdgeKey, Grows, REVISION, Refused, Row, Shard, Stored};
 use super::item::{Item, Read, item, s};
 use super::latest::Latest;
 use super::leaving::PART;
@@ -141,12 +141,12 @@ fn post(row: &Item) -> Result<PostId, Error> {
 }
 
 impl Store {
-    /// Applies queued likes; answers those that could not be written.
+    /// Applies queued likes.
     pub async fn apply_likes(
         &self,
         words: impl IntoIterator<Item = (Like, Change)>,
-    ) -> HashMap<Like, Error> {
-        self.apply(words).await.failures
+    ) -> Applied<Like> {
+        self.apply(words).await
     }
 
     /// The exact counts of these posts; those never liked nor commented are absent.

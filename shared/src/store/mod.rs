@@ -6,7 +6,7 @@
 //! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
 //! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
 //! | `PostLists` | `list` = `recent#<user>`, `post` = `#` | what many authors wrote of late, by batch; how it is delivered |
-//! | `PostLists` | `list` = `untold#<what>`, `post` | changes that the cache was not told of, each until it is (2 days) |
+//! | `PostLists` | `list` = `invalidations#<kind>`, `post` | invalidations that wait for the cache (2 days) |
 //! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, likewise |
 //! | `PostLists` | `list` = `tag#<tag>#<shard>`, `post` | the posts with a tag, likewise, merged from 16 shards |
 //! | Users | `id` | profile and exact follower, following and post counts |
@@ -59,6 +59,7 @@ mod follows;
 mod handles;
 mod hydration;
 mod idempotency;
+mod invalidations;
 mod item;
 mod kept_blocks;
 mod latest;
@@ -74,7 +75,6 @@ mod retry;
 mod saves;
 mod transactions;
 mod trends;
-mod untold;
 mod users;
 mod visibility;
 
@@ -102,12 +102,12 @@ pub use edges::Applied;
 pub use follows::{FollowList, Relations};
 pub use handles::ProfileError;
 pub use idempotency::{Answer, Known, Once};
+pub use invalidations::PendingInvalidation;
 pub use outbox::OutboxMark;
 pub use post_lists::PostList;
 pub use posts::{Edited, PostError, Removed};
 pub use readable::Readable;
 pub use recent::{Delivery, RECENT, Recent};
-pub use untold::{Note, Untold};
 
 /// Why the store did not answer.
 #[derive(Debug, thiserror::Error)]

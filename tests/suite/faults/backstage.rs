@@ -214,7 +214,7 @@ impl Backstage {
     /// The notes of what the cache is to forget.
     pub(crate) async fn untold(&self) -> Vec<Item> {
         let of = |list| self.partition("PostListsTable", "list", list);
-        let (feeds, likes) = futures::join!(of("untold#feeds"), of("untold#likes"));
+        let (feeds, likes) = futures::join!(of("invalidations#feeds"), of("invalidations#likes"));
         [feeds, likes].concat()
     }
 

@@ -1,0 +1,136 @@
+//! The consumer of a queue of edges, likes or follows: applies the queued words to the store, then brings the cache up
+//! to date.
+//!
+//! All words of a batch are applied together, so that the counter of a popular post or user is written once. The cache is
+//! told of every edge of the batch, also of those that were as the word says already: the process that applied the word
+//! may have died before it told the cache. Where the cache is out of reach, the store keeps a pending invalidation, which
+//! `sweep` carries out once the cache answers, and the messages are done.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::future::Future;
+use std::hash::Hash;
+
+use crate::cache::{self, Cache};
+use crate::consumer::{self, Consumer, Failed, Received};
+use crate::domain::{Change, EdgeMessage, Invalidation, UserId};
+use crate::store::{self, Applied, Store};
+use crate::{aws, log};
+
+/// The words of a batch, each on an edge.
+pub type Words<K> = [(EdgeOf<K>, Change)];
+
+/// The edges of a kind.
+pub type EdgeOf<K> = <<K as EdgeKind>::Message as EdgeMessage>::Edge;
+
+/// A kind of edge: what its consumer does in a way of its own.
+pub trait EdgeKind: Send + Sync + 'static {
+    /// The message that its queue carries.
+    type Message: EdgeMessage<Edge: Clone + Debug + Eq + Hash + Send + Sync>
+        + serde::de::DeserializeOwned
+        + Clone
+        + Send
+        + Sync;
+
+    /// The plural that names the edges in log lines.
+    const NAME: &'static str;
+
+    /// Whether there can be such an edge. A word on one that there can't be is dropped: the endpoint refuses it, so it is
+    /// somebody's mistake.
+    fn can_exist(_edge: &EdgeOf<Self>) -> bool {
+        true
+    }
+
+    /// Applies words to the store.
+    fn apply(
+        store: &Store,
+        words: Vec<(EdgeOf<Self>, Change)>,
+    ) -> impl Future<Output = Applied<EdgeOf<Self>>> + Send;
+
+    /// Brings the cache up to date about these edges, which are in the store as it should show them.
+    fn refresh(
+        store: &Store,
+        cache: &Cache,
+        edges: &HashSet<EdgeOf<Self>>,
+    ) -> impl Future<Output = Result<(), cache::Error>> + Send;
+
+    /// What is to be forgotten of these edges where the cache can't be brought up to date.
+    fn invalidation(edges: HashSet<EdgeOf<Self>>) -> Invalidation;
+
+    /// Does what remains once the cache is up to date; `full` are the users who have as many edges as anybody may.
+    fn after_refresh(
+        _cache: &Cache,
+        _words: &Words<Self>,
+        _full: &HashSet<UserId>,
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Counts the messages that were handled.
+    fn count(handled: usize);
+}
+
+/// The consumer of a kind of edge.
+struct EdgeConsumer<K> {
+    store: Store,
+    cache: Cache,
+    kind: std::marker::PhantomData<K>,
+}
+
+/// Runs the consumer of a kind of edge until the platform ends the process.
+pub async fn run<K: EdgeKind>() -> Result<(), lambda_runtime::Error> {
+    log::init();
+    let store = Store::from_env(&aws::config().await)?;
+    consumer::run(EdgeConsumer::<K> {
+        store,
+        cache: Cache::from_env()?,
+        kind: std::marker::PhantomData,
+    })
+    .await
+}
+
+impl<K: EdgeKind> Consumer for EdgeConsumer<K> {
+    type Message = K::Message;
+    const TOGETHER: usize = usize::MAX;
+
+    async fn handle(&self, batch: Vec<Received<K::Message>>) -> Vec<Failed> {
+        let batch: Vec<_> = batch
+            .into_iter()
+            .filter(|received| K::can_exist(&received.message.edge()))
+            .collect();
+        let word = |received: &Received<K::Message>| {
+            let Received { message, sent, .. } = received;
+            (message.edge(), message.change(*sent))
+        };
+        let words: Vec<_> = batch.iter().map(word).collect();
+        let Applied { failures, full } = K::apply(&self.store, words.clone()).await;
+        match self.refresh(&words).await {
+            Ok(true) => K::after_refresh(&self.cache, &words, &full).await,
+            // A cache that is out of reach is not waited for twice.
+            Ok(false) => {}
+            Err(error) => return consumer::all_failed(&batch, &error),
+        }
+        let failed = consumer::failed(&batch, |message| {
+            failures.get(&message.edge()).map(ToString::to_string)
+        });
+        K::count(batch.len() - failed.len());
+        failed
+    }
+}
+
+impl<K: EdgeKind> EdgeConsumer<K> {
+    /// Brings the cache up to date, or has that done later. Returns whether the cache is up to date.
+    async fn refresh(&self, words: &Words<K>) -> Result<bool, store::Error> {
+        let edges: HashSet<_> = words.iter().map(|(edge, _)| edge.clone()).collect();
+        let Err(error) = K::refresh(&self.store, &self.cache, &edges).await else {
+            return Ok(true);
+        };
+        let error = log::chain(&error);
+        let kind = K::NAME;
+        let count = edges.len();
+        tracing::warn!(error, kind, count, "the invalidation of the cache waits");
+        let invalidation = K::invalidation(edges);
+        self.store.defer_invalidation(&invalidation).await?;
+        Ok(false)
+    }
+}
