@@ -51,6 +51,7 @@ mod lists;
 mod nodes;
 mod objects;
 mod push;
+mod scripts;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

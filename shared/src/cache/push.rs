@@ -11,8 +11,8 @@ use super::{Cache, Error, count_trip};
 use crate::domain::{PostId, UserId};
 use crate::planted::planted;
 
-/// How many lists are cut back at a time.
-const CUTS_AT_ONCE: usize = 256;
+/// The number of lists that are trimmed at a time.
+const TRIMS_AT_ONCE: usize = 256;
 
 /// What is pushed onto lists.
 #[derive(Debug, Clone)]
@@ -74,10 +74,14 @@ impl Cache {
         count_trip();
         let lengths: Vec<usize> = read(self.each(|| lists.iter().map(add).collect()).await?)?;
         let mut lengths = lengths.into_iter();
-        lists.retain(|_| lengths.next().is_some_and(|length| length >= self.cut_at()));
+        lists.retain(|_| {
+            lengths
+                .next()
+                .is_some_and(|length| length >= self.trimmed_at())
+        });
         futures::stream::iter(lists)
-            .map(|list| async move { self.cut(&list).await })
-            .buffer_unordered(CUTS_AT_ONCE)
+            .map(|list| async move { self.trim(&list).await })
+            .buffer_unordered(TRIMS_AT_ONCE)
             .try_collect()
             .await
     }
