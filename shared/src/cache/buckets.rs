@@ -10,14 +10,13 @@
 //! decides: while the block stands every follow is refused, whatever its stamp, and it ends the stored follow by a
 //! version after the stored one. The end of a block takes the next stamp of each of the two: see `Store::unblock`.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use redis::{Script, cmd};
+use redis::cmd;
 
 use super::keys::{calls_key, full_key, stamp_key};
-use super::{Cache, Error, count_trip};
+use super::{Cache, Error, count_trip, scripts};
 use crate::domain::{RateLimit, UserId, Version};
 
 /// For how many seconds a caller's last stamp is kept: longer than the cache's clock can jump back by when another
@@ -26,31 +25,6 @@ const STAMP_SECONDS: u32 = 60 * 60;
 /// For how many seconds it is known that a user follows as many as anybody may. An unfollow ends it, but may meet a
 /// follow that is applied at the same time.
 const FULL_SECONDS: u32 = 10 * 60;
-
-/// Answers in how many milliseconds there is a token, 0 if one was taken; then the caller's stamp in microseconds,
-/// later than the last one, if one is asked for; and whether the caller follows as many as anybody may. A bucket
-/// that has filled up again goes away.
-static ADMIT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local time = redis.call('TIME') \
-         local micros = time[1] * 1000000 + time[2] \
-         if ARGV[1] ~= '0' then \
-           local now = math.floor(micros / 1000) \
-           local rate, size = ARGV[1] / 60000, tonumber(ARGV[2]) \
-           local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at') \
-           local tokens = tonumber(bucket[1]) or size \
-           local passed = math.max(0, now - (tonumber(bucket[2]) or now)) \
-           tokens = math.min(size, tokens + passed * rate) \
-           if tokens < 1 then return {math.ceil((1 - tokens) / rate), 0, 0} end \
-           redis.call('HSET', KEYS[1], 'tokens', tokens - 1, 'at', now) \
-           redis.call('PEXPIRE', KEYS[1], math.ceil((size - tokens + 1) / rate)) \
-         end \
-         if ARGV[3] == '0' then return {0, 0, 0} end \
-         local stamp = math.max(micros, (tonumber(redis.call('GET', KEYS[2])) or 0) + 1) \
-         redis.call('SET', KEYS[2], string.format('%.0f', stamp), 'EX', ARGV[3]) \
-         return {0, stamp, redis.call('EXISTS', KEYS[3])}",
-    )
-});
 
 /// The cache's answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +56,7 @@ impl Cache {
     ) -> Result<Admission, Error> {
         count_trip();
         let mut connection = self.connection.clone();
-        let (wait, stamp, full): (u64, i64, bool) = ADMIT
+        let (wait, stamp, full): (u64, i64, bool) = scripts::ADMIT
             .key(calls_key(caller, route))
             .key(stamp_key(caller))
             .key(full_key(caller))

@@ -54,6 +54,7 @@ mod lists;
 mod nodes;
 mod objects;
 mod push;
+mod scripts;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

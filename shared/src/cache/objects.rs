@@ -1,11 +1,10 @@
 //! Posts, counts, authors, and viewers' states of posts: filled in under leases, changed under holds.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use redis::{Script, cmd};
+use redis::cmd;
 
 use super::hydration::{Missing, viewer_field};
 use super::keys::{
@@ -13,7 +12,7 @@ use super::keys::{
     viewer_key,
 };
 use super::lease::Lease;
-use super::{Cache, Error, count_trip};
+use super::{Cache, Error, count_trip, scripts};
 use crate::domain::{HydratedPosts, Invalidation, Like, PostCounts, PostId, UserId};
 use crate::planted::planted;
 
@@ -24,122 +23,6 @@ const LEASE_SECONDS: u64 = 15;
 pub const HOLD_TIME: Duration = Duration::from_secs(LEASE_SECONDS);
 /// The lifetime of what is known of a user's likes and saves.
 const VIEWER_TTL_SECONDS: u64 = 60 * 60;
-
-/// Takes a lease where nothing stands: answers whether it was taken. Writers whose time was up before are done with, one
-/// way or the other: whoever has the lease reads what became of what they wrote.
-static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!(
-        "{HELD} \
-         local taken = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) \
-         if taken and KEYS[2] then \
-           local now = now() \
-           for token, deadline in pairs(writers(KEYS[2])) do \
-             if deadline <= now then redis.call('HDEL', KEYS[2], token) end \
-           end \
-         end \
-         return taken and 1 or 0"
-    ))
-});
-/// Replaces a lease by the value, if it still stands, for as long as every writer at work may still be.
-static FILL: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!(
-        "{HELD} \
-         if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
-         return keep(KEYS[1], KEYS[2], ARGV[2], ARGV[3])"
-    ))
-});
-/// Takes leases on the fields of a hash where no value stands; fields have no TTL of their own, so a
-/// lease that was left behind gives way.
-static TAKE_FIELDS: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "for i = 3, #ARGV do \
-           local known = redis.call('HGET', KEYS[1], ARGV[i]) \
-           if not known or not string.find('nlsb', known, 1, true) then \
-             redis.call('HSET', KEYS[1], ARGV[i], ARGV[1]) \
-           end \
-         end \
-         redis.call('EXPIRE', KEYS[1], ARGV[2], 'NX') return 1",
-    )
-});
-/// Replaces leases on the fields of a hash by values, where they still stand.
-static FILL_FIELDS: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "for i = 2, #ARGV, 2 do \
-           if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[1] then \
-             redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) \
-           end \
-         end return 1",
-    )
-});
-
-/// Of a key's writers: `held:` and the key is a hash of their tokens, each with its deadline in milliseconds by the
-/// server's clock. `keep` sets a value that may be trusted until the first of them, and none while there is a writer
-/// who wants it hidden, whose token begins with `!`.
-///
-/// A writer that dies neither puts nor forgets a value, which therefore goes by itself at the writer's deadline; one
-/// whose deadline has passed meanwhile leaves nothing to be trusted.
-const HELD: &str = "\
-local function now() \
-  local time = redis.call('TIME') \
-  return 1000 * tonumber(time[1]) + math.floor(tonumber(time[2]) / 1000) \
-end \
-local function writers(held) \
-  local found, entries = {}, redis.call('HGETALL', held) \
-  for i = 1, #entries, 2 do found[entries[i]] = tonumber(entries[i + 1]) end \
-  return found \
-end \
-local function keep(key, held, value, seconds) \
-  local millis = 1000 * tonumber(seconds) \
-  if held then \
-    local now = now() \
-    for token, deadline in pairs(writers(held)) do \
-      if string.sub(token, 1, 1) == '!' then millis = 0 end \
-      millis = math.min(millis, deadline - now) \
-    end \
-  end \
-  if millis <= 0 then redis.call('DEL', key) return 0 end \
-  redis.call('SET', key, value, 'PX', millis) \
-  return 1 \
-end ";
-
-/// Adds a writer. What stands in the key stays, since nobody was answered yet, but no longer than the writer may take;
-/// unless it is to be hidden.
-static HOLD: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!(
-        "{HELD} \
-         local millis = 1000 * tonumber(ARGV[2]) \
-         redis.call('HSET', KEYS[2], ARGV[1], now() + millis) \
-         redis.call('PEXPIRE', KEYS[2], 2 * millis) \
-         if string.sub(ARGV[1], 1, 1) == '!' then redis.call('DEL', KEYS[1]) \
-         elseif redis.call('PTTL', KEYS[1]) > millis then redis.call('PEXPIRE', KEYS[1], millis) end \
-         return 1"
-    ))
-});
-/// Forgets a key, and that there is this writer. A `!` is a hold of the release before, which lets go by itself.
-static FORGET: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "if KEYS[2] then redis.call('HDEL', KEYS[2], ARGV[1]) end \
-         local kept = redis.call('GET', KEYS[1]) \
-         if kept and string.sub(kept, 1, 1) == '!' then return 0 end \
-         return redis.call('DEL', KEYS[1])",
-    )
-});
-/// Replaces a post's counts by later ones, and forgets that there is this writer. Where nothing stands nothing is put:
-/// later ones may have stood there. Where a lease stands, whoever has it may have read before: it goes.
-static PUT_COUNTS: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&format!(
-        "{HELD} \
-         redis.call('HDEL', KEYS[2], ARGV[1]) \
-         local kept = redis.call('GET', KEYS[1]) \
-         if not kept then return 0 end \
-         local first = string.sub(kept, 1, 1) \
-         if first == '!' then return 0 end \
-         if first ~= '{{' then return redis.call('DEL', KEYS[1]) end \
-         local rev = tonumber(string.match(kept, '\"rev\":(%d+)')) or -1 \
-         if rev < tonumber(ARGV[3]) then kept = ARGV[2] end \
-         return keep(KEYS[1], KEYS[2], kept, ARGV[4])"
-    ))
-});
 
 /// Objects that are about to be changed in the store. What the cache has of counts and authors is shown until they are
 /// released, but no longer than a request may last; authors who are leaving are read from the store meanwhile. So they are right
@@ -174,7 +57,7 @@ impl Cache {
             let lease = &lease;
             async move {
                 let mut connection = self.connection.clone();
-                let mut take = TAKE.arg(lease.token());
+                let mut take = scripts::TAKE_LEASE.arg(lease.token());
                 take.arg(LEASE_SECONDS).key(&key);
                 if has_writers {
                     take.key(held_key(&key));
@@ -187,7 +70,7 @@ impl Cache {
                 return Ok(0);
             }
             let mut connection = self.connection.clone();
-            let mut take = TAKE_FIELDS.key(viewer_key(caller));
+            let mut take = scripts::TAKE_FIELD_LEASES.key(viewer_key(caller));
             take.arg(lease.token()).arg(VIEWER_TTL_SECONDS);
             for &post in &missing.viewer {
                 take.arg(field(post));
@@ -229,7 +112,7 @@ impl Cache {
         let fills = try_join_all(posts.chain(counts).chain(cards).map(
             |(key, value, has_writers)| async move {
                 let mut connection = self.connection.clone();
-                let mut fill = FILL.arg(lease.token());
+                let mut fill = scripts::FILL_LEASE.arg(lease.token());
                 fill.arg(value).arg(TTL_SECONDS).key(&key);
                 if has_writers {
                     fill.key(held_key(&key));
@@ -242,7 +125,7 @@ impl Cache {
                 return Ok(0);
             }
             let mut connection = self.connection.clone();
-            let mut fill = FILL_FIELDS.key(viewer_key(caller));
+            let mut fill = scripts::FILL_FIELD_LEASES.key(viewer_key(caller));
             fill.arg(lease.token());
             for &post in &missing.viewer {
                 let state = found.viewer.get(&post).copied().unwrap_or_default();
@@ -268,7 +151,7 @@ impl Cache {
     /// Forgets what a key holds, a lease on it, too.
     async fn forget(&self, key: String) -> Result<(), Error> {
         let mut connection = self.connection.clone();
-        let forget = FORGET.key(key);
+        let forget = scripts::FORGET.key(key);
         forget.invoke_async::<i64>(&mut connection).await?;
         Ok(())
     }
@@ -359,7 +242,7 @@ impl Cache {
     async fn put(&self, post: PostId, counts: PostCounts, token: &str) -> Result<(), Error> {
         let mut connection = self.connection.clone();
         let key = counts_key(post);
-        let mut put = PUT_COUNTS.key(&key);
+        let mut put = scripts::PUT_COUNTS.key(&key);
         put.key(held_key(&key)).arg(token).arg(json(&counts));
         put.arg(counts.rev).arg(TTL_SECONDS);
         put.invoke_async::<i64>(&mut connection).await?;
@@ -395,7 +278,7 @@ impl Cache {
         let token = format!("{kind}{:016x}", rand::random::<u64>());
         let holds = keys.iter().map(|key| {
             let mut connection = self.connection.clone();
-            let mut hold = HOLD.key(key);
+            let mut hold = scripts::HOLD.key(key);
             hold.key(held_key(key)).arg(&token).arg(LEASE_SECONDS);
             async move { hold.invoke_async::<i64>(&mut connection).await }
         });
@@ -408,7 +291,7 @@ impl Cache {
         count_trip();
         let releases = hold.keys.iter().map(|key| {
             let mut connection = self.connection.clone();
-            let mut forget = FORGET.key(key);
+            let mut forget = scripts::FORGET.key(key);
             forget.key(held_key(key)).arg(&hold.token);
             async move { forget.invoke_async::<i64>(&mut connection).await }
         });
