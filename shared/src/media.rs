@@ -26,11 +26,11 @@ use crate::env::{self, BadSetting};
 use crate::invocation::Callee;
 use crate::lifecycle;
 
-/// How long a presigned PUT is good.
+/// The lifetime of a presigned PUT.
 const VALID_SECONDS: u32 = 15 * 60;
-/// How long reading an object may take in all; it leaves time to use it in and to answer.
+/// The time in which an object must be read; it leaves time to use it in and to answer.
 const READ: Duration = Duration::from_secs(5);
-/// How long an object's body may stand still.
+/// The time for which an object's body may stand still.
 const STALL: Duration = Duration::from_secs(1);
 /// How often a body that breaks off is fetched.
 const FETCHES: u32 = 3;

@@ -16,18 +16,18 @@ pub const MAX_FOLLOWING: i64 = 7_500;
 /// A user's like of a post.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Like {
-    /// Who.
+    /// The user who likes.
     pub user: UserId,
-    /// What.
+    /// The post.
     pub post: PostId,
 }
 
 /// A user's following of another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Follow {
-    /// Who follows.
+    /// The user who follows.
     pub follower: UserId,
-    /// Whom.
+    /// The user who is followed.
     pub followee: UserId,
 }
 
@@ -51,7 +51,7 @@ pub struct Edge {
     pub since: Version,
 }
 
-/// What a word does to an edge.
+/// The effect of a word on an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Nothing: the stored word is as late or later.
@@ -60,13 +60,13 @@ pub enum Outcome {
     Becomes {
         /// The edge to store.
         edge: Edge,
-        /// What to add to each counter of it.
+        /// The number to add to each counter of it.
         delta: i64,
     },
 }
 
 impl Edge {
-    /// What a word does to an edge, stored or not.
+    /// Returns the effect of a word on an edge, stored or not.
     pub fn after(stored: Option<Self>, change: Change) -> Outcome {
         let Change { active, version } = change;
         let stale = stored.is_some_and(|edge| edge.version >= version);

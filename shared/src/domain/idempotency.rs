@@ -1,12 +1,11 @@
 //! Idempotency keys: the same request sent again is answered again, not done again.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
 use super::Reason;
+use super::text::text_type;
 
 /// An `Idempotency-Key`: 1 to 64 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,14 +20,11 @@ impl IdempotencyKey {
             Err(Reason::new("must be 1 to 64 visible ASCII characters"))
         }
     }
-
-    /// The key's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-/// What a key stands for: a SHA-256 over method, path and body, as base64url text.
+text_type!(IdempotencyKey);
+
+/// The request that a key stands for: a SHA-256 over method, path and body, as base64url text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fingerprint(String);
 
@@ -42,18 +38,9 @@ impl Fingerprint {
         }
         Self(URL_SAFE_NO_PAD.encode(hasher.finalize()))
     }
-
-    /// The base64url text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_type!(Fingerprint);
 
 #[cfg(test)]
 mod tests {

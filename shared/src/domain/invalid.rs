@@ -1,4 +1,4 @@
-//! What is wrong with an input, field by field.
+//! The faults of an input, field by field.
 
 use std::borrow::Cow;
 use std::fmt;

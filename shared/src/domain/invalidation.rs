@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Like, UserId};
 
-/// What the cache has to forget after a change of the store.
+/// A part of the cache to forget after a change of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invalidation {
     /// The feeds and follows of these users.

@@ -1,4 +1,4 @@
-//! What the queues carry: JSON with a version, `"v": 1`.
+//! The messages of the queues: JSON with a version, `"v": 1`.
 //!
 //! Unknown fields are passed over, so that functions of two releases understand each other while
 //! one replaces the other; another version is refused.
@@ -65,9 +65,9 @@ pub trait EdgeMessage {
 pub struct LikeMessage {
     /// The format's version.
     pub v: V1,
-    /// Who.
+    /// The user whose like it is.
     pub user: UserId,
-    /// What.
+    /// The post.
     pub post: PostId,
     /// Liked, or no longer.
     pub like: bool,
@@ -119,9 +119,9 @@ impl EdgeMessage for LikeMessage {
 pub struct FollowMessage {
     /// The format's version.
     pub v: V1,
-    /// Who follows.
+    /// The user who follows.
     pub follower: UserId,
-    /// Whom.
+    /// The user who is followed.
     pub followee: UserId,
     /// Follows, or no longer.
     pub follow: bool,
@@ -178,7 +178,7 @@ pub struct FanOutMessage {
     pub post: PostId,
     /// The revision of the post that was handed over: an older one leaves the rest to the newer.
     pub rev: u32,
-    /// Which followers; all of them where nothing is said.
+    /// The part of the followers that it serves; all of them where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk: Option<Chunk>,
 }
@@ -250,7 +250,7 @@ pub enum Subject {
 pub struct IndexMessage {
     /// The format's version.
     pub v: V1,
-    /// What changed.
+    /// The thing that changed.
     #[serde(flatten)]
     pub subject: Subject,
 }

@@ -1,12 +1,10 @@
 //! Names and self-descriptions, of people and cats alike.
 
-use std::fmt;
-
 use serde::Serialize;
 
 use super::Reason;
 use super::character::{is_out_of_line, is_visible};
-use super::text::without_null;
+use super::text::{text_type, without_null};
 
 /// A name: 1 to 50 characters (Unicode scalar values), at least one of which is seen, and none of which is a
 /// control, bidirectional or line-break character. Kept as it was written.
@@ -15,7 +13,7 @@ use super::text::without_null;
 pub struct Name(String);
 
 impl Name {
-    /// How many characters it has at most.
+    /// The most characters of such a text.
     pub const MAX_CHARS: usize = 50;
 
     /// Parses a name.
@@ -32,17 +30,9 @@ impl Name {
         }
         Ok(Self(text.to_owned()))
     }
-
-    /// A name that was stored, under the rules of its time.
-    pub fn stored(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The name's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
+
+text_type!(Name, stored);
 
 /// The text of a user about themselves or their cat: at most 500 characters, none of them U+0000, kept as it
 /// was written.
@@ -51,7 +41,7 @@ impl Name {
 pub struct Bio(String);
 
 impl Bio {
-    /// How many characters it has at most.
+    /// The most characters of such a text.
     pub const MAX_CHARS: usize = 500;
 
     /// Parses a text.
@@ -62,35 +52,9 @@ impl Bio {
         without_null(text)?;
         Ok(Self(text.to_owned()))
     }
-
-    /// A text that was stored, under the rules of its time.
-    pub fn stored(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-macro_rules! text_type {
-    ($name:ident) => {
-        impl From<$name> for String {
-            fn from(text: $name) -> Self {
-                text.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-text_type!(Name);
-text_type!(Bio);
+text_type!(Bio, stored);
 
 #[cfg(test)]
 mod tests {

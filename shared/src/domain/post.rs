@@ -90,7 +90,7 @@ fn each_once<T: PartialEq>(all: Vec<T>) -> Vec<T> {
     once
 }
 
-/// The change of a post by `PATCH`; `None` leaves a field as it is.
+/// The content that a request gives a post, as far as it says any: all of a new post, or what an edit changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PostEdit {
     /// The new text.
@@ -102,7 +102,16 @@ pub struct PostEdit {
 }
 
 impl PostEdit {
-    /// The draft after the edit.
+    /// Returns the draft of a new post.
+    pub fn into_draft(self) -> Result<Draft, Invalid> {
+        Draft::new(
+            self.text.unwrap_or_default(),
+            self.images.unwrap_or_default(),
+            self.cats.unwrap_or_default(),
+        )
+    }
+
+    /// Returns the draft after the edit.
     pub fn apply(self, to: Draft) -> Result<Draft, Invalid> {
         Draft::new(
             self.text.unwrap_or(to.text),

@@ -7,9 +7,9 @@ use super::Reason;
 /// A token bucket: it fills by so many tokens a minute, up to its size, and each call takes one out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How many calls a minute are let through in the long run.
+    /// The calls a minute that are let through in the long run.
     pub per_minute: NonZeroU32,
-    /// How many at once after a rest.
+    /// The calls that are let through at once after a rest.
     pub burst: NonZeroU32,
 }
 

@@ -1,9 +1,9 @@
-//! What is searched for.
+//! Searches: their text, their type, the page that answers.
 
 use serde::{Deserialize, Serialize};
 
 use super::character::is_visible;
-use super::text::without_null;
+use super::text::{text_type, without_null};
 use super::{CatView, Page, PostView, Reason, Tag, UserView};
 
 /// The words of `?q=`: 1 to 100 characters, at least one of which is seen and none of which is U+0000, without the
@@ -12,7 +12,7 @@ use super::{CatView, Page, PostView, Reason, Tag, UserView};
 pub struct SearchText(String);
 
 impl SearchText {
-    /// How many characters it has at most, without the white space around them.
+    /// The most characters, without the white space around them.
     pub const MAX_CHARS: usize = 100;
 
     /// Parses it.
@@ -26,12 +26,9 @@ impl SearchText {
         without_null(text)?;
         Ok(Self(text.to_owned()))
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
+
+text_type!(SearchText);
 
 /// What kind of things is searched for: `?type=`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -20,13 +20,49 @@ fn fits(text: &str, most: usize) -> bool {
     text.chars().nth(most).is_none()
 }
 
+/// Gives a type around a text what all such types have; `stored` to those that are read back as they were stored.
+macro_rules! text_type {
+    ($name:ident, stored) => {
+        text_type!($name);
+
+        impl $name {
+            /// Takes a text that was stored, under the rules of its time.
+            pub fn stored(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+    };
+    ($name:ident) => {
+        impl $name {
+            /// Returns the text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+pub(super) use text_type;
+
 /// A post's text: at most 2,000 characters (Unicode scalar values), none of them U+0000, kept as it was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PostText(String);
 
 impl PostText {
-    /// How many characters it has at most.
+    /// The most characters of such a text.
     pub const MAX_CHARS: usize = 2000;
 
     /// Parses a text; one that shows nothing is a text too, see [`super::Draft`].
@@ -38,21 +74,13 @@ impl PostText {
         Ok(Self(text.to_owned()))
     }
 
-    /// A text that was stored, under the rules of its time.
-    pub fn stored(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
     /// Whether it shows anything.
     pub fn is_visible(&self) -> bool {
         is_visible(&self.0)
     }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
+
+text_type!(PostText, stored);
 
 /// A comment's text: 1 to 1,000 characters (Unicode scalar values), at least one of which is seen and none of
 /// which is U+0000, kept as it was written.
@@ -61,7 +89,7 @@ impl PostText {
 pub struct CommentText(String);
 
 impl CommentText {
-    /// How many characters it has at most.
+    /// The most characters of such a text.
     pub const MAX_CHARS: usize = 1000;
 
     /// Parses a text.
@@ -74,17 +102,9 @@ impl CommentText {
         without_null(text)?;
         Ok(Self(text.to_owned()))
     }
-
-    /// A text that was stored, under the rules of its time.
-    pub fn stored(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
+
+text_type!(CommentText, stored);
 
 /// The form in which spellings of the same text meet: NFC, full case folding, NFC.
 pub fn normal_form(text: &str) -> String {

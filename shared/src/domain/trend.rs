@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::text::text_type;
 use super::{Tag, TagView, Timestamp, UserId};
 
 /// Of how many hours posts are counted: the hour that runs, and those before it.
@@ -30,21 +31,13 @@ impl TrendHour {
         Self(at.to_string().chars().take(13).collect())
     }
 
-    /// An hour by its text, as it was stored.
-    pub fn stored(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
     /// The hours that count now, latest first.
     pub fn all(now: Timestamp) -> impl Iterator<Item = Self> {
         (0..TREND_HOURS).map(move |back| Self::of(now.plus_seconds(-3600 * i64::from(back))))
     }
-
-    /// Its text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
+
+text_type!(TrendHour, stored);
 
 /// Tells an author apart from others without naming them: 72 bits of the id's SHA-256. Rows with it outlive an account
 /// by two days.
@@ -59,16 +52,6 @@ impl AuthorMark {
         Self(URL_SAFE_NO_PAD.encode(digest.into_iter().take(9).collect::<Vec<u8>>()))
     }
 
-    /// A mark by its text, as it was stored.
-    pub fn stored(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// Its text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Returns the partition, of that many, that counts the author's posts.
     pub fn shard(&self, of: u8) -> u8 {
         let sum = self
@@ -78,6 +61,8 @@ impl AuthorMark {
         sum.checked_rem(of).unwrap_or_default()
     }
 }
+
+text_type!(AuthorMark, stored);
 
 /// By how much the counts of a tag in an hour move.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::text::text_type;
 use super::{Bio, Id, ImageKey, Name, Reason, Timestamp, UserId};
 
 const GENERATED: &str = "cat_";
@@ -165,11 +166,6 @@ impl Handle {
         let digits = self.0.strip_prefix(GENERATED);
         digits.is_some_and(Id::is_made_of_digits)
     }
-
-    /// The handle's text, without `@`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 impl TryFrom<String> for Handle {
@@ -179,17 +175,7 @@ impl TryFrom<String> for Handle {
     }
 }
 
-impl From<Handle> for String {
-    fn from(handle: Handle) -> Self {
-        handle.0
-    }
-}
-
-impl fmt::Display for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+text_type!(Handle);
 
 /// How a path names a user: by id, or by handle.
 #[derive(Debug, Clone, PartialEq, Eq)]

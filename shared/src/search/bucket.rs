@@ -27,17 +27,17 @@ use crate::env::{self, BadSetting};
 use crate::invocation::Callee;
 use crate::lifecycle;
 
-/// What the objects' names begin with. Another format is another index beside this one.
+/// The prefix of the objects' names. Another format is another index beside this one.
 pub(super) const FORMAT: &str = "v1";
-/// How long objects stay that no newest manifest names: for readers who still page through an older one.
+/// The time for which objects stay that no newest manifest names: for readers who still page through an older one.
 const KEPT_SECONDS: i64 = 15 * 60;
-/// How many objects one call removes.
+/// The number of objects that one call removes.
 const AT_ONCE: usize = 1000;
 /// An object is some megabytes, and a function's deadline ten seconds.
 const ATTEMPT: Duration = Duration::from_secs(4);
 const OPERATION: Duration = Duration::from_secs(8);
 
-/// What a generation of the index is made of.
+/// The parts of a generation of the index.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
     /// Counts the generations.

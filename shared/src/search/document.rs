@@ -1,4 +1,4 @@
-//! What stands in the index.
+//! The documents of the index.
 //!
 //! One index for all kinds, each with fields of its own, so that there is one manifest, one writer and
 //! one thing to download. Texts are not kept, nor is anything that is shown: what is found is a key.
@@ -75,7 +75,7 @@ pub(super) fn key(subject: &Subject) -> String {
     }
 }
 
-/// What a key stands for.
+/// The thing that a key stands for.
 pub(super) fn subject(key: &str) -> Option<Subject> {
     let (kind, id) = key.split_once('/')?;
     match kind {

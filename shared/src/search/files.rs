@@ -20,7 +20,7 @@ use super::bucket::{Bucket, Manifest};
 
 /// The file of the index's own description.
 pub(super) const META: &str = "meta.json";
-/// How many objects are fetched at a time.
+/// The number of objects that are fetched at a time.
 const AT_ONCE: usize = 8;
 
 /// A folder of this process alone, empty at first and removed in the end. What a process left that was

@@ -1,6 +1,6 @@
 //! Search: tantivy's index, kept in a bucket and on the functions' own disks.
 //!
-//! Whoever changes something that can be found sends an [`IndexMessage`](crate::domain::IndexMessage).
+//! Each function that changes something that can be found sends an [`IndexMessage`](crate::domain::IndexMessage).
 //! The function `index` takes these in batches, reads each thing as it is now, and makes the next
 //! generation of the index of it ([`Indexer`]). The function `search` keeps the newest generation on its
 //! disk ([`Search`]) and answers with ids; what they stand for is read from the store, so what is deleted

@@ -16,16 +16,16 @@ use super::Error;
 use super::bucket::{Bucket, Manifest};
 use super::document::{Fields, schema};
 use super::files::{Folder, Snapshot};
-use crate::invocation::carried;
+use crate::invocation::inherit_trace;
 
-/// How long a function takes what it has for the newest.
+/// The time for which a function takes what it has for the newest.
 const FRESH: Duration = Duration::from_secs(2);
-/// How long it goes on with what it has while it asks. Together with the batching of changes this stays
+/// The time for which it goes on with what it has while it asks. Together with the batching of changes this stays
 /// far below a minute.
 const STALE: Duration = Duration::from_secs(20);
-/// How long a search waits for a newer generation.
+/// The time that a search waits for a newer generation.
 const WAIT: Duration = Duration::from_secs(3);
-/// How many generations are kept open, for those who page through an older one.
+/// The number of generations that are kept open, for callers who page through an older one.
 const OPEN: usize = 4;
 
 /// One generation of the index.
@@ -101,7 +101,8 @@ impl Search {
         }
         let inner = Arc::clone(&self.0);
         // A task of its own: what it has fetched counts even if this search waits no longer.
-        let asking = tokio::spawn(carried(async move { inner.ask().await }).in_current_span());
+        let asking =
+            tokio::spawn(inherit_trace(async move { inner.ask().await }).in_current_span());
         let asked = match tokio::time::timeout(WAIT, asking).await {
             Ok(done) => done.map_err(Error::unavailable).and_then(|asked| asked),
             Err(elapsed) => Err(Error::unavailable(elapsed)),

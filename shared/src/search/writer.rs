@@ -24,18 +24,18 @@ use crate::domain::Subject;
 
 /// The least that the writer works with.
 const MEMORY: usize = 15_000_000;
-/// How many segments of a size are merged.
+/// The number of segments of a size that are merged.
 const MERGED: usize = 8;
 /// Segments with fewer documents are all of one size.
 const SMALLEST: u32 = 64;
-/// How many documents a merged segment may have.
+/// The most documents of a merged segment.
 const LARGEST: u32 = 50_000;
 /// A segment of which so large a part (one in this number) was deleted is written anew.
 const DELETED: u32 = 3;
 /// After how many generations the bucket is tidied.
 const TIDY_EVERY: u64 = 64;
 
-/// What became of something that can be searched for: its document, or nothing if it is gone.
+/// The state of something that can be searched for: its document, or nothing if it is gone.
 pub type Change = (Subject, Option<Document>);
 
 /// Writes the index.
@@ -255,7 +255,7 @@ fn files_of(segment: &SegmentMeta, names: &BTreeSet<String>) -> Vec<Vec<String>>
     files
 }
 
-/// Which segments to merge now, if any.
+/// The segments to merge now, if any.
 fn due(segments: &[SegmentMeta]) -> Vec<SegmentId> {
     let sizes: Vec<(u32, SegmentId)> = segments
         .iter()

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// What a bucket does with one request.
+/// The behaviour of a bucket for one request.
 #[derive(Clone, Copy)]
 enum Does {
     /// Answers with this status, length and body, and hangs up.

@@ -1,0 +1,78 @@
+//! Hashtags.
+//!
+//! After UAX #31's hashtag identifiers: `#` (or its full-width and small forms) followed by letters, digits, marks and
+//! `_` of any script, not digits alone. Tags meet by their normal form: NFC, full case folding, NFC; the limit of 50
+//! characters is the normal form's, so a tag is found under its own name.
+//!
+//! Where it starts: not right behind a letter, digit, mark or `_` (`C#으로`), nor in a URL ([`super::link`]). What is
+//! drawn as nothing doesn't count as what the sign stands behind, except a zero-width space, which divides. A keycap
+//! (`1️⃣`, `#️⃣`) is an emoji: a tag may follow it and none is in it.
+//!
+//! Characters that are drawn as nothing and yet are part of a text:
+//!
+//! * Zero-width joiner and non-joiner stay where they change how letters are drawn, which is in the contexts of UAX #31's
+//!   rules A1, A2 and B, and, for Bengali and Kannada, where a joiner stands between a letter and a virama (`র‍্যাব`).
+//!   They are passed over elsewhere (`#cat` is `#c‍at`), since nobody could tell the two tags apart.
+//! * Variation selectors, soft hyphen, word joiner and their like are passed over: the ideograph of `#葛󠄀飾` is one
+//!   character of a place's name, whichever glyph it asks for.
+//! * Whatever else is ignorable by default ends the tag: zero-width space and Hangul fillers stand for a space, and
+//!   controls of direction stand at the ends of what they turn.
+//!
+//! Katakana's middle dot, at both widths, and the Catalan one join what they stand between (`#スコティッシュ・フォールド`,
+//! `#col·lecció`), and end the tag where nothing follows. So do three more signs of UAX #31's list that words are spelt
+//! with, not divided by: Hebrew's geresh and gershayim (`#צה״ל`), and Tibetan's tsek between syllables.
+
+mod find;
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::text::text_type;
+use super::{Reason, normal_form};
+use find::{is_passed_over, names, run_of};
+
+pub use find::tags_of;
+
+/// The number of distinct tags of a text that count.
+pub const MAX_TAGS: usize = 30;
+
+/// A hashtag in its normal form, without the `#`; 1 to 50 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Tag(String);
+
+impl Tag {
+    /// The most characters of a tag.
+    pub const MAX_CHARS: usize = 50;
+
+    /// Parses a tag, without its `#`, in any spelling of it.
+    pub fn parse(text: &str) -> Result<Self, Reason> {
+        const BAD: Reason =
+            Reason::new("must be 1 to 50 letters, digits, marks or _, not digits alone");
+        let text: String = text.nfc().collect();
+        let (run, rest) = run_of(&text);
+        if rest.chars().all(is_passed_over) {
+            Self::of(&run).ok_or(BAD)
+        } else {
+            Err(BAD)
+        }
+    }
+
+    /// The tag of a run of its characters; none for digits alone or too many characters.
+    fn of(run: &str) -> Option<Self> {
+        let normal = normal_form(run);
+        let fits = normal.chars().nth(Self::MAX_CHARS).is_none();
+        (fits && normal.chars().any(names)).then_some(Self(normal))
+    }
+}
+
+text_type!(Tag, stored);
+
+impl TryFrom<String> for Tag {
+    type Error = Reason;
+    fn try_from(text: String) -> Result<Self, Reason> {
+        Self::parse(&text)
+    }
+}

@@ -1,0 +1,111 @@
+//! The terms that a text is found by.
+//!
+//! Texts meet in one [`form`]. A run of letters and digits is a word, and is
+//! found by its English stem. Scripts that are written without spaces, or, as Korean, with particles
+//! stuck to their words, have no words that could be told apart without a dictionary: a run of them is
+//! cut into overlapping pairs of characters, and found by a phrase of pairs, so `고양이` is in `고양이가`
+//! and `길고양이`. A single such character finds what begins with it. An emoji is a word.
+//!
+//! Korean is written with spaces that many leave out, so a space between two words of Hangul divides nothing: the pair of
+//! characters around it is a term too, and `고양이카페` is in `고양이 카페`. The other way round, a search's words are looked for
+//! one by one, which finds them in one word as well; one of a single syllable, where it is no beginning, may also stand
+//! beside its neighbour's nearest. What this finds too many is what two words meet in by chance (`나비` in `하나 비가`),
+//! as with any search by pairs.
+//!
+//! Names and tags are found while they are typed: by what they begin with. Hangul is typed letter by
+//! letter, and on the way from `나` to `나비` stands `납`, which is no beginning of `나비` by syllables. So
+//! there they are taken apart into the letters that are typed: `ㄴㅏㅂㅣ`.
+
+mod hangul;
+mod names;
+mod runs;
+#[cfg(test)]
+mod tests;
+
+use frostem::{Algorithm, Stemmer};
+
+use runs::{Run, runs};
+
+pub(super) use names::{beginning, beginnings, joined, letters, names, typed};
+
+/// A word or a pair with its place in the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) term: String,
+    pub(super) position: usize,
+}
+
+/// A condition for a text to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Clause {
+    /// This term.
+    Term(String),
+    /// These terms, one right after the other; at least two.
+    Phrase(Vec<String>),
+    /// Any of these terms; at least two.
+    Any(Vec<String>),
+}
+
+fn stem(word: &str) -> String {
+    Stemmer::new(Algorithm::English).stem(word).into_owned()
+}
+
+fn pairs(run: &[char]) -> impl Iterator<Item = String> {
+    run.windows(2).map(|pair| pair.iter().collect())
+}
+
+/// The terms of a text.
+pub(super) fn terms(text: &str) -> Vec<Placed> {
+    let mut terms = Vec::new();
+    let mut position = 0_usize;
+    let mut place = |term, position| terms.push(Placed { term, position });
+    for (run, around) in runs(text) {
+        if let Some(pair) = around {
+            // The place between the last pair of the run before and the first of this one.
+            place(pair, position.saturating_sub(1));
+        }
+        match run {
+            Run::Word(word) => place(stem(&word), position),
+            Run::Symbol(symbol) => place(symbol.into(), position),
+            Run::Unspaced(run) => {
+                if let Some(first) = run.first() {
+                    place(first.to_string(), position);
+                }
+                for pair in pairs(&run) {
+                    place(pair, position);
+                    position += 1;
+                }
+            }
+        }
+        position += 1;
+    }
+    terms
+}
+
+/// The conditions for a text to be found by these words, all of which must hold. Nothing is found by nothing.
+pub(super) fn clauses(words: &str) -> Vec<Clause> {
+    let mut clauses = Vec::new();
+    let mut runs = runs(words).into_iter().peekable();
+    while let Some((run, before)) = runs.next() {
+        let clause = match run {
+            Run::Word(word) => Clause::Term(stem(&word)),
+            Run::Symbol(symbol) => Clause::Term(symbol.into()),
+            Run::Unspaced(run) if run.len() > 2 => Clause::Phrase(pairs(&run).collect()),
+            Run::Unspaced(run) => {
+                let behind = runs.peek().and_then(|(_, around)| around.clone());
+                let beside = before.into_iter().chain(behind);
+                let beside = beside.filter(|_| run.len() == 1);
+                let mut terms: Vec<String> = vec![run.iter().collect()];
+                terms.extend(beside);
+                match <[String; 1]>::try_from(terms) {
+                    Ok([term]) => Clause::Term(term),
+                    Err(terms) => Clause::Any(terms),
+                }
+            }
+        };
+        if !clauses.contains(&clause) {
+            clauses.push(clause);
+        }
+    }
+    clauses
+}
