@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{BlockedView, Page, Profile, Since, Stretch, UserId, UserRef};
 use purrline::full_page::full_page;
+use purrline::http::routes::{BLOCK_USER, LIST_BLOCKED, UNBLOCK_USER};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Store};
 use purrline::{aws, log};
@@ -29,8 +29,9 @@ async fn main() -> Result<(), http::Error> {
         cache,
     };
     let router = Router::new()
-        .route("/v1/users/{id}/block", put(block).delete(unblock))
-        .route("/v1/me/blocked", get(blocked))
+        .merge(BLOCK_USER.by(block))
+        .merge(UNBLOCK_USER.by(unblock))
+        .merge(LIST_BLOCKED.by(blocked))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }
