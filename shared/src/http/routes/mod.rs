@@ -1,16 +1,21 @@
 //! Every operation of the API, declared once: its method and path, its parameters and body, and its answers.
 //!
 //! A function mounts its handlers on what is declared here: `LIKE_POST.by(like)`. From the same declarations come 404
-//! and 405 ([`find`]: alike in all functions, also for a request that was routed to the wrong one), the `OpenAPI`
-//! document, and the lists that the tests loop over. They stand together, in a module for each group of the document,
-//! rather than in the functions, because every function needs the whole table, and none links another. Only the table of methods and
-//! paths is linked: all that describes is read under the feature `openapi`.
+//! and 405 (see [`find`]), the `OpenAPI` document, and the lists that the tests loop over. A body is a type that both
+//! the handler and the document read, see [`super::Body`].
+//!
+//! The declarations stand here, in a module for each group of the document, rather than in the functions: each function
+//! answers 404 and 405 for all of the API, and the functions are binaries that don't link each other. They link no more
+//! than the table of methods and paths; the rest of a declaration is read under the feature `openapi` alone.
+//!
+//! To add an operation, add its declaration to the module of its group, and to the `operations` there.
 //!
 //! # Why no library declares them
 //!
-//! `schemars` makes the schemas. Of the libraries that make the rest, utoipa (6.0) describes a handler by an attribute,
-//! so the document would have to link every function, and its schemas know neither `if` and `else` nor `const`; and
-//! aide (0.15) is built on an earlier schemars, and can't refer to a shared problem with words of its own.
+//! `schemars` makes the schemas, and its derive reads the doc comments. The libraries that would make the rest, utoipa
+//! (6.0) and aide (0.15), describe a handler where it is, so the document would have to link every function, and no
+//! function would know the others' routes. Besides, utoipa's schemas know neither `if` and `else` nor `const`, and aide
+//! is built on an earlier schemars; its successor is an alpha.
 
 mod cats;
 mod comments;

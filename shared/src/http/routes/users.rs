@@ -46,8 +46,8 @@ body! {
         }),
     ))]
     pub struct PutProfile {
-        /// Unique, and none of the reserved ones (`admin`, `support`, `purrline`, `api`, `null` and their like, with dots or
-        /// low lines in them too); one that was given up is free for others after 30 days.
+        /// Unique, and none of the reserved ones (`admin`, `support`, `purrline`, `api`, `null` and their like, with
+        /// dots or underscores in them too); a released handle is free for others after 30 days.
         pub handle: ChosenHandle,
         /// The name that is shown.
         pub name: Name,
@@ -65,8 +65,8 @@ body! {
         example = serde_json::json!({ "bio": "고양이 네 마리" }),
     ))]
     pub struct EditProfile {
-        /// Unique, and none of the reserved ones (`admin`, `support`, `purrline`, `api`, `null` and their like, with dots or
-        /// low lines in them too); one that was given up is free for others after 30 days.
+        /// Unique, and none of the reserved ones (`admin`, `support`, `purrline`, `api`, `null` and their like, with
+        /// dots or underscores in them too); a released handle is free for others after 30 days.
         pub handle: Option<ChosenHandle>,
         /// The name that is shown.
         pub name: Option<Name>,
