@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
     BlockedView, Page, Profile, Segment, Stamp, Standing, TimedPosition, UserId, UserRef, may_see,
 };
 use purrline::full_page::full_page;
+use purrline::http::routes::{BLOCK_USER, LIST_BLOCKED, UNBLOCK_USER};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Readable, Store};
 use purrline::{aws, log};
@@ -31,8 +31,9 @@ async fn main() -> Result<(), http::Error> {
         cache,
     };
     let router = Router::new()
-        .route("/v1/users/{id}/block", put(block).delete(unblock))
-        .route("/v1/me/blocked", get(blocked))
+        .merge(BLOCK_USER.by(block))
+        .merge(UNBLOCK_USER.by(unblock))
+        .merge(LIST_BLOCKED.by(blocked))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }

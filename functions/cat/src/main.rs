@@ -9,15 +9,19 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Bio, BirthDate, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, IndexMessage,
-    Invalid, NOT_UPLOADED, Name, Page, Reason, RegisteredCat, Segment, Subject, UserId, UserRef,
+    Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, IndexMessage, Invalid,
+    NOT_UPLOADED, Page, RegisteredCat, Segment, Subject, UserId, UserRef,
 };
 use purrline::full_page::full_page;
-use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings, Word};
+use purrline::http::routes::{
+    CREATE_CAT, DELETE_CAT, EDIT_CAT, EditCat, GET_CAT, LIST_CATS_BY_USER, NewCat,
+};
+use purrline::http::{
+    self, Body, Caller, Clearable, Idempotency, Paging, Path, Problem, Settings, Word,
+};
 use purrline::media::Media;
 use purrline::queue::Queue;
 use purrline::store::{self, Answer, Created, Known, Store};
@@ -46,61 +50,14 @@ async fn main() -> Result<(), http::Error> {
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
     };
     let router = Router::new()
-        .route("/v1/cats", post(create))
-        .route("/v1/cats/{id}", get(by_id).patch(edit).delete(delete))
-        .route("/v1/users/{id}/cats", get(by_user))
+        .merge(CREATE_CAT.by(create))
+        .merge(GET_CAT.by(by_id))
+        .merge(EDIT_CAT.by(edit))
+        .merge(DELETE_CAT.by(delete))
+        .merge(LIST_CATS_BY_USER.by(by_user))
         .with_state(Arc::new(app));
     let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(router, settings).await
-}
-
-/// The body of a `POST`. A photo's key is any text: one that this service never handed out is an image that
-/// was never uploaded.
-struct NewCat {
-    name: Name,
-    breed: Option<Name>,
-    birth_date: Option<BirthDate>,
-    photo: Option<String>,
-    bio: Option<Bio>,
-}
-
-impl NewCat {
-    fn read(mut fields: Fields) -> Result<Self, Problem> {
-        let name = fields.required("name", Name::parse);
-        let breed = fields.optional("breed", Name::parse);
-        let birth_date = fields.optional("birth_date", BirthDate::parse);
-        let photo = fields.optional("photo", |key| Ok::<_, Reason>(key.to_owned()));
-        let bio = fields.optional("bio", Bio::parse);
-        let found = fields.finish((name, breed, birth_date, photo, bio))?;
-        let (name, breed, birth_date, photo, bio) = found;
-        Ok(Self {
-            name,
-            breed,
-            birth_date,
-            photo,
-            bio: bio.filter(|bio| !bio.as_str().is_empty()),
-        })
-    }
-}
-
-/// Reads the body of a `PATCH`: the edit without the photo, and the photo's key.
-#[expect(clippy::option_option, reason = "left out, none, or a value")]
-fn edit_of(mut fields: Fields) -> Result<(CatEdit, Option<Option<String>>), Problem> {
-    let name = fields.optional("name", Name::parse);
-    let breed = fields.clearable("breed", Name::parse);
-    let birth_date = fields.clearable("birth_date", BirthDate::parse);
-    let photo = fields.clearable("photo", |key| Ok::<_, Reason>(key.to_owned()));
-    let bio = fields.clearable("bio", Bio::parse);
-    let found = fields.finish((name, breed, birth_date, photo, bio))?;
-    let (name, breed, birth_date, photo, bio) = found;
-    let edit = CatEdit {
-        name,
-        breed,
-        birth_date,
-        photo: None,
-        bio,
-    };
-    Ok((edit, photo))
 }
 
 impl App {
@@ -161,10 +118,9 @@ async fn create(
     }: Word,
     idempotency: Idempotency,
     headers: HeaderMap,
-    fields: Fields,
+    Body(new): Body<NewCat>,
 ) -> Result<Answer, Problem> {
     let created_at = stamp.version().timestamp();
-    let new = NewCat::read(fields)?;
     let once = idempotency.once(&me);
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?
@@ -173,7 +129,7 @@ async fn create(
     }
     let photo = async {
         match &new.photo {
-            Some(key) => app.photo(&me, key).await.map(Some),
+            Some(key) => app.photo(&me, &key.text).await.map(Some),
             None => Ok(None),
         }
     };
@@ -185,7 +141,7 @@ async fn create(
         breed: new.breed,
         birth_date: new.birth_date,
         photo,
-        bio: new.bio,
+        bio: new.bio.filter(|bio| !bio.as_str().is_empty()),
     };
     let breed_suggestions = match (&cat.breed, &cat.photo) {
         (None, Some(photo)) => {
@@ -228,15 +184,20 @@ async fn edit(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
     Path(id): Path<CatId>,
-    fields: Fields,
+    Body(edit): Body<EditCat>,
 ) -> Result<Json<CatView>, Problem> {
-    let (edit, photo) = edit_of(fields)?;
     let cat = app.own(&me, id).await?;
-    let photo = match photo {
-        Some(Some(key)) => Some(Some(app.photo(&me, &key).await?)),
+    let photo = match edit.photo {
+        Some(Clearable(Some(key))) => Some(Some(app.photo(&me, &key.text).await?)),
         none => none.map(|_| None),
     };
-    let edit = CatEdit { photo, ..edit };
+    let edit = CatEdit {
+        name: edit.name,
+        breed: edit.breed.map(|Clearable(breed)| breed),
+        birth_date: edit.birth_date.map(|Clearable(date)| date),
+        photo,
+        bio: edit.bio.map(|Clearable(bio)| bio),
+    };
     let edited = app.store.edit_cat(cat.id, &me, &edit).await?;
     let edited = edited.ok_or_else(Path::<CatId>::not_found)?;
     // If search can't be told, the same request tells it.

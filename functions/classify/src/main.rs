@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
     BREEDS, Breed, BreedProbability, Classification, ImageKey, Invalid, ModelInfo, NOT_UPLOADED,
     Page, Reason, Segment, UPLOAD_MAX_BYTES, UserId,
 };
-use purrline::http::{self, Caller, ImageBody, Paging, Problem, Query, Settings};
+use purrline::http::routes::{CLASSIFY, LIST_BREEDS, NamedImage, Top};
+use purrline::http::{self, Caller, FromFields, ImageBody, Paging, Problem, Query, Settings};
 use purrline::media::{Media, ReadError};
 use purrline::vision::{Classifier, ImageError};
 use purrline::{aws, log, metrics};
@@ -26,8 +26,6 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The largest image that is sent itself: all that the load balancer lets through.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// How many breeds are named unless told.
-const TOP: usize = 5;
 /// The list of breeds, as its cursors know it.
 const LIST: &str = "breeds";
 
@@ -50,8 +48,8 @@ async fn serve() -> Result<(), http::Error> {
         media: Media::from_env(&aws::config().await)?,
     };
     let routes = Router::new()
-        .route("/v1/breeds", get(breeds))
-        .route("/v1/classify", post(classify))
+        .merge(LIST_BREEDS.by(breeds))
+        .merge(CLASSIFY.by(classify))
         .with_state(app);
     let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
     http::run(routes, settings.with_body_limit(BODY_LIMIT)).await
@@ -83,7 +81,7 @@ async fn classify(
     Query(mut query): Query,
     image: ImageBody,
 ) -> Result<Json<Classification>, Problem> {
-    let top = query.optional("top", parse_top);
+    let top = query.optional("top", Top::parse);
     let (top, mut breeds) = match image {
         ImageBody::Bytes(bytes) => {
             let (top,) = query.finish((top,))?;
@@ -91,28 +89,16 @@ async fn classify(
             (top, breeds_of(turn, bytes).await??)
         }
         ImageBody::Fields(mut fields) => {
-            let key = fields.required("image", |text| Ok::<_, Reason>(text.to_owned()));
-            let (top, key) = fields.with(query).finish((top, key))?;
-            (top, app.breeds_of_upload(&caller, &key).await?)
+            let named = NamedImage::read(&mut fields);
+            let (top, NamedImage { image }) = fields.with(query).finish((top, named))?;
+            (top, app.breeds_of_upload(&caller, &image.text).await?)
         }
     };
-    breeds.truncate(top.unwrap_or(TOP));
+    breeds.truncate(top.unwrap_or_default().0);
     Ok(Json(Classification {
         breeds,
         model: app.model,
     }))
-}
-
-/// `?top=`.
-fn parse_top(text: &str) -> Result<usize, Reason> {
-    match text.parse() {
-        Ok(top)
-            if (1..=BREEDS.len()).contains(&top) && text.bytes().all(|b| b.is_ascii_digit()) =>
-        {
-            Ok(top)
-        }
-        _ => Err(format!("must be a whole number from 1 to {}", BREEDS.len()).into()),
-    }
 }
 
 impl App {

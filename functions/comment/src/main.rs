@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{delete, post};
 use axum::{Json, Router};
 use purrline::cache::{Cache, Hold};
 use purrline::domain::{
-    Author, Comment, CommentId, CommentText, CommentView, Id, IdSource, ImageHost, Page, PostId,
-    Segment, Stamp, UserId,
+    Author, Comment, CommentId, CommentView, Id, IdSource, ImageHost, Page, PostId, Segment, Stamp,
+    UserId,
 };
 use purrline::full_page::full_page;
-use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings, Word};
+use purrline::http::routes::{CREATE_COMMENT, DELETE_COMMENT, LIST_COMMENTS, NewComment};
+use purrline::http::{self, Body, Caller, Idempotency, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Answer, Created, Store};
 use purrline::{aws, env, log};
 
@@ -40,8 +40,9 @@ async fn main() -> Result<(), http::Error> {
         ids: IdSource::new(),
     };
     let router = Router::new()
-        .route("/v1/posts/{id}/comments", post(create).get(list))
-        .route("/v1/posts/{id}/comments/{comment_id}", delete(remove))
+        .merge(CREATE_COMMENT.by(create))
+        .merge(LIST_COMMENTS.by(list))
+        .merge(DELETE_COMMENT.by(remove))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }
@@ -53,10 +54,8 @@ async fn create(
     }: Word,
     Path(post): Path<PostId>,
     idempotency: Idempotency,
-    mut fields: Fields,
+    Body(NewComment { text }): Body<NewComment>,
 ) -> Result<Answer, Problem> {
-    let text = fields.required("text", CommentText::parse);
-    let (text,) = fields.finish((text,))?;
     let once = idempotency.once(&me);
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::routing::get;
 use axum::{Json, Router};
 use mimalloc::MiMalloc;
 use purrline::cache::Cache;
 use purrline::domain::{ImageHost, Page, PostId, PostView};
 use purrline::feed::Feeds;
+use purrline::http::routes::GET_FEED;
 use purrline::http::{self, Caller, Paging, Problem, Settings};
 use purrline::store::Store;
 use purrline::{aws, env, log};
@@ -26,7 +26,7 @@ async fn main() -> Result<(), http::Error> {
     let images = ImageHost::new(&env::required("MEDIA_BASE_URL")?);
     let feeds = Feeds::new(store, cache, images);
     let router = Router::new()
-        .route("/v1/feed", get(feed))
+        .merge(GET_FEED.by(feed))
         .with_state(Arc::new(feeds));
     http::run(router, settings).await
 }

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::routing::put;
 use purrline::cache::Cache;
 use purrline::domain::{FollowMessage, UserId, UserRef};
+use purrline::http::routes::{FOLLOW_USER, UNFOLLOW_USER};
 use purrline::http::{self, Path, Problem, ProblemType, Queued, Settings, Word};
 use purrline::queue::Queue;
 use purrline::store::Store;
@@ -36,7 +36,8 @@ async fn main() -> Result<(), http::Error> {
         follows: Queue::from_env(&config, "FOLLOWS_QUEUE_URL")?,
     };
     let routes = Router::new()
-        .route("/v1/users/{id}/follow", put(follow).delete(unfollow))
+        .merge(FOLLOW_USER.by(follow))
+        .merge(UNFOLLOW_USER.by(unfollow))
         .with_state(Arc::new(app));
     http::run(routes, settings).await
 }

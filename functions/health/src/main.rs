@@ -8,7 +8,7 @@ use axum::Router;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use purrline::http::routes::{GET_HEALTH, GET_OPENAPI};
 use purrline::http::{self, Settings, Status};
 use purrline::log;
 
@@ -19,8 +19,8 @@ const OPENAPI: &str = include_str!("../../../openapi.json");
 async fn main() -> Result<(), http::Error> {
     log::init();
     let routes = Router::new()
-        .route("/v1/health", get(health))
-        .route("/v1/openapi.json", get(openapi));
+        .merge(GET_HEALTH.by(health))
+        .merge(GET_OPENAPI.by(openapi));
     http::run(routes, Settings::public_from_env()?).await
 }
 

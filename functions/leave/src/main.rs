@@ -6,9 +6,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::delete;
 use purrline::cache::Cache;
 use purrline::domain::Timestamp;
+use purrline::http::routes::LEAVE;
 use purrline::http::{self, Caller, Problem, Settings, SignInName, Status};
 use purrline::store::Store;
 use purrline::{aws, log};
@@ -28,7 +28,7 @@ async fn main() -> Result<(), http::Error> {
         cache,
     };
     let router = Router::new()
-        .route("/v1/me", delete(leave))
+        .merge(LEAVE.by(leave))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }

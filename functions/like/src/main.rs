@@ -3,9 +3,9 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::routing::put;
 use purrline::cache::Cache;
 use purrline::domain::{LikeMessage, PostId};
+use purrline::http::routes::{LIKE_POST, UNLIKE_POST};
 use purrline::http::{self, Path, Queued, Settings, Word};
 use purrline::queue::Queue;
 use purrline::{aws, log};
@@ -15,7 +15,8 @@ async fn main() -> Result<(), http::Error> {
     log::init();
     let likes = Queue::from_env(&aws::config().await, "LIKES_QUEUE_URL")?;
     let routes = Router::new()
-        .route("/v1/posts/{id}/like", put(like).delete(unlike))
+        .merge(LIKE_POST.by(like))
+        .merge(UNLIKE_POST.by(unlike))
         .with_state(likes);
     let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(routes, settings).await

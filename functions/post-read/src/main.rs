@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
-use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
@@ -14,6 +13,9 @@ use purrline::domain::{
     may_see_trend, present_posts,
 };
 use purrline::full_page::full_page;
+use purrline::http::routes::{
+    GET_POST, LIST_POSTS_BY_CAT, LIST_POSTS_BY_TAG, LIST_POSTS_BY_USER, LIST_TRENDING_TAGS,
+};
 use purrline::http::{self, Caller, Paging, Path, Problem, Query, Settings};
 use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
@@ -38,11 +40,11 @@ async fn main() -> Result<(), http::Error> {
         trends: Mutex::default(),
     };
     let router = Router::new()
-        .route("/v1/posts/{id}", get(by_id))
-        .route("/v1/cats/{id}/posts", get(by_cat))
-        .route("/v1/tags/{tag}/posts", get(by_tag))
-        .route("/v1/tags/trending", get(trending))
-        .route("/v1/users/{id}/posts", get(by_user))
+        .merge(GET_POST.by(by_id))
+        .merge(LIST_POSTS_BY_CAT.by(by_cat))
+        .merge(LIST_POSTS_BY_TAG.by(by_tag))
+        .merge(LIST_TRENDING_TAGS.by(trending))
+        .merge(LIST_POSTS_BY_USER.by(by_user))
         .with_state(Arc::new(app));
     let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
     http::run(router, settings).await

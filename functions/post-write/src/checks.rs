@@ -1,22 +1,21 @@
-//! What a post may be made of: 400 for what is malformed, 422 for what isn't the caller's to use.
+//! Checks of a post's content: images and cats that aren't the caller's to use are 422.
 
 use std::collections::HashSet;
 
 use futures::future::try_join_all;
 use purrline::domain::{
     CatId, Draft, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, NOT_UPLOADED, NOT_YOUR_CAT, PostText,
-    Reason, UserId,
+    UserId,
 };
-use purrline::http::{Fields, Problem};
+use purrline::http::{DistinctList, List, Problem, Unchecked};
 use purrline::media::Media;
 use purrline::store::Store;
 
-/// What a request says; nothing where nothing was said. An image's key and a cat's id are any text: one
-/// that this service never handed out is an image that was never uploaded, nobody's cat.
+/// The content of a new post, or the changes to one.
 pub(crate) struct Content {
-    text: Option<PostText>,
-    images: Option<Vec<String>>,
-    cats: Option<Vec<String>>,
+    pub(crate) text: Option<PostText>,
+    pub(crate) images: Option<DistinctList<Unchecked<ImageKey>, MAX_IMAGES>>,
+    pub(crate) cats: Option<List<Unchecked<CatId>, MAX_CATS>>,
 }
 
 /// The same, with images that the caller uploaded, and the caller's cats.
@@ -37,23 +36,6 @@ impl Usable {
     }
 }
 
-/// What the body of a `POST` or a `PATCH` says.
-pub(crate) fn content(mut fields: Fields) -> Result<Content, Problem> {
-    let any = |key: &str| Ok::<_, Reason>(key.to_owned());
-    let text = fields.optional("text", PostText::parse);
-    // Each image is shown once.
-    let mut named = HashSet::new();
-    let images = fields.list("images", MAX_IMAGES, |key| {
-        let first = named.insert(key.to_owned());
-        first
-            .then(|| key.to_owned())
-            .ok_or("is in the list already")
-    });
-    let cats = fields.list("cats", MAX_CATS, any);
-    let (text, images, cats) = fields.finish((text, images, cats))?;
-    Ok(Content { text, images, cats })
-}
-
 /// Checks that the images are there and the caller's, and the cats the caller's; the images in `kept` are
 /// known to be.
 pub(crate) async fn usable(
@@ -63,15 +45,18 @@ pub(crate) async fn usable(
     content: &Content,
     kept: &[ImageKey],
 ) -> Result<Usable, Problem> {
-    let images = content.images.as_deref().unwrap_or_default();
-    let images = images.iter().map(|text| async move {
+    let images = content
+        .images
+        .iter()
+        .flat_map(|DistinctList(images)| images);
+    let images = images.map(|Unchecked { text, .. }| async move {
         match ImageKey::sent_by(caller, text) {
             Ok(key) if kept.contains(&key) => Ok(Some(key)),
             _ => media.sent_by(caller, text).await,
         }
     });
-    let cats = content.cats.as_deref().unwrap_or_default();
-    let cats = cats.iter().map(|text| CatId::parse(text).ok());
+    let cats = content.cats.iter().flat_map(|List(cats)| cats);
+    let cats = cats.map(|cat| CatId::parse(&cat.text).ok());
     let cats: Vec<Option<CatId>> = cats.collect();
     let distinct: HashSet<CatId> = cats.iter().flatten().copied().collect();
     let distinct: Vec<CatId> = distinct.into_iter().collect();
@@ -90,10 +75,10 @@ pub(crate) async fn usable(
     if !unusable.errors.is_empty() {
         return Err(Problem::unusable(unusable));
     }
-    let said = |_: &Vec<String>| images.into_iter().flatten().collect();
+    let (images, cats) = (images.into_iter().flatten(), cats.into_iter().flatten());
     Ok(Usable {
         text: content.text.clone(),
-        images: content.images.as_ref().map(said),
-        cats: (content.cats.as_ref()).map(|_| cats.into_iter().flatten().collect()),
+        images: content.images.as_ref().map(|_| images.collect()),
+        cats: content.cats.as_ref().map(|_| cats.collect()),
     })
 }

@@ -14,16 +14,18 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::{patch, post};
 use purrline::cache::Cache;
 use purrline::domain::{
     Author, Id, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
     PostId, Stamp, Timestamp, UserId, ViewerState, present_posts,
 };
 use purrline::hand_over::HandOver;
-use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings, Word};
+use purrline::http::routes::{CREATE_POST, DELETE_POST, EDIT_POST, EditPost, NewPost};
+use purrline::http::{self, Body, Caller, Idempotency, Path, Problem, Settings, Word};
 use purrline::store::{Answer, Created, Edited, Known, PostError, Removed, Store};
 use purrline::{aws, env, log};
+
+use self::checks::Content;
 
 /// How long the author waits for the hand-over.
 const HAND_OVER: Duration = Duration::from_millis(1500);
@@ -52,8 +54,9 @@ async fn main() -> Result<(), http::Error> {
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
     };
     let router = Router::new()
-        .route("/v1/posts", post(create))
-        .route("/v1/posts/{id}", patch(edit).delete(delete))
+        .merge(CREATE_POST.by(create))
+        .merge(EDIT_POST.by(edit))
+        .merge(DELETE_POST.by(delete))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }
@@ -148,9 +151,9 @@ async fn create(
         caller: me, stamp, ..
     }: Word,
     idempotency: Idempotency,
-    fields: Fields,
+    Body(NewPost { text, images, cats }): Body<NewPost>,
 ) -> Result<Answer, Problem> {
-    let content = checks::content(fields)?;
+    let content = Content { text, images, cats };
     let once = idempotency.once(&me);
     if let Some(once) = &once
         && let Some(known) = app.store.known(once).await?
@@ -194,9 +197,9 @@ async fn edit(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
     Path(id): Path<PostId>,
-    fields: Fields,
+    Body(EditPost { text, images, cats }): Body<EditPost>,
 ) -> Result<impl IntoResponse, Problem> {
-    let content = checks::content(fields)?;
+    let content = Content { text, images, cats };
     let stored = app.own(&me, id).await?;
     let stored = stored.ok_or_else(Path::<PostId>::not_found)?;
     let (media, kept) = (&app.hand_over.media, stored.draft.images());

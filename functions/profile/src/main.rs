@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Bio, Handle, ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Name, Page, PostId,
-    ProfileEdit, Reason, Relation, Segment, Subject, TimedPosition, UserId, UserRef, UserView,
+    ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Page, PostId, ProfileEdit, Relation,
+    Segment, Subject, TimedPosition, UserId, UserRef, UserView,
 };
 use purrline::full_page::full_page;
-use purrline::http::{self, Bad, Caller, Fields, Paging, Path, Problem, ProblemType, Settings};
+use purrline::http::routes::{
+    EDIT_ME, EditProfile, GET_ME, GET_USER, LIST_FOLLOWERS, LIST_FOLLOWING, LIST_LIKES, PUT_ME,
+    PutProfile,
+};
+use purrline::http::{
+    self, Body, Caller, ChosenHandle, Clearable, Paging, Path, Problem, ProblemType, Settings,
+};
 use purrline::media::Media;
 use purrline::queue::Queue;
 use purrline::store::{self, FollowList, ProfileError, Store};
@@ -40,11 +45,13 @@ async fn main() -> Result<(), http::Error> {
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
     };
     let router = Router::new()
-        .route("/v1/me", get(me).put(put_me).patch(patch_me))
-        .route("/v1/users/{id}", get(user))
-        .route("/v1/users/{id}/followers", get(followers))
-        .route("/v1/users/{id}/following", get(following))
-        .route("/v1/posts/{id}/likes", get(likes))
+        .merge(GET_ME.by(me))
+        .merge(PUT_ME.by(put_me))
+        .merge(EDIT_ME.by(patch_me))
+        .merge(GET_USER.by(user))
+        .merge(LIST_FOLLOWERS.by(followers))
+        .merge(LIST_FOLLOWING.by(following))
+        .merge(LIST_LIKES.by(likes))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }
@@ -66,15 +73,15 @@ impl App {
 async fn put_me(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
-    fields: Fields,
+    Body(profile): Body<PutProfile>,
 ) -> Result<(StatusCode, Json<UserView>), Problem> {
-    let asked = asked(fields, |fields| {
-        (
-            fields.required("handle", Handle::choose).map(Some),
-            fields.required("name", Name::parse).map(Some),
-        )
-    })?;
-    let new = app.change(&me, asked).await?;
+    let edit = EditProfile {
+        handle: Some(profile.handle),
+        name: Some(profile.name),
+        bio: profile.bio,
+        avatar: profile.avatar,
+    };
+    let new = app.change(&me, edit).await?;
     let status = if new {
         StatusCode::CREATED
     } else {
@@ -86,49 +93,17 @@ async fn put_me(
 async fn patch_me(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
-    fields: Fields,
+    Body(edit): Body<EditProfile>,
 ) -> Result<Json<UserView>, Problem> {
-    let asked = asked(fields, |fields| {
-        (
-            fields.optional("handle", Handle::choose),
-            fields.optional("name", Name::parse),
-        )
-    })?;
-    app.change(&me, asked).await?;
+    app.change(&me, edit).await?;
     app.see_oneself(&me).await.map(Json)
-}
-
-/// The body of a change to a profile. An avatar's key is any text: one that this service never handed out is an image that was
-/// never uploaded.
-struct Asked {
-    edit: ProfileEdit,
-    #[expect(clippy::option_option, reason = "left out, none, or a value")]
-    avatar: Option<Option<String>>,
-}
-
-/// A handle and a name, as far as a body says them.
-type Names = (Result<Option<Handle>, Bad>, Result<Option<Name>, Bad>);
-
-/// Reads a body, with the handle and the name that `names` finds in it.
-fn asked(mut fields: Fields, names: impl FnOnce(&mut Fields) -> Names) -> Result<Asked, Problem> {
-    let (handle, name) = names(&mut fields);
-    let bio = fields.clearable("bio", Bio::parse);
-    let avatar = fields.clearable("avatar", |key| Ok::<_, Reason>(key.to_owned()));
-    let (handle, name, bio, avatar) = fields.finish((handle, name, bio, avatar))?;
-    let edit = ProfileEdit {
-        handle,
-        name,
-        bio,
-        avatar: None,
-    };
-    Ok(Asked { edit, avatar })
 }
 
 impl App {
     /// Changes the caller's profile. Answers whether the caller had chosen no handle before.
-    async fn change(&self, me: &UserId, asked: Asked) -> Result<bool, Problem> {
-        let edit = self.edit(me, asked).await?;
-        // Who shows the author once this is answered must show the new one, whatever becomes of this request.
+    async fn change(&self, me: &UserId, edit: EditProfile) -> Result<bool, Problem> {
+        let edit = self.edit(me, edit).await?;
+        // Readers that show the author once this is answered must show the new one, whatever becomes of this request.
         let hold = self.cache.hold_author(me).await?;
         let new = match self.store.put_profile(me, &edit).await {
             Ok(new) => new,
@@ -147,11 +122,10 @@ impl App {
     }
 
     /// The edit, with an avatar that the caller uploaded, and that is kept from now on.
-    async fn edit(&self, me: &UserId, asked: Asked) -> Result<ProfileEdit, Problem> {
-        let Asked { edit, avatar } = asked;
-        let avatar = match avatar {
-            Some(Some(key)) => {
-                let key = self.media.sent_by(me, &key).await?;
+    async fn edit(&self, me: &UserId, edit: EditProfile) -> Result<ProfileEdit, Problem> {
+        let avatar = match edit.avatar {
+            Some(Clearable(Some(key))) => {
+                let key = self.media.sent_by(me, &key.text).await?;
                 let unusable = || Problem::unusable(Invalid::one("/avatar", NOT_UPLOADED));
                 let key = key.ok_or_else(unusable)?;
                 self.media.keep(&key).await?;
@@ -159,7 +133,12 @@ impl App {
             }
             other => other.map(|_| None),
         };
-        Ok(ProfileEdit { avatar, ..edit })
+        Ok(ProfileEdit {
+            handle: edit.handle.map(|ChosenHandle(handle)| handle),
+            name: edit.name,
+            bio: edit.bio.map(|Clearable(bio)| bio),
+            avatar,
+        })
     }
 }
 

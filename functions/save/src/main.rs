@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{get, put};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
@@ -13,6 +12,7 @@ use purrline::domain::{
     present_posts,
 };
 use purrline::full_page::full_page;
+use purrline::http::routes::{LIST_SAVED, SAVE_POST, UNSAVE_POST};
 use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
@@ -34,8 +34,9 @@ async fn main() -> Result<(), http::Error> {
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
     };
     let router = Router::new()
-        .route("/v1/posts/{id}/save", put(save).delete(unsave))
-        .route("/v1/me/saved", get(saved))
+        .merge(SAVE_POST.by(save))
+        .merge(UNSAVE_POST.by(unsave))
+        .merge(LIST_SAVED.by(saved))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }

@@ -5,7 +5,6 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::routing::get;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
@@ -14,6 +13,7 @@ use purrline::domain::{
     present_posts,
 };
 use purrline::full_page::full_page;
+use purrline::http::routes::SEARCH;
 use purrline::http::{self, Caller, Problem, Query, Settings};
 use purrline::search::{Generation, Hit, Position, Search};
 use purrline::store::{Readable, Store};
@@ -38,7 +38,7 @@ async fn main() -> Result<(), http::Error> {
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
     };
     let router = Router::new()
-        .route("/v1/search", get(search))
+        .merge(SEARCH.by(search))
         .with_state(Arc::new(app));
     let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
     http::run(router, settings).await

@@ -5,14 +5,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::post;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use purrline::cache::Cache;
 use purrline::domain::{
-    ContentType, ImageKey, Reason, Timestamp, UPLOAD_MAX_BYTES, Upload, UploadSize, UserId,
+    ContentType, ImageKey, Timestamp, UPLOAD_MAX_BYTES, Upload, UploadSize, UserId,
 };
-use purrline::http::{self, Caller, Fields, Idempotency, Problem, ProblemType, Settings};
+use purrline::http::routes::{CREATE_UPLOAD, NewUpload, Sha256};
+use purrline::http::{self, Body, Caller, Idempotency, Problem, ProblemType, Settings};
 use purrline::media::{Checksum, Media};
 use purrline::store::{Allowance, Answer, Grant, Once, Store};
 use purrline::{aws, env, log};
@@ -36,7 +34,7 @@ async fn main() -> Result<(), http::Error> {
         },
     };
     let routes = Router::new()
-        .route("/v1/uploads", post(upload))
+        .merge(CREATE_UPLOAD.by(upload))
         .with_state(parts);
     let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
     http::run(routes, settings).await
@@ -60,9 +58,9 @@ async fn upload(
     State(parts): State<Parts>,
     Caller(caller): Caller,
     idempotency: Idempotency,
-    fields: Fields,
+    Body(new): Body<NewUpload>,
 ) -> Result<Answer, Problem> {
-    let wanted = Wanted::read(fields)?;
+    let wanted = Wanted::new(new)?;
     // An erasure waits for what was allowed before, and for nothing else.
     http::not_withdrawn(&parts.store, &caller).await?;
     let Some(once) = idempotency.once(&caller) else {
@@ -158,31 +156,18 @@ fn storage_full() -> Problem {
 }
 
 impl Wanted {
-    fn read(mut fields: Fields) -> Result<Self, Problem> {
-        let kind = fields.required("content_type", |text| Ok::<_, Reason>(text.to_owned()));
-        let size = fields.number("size");
-        let checksum = fields.optional("sha256", checksum);
-        let (kind, size, checksum) = fields.finish((kind, size, checksum))?;
-        let kind = ContentType::parse(&kind).map_err(|reason| {
+    fn new(new: NewUpload) -> Result<Self, Problem> {
+        let kind = ContentType::parse(&new.content_type.text).map_err(|reason| {
             Problem::unsupported_media_type(format!("The upload's type {reason}."))
         })?;
-        let size = UploadSize::new(size).ok_or_else(|| {
+        let size = UploadSize::new(new.size.0).ok_or_else(|| {
             Problem::too_large(format!("An upload is 1 to {UPLOAD_MAX_BYTES} bytes."))
         })?;
+        let checksum = new.sha256.map(|Sha256(bytes)| Checksum::new(bytes));
         Ok(Self {
             kind,
             size,
             checksum,
         })
     }
-}
-
-fn checksum(text: &str) -> Result<Checksum, Reason> {
-    let bytes = STANDARD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| bytes.try_into().ok());
-    bytes
-        .map(Checksum::new)
-        .ok_or(Reason::new("must be a SHA-256 in base64, 44 characters"))
 }

@@ -174,7 +174,8 @@ impl Fields {
         parse(text).or_else(|reason| self.bad(pointer, reason))
     }
 
-    fn bad<T>(&mut self, pointer: String, reason: impl fmt::Display) -> Result<T, Bad> {
+    /// Notes that a field is bad.
+    pub(super) fn bad<T>(&mut self, pointer: String, reason: impl fmt::Display) -> Result<T, Bad> {
         self.invalid.push(pointer, reason);
         Err(Bad(()))
     }

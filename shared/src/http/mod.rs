@@ -1,6 +1,6 @@
 //! HTTP, once for all functions: the load balancer's events in, answers out.
 //!
-//! A function is an [`axum::Router`] handed to [`run`]. Around it, for every request:
+//! A function is an [`axum::Router`] handed to [`run`]: handlers, mounted on operations that [`routes`] declares. Around it, for every request:
 //!
 //! - `x-request-id`, CORS, one log line, and which trace it belongs to;
 //! - `Cache-Control`, `X-Content-Type-Options` and, over HTTPS, `Strict-Transport-Security`;
@@ -13,7 +13,7 @@
 //! - every error as `application/problem+json` with the request id as `instance`.
 //!
 //! A handler takes what it needs as arguments, in this order, because the first that fails answers:
-//! [`Caller`] (401), [`Path`] (404), [`Paging`] or [`Query`], [`Idempotency`] and [`Fields`] or
+//! [`Caller`] (401), [`Path`] (404), [`Paging`] or [`Query`], [`Idempotency`] and [`Body`] or
 //! [`ImageBody`] (400, 413, 415). It returns `Result<impl IntoResponse, Problem>`; errors of the domain
 //! and of the adapters turn into problems by `?`.
 //!
@@ -22,6 +22,7 @@
 
 mod alb;
 mod api;
+mod body;
 mod fields;
 mod gate;
 mod idempotency;
@@ -46,6 +47,9 @@ mod word;
 
 pub use alb::{AlbEvent, AlbResponse};
 pub use api::Api;
+pub use body::{
+    Body, ByteCount, ChosenHandle, Clearable, DistinctList, FromFields, List, Unchecked,
+};
 pub use fields::{All, Bad, Fields};
 pub use idempotency::Idempotency;
 pub use image::ImageBody;

@@ -1,36 +1,104 @@
-//! One of each thing. Tests hold them against the schemas.
+//! An example of each thing that is answered. Tests hold them against the schemas.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::domain::BREEDS;
 
-pub(super) const POST: &str = "0apy9g1rzcd0v";
-pub(super) const COMMENT: &str = "0apy9hm8v5e1q";
-pub(super) const CAT: &str = "0apy9c40x2jw7";
+const POST: &str = "0apy9g1rzcd0v";
+const COMMENT: &str = "0apy9hm8v5e1q";
+const CAT: &str = "0apy9c40x2jw7";
 const REGISTERED: &str = "2026-11-01T09:00:00.000Z";
 const KEY: &str = "uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
 const URL: &str = "https://images.purrline.example/uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
 
-/// The definitions' examples, by their names.
-pub(super) fn all() -> [(&'static str, Value); 9] {
-    [
+/// Adds the examples to the definitions of what is answered; those of requests stand with their types.
+pub(super) fn add_to(definitions: &mut Map<String, Value>) {
+    let examples = [
         ("Post", post()),
         ("Author", author()),
         ("User", user()),
+        ("BlockedUser", blocked_user()),
         ("Cat", cat()),
+        ("RegisteredCat", registered_cat()),
         ("Comment", comment()),
-        ("Tag", tag()),
+        ("Tag", json!({ "tag": "고양이", "posts": 12 })),
         ("Breed", breed()),
         ("Classification", classification()),
         ("Upload", upload()),
-    ]
+    ];
+    for (name, example) in examples {
+        if let Some(Value::Object(schema)) = definitions.get_mut(name) {
+            schema.insert("examples".to_owned(), json!([example]));
+        }
+    }
+}
+
+/// Adds to each content below the examples that its schema's definition has.
+pub(super) fn add_to_contents(node: &mut Value, definitions: &Map<String, Value>) {
+    match node {
+        Value::Object(object) => {
+            if let Some(Value::Object(content)) = object.get_mut("content") {
+                content
+                    .values_mut()
+                    .for_each(|content| add_to_content(content, definitions));
+            }
+            object
+                .values_mut()
+                .for_each(|inner| add_to_contents(inner, definitions));
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|inner| add_to_contents(inner, definitions)),
+        _ => {}
+    }
+}
+
+fn add_to_content(content: &mut Value, definitions: &Map<String, Value>) {
+    let examples = of_schema(&content["schema"], definitions);
+    let named = |(at, example)| (format!("example-{}", at + 1), json!({ "value": example }));
+    let examples: Map<String, Value> = examples.into_iter().enumerate().map(named).collect();
+    if let (Value::Object(content), false) = (content, examples.is_empty()) {
+        content.insert("examples".to_owned(), json!(examples));
+    }
+}
+
+/// The examples of a schema: its own, those of any that it refers to, or pages with an item each.
+fn of_schema(schema: &Value, definitions: &Map<String, Value>) -> Vec<Value> {
+    if let Some(one_of) = schema["oneOf"].as_array() {
+        let each = one_of.iter();
+        return each
+            .flat_map(|schema| of_schema(schema, definitions))
+            .collect();
+    }
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap_or_default();
+        let definition = definitions.get(name);
+        return definition.map_or_else(Vec::new, |schema| of_schema(schema, definitions));
+    }
+    if let Some(examples) = schema["examples"].as_array() {
+        return examples.clone();
+    }
+    let item = &schema["properties"]["items"]["items"];
+    if item.is_null() {
+        return Vec::new();
+    }
+    let item = of_schema(item, definitions);
+    let kind = &schema["properties"]["type"]["const"];
+    let page = |item| {
+        let mut page = json!({ "items": [item], "next": null });
+        if let (Value::Object(page), Value::String(kind)) = (&mut page, kind) {
+            page.insert("type".to_owned(), json!(kind));
+        }
+        page
+    };
+    item.into_iter().map(page).collect()
 }
 
 fn author() -> Value {
     json!({ "id": "nabi", "handle": "nabi", "name": "나비 집사", "avatar_url": URL })
 }
 
-pub(super) fn post() -> Value {
+fn post() -> Value {
     json!({
         "id": POST,
         "author": author(),
@@ -47,11 +115,7 @@ pub(super) fn post() -> Value {
     })
 }
 
-pub(super) fn new_post() -> Value {
-    json!({ "text": "오늘의 #고양이", "images": [KEY], "cats": [CAT] })
-}
-
-pub(super) fn comment() -> Value {
+fn comment() -> Value {
     json!({
         "id": COMMENT,
         "post_id": POST,
@@ -61,7 +125,7 @@ pub(super) fn comment() -> Value {
     })
 }
 
-pub(super) fn user() -> Value {
+fn user() -> Value {
     json!({
         "id": "nabi",
         "handle": "nabi",
@@ -77,15 +141,11 @@ pub(super) fn user() -> Value {
     })
 }
 
-pub(super) fn blocked_user() -> Value {
+fn blocked_user() -> Value {
     json!({ "id": "kong", "handle": "kong", "name": "콩이", "blocked": true })
 }
 
-pub(super) fn profile() -> Value {
-    json!({ "handle": "nabi", "name": "나비 집사", "bio": "고양이 세 마리", "avatar": KEY })
-}
-
-pub(super) fn cat() -> Value {
+fn cat() -> Value {
     json!({
         "id": CAT,
         "owner": "nabi",
@@ -99,12 +159,8 @@ pub(super) fn cat() -> Value {
     })
 }
 
-pub(super) fn new_cat() -> Value {
-    json!({ "name": "나비", "birth_date": "2022-04-01", "photo": KEY })
-}
-
 /// Registered with a photo and without a breed.
-pub(super) fn registered_cat() -> Value {
+fn registered_cat() -> Value {
     json!({
         "id": CAT,
         "owner": "nabi",
@@ -119,11 +175,7 @@ pub(super) fn registered_cat() -> Value {
     })
 }
 
-pub(super) fn tag() -> Value {
-    json!({ "tag": "고양이", "posts": 12 })
-}
-
-pub(super) fn breed() -> Value {
+fn breed() -> Value {
     json!(BREEDS.into_iter().find(|breed| breed.id == "russian-blue"))
 }
 
@@ -137,26 +189,14 @@ fn probabilities() -> Value {
     )
 }
 
-pub(super) fn classification() -> Value {
+fn classification() -> Value {
     json!({
         "breeds": probabilities(),
         "model": { "name": "resnet18-cats", "version": "2026-11-20" },
     })
 }
 
-pub(super) fn named_image() -> Value {
-    json!({ "image": KEY })
-}
-
-pub(super) fn new_upload() -> Value {
-    json!({
-        "content_type": "image/jpeg",
-        "size": 123_456,
-        "sha256": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
-    })
-}
-
-pub(super) fn upload() -> Value {
+fn upload() -> Value {
     json!({
         "key": KEY,
         "method": "PUT",

@@ -1,24 +1,22 @@
 //! The HTTP contract as an `OpenAPI` 3.1 document, for clients and tools.
 //!
-//! What answers look like follows from the types that are sent (their fields, their comments). What
-//! requests may say follows from the types they are parsed to ([`schemas`]), and [`operations`] says which
-//! operation takes and answers what. `openapi.json` at the repository's root holds the result, and `health`
-//! serves it. Tests see to it that it is current, that it has exactly the methods of
-//! [`crate::http::routes::ROUTES`], and that whatever a function answers in any test is in it.
+//! [`crate::http::routes`] declares the operations. The schemas of answers and bodies follow from their types, and the
+//! descriptions of fields from doc comments. `openapi.json` at the repository's root holds the result, and `health`
+//! serves it. Tests see to it that it is current, and that every answer that any test gets is in it.
 
 mod examples;
 mod operation;
-mod operations;
+mod problems;
 mod schemas;
 #[cfg(test)]
 mod tests;
 
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use self::operation::{PROBLEMS, problem_response};
+use self::operation::Schemas;
 use crate::http::ProblemType;
+use crate::http::routes::GROUPS;
 
 const ABOUT: &str = "\
 The backend of a social feed for people who love cats.
@@ -40,11 +38,19 @@ and creates nothing twice.
 
 /// The document.
 pub fn document() -> Value {
-    let mut schemas = SchemaSettings::draft2020_12()
-        .with(|settings| settings.definitions_path = "/components/schemas".into())
-        .for_serialize()
-        .into_generator();
-    let paths = paths(&mut schemas);
+    let settings = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into());
+    let mut schemas = Schemas {
+        of_requests: settings.clone().for_deserialize().into_generator(),
+        of_answers: settings.for_serialize().into_generator(),
+    };
+    let mut paths = paths(&mut schemas);
+    let parameters = operation::shared_parameters(&mut schemas.of_requests);
+    let responses = problems::responses(&mut schemas.of_answers);
+    let mut definitions = schemas.of_answers.take_definitions(true);
+    definitions.extend(schemas.of_requests.take_definitions(true));
+    examples::add_to(&mut definitions);
+    examples::add_to_contents(&mut paths, &definitions);
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -55,24 +61,21 @@ pub fn document() -> Value {
         },
         "servers": [{ "url": "/", "description": "Wherever this document is served from." }],
         "security": [{ "token": [] }],
-        "tags": operations::TAGS.map(|(name, description)| json!({ "name": name, "description": description })),
+        "tags": GROUPS.map(|group| json!({ "name": group.name, "description": group.description })),
         "paths": paths,
         "components": {
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
             },
-            "parameters": operation::parameters(&mut schemas),
+            "parameters": parameters,
             "headers": operation::headers(),
-            "responses": PROBLEMS
-                .iter()
-                .map(|problem| (problem.name.to_owned(), problem_response(problem, &mut schemas)))
-                .collect::<Map<_, _>>(),
-            "schemas": with_examples(schemas),
+            "responses": responses,
+            "schemas": definitions,
         },
     })
 }
 
-/// The types of problems, and what to do about each.
+/// The types of problems, and the advice on each.
 fn problem_types() -> String {
     let row = |kind: ProblemType| {
         let (uri, status) = (kind.uri(), kind.status().as_u16());
@@ -82,25 +85,17 @@ fn problem_types() -> String {
     format!("| problem | status | what to do |\n|---|---|---|\n{rows}")
 }
 
-fn paths(schemas: &mut SchemaGenerator) -> Value {
+fn paths(schemas: &mut Schemas) -> Value {
     let mut paths = Map::new();
-    for operation in operations::all() {
-        let (path, method) = (operation.path, operation.method.as_str().to_lowercase());
-        let item = paths.entry(path).or_insert_with(|| json!({}));
-        if let Value::Object(item) = item {
-            item.insert(method, operation.describe(schemas));
+    for group in GROUPS {
+        for operation in group.operations {
+            let method = operation.method.to_lowercase();
+            let described = operation::describe(operation, group.name, schemas);
+            let item = paths.entry(operation.path).or_insert_with(|| json!({}));
+            if let Value::Object(item) = item {
+                item.insert(method, described);
+            }
         }
     }
     Value::Object(paths)
-}
-
-/// What was referred to, each with the example there is of it.
-fn with_examples(mut schemas: SchemaGenerator) -> Map<String, Value> {
-    let mut definitions = schemas.take_definitions(true);
-    for (name, example) in examples::all() {
-        if let Some(Value::Object(schema)) = definitions.get_mut(name) {
-            schema.insert("examples".to_owned(), json!([example]));
-        }
-    }
-    definitions
 }

@@ -1,4 +1,4 @@
-//! What the domain's texts and numbers look like in JSON.
+//! The schemas of the texts and numbers in requests and answers, and of pages of a search.
 //!
 //! Each schema allows what its type's parser does; tests compare them on random texts. Where JSON Schema
 //! can't say it all, the schema allows more, and the comment says what.
@@ -6,12 +6,14 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
 
 use crate::domain::{
-    Bio, BirthDate, CatId, CommentId, CommentText, ContentType, Cursor, Handle, IdempotencyKey,
-    ImageKey, Limit, Name, PostId, PostText, SearchText, SearchType, Tag, Timestamp,
-    UPLOAD_MAX_BYTES, UploadSize, UserId, UserRef,
+    BREEDS, Bio, BirthDate, CatId, CatView, CommentId, CommentText, ContentType, Cursor, Handle,
+    IdempotencyKey, ImageKey, Limit, Name, PostId, PostText, PostView, SearchPage, SearchText,
+    SearchType, Tag, TagView, Timestamp, UPLOAD_MAX_BYTES, UploadSize, UserId, UserRef, UserView,
 };
+use crate::http::routes::{Sha256, Top};
 
 /// As api.md has it: what is in an id is nobody's business.
 const ID: &str = "^[0-9A-Za-z_-]{1,40}$";
@@ -22,9 +24,6 @@ const NO_NULL: &str = "^[^\\u0000]*$";
 const NOT_BLANK: &str = "^[^\\u0000]*[^\\u0000\\t-\\r \\u0085\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000][^\\u0000]*$";
 /// No control, bidirectional or line-break characters, and one character that is not blank.
 const NAME: &str = "^[^\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069]*[^\\u0000- \\u007F-\\u00A0\\u061C\\u1680\\u2000-\\u200F\\u2028-\\u202F\\u205F\\u2066-\\u2069\\u3000][^\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069]*$";
-
-/// A handle that somebody chooses: see [`Handle::choose`].
-pub(super) enum ChosenHandle {}
 
 macro_rules! schemas {
     ($($name:ident: $schema:tt)*) => {$(
@@ -52,8 +51,6 @@ schemas! {
     // An id, or `@` and a handle in any case.
     UserRef: { "type": "string", "pattern": "^([0-9A-Za-z_-]{1,40}|@[A-Za-z0-9_.]{3,30})$" }
     Handle: { "type": "string", "pattern": "^[a-z0-9_.]{3,30}$" }
-    // None of the reserved ones, which are too many to list.
-    ChosenHandle: { "type": "string", "pattern": "^[a-z0-9][a-z0-9_.]{1,28}[a-z0-9]$" }
     // Of the characters that show nothing by themselves, the schema knows the white space.
     Name: { "type": "string", "minLength": 1, "maxLength": Name::MAX_CHARS, "pattern": NAME }
     Bio: { "type": "string", "maxLength": Bio::MAX_CHARS, "pattern": NO_NULL }
@@ -81,4 +78,57 @@ schemas! {
     SearchType: { "type": "string", "enum": SearchType::ALL.map(|(name, _)| name), "default": "posts" }
     ContentType: { "type": "string", "enum": ContentType::ALL.map(ContentType::as_str) }
     UploadSize: { "type": "integer", "minimum": 1, "maximum": UPLOAD_MAX_BYTES }
+    // 32 bytes in base64.
+    Sha256: { "type": "string", "pattern": "^[0-9A-Za-z+/]{42}[048AEIMQUYcgkosw]=$" }
+    Top: { "type": "integer", "minimum": 1, "maximum": BREEDS.len(), "default": Top::default().0 }
+}
+
+/// One schema for each kind, so that clients can tell them by `type`, without the request.
+impl JsonSchema for SearchPage {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "SearchPage".into()
+    }
+
+    fn json_schema(schemas: &mut SchemaGenerator) -> Schema {
+        let kinds = [
+            ("posts", "FoundPosts", schemas.subschema_for::<PostView>()),
+            ("users", "FoundUsers", schemas.subschema_for::<UserView>()),
+            ("cats", "FoundCats", schemas.subschema_for::<CatView>()),
+            ("tags", "FoundTags", schemas.subschema_for::<TagView>()),
+        ];
+        let mut next = schemas.subschema_for::<Option<Cursor>>();
+        next.insert(
+            "description".to_owned(),
+            json!("`?cursor=` of the next page; null at the end of the list."),
+        );
+        let reference = |name: &str| format!("#/components/schemas/{name}");
+        for (kind, name, item) in &kinds {
+            let page = json!({
+                "type": "object",
+                "properties": {
+                    "type": { "type": "string", "const": kind, "description": "The kind of the items." },
+                    "items": { "type": "array", "items": item, "description": "The items of this page." },
+                    "next": next,
+                },
+                "required": ["type", "items", "next"],
+            });
+            schemas.definitions_mut().insert((*name).to_owned(), page);
+        }
+        let each = kinds
+            .each_ref()
+            .map(|(_, name, _)| json!({ "$ref": reference(name) }));
+        let mapping: Map<String, Value> = kinds
+            .each_ref()
+            .map(|(kind, name, _)| ((*kind).to_owned(), json!(reference(name))))
+            .into_iter()
+            .collect();
+        json_schema!({
+            "oneOf": each,
+            "discriminator": { "propertyName": "type", "mapping": mapping },
+        })
+    }
 }

@@ -2,15 +2,14 @@
 
 use jsonschema::Validator;
 use proptest::prelude::*;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::json;
 
-use super::schemas::ChosenHandle;
-use super::*;
 use crate::domain::{
     Bio, BirthDate, CommentText, Handle, IdempotencyKey, ImageKey, Limit, Name, PostId, PostText,
     SearchText, Tag, UserId, UserRef, is_visible,
 };
+use crate::http::ChosenHandle;
 
 fn validator<T: JsonSchema>() -> Validator {
     let schema = SchemaGenerator::default().root_schema_for::<T>().to_value();

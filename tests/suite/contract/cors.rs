@@ -41,7 +41,7 @@ fn list(reply: &Reply, name: &str) -> Vec<String> {
 async fn preflights_are_answered_for_the_configured_origins_on_every_path() {
     let world = world().await;
     let anybody = world.anonymous();
-    for route in SIGNED_IN.iter().chain(PUBLIC) {
+    for route in SIGNED_IN.iter().chain(PUBLIC.iter()) {
         for method in route.methods {
             for origin in [OURS, ALSO_OURS, FOREIGN] {
                 let request = anybody

@@ -13,7 +13,7 @@ async fn limits_are_1_to_100() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let (post, cat) = (nabi.post_id("x").await, nabi.cat_id("x").await);
-    for list in LISTS {
+    for list in LISTS.iter() {
         let list = routes::with_cat(&routes::path(list, &post, &nabi.id), &cat);
         for good in ["1", "20", "99", "100"] {
             nabi.get(&format!("{list}?limit={good}")).await.expect(200);
@@ -98,7 +98,7 @@ async fn a_cursor_is_good_for_its_own_list_only() {
     let (nabi, reader) = futures::join!(popular(&world), async { popular(&world).await });
     let mut cursors = Vec::new();
     for (user, post, cat) in [&nabi, &reader] {
-        for list in LISTS {
+        for list in LISTS.iter() {
             let list = routes::with_cat(&routes::path(list, post, &user.id), cat);
             let own = routes::is_callers_own(&list);
             let caller = if own { user } else { &reader.0 };

@@ -23,8 +23,8 @@ fn fields(document: &Value, method: &Method, route: &str) -> Vec<Field> {
     let schema = schema.unwrap_or_else(|| panic!("{method} {path} has no body"));
     let required: BTreeSet<&str> = schema["required"]
         .as_array()
-        .unwrap()
-        .iter()
+        .into_iter()
+        .flatten()
         .map(|name| name.as_str().unwrap())
         .collect();
     let names = schema["properties"].as_object().unwrap().keys();

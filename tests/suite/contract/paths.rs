@@ -19,7 +19,7 @@ const METHODS: [Method; 6] = [
 async fn a_known_path_with_another_method_names_those_it_has() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    for route in SIGNED_IN.iter().chain(PUBLIC) {
+    for route in SIGNED_IN.iter().chain(PUBLIC.iter()) {
         let path = routes::path(route.path, "0000000000000", &nabi.id);
         let path = routes::with_cat(&path, "0000000000000");
         for method in METHODS
@@ -76,7 +76,7 @@ async fn unknown_paths_are_not_found_whatever_the_method() {
     unknown.extend(
         SIGNED_IN
             .iter()
-            .chain(PUBLIC)
+            .chain(PUBLIC.iter())
             .map(|route| routes::path(route.path, "0000000000000", &nabi.id))
             .map(|path| format!("{}/", routes::with_cat(&path, "0000000000000"))),
     );
@@ -100,7 +100,7 @@ async fn head_answers_as_get_does_without_a_body() {
     let cat = nabi.cat_id("x").await;
     for route in SIGNED_IN
         .iter()
-        .chain(PUBLIC)
+        .chain(PUBLIC.iter())
         .filter(|route| route.methods.contains(&Method::GET))
     {
         let path = routes::with_cat(&routes::good_path(route.path, &post, &nabi.id), &cat);

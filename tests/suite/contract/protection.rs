@@ -44,7 +44,7 @@ async fn errors_and_preflights_are_kept_by_nobody() {
     let world = World::shared().await;
     let anybody = world.anonymous();
     assert_caching(&anybody.get("/v1/nothing").await.expect(404), "no-store");
-    for route in SIGNED_IN.iter().chain(PUBLIC) {
+    for route in SIGNED_IN.iter().chain(PUBLIC.iter()) {
         let path = routes::path(route.path, "0000000000000", "nabi");
         let other = anybody.call(Method::TRACE, &path).await.expect(405);
         assert_caching(&other, "no-store");

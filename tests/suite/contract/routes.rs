@@ -1,8 +1,11 @@
-//! Every route there is, as `api.md` lists them. What holds for all routes is tested by looping over
-//! this table.
+//! Every route there is, as the library declares them and the API's document describes them. What holds for all
+//! routes is tested by looping over these.
 
+use std::sync::LazyLock;
+
+use purrline::http::routes::ROUTES;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::support::User;
 
@@ -14,145 +17,65 @@ pub(crate) struct Route {
     pub(crate) methods: &'static [Method],
 }
 
+static DOCUMENT: LazyLock<Value> = LazyLock::new(purrline::openapi::document);
+
 /// The routes that need a token: all but two.
-pub(crate) const SIGNED_IN: &[Route] = &[
-    Route {
-        path: "/v1/uploads",
-        methods: &[Method::POST],
-    },
-    Route {
-        path: "/v1/posts",
-        methods: &[Method::POST],
-    },
-    Route {
-        path: "/v1/posts/{post}",
-        methods: &[Method::GET, Method::PATCH, Method::DELETE],
-    },
-    Route {
-        path: "/v1/posts/{post}/comments",
-        methods: &[Method::GET, Method::POST],
-    },
-    Route {
-        path: "/v1/posts/{post}/comments/{comment}",
-        methods: &[Method::DELETE],
-    },
-    Route {
-        path: "/v1/posts/{post}/like",
-        methods: &[Method::PUT, Method::DELETE],
-    },
-    Route {
-        path: "/v1/cats",
-        methods: &[Method::POST],
-    },
-    Route {
-        path: "/v1/cats/{cat}",
-        methods: &[Method::GET, Method::PATCH, Method::DELETE],
-    },
-    Route {
-        path: "/v1/cats/{cat}/posts",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/tags/{tag}/posts",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/tags/trending",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/users/{user}/cats",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/posts/{post}/likes",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/posts/{post}/save",
-        methods: &[Method::PUT, Method::DELETE],
-    },
-    Route {
-        path: "/v1/users/{user}",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/users/{user}/block",
-        methods: &[Method::PUT, Method::DELETE],
-    },
-    Route {
-        path: "/v1/users/{user}/posts",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/users/{user}/follow",
-        methods: &[Method::PUT, Method::DELETE],
-    },
-    Route {
-        path: "/v1/users/{user}/followers",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/users/{user}/following",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/classify",
-        methods: &[Method::POST],
-    },
-    Route {
-        path: "/v1/breeds",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/me",
-        methods: &[Method::GET, Method::PUT, Method::PATCH, Method::DELETE],
-    },
-    Route {
-        path: "/v1/me/saved",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/me/blocked",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/feed",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/search",
-        methods: &[Method::GET],
-    },
-];
+pub(crate) static SIGNED_IN: LazyLock<Vec<Route>> = LazyLock::new(|| by_path(|it| !is_public(it)));
 
 /// Those that don't.
-pub(crate) const PUBLIC: &[Route] = &[
-    Route {
-        path: "/v1/health",
-        methods: &[Method::GET],
-    },
-    Route {
-        path: "/v1/openapi.json",
-        methods: &[Method::GET],
-    },
-];
+pub(crate) static PUBLIC: LazyLock<Vec<Route>> = LazyLock::new(|| by_path(is_public));
 
-/// The routes whose answer is a list, but for search, which takes a query of its own.
-pub(crate) const LISTS: &[&str] = &[
-    "/v1/users/{user}/posts",
-    "/v1/cats/{cat}/posts",
-    "/v1/tags/{tag}/posts",
-    "/v1/users/{user}/cats",
-    "/v1/users/{user}/followers",
-    "/v1/users/{user}/following",
-    "/v1/posts/{post}/comments",
-    "/v1/posts/{post}/likes",
-    "/v1/feed",
-    "/v1/me/saved",
-    "/v1/me/blocked",
-    "/v1/breeds",
-];
+/// The paths whose answer is a list, but for search, which takes a query of its own.
+pub(crate) static LISTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let lists = ROUTES.iter().filter(|route| {
+        let operation = operation(route);
+        let parameters = operation["parameters"].as_array();
+        let mut parameters = parameters.into_iter().flatten();
+        parameters.any(|it| it["$ref"] == "#/components/parameters/cursor")
+            && route.path != "/v1/search"
+    });
+    lists.map(|route| named(route.path)).collect()
+});
+
+/// An operation of the document.
+fn operation(route: &purrline::http::routes::Route) -> &'static Value {
+    &DOCUMENT["paths"][route.path][route.method.to_lowercase()]
+}
+
+fn is_public(operation: &Value) -> bool {
+    operation["security"] == json!([])
+}
+
+/// The paths of some operations, each with their methods.
+fn by_path(wanted: impl Fn(&Value) -> bool) -> Vec<Route> {
+    let mut paths: Vec<(&str, Vec<Method>)> = Vec::new();
+    for route in ROUTES.iter().filter(|route| wanted(operation(route))) {
+        let method = route.method.parse().unwrap();
+        match paths.iter_mut().find(|(path, _)| *path == route.path) {
+            Some((_, methods)) => methods.push(method),
+            None => paths.push((route.path, vec![method])),
+        }
+    }
+    let route = |(path, methods): (&str, Vec<Method>)| Route {
+        path: named(path),
+        methods: methods.leak(),
+    };
+    paths.into_iter().map(route).collect()
+}
+
+/// A path in which each parameter is named after the kind of its id.
+fn named(path: &str) -> &'static str {
+    let names = [
+        ("/posts/{id}", "/posts/{post}"),
+        ("/cats/{id}", "/cats/{cat}"),
+        ("/users/{id}", "/users/{user}"),
+        ("{comment_id}", "{comment}"),
+    ];
+    let named = |path: String, (name, kind): &(&str, &str)| path.replace(name, kind);
+    let path = names.iter().fold(path.to_owned(), named);
+    assert!(!path.contains("{id}"), "name the kind of this id: {path}");
+    path.leak()
+}
 
 /// Whether a list is another for each caller.
 pub(crate) fn is_callers_own(list: &str) -> bool {
@@ -220,21 +143,29 @@ pub(crate) fn with_handle(mut body: Value, caller: &User) -> Value {
     body
 }
 
-/// A body that this route takes; nothing if it takes none. An upload's key is to be put in by
-/// [`with_image`], the caller's handle by [`with_handle`].
+/// A body that this route takes, with no field that may be left out, unless it would be empty; nothing if it takes
+/// none. An upload's key is to be put in by [`with_image`], the caller's handle by [`with_handle`].
 pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
-    match (method.as_str(), route) {
-        ("POST", "/v1/uploads") => Some(json!({ "content_type": "image/png", "size": 3 })),
-        ("POST", "/v1/posts") => Some(json!({ "text": "야옹" })),
-        ("POST", "/v1/cats") => Some(json!({ "name": "나비" })),
-        ("PATCH", "/v1/cats/{cat}") => Some(json!({ "bio": "야옹" })),
-        ("POST", "/v1/posts/{post}/comments") => Some(json!({ "text": "귀여워" })),
-        ("POST", "/v1/classify") => Some(json!({ "image": "{image}" })),
-        ("PATCH", "/v1/posts/{post}") => Some(json!({ "text": "야옹!" })),
-        ("PATCH", "/v1/me") => Some(json!({ "bio": "집사" })),
-        ("PUT", "/v1/me") => Some(json!({ "handle": "{handle}", "name": "나비 집사" })),
-        _ => None,
-    }
+    let is_it = |it: &&purrline::http::routes::Route| {
+        named(it.path) == route && it.method == method.as_str()
+    };
+    let body = &operation(ROUTES.iter().find(is_it)?)["requestBody"];
+    let body = body["content"]["application/json"]["schema"]["$ref"].as_str()?;
+    let schema = DOCUMENT.pointer(body.trim_start_matches('#')).unwrap();
+    let example = schema["examples"][0].as_object().unwrap();
+    let required = schema["required"].as_array().into_iter().flatten();
+    let required = required.map(|name| name.as_str().unwrap());
+    let required: Map<String, Value> = required
+        .map(|name| match name {
+            "image" | "handle" => (name.to_owned(), json!(format!("{{{name}}}"))),
+            name => (name.to_owned(), example[name].clone()),
+        })
+        .collect();
+    Some(Value::Object(if required.is_empty() {
+        example.clone()
+    } else {
+        required
+    }))
 }
 
 /// Every method of every route that needs a token, with a body it would take.

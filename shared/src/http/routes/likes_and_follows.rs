@@ -1,0 +1,91 @@
+//! Likes and follows, and lists of them.
+
+use super::super::Status;
+use super::Group;
+use super::operation::{Operation, delete, get, put};
+use super::posts::POST;
+use super::users::USER;
+use crate::domain::UserView;
+
+pub(super) const GROUP: Group = Group {
+    name: "Likes and follows",
+    description: "Queued: they take effect within seconds, and the caller's last word wins.",
+    operations: &[
+        LIKE_POST,
+        UNLIKE_POST,
+        LIST_LIKES,
+        FOLLOW_USER,
+        UNFOLLOW_USER,
+        LIST_FOLLOWERS,
+        LIST_FOLLOWING,
+    ],
+};
+
+const NO_ID: (u16, &str) = (404, "There can't be such an id, or nobody has that handle.");
+const ONESELF: (u16, &str) = (422, "Nobody follows themselves.");
+const TOO_MANY: (u16, &str) = (
+    409,
+    "The caller follows as many users as one may. Where that isn't known yet, the follow is taken and has no effect.",
+);
+
+const fn queued(operation: Operation) -> Operation {
+    operation
+        .description("It takes effect within seconds; where there is no such thing, or none that the caller may see, it has no effect.")
+        .says(202, "The queue has it.", Status::Queued)
+}
+
+/// `PUT /v1/posts/{id}/like`
+pub const LIKE_POST: Operation = queued(put("/v1/posts/{id}/like", "likePost", "Like a post"))
+    .parameters(&[POST])
+    .problems(&[NO_ID]);
+
+/// `DELETE /v1/posts/{id}/like`
+pub const UNLIKE_POST: Operation = queued(delete(
+    "/v1/posts/{id}/like",
+    "unlikePost",
+    "Take back a like",
+))
+.parameters(&[POST])
+.problems(&[NO_ID]);
+
+/// `GET /v1/posts/{id}/likes`
+pub const LIST_LIKES: Operation = get(
+    "/v1/posts/{id}/likes",
+    "listLikes",
+    "List the users who like a post, latest first",
+)
+.parameters(&[POST])
+.lists::<UserView>();
+
+/// `PUT /v1/users/{id}/follow`
+pub const FOLLOW_USER: Operation =
+    queued(put("/v1/users/{id}/follow", "followUser", "Follow a user"))
+        .parameters(&[USER])
+        .problems(&[NO_ID, TOO_MANY, ONESELF]);
+
+/// `DELETE /v1/users/{id}/follow`
+pub const UNFOLLOW_USER: Operation = queued(delete(
+    "/v1/users/{id}/follow",
+    "unfollowUser",
+    "Unfollow a user",
+))
+.parameters(&[USER])
+.problems(&[NO_ID, ONESELF]);
+
+/// `GET /v1/users/{id}/followers`
+pub const LIST_FOLLOWERS: Operation = get(
+    "/v1/users/{id}/followers",
+    "listFollowers",
+    "List a user's followers, latest first",
+)
+.parameters(&[USER])
+.lists::<UserView>();
+
+/// `GET /v1/users/{id}/following`
+pub const LIST_FOLLOWING: Operation = get(
+    "/v1/users/{id}/following",
+    "listFollowing",
+    "List the users whom a user follows, latest first",
+)
+.parameters(&[USER])
+.lists::<UserView>();

@@ -1,0 +1,120 @@
+//! The problems that operations answer.
+
+use axum::http::StatusCode;
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+
+use super::operation::header;
+use crate::http::{ProblemBody, ProblemType};
+
+/// A kind of problem: a response that operations share.
+pub(super) struct ProblemKind {
+    pub(super) status: u16,
+    pub(super) name: &'static str,
+    description: &'static str,
+    header: Option<&'static str>,
+}
+
+const fn kind(status: u16, name: &'static str, description: &'static str) -> ProblemKind {
+    ProblemKind {
+        status,
+        name,
+        description,
+        header: None,
+    }
+}
+
+impl ProblemKind {
+    const fn with(self, header: &'static str) -> Self {
+        Self {
+            header: Some(header),
+            ..self
+        }
+    }
+}
+
+/// Every kind of problem there is.
+pub(super) const PROBLEMS: &[ProblemKind] = &[
+    kind(
+        400,
+        "BadRequest",
+        "The request can't be read, or some of its input is refused: all of it is named in `errors`.",
+    ),
+    kind(
+        401,
+        "Unauthorized",
+        "There is no token, or it is not valid (any more).",
+    )
+    .with("WWW-Authenticate"),
+    kind(
+        403,
+        "Forbidden",
+        "It is somebody else's, or the caller's account was withdrawn.",
+    ),
+    kind(
+        404,
+        "NotFound",
+        "There is no such thing, or none that the caller may see.",
+    ),
+    kind(
+        409,
+        "Conflict",
+        "It can't be done as things are now: see `type`.",
+    ),
+    kind(
+        413,
+        "TooLarge",
+        "The body, or what it asks for, is larger than is taken.",
+    ),
+    kind(415, "UnsupportedMediaType", "This media type is not taken."),
+    kind(
+        422,
+        "Unprocessable",
+        "The request is well-formed, but can't be done.",
+    ),
+    kind(
+        429,
+        "TooManyRequests",
+        "The caller called this route too often.",
+    )
+    .with("Retry-After"),
+    kind(500, "InternalError", "Something went wrong on our side."),
+    kind(
+        503,
+        "Unavailable",
+        "Something that this needs does not answer.",
+    )
+    .with("Retry-After"),
+];
+
+/// The responses for all kinds, by their names.
+pub(super) fn responses(schemas: &mut SchemaGenerator) -> Map<String, Value> {
+    let response = |kind: &ProblemKind| (kind.name.to_owned(), kind.response(schemas));
+    PROBLEMS.iter().map(response).collect()
+}
+
+impl ProblemKind {
+    fn response(&self, schemas: &mut SchemaGenerator) -> Value {
+        let names = ["X-Request-Id"].into_iter().chain(self.header);
+        // Of some statuses, every problem is of one type.
+        let always = [ProblemType::RateLimited, ProblemType::Unavailable];
+        let typed = always
+            .into_iter()
+            .find(|typed| typed.status().as_u16() == self.status);
+        let status = StatusCode::from_u16(self.status).ok();
+        let title = status.and_then(|status| status.canonical_reason());
+        let example = json!({
+            "type": typed.map_or("about:blank", ProblemType::uri),
+            "title": typed.map(ProblemType::title).or(title),
+            "status": self.status,
+            "detail": self.description,
+            "instance": "4f0f1d5e-8a0e-4d1b-9c63-6a1d2f0c7b52",
+        });
+        let schema = schemas.subschema_for::<ProblemBody<'static>>();
+        json!({
+            "description": self.description,
+            "headers": names.map(header).collect::<Map<_, _>>(),
+            "content": { "application/problem+json": { "schema": schema, "example": example } },
+        })
+    }
+}
