@@ -100,7 +100,7 @@ where
         if !is_open() {
             continue;
         }
-        // Without it, answers only take longer.
+        // A failure only costs latency.
         let _ = socket.set_nodelay(true);
         let handler = Arc::clone(&handler);
         let service = service_fn(move |request| handler(request, peer));

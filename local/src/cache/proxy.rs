@@ -65,7 +65,7 @@ impl CacheProxy {
         let mut server = TcpStream::connect(("127.0.0.1", port))
             .await
             .map_err(|_| Ended)?;
-        // Without it, answers only take longer.
+        // A failure only costs latency.
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let caller = match client.local_addr() {
             Ok(proxy) => self.caller(peer, proxy).await,

@@ -391,7 +391,7 @@ impl Function {
                 InvokeError::Init(status.to_owned())
             }
         });
-        let last_line = self.settings.logs.of(&self.spec.name).pop();
+        let last_line = self.settings.logs.lines(&self.spec.name).pop();
         for (invocation, failed) in instance.in_flight {
             self.warn(&format!("{error} (request {invocation})"));
             failed.timer.abort();

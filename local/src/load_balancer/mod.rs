@@ -67,7 +67,7 @@ impl LoadBalancer {
             return self.local_routes.media(request).await;
         }
         if let Some((bucket, interceptor)) = &self.bucket
-            && bucket.has(path)
+            && bucket.contains(path)
         {
             return bucket.clone().handle(interceptor.clone(), request).await;
         }

@@ -143,7 +143,7 @@ impl Logs {
     }
 
     /// The kept lines of a function, oldest first.
-    pub(crate) fn of(&self, function: &str) -> Vec<String> {
+    pub(crate) fn lines(&self, function: &str) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines
             .get(function)

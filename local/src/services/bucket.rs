@@ -14,7 +14,7 @@ use hyper::body::{Bytes, Incoming};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
-use super::bucket_store::{Shared, Store};
+use super::bucket_store::{SharedStore, Store};
 use super::interceptor::Interceptor;
 use super::{bucket_cors, bucket_signature, iam};
 use crate::credentials::{ACCESS_KEY, SECRET_KEY};
@@ -47,9 +47,9 @@ impl BucketService {
     /// Opens the buckets in this folder and creates missing ones.
     pub(crate) fn open(folder: &Path, buckets: &[Bucket]) -> Result<Self> {
         let store = Arc::new(Store::open(folder, buckets)?);
-        let mut signed = S3ServiceBuilder::new(Shared(Arc::clone(&store)));
+        let mut signed = S3ServiceBuilder::new(SharedStore(Arc::clone(&store)));
         signed.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
-        let public = S3ServiceBuilder::new(Shared(Arc::clone(&store))).build();
+        let public = S3ServiceBuilder::new(SharedStore(Arc::clone(&store))).build();
         Ok(Self {
             store,
             signed: signed.build(),
@@ -77,7 +77,7 @@ impl BucketService {
     }
 
     /// Whether a path names an object in one of the buckets.
-    pub(crate) fn has(&self, path: &str) -> bool {
+    pub(crate) fn contains(&self, path: &str) -> bool {
         let key = path.trim_start_matches('/').split_once('/');
         self.bucket(path).is_some() && key.is_some_and(|(_, key)| !key.is_empty())
     }

@@ -35,8 +35,8 @@ pub(super) struct Store {
     write_locks: std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>,
 }
 
-/// A handle to the store.
-pub(super) struct Shared(pub(super) Arc<Store>);
+/// The store as the implementation of S3 that s3s serves.
+pub(super) struct SharedStore(pub(super) Arc<Store>);
 
 fn internal(error: impl std::fmt::Display) -> s3s::S3Error {
     s3_error!(InternalError, "{error}")
@@ -237,7 +237,7 @@ fn request<T>(input: T) -> S3Request<T> {
 }
 
 #[async_trait::async_trait]
-impl S3 for Shared {
+impl S3 for SharedStore {
     async fn put_object(
         &self,
         request: S3Request<PutObjectInput>,

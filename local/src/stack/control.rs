@@ -189,7 +189,7 @@ impl Stack {
 
     /// The stack's warnings about its cache, oldest first.
     pub fn cache_log(&self) -> Vec<String> {
-        self.parts.logs.of(crate::cache::NAME)
+        self.parts.logs.lines(crate::cache::NAME)
     }
 
     /// Starts a killed cache, empty, at the same address.

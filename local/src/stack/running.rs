@@ -213,7 +213,7 @@ impl Stack {
         self.parts
             .lambda
             .function(function)
-            .map(|function| self.parts.logs.of(&function.spec.name))
+            .map(|function| self.parts.logs.lines(&function.spec.name))
     }
 
     /// Returns the durations of a function's invocations since the last call of this method, in the order in which they
