@@ -1,17 +1,17 @@
-//! Says at once what is wrong with the options, port and folders of `./dev up` and `./dev invoke`, which
-//! purrline-local itself would say only after a build that takes minutes.
+//! Checks the options, port and folders of `./dev up` and `./dev invoke` before the build. purrline-local would report
+//! the same errors, but only after minutes of compilation.
 //!
-//! `./dev` compiles this file alone, which takes a second anywhere that Rust is: a shell can't look at ports and locks
-//! without tools that not every machine has. It uses the standard library only. A test in `src/cli` holds its list of
-//! options against the command line's own.
+//! `./dev` compiles this file alone, with the standard library only, which takes a second. A shell script can't check
+//! ports and locks without tools that some machines lack. A test in `src/cli` compares these options with those of the
+//! command line.
 
 use std::fs::{File, TryLockError};
 use std::net::{Ipv6Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// An option, and what its value must be.
-type Known = (&'static str, Value);
+/// The name of an option and the kind of its value.
+type KnownOption = (&'static str, Value);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Value {
@@ -24,7 +24,7 @@ enum Value {
     OneOf(&'static [&'static str]),
 }
 
-const COMMON: &[Known] = &[
+const COMMON: &[KnownOption] = &[
     ("--template", Value::Any),
     ("--bin-dir", Value::Any),
     ("--workers", Value::Count),
@@ -34,7 +34,7 @@ const COMMON: &[Known] = &[
     ("--version", Value::None),
 ];
 
-const UP: &[Known] = &[
+const UP: &[KnownOption] = &[
     ("--host", Value::Any),
     ("--public-url", Value::Origin),
     ("--port", Value::Port),
@@ -44,30 +44,30 @@ const UP: &[Known] = &[
     ("--verbose", Value::None),
 ];
 
-const INVOKE: &[Known] = &[("--url", Value::Any)];
+const INVOKE: &[KnownOption] = &[("--url", Value::Any)];
 
-/// The port where none is given.
-const PORT: u16 = 8080;
-/// The template's usual name.
+/// The default port.
+const DEFAULT_PORT: u16 = 8080;
+/// The usual name of the template.
 const TEMPLATE: &str = "template.yaml";
 
-/// Why a command can't be run: what the person must change in it, or on the machine.
+/// The reason that a command can't run: an error in its arguments, or a problem on the machine.
 #[derive(Debug, PartialEq, Eq)]
 enum Refusal {
     Usage(String),
     Machine(String),
 }
 
-/// The arguments given: options with their values, and the rest.
+/// The given arguments.
 #[derive(Debug, Default)]
-struct Given {
+struct Arguments {
     options: Vec<(&'static str, String)>,
-    rest: Vec<String>,
+    positional: Vec<String>,
 }
 
-impl Given {
+impl Arguments {
     fn parse(command: &str, arguments: &[String]) -> Result<Self, Refusal> {
-        let mut given = Self::default();
+        let mut parsed = Self::default();
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let argument = match argument.as_str() {
@@ -76,7 +76,7 @@ impl Given {
                 other => other,
             };
             if !argument.starts_with("--") {
-                given.rest.push(argument.to_owned());
+                parsed.positional.push(argument.to_owned());
                 continue;
             }
             let (name, joined) = match argument.split_once('=') {
@@ -85,7 +85,7 @@ impl Given {
             };
             let Some((name, kind)) = options(command).find(|(known, _)| *known == name) else {
                 let all = names(command).join(", ");
-                let problem = format!("there is no option {name}, but {all}");
+                let problem = format!("there is no option {name}; the options are {all}");
                 return Err(Refusal::Usage(problem));
             };
             let value = match (kind, joined) {
@@ -102,9 +102,9 @@ impl Given {
             if let Some(problem) = kind.problem(&value) {
                 return Err(Refusal::Usage(format!("{name} {value}: {problem}")));
             }
-            given.options.push((name, value));
+            parsed.options.push((name, value));
         }
-        Ok(given)
+        Ok(parsed)
     }
 
     fn value(&self, name: &str) -> Option<&str> {
@@ -173,14 +173,14 @@ pub(crate) fn names(command: &str) -> Vec<&'static str> {
     options(command).map(|(name, _)| name).collect()
 }
 
-fn options(command: &str) -> impl Iterator<Item = Known> {
+fn options(command: &str) -> impl Iterator<Item = KnownOption> {
     let own = if command == "up" { UP } else { INVOKE };
     own.iter().chain(COMMON).copied()
 }
 
-/// Checks a command of `./dev`, whose script lies in `root`.
+/// Checks a command of the script `./dev` in the folder `root`.
 fn check(root: &Path, command: &str, arguments: &[String]) -> Result<(), Refusal> {
-    let given = Given::parse(command, arguments)?;
+    let given = Arguments::parse(command, arguments)?;
     if given.value("--help").or(given.value("--version")).is_some() {
         return Ok(());
     }
@@ -198,8 +198,8 @@ fn check(root: &Path, command: &str, arguments: &[String]) -> Result<(), Refusal
     }
 }
 
-fn check_up(given: &Given, template: &Path) -> Result<(), Refusal> {
-    if let Some(unexpected) = given.rest.first() {
+fn check_up(given: &Arguments, template: &Path) -> Result<(), Refusal> {
+    if let Some(unexpected) = given.positional.first() {
         let problem = format!("unexpected argument {unexpected}");
         return Err(Refusal::Usage(problem));
     }
@@ -210,7 +210,7 @@ fn check_up(given: &Given, template: &Path) -> Result<(), Refusal> {
         return Err(Refusal::Usage(problem));
     }
     let port = given.value("--port").and_then(|port| port.parse().ok());
-    let port = port.unwrap_or(PORT);
+    let port = port.unwrap_or(DEFAULT_PORT);
     let host = given.value("--host").unwrap_or("127.0.0.1");
     if let Err(error) = TcpListener::bind((host, port)) {
         let problem = match error.kind() {
@@ -221,7 +221,7 @@ fn check_up(given: &Given, template: &Path) -> Result<(), Refusal> {
                 format!("can't listen on port {port}: {error}; choose another with --port")
             }
             _ => format!(
-                "can't listen on {host}: {error}; --host takes an address of this machine, say 127.0.0.1 or 0.0.0.0"
+                "can't listen on {host}: {error}; --host takes an address of this machine, such as 127.0.0.1 or 0.0.0.0"
             ),
         };
         return Err(Refusal::Machine(problem));
@@ -233,7 +233,7 @@ fn check_up(given: &Given, template: &Path) -> Result<(), Refusal> {
     check_folder(&data_dir.map_or_else(beside, PathBuf::from))
 }
 
-/// The folder can be written to, and no other stack uses it.
+/// Checks that the folder is writable and that no other stack uses it.
 fn check_folder(folder: &Path) -> Result<(), Refusal> {
     let unusable = |error: std::io::Error| {
         let problem = format!(
@@ -256,9 +256,9 @@ fn check_folder(folder: &Path) -> Result<(), Refusal> {
     }
 }
 
-fn check_invoke(given: &Given) -> Result<(), Refusal> {
-    let [_, event] = given.rest.as_slice() else {
-        let problem = "it takes a function and an event's file".to_owned();
+fn check_invoke(given: &Arguments) -> Result<(), Refusal> {
+    let [_, event] = given.positional.as_slice() else {
+        let problem = "the arguments must be a function and an event's file".to_owned();
         return Err(Refusal::Usage(problem));
     };
     match File::open(event) {
@@ -267,7 +267,7 @@ fn check_invoke(given: &Given) -> Result<(), Refusal> {
     }
 }
 
-/// The template here or above, else the one beside the script.
+/// The nearest template in this folder or above it, else the one beside the script.
 fn nearest(root: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     let mut above = here.ancestors().map(|folder| folder.join(TEMPLATE));

@@ -1,4 +1,4 @@
-//! A function that behaves as its event says, for the local stack's own tests.
+//! A function for the local stack's tests. The last part of an event's path selects its behaviour.
 #![allow(clippy::panic)]
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -25,23 +25,23 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-/// Starts as told: well, not at all, never, once a file is there, or the second time, before which it fails or hangs.
-async fn start(how: &str) -> Result<(), Error> {
-    let file_is_there = |file: &str| std::path::Path::new(file).exists();
-    match how.split_once(':').unwrap_or((how, "")) {
+/// Starts successfully, fails, hangs, waits for a file, or fails or hangs only the first time.
+async fn start(behaviour: &str) -> Result<(), Error> {
+    let exists = |file: &str| std::path::Path::new(file).exists();
+    match behaviour.split_once(':').unwrap_or((behaviour, "")) {
         ("fail", _) => Err("told to fail".into()),
         ("hang", _) => std::future::pending().await,
         ("after", file) => {
-            while !file_is_there(file) {
+            while !exists(file) {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
             Ok(())
         }
-        ("second", file) if !file_is_there(file) => {
+        ("second", file) if !exists(file) => {
             std::fs::write(file, "")?;
             Err("told to fail once".into())
         }
-        ("hangonce", file) if !file_is_there(file) => {
+        ("hangonce", file) if !exists(file) => {
             std::fs::write(file, "")?;
             std::future::pending().await
         }
@@ -50,11 +50,11 @@ async fn start(how: &str) -> Result<(), Error> {
 }
 
 async fn behave(
-    how: &str,
+    behaviour: &str,
     event: &LambdaEvent<Value>,
     tables: &aws_sdk_dynamodb::Client,
 ) -> Result<Value, Error> {
-    match how {
+    match behaviour {
         "crash" => std::process::exit(3),
         "panic" => panic!("told to panic"),
         "hang" => std::future::pending().await,
@@ -100,13 +100,13 @@ async fn behave(
         }
         _ => {
             let now = std::time::SystemTime::now();
-            let left = event
+            let remaining = event
                 .context
                 .deadline()
                 .duration_since(now)
                 .unwrap_or_default();
             let context = json!({
-                "deadline_in_ms": u64::try_from(left.as_millis()).unwrap_or(0),
+                "deadline_in_ms": u64::try_from(remaining.as_millis()).unwrap_or(0),
                 "trace": event.context.xray_trace_id,
                 "arn": event.context.invoked_function_arn,
             });
@@ -118,7 +118,8 @@ async fn behave(
     }
 }
 
-/// Messages whose body starts with `fail` fail alone, one that starts with `crash` takes all along.
+/// Handles a batch of messages. The first word of a body selects the behaviour: `fail` fails that message, `crash` ends the
+/// process.
 async fn batch(records: &[Value]) -> Result<Value, Error> {
     println!("batch of {}", records.len());
     let mut failed = Vec::new();

@@ -1,19 +1,19 @@
-//! Where the load balancer listens, and by which address clients and functions call it.
+//! The addresses by which functions and clients call the load balancer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The load balancer's addresses, without a slash at the end.
+/// The load balancer's URLs, without a trailing slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Addresses {
-    /// By which functions and this program call it: an address of this machine.
+    /// The address of this machine that functions and this program use.
     pub(crate) own: String,
-    /// By which clients call it, wherever they are: what tokens, pictures and uploads name.
+    /// The address that clients use, wherever they are. Tokens and the URLs of pictures and uploads contain it.
     pub(crate) public: String,
 }
 
 impl Addresses {
-    /// Of a stack that isn't started.
-    pub(crate) fn nowhere() -> Self {
+    /// Placeholders for a stack that doesn't run.
+    pub(crate) fn placeholders() -> Self {
         let url = "http://127.0.0.1".to_owned();
         Self {
             own: url.clone(),
@@ -21,10 +21,11 @@ impl Addresses {
         }
     }
 
-    /// Of what listens on `bound` since it was told `host`; `public` is what clients use, if that is another.
+    /// Derives the addresses of a listener on `bound` that was started for `host`. `public` overrides the clients'
+    /// address.
     pub(crate) fn new(host: &str, bound: SocketAddr, public: Option<&str>) -> Self {
         let (ip, port) = (bound.ip(), bound.port());
-        let here = match ip {
+        let own = match ip {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
@@ -32,26 +33,26 @@ impl Addresses {
         let url = |ip| format!("http://{}", SocketAddr::new(ip, port));
         let public = match public {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None if ip.is_unspecified() => url(in_network(ip).unwrap_or(here)),
+            None if ip.is_unspecified() => url(network_address(ip).unwrap_or(own)),
             None if host.parse::<IpAddr>().is_ok() => url(ip),
             None => format!("http://{host}:{port}"),
         };
         Self {
-            own: url(here),
+            own: url(own),
             public,
         }
     }
 }
 
-/// This machine's address in its network: the one it would send from. Nothing is sent.
-fn in_network(unspecified: IpAddr) -> Option<IpAddr> {
-    // Addresses kept for documentation: a route to them is a route to the network.
-    let elsewhere: IpAddr = match unspecified {
+/// This machine's address in its network: the source address of packets to the outside. Sends none.
+fn network_address(unspecified: IpAddr) -> Option<IpAddr> {
+    // Addresses reserved for documentation, which are routed as any outside address is.
+    let outside: IpAddr = match unspecified {
         IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
         IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
     };
     let socket = UdpSocket::bind((unspecified, 0)).ok()?;
-    socket.connect((elsewhere, 9)).ok()?;
+    socket.connect((outside, 9)).ok()?;
     let ip = socket.local_addr().ok()?.ip();
     (!ip.is_unspecified()).then_some(ip)
 }
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_use_the_name_that_was_given_and_functions_this_machines_address() {
+    fn clients_use_the_given_name_and_functions_an_address_of_this_machine() {
         for (host, bound, public, expected) in [
             (
                 "127.0.0.1",
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_listens_everywhere_is_called_by_an_address() {
+    fn unspecified_address_is_never_public() {
         let found = Addresses::new("0.0.0.0", "0.0.0.0:8080".parse().unwrap(), None);
         assert!(!found.public.contains("0.0.0.0"), "{}", found.public);
     }

@@ -1,10 +1,11 @@
-//! No process outlives the stack, however the stack ends.
+//! Ends the stack's child processes, however the stack itself ends.
 //!
-//! Each child is killed when its handle is dropped, which covers returns and panics. For a stack
-//! that is itself killed there is one more process: a shell that is told each child's id through a
-//! pipe, kills those still there when the pipe closes, and removes the temporary folders. (`PR_SET_PDEATHSIG` would need `unsafe`,
-//! and is bound to the thread that started the child.) Where that one was killed along with the stack, the next stack
-//! of the same data folder ends what is left: a [`Record`] there says what it is.
+//! - A child is killed when its handle is dropped, which covers returns and panics.
+//! - If the stack is killed, a [`Guard`] survives it: a shell that receives the children's ids through a pipe, kills the
+//!   remaining ones when the pipe closes, and removes the temporary folders. (`PR_SET_PDEATHSIG` would need `unsafe`,
+//!   and is bound to the thread that started the child.)
+//! - If the guard is killed too, the next stack on the same data folder kills the processes that a [`Record`] there
+//!   names.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -32,7 +33,7 @@ for pid in $pids; do kill -9 "$pid"; done
 rm -rf -- "$@"
 "#;
 
-/// The shell that survives a killed stack just long enough to kill its children.
+/// The shell that survives a killed stack and kills its children.
 #[derive(Debug)]
 pub(crate) struct Guard {
     pipe: Mutex<Option<ChildStdin>>,
@@ -40,7 +41,7 @@ pub(crate) struct Guard {
     record: Option<Arc<Record>>,
 }
 
-/// A child that the guard knows; forgotten when dropped.
+/// A child process that the guard watches until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     guard: Arc<Guard>,
@@ -48,7 +49,8 @@ pub(crate) struct Guarded {
 }
 
 impl Guard {
-    /// Starts the shell, which removes these folders in the end. Children are also noted in the record, if there is one.
+    /// Starts the shell, which removes these folders in the end. Children are also entered in the record, if there is
+    /// one.
     pub(crate) fn start(temporary: &[&Path], record: Option<Arc<Record>>) -> Result<Arc<Self>> {
         let mut shell = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "purrline-guard"])
@@ -67,9 +69,9 @@ impl Guard {
         }))
     }
 
-    /// Watches over a child until the answer is dropped.
+    /// Watches a child process until the returned handle is dropped.
     pub(crate) fn watch(self: &Arc<Self>, pid: u32) -> Guarded {
-        self.tell('+', pid);
+        self.send('+', pid);
         if let Some(record) = &self.record {
             record.add(pid);
         }
@@ -79,10 +81,10 @@ impl Guard {
         }
     }
 
-    fn tell(&self, op: char, pid: u32) {
+    fn send(&self, op: char, pid: u32) {
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipe) = pipe.as_mut() {
-            // Should the shell be gone, only this last line of defence is.
+            // If the shell is gone, the record still names the child.
             let _ = pipe.write_all(format!("{op} {pid}\n").as_bytes());
         }
     }
@@ -96,7 +98,7 @@ impl Drop for Guard {
                 .unwrap_or_else(PoisonError::into_inner)
                 .take(),
         );
-        // It ends by itself once the pipe is closed.
+        // The shell ends once the pipe is closed.
         let _ = self
             .shell
             .lock()
@@ -107,33 +109,33 @@ impl Drop for Guard {
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        self.guard.tell('-', self.pid);
+        self.guard.send('-', self.pid);
         if let Some(record) = &self.guard.record {
             record.remove(self.pid);
         }
     }
 }
 
-/// A file that says that a stack runs, and names its children, until [`Record::clear`].
+/// A file that marks a stack as running and lists its children, until [`Record::clear`].
 #[derive(Debug)]
-pub(crate) struct Record(Mutex<Noted>);
+pub(crate) struct Record(Mutex<Entries>);
 
 #[derive(Debug)]
-struct Noted {
-    /// None once the stack has ended in order.
+struct Entries {
+    /// `None` once the stack has ended in order.
     file: Option<File>,
     children: BTreeMap<u32, Identity>,
 }
 
-/// The processes and files of a stack that was killed.
+/// The remains of a stack that was killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Leftovers {
-    /// The names of its processes that still ran, and were ended.
-    pub(crate) ended: Vec<String>,
+    /// The programs of its processes that were still running and have been killed.
+    pub(crate) killed: Vec<String>,
 }
 
-/// Distinguishes a process from a later one with the same id: when it started, and its program. Linux tells; elsewhere
-/// nothing is noted.
+/// The start time and the program of a process, which distinguish it from a later process with the same id. Known on
+/// Linux only; elsewhere the record stays empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Identity {
     started: u64,
@@ -142,7 +144,7 @@ struct Identity {
 
 impl Identity {
     fn of(pid: u32) -> Option<Self> {
-        // `pid (program) state …`: the program may hold anything, so the end counts.
+        // `pid (program) state …`: the program's name may contain parentheses, so fields are counted from the last.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (before, after) = stat.rsplit_once(')')?;
         let program = before.split_once('(')?.1.to_owned();
@@ -152,14 +154,14 @@ impl Identity {
 }
 
 impl Record {
-    /// Begins a record in this file, and ends what another stack left behind, if it says of one.
+    /// Begins a record in this file. First kills the processes of an earlier stack, if the file lists any.
     pub(crate) fn begin(mut file: File) -> std::io::Result<(Self, Option<Leftovers>)> {
         let mut before = String::new();
         file.read_to_string(&mut before)?;
         let leftovers = (!before.is_empty()).then(|| Leftovers {
-            ended: before.lines().filter_map(end).collect(),
+            killed: before.lines().filter_map(kill_leftover).collect(),
         });
-        let record = Self(Mutex::new(Noted {
+        let record = Self(Mutex::new(Entries {
             file: Some(file),
             children: BTreeMap::new(),
         }));
@@ -181,26 +183,26 @@ impl Record {
         });
     }
 
-    /// The stack ends in order.
+    /// Empties the record at the orderly end of a stack.
     pub(crate) fn clear(&self) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = noted.file.take() {
-            // Else the next start says too much.
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = entries.file.take() {
+            // Otherwise the next start reports a killed stack.
             let _ = file.set_len(0);
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut BTreeMap<u32, Identity>)) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Noted { file, children } = &mut *noted;
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Entries { file, children } = &mut *entries;
         change(children);
         let Some(file) = file else { return };
         let mut text = "running\n".to_owned();
         for (pid, Identity { started, program }) in children {
-            // Writing to a text doesn't fail.
+            // Writing to a `String` doesn't fail.
             let _ = writeln!(text, "{pid} {started} {program}");
         }
-        // Without it the next start knows less.
+        // Otherwise the next start misses some processes.
         let _ = file
             .rewind()
             .and_then(|()| file.set_len(0))
@@ -208,22 +210,22 @@ impl Record {
     }
 }
 
-/// Ends the process of a line, if it is still there; its program.
-fn end(line: &str) -> Option<String> {
+/// Kills the process that a line of the record names, if it still runs, and returns its program.
+fn kill_leftover(line: &str) -> Option<String> {
     let mut parts = line.splitn(3, ' ');
     let pid = parts.next()?.parse().ok()?;
-    let noted = Identity {
+    let recorded = Identity {
         started: parts.next()?.parse().ok()?,
         program: parts.next()?.to_owned(),
     };
-    if Identity::of(pid)? != noted {
+    if Identity::of(pid)? != recorded {
         return None;
     }
     signal(pid, Signal::KILL);
-    Some(noted.program)
+    Some(recorded.program)
 }
 
-/// Sends a signal; a process that is gone already doesn't mind.
+/// Sends a signal to a process. Does nothing if the process is gone.
 pub(crate) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = rustix::process::kill_process(pid, signal);

@@ -1,27 +1,27 @@
-//! What can go wrong while the stack starts, runs or stops, each with what to do about it.
+//! The errors of the local stack. Each says how to solve the problem, where the user can.
 
 use std::path::PathBuf;
 
-/// An error of the local stack. Its text is meant for the person at the terminal.
+/// An error of the local stack. Its text is meant for the user at the terminal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The template can't be read, or holds something that the local stack can't do.
+    /// The template is invalid, or uses something that the local stack doesn't support.
     #[error(transparent)]
     Template(#[from] crate::template::TemplateError),
-    /// Parameters have values that the template refuses.
+    /// Parameters violate the template's constraints.
     #[error(transparent)]
-    Parameters(#[from] crate::template::BadParameters),
-    /// Functions whose processes don't start, each with what it said last.
+    Parameters(#[from] crate::template::InvalidParameters),
+    /// Functions whose processes don't start, each with the reason.
     #[error("functions don't start:\n  {0}")]
     NotStarting(String),
-    /// The port asked for is in use.
+    /// The requested port is in use.
     #[error("port {port} is taken: stop what listens there, or choose another with --port")]
     PortTaken {
-        /// The port asked for.
+        /// The requested port.
         port: u16,
     },
-    /// A function's binary isn't there.
+    /// A function's binary is missing.
     #[error(
         "the binary of function {function} is missing: {} (build it with: cargo build --workspace --profile local)",
         .path.display()
@@ -29,10 +29,10 @@ pub enum Error {
     MissingBinary {
         /// The function's name.
         function: String,
-        /// Where its binary was looked for.
+        /// The expected path of its binary.
         path: PathBuf,
     },
-    /// Neither Redis nor Valkey is installed.
+    /// Neither Valkey nor Redis is installed.
     #[error(
         "neither valkey-server nor redis-server is installed: run ./dev up, which installs one or says how"
     )]
@@ -40,29 +40,29 @@ pub enum Error {
     /// A part of the stack failed.
     #[error("{part}: {problem}")]
     Part {
-        /// Which part.
+        /// The name of the part.
         part: &'static str,
-        /// What it said.
+        /// Its error message.
         problem: String,
     },
-    /// No function of this name is in the template.
+    /// The template has no function of this name.
     #[error("there is no function {0} in the template")]
     UnknownFunction(String),
-    /// No queue of this name is in the template.
+    /// The template has no queue of this name.
     #[error("there is no queue {0} in the template")]
     UnknownQueue(String),
-    /// Something with a file, a process or a socket.
+    /// An operation on a file, a process or a socket failed.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done.
+        /// The failed operation, such as `can't read template.yaml`.
         doing: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
 impl Error {
-    /// An error of one part of the stack.
+    /// Makes an error of one part of the stack.
     pub(crate) fn part(part: &'static str, problem: impl std::fmt::Display) -> Self {
         Self::Part {
             part,
@@ -70,12 +70,12 @@ impl Error {
         }
     }
 
-    /// Says what was being done when `source` came up.
+    /// Returns a function that adds the failed operation to an I/O error.
     pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
     }
 }
 
-/// The result of most calls of this crate.
+/// The result of most of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

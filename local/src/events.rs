@@ -1,4 +1,4 @@
-//! Sample events with placeholders for what can't be written down before.
+//! Sample events, with placeholders for values that only exist in a running stack.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,21 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error::part("event", error)
 }
 
-/// Fills an event's placeholders in by asking the stack at `url`: `{{token:bob}}` becomes a token of
-/// bob, `{{user:alice}}` the id of alice, who exists then, `{{post:alice}}` the id of a post that alice has
-/// just written, `{{comment:alice}}` that of a comment of hers on that post, `{{cat:alice}}` that of a cat that
-/// alice has just registered, each the same in all its places.
+/// Fills in an event's placeholders with values from the stack at `url`:
+///
+/// - `{{token:bob}}`: a token of bob;
+/// - `{{user:alice}}`: the id of alice, who is created if necessary;
+/// - `{{post:alice}}`: the id of a new post by alice;
+/// - `{{comment:alice}}`: the id of a new comment by alice on that post;
+/// - `{{cat:alice}}`: the id of a new cat of alice.
+///
+/// Equal placeholders get the same value.
 ///
 /// # Errors
-/// The stack can't be reached or refuses, or a placeholder is none of these.
+/// The stack can't be reached or refuses a request, or a placeholder is unknown.
 pub async fn fill_event(url: &str, event: &str) -> Result<String> {
     let url = url.trim_end_matches('/');
-    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
     let (mut filled, mut rest) = (String::new(), event);
     while let Some((before, after)) = rest.split_once("{{") {
         let (placeholder, after) = after
@@ -28,28 +33,33 @@ pub async fn fill_event(url: &str, event: &str) -> Result<String> {
             .ok_or_else(|| failed("{{ without }}"))?;
         filled.push_str(before);
         rest = after;
-        if !known.contains_key(placeholder) {
+        if !values.contains_key(placeholder) {
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => token(url, user).await?,
-                Some(("user", user)) => known_user(url, user).await?,
+                Some(("user", user)) => user_id(url, user).await?,
                 Some(("post", user)) => post(url, user).await?,
                 Some(("comment", user)) => {
-                    let of = format!("post:{user}");
-                    if !known.contains_key(&of) {
-                        known.insert(of.clone(), post(url, user).await?);
+                    let post_placeholder = format!("post:{user}");
+                    if !values.contains_key(&post_placeholder) {
+                        values.insert(post_placeholder.clone(), post(url, user).await?);
                     }
-                    comment(url, user, known.get(&of).map_or("", String::as_str)).await?
+                    comment(
+                        url,
+                        user,
+                        values.get(&post_placeholder).map_or("", String::as_str),
+                    )
+                    .await?
                 }
-                Some(("cat", user)) => created(url, user, "cats", r#"{"name": "나비"}"#).await?,
+                Some(("cat", user)) => create(url, user, "cats", r#"{"name": "나비"}"#).await?,
                 _ => {
                     return Err(failed(format!(
-                        "{{{{{placeholder}}}}} is neither a token, a user, a post, a comment nor a cat"
+                        "unknown placeholder {{{{{placeholder}}}}}: it must be a token, user, post, comment or cat, such as {{{{token:bob}}}}"
                     )));
                 }
             };
-            known.insert(placeholder.to_owned(), value);
+            values.insert(placeholder.to_owned(), value);
         }
-        filled.push_str(known.get(placeholder).map_or("", String::as_str));
+        filled.push_str(values.get(placeholder).map_or("", String::as_str));
     }
     filled.push_str(rest);
     Ok(filled)
@@ -63,28 +73,28 @@ async fn token(url: &str, user: &str) -> Result<String> {
     .await
 }
 
-async fn known_user(url: &str, user: &str) -> Result<String> {
+async fn user_id(url: &str, user: &str) -> Result<String> {
     let request = reqwest::Client::new()
         .get(format!("{url}/v1/me"))
         .bearer_auth(token(url, user).await?);
     field(request, "id").await
 }
 
-/// What is posted, and commented.
+/// The body of sample posts and comments.
 const SAMPLE: &str = r#"{"text": "A sample"}"#;
 
 async fn post(url: &str, user: &str) -> Result<String> {
-    created(url, user, "posts", SAMPLE).await
+    create(url, user, "posts", SAMPLE).await
 }
 
 async fn comment(url: &str, user: &str, post: &str) -> Result<String> {
-    created(url, user, &format!("posts/{post}/comments"), SAMPLE).await
+    create(url, user, &format!("posts/{post}/comments"), SAMPLE).await
 }
 
-/// The id of something that a user creates.
-async fn created(url: &str, user: &str, what: &str, body: &'static str) -> Result<String> {
+/// Creates an object in a user's name and returns its id.
+async fn create(url: &str, user: &str, collection: &str, body: &'static str) -> Result<String> {
     let request = reqwest::Client::new()
-        .post(format!("{url}/v1/{what}"))
+        .post(format!("{url}/v1/{collection}"))
         .bearer_auth(token(url, user).await?)
         .header(CONTENT_TYPE, "application/json")
         .body(body);
@@ -102,5 +112,5 @@ async fn field(request: reqwest::RequestBuilder, name: &str) -> Result<String> {
     let value = answer.get(name).and_then(Value::as_str);
     value
         .map(str::to_owned)
-        .ok_or_else(|| failed(format!("the stack's answer has no {name}")))
+        .ok_or_else(|| failed(format!("the stack's answer has no field {name}")))
 }

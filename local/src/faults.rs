@@ -1,4 +1,4 @@
-//! Counts the functions' calls to tables, queues, bucket, cache and each other, and makes chosen ones go wrong.
+//! Records the functions' calls to tables, queues, bucket, cache and each other, and injects faults into chosen ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,61 +17,61 @@ pub enum Service {
     Queues,
     /// S3. Operations are those of its API, such as `PutObject`.
     Bucket,
-    /// The cache. One call is one round trip, named after its first command in capitals, such as
-    /// `EVALSHA`, however many commands it holds.
+    /// The cache. One call is one round trip, however many commands it holds. Its operation is the first command in
+    /// capitals, such as `EVALSHA`.
     Cache,
-    /// Lambda, called by a function. The one operation is `Invoke`.
+    /// Lambda, called by a function. The only operation is `Invoke`.
     Functions,
 }
 
-/// When a fault strikes.
+/// The moment at which a fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// Before the service sees the call.
     Before,
-    /// After the service has done it, before the caller hears of it.
+    /// After the service has handled the call, before the caller gets the answer.
     After,
 }
 
-/// What happens to a call.
+/// The effect of a fault on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultAction {
-    /// The calling process is killed (SIGKILL). For callers that aren't functions: as `Disconnect`.
+    /// Kills the calling process (SIGKILL). Like `Disconnect` for callers that aren't functions.
     KillCaller,
-    /// The service answers with this status and an error of its own kind. As `Disconnect` for the cache.
+    /// Answers with this status and an error in the service's own format. Like `Disconnect` for the cache.
     Status(u16),
-    /// The answer to a transaction that met another one on its items. As `Disconnect` for all but tables.
+    /// Answers that a transaction conflicts with another one. Like `Disconnect` for services other than tables.
     Conflict,
-    /// The connection is closed without an answer.
+    /// Closes the connection without an answer.
     Disconnect,
-    /// There is never an answer.
+    /// Never answers.
     Hang,
-    /// It happens later.
+    /// Delays the call or its answer.
     Delay(Duration),
 }
 
-/// Which calls go wrong, and how. Start with [`FaultRule::new`] or [`FaultRule::kill`].
+/// Selects calls and the fault to inject into them. Built from [`FaultRule::new`] or [`FaultRule::kill`].
 #[derive(Debug, Clone)]
 pub struct FaultRule {
-    /// Only calls of this function (its name, not its logical id); `None` for calls of any caller.
+    /// Matches calls of this function, by its name, not its logical id; `None` matches any caller.
     pub function: Option<String>,
-    /// Only calls to this service; `None` for any.
+    /// Matches calls to this service; `None` matches any.
     pub service: Option<Service>,
-    /// Only this operation; `None` for any.
+    /// Matches this operation; `None` matches any.
     pub operation: Option<String>,
-    /// The first call of these that goes wrong, from 1.
+    /// The first matching call that fails, counted from 1.
     pub nth: u64,
-    /// How many go wrong from there.
+    /// The number of consecutive calls that fail.
     pub times: u64,
-    /// Before or after the service has done it.
+    /// The moment at which the fault strikes.
     pub when: When,
-    /// What happens.
+    /// The effect.
     pub action: FaultAction,
 }
 
 impl FaultRule {
-    /// The first call of any kind goes wrong, once.
+    /// Makes the first call of any kind fail, once.
     pub fn new(when: When, action: FaultAction) -> Self {
         Self {
             function: None,
@@ -91,35 +91,35 @@ impl FaultRule {
             .nth(nth)
     }
 
-    /// Only calls of this function.
+    /// Matches only calls of this function.
     #[must_use]
     pub fn function(mut self, name: &str) -> Self {
         self.function = Some(name.to_owned());
         self
     }
 
-    /// Only calls to this service.
+    /// Matches only calls to this service.
     #[must_use]
     pub fn service(mut self, service: Service) -> Self {
         self.service = Some(service);
         self
     }
 
-    /// Only this operation.
+    /// Matches only this operation.
     #[must_use]
     pub fn operation(mut self, name: &str) -> Self {
         self.operation = Some(name.to_owned());
         self
     }
 
-    /// From this call on, counted from 1.
+    /// Starts at the `nth` matching call, counted from 1.
     #[must_use]
     pub fn nth(mut self, nth: u64) -> Self {
         self.nth = nth;
         self
     }
 
-    /// So many calls, `u64::MAX` for all.
+    /// Affects this number of calls; `u64::MAX` for all.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.times = times;
@@ -127,40 +127,40 @@ impl FaultRule {
     }
 }
 
-/// How a service is down.
+/// A way in which a service is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outage {
-    /// Every connection is closed at once, those that are open too.
+    /// Every connection is closed at once, including open ones.
     Closed,
-    /// Every call is answered with 503; as `Closed` for the cache.
+    /// Every call is answered with 503. Like `Closed` for the cache.
     Unavailable,
-    /// Calls are taken and never answered.
+    /// Calls are accepted and never answered.
     Hang,
 }
 
 /// A call that a function made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// The function's name; empty if the caller isn't one.
+    /// The function's name; empty if the caller isn't a function.
     pub function: String,
     /// The service called.
     pub service: Service,
-    /// The operation.
+    /// The operation, such as `PutItem`.
     pub operation: String,
 }
 
-/// What a function asked of a service, as IAM sees it: one call may ask several things of several resources.
+/// An action that a function took on a resource, as IAM sees it. One call may take several.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Asked {
-    /// The function's name; empty if the caller isn't one.
+pub struct IamCall {
+    /// The function's name; empty if the caller isn't a function.
     pub function: String,
-    /// What IAM calls it, such as `dynamodb:PutItem`.
+    /// IAM's name of the action, such as `dynamodb:PutItem`.
     pub action: String,
-    /// The name of a table, `<table>/index/<index>`, a queue, a bucket, `<bucket>/<folder>/*` or a function.
+    /// The name of a table, queue, bucket or function, `<table>/index/<index>`, or `<bucket>/<folder>/*`.
     pub resource: String,
 }
 
-/// A fault that was set: how often it struck.
+/// An injected fault.
 #[derive(Debug, Clone)]
 pub struct Fault {
     armed: Arc<Armed>,
@@ -168,12 +168,12 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// How often it struck.
+    /// The number of calls that it has affected.
     pub fn fired(&self) -> u64 {
         self.armed.fired.load(Ordering::SeqCst)
     }
 
-    /// Waits until it struck at least once.
+    /// Waits until it has struck at least once.
     pub async fn wait(&self) {
         loop {
             let mut struck = std::pin::pin!(self.armed.struck.notified());
@@ -185,7 +185,7 @@ impl Fault {
         }
     }
 
-    /// Takes it away.
+    /// Removes the fault.
     pub fn clear(&self) {
         self.all
             .lock()
@@ -197,7 +197,7 @@ impl Fault {
 #[derive(Debug)]
 struct Armed {
     rule: FaultRule,
-    seen: AtomicU64,
+    matched: AtomicU64,
     fired: AtomicU64,
     struck: Notify,
 }
@@ -205,37 +205,37 @@ struct Armed {
 #[derive(Debug, Default)]
 struct State {
     rules: Vec<Arc<Armed>>,
-    /// Tables, and what stands in the keys of items that can't be read.
+    /// Tables, each with a part of the keys whose items can't be read.
     throttled: Vec<(String, String)>,
     counts: BTreeMap<Call, u64>,
     rows: BTreeMap<Call, u64>,
     units: BTreeMap<(Call, String), f64>,
-    asked: BTreeSet<Asked>,
+    iam_calls: BTreeSet<IamCall>,
     log: Vec<Call>,
 }
 
-/// The most calls of which the order is kept.
-const LOGGED: usize = 100_000;
+/// The most calls that are logged in their order.
+const MAX_LOGGED: usize = 100_000;
 
-/// All faults of a stack, and its counts of calls.
+/// The faults and recorded calls of a stack.
 #[derive(Debug)]
 pub(crate) struct Faults {
     state: Mutex<State>,
     outages: [watch::Sender<Option<Outage>>; 5],
 }
 
-/// What a call of tables used.
+/// The usage of a call to tables.
 #[derive(Debug)]
-pub(crate) struct Used {
-    /// The rows it read.
+pub(crate) struct Usage {
+    /// Rows read.
     pub(crate) rows: u64,
-    /// Capacity units, by tables.
+    /// Capacity units by table.
     pub(crate) units: Vec<(String, f64)>,
 }
 
-/// What is to happen to one call.
+/// The faults to inject into one call.
 #[derive(Debug, Default)]
-pub(crate) struct Verdict {
+pub(crate) struct CallFaults {
     pub(crate) before: Option<FaultAction>,
     pub(crate) after: Option<FaultAction>,
 }
@@ -252,10 +252,10 @@ impl Faults {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set(self: &Arc<Self>, rule: FaultRule) -> Fault {
+    pub(crate) fn inject(self: &Arc<Self>, rule: FaultRule) -> Fault {
         let armed = Arc::new(Armed {
             rule,
-            seen: AtomicU64::new(0),
+            matched: AtomicU64::new(0),
             fired: AtomicU64::new(0),
             struck: Notify::new(),
         });
@@ -294,9 +294,9 @@ impl Faults {
         }
     }
 
-    /// Counts a call and says what is to happen to it.
-    pub(crate) fn called(&self, call: Call) -> Verdict {
-        let mut verdict = Verdict::default();
+    /// Records a call and returns the faults to inject into it.
+    pub(crate) fn record_call(&self, call: Call) -> CallFaults {
+        let mut faults = CallFaults::default();
         let mut state = self.lock();
         for armed in &state.rules {
             let rule = &armed.rule;
@@ -312,63 +312,64 @@ impl Faults {
             {
                 continue;
             }
-            let seen = armed.seen.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-            if seen < rule.nth || seen.saturating_sub(rule.nth) >= rule.times {
+            let number = armed
+                .matched
+                .fetch_add(1, Ordering::SeqCst)
+                .saturating_add(1);
+            if number < rule.nth || number.saturating_sub(rule.nth) >= rule.times {
                 continue;
             }
             match rule.when {
-                When::Before => verdict.before = Some(rule.action),
-                When::After => verdict.after = Some(rule.action),
+                When::Before => faults.before = Some(rule.action),
+                When::After => faults.after = Some(rule.action),
             }
             armed.fired.fetch_add(1, Ordering::SeqCst);
             armed.struck.notify_waiters();
         }
-        if state.log.len() < LOGGED {
+        if state.log.len() < MAX_LOGGED {
             state.log.push(call.clone());
         }
         let count = state.counts.entry(call).or_default();
         *count = count.saturating_add(1);
-        verdict
+        faults
     }
 
-    pub(crate) fn counts(&self) -> BTreeMap<Call, u64> {
+    pub(crate) fn call_counts(&self) -> BTreeMap<Call, u64> {
         self.lock().counts.clone()
     }
 
-    /// Notes what a call asks for.
-    pub(crate) fn asks(&self, asked: impl IntoIterator<Item = Asked>) {
-        self.lock().asked.extend(asked);
+    pub(crate) fn record_iam_calls(&self, calls: impl IntoIterator<Item = IamCall>) {
+        self.lock().iam_calls.extend(calls);
     }
 
-    pub(crate) fn asked(&self) -> BTreeSet<Asked> {
-        self.lock().asked.clone()
+    pub(crate) fn iam_calls(&self) -> BTreeSet<IamCall> {
+        self.lock().iam_calls.clone()
     }
 
-    /// Notes what a call of tables used.
-    pub(crate) fn used(&self, call: Call, used: Used) {
+    pub(crate) fn record_usage(&self, call: Call, usage: Usage) {
         let mut state = self.lock();
-        for (table, units) in used.units {
+        for (table, units) in usage.units {
             *state.units.entry((call.clone(), table)).or_default() += units;
         }
-        if used.rows > 0 {
+        if usage.rows > 0 {
             let count = state.rows.entry(call).or_default();
-            *count = count.saturating_add(used.rows);
+            *count = count.saturating_add(usage.rows);
         }
     }
 
-    pub(crate) fn units(&self) -> BTreeMap<(Call, String), f64> {
+    pub(crate) fn units_used(&self) -> BTreeMap<(Call, String), f64> {
         self.lock().units.clone()
     }
 
-    pub(crate) fn rows(&self) -> BTreeMap<Call, u64> {
+    pub(crate) fn rows_read(&self) -> BTreeMap<Call, u64> {
         self.lock().rows.clone()
     }
 
-    pub(crate) fn log(&self) -> Vec<Call> {
+    pub(crate) fn call_log(&self) -> Vec<Call> {
         self.lock().log.clone()
     }
 
-    pub(crate) fn reset(&self) {
+    pub(crate) fn reset_calls(&self) {
         let mut state = self.lock();
         state.counts.clear();
         state.rows.clear();

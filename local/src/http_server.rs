@@ -1,4 +1,4 @@
-//! The one way in which every part of the stack listens for HTTP/1.1.
+//! The HTTP/1.1 server that every part of the stack uses.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,25 +17,25 @@ use tokio::net::TcpListener;
 
 use crate::error::{Error, Result};
 
-/// Any error a body may end with.
+/// An error with which a body may end.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// An answer's body.
+/// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Ends the connection without an answer.
+/// Closes the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("closed on purpose")]
 pub(crate) struct Closed;
 
-/// A body of these bytes.
+/// Makes a body of these bytes.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into())
         .map_err(|never: Infallible| match never {})
         .boxed_unsync()
 }
 
-/// An answer of this status, content type and body.
+/// Makes an answer of this status, content type and body.
 pub(crate) fn answer(
     status: StatusCode,
     content_type: &'static str,
@@ -50,18 +50,25 @@ pub(crate) fn answer(
     response
 }
 
-/// An answer with a JSON body.
+/// Makes an answer with a JSON body.
 pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
     answer(status, "application/json", value.to_string())
 }
 
-/// Listens for this machine only, on a free port.
-pub(crate) async fn bind_free() -> Result<(TcpListener, SocketAddr)> {
+/// A listener with the address that it is bound to.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) listener: TcpListener,
+    pub(crate) address: SocketAddr,
+}
+
+/// Binds a listener to a free port, reachable from this machine only.
+pub(crate) async fn bind_free() -> Result<Bound> {
     bind("127.0.0.1", 0).await
 }
 
-/// Listens on the given address, or the one that a name has, and the given port or, for 0, a free one.
-pub(crate) async fn bind(host: &str, port: u16) -> Result<(TcpListener, SocketAddr)> {
+/// Binds a listener to this host, an address or a name, and this port; port 0 stands for a free one.
+pub(crate) async fn bind(host: &str, port: u16) -> Result<Bound> {
     let listener = TcpListener::bind((host, port))
         .await
         .map_err(|error| match error.kind() {
@@ -72,33 +79,33 @@ pub(crate) async fn bind(host: &str, port: u16) -> Result<(TcpListener, SocketAd
         })?;
     let address = listener
         .local_addr()
-        .map_err(Error::io("can't read the own address"))?;
-    Ok((listener, address))
+        .map_err(Error::io("can't read the listener's address"))?;
+    Ok(Bound { listener, address })
 }
 
-/// Answers every request with `handler` until the runtime ends. While `open` says no, connections
-/// are closed as soon as they are made.
-pub(crate) async fn serve<H, F>(listener: TcpListener, open: impl Fn() -> bool, handler: H)
+/// Answers every request with `handler` until the runtime ends. While `is_open` returns false, new connections are
+/// closed at once.
+pub(crate) async fn serve<H, F>(listener: TcpListener, is_open: impl Fn() -> bool, handler: H)
 where
     H: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Response<Body>, Closed>> + Send + 'static,
 {
     let handler = Arc::new(handler);
     loop {
-        // An error here is the client's (gone again) or lack of descriptors: neither is for ever.
+        // Either the client is gone again or descriptors are short: both pass.
         let Ok((socket, peer)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             continue;
         };
-        if !open() {
+        if !is_open() {
             continue;
         }
-        // A lost delay only costs time.
+        // A failure only costs latency.
         let _ = socket.set_nodelay(true);
         let handler = Arc::clone(&handler);
         let service = service_fn(move |request| handler(request, peer));
         tokio::spawn(async move {
-            // Whoever closes a connection early is told nothing.
+            // A client that closes the connection early needs no answer.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .preserve_header_case(false)

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A version 4 UUID.
+/// Generates a version 4 UUID.
 pub(crate) fn uuid() -> String {
     let bits = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{bits:032x}");
@@ -17,7 +17,7 @@ pub(crate) fn uuid() -> String {
     )
 }
 
-/// An X-Ray trace id with its root.
+/// Generates an X-Ray trace id with its root.
 pub(crate) fn trace() -> String {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)

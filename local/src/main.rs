@@ -1,4 +1,4 @@
-//! `purrline-local`: the whole of template.yaml on this machine, with one command.
+//! `purrline-local`: runs everything in template.yaml on this machine.
 
 mod cli;
 

@@ -1,4 +1,4 @@
-//! Invokes functions by the clock, with the events that AWS sends.
+//! Invokes functions on their schedules, with the events that AWS sends.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::ids;
-use crate::stack::Parts;
+use crate::lambda::Lambda;
 use crate::template::{LocalValues, Schedule, ScheduleKind};
 
-/// The event of one firing.
+/// Builds the event of one run of a schedule.
 pub(crate) fn event(schedule: &Schedule, local: &LocalValues) -> Value {
     if let Some(input) = &schedule.input {
         return serde_json::from_str(input).unwrap_or_else(|_| Value::from(input.as_str()));
@@ -37,7 +37,7 @@ pub(crate) fn event(schedule: &Schedule, local: &LocalValues) -> Value {
         "detail-type": "Scheduled Event",
         "source": source,
         "account": account,
-        // Whole seconds, as AWS writes it.
+        // AWS writes whole seconds.
         "time": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "region": region,
         "resources": [resource],
@@ -45,12 +45,12 @@ pub(crate) fn event(schedule: &Schedule, local: &LocalValues) -> Value {
     })
 }
 
-/// Fires a schedule until the runtime ends; first after one interval.
-pub(crate) async fn run(parts: Arc<Parts>, schedule: Schedule) {
+/// Invokes the schedule's function after each interval, until the runtime ends.
+pub(crate) async fn run(lambda: Arc<Lambda>, local: LocalValues, schedule: Schedule) {
     loop {
         tokio::time::sleep(schedule.every).await;
-        let payload = Bytes::from(event(&schedule, &parts.local).to_string());
-        // A failure is in the function's log and counts; the next firing comes anyway.
-        let _ = parts.lambda.invoke(&schedule.function, payload, None).await;
+        let payload = Bytes::from(event(&schedule, &local).to_string());
+        // A failure is in the function's log and its error count, and doesn't stop the schedule.
+        let _ = lambda.invoke(&schedule.function, payload, None).await;
     }
 }

@@ -1,42 +1,43 @@
-//! What the stack is doing, as `GET /_local/status` shows it.
+//! The status of a stack, as `GET /_local/status` returns it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
-/// Everything at one moment.
+/// The status of all functions and queues at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
     /// The functions by name.
     pub functions: BTreeMap<String, FunctionStatus>,
-    /// The queues by name, dead-letter queues as part of theirs.
+    /// The queues by name. Dead-letter queues are counted with the queues that they belong to.
     pub queues: BTreeMap<String, QueueStatus>,
 }
 
-/// A function since the stack started.
+/// The status of one function, counted from the stack's start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FunctionStatus {
-    /// Finished invocations, failed ones too.
+    /// Finished invocations, including failed ones.
     pub invocations: u64,
-    /// Those that failed, crashed or timed out.
+    /// Invocations that failed, crashed or timed out.
     pub errors: u64,
-    /// How long the last 4,096 took.
+    /// Durations of the last 4,096 invocations.
     pub duration_ms: Durations,
-    /// How long the last 4,096 processes took to start, until they asked for their first event.
+    /// Start times of the last 4,096 processes, until each asked for its first event.
     pub init_ms: Durations,
-    /// Processes that run.
+    /// Running processes.
     pub processes: usize,
-    /// Invocations that run or wait.
+    /// Invocations that are running or waiting for a process.
     pub running: usize,
-    /// What these processes have computed, in milliseconds of a core; 0 where the system doesn't tell.
+    /// Processor time used by the running processes, in milliseconds; 0 where the system doesn't report it.
     pub cpu_ms: f64,
-    /// The most memory that a process had, in MiB; 0 where the system doesn't tell.
+    /// The highest memory use of any process, in MiB; 0 where the system doesn't report it.
     pub peak_memory_mb: f64,
-    /// The memory it may have, in MB.
+    /// The function's memory limit in MB.
     pub memory_limit_mb: u64,
 }
 
-/// Percentiles of durations in milliseconds.
+/// Percentiles of durations, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Durations {
     /// The median.
@@ -45,23 +46,38 @@ pub struct Durations {
     pub p90: f64,
     /// The 99th percentile.
     pub p99: f64,
-    /// The longest.
+    /// The maximum.
     pub max: f64,
 }
 
 impl Durations {
-    pub(crate) const fn of([p50, p90, p99, max]: [f64; 4]) -> Self {
-        Self { p50, p90, p99, max }
+    /// Computes the percentiles of these durations, rounded to hundredths of a millisecond.
+    pub(crate) fn of<'a>(durations: impl IntoIterator<Item = &'a Duration>) -> Self {
+        let mut sorted: Vec<_> = durations.into_iter().copied().collect();
+        sorted.sort_unstable();
+        let last = sorted.len().saturating_sub(1);
+        let percentile = |percent: usize| {
+            let at = last.saturating_mul(percent).div_ceil(100);
+            sorted.get(at).map_or(0.0, |duration| {
+                (duration.as_secs_f64() * 100_000.0).round() / 100.0
+            })
+        };
+        Self {
+            p50: percentile(50),
+            p90: percentile(90),
+            p99: percentile(99),
+            max: percentile(100),
+        }
     }
 }
 
-/// A queue at one moment.
+/// The status of one queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct QueueStatus {
-    /// Messages that can be received, now or once their delay is over.
+    /// Messages that can be received, now or after their delay.
     pub visible: u64,
-    /// Messages received and not yet deleted.
+    /// Messages that were received and not yet deleted.
     pub in_flight: u64,
-    /// Messages in its dead-letter queue.
+    /// Messages in the dead-letter queue.
     pub dead_letters: u64,
 }

@@ -7,20 +7,21 @@ use clap::Args;
 use purrline_local::{Error, Options, Result, Stack, fill_event};
 use serde_json::Value;
 
-use super::Common;
-use super::terminal::{say, showing};
+use super::common::CommonOptions;
+use super::terminal::{say, with_progress};
 
 #[derive(Debug, Args)]
 pub(super) struct Invoke {
-    /// The function, by its name or by its name in the template.
+    /// The function's name or logical id.
     function: String,
-    /// The event's file; - for standard input. `{{token:<user>}}`, `{{post:<user>}}` and `{{comment:<user>}}` in it are filled in.
+    /// The event's file, or - for standard input. Placeholders such as `{{token:<user>}}`, `{{user:<user>}}`,
+    /// `{{post:<user>}}`, `{{comment:<user>}}` and `{{cat:<user>}}` are filled in.
     event: PathBuf,
-    /// A running stack's address, as `up` prints it; without it, a fresh one that keeps nothing.
+    /// The URL of a running stack, as `up` prints it [default: a fresh stack that keeps no data].
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]
-    common: Common,
+    common: CommonOptions,
 }
 
 impl Invoke {
@@ -28,7 +29,7 @@ impl Invoke {
         let event = read(&self.event)?;
         let answer = match &self.url {
             Some(url) => {
-                showing(
+                with_progress(
                     "waiting for the answer",
                     invoke_running(url, &self.function, &event),
                 )
@@ -45,9 +46,9 @@ impl Invoke {
 
     async fn invoke_fresh(&self, event: &str) -> Result<Vec<u8>> {
         let options: Options = self.common.options();
-        let stack = showing("starting", Stack::start(options)).await?;
+        let stack = with_progress("starting", Stack::start(options)).await?;
         let answer = self.invoke_on(&stack, event).await;
-        // What the function said; a name that isn't there has said nothing.
+        // An unknown function has no output.
         for line in stack.logs(&self.function).unwrap_or_default() {
             eprintln!("{line}");
         }
@@ -57,7 +58,7 @@ impl Invoke {
 
     async fn invoke_on(&self, stack: &Stack, event: &str) -> Result<Vec<u8>> {
         let event = parse(&fill_event(stack.url(), event).await?)?;
-        let answer = showing(
+        let answer = with_progress(
             "waiting for the answer",
             stack.invoke(&self.function, &event),
         )
@@ -77,12 +78,12 @@ fn failed(problem: &dyn std::fmt::Display) -> Error {
 
 fn read(file: &Path) -> Result<String> {
     let mut text = String::new();
-    let done = if file == Path::new("-") {
+    let result = if file == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).map(drop)
     } else {
         std::fs::read_to_string(file).map(|read| text = read)
     };
-    done.map_err(|source| Error::Io {
+    result.map_err(|source| Error::Io {
         doing: format!("can't read {}", file.display()),
         source,
     })?;
@@ -101,7 +102,7 @@ async fn invoke_running(url: &str, function: &str, event: &str) -> Result<Vec<u8
     ));
     let answer = request.json(&event).send().await.map_err(|error| {
         failed(&format!(
-            "can't reach {url} ({error}): is it up? Without --url a fresh stack is started"
+            "can't reach {url} ({error}): start that stack, or omit --url to use a fresh one"
         ))
     })?;
     let unhandled = answer.headers().contains_key("x-amz-function-error");
@@ -113,5 +114,7 @@ async fn invoke_running(url: &str, function: &str, event: &str) -> Result<Vec<u8
     let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
     let named = |name| problem.get(name).and_then(Value::as_str);
     let problem = named("errorMessage").or_else(|| named("message"));
-    Err(failed(&problem.unwrap_or("it isn't a local stack")))
+    Err(failed(
+        &problem.unwrap_or("the answer isn't from a local stack"),
+    ))
 }

@@ -8,40 +8,40 @@ use clap::{Args, ValueEnum};
 use purrline_local::{Error, Log, Options, Result, Stack};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Common;
-use super::terminal::{faint, say, showing, strong};
+use super::common::CommonOptions;
+use super::terminal::{faint, say, strong, with_progress};
 
-/// How long a stop waits for the queues, whose messages are in memory only.
-const DRAIN: Duration = Duration::from_secs(30);
+/// The longest time that a stop waits for the queues, whose messages are kept in memory only.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The users of the examples.
+/// The user in the examples.
 const USER: &str = "nabi";
 
 #[derive(Debug, Args)]
 pub(super) struct Up {
     #[command(flatten)]
-    common: Common,
-    /// Where to listen: an address of this machine or its name, which URLs then have; 0.0.0.0 for all addresses, so
-    /// that phones and containers reach it. Whoever does can sign in as anybody.
+    common: CommonOptions,
+    /// The address or name of this machine to listen on, which URLs then contain. 0.0.0.0 listens on all addresses, so
+    /// that phones and containers can connect. Anybody who can connect can sign in as any user.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: String,
-    /// By which URL clients reach it, where there is a proxy or another name between: tokens' issuer, uploads and
-    /// pictures are called by it [default: http://ADDRESS:PORT; with 0.0.0.0, by the machine's address in its network].
+    /// The URL by which clients reach the stack, if they use a proxy or another name. It is part of the tokens' issuer and
+    /// of the URLs of uploads and pictures [default: http://ADDRESS:PORT; for 0.0.0.0, the machine's network address].
     #[arg(long, value_name = "URL", value_parser = origin)]
     public_url: Option<String>,
-    /// The load balancer's port; 0 for a free one.
+    /// The load balancer's port, or 0 for a free one.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     port: u16,
-    /// Where the data stays [default: .local/data beside the template].
+    /// The folder that keeps the data [default: .local/data beside the template].
     #[arg(long, value_name = "FOLDER", conflicts_with = "ephemeral")]
     data_dir: Option<PathBuf>,
     /// Keep no data.
     #[arg(long)]
     ephemeral: bool,
-    /// How the functions' log looks: text for people, JSON as AWS gets it.
+    /// The format of the functions' log: text for people, or JSON as AWS receives it.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     log_format: LogFormat,
-    /// Leave nothing out of the log: each field, and each run that found nothing to do.
+    /// Show everything in the log: every field, and runs that found nothing to do.
     #[arg(long)]
     verbose: bool,
 }
@@ -55,7 +55,7 @@ enum LogFormat {
     Json,
 }
 
-/// A URL that paths can be added to.
+/// Parses a URL to which paths can be appended.
 pub(super) fn origin(text: &str) -> std::result::Result<String, String> {
     let origin = url::Url::parse(text).ok().filter(|url| {
         matches!(url.scheme(), "http" | "https")
@@ -73,7 +73,7 @@ pub(super) fn origin(text: &str) -> std::result::Result<String, String> {
 
 impl Up {
     pub(super) async fn run(self) -> Result<()> {
-        let mut end = End::listen()?;
+        let mut stop = StopSignals::listen()?;
         let options = Options {
             data_dir: self.data_dir(),
             host: Some(self.host.clone()),
@@ -85,12 +85,12 @@ impl Up {
             ..self.common.options()
         };
         let stack = tokio::select! {
-            started = showing("starting", Stack::start(options)) => started?,
-            () = end.asked() => return Ok(()),
+            started = with_progress("starting", Stack::start(options)) => started?,
+            () = stop.received() => return Ok(()),
         };
         self.greet(&stack)?;
-        end.asked().await;
-        self.stop(stack, &mut end).await;
+        stop.received().await;
+        self.stop(stack, &mut stop).await;
         Ok(())
     }
 
@@ -115,52 +115,50 @@ impl Up {
         let url = stack.public_url();
         let data = self
             .data_dir()
-            .map_or("nothing is kept".to_owned(), |folder| {
-                format!("data is in {}", folder.display())
+            .map_or("keeps no data".to_owned(), |folder| {
+                format!("keeps its data in {}", folder.display())
             });
         say(&format!(
             "{} {}",
             strong(&format!("Purrline is up at {url}")),
-            faint(&format!("({data}; Ctrl-C stops it)"))
+            faint(&format!("({data}; stop with Ctrl-C)"))
         ));
-        if let Some(ended) = stack.ended_of_killed() {
-            say_what_is_gone(ended);
+        if let Some(killed) = stack.killed_leftovers() {
+            say_what_was_lost(killed);
         }
         say("");
         say(&format!(
-            "A token of {USER}, good for a day (others: curl {url}/_local/token/<user>):"
+            "A token of {USER}, valid for a day (for other users: curl {url}/_local/token/<user>):"
         ));
         say(&format!("  TOKEN={}", stack.token(USER)?));
-        say("Post, wait for the queues, read the feed:");
+        say("Write a post, wait for the queues, read the feed:");
         let curl = "  curl -H \"Authorization: Bearer $TOKEN\"";
         say(&format!(
             "{curl} -H 'content-type: application/json' -d '{{\"text\": \"오늘의 #고양이\"}}' {url}/v1/posts"
         ));
         say(&format!("  curl -X POST {url}/_local/drain"));
         say(&format!("{curl} {url}/v1/feed"));
-        say("Ask which breed a cat is:");
+        say("Classify a cat's breed:");
         say(&format!(
             "{curl} -H 'content-type: image/jpeg' --data-binary @tests/images/jpeg-baseline-420.jpg {url}/v1/classify"
         ));
-        say(&faint(&format!(
-            "What it is doing: curl {url}/_local/status"
-        )));
+        say(&faint(&format!("Status: curl {url}/_local/status")));
         say("");
         Ok(())
     }
 
-    async fn stop(&self, stack: Stack, end: &mut End) {
+    async fn stop(&self, stack: Stack, stop: &mut StopSignals) {
         say("");
         if !self.ephemeral && !stack.drain(Duration::ZERO).await {
             say(&format!(
-                "Stopping once the queues are empty, at most {} s (Ctrl-C again: at once)",
-                DRAIN.as_secs()
+                "Stopping once the queues are empty, after at most {} s (press Ctrl-C again to stop at once)",
+                DRAIN_TIMEOUT.as_secs()
             ));
             tokio::select! {
-                drained = stack.drain(DRAIN) => if !drained {
-                    say("The queues aren't empty: what they hold is lost, except what sweep sends again.");
+                drained = stack.drain(DRAIN_TIMEOUT) => if !drained {
+                    say("The queues aren't empty. Their messages are lost, except those that sweep sends again.");
                 },
-                () = end.asked() => {}
+                () = stop.received() => {}
             }
         }
         stack.stop().await;
@@ -168,31 +166,31 @@ impl Up {
     }
 }
 
-/// Says what a stack that was killed has kept, and what not.
-fn say_what_is_gone(ended: &[String]) {
+/// Says which data of a killed stack is kept and which is lost.
+fn say_what_was_lost(killed: &[String]) {
     say(
         "The stack that used this data before was killed. Posts, profiles, follows, photos and tokens are kept.",
     );
     say(
-        "Gone is what waited in its queues: likes, follows and changes that search was to learn of (./dev ops reindex has \
-         it learn them). Posts are sent to their followers again by themselves, and the cache fills as it is used.",
+        "Messages in its queues are lost: likes, follows, and changes to the search index (./dev ops reindex repairs the \
+         index). Posts still reach their followers, since sweep sends them again, and the cache refills as it is used.",
     );
-    if !ended.is_empty() {
+    if !killed.is_empty() {
         say(&format!(
-            "These processes of it still ran, and were ended: {}.",
-            ended.join(", ")
+            "These processes of it were still running and have been killed: {}.",
+            killed.join(", ")
         ));
     }
 }
 
-/// The ways of asking for the end: Ctrl-C, `kill`, and closing the terminal.
-struct End {
+/// The signals that stop the stack: Ctrl-C, `kill`, and closing the terminal.
+struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
 }
 
-impl End {
+impl StopSignals {
     fn listen() -> Result<Self> {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -201,7 +199,7 @@ impl End {
         })
     }
 
-    async fn asked(&mut self) {
+    async fn received(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

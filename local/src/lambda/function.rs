@@ -1,4 +1,4 @@
-//! One function: its waiting invocations, its processes, and who works on what.
+//! One function: its waiting invocations, its processes, and the assignment of one to the other.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::error::{InvokeError, Outcome};
 use super::measurements::{cpu_time, peak_memory_kb};
-use super::state::{
-    Assigned, FirstStart, FunctionStatus, InFlight, Instance, Invocation, Next, State,
-};
-use super::{InvokeError, Outcome, Starts, Surroundings};
+use super::process::Process;
+use super::settings::{ProcessSettings, StartLimits, is_ahead};
+use super::state::{Event, FirstStart, InFlight, Instance, Invocation, Next, State};
 use crate::ids;
+use crate::status::FunctionStatus;
 use crate::template;
 
 /// The most invocations that wait for a process.
@@ -22,9 +23,10 @@ const MAX_WAITING: usize = 10_000;
 /// One function.
 pub(crate) struct Function {
     pub(crate) spec: template::Function,
-    pub(super) binary: PathBuf,
+    binary: PathBuf,
+    /// The most processes at a time.
     limit: usize,
-    pub(super) surroundings: Surroundings,
+    settings: ProcessSettings,
     state: Mutex<State>,
     wake: Notify,
     first_start: watch::Sender<FirstStart>,
@@ -43,15 +45,14 @@ impl Function {
         spec: template::Function,
         binary: PathBuf,
         limit: usize,
-        surroundings: Surroundings,
+        settings: ProcessSettings,
     ) -> Self {
-        let state = Mutex::new(State::default());
         Self {
             spec,
             binary,
             limit,
-            surroundings,
-            state,
+            settings,
+            state: Mutex::default(),
             wake: Notify::new(),
             first_start: watch::Sender::default(),
         }
@@ -62,37 +63,31 @@ impl Function {
     }
 
     pub(crate) fn arn(&self) -> String {
-        let Surroundings {
+        let ProcessSettings {
             region, account, ..
-        } = &self.surroundings;
+        } = &self.settings;
         format!(
             "arn:aws:lambda:{region}:{account}:function:{}",
             self.spec.name
         )
     }
 
-    /// The environment that the template and the stack give the function; where both do, the stack's holds.
+    /// The environment of the function's processes.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
-        let mut environment = self.spec.environment.clone();
-        environment.extend(self.surroundings.environment.clone());
-        environment
+        self.settings.environment_of(&self.spec)
     }
 
-    /// Starts a process if there is none, and waits until the first has started.
+    fn warn(&self, message: &str) {
+        self.settings.logs.warn(&self.spec.name, message);
+    }
+
+    // ---- Starting processes ----
+
+    /// Starts a process if there is none, and waits until the function's first process has started.
     ///
     /// # Errors
-    /// It didn't start: why.
+    /// Returns the reason that the process didn't start.
     pub(super) async fn warm_up(self: &Arc<Self>) -> Result<(), String> {
-        self.start_first();
-        let mut first = self.first_start.subscribe();
-        let started = first.wait_for(|first| *first != FirstStart::Pending).await;
-        match started.as_deref() {
-            Ok(FirstStart::Failed(why)) => Err(why.clone()),
-            _ => Ok(()),
-        }
-    }
-
-    fn start_first(self: &Arc<Self>) {
         let reserved = {
             let mut state = self.lock();
             state.instances.is_empty().then(|| self.reserve(&mut state))
@@ -100,9 +95,151 @@ impl Function {
         if let Some((id, kill)) = reserved {
             self.start_process(id, kill);
         }
+        let mut first = self.first_start.subscribe();
+        let started = first.wait_for(|first| *first != FirstStart::Pending).await;
+        match started.as_deref() {
+            Ok(FirstStart::Failed(reason)) => Err(reason.clone()),
+            _ => Ok(()),
+        }
     }
 
-    /// Puts an invocation in line and sees to it that there is a process for it.
+    /// Starts processes while more invocations wait than the present ones can take. Where clocks are skewed, starts at
+    /// least one process with each clock.
+    fn scale(self: &Arc<Self>) {
+        let least = self.settings.clock_skew.map_or(0, |_| 2);
+        loop {
+            let (id, kill) = {
+                let mut state = self.lock();
+                let enough = state.waiting.is_empty() || state.instances.len() >= least;
+                let free = state.free_slots(self.settings.concurrency);
+                let enough = enough && state.waiting.len() <= free;
+                if enough || state.instances.len() >= self.limit {
+                    return;
+                }
+                self.reserve(&mut state)
+            };
+            self.start_process(id, kill);
+        }
+    }
+
+    /// Registers a process before it starts, so that their number never exceeds the limit.
+    fn reserve(&self, state: &mut State) -> (u32, Arc<Notify>) {
+        let ahead = state.instances.keys().filter(|id| is_ahead(**id));
+        let ahead = ahead.count().saturating_mul(2) < state.instances.len();
+        let mut id = self.settings.new_instance_id();
+        while self.settings.clock_skew.is_some() && is_ahead(id) != ahead {
+            id = self.settings.new_instance_id();
+        }
+        let kill = Arc::new(Notify::new());
+        let instance = Instance {
+            started: Instant::now(),
+            ready: false,
+            in_flight: HashMap::new(),
+            pid: 0,
+            kill: Arc::clone(&kill),
+            kill_reason: None,
+        };
+        state.instances.insert(id, instance);
+        (id, kill)
+    }
+
+    fn start_process(self: &Arc<Self>, id: u32, kill: Arc<Notify>) {
+        match Process::spawn(&self.spec, &self.binary, &self.settings, id) {
+            Ok(process) => {
+                if let Some(instance) = self.lock().instances.get_mut(&id) {
+                    instance.pid = process.pid;
+                }
+                let start_timer = tokio::spawn(Arc::clone(self).time_start(id)).abort_handle();
+                let function = Arc::clone(self);
+                tokio::spawn(async move {
+                    let status = process.run(&kill, &start_timer).await;
+                    function.process_ended(id, &status);
+                });
+            }
+            Err(error) => {
+                self.lock().instances.remove(&id);
+                let problem = format!("can't start {}: {error}", self.binary.display());
+                self.warn(&problem);
+                self.start_failed(&InvokeError::Init(problem.clone()), &problem);
+            }
+        }
+    }
+
+    /// Warns about a process that takes longer to start than AWS allows, and kills it if it doesn't start at all.
+    async fn time_start(self: Arc<Self>, id: u32) {
+        let StartLimits {
+            warn_after,
+            give_up_after,
+        } = self.settings.start_limits;
+        let started = Instant::now();
+        let is_starting = |state: &State| state.instances.get(&id).is_some_and(|one| !one.ready);
+        if warn_after < give_up_after {
+            tokio::time::sleep(warn_after).await;
+            if is_starting(&self.lock()) {
+                self.warn(&format!(
+                    "took longer than {warn_after:?} to start, which AWS would not wait for; \
+                     waiting for up to {give_up_after:?}"
+                ));
+            }
+        }
+        tokio::time::sleep(give_up_after.saturating_sub(started.elapsed())).await;
+        if let Some(instance) = self.lock().instances.get_mut(&id)
+            && !instance.ready
+        {
+            instance.kill_reason = Some(InvokeError::StartTimedOut(give_up_after));
+            instance.kill.notify_one();
+        }
+    }
+
+    /// Handles the failed start of a process. The oldest waiting invocation is left to another process once, and fails
+    /// the second time: each failed start costs at most one invocation, and a function that never starts fails all.
+    fn start_failed(&self, error: &InvokeError, reason: &str) {
+        self.first_start.send_if_modified(|first| {
+            let pending = *first == FirstStart::Pending;
+            if pending {
+                *first = FirstStart::Failed(reason.to_owned());
+            }
+            pending
+        });
+        let timed_out = matches!(error, InvokeError::StartTimedOut(_));
+        let longest = self.settings.start_limits.give_up_after;
+        let mut failed = Vec::new();
+        {
+            let mut state = self.lock();
+            if let Some(oldest) = state.waiting.front_mut() {
+                if oldest.retried {
+                    failed.extend(state.waiting.pop_front());
+                } else {
+                    oldest.retried = true;
+                }
+            }
+            // No invocation waits longer than a start may take.
+            while timed_out
+                && let Some(oldest) = state.waiting.front()
+                && oldest.enqueued.elapsed() >= longest
+            {
+                failed.extend(state.waiting.pop_front());
+            }
+            for _ in &failed {
+                state.measurements.record_invocation(Duration::ZERO, true);
+            }
+        }
+        for invocation in failed {
+            // The caller may have stopped waiting.
+            let _ = invocation.answer.send(Err(error.clone()));
+        }
+    }
+
+    /// Records the reason that a process reports for not starting.
+    pub(super) fn init_failed(&self, id: u32, reason: String) {
+        if let Some(instance) = self.lock().instances.get_mut(&id) {
+            instance.kill_reason = Some(InvokeError::Init(reason));
+        }
+    }
+
+    // ---- Invocations ----
+
+    /// Queues an invocation and makes sure that a process will take it.
     pub(super) fn enqueue(
         self: &Arc<Self>,
         payload: Bytes,
@@ -120,130 +257,30 @@ impl Function {
                 payload,
                 trace,
                 answer,
-                since: Instant::now(),
+                enqueued: Instant::now(),
                 retried: false,
             });
         }
-        if self.surroundings.clocks_apart.is_some() {
+        if self.settings.clock_skew.is_some() {
             self.wake.notify_one();
         } else {
-            // Whoever worked last is asked first, as on AWS: idle processes don't take turns.
+            // As on AWS, the process that finished last is the first to be used again.
             self.wake.notify_last();
         }
         self.scale();
         Ok(())
     }
 
-    /// Starts processes while more invocations wait than processes are about to take one, and one with each clock,
-    /// where clocks differ.
-    fn scale(self: &Arc<Self>) {
-        let least = self.surroundings.clocks_apart.map_or(0, |_| 2);
-        loop {
-            let (id, kill) = {
-                let mut state = self.lock();
-                let at_a_time = self.surroundings.concurrency;
-                let instances = state.instances.values();
-                let room: usize = instances
-                    .map(|one| at_a_time.saturating_sub(one.work.len()))
-                    .sum();
-                let enough = state.waiting.is_empty() || state.instances.len() >= least;
-                let enough = enough && state.waiting.len() <= room;
-                if enough || state.instances.len() >= self.limit {
-                    return;
-                }
-                self.reserve(&mut state)
-            };
-            self.start_process(id, kill);
-        }
-    }
-
-    /// Makes room for a process before it is started, so that there are never more than the limit.
-    fn reserve(&self, state: &mut State) -> (u32, Arc<Notify>) {
-        let ahead = state.instances.keys().filter(|id| super::is_ahead(**id));
-        let ahead = ahead.count().saturating_mul(2) < state.instances.len();
-        let mut id = self.surroundings.instance();
-        while self.surroundings.clocks_apart.is_some() && super::is_ahead(id) != ahead {
-            id = self.surroundings.instance();
-        }
-        let kill = Arc::new(Notify::new());
-        let instance = Instance {
-            started: Instant::now(),
-            ready: false,
-            work: HashMap::new(),
-            pid: 0,
-            kill: Arc::clone(&kill),
-            doom: None,
-        };
-        state.instances.insert(id, instance);
-        (id, kill)
-    }
-
-    fn start_process(self: &Arc<Self>, id: u32, kill: Arc<Notify>) {
-        match super::process::spawn(self, id) {
-            Ok(started) => {
-                if let Some(instance) = self.lock().instances.get_mut(&id) {
-                    instance.pid = started.pid;
-                }
-                super::process::supervise(Arc::clone(self), id, started, kill);
-            }
-            Err(error) => {
-                self.lock().instances.remove(&id);
-                let problem = format!("can't start {}: {error}", self.binary.display());
-                self.surroundings.logs.warn(&self.spec.name, &problem);
-                self.start_failed(&InvokeError::Init(problem.clone()), &problem);
-            }
-        }
-    }
-
-    /// A process didn't start. What was never sent to one is tried with another, once, unless it has waited for as long
-    /// as a start may take; so each failed start costs at most one other invocation, and a function that never starts ends.
-    fn start_failed(&self, error: &InvokeError, why: &str) {
-        self.first_start.send_if_modified(|first| {
-            let pending = *first == FirstStart::Pending;
-            if pending {
-                *first = FirstStart::Failed(why.to_owned());
-            }
-            pending
-        });
-        let timed_out = matches!(error, InvokeError::StartTimedOut(_));
-        let most = self.surroundings.starts.most;
-        let mut failed = Vec::new();
-        {
-            let mut state = self.lock();
-            if let Some(oldest) = state.waiting.front_mut() {
-                if oldest.retried {
-                    failed.extend(state.waiting.pop_front());
-                } else {
-                    oldest.retried = true;
-                }
-            }
-            // Nobody waits for longer than a start may take.
-            while timed_out
-                && let Some(oldest) = state.waiting.front()
-                && oldest.since.elapsed() >= most
-            {
-                failed.extend(state.waiting.pop_front());
-            }
-            for _ in &failed {
-                state.measured.finished(Duration::ZERO, true);
-            }
-        }
-        for invocation in failed {
-            // Whoever asked may be gone.
-            let _ = invocation.answer.send(Err(error.clone()));
-        }
-    }
-
-    /// Waits for an event for this process; `None` for a process that is to end.
-    pub(super) async fn next(self: &Arc<Self>, instance: u32) -> Option<Assigned> {
+    /// Waits for the next event of a process; `None` for a process that has to end.
+    pub(super) async fn next(self: &Arc<Self>, instance: u32) -> Option<Event> {
         loop {
             let mut woken = std::pin::pin!(self.wake.notified());
             woken.as_mut().enable();
             match self.assign(instance) {
-                Next::Event(assigned) => return Some(assigned),
+                Next::Event(event) => return Some(event),
                 Next::Wait => woken.await,
                 Next::End => {
-                    // It may have been woken for an event: then another is.
+                    // The wake-up may have been for an event, which another process then takes.
                     self.wake.notify_last();
                     return None;
                 }
@@ -256,14 +293,15 @@ impl Function {
         let State {
             waiting,
             instances,
-            measured,
+            measurements,
         } = &mut *state;
-        let Some(instance) = instances.get_mut(&id).filter(|one| one.doom.is_none()) else {
+        let instance = instances.get_mut(&id);
+        let Some(instance) = instance.filter(|one| one.kill_reason.is_none()) else {
             return Next::End;
         };
         if !instance.ready {
             instance.ready = true;
-            measured.initialised(instance.started.elapsed());
+            measurements.record_start(instance.started.elapsed());
             self.first_start.send_replace(FirstStart::Done);
         }
         let Some(invocation) = waiting.pop_front() else {
@@ -276,13 +314,13 @@ impl Function {
             function.time_out(id, &request);
         })
         .abort_handle();
-        let work = InFlight {
+        let in_flight = InFlight {
             answer: invocation.answer,
             started: Instant::now(),
             timer,
         };
-        instance.work.insert(invocation.id.clone(), work);
-        Next::Event(Assigned {
+        instance.in_flight.insert(invocation.id.clone(), in_flight);
+        Next::Event(Event {
             id: invocation.id,
             payload: invocation.payload,
             deadline_ms: deadline
@@ -295,43 +333,45 @@ impl Function {
     fn time_out(&self, instance: u32, invocation: &str) {
         let mut state = self.lock();
         if let Some(instance) = state.instances.get_mut(&instance)
-            && instance.work.contains_key(invocation)
+            && instance.in_flight.contains_key(invocation)
         {
-            instance.doom = Some(InvokeError::TimedOut(self.spec.timeout));
+            instance.kill_reason = Some(InvokeError::TimedOut(self.spec.timeout));
             instance.kill.notify_one();
         }
     }
 
-    /// Takes a process's answer; false if that process isn't working on this invocation.
+    /// Takes a process's answer. Returns false if the process isn't handling this invocation.
     pub(super) fn complete(&self, instance: u32, invocation: &str, outcome: Outcome) -> bool {
-        let work = {
+        let finished = {
             let mut state = self.lock();
             let Some(instance) = state.instances.get_mut(&instance) else {
                 return false;
             };
-            // It counts as idle from here, since it asks for the next event at once.
-            let Some(work) = instance.work.remove(invocation) else {
+            // The process counts as idle from here on, since it asks for its next event at once.
+            let Some(finished) = instance.in_flight.remove(invocation) else {
                 return false;
             };
             state
-                .measured
-                .finished(work.started.elapsed(), outcome.is_err());
-            work
+                .measurements
+                .record_invocation(finished.started.elapsed(), outcome.is_err());
+            finished
         };
-        work.timer.abort();
-        // Whoever asked may be gone.
-        let _ = work.answer.send(outcome);
+        finished.timer.abort();
+        // The caller may have stopped waiting.
+        let _ = finished.answer.send(outcome);
         true
     }
 
-    /// Kills one process, or all; what they work on fails.
-    pub(crate) fn kill(&self, only: Option<u32>, why: &str) -> usize {
+    // ---- Ends of processes ----
+
+    /// Kills one process, or all, and fails their invocations. Returns the number of processes killed.
+    pub(crate) fn kill(&self, only: Option<u32>, reason: &str) -> usize {
         let mut killed = 0_usize;
         for (id, instance) in &mut self.lock().instances {
             if only.is_none_or(|only| only == *id) {
                 instance
-                    .doom
-                    .get_or_insert_with(|| InvokeError::Crashed(why.to_owned()));
+                    .kill_reason
+                    .get_or_insert_with(|| InvokeError::Crashed(reason.to_owned()));
                 instance.kill.notify_one();
                 killed = killed.saturating_add(1);
             }
@@ -339,88 +379,57 @@ impl Function {
         killed
     }
 
-    /// A process takes longer to start than it may on AWS: said, and waited for.
-    pub(super) fn init_is_slow(&self, id: u32) {
-        let starting = self.lock().instances.get(&id).is_some_and(|one| !one.ready);
-        if starting {
-            let Starts { slow, most } = self.surroundings.starts;
-            let slow = format!(
-                "took longer than {slow:?} to start, which AWS would not wait for; waiting for up to {most:?}"
-            );
-            self.surroundings.logs.warn(&self.spec.name, &slow);
-        }
-    }
-
-    /// A process took too long to start.
-    pub(super) fn init_timed_out(&self, id: u32) {
-        let mut state = self.lock();
-        if let Some(instance) = state.instances.get_mut(&id)
-            && !instance.ready
-        {
-            let most = self.surroundings.starts.most;
-            instance.doom = Some(InvokeError::StartTimedOut(most));
-            instance.kill.notify_one();
-        }
-    }
-
-    /// A process couldn't start, and said why.
-    pub(super) fn init_failed(&self, id: u32, why: String) {
-        if let Some(instance) = self.lock().instances.get_mut(&id) {
-            instance.doom = Some(InvokeError::Init(why));
-        }
-    }
-
-    /// A process is gone.
-    pub(super) fn exited(self: &Arc<Self>, id: u32, status: &str) {
+    /// Fails the invocations of a process that has ended, and replaces it if others wait.
+    fn process_ended(self: &Arc<Self>, id: u32, status: &str) {
         let Some(instance) = self.lock().instances.remove(&id) else {
             return;
         };
-        let error = instance.doom.unwrap_or_else(|| {
+        let error = instance.kill_reason.unwrap_or_else(|| {
             if instance.ready {
                 InvokeError::Crashed(status.to_owned())
             } else {
                 InvokeError::Init(status.to_owned())
             }
         });
-        let logs = &self.surroundings.logs;
-        let last = logs.of(&self.spec.name).pop();
-        let say = |what: &str| logs.warn(&self.spec.name, what);
-        for (invocation, work) in instance.work {
-            say(&format!("{error} (request {invocation})"));
-            work.timer.abort();
-            self.lock().measured.finished(work.started.elapsed(), true);
-            let _ = work.answer.send(Err(error.clone()));
+        let last_line = self.settings.logs.lines(&self.spec.name).pop();
+        for (invocation, failed) in instance.in_flight {
+            self.warn(&format!("{error} (request {invocation})"));
+            failed.timer.abort();
+            let duration = failed.started.elapsed();
+            self.lock().measurements.record_invocation(duration, true);
+            let _ = failed.answer.send(Err(error.clone()));
         }
         if !instance.ready {
-            say(&error.to_string());
-            let why = last.filter(|_| matches!(error, InvokeError::Init(_)));
-            self.start_failed(&error, &why.unwrap_or_else(|| error.to_string()));
+            self.warn(&error.to_string());
+            // The last line usually holds the cause; a timeout needs no other.
+            let reason = last_line.filter(|_| matches!(error, InvokeError::Init(_)));
+            self.start_failed(&error, &reason.unwrap_or_else(|| error.to_string()));
         }
         self.scale();
     }
 
-    /// Invocations that run or wait.
+    // ---- Observation ----
+
+    /// The number of invocations that are running or waiting.
     pub(super) fn running(&self) -> usize {
-        let state = self.lock();
-        let busy = state.instances.values().map(|one| one.work.len()).sum();
-        state.waiting.len().saturating_add(busy)
+        self.lock().running()
     }
 
-    /// Processes that have asked for an event.
+    /// The number of processes that have asked for an event.
     pub(crate) fn ready(&self) -> usize {
         let state = self.lock();
         state.instances.values().filter(|one| one.ready).count()
     }
 
     pub(crate) fn take_durations(&self) -> Vec<Duration> {
-        self.lock().measured.take_durations()
+        self.lock().measurements.take_durations()
     }
 
     pub(super) fn finished(&self) -> u64 {
-        self.lock().measured.invocations
+        self.lock().measurements.invocations
     }
 
-    /// Process ids and the names under which the processes make calls.
+    /// Process ids and the names of their instances, such as `feed.3`.
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         let state = self.lock();
         let started = state.instances.iter().filter(|(_, one)| one.pid != 0);
@@ -429,20 +438,20 @@ impl Function {
             .collect()
     }
 
-    /// Reads the processes' peak memory, to be called now and then, since it is lost when they end.
-    /// A process that had more than it may is killed, as on AWS, though here only some moments later.
+    /// Reads the peak memory of the processes, which is lost when they end, so that this is called regularly. Kills a
+    /// process that exceeds the function's limit, as AWS does, though here a moment later.
     pub(crate) fn measure_memory(&self) {
-        let started: Vec<_> = self
+        let processes: Vec<_> = self
             .lock()
             .instances
             .iter()
             .map(|(id, one)| (*id, one.pid))
             .collect();
-        for (id, pid) in started {
+        for (id, pid) in processes {
             let Some(kb) = peak_memory_kb(pid) else {
                 continue;
             };
-            self.lock().measured.memory(kb);
+            self.lock().measurements.record_memory(kb);
             let limit_kb = self.spec.memory_mb.saturating_mul(1024);
             if kb > limit_kb {
                 self.kill(
@@ -455,19 +464,20 @@ impl Function {
 
     pub(crate) fn status(&self) -> FunctionStatus {
         self.measure_memory();
-        let running = self.running();
-        let processes = self.processes();
-        let cpu = processes.iter().map(|(pid, _)| cpu_time(*pid)).sum();
+        let cpu_time: Duration = self.processes().iter().map(|(pid, _)| cpu_time(*pid)).sum();
         let state = self.lock();
+        let peak_kb = u32::try_from(state.measurements.peak_memory_kb).unwrap_or(u32::MAX);
+        let peak_mb = f64::from(peak_kb) / 1024.0;
         FunctionStatus {
-            invocations: state.measured.invocations,
-            errors: state.measured.errors,
-            percentiles: state.measured.percentiles(),
-            init: state.measured.init_percentiles(),
+            invocations: state.measurements.invocations,
+            errors: state.measurements.errors,
+            duration_ms: state.measurements.invocation_durations(),
+            init_ms: state.measurements.start_durations(),
             processes: state.instances.len(),
-            running,
-            peak_memory_kb: state.measured.peak_memory_kb,
-            cpu,
+            running: state.running(),
+            cpu_ms: cpu_time.as_secs_f64() * 1000.0,
+            peak_memory_mb: (peak_mb * 10.0).round() / 10.0,
+            memory_limit_mb: self.spec.memory_mb,
         }
     }
 }

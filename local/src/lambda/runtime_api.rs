@@ -8,11 +8,13 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::state::Assigned;
-use super::{Function, InvokeError, Lambda};
+use super::error::InvokeError;
+use super::function::Function;
+use super::functions::Lambda;
+use super::state::Event;
 use crate::http_server::{self, Body, Closed, full};
 
-/// The largest answer that Lambda takes from a function.
+/// The largest answer that Lambda accepts from a function.
 const MAX_ANSWER: usize = 6 * 1024 * 1024;
 
 /// Answers one call of a function's process.
@@ -37,7 +39,7 @@ pub(crate) async fn handle(
     let call: Vec<_> = parts.next().unwrap_or_default().split('/').collect();
     match (request.method(), call.as_slice()) {
         (&Method::GET, ["invocation", "next"]) => match function.next(instance).await {
-            Some(assigned) => event(&function, assigned),
+            Some(event) => event_response(&function, event),
             None => Err(Closed),
         },
         (&Method::POST, ["invocation", id, "response"]) => {
@@ -63,21 +65,18 @@ pub(crate) async fn handle(
     }
 }
 
-fn event(function: &Function, assigned: Assigned) -> Result<Response<Body>, Closed> {
+fn event_response(function: &Function, event: Event) -> Result<Response<Body>, Closed> {
     Response::builder()
         .header("content-type", "application/json")
-        .header("lambda-runtime-aws-request-id", assigned.id)
-        .header(
-            "lambda-runtime-deadline-ms",
-            assigned.deadline_ms.to_string(),
-        )
+        .header("lambda-runtime-aws-request-id", event.id)
+        .header("lambda-runtime-deadline-ms", event.deadline_ms.to_string())
         .header("lambda-runtime-invoked-function-arn", function.arn())
-        .header("lambda-runtime-trace-id", assigned.trace)
-        .body(full(assigned.payload))
+        .header("lambda-runtime-trace-id", event.trace)
+        .body(full(event.payload))
         .map_err(|_| Closed)
 }
 
-/// A function's answer, or that it is too large. A connection that breaks off is no answer.
+/// Reads a function's answer. An inner error means that it is too large; `Closed`, that the connection broke off.
 async fn body(request: Request<Incoming>) -> Result<Result<Bytes, InvokeError>, Closed> {
     match Limited::new(request.into_body(), MAX_ANSWER)
         .collect()
@@ -89,7 +88,7 @@ async fn body(request: Request<Incoming>) -> Result<Result<Bytes, InvokeError>, 
     }
 }
 
-/// What an error says: `errorType: errorMessage`.
+/// Formats a reported error as `errorType: errorMessage`.
 fn message(bytes: &Bytes) -> String {
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let field = |name: &str| value.get(name).and_then(Value::as_str);
@@ -105,7 +104,7 @@ fn accepted(known: bool) -> Response<Body> {
     } else {
         refuse(
             StatusCode::BAD_REQUEST,
-            "this process doesn't work on that request",
+            "this process isn't handling that request",
         )
     }
 }

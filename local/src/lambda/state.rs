@@ -1,15 +1,15 @@
-//! What a function keeps track of: who waits, which processes there are, who works on what.
+//! The state of a function: waiting invocations, processes, and the invocations that each process is handling.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
+use super::error::{InvokeError, Outcome};
 use super::measurements::Measurements;
-use super::{InvokeError, Outcome};
 
 /// An invocation that waits for a process.
 pub(super) struct Invocation {
@@ -17,13 +17,12 @@ pub(super) struct Invocation {
     pub(super) payload: Bytes,
     pub(super) trace: String,
     pub(super) answer: oneshot::Sender<Outcome>,
-    /// Since when it waits.
-    pub(super) since: Instant,
-    /// Whether a process that was to take it didn't start.
+    pub(super) enqueued: Instant,
+    /// Whether a process that was to take it failed to start.
     pub(super) retried: bool,
 }
 
-/// An invocation that a process works on.
+/// An invocation that a process is handling.
 pub(super) struct InFlight {
     pub(super) answer: oneshot::Sender<Outcome>,
     pub(super) started: Instant,
@@ -32,63 +31,64 @@ pub(super) struct InFlight {
 
 /// One process.
 pub(super) struct Instance {
-    /// When it was started.
     pub(super) started: Instant,
     /// Whether it has asked for its first event.
     pub(super) ready: bool,
-    /// What it works on, by the invocations' ids.
-    pub(super) work: HashMap<String, InFlight>,
+    /// The invocations in flight by their ids.
+    pub(super) in_flight: HashMap<String, InFlight>,
     pub(super) pid: u32,
     pub(super) kill: Arc<Notify>,
-    /// Set when it is being killed: why.
-    pub(super) doom: Option<InvokeError>,
+    /// The reason that it is being killed, which its invocations fail with.
+    pub(super) kill_reason: Option<InvokeError>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
     pub(super) waiting: VecDeque<Invocation>,
     pub(super) instances: HashMap<u32, Instance>,
-    pub(super) measured: Measurements,
+    pub(super) measurements: Measurements,
 }
 
-/// What a process gets when it asks for the next event.
-pub(super) struct Assigned {
+impl State {
+    /// The number of invocations that are running or waiting.
+    pub(super) fn running(&self) -> usize {
+        let in_flight = self.instances.values().map(|one| one.in_flight.len());
+        self.waiting.len().saturating_add(in_flight.sum())
+    }
+
+    /// The number of events that the processes can take now, at `concurrency` each.
+    pub(super) fn free_slots(&self, concurrency: usize) -> usize {
+        let instances = self.instances.values();
+        instances
+            .map(|one| concurrency.saturating_sub(one.in_flight.len()))
+            .sum()
+    }
+}
+
+/// An event handed to a process.
+pub(super) struct Event {
     pub(super) id: String,
     pub(super) payload: Bytes,
     pub(super) deadline_ms: u128,
     pub(super) trace: String,
 }
 
-/// A snapshot for the status page.
-pub(crate) struct FunctionStatus {
-    pub(crate) invocations: u64,
-    pub(crate) errors: u64,
-    pub(crate) percentiles: [f64; 4],
-    pub(crate) init: [f64; 4],
-    pub(crate) processes: usize,
-    pub(crate) running: usize,
-    pub(crate) peak_memory_kb: u64,
-    pub(crate) cpu: Duration,
-}
-
-/// How the first process of a function started.
+/// The outcome of the first start of one of a function's processes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum FirstStart {
-    /// It hasn't yet.
     #[default]
     Pending,
-    /// It asked for an event.
+    /// The process asked for an event.
     Done,
-    /// It didn't, and why.
+    /// The process didn't start, for this reason.
     Failed(String),
 }
 
-/// What a process that asks for the next event gets.
+/// The answer to a process that asks for its next event.
 pub(super) enum Next {
-    /// An event.
-    Event(Assigned),
-    /// Nothing yet.
+    Event(Event),
+    /// Nothing is waiting.
     Wait,
-    /// It is to end.
+    /// The process has to end.
     End,
 }

@@ -1,5 +1,5 @@
-//! Turns a function's answer into the response, as the load balancer does: an answer that isn't one,
-//! is too large, or never came is a bare 502.
+//! Turns a function's answer into a response, as the load balancer does. An answer that is malformed or too large becomes
+//! a bare 502.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::http_server::{Body, answer, full};
 
-/// The largest answer that the load balancer takes from a function, as JSON.
+/// The largest answer, as JSON, that the load balancer accepts from a function.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// The response for a function's answer.
-pub(crate) fn from_function(payload: &Bytes, multi_value: bool) -> Response<Body> {
+/// Makes the response from a function's answer.
+pub(super) fn from_function(payload: &Bytes, multi_value: bool) -> Response<Body> {
     read(payload, multi_value).unwrap_or_else(|| bare(StatusCode::BAD_GATEWAY))
 }
 
@@ -40,7 +40,7 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
     };
     let mut response = Response::new(full(body));
     *response.status_mut() = status;
-    // With multi-value headers the load balancer reads only those.
+    // In multi-value mode the load balancer reads only multi-value headers.
     let headers = payload.get(if multi_value {
         "multiValueHeaders"
     } else {
@@ -52,7 +52,7 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
             value => vec![value],
         };
         let name = HeaderName::try_from(name.as_str()).ok()?;
-        // These are the connection's own.
+        // These belong to the connection.
         if matches!(
             name.as_str(),
             "connection" | "content-length" | "transfer-encoding"
@@ -71,8 +71,8 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
     Some(response)
 }
 
-/// The load balancer's own error page.
-pub(crate) fn bare(status: StatusCode) -> Response<Body> {
+/// Makes the load balancer's own error page.
+pub(super) fn bare(status: StatusCode) -> Response<Body> {
     let page = format!(
         "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n</body>\r\n</html>\r\n"
     );
@@ -88,7 +88,7 @@ mod tests {
 
     use super::*;
 
-    async fn answered(payload: Value, multi_value: bool) -> (u16, Vec<String>, Bytes) {
+    async fn response(payload: Value, multi_value: bool) -> (u16, Vec<String>, Bytes) {
         let response = from_function(&Bytes::from(payload.to_string()), multi_value);
         let status = response.status().as_u16();
         let headers = response
@@ -104,30 +104,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn headers_are_read_by_the_target_groups_mode() {
+    async fn target_groups_mode_decides_which_headers_are_read() {
         let payload = json!({
             "statusCode": 201, "body": "hi",
             "headers": { "x-one": "1" }, "multiValueHeaders": { "x-many": ["1", "2"] },
         });
         assert_eq!(
-            answered(payload.clone(), false).await,
+            response(payload.clone(), false).await,
             (201, vec!["x-one: 1".to_owned()], "hi".into())
         );
         let many = vec!["x-many: 1".to_owned(), "x-many: 2".to_owned()];
-        assert_eq!(answered(payload, true).await, (201, many, "hi".into()));
+        assert_eq!(response(payload, true).await, (201, many, "hi".into()));
     }
 
     #[tokio::test]
     async fn base64_bodies_are_decoded() {
         let payload = json!({ "statusCode": 200, "body": "AWNhdA==", "isBase64Encoded": true });
         assert_eq!(
-            answered(payload, false).await.2,
+            response(payload, false).await.2,
             Bytes::from_static(b"\x01cat")
         );
     }
 
     #[tokio::test]
-    async fn whatever_is_no_answer_is_a_bad_gateway() {
+    async fn malformed_answer_is_a_bad_gateway() {
         for payload in [
             json!(null),
             json!("hello"),
@@ -140,7 +140,7 @@ mod tests {
             json!({ "statusCode": 200, "headers": { "bad name": "1" } }),
             json!({ "statusCode": 200, "body": "x".repeat(MAX_ANSWER) }),
         ] {
-            let (status, headers, _) = answered(payload.clone(), false).await;
+            let (status, headers, _) = response(payload.clone(), false).await;
             assert_eq!(
                 (status, headers),
                 (502, vec!["content-type: text/html".to_owned()]),

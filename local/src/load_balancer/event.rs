@@ -1,9 +1,8 @@
 //! Builds the event that the load balancer sends to a function.
 //!
-//! Path and query come as they were sent, undecoded. Header names are lower case. With multi-value
-//! headers every value is there, else only the last. A body is text for `text/*`, JSON, JavaScript
-//! and XML without a content encoding, and base64 otherwise, as is one that calls itself text and isn't
-//! UTF-8, which JSON couldn't hold.
+//! Path and query stay undecoded. Header names are in lower case. Multi-value events have every value of a header,
+//! others only the last. A body of type `text/*`, JSON, JavaScript or XML without a content encoding is passed as text,
+//! any other in base64, as is text that isn't UTF-8, which JSON can't represent.
 
 use std::net::SocketAddr;
 
@@ -18,18 +17,19 @@ use serde_json::{Map, Value, json};
 use crate::ids;
 
 /// The largest body that the load balancer passes to a function.
-pub(crate) const MAX_REQUEST: usize = 1024 * 1024;
+pub(super) const MAX_REQUEST: usize = 1024 * 1024;
 
-/// Where the request came in and where it goes.
-pub(crate) struct Hop<'a> {
-    pub(crate) client: SocketAddr,
-    pub(crate) port: u16,
-    pub(crate) target_group_arn: &'a str,
-    pub(crate) multi_value: bool,
+/// The source and the target of a request.
+pub(super) struct Hop<'a> {
+    pub(super) client: SocketAddr,
+    /// The load balancer's port.
+    pub(super) port: u16,
+    pub(super) target_group_arn: &'a str,
+    pub(super) multi_value: bool,
 }
 
-/// The event, and the trace id that it carries.
-pub(crate) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, String) {
+/// Builds the event, and returns it with its trace id.
+pub(super) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, String) {
     let mut headers = headers(&parts.headers);
     let trace = match headers.iter().find(|(name, _)| name == "x-amzn-trace-id") {
         Some((_, value)) => value.clone(),
@@ -66,11 +66,14 @@ pub(crate) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, Strin
     event.insert("httpMethod".to_owned(), json!(parts.method.as_str()));
     event.insert("path".to_owned(), json!(parts.uri.path()));
     if hop.multi_value {
-        event.insert("multiValueQueryStringParameters".to_owned(), every(query));
-        event.insert("multiValueHeaders".to_owned(), every(headers));
+        event.insert(
+            "multiValueQueryStringParameters".to_owned(),
+            all_values(query),
+        );
+        event.insert("multiValueHeaders".to_owned(), all_values(headers));
     } else {
-        event.insert("queryStringParameters".to_owned(), last(query));
-        event.insert("headers".to_owned(), last(headers));
+        event.insert("queryStringParameters".to_owned(), last_values(query));
+        event.insert("headers".to_owned(), last_values(headers));
     }
     let text = std::str::from_utf8(body)
         .ok()
@@ -84,7 +87,7 @@ pub(crate) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, Strin
     (Value::Object(event).to_string().into(), trace)
 }
 
-/// Header names in lower case, as they always are here, with values as text.
+/// Names and values of headers. `HeaderMap` keeps names in lower case.
 fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
@@ -106,7 +109,7 @@ fn query(query: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-fn last(pairs: Vec<(String, String)>) -> Value {
+fn last_values(pairs: Vec<(String, String)>) -> Value {
     Value::Object(
         pairs
             .into_iter()
@@ -115,7 +118,7 @@ fn last(pairs: Vec<(String, String)>) -> Value {
     )
 }
 
-fn every(pairs: Vec<(String, String)>) -> Value {
+fn all_values(pairs: Vec<(String, String)>) -> Value {
     let mut map = Map::new();
     for (name, value) in pairs {
         if let Value::Array(values) = map.entry(name).or_insert_with(|| json!([])) {
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn single_value_events_hold_the_last_value() {
+    fn single_value_event_has_the_last_value() {
         let event = event(
             request()
                 .header("content-type", "application/json; charset=utf-8")
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn multi_value_events_hold_every_value() {
+    fn multi_value_event_has_every_value() {
         let event = event(request().body(b"").unwrap(), true);
         assert_eq!(
             event["multiValueQueryStringParameters"],
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_none_is_base64() {
+    fn text_that_is_not_utf8_is_base64() {
         let event = event(
             request()
                 .header("content-type", "application/json")
@@ -268,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_id_is_kept() {
+    fn given_trace_id_is_kept() {
         let event = event(
             request()
                 .header("X-Amzn-Trace-Id", "Root=1-2-3")

@@ -1,9 +1,9 @@
 //! The application load balancer: routes requests to functions by the template's listener rules, and
-//! speaks to them in the load balancer's own events only.
+//! passes them on as the load balancer's events.
 //!
-//! Outside the template it answers `/media/…` (the content delivery network in front of the bucket),
-//! `/<bucket>/…` (the bucket itself, for presigned uploads), `/_local/…` (sign-in, status, drain) and Lambda's invoke
-//! API: so a client needs to reach one port only.
+//! So that clients need only one port, it also serves `/media/…` (the content delivery network in
+//! front of the bucket), `/<bucket>/…` (the bucket itself, for presigned uploads), `/_local/…`
+//! (sign-in, status, drain) and Lambda's invoke API.
 
 mod answer;
 mod event;
@@ -14,7 +14,6 @@ mod rules;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use http::header::EXPECT;
@@ -22,141 +21,139 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 
-use crate::faults::Service;
 use crate::http_server::{Body, Closed, full};
-use crate::lambda::InvokeError;
-use crate::services::{Front, Refusal};
-use crate::stack::Parts;
-use crate::template::Action;
+use crate::lambda::{InvokeError, Lambda};
+use crate::monitor::Monitor;
+use crate::services::{BucketService, Interceptor};
+use crate::template::{Action, Listener};
 use event::{Hop, MAX_REQUEST};
 
-pub(crate) use invoke_api::handle_alone as invoke;
-pub(crate) use rules::matches;
+pub(crate) use invoke_api::InvokeApi;
+pub(crate) use local_routes::LocalRoutes;
 
-/// The most of a body that is too large that is read before the connection is closed.
+/// The size at which an oversized body is no longer read to its end.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
-/// Answers one request of a client.
-pub(crate) async fn handle(
-    parts: Arc<Parts>,
-    request: Request<Incoming>,
-    client: SocketAddr,
-) -> Result<Response<Body>, Closed> {
-    let path = request.uri().path();
-    if let Some(rest) = path.strip_prefix("/_local/") {
-        let rest = rest.to_owned();
-        return Ok(local_routes::handle(&parts, request, &rest).await);
-    }
-    if let Some(function) = invoke_api::function(path) {
-        let function = function.to_owned();
-        return invoke_api::handle(parts, function, request).await;
-    }
-    if path.starts_with("/media/") {
-        return local_routes::media(&parts, request).await;
-    }
-    if let Some(bucket) = parts.bucket.clone().filter(|bucket| bucket.has(path)) {
-        let front = Front {
-            service: Service::Bucket,
-            refusal: Refusal::Xml,
-            faults: Arc::clone(&parts.faults),
-            lambda: Arc::clone(&parts.lambda),
-        };
-        return bucket.handle(front, request).await;
-    }
-    let mut response = listen(Arc::clone(&parts), request, client).await?;
-    let listener = parts.plan.listener.iter();
-    for (name, value) in listener.flat_map(|listener| &listener.headers) {
-        response.headers_mut().insert(name, value.clone());
-    }
-    Ok(response)
+/// The load balancer.
+#[derive(Debug)]
+pub(crate) struct LoadBalancer {
+    pub(crate) port: u16,
+    /// The template's listener, if it has one.
+    pub(crate) listener: Option<Listener>,
+    pub(crate) lambda: Arc<Lambda>,
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) bucket: Option<(BucketService, Interceptor)>,
+    pub(crate) local_routes: LocalRoutes,
+    pub(crate) invoke_api: InvokeApi,
 }
 
-/// Does what the listener's rules say.
-async fn listen(
-    parts: Arc<Parts>,
-    request: Request<Incoming>,
-    client: SocketAddr,
-) -> Result<Response<Body>, Closed> {
-    let path = request.uri().path();
-    let action = parts
-        .plan
-        .listener
-        .as_ref()
-        .map(|listener| rules::route(listener, request.method(), path));
-    match action.cloned() {
-        Some(Action::Forward {
-            function,
-            target_group_arn,
-            multi_value,
-        }) => {
-            forward(
-                parts,
-                request,
-                client,
+impl LoadBalancer {
+    /// Answers a client's request.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> Result<Response<Body>, Closed> {
+        let path = request.uri().path();
+        if let Some(rest) = path.strip_prefix("/_local/") {
+            let rest = rest.to_owned();
+            return Ok(self.local_routes.handle(request, &rest).await);
+        }
+        if let Some(function) = invoke_api::function_of(path) {
+            let function = function.to_owned();
+            return self.invoke_api.clone().handle(function, request).await;
+        }
+        if path.starts_with("/media/") {
+            return self.local_routes.media(request).await;
+        }
+        if let Some((bucket, interceptor)) = &self.bucket
+            && bucket.contains(path)
+        {
+            return bucket.clone().handle(interceptor.clone(), request).await;
+        }
+        let Some(listener) = &self.listener else {
+            return Ok(answer::bare(StatusCode::SERVICE_UNAVAILABLE));
+        };
+        let action = rules::route(listener, request.method(), path);
+        let mut response = self.act(action, request, client).await?;
+        for (name, value) in &listener.headers {
+            response.headers_mut().insert(name, value.clone());
+        }
+        Ok(response)
+    }
+
+    async fn act(
+        &self,
+        action: &Action,
+        request: Request<Incoming>,
+        client: SocketAddr,
+    ) -> Result<Response<Body>, Closed> {
+        match action {
+            Action::Forward {
                 function,
                 target_group_arn,
                 multi_value,
-            )
-            .await
-        }
-        Some(Action::Fixed {
-            status,
-            content_type,
-            body,
-        }) => {
-            let mut response = Response::new(full(body));
-            *response.status_mut() = StatusCode::from_u16(status).map_err(|_| Closed)?;
-            if let Some(kind) = content_type.and_then(|kind| kind.parse().ok()) {
-                response
-                    .headers_mut()
-                    .insert(http::header::CONTENT_TYPE, kind);
+            } => {
+                let hop = Hop {
+                    client,
+                    port: self.port,
+                    target_group_arn,
+                    multi_value: *multi_value,
+                };
+                self.forward(request, function.clone(), &hop).await
             }
-            Ok(response)
+            Action::Fixed {
+                status,
+                content_type,
+                body,
+            } => {
+                let mut response = Response::new(full(body.clone()));
+                *response.status_mut() = StatusCode::from_u16(*status).map_err(|_| Closed)?;
+                let content_type = content_type.as_ref().and_then(|kind| kind.parse().ok());
+                if let Some(kind) = content_type {
+                    response
+                        .headers_mut()
+                        .insert(http::header::CONTENT_TYPE, kind);
+                }
+                Ok(response)
+            }
         }
-        None => Ok(answer::bare(StatusCode::SERVICE_UNAVAILABLE)),
+    }
+
+    async fn forward(
+        &self,
+        request: Request<Incoming>,
+        function: String,
+        hop: &Hop<'_>,
+    ) -> Result<Response<Body>, Closed> {
+        let (head, body) = request.into_parts();
+        let Some(body) = read(&head.headers, body).await? else {
+            return Ok(answer::bare(StatusCode::PAYLOAD_TOO_LARGE));
+        };
+        let (payload, trace) = event::build(&head, &body, hop);
+        let open_request = self.monitor.open_request();
+        let lambda = Arc::clone(&self.lambda);
+        // In a task of its own, so that the invocation continues if the client goes away.
+        let invocation = tokio::spawn(async move {
+            let _open_request = open_request;
+            lambda.invoke(&function, payload, Some(trace)).await
+        });
+        match invocation.await {
+            Ok(Ok(payload)) => Ok(answer::from_function(&payload, hop.multi_value)),
+            // Only here: the machine is too busy to start a process or to handle the waiting invocations.
+            Ok(Err(InvokeError::StartTimedOut(_) | InvokeError::Throttled)) => {
+                Ok(problem::unavailable())
+            }
+            // As on AWS, clients can't tell failures, crashes and timeouts apart.
+            Ok(Err(_)) | Err(_) => Ok(answer::bare(StatusCode::BAD_GATEWAY)),
+        }
     }
 }
 
-async fn forward(
-    parts: Arc<Parts>,
-    request: Request<Incoming>,
-    client: SocketAddr,
-    function: String,
-    target_group_arn: String,
-    multi_value: bool,
-) -> Result<Response<Body>, Closed> {
-    let (head, body) = request.into_parts();
-    let Some(body) = read(&head.headers, body).await? else {
-        return Ok(answer::bare(StatusCode::PAYLOAD_TOO_LARGE));
-    };
-    let hop = Hop {
-        client,
-        port: parts.load_balancer_port,
-        target_group_arn: &target_group_arn,
-        multi_value,
-    };
-    let (payload, trace) = event::build(&head, &body, &hop);
-    let busy = Busy::new(&parts.requests);
-    // In a task of its own: a client that goes away doesn't end what it started.
-    let invocation = tokio::spawn(async move {
-        let _busy = busy;
-        parts.lambda.invoke(&function, payload, Some(trace)).await
-    });
-    match invocation.await {
-        Ok(Ok(payload)) => Ok(answer::from_function(&payload, multi_value)),
-        // These only this machine has: it is too busy to start a process, or to work off what waits.
-        Ok(Err(InvokeError::StartTimedOut(_) | InvokeError::Throttled)) => {
-            Ok(problem::unavailable())
-        }
-        // Failed, crashed or timed out: the client sees the same, as on AWS.
-        Ok(Err(_)) | Err(_) => Ok(answer::bare(StatusCode::BAD_GATEWAY)),
-    }
-}
-
-/// A request's body; `None` if it is larger than functions may get.
+/// Reads a request's body; `None` if it is larger than functions may receive.
 async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Option<Bytes>, Closed> {
     let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
-    // A client that asks first is told at once.
+    // A client that waits for `100 Continue` is refused before it sends the body.
     if body.size_hint().lower() > limit && headers.contains_key(EXPECT) {
         return Ok(None);
     }
@@ -172,23 +169,7 @@ async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Option<Bytes>, 
         } else if length > MAX_DISCARDED {
             return Err(Closed);
         }
-        // What is too large is read to its end: a client that still sends wouldn't see the answer.
+        // An oversized body is read to its end, since clients read no answer while they still send.
     }
     Ok((length <= MAX_REQUEST).then(|| read.freeze()))
-}
-
-/// Counts a request while it is worked on.
-struct Busy(Arc<AtomicUsize>);
-
-impl Busy {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(count))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
 }

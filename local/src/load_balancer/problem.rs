@@ -1,4 +1,4 @@
-//! Problems that only this machine has, in the shape that api.md gives to all problems.
+//! Problems that only the local stack has, in the format of the API's problems.
 
 use http::header::{ALLOW, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -9,10 +9,10 @@ use crate::ids;
 
 const PROBLEM: &str = "application/problem+json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// After how many seconds a client may try again, as the functions say.
+/// The functions' own value of `Retry-After`.
 const RETRY_AFTER_SECONDS: u16 = 2;
 
-/// 503: no process could take the request.
+/// 503: no process of the function could take the request.
 pub(super) fn unavailable() -> Response<Body> {
     let detail = "No process of the function could be started in time, please try again.";
     let mut response = problem(
@@ -25,7 +25,7 @@ pub(super) fn unavailable() -> Response<Body> {
     response
 }
 
-/// 405: a local route has only this method.
+/// 405: a local route supports only this method.
 pub(super) fn method_not_allowed(allow: &'static str) -> Response<Body> {
     let detail = format!("This path takes {allow} only.");
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "about:blank", &detail);

@@ -1,7 +1,7 @@
-//! How a function's line looks on a terminal.
+//! Formats the functions' log lines for a terminal.
 //!
-//! Requests, batches and anything else read alike: when, what, how it ended, how long it took, which function, the
-//! request's first eight characters, and what else isn't zero:
+//! All short lines have the same layout: time, event, outcome, duration, function, the first eight characters of the
+//! request id, and other fields that aren't zero:
 //!
 //! ```text
 //! 21:28:51  GET /v1/feed  200  4 ms  feed  dbfa1ca3  cache 3
@@ -12,24 +12,24 @@
 use owo_colors::OwoColorize as _;
 use serde_json::{Map, Value};
 
-/// How a line of metrics begins, which is `CloudWatch`'s to read.
+/// The start of a line of metrics, which is meant for `CloudWatch`.
 const METRICS: &str = r#"{"_aws":"#;
-/// The line a function logs for each request, batch of messages and scheduled run.
+/// The messages with which a function logs each request, batch and scheduled run.
 const REQUEST: &str = "request";
 const BATCH: &str = "batch";
 const RUN: &str = "run";
-/// How much of a request's id is shown.
-const ID: usize = 8;
-/// The separator of a line's parts.
+/// The number of characters of a request id that are shown.
+const SHOWN_ID_LENGTH: usize = 8;
+/// The separator of a line's segments.
 const GAP: &str = "  ";
 
-/// How a part of a line looks where there are colours.
+/// The style of a segment where colours are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
     Plain,
     Faint,
     Good,
-    Odd,
+    Warning,
     Bad,
 }
 
@@ -37,7 +37,7 @@ impl Tone {
     fn of_status(status: u64) -> Self {
         match status {
             0..400 => Self::Good,
-            400..500 => Self::Odd,
+            400..500 => Self::Warning,
             _ => Self::Bad,
         }
     }
@@ -47,16 +47,16 @@ impl Tone {
             Self::Plain => text.to_owned(),
             Self::Faint => text.dimmed().to_string(),
             Self::Good => text.green().to_string(),
-            Self::Odd => text.yellow().to_string(),
+            Self::Warning => text.yellow().to_string(),
             Self::Bad => text.red().to_string(),
         }
     }
 }
 
-/// The parts of a line, from left to right.
-struct Parts(Vec<(Tone, String)>);
+/// The segments of a line, from left to right.
+struct Segments(Vec<(Tone, String)>);
 
-impl Parts {
+impl Segments {
     fn new() -> Self {
         Self(Vec::new())
     }
@@ -105,91 +105,91 @@ impl Fields {
         value.as_ref().and_then(Value::as_u64).unwrap_or(0)
     }
 
-    /// Of `2026-11-21T23:51:35.869727Z` the time to the second.
+    /// The time of day to the second, `23:51:35` of `2026-11-21T23:51:35.869727Z`.
     fn time(&mut self, now: &str) -> String {
         let time = self.text("timestamp");
-        let of_day = time.split_once('T').and_then(|(_, time)| time.get(..8));
-        of_day.unwrap_or(now).to_owned()
+        let time_of_day = time.split_once('T').and_then(|(_, time)| time.get(..8));
+        time_of_day.unwrap_or(now).to_owned()
     }
 
-    /// The start of the request's id, which stands in the line or in the span around it.
-    fn id(&mut self) -> String {
+    /// The shown start of the request id, which is a field of the line or of its span.
+    fn short_id(&mut self) -> String {
         let span = self.0.remove("span");
         let own = self.text(REQUEST_ID);
-        let around = span.as_ref().and_then(|span| span.get(REQUEST_ID));
-        let id = around.map(plain).filter(|_| own.is_empty()).unwrap_or(own);
-        id.chars().take(ID).collect()
+        let in_span = span.as_ref().and_then(|span| span.get(REQUEST_ID));
+        let id = in_span.map(plain).filter(|_| own.is_empty()).unwrap_or(own);
+        id.chars().take(SHOWN_ID_LENGTH).collect()
     }
 
-    /// The other figures that aren't zero, as `name value`.
+    /// The names and values of the remaining fields that are neither zero nor empty.
     fn rest(self) -> Vec<(String, String)> {
-        let told = self.0.into_iter().filter(|(_, value)| !is_nothing(value));
-        told.map(|(name, value)| (name, plain(&value))).collect()
+        let nonzero = self.0.into_iter().filter(|(_, value)| !is_zero(value));
+        nonzero.map(|(name, value)| (name, plain(&value))).collect()
     }
 }
 
 const REQUEST_ID: &str = "request_id";
 
-/// The line as people at a terminal read it; nothing for what tells them nothing: metrics, runs by the clock that went
-/// well, and lines that only count and counted nothing. `now` is the time of lines that have none.
+/// Formats a line briefly, for people. Returns `None` for uninformative lines: metrics, successful scheduled runs, and
+/// counts of zero. `now` is the time shown for lines without a timestamp.
 pub(super) fn short(function: &str, line: &str, now: &str, colour: bool) -> Option<String> {
     if line.starts_with(METRICS) {
         return None;
     }
     let Some(mut fields) = Fields::parse(line) else {
-        let parts = Parts::new().add(Tone::Faint, now).add(Tone::Plain, line);
-        return Some(parts.add(Tone::Faint, function).render(colour));
+        let segments = Segments::new().add(Tone::Faint, now).add(Tone::Plain, line);
+        return Some(segments.add(Tone::Faint, function).render(colour));
     };
-    let start = Parts::new().add(Tone::Faint, fields.time(now));
+    let start = Segments::new().add(Tone::Faint, fields.time(now));
     let (level, message) = (fields.text("level"), fields.text("message"));
-    let parts = match message.as_str() {
+    let segments = match message.as_str() {
         REQUEST => request(start, fields, function),
         BATCH => batch(start, fields, function),
         RUN => run(start, fields, function)?,
         _ => other(start, &level, &message, fields, function)?,
     };
-    Some(parts.render(colour))
+    Some(segments.render(colour))
 }
 
-fn request(start: Parts, mut fields: Fields, function: &str) -> Parts {
-    let what = format!("{} {}", fields.text("method"), fields.text("route"));
+fn request(start: Segments, mut fields: Fields, function: &str) -> Segments {
+    let event = format!("{} {}", fields.text("method"), fields.text("route"));
     let status = fields.number("status");
-    let parts = start
-        .add(Tone::Plain, what)
+    let segments = start
+        .add(Tone::Plain, event)
         .add(Tone::of_status(status), status.to_string());
-    ending(parts, fields, function)
+    add_ending(segments, fields, function)
 }
 
-fn batch(start: Parts, mut fields: Fields, function: &str) -> Parts {
-    let what = match fields.number("received") {
+fn batch(start: Segments, mut fields: Fields, function: &str) -> Segments {
+    let event = match fields.number("received") {
         1 => "1 message".to_owned(),
-        many => format!("{many} messages"),
+        number => format!("{number} messages"),
     };
-    let parts = start.add(Tone::Plain, what);
-    let parts = match fields.number("failed") {
-        0 => parts.add(Tone::Good, "ok"),
-        failed => parts.add(Tone::Bad, format!("{failed} failed")),
+    let segments = start.add(Tone::Plain, event);
+    let segments = match fields.number("failed") {
+        0 => segments.add(Tone::Good, "ok"),
+        failed => segments.add(Tone::Bad, format!("{failed} failed")),
     };
-    ending(parts, fields, function)
+    add_ending(segments, fields, function)
 }
 
-fn run(start: Parts, mut fields: Fields, function: &str) -> Option<Parts> {
+fn run(start: Segments, mut fields: Fields, function: &str) -> Option<Segments> {
     if fields.text("failed") != "true" {
         return None;
     }
-    let parts = start.add(Tone::Plain, "run").add(Tone::Bad, "failed");
-    Some(ending(parts, fields, function))
+    let segments = start.add(Tone::Plain, "run").add(Tone::Bad, "failed");
+    Some(add_ending(segments, fields, function))
 }
 
-/// The duration, the caller, and the number of calls to each service.
-fn ending(parts: Parts, mut fields: Fields, function: &str) -> Parts {
+/// Adds the duration, the function, the request id, and the number of calls to each service.
+fn add_ending(segments: Segments, mut fields: Fields, function: &str) -> Segments {
     let took = format!("{} ms", fields.number("duration_ms"));
     let queued = fields.number("queued_ms");
-    let parts = parts
+    let segments = segments
         .add(Tone::Plain, took)
         .add(Tone::Faint, function)
-        .add(Tone::Faint, fields.id());
-    // These tell a program more than people.
+        .add(Tone::Faint, fields.short_id());
+    // These are meant for programs.
     for name in ["trace", "traces", "caller"] {
         fields.text(name);
     }
@@ -200,30 +200,30 @@ fn ending(parts: Parts, mut fields: Fields, function: &str) -> Parts {
     if queued > 0 {
         rest.push(format!("queued {queued} ms"));
     }
-    parts.add(Tone::Faint, rest.join(", "))
+    segments.add(Tone::Faint, rest.join(", "))
 }
 
 fn other(
-    start: Parts,
+    start: Segments,
     level: &str,
     message: &str,
     mut fields: Fields,
     function: &str,
-) -> Option<Parts> {
+) -> Option<Segments> {
     let numbers = fields.0.values().filter(|value| value.is_number()).count();
-    let id = fields.id();
+    let id = fields.short_id();
     fields.text("trace");
     let rest = fields.rest();
-    let calm = matches!(level, "" | "INFO" | "DEBUG" | "TRACE");
-    if calm && numbers > 0 && rest.is_empty() {
+    let is_calm = matches!(level, "" | "INFO" | "DEBUG" | "TRACE");
+    if is_calm && numbers > 0 && rest.is_empty() {
         return None;
     }
     let tone = match level {
         "ERROR" => Tone::Bad,
-        "WARN" => Tone::Odd,
+        "WARN" => Tone::Warning,
         _ => Tone::Plain,
     };
-    let what = if calm {
+    let text = if is_calm {
         message.to_owned()
     } else {
         format!("{level} {message}")
@@ -233,14 +233,14 @@ fn other(
         .map(|(name, value)| format!("{name}={value}"));
     Some(
         start
-            .add(tone, what)
+            .add(tone, text)
             .add(Tone::Faint, function)
             .add(Tone::Faint, id)
             .add(Tone::Plain, rest.collect::<Vec<_>>().join(" ")),
     )
 }
 
-/// A structured line with all that it has: time, level, message, fields. Any other line as it is.
+/// Formats a structured line with all its fields: time, level, message and the rest. Returns any other line as it is.
 pub(super) fn verbose(line: &str) -> String {
     let Some(Fields(mut fields)) = Fields::parse(line) else {
         return printable(line);
@@ -269,7 +269,7 @@ pub(super) fn verbose(line: &str) -> String {
     printable(text.trim_start())
 }
 
-/// The line as it is, but with the function's name, which on AWS is the log stream's.
+/// Adds the function's name to a line, which on AWS is part of the log stream's name.
 pub(super) fn json(function: &str, line: &str) -> String {
     let function = Value::from(function);
     match Fields::parse(line) {
@@ -291,7 +291,7 @@ fn plain(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn is_nothing(value: &Value) -> bool {
+fn is_zero(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Number(number) => number.as_f64() == Some(0.0),
@@ -300,7 +300,7 @@ fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Control characters would move the terminal's cursor, or worse.
+/// Escapes control characters, which could move the terminal's cursor or worse.
 fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_take_one_short_line() {
+    fn request_is_one_short_line() {
         assert_eq!(
             shown("feed", &request(401, 0)).unwrap(),
             "21:28:51  GET /v1/feed  401  0 ms  feed  dbfa1ca3"
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_read_as_requests_do() {
+    fn batch_is_formatted_like_a_request() {
         let batch = |received: u64, failed: u64| {
             line(json!({
                 "message": "batch", "request_id": "0b5e1f7a-0d3c", "traces": "Root=1-6749-00 Root=1-6749-01",
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_runs_are_left_out_and_others_are_not() {
+    fn only_idle_runs_are_omitted() {
         let run = |failed: bool| {
             line(json!({
                 "message": "run", "request_id": "3cc80e14-1", "duration_ms": 31, "failed": failed, "dynamodb": 17,
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_never_left_out() {
+    fn warnings_are_never_omitted() {
         let warning = json!({
             "level": "WARN", "message": "unavailable", "error": "timed out", "bytes": 0,
             "span": { "name": "request", "request_id": "3cc80e14-99", "trace": "Root=1-1" },
@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_tell_how_it_ended() {
+    fn status_decides_the_colour() {
         let colour = |status| short("feed", &request(status, 0), NOW, true).unwrap();
         for (status, code) in [(200, 32), (304, 32), (404, 33), (503, 31)] {
             let painted = format!("\u{1b}[{code}m{status}\u{1b}[39m");
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn metrics_are_left_out_and_plain_lines_are_not() {
+    fn metrics_are_omitted_and_plain_lines_are_shown() {
         assert_eq!(shown("feed", r#"{"_aws":{"Timestamp":1}}"#), None);
         assert_eq!(
             shown("probe", "plain {").unwrap(),
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn verbose_lines_have_everything() {
+    fn verbose_line_has_every_field() {
         assert_eq!(
             verbose(
                 r#"{"timestamp":"2026-11-21T23:51:35.869727Z","level":"INFO","message":"request","status":200,"cache":0}"#
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_and_names_the_function() {
+    fn json_line_gets_the_functions_name() {
         for (line, expected) in [
             (r#"{"b":1,"a":2}"#, r#"{"function":"feed","b":1,"a":2}"#),
             ("{}", r#"{"function":"feed"}"#),

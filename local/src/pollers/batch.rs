@@ -1,11 +1,11 @@
-//! The shape of a batch of messages, and what a function's answer to it means.
+//! The records of a batch of messages, and the meaning of a function's answer to it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustack_sqs_model::types::Message;
 use serde_json::{Map, Value, json};
 
-/// One message as Lambda hands it to a function.
+/// Builds the record of a message in a function's event.
 pub(super) fn record(message: &Message, queue_arn: &str, region: &str) -> Value {
     let mut attributes = Map::new();
     for (name, attribute) in &message.message_attributes {
@@ -35,10 +35,10 @@ pub(super) fn record(message: &Message, queue_arn: &str, region: &str) -> Value 
     })
 }
 
-/// Which messages a function handled, by its answer.
+/// The ids of the messages that a function handled, according to its answer.
 ///
-/// Nothing, null, `{}` and an empty or null list mean all. A list names those that failed. Anything
-/// that Lambda can't read, or that names a message which wasn't in the batch, means none.
+/// An empty answer, null, `{}` and an empty or null list mean all messages. A list names the failed ones. An answer
+/// that Lambda can't read, or that names a message outside the batch, means none.
 pub(super) fn handled<'a>(answer: &[u8], ids: &[&'a str]) -> Vec<&'a str> {
     failures(answer)
         .filter(|failed| failed.iter().all(|id| ids.contains(&id.as_str())))
@@ -51,7 +51,7 @@ pub(super) fn handled<'a>(answer: &[u8], ids: &[&'a str]) -> Vec<&'a str> {
         .unwrap_or_default()
 }
 
-/// The ids that failed; `None` if the answer can't be read.
+/// The ids of failed messages; `None` if the answer can't be read.
 fn failures(answer: &[u8]) -> Option<Vec<String>> {
     if answer.is_empty() {
         return Some(Vec::new());
@@ -59,7 +59,7 @@ fn failures(answer: &[u8]) -> Option<Vec<String>> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     let list = match &answer {
         Value::Null => return Some(Vec::new()),
-        // A text that is empty counts as nothing.
+        // Lambda treats an empty string like an empty answer.
         Value::String(text) if text.is_empty() => return Some(Vec::new()),
         Value::Object(fields) => fields.get("batchItemFailures").unwrap_or(&Value::Null),
         _ => return None,
@@ -84,7 +84,7 @@ mod tests {
     use super::handled;
 
     #[test]
-    fn answers_mean_what_they_mean_on_aws() {
+    fn answers_mean_the_same_as_on_aws() {
         let ids = ["a", "b", "c"];
         for all in [
             "",

@@ -1,4 +1,4 @@
-//! How a standard queue may deliver: twice, in any order, and, for tests that need it, not at all.
+//! The ways in which messages are delivered: twice or in any order, as a standard queue may, or, for tests, not at all.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustack_sqs_model::types::Message;
 
 type Drops = dyn Fn(&str) -> bool + Send + Sync;
 
-/// How a queue's messages are delivered. The default is once and in the order received.
+/// The way in which a queue's messages are delivered. By default once, in the order received.
 #[derive(Clone, Default)]
 pub struct Delivery {
     duplicate: bool,
@@ -19,21 +19,21 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Every message is delivered twice, the second time in the same batch or a later one.
+    /// Delivers every message twice, the second time in the same batch or a later one.
     #[must_use]
     pub fn duplicated(mut self) -> Self {
         self.duplicate = true;
         self
     }
 
-    /// All messages that are there are taken together, shuffled by this seed, and cut into batches.
+    /// Receives all available messages together, shuffles them with this seed, and splits them into batches.
     #[must_use]
     pub fn shuffled(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Messages whose body this says yes to are taken off the queue and never delivered.
+    /// Deletes messages without delivering them if `drops` returns true for their body.
     #[must_use]
     pub fn dropping(mut self, drops: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         self.drops = Some(Arc::new(drops));
@@ -44,7 +44,7 @@ impl Delivery {
         self.seed.is_some()
     }
 
-    /// Messages to drop, and batches to deliver.
+    /// Splits messages into those to delete and the batches to deliver.
     pub(super) fn arrange(
         &self,
         messages: Vec<Message>,

@@ -1,5 +1,5 @@
-//! S3: s3s with s3s-fs, created from the template's buckets, with what s3s-fs lacks: tags, CORS,
-//! expiry, and that an upload refused for its checksum leaves no object behind.
+//! S3: s3s with s3s-fs, with the template's buckets. It adds the features that s3s-fs lacks: tags, CORS, expiry, and
+//! the removal of uploads that are refused for their checksum.
 //!
 //! Known limits: a key has at most about 150 bytes, and `a` and `a/b` can't both be objects.
 
@@ -14,17 +14,19 @@ use hyper::body::{Bytes, Incoming};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
-use super::bucket_store::{Shared, Store};
-use super::{Front, asked, bucket_cors, bucket_signature};
+use super::bucket_store::{SharedStore, Store};
+use super::interceptor::Interceptor;
+use super::{bucket_cors, bucket_signature, iam};
+use crate::credentials::{ACCESS_KEY, SECRET_KEY};
 use crate::error::{Error, Result};
 use crate::http_server::{self, Body, BoxError, Closed};
 use crate::template::Bucket;
 
-/// How often lifecycle rules are applied.
+/// The interval at which lifecycle rules are applied.
 const EXPIRE_EVERY: Duration = Duration::from_mins(10);
 
-/// The longest list of objects that are to be deleted: a thousand, with names of 1,024 bytes.
-const MAX_LIST: usize = 2 * 1024 * 1024;
+/// The largest body of a `DeleteObjects` request: a thousand keys of 1,024 bytes.
+const MAX_DELETE_REQUEST: usize = 2 * 1024 * 1024;
 
 /// The running buckets.
 #[derive(Clone)]
@@ -42,15 +44,12 @@ impl std::fmt::Debug for BucketService {
 }
 
 impl BucketService {
-    /// Opens the buckets of this folder and creates those that aren't there.
+    /// Opens the buckets in this folder and creates missing ones.
     pub(crate) fn open(folder: &Path, buckets: &[Bucket]) -> Result<Self> {
         let store = Arc::new(Store::open(folder, buckets)?);
-        let mut signed = S3ServiceBuilder::new(Shared(Arc::clone(&store)));
-        signed.set_auth(SimpleAuth::from_single(
-            crate::ACCESS_KEY,
-            crate::SECRET_KEY,
-        ));
-        let public = S3ServiceBuilder::new(Shared(Arc::clone(&store))).build();
+        let mut signed = S3ServiceBuilder::new(SharedStore(Arc::clone(&store)));
+        signed.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let public = S3ServiceBuilder::new(SharedStore(Arc::clone(&store))).build();
         Ok(Self {
             store,
             signed: signed.build(),
@@ -59,31 +58,31 @@ impl BucketService {
         })
     }
 
-    /// Serves calls, and applies lifecycle rules now and then.
-    pub(crate) fn serve(&self, listener: tokio::net::TcpListener, front: Front) {
+    /// Serves calls, and applies lifecycle rules at intervals.
+    pub(crate) fn serve(&self, listener: tokio::net::TcpListener, interceptor: Interceptor) {
         let expiring = self.clone();
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(EXPIRE_EVERY).await;
-                // What isn't removed now is next time.
+                // Objects that can't be removed now are removed next time.
                 let _ = expiring.expire(Duration::ZERO).await;
             }
         });
-        let (service, gate) = (self.clone(), front.clone());
+        let (service, gate) = (self.clone(), interceptor.clone());
         tokio::spawn(http_server::serve(
             listener,
             move || gate.is_open(),
-            move |request, _| service.clone().handle(front.clone(), request),
+            move |request, _| service.clone().handle(interceptor.clone(), request),
         ));
     }
 
-    /// Whether a path is that of an object in one of the buckets.
-    pub(crate) fn has(&self, path: &str) -> bool {
+    /// Whether a path names an object in one of the buckets.
+    pub(crate) fn contains(&self, path: &str) -> bool {
         let key = path.trim_start_matches('/').split_once('/');
         self.bucket(path).is_some() && key.is_some_and(|(_, key)| !key.is_empty())
     }
 
-    /// The bucket that a path is in.
+    /// The bucket that a path names.
     fn bucket(&self, path: &str) -> Option<&Bucket> {
         let name = path.trim_start_matches('/').split('/').next()?;
         self.buckets.iter().find(|bucket| bucket.name == name)
@@ -92,19 +91,21 @@ impl BucketService {
     /// Answers one call.
     pub(crate) async fn handle(
         self,
-        front: Front,
+        interceptor: Interceptor,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Closed> {
         let headers = request.headers().clone();
         let operation = operation(&request);
-        let (counting, callers) = (front.clone(), headers.clone());
+        let (recorder, request_headers) = (interceptor.clone(), headers.clone());
         let answer = async move {
             let path = request.uri().path().to_owned();
-            let (body, request) = listed(operation, request).await?;
-            counting.asks(&callers, asked::of_bucket(operation, &path, &body));
+            let (body, request) = read_delete_request(operation, request).await?;
+            recorder.record_iam_calls(&request_headers, iam::of_bucket(operation, &path, &body));
             self.answer(request).await
         };
-        front.call(&headers, operation.to_owned(), answer).await
+        interceptor
+            .intercept(&headers, operation.to_owned(), answer)
+            .await
     }
 
     async fn answer(self, request: Request<s3s::Body>) -> Result<Response<Body>, Closed> {
@@ -122,7 +123,7 @@ impl BucketService {
         Ok(response)
     }
 
-    /// Answers `method` of an object as anybody may read it, with these headers of the request.
+    /// Reads an object without credentials, with these headers.
     pub(super) async fn read(
         &self,
         method: Method,
@@ -130,15 +131,15 @@ impl BucketService {
         headers: HeaderMap,
     ) -> Result<Response<Body>, Closed> {
         let mut read = Request::builder().method(method).uri(path);
-        if let Some(all) = read.headers_mut() {
-            *all = headers;
-            all.insert(HOST, HeaderValue::from_static("127.0.0.1"));
+        if let Some(read_headers) = read.headers_mut() {
+            *read_headers = headers;
+            read_headers.insert(HOST, HeaderValue::from_static("127.0.0.1"));
         }
         let read = read.body(s3s::Body::empty()).map_err(|_| Closed)?;
         call(&self.public, read).await
     }
 
-    /// Removes what the lifecycle rules say, as if it were later by `ahead`. Returns how many objects.
+    /// Removes expired objects, as if the time were later by `ahead`. Returns their number.
     pub(crate) async fn expire(&self, ahead: Duration) -> Result<usize> {
         let failed = |error: s3s::S3Error| Error::part("bucket", error);
         let mut removed = 0_usize;
@@ -162,8 +163,9 @@ impl BucketService {
     }
 }
 
-/// A request's body, if it names objects; else nothing, since it may be one.
-async fn listed(
+/// Reads the body of a `DeleteObjects` request, which lists objects. Any other body stays unread, since it may be a
+/// large object.
+async fn read_delete_request(
     operation: &str,
     request: Request<Incoming>,
 ) -> Result<(Bytes, Request<s3s::Body>), Closed> {
@@ -171,7 +173,7 @@ async fn listed(
         return Ok((Bytes::new(), request.map(s3s::Body::from)));
     }
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_LIST).collect().await;
+    let body = Limited::new(body, MAX_DELETE_REQUEST).collect().await;
     let body = body.map_err(|_| Closed)?.to_bytes();
     let request = Request::from_parts(head, s3s::Body::from(body.clone()));
     Ok((body, request))
@@ -182,7 +184,7 @@ async fn call(service: &S3Service, request: Request<s3s::Body>) -> Result<Respon
     Ok(response.map(|body| body.map_err(|error| -> BoxError { error }).boxed_unsync()))
 }
 
-/// The name of the operation that a request asks for.
+/// The name of a request's operation; empty for a request that only opens a connection.
 fn operation(request: &Request<Incoming>) -> &'static str {
     let query = request.uri().query().unwrap_or_default();
     let has = |name: &str| {
@@ -192,7 +194,7 @@ fn operation(request: &Request<Incoming>) -> &'static str {
     };
     let is_object = request.uri().path().trim_matches('/').contains('/');
     match (request.method(), is_object) {
-        // Who opens a connection signs nothing.
+        // SDKs open connections with an unsigned request.
         (&Method::GET, false) if request.uri().path() == "/" => {
             let signed = request.headers().contains_key("authorization");
             if signed { "ListAllMyBuckets" } else { "" }

@@ -1,4 +1,4 @@
-//! Requests of pages from other origins, as S3 answers them by a bucket's rules.
+//! Cross-origin requests, answered as S3 does by a bucket's rules.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -8,8 +8,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::http_server::{Body, answer};
-use crate::load_balancer::matches;
 use crate::template::Cors;
+use crate::wildcard::matches;
 
 const FORBIDDEN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessForbidden</Code>\
     <Message>CORSResponse: This CORS request is not allowed. This is usually because the evaluation of Origin, \
@@ -20,7 +20,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The headers that a page's request asks to bring, in lower case.
+/// The headers that a preflight asks for, in lower case.
 fn requested(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
     let values = values.filter_map(|value| value.to_str().ok());
@@ -39,19 +39,19 @@ fn allows(rule: &Cors, origin: &str, method: &str, headers: &[String]) -> bool {
         && headers.iter().all(is_allowed)
 }
 
-/// The answer to a preflight; nothing for any other request.
+/// The answer to a preflight; `None` for any other request.
 pub(super) fn preflight<B>(rules: &[Cors], request: &Request<B>) -> Option<Response<Body>> {
     if *request.method() != Method::OPTIONS {
         return None;
     }
     let headers = request.headers();
-    let asked = requested(headers);
+    let requested = requested(headers);
     let found = text(headers, &ORIGIN)
         .zip(text(headers, &ACCESS_CONTROL_REQUEST_METHOD))
         .and_then(|(origin, method)| {
             let rule = rules
                 .iter()
-                .find(|rule| allows(rule, origin, method, &asked))?;
+                .find(|rule| allows(rule, origin, method, &requested))?;
             Some((rule, origin))
         });
     let Some((rule, origin)) = found else {
@@ -59,12 +59,12 @@ pub(super) fn preflight<B>(rules: &[Cors], request: &Request<B>) -> Option<Respo
     };
     let mut response = answer(StatusCode::OK, "application/xml", "");
     let headers = response.headers_mut();
-    set(headers, ACCESS_CONTROL_ALLOW_HEADERS, &asked.join(", "));
+    set(headers, ACCESS_CONTROL_ALLOW_HEADERS, &requested.join(", "));
     permit(headers, rule, origin);
     Some(response)
 }
 
-/// Lets the page that asked read an answer, where a rule says so.
+/// Adds the headers with which the requesting page may read the answer, if a rule allows it.
 pub(super) fn expose(
     rules: &[Cors],
     method: &Method,
@@ -80,7 +80,7 @@ pub(super) fn expose(
     }
 }
 
-/// The origin of the page that sent a request.
+/// The origin of the page that sent the request.
 pub(super) fn origin<B>(request: &Request<B>) -> Option<String> {
     text(request.headers(), &ORIGIN).map(str::to_owned)
 }

@@ -1,21 +1,21 @@
-//! Requests that S3 refuses before it looks at a signature: `x-amz-*` headers that the signature doesn't cover, with which
-//! whoever holds a presigned URL could ask for more than its maker allowed.
+//! Refuses requests with `x-amz-*` headers that the signature doesn't cover, as S3 does. Otherwise the holder of a
+//! presigned URL could ask for more than its signer allowed.
 //!
-//! Nothing of the kind can be added to the query, which a signature covers whole.
+//! The query needs no such check, because a signature covers all of it.
 
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use crate::http_server::{Body, answer};
 use crate::ids;
 
-/// The refusal of a signed request with such headers; nothing where there are none.
+/// The refusal of a signed request with such headers; `None` if it has none.
 pub(super) fn refusal<B>(request: &Request<B>) -> Option<Response<Body>> {
     let signed = signed_headers(request)?;
     let unsigned = unsigned(request.headers(), &signed);
     (!unsigned.is_empty()).then(|| refused(&unsigned))
 }
 
-/// The names that a signature says it covers, in lower case; nothing for a request without one.
+/// The headers that a signature covers, in lower case; `None` for an unsigned request.
 fn signed_headers<B>(request: &Request<B>) -> Option<Vec<String>> {
     let query = request.uri().query().unwrap_or_default();
     let in_query = url::form_urlencoded::parse(query.as_bytes())
@@ -39,7 +39,7 @@ fn signed_headers<B>(request: &Request<B>) -> Option<Vec<String>> {
 fn unsigned<'a>(headers: &'a HeaderMap, signed: &[String]) -> Vec<&'a str> {
     let names = headers.keys().map(http::HeaderName::as_str);
     names
-        .filter(|name| name.starts_with("x-amz-") && !signed.iter().any(|it| it == name))
+        .filter(|name| name.starts_with("x-amz-") && !signed.iter().any(|signed| signed == name))
         .collect()
 }
 
@@ -60,18 +60,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signed_headers_are_found_in_either_place() {
-        let asked = || Request::put("/b/k?X-Amz-SignedHeaders=host%3Bx-amz-acl&x=y");
-        let in_query = asked().body(()).unwrap();
+    fn signed_headers_are_found_in_query_and_header() {
+        let put = || Request::put("/b/k?X-Amz-SignedHeaders=host%3Bx-amz-acl&x=y");
+        let in_query = put().body(()).unwrap();
         let expected = ["host", "x-amz-acl"].map(str::to_owned).to_vec();
         assert_eq!(signed_headers(&in_query), Some(expected.clone()));
-        for between in [", ", ","] {
+        for separator in [", ", ","] {
             let value = [
                 "AWS4-HMAC-SHA256 Credential=a/b/c",
                 "SignedHeaders=host;X-Amz-Acl",
                 "Signature=0",
             ];
-            let request = Request::put("/b/k").header("authorization", value.join(between));
+            let request = Request::put("/b/k").header("authorization", value.join(separator));
             let request = request.body(()).unwrap();
             assert_eq!(signed_headers(&request), Some(expected.clone()));
         }
@@ -79,9 +79,9 @@ mod tests {
             signed_headers(&Request::put("/b/k").body(()).unwrap()),
             None
         );
-        let refused = refusal(&asked().header("x-amz-tagging", "a=b").body(()).unwrap());
+        let refused = refusal(&put().header("x-amz-tagging", "a=b").body(()).unwrap());
         assert_eq!(refused.unwrap().status(), StatusCode::FORBIDDEN);
-        assert!(refusal(&asked().header("x-amz-acl", "private").body(()).unwrap()).is_none());
-        assert!(refusal(&asked().header("x-amzn-trace-id", "1").body(()).unwrap()).is_none());
+        assert!(refusal(&put().header("x-amz-acl", "private").body(()).unwrap()).is_none());
+        assert!(refusal(&put().header("x-amzn-trace-id", "1").body(()).unwrap()).is_none());
     }
 }

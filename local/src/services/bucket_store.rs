@@ -1,4 +1,4 @@
-//! What s3s calls: s3s-fs, with tags and orderly refusals around it.
+//! The store behind s3s: s3s-fs with tags, checks of keys, and clean-up after refused uploads.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use super::bucket_tags::{TagFiles, Tags, parse_header};
 use crate::error::{Error, Result};
 use crate::template::{Bucket, Expiry};
 
-/// The longest key: s3s-fs makes file names of it in base64, which have at most 255 bytes.
+/// The longest key. s3s-fs encodes keys in base64 as file names, which have at most 255 bytes.
 const MAX_KEY: usize = 150;
 
 /// The objects and their tags.
@@ -31,18 +31,18 @@ pub(super) struct Store {
     root: PathBuf,
     replaced: PathBuf,
     tags: TagFiles,
-    /// One writer of a key at a time, so that "only if it isn't there" holds.
-    writing: std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>,
+    /// A lock for each key being written, so that `If-None-Match: *` holds.
+    write_locks: std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>,
 }
 
-/// A handle to the store.
-pub(super) struct Shared(pub(super) Arc<Store>);
+/// The store as the implementation of S3 that s3s serves.
+pub(super) struct SharedStore(pub(super) Arc<Store>);
 
 fn internal(error: impl std::fmt::Display) -> s3s::S3Error {
     s3_error!(InternalError, "{error}")
 }
 
-/// A key becomes a path: nothing in it may lead elsewhere, or be longer than file names may be.
+/// Checks that a key is safe to use as a path: that it stays in the bucket's folder and isn't too long.
 fn check_key(key: &str) -> S3Result<()> {
     if key.len() > MAX_KEY {
         return Err(s3_error!(KeyTooLongError));
@@ -50,7 +50,7 @@ fn check_key(key: &str) -> S3Result<()> {
     if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(s3_error!(
             InvalidArgument,
-            "the local bucket has no such keys"
+            "the local bucket takes no keys with empty, . or .. parts"
         ));
     }
     Ok(())
@@ -72,7 +72,7 @@ impl Store {
                 .map_err(Error::io("can't make the folder of tags"))?,
             root,
             replaced,
-            writing: std::sync::Mutex::default(),
+            write_locks: std::sync::Mutex::default(),
         })
     }
 
@@ -80,11 +80,14 @@ impl Store {
         self.root.join(bucket).join(key)
     }
 
-    async fn write(&self, bucket: &str, key: &str) -> OwnedMutexGuard<()> {
+    async fn lock_for_writing(&self, bucket: &str, key: &str) -> OwnedMutexGuard<()> {
         let lock = {
-            let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-            writing.retain(|_, lock| lock.strong_count() > 0);
-            let slot = writing.entry(format!("{bucket}/{key}")).or_default();
+            let mut locks = self
+                .write_locks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| lock.strong_count() > 0);
+            let slot = locks.entry(format!("{bucket}/{key}")).or_default();
             slot.upgrade().unwrap_or_else(|| {
                 let lock = Arc::new(Mutex::new(()));
                 *slot = Arc::downgrade(&lock);
@@ -103,7 +106,7 @@ impl Store {
         }
     }
 
-    /// The keys that a lifecycle rule removes, as if it were later by `ahead`.
+    /// The keys that a lifecycle rule expires, as if the time were later by `ahead`.
     pub(super) async fn expired(
         &self,
         bucket: &str,
@@ -144,11 +147,11 @@ impl Store {
         rule: &Expiry,
         ahead: Duration,
     ) -> std::io::Result<bool> {
-        let Ok(about) = tokio::fs::metadata(self.path(bucket, key)).await else {
+        let Ok(metadata) = tokio::fs::metadata(self.path(bucket, key)).await else {
             return Ok(false);
         };
         let age = SystemTime::now()
-            .duration_since(about.modified()?)
+            .duration_since(metadata.modified()?)
             .unwrap_or_default()
             .saturating_add(ahead);
         if age < rule.after {
@@ -176,7 +179,7 @@ impl Store {
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
         check_key(&request.input.key)?;
         let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
-        let _writing = self.write(&bucket, &key).await;
+        let _writing = self.lock_for_writing(&bucket, &key).await;
         let response = self.objects.delete_object(request).await?;
         self.tags
             .set(&bucket, &key, Tags::new())
@@ -195,8 +198,8 @@ impl Store {
             Some(header) => parse_header(header).ok_or_else(|| s3_error!(InvalidTag))?,
             None => Tags::new(),
         };
-        let _writing = self.write(&bucket, &key).await;
-        // s3s-fs checks the checksum when the object is already in place: keep what was there.
+        let _writing = self.lock_for_writing(&bucket, &key).await;
+        // s3s-fs verifies the checksum only after it has replaced the object, so the old one is kept until then.
         let (path, kept) = (
             self.path(&bucket, &key),
             self.replaced.join(crate::ids::uuid()),
@@ -234,7 +237,7 @@ fn request<T>(input: T) -> S3Request<T> {
 }
 
 #[async_trait::async_trait]
-impl S3 for Shared {
+impl S3 for SharedStore {
     async fn put_object(
         &self,
         request: S3Request<PutObjectInput>,
@@ -267,7 +270,7 @@ impl S3 for Shared {
         check_key(&request.input.key)?;
         let _writing = self
             .0
-            .write(&request.input.bucket, &request.input.key)
+            .lock_for_writing(&request.input.bucket, &request.input.key)
             .await;
         self.0.objects.copy_object(request).await
     }

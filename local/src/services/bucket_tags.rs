@@ -1,4 +1,4 @@
-//! The tags of objects, each object's in a file of its own beside the objects.
+//! The tags of objects, kept in one file per object beside the objects.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 /// An object's tags.
 pub(super) type Tags = BTreeMap<String, String>;
 
-/// A file of tags.
+/// The contents of a file of tags.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Tagged {
     pub(super) bucket: String,
@@ -19,7 +19,7 @@ pub(super) struct Tagged {
     pub(super) tags: Tags,
 }
 
-/// The folder of tags.
+/// The folder with the files of tags.
 #[derive(Debug)]
 pub(super) struct TagFiles {
     folder: PathBuf,
@@ -31,7 +31,7 @@ impl TagFiles {
         Ok(Self { folder })
     }
 
-    /// A file's name must not depend on what a key may hold.
+    /// The file of an object's tags, named by a hash because a key may hold any characters.
     fn path(&self, bucket: &str, key: &str) -> PathBuf {
         let name = URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{bucket}/{key}")));
         self.folder.join(format!("{name}.json"))
@@ -65,7 +65,7 @@ impl TagFiles {
     }
 }
 
-/// Reads the tags of an `x-amz-tagging` header, as S3 takes them: at most ten.
+/// Parses an `x-amz-tagging` header; `None` unless it holds at most ten valid tags, as S3 requires.
 pub(super) fn parse_header(header: &str) -> Option<Tags> {
     let pairs: Vec<_> = url::form_urlencoded::parse(header.as_bytes())
         .into_owned()

@@ -1,22 +1,20 @@
-//! AWS's services behind their own wire protocols, each an existing part with one small front before
-//! it, which knows the caller by its User-Agent, counts its calls and lets chosen ones go wrong.
+//! AWS's services behind their own wire protocols. Each is an existing implementation behind an
+//! [`Interceptor`], which knows the caller by its User-Agent, records its calls and injects faults.
 
-pub(crate) mod asked;
 mod bucket;
 mod bucket_cors;
 mod bucket_signature;
 mod bucket_store;
 mod bucket_tags;
-mod front;
-mod loader;
+pub(crate) mod iam;
+mod interceptor;
 pub(crate) mod media;
 mod queues;
 mod tables;
-mod throttled;
+mod throttling;
 
 pub(crate) use bucket::BucketService;
-pub(crate) use front::{Front, Refusal};
-pub use loader::TableLoader;
+pub(crate) use interceptor::{ErrorFormat, Interceptor};
 pub use queues::QueueCounts;
 pub(crate) use queues::QueueService;
 pub(crate) use tables::TableService;

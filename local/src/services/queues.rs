@@ -1,4 +1,4 @@
-//! SQS: rustack, in memory, created from the template's queues.
+//! SQS: rustack, in memory, with the template's queues.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,34 +21,35 @@ use rustack_sqs_model::types::{DeleteMessageBatchRequestEntry, Message, MessageA
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{Front, asked};
+use super::iam;
+use super::interceptor::Interceptor;
 use crate::error::{Error, Result};
 use crate::http_server::{self, Body, Closed};
 use crate::template::{LocalValues, Queue};
 
-/// The one system attribute that messages are sent with: the trace that they belong to.
+/// The system attribute that carries a message's trace, the only one that messages are sent with.
 const TRACE: &str = "AWSTraceHeader";
 
-/// The largest request that SQS takes, with room for its wrapping.
+/// The largest request: SQS's limit on messages, with room for their JSON.
 const MAX_REQUEST: usize = 2 * 1024 * 1024;
 
-/// The most messages that one call takes.
-pub(crate) const MAX_RECEIVED: usize = 10;
+/// The most messages that one call receives or deletes.
+const MAX_RECEIVED: usize = 10;
 
 /// The running queues.
 #[derive(Clone)]
 pub(crate) struct QueueService {
     provider: Arc<RustackSqs>,
-    /// Told whenever messages may have come in.
+    /// Notified when messages may have been sent.
     pub(crate) sent: Arc<Notify>,
 }
 
-/// How many messages a queue holds.
+/// The numbers of messages in a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct QueueCounts {
-    /// Ready to be received, or delayed.
+    /// Messages that can be received, now or after their delay.
     pub visible: u64,
-    /// Received and neither deleted nor visible again.
+    /// Messages that were received and are neither deleted nor visible again.
     pub in_flight: u64,
 }
 
@@ -63,7 +64,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 impl QueueService {
-    /// Queues whose URLs have this port.
+    /// Makes a service without queues, whose queues' URLs will have this port.
     pub(crate) fn new(local: &LocalValues, port: u16) -> Self {
         let provider = RustackSqs::new(SqsConfig {
             skip_signature_validation: true,
@@ -78,7 +79,7 @@ impl QueueService {
         }
     }
 
-    /// Creates the queues, in order: a dead-letter queue comes before what sends to it.
+    /// Creates the queues in this order. A dead-letter queue must come before its source queues.
     pub(crate) async fn create(&self, queues: &[Queue]) -> Result<()> {
         for queue in queues {
             let mut attributes: HashMap<_, _> = queue.attributes.clone().into_iter().collect();
@@ -100,15 +101,15 @@ impl QueueService {
     }
 
     /// Serves calls.
-    pub(crate) fn serve(&self, listener: tokio::net::TcpListener, front: Front) {
+    pub(crate) fn serve(&self, listener: tokio::net::TcpListener, interceptor: Interceptor) {
         let handler = Arc::new(RustackSqsHandler::new(Arc::clone(&self.provider)));
-        let (gate, sent) = (front.clone(), Arc::clone(&self.sent));
+        let (gate, sent) = (interceptor.clone(), Arc::clone(&self.sent));
         tokio::spawn(http_server::serve(
             listener,
             move || gate.is_open(),
             move |request, _| {
-                let (front, handler, sent) =
-                    (front.clone(), Arc::clone(&handler), Arc::clone(&sent));
+                let interceptor = interceptor.clone();
+                let (handler, sent) = (Arc::clone(&handler), Arc::clone(&sent));
                 async move {
                     let headers = request.headers().clone();
                     let target = headers
@@ -116,21 +117,22 @@ impl QueueService {
                         .and_then(|value| value.to_str().ok())
                         .unwrap_or_default();
                     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-                    let (counting, callers) = (front.clone(), headers.clone());
-                    let asks = {
+                    let record = {
+                        let (recorder, headers) = (interceptor.clone(), headers.clone());
                         let operation = operation.clone();
                         move |body: &[u8]| {
-                            counting.asks(&callers, asked::of_queues(&operation, body));
+                            let needed = iam::of_queues(&operation, body);
+                            recorder.record_iam_calls(&headers, needed);
                         }
                     };
-                    let answer = answer(handler, request, sent, asks);
-                    front.call(&headers, operation, answer).await
+                    let answer = answer(handler, request, sent, record);
+                    interceptor.intercept(&headers, operation, answer).await
                 }
             },
         ));
     }
 
-    /// Receives what is there now, at most ten messages.
+    /// Receives up to `most` messages, at most ten, without waiting for more.
     pub(crate) async fn receive(&self, queue: &Queue, most: usize) -> Result<Vec<Message>> {
         let input = ReceiveMessageInput {
             queue_url: queue.url.clone(),
@@ -151,7 +153,7 @@ impl QueueService {
             .map_err(failed)
     }
 
-    /// Deletes messages by their receipts.
+    /// Deletes messages by their receipt handles.
     pub(crate) async fn delete(&self, queue: &Queue, receipts: &[String]) -> Result<()> {
         for chunk in receipts.chunks(MAX_RECEIVED) {
             let entries = chunk
@@ -174,7 +176,7 @@ impl QueueService {
         Ok(())
     }
 
-    /// Moves every message of one queue to another.
+    /// Moves all messages of one queue to another and returns their number.
     pub(crate) async fn redrive(&self, from: &Queue, to: &Queue) -> Result<usize> {
         let mut moved = 0_usize;
         loop {
@@ -205,7 +207,7 @@ impl QueueService {
         }
     }
 
-    /// How many messages a queue holds.
+    /// Counts a queue's messages.
     pub(crate) async fn counts(&self, queue: &Queue) -> Result<QueueCounts> {
         let names = ["", "NotVisible", "Delayed"]
             .map(|suffix| format!("ApproximateNumberOfMessages{suffix}"));
@@ -236,7 +238,7 @@ async fn answer(
     handler: Arc<RustackSqsHandler>,
     request: Request<Incoming>,
     sent: Arc<Notify>,
-    asks: impl FnOnce(&[u8]),
+    record: impl FnOnce(&[u8]),
 ) -> Result<Response<Body>, Closed> {
     let id = crate::ids::uuid();
     let operation = match resolve_operation(request.headers()) {
@@ -248,7 +250,7 @@ async fn answer(
         .await
         .map_err(|_| Closed)?
         .to_bytes();
-    asks(&body);
+    record(&body);
     let body = keep_trace(&body).map_or(body, Bytes::from);
     let response = handler
         .handle_operation(operation, body)
@@ -258,30 +260,30 @@ async fn answer(
     Ok(boxed(response))
 }
 
-/// The server knows no system attributes of messages. So the one there is, the trace, is kept as an attribute like
-/// any other, which [`restore_trace`] takes out again. Nothing, if there is nothing to keep.
+/// Moves traces from the system attributes of messages, which rustack doesn't support, to ordinary attributes, from
+/// where [`restore_trace`] takes them back. Returns `None` if the request has no trace.
 fn keep_trace(body: &[u8]) -> Option<String> {
     let mut request: Value = serde_json::from_slice(body).ok()?;
-    let mut kept = false;
+    let mut moved = false;
     let mut keep = |message: &mut Value| {
         let system = message.get_mut("MessageSystemAttributes")?;
         let trace = system.as_object_mut()?.remove(TRACE)?;
         let attributes = message.as_object_mut()?.entry("MessageAttributes");
         let attributes = attributes.or_insert_with(|| json!({}));
         attributes.as_object_mut()?.insert(TRACE.to_owned(), trace);
-        kept = true;
+        moved = true;
         Some(())
     };
-    // A message without a trace is left as it is.
+    // A message without a trace stays as it is.
     let _ = keep(&mut request);
     let entries = request.get_mut("Entries").and_then(Value::as_array_mut);
     for entry in entries.into_iter().flatten() {
         let _ = keep(entry);
     }
-    kept.then(|| request.to_string())
+    moved.then(|| request.to_string())
 }
 
-/// Takes a message's trace out from among its attributes.
+/// Moves a message's trace back to its system attributes.
 fn restore_trace(message: &mut Message) {
     let trace = message.message_attributes.remove(TRACE);
     if let Some(trace) = trace.and_then(|trace| trace.string_value) {

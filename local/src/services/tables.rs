@@ -1,7 +1,7 @@
-//! `DynamoDB`: dynoxide, on `SQLite`, created from the template's tables.
+//! `DynamoDB`: dynoxide on `SQLite`, with the template's tables.
 //!
-//! dynoxide serves on a port of its own, and the front passes calls on to it unchanged; without a front it is called
-//! as it is.
+//! dynoxide listens on a port of its own, to which intercepted calls are passed on. Without an interceptor, clients call
+//! dynoxide directly.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,29 +11,30 @@ use dynoxide::actions::create_table::CreateTableRequest;
 use dynoxide::actions::describe_table::DescribeTableRequest;
 use dynoxide::actions::update_time_to_live::{TimeToLiveSpecification, UpdateTimeToLiveRequest};
 use http::header::CONTENT_LENGTH;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::BodyExt as _;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::throttled::{Partial, with_body};
-use super::{Front, asked};
+use super::iam;
+use super::interceptor::Interceptor;
+use super::throttling::{PartialBatch, with_body};
 use crate::error::{Error, Result};
-use crate::faults::Used;
+use crate::faults::Usage;
 use crate::http_server::{self, Body, Closed};
 use crate::template::{Index, Key, Table};
 
-/// How often expired items are removed. AWS takes up to two days; here nobody likes to wait.
+/// The interval at which expired items are removed. AWS takes up to two days.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// It reads every row of tables whose items expire: no more than one part in so many of the time goes into that.
-const SWEEP_SHARE: u32 = 100;
+/// The least ratio of the pause between sweeps to the duration of a sweep, which reads every row of a table with TTL.
+const PAUSE_PER_SWEEP: u32 = 100;
 
-/// What a table's indexes are called in requests and descriptions.
-const INDEXES: [&str; 2] = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
+/// The fields of requests and descriptions that list a table's indexes.
+const INDEX_FIELDS: [&str; 2] = ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"];
 
 /// The running tables.
 #[derive(Clone)]
@@ -52,43 +53,46 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 impl TableService {
-    /// Opens the database, in memory without a folder.
+    /// Opens the database in this folder; without one, in memory.
     pub(crate) fn open(folder: Option<&Path>) -> Result<Self> {
         let database = match folder {
             None => Database::memory(),
             Some(folder) => Database::new(&folder.join("tables.sqlite").to_string_lossy()),
         }
         .map_err(failed)?;
-        // Leaves synchronous=NORMAL behind: a commit then isn't synced to disk on its own, which the
-        // database survives, unlike a power cut the last moments' writes.
+        // Leaves `synchronous=NORMAL` behind: commits aren't synced to disk one by one. A power cut may lose the last
+        // writes but doesn't damage the database.
         database.enable_bulk_loading().map_err(failed)?;
         database.disable_bulk_loading().map_err(failed)?;
         Ok(Self { database })
     }
 
-    /// The database, to be filled without the wire protocol.
-    pub(super) const fn database(&self) -> &Database {
+    /// The database, for loading without the wire protocol.
+    pub(crate) const fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Creates the tables that aren't there.
+    /// Creates missing tables.
+    ///
+    /// # Errors
+    /// An existing table has other keys or indexes than the template.
     pub(crate) fn create(&self, tables: &[Table]) -> Result<()> {
         for table in tables {
             let name = &table.name;
-            let wanted = create_request(table);
+            let create = create_request(table);
             let request =
                 serde_json::from_value::<DescribeTableRequest>(json!({ "TableName": name }))
                     .map_err(failed)?;
             if let Ok(existing) = self.database.describe_table(request) {
                 let existing = serde_json::to_value(existing).map_err(failed)?;
-                if shape(existing.get("Table").unwrap_or(&Value::Null)) != shape(&wanted) {
+                if schema(existing.get("Table").unwrap_or(&Value::Null)) != schema(&create) {
                     return Err(failed(format!(
-                        "{name} was created with other keys or indexes than the template has now: remove the data folder, or choose another with --data-dir"
+                        "{name} was created with keys or indexes that differ from the template's: remove the data folder, or choose another with --data-dir"
                     )));
                 }
                 continue;
             }
-            let request = serde_json::from_value::<CreateTableRequest>(wanted).map_err(failed)?;
+            let request = serde_json::from_value::<CreateTableRequest>(create).map_err(failed)?;
             self.database
                 .create_table(request)
                 .map_err(|error| failed(format!("{name}: {error}")))?;
@@ -109,7 +113,7 @@ impl TableService {
         Ok(())
     }
 
-    /// Removes expired items.
+    /// Removes expired items and returns their number.
     pub(crate) async fn sweep(&self) -> Result<usize> {
         let database = self.database.clone();
         tokio::task::spawn_blocking(move || database.sweep_ttl())
@@ -118,38 +122,43 @@ impl TableService {
             .map_err(failed)
     }
 
-    /// Removes expired items now and then, for ever.
-    pub(crate) async fn sweep_now_and_then(self) {
-        let mut rest = SWEEP_EVERY;
+    /// Removes expired items at intervals, until the runtime ends.
+    pub(crate) async fn run_sweeper(self) {
+        let mut pause = SWEEP_EVERY;
         loop {
-            tokio::time::sleep(rest).await;
+            tokio::time::sleep(pause).await;
             let started = Instant::now();
-            // What isn't removed now is next time.
+            // Items that can't be removed now are removed next time.
             let _ = self.sweep().await;
-            rest = started
+            pause = started
                 .elapsed()
-                .saturating_mul(SWEEP_SHARE)
+                .saturating_mul(PAUSE_PER_SWEEP)
                 .max(SWEEP_EVERY);
         }
     }
 
-    /// Serves calls, none of which is counted or goes wrong without a front.
-    pub(crate) async fn serve(self, listener: TcpListener, front: Option<Front>) -> Result<()> {
-        let Some(front) = front else {
+    /// Serves calls, through the interceptor if there is one.
+    pub(crate) async fn serve(
+        self,
+        listener: TcpListener,
+        interceptor: Option<Interceptor>,
+    ) -> Result<()> {
+        let Some(interceptor) = interceptor else {
             tokio::spawn(dynoxide::server::serve_on(listener, self.database));
             return Ok(());
         };
-        let (inner, address) = http_server::bind_free().await?;
-        tokio::spawn(dynoxide::server::serve_on(inner, self.database.clone()));
+        let inner = http_server::bind_free().await?;
+        let port = inner.address.port();
+        tokio::spawn(dynoxide::server::serve_on(inner.listener, self.database));
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build(connector);
-        let gate = front.clone();
+        let gate = interceptor.clone();
         tokio::spawn(http_server::serve(
             listener,
             move || gate.is_open(),
             move |request, _| {
-                let (front, client) = (front.clone(), client.clone());
+                let (interceptor, client) = (interceptor.clone(), client.clone());
                 async move {
                     let headers = request.headers().clone();
                     let target = headers
@@ -157,41 +166,15 @@ impl TableService {
                         .and_then(|value| value.to_str().ok())
                         .unwrap_or_default();
                     let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
-                    let counting = {
-                        let (front, headers) = (front.clone(), headers.clone());
-                        let operation = operation.clone();
-                        async move {
-                            let (head, body) = request.into_parts();
-                            let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
-                            front.asks(&headers, asked::of_tables(&operation, &body));
-                            let mut partial = None;
-                            if operation == "BatchGetItem" {
-                                let throttled =
-                                    |table: &str, key: &str| front.is_throttled(table, key);
-                                partial = Partial::of(&body, throttled);
-                            }
-                            let body = match &partial {
-                                Some(Partial { rest: None, .. }) => return Ok(Partial::refused()),
-                                Some(Partial {
-                                    rest: Some(rest), ..
-                                }) => rest.clone(),
-                                None => body,
-                            };
-                            let request = Request::from_parts(head, body);
-                            let response = pass_on(client, request, address.port()).await?;
-                            let (used, mut response) = used(&operation, response).await?;
-                            front.used(&headers, operation, used);
-                            if let Some(partial) = partial {
-                                let (head, body) = response.into_parts();
-                                let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
-                                let whole =
-                                    Response::from_parts(head, http_server::full(Bytes::new()));
-                                response = with_body(whole, partial.complete(&body));
-                            }
-                            Ok(response)
-                        }
+                    let call = PassedOnCall {
+                        interceptor: interceptor.clone(),
+                        client,
+                        port,
+                        headers: headers.clone(),
+                        operation: operation.clone(),
                     };
-                    front.call(&headers, operation, counting).await
+                    let answer = call.answer(request);
+                    interceptor.intercept(&headers, operation, answer).await
                 }
             },
         ));
@@ -199,72 +182,108 @@ impl TableService {
     }
 }
 
-/// Passes a call on, and asks for the units that it uses, whether the caller did or not.
-async fn pass_on(
+/// A call that is passed on to dynoxide.
+struct PassedOnCall {
+    interceptor: Interceptor,
     client: Client<HttpConnector, Body>,
-    request: Request<Bytes>,
+    /// The port of dynoxide.
     port: u16,
-) -> Result<Response<Body>, Closed> {
-    let (mut head, body) = request.into_parts();
-    let body = match serde_json::from_slice(&body) {
-        Ok(Value::Object(mut fields)) => {
-            let asks = fields.entry("ReturnConsumedCapacity");
-            asks.or_insert_with(|| "TOTAL".into());
-            Value::Object(fields).to_string().into()
+    headers: HeaderMap,
+    operation: String,
+}
+
+impl PassedOnCall {
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+        let (head, body) = request.into_parts();
+        let mut body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+        let needed = iam::of_tables(&self.operation, &body);
+        self.interceptor.record_iam_calls(&self.headers, needed);
+        let mut partial = None;
+        if self.operation == "BatchGetItem" {
+            let is_throttled = |table: &str, key: &str| self.interceptor.is_throttled(table, key);
+            partial = PartialBatch::split(&body, is_throttled);
         }
-        _ => body,
-    };
-    head.headers.remove(CONTENT_LENGTH);
-    let mut request = Request::from_parts(head, http_server::full(body));
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |path| path.as_str());
-    *request.uri_mut() = format!("http://127.0.0.1:{port}{path}")
-        .parse::<Uri>()
-        .map_err(|_| Closed)?;
-    let response = client.request(request).await.map_err(|_| Closed)?;
-    Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+        match &partial {
+            Some(PartialBatch { allowed: None, .. }) => return Ok(PartialBatch::refusal()),
+            Some(PartialBatch {
+                allowed: Some(allowed),
+                ..
+            }) => body = allowed.clone(),
+            None => {}
+        }
+        let response = self.pass_on(Request::from_parts(head, body)).await?;
+        let (head, body) = response.into_parts();
+        let mut body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+        let usage = usage(&self.operation, &body);
+        self.interceptor
+            .record_usage(&self.headers, self.operation, usage);
+        let response = Response::from_parts(head, http_server::full(body.clone()));
+        let Some(partial) = partial else {
+            return Ok(response);
+        };
+        body = partial.complete(&body);
+        Ok(with_body(response, body))
+    }
+
+    /// Sends a call to dynoxide. Asks for the consumed capacity even if the caller didn't.
+    async fn pass_on(&self, request: Request<Bytes>) -> Result<Response<Incoming>, Closed> {
+        let (mut head, body) = request.into_parts();
+        let body = match serde_json::from_slice(&body) {
+            Ok(Value::Object(mut fields)) => {
+                let capacity = fields.entry("ReturnConsumedCapacity");
+                capacity.or_insert_with(|| "TOTAL".into());
+                Value::Object(fields).to_string().into()
+            }
+            _ => body,
+        };
+        head.headers.remove(CONTENT_LENGTH);
+        let mut request = Request::from_parts(head, http_server::full(body));
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        *request.uri_mut() = format!("http://127.0.0.1:{}{path}", self.port)
+            .parse::<Uri>()
+            .map_err(|_| Closed)?;
+        self.client.request(request).await.map_err(|_| Closed)
+    }
 }
 
-/// What a call used, and its answer.
-async fn used(operation: &str, response: Response<Body>) -> Result<(Used, Response<Body>), Closed> {
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
-    let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let used = Used {
+/// The usage that the answer to a call reports.
+fn usage(operation: &str, answer: &Bytes) -> Usage {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    Usage {
         rows: rows_read(operation, &answer),
-        units: units(&answer),
-    };
-    Ok((used, Response::from_parts(head, http_server::full(body))))
+        units: capacity_units(&answer),
+    }
 }
 
-/// How many rows a call read.
+/// The number of rows that a call read.
 fn rows_read(operation: &str, answer: &Value) -> u64 {
     if !matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan") {
         return 0;
     }
-    let looked_at = answer.get("ScannedCount").and_then(Value::as_u64);
+    let scanned = answer.get("ScannedCount").and_then(Value::as_u64);
     let batches = answer.get("Responses").and_then(Value::as_object);
     let of_batches = batches
         .into_iter()
         .flat_map(|tables| tables.values())
         .filter_map(Value::as_array)
         .map(|items| u64::try_from(items.len()).unwrap_or(u64::MAX));
-    let got = u64::from(answer.get("Item").is_some());
-    looked_at.unwrap_or_else(|| got.saturating_add(of_batches.sum()))
+    let single = u64::from(answer.get("Item").is_some());
+    scanned.unwrap_or_else(|| single.saturating_add(of_batches.sum()))
 }
 
-/// The capacity units that a call used, by tables.
-fn units(answer: &Value) -> Vec<(String, f64)> {
+/// The capacity units that a call consumed, by table.
+fn capacity_units(answer: &Value) -> Vec<(String, f64)> {
     let of_tables = match answer.get("ConsumedCapacity") {
         Some(Value::Array(of_tables)) => of_tables.as_slice(),
-        Some(of_one) => std::slice::from_ref(of_one),
+        Some(of_table) => std::slice::from_ref(of_table),
         None => &[],
     };
-    let of_table = |of: &Value| {
-        let table = of.get("TableName")?.as_str()?.to_owned();
-        Some((table, of.get("CapacityUnits")?.as_f64()?))
+    let of_table = |consumed: &Value| {
+        let table = consumed.get("TableName")?.as_str()?.to_owned();
+        Some((table, consumed.get("CapacityUnits")?.as_f64()?))
     };
     of_tables.iter().filter_map(of_table).collect()
 }
@@ -299,7 +318,7 @@ fn create_request(table: &Table) -> Value {
         .map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind }))
         .collect();
     request.insert("AttributeDefinitions".to_owned(), attributes);
-    for (field, indexes) in INDEXES
+    for (field, indexes) in INDEX_FIELDS
         .into_iter()
         .zip([&table.global_indexes, &table.local_indexes])
     {
@@ -310,9 +329,9 @@ fn create_request(table: &Table) -> Value {
     Value::Object(request)
 }
 
-/// What two descriptions of a table must share: its key, and its indexes with theirs.
-fn shape(table: &Value) -> (Option<&Value>, Vec<String>) {
-    let mut indexes: Vec<_> = INDEXES
+/// The part of a table's description that can't change: its key and its indexes.
+fn schema(table: &Value) -> (Option<&Value>, Vec<String>) {
+    let mut indexes: Vec<_> = INDEX_FIELDS
         .iter()
         .filter_map(|field| table.get(field)?.as_array())
         .flatten()

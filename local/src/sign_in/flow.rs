@@ -1,5 +1,5 @@
-//! The state of sign-ins: codes that wait to be redeemed, and the latest refresh token of each session.
-//! In memory only: after a restart a refresh token that is still good is taken once, as the last of its session.
+//! The state of sign-ins: codes that can be redeemed, and the latest refresh token of each session. It is kept in memory
+//! only. After a restart, the first valid refresh token of a session is accepted as the latest.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,19 +9,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::Identity;
+use super::identity::Identity;
 
 /// The lifetime of a code.
 const CODE_LIFETIME: Duration = Duration::from_mins(1);
-/// The most codes, and sessions, that are remembered.
-const MOST: usize = 10_000;
+/// The most codes and the most sessions that are remembered.
+const MAX_REMEMBERED: usize = 10_000;
 
-/// The request of a page that sent somebody to sign in.
+/// The authorization that a code stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Grant {
     pub(super) identity: Identity,
     pub(super) redirect_uri: String,
-    /// PKCE's `S256` challenge.
+    /// The `S256` challenge of PKCE.
     pub(super) challenge: String,
     pub(super) nonce: Option<String>,
     pub(super) scope: String,
@@ -29,7 +29,7 @@ pub(super) struct Grant {
     pub(super) session: String,
 }
 
-/// Sign-ins under way.
+/// Codes and sessions.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
     codes: Mutex<HashMap<String, Code>>,
@@ -39,24 +39,24 @@ pub(super) struct Flow {
 #[derive(Debug)]
 struct Code {
     grant: Grant,
-    made: Instant,
-    used: bool,
+    issued: Instant,
+    redeemed: bool,
 }
 
 #[derive(Debug)]
 struct Session {
-    /// The id of the last refresh token; nothing once the session has ended.
-    last: Option<String>,
-    since: Instant,
+    /// The id of the latest refresh token; `None` once the session has ended.
+    latest: Option<String>,
+    updated: Instant,
 }
 
-/// Returns an unguessable text.
+/// Generates an unguessable text.
 pub(super) fn secret() -> String {
     let bytes = [rand::random::<u128>(), rand::random::<u128>()].map(u128::to_be_bytes);
     URL_SAFE_NO_PAD.encode(bytes.concat())
 }
 
-/// The base64 of a SHA-256, as PKCE has it.
+/// The `S256` challenge of a PKCE verifier: its SHA-256 in base64url.
 fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }
@@ -65,10 +65,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes room by forgetting the oldest.
-fn bound<T>(map: &mut HashMap<String, T>, age: impl Fn(&T) -> Instant) {
-    if map.len() >= MOST {
-        let oldest = map.iter().min_by_key(|(_, it)| age(it));
+/// Removes the oldest entry if the map is full.
+fn make_room<T>(map: &mut HashMap<String, T>, age: impl Fn(&T) -> Instant) {
+    if map.len() >= MAX_REMEMBERED {
+        let oldest = map.iter().min_by_key(|(_, entry)| age(entry));
         if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
             map.remove(&oldest);
         }
@@ -76,23 +76,23 @@ fn bound<T>(map: &mut HashMap<String, T>, age: impl Fn(&T) -> Instant) {
 }
 
 impl Flow {
-    /// A code for a grant.
-    pub(super) fn code(&self, grant: Grant, now: Instant) -> String {
+    /// Issues a code for a grant.
+    pub(super) fn issue_code(&self, grant: Grant, now: Instant) -> String {
         let code = secret();
         let mut codes = lock(&self.codes);
-        codes.retain(|_, code| now.duration_since(code.made) < CODE_LIFETIME);
-        bound(&mut codes, |code| code.made);
+        codes.retain(|_, code| now.duration_since(code.issued) < CODE_LIFETIME);
+        make_room(&mut codes, |code| code.issued);
         let entry = Code {
             grant,
-            made: now,
-            used: false,
+            issued: now,
+            redeemed: false,
         };
         codes.insert(code.clone(), entry);
         code
     }
 
-    /// The grant of a code. A code is good once, and not for long, whatever else is wrong; one that comes again was
-    /// stolen, so that what it gave ends.
+    /// Redeems a code for its grant. A code is valid for one attempt, successful or not, and for a minute. A second
+    /// attempt means that the code was stolen, and ends the session.
     pub(super) fn redeem(
         &self,
         code: &str,
@@ -103,57 +103,62 @@ impl Flow {
         let grant = {
             let mut codes = lock(&self.codes);
             let Some(code) = codes.get_mut(code) else {
-                return Err("the code is unknown, or has expired");
+                return Err("the code is unknown or has expired");
             };
-            if now.duration_since(code.made) >= CODE_LIFETIME {
+            if now.duration_since(code.issued) >= CODE_LIFETIME {
                 return Err("the code has expired");
             }
-            if code.used {
+            if code.redeemed {
                 let session = code.grant.session.clone();
                 drop(codes);
                 self.end(&session);
-                return Err("the code was used before");
+                return Err("the code has been used");
             }
-            code.used = true;
+            code.redeemed = true;
             code.grant.clone()
         };
         if grant.redirect_uri != redirect_uri {
-            return Err("redirect_uri is not the one that the code was sent to");
+            return Err("redirect_uri must be the one that the code was sent to");
         }
         if grant.challenge != challenge(verifier) {
-            return Err("code_verifier doesn't fit code_challenge");
+            return Err("code_verifier doesn't match code_challenge");
         }
         Ok(grant)
     }
 
-    /// The id of a session's next refresh token, in place of `last`, if there was one. Nothing where the session has
-    /// ended; it ends where `last` isn't the last: a refresh token that comes again was stolen.
-    pub(super) fn next(&self, session: &str, last: Option<&str>, now: Instant) -> Option<String> {
+    /// Replaces a session's refresh token, of which `current` is the id, and returns the id of the new one. Returns `None`
+    /// if the session has ended. A `current` that isn't the latest was used before and thus stolen, and ends the session.
+    pub(super) fn rotate(
+        &self,
+        session: &str,
+        current: Option<&str>,
+        now: Instant,
+    ) -> Option<String> {
         let mut sessions = lock(&self.sessions);
         if let Some(known) = sessions.get_mut(session) {
-            if known.last.as_deref() != last {
-                known.last = None;
+            if known.latest.as_deref() != current {
+                known.latest = None;
                 return None;
             }
-            known.last.as_ref()?;
+            known.latest.as_ref()?;
         }
-        bound(&mut sessions, |session| session.since);
+        make_room(&mut sessions, |session| session.updated);
         let next = secret();
         let entry = Session {
-            last: Some(next.clone()),
-            since: now,
+            latest: Some(next.clone()),
+            updated: now,
         };
         sessions.insert(session.to_owned(), entry);
         Some(next)
     }
 
-    /// Ends a session: its refresh tokens are good no more.
+    /// Ends a session, which invalidates its refresh tokens.
     pub(super) fn end(&self, session: &str) {
         let mut sessions = lock(&self.sessions);
-        bound(&mut sessions, |session| session.since);
+        make_room(&mut sessions, |session| session.updated);
         let entry = Session {
-            last: None,
-            since: Instant::now(),
+            latest: None,
+            updated: Instant::now(),
         };
         sessions.insert(session.to_owned(), entry);
     }
@@ -182,46 +187,46 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_good_once_for_a_minute_for_whom_it_was_made() {
+    fn code_is_valid_once_for_a_minute_and_for_its_client_only() {
         let (flow, now) = (Flow::default(), Instant::now());
-        let code = flow.code(grant(), now);
+        let code = flow.issue_code(grant(), now);
         assert_eq!(flow.redeem(&code, BACK, VERIFIER, now), Ok(grant()));
         assert!(flow.redeem(&code, BACK, VERIFIER, now).is_err());
         let late = |seconds| {
-            let code = flow.code(grant(), now);
+            let code = flow.issue_code(grant(), now);
             let then = now + Duration::from_secs(seconds);
             flow.redeem(&code, BACK, VERIFIER, then).is_ok()
         };
         assert!(late(59) && !late(60));
         for (redirect_uri, verifier) in [("http://localhost:3000", VERIFIER), (BACK, BACK)] {
-            let code = flow.code(grant(), now);
+            let code = flow.issue_code(grant(), now);
             assert!(flow.redeem(&code, redirect_uri, verifier, now).is_err());
             assert!(
                 flow.redeem(&code, BACK, VERIFIER, now).is_err(),
-                "it was tried"
+                "it was tried before"
             );
         }
     }
 
     #[test]
-    fn a_code_that_comes_again_ends_its_session() {
+    fn reused_code_ends_its_session() {
         let (flow, now) = (Flow::default(), Instant::now());
-        let code = flow.code(grant(), now);
+        let code = flow.issue_code(grant(), now);
         flow.redeem(&code, BACK, VERIFIER, now).unwrap();
-        let first = flow.next("session", None, now).unwrap();
+        let first = flow.rotate("session", None, now).unwrap();
         flow.redeem(&code, BACK, VERIFIER, now).unwrap_err();
-        assert_eq!(flow.next("session", Some(&first), now), None);
+        assert_eq!(flow.rotate("session", Some(&first), now), None);
     }
 
     #[test]
-    fn a_refresh_token_is_good_once_and_ends_its_session_when_it_comes_again() {
+    fn reused_refresh_token_ends_its_session() {
         let (flow, now) = (Flow::default(), Instant::now());
-        let first = flow.next("session", None, now).unwrap();
-        let second = flow.next("session", Some(&first), now).unwrap();
-        assert_eq!(flow.next("session", Some(&first), now), None);
-        assert_eq!(flow.next("session", Some(&second), now), None);
-        // Of a session from before a restart, one is taken.
-        assert!(flow.next("older", Some("any"), now).is_some());
-        assert_eq!(flow.next("older", Some("any"), now), None);
+        let first = flow.rotate("session", None, now).unwrap();
+        let second = flow.rotate("session", Some(&first), now).unwrap();
+        assert_eq!(flow.rotate("session", Some(&first), now), None);
+        assert_eq!(flow.rotate("session", Some(&second), now), None);
+        // One token of a session from before a restart is accepted.
+        assert!(flow.rotate("older", Some("any"), now).is_some());
+        assert_eq!(flow.rotate("older", Some("any"), now), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The page on which somebody says who they are, and those that say what is wrong.
+//! The pages for people: the sign-in form, errors, and the end of a session.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -11,8 +11,8 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:24rem;mar
     label{display:block;margin:1rem 0}input,select,button{font:inherit;width:100%;box-sizing:border-box;padding:.5rem}\
     .wrong{color:#b00020}";
 
-/// Text as HTML shows it.
-fn escaped(text: &str) -> String {
+/// Escapes text for HTML.
+fn escape(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -49,67 +49,67 @@ fn page(status: StatusCode, title: &str, content: &str) -> Response<Body> {
     response
 }
 
-/// A typed value, and the reason it was refused.
+/// The values of the form's fields, and the error to show with them.
 #[derive(Debug, Default)]
-pub(super) struct Typed<'a> {
+pub(super) struct FormValues<'a> {
     pub(super) user: &'a str,
     pub(super) groups: &'a str,
     pub(super) expires_in: &'a str,
-    pub(super) wrong: Option<&'a str>,
+    pub(super) error: Option<&'a str>,
 }
 
-/// The form, which sends `hidden` along.
+/// The sign-in form, with the hidden fields that it submits along.
 pub(super) fn sign_in<'a>(
     hidden: impl Iterator<Item = (&'a str, &'a str)>,
-    typed: &Typed<'_>,
+    values: &FormValues<'_>,
 ) -> Response<Body> {
     let mut fields = String::new();
     for (name, value) in hidden {
         for part in [
             "<input type=\"hidden\" name=\"",
-            &escaped(name),
+            &escape(name),
             "\" value=\"",
-            &escaped(value),
+            &escape(value),
             "\">\n",
         ] {
             fields.push_str(part);
         }
     }
-    let wrong = typed.wrong.map_or(String::new(), |wrong| {
-        format!("<p class=\"wrong\" role=\"alert\">{}</p>\n", escaped(wrong))
+    let error = values.error.map_or(String::new(), |error| {
+        format!("<p class=\"wrong\" role=\"alert\">{}</p>\n", escape(error))
     });
     let (user, groups, expires_in) = (
-        escaped(typed.user),
-        escaped(typed.groups),
-        escaped(typed.expires_in),
+        escape(values.user),
+        escape(values.groups),
+        escape(values.expires_in),
     );
     let content = format!(
-        "<p>This is a local stack: pick any name, there are no passwords.</p>\n{wrong}<form method=\"post\">\n{fields}\
+        "<p>This is a local stack: choose any name; there are no passwords.</p>\n{error}<form method=\"post\">\n{fields}\
          <label>Name <input name=\"user\" value=\"{user}\" list=\"users\" required maxlength=\"40\" \
          pattern=\"[0-9A-Za-z_\\-]+\" autocomplete=\"username\" autocapitalize=\"none\" autofocus></label>\n\
          <datalist id=\"users\"><option>nabi<option>coco</datalist>\n\
          <label>Groups, if any <input name=\"groups\" value=\"{groups}\" placeholder=\"moderators\"></label>\n\
-         <label>Access tokens hold for so many seconds <input name=\"expires_in\" value=\"{expires_in}\" \
+         <label>Lifetime of access tokens, in seconds <input name=\"expires_in\" value=\"{expires_in}\" \
          type=\"number\" min=\"1\"></label>\n<button>Sign in</button>\n</form>"
     );
-    let status = match typed.wrong {
+    let status = match values.error {
         Some(_) => StatusCode::BAD_REQUEST,
         None => StatusCode::OK,
     };
     page(status, "Sign in to Purrline", &content)
 }
 
-/// A sign-in that can't be answered to whoever began it.
-pub(super) fn refused(problem: &str) -> Response<Body> {
-    let content = format!("<p class=\"wrong\">{}</p>", escaped(problem));
+/// The page for an error that can't be reported to the client.
+pub(super) fn error(problem: &str) -> Response<Body> {
+    let content = format!("<p class=\"wrong\">{}</p>", escape(problem));
     page(
         StatusCode::BAD_REQUEST,
-        "This sign-in can't go on",
+        "This sign-in can't continue",
         &content,
     )
 }
 
-/// The end of a session, where nobody is to be sent back to.
+/// The page at the end of a session, if the client names none.
 pub(super) fn signed_out() -> Response<Body> {
     page(
         StatusCode::OK,

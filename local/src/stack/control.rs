@@ -1,74 +1,75 @@
-//! What tests do to a running stack: faults, outages, odd deliveries, an empty cache, later times.
+//! The controls for tests: faults, outages, deliveries, the cache, and time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Stack;
 use rustix::process::Signal;
 
+use super::running::Stack;
 use crate::children::signal;
 use crate::error::{Error, Result};
-use crate::faults::{Asked, Call, Fault, FaultRule, Outage, Service};
+use crate::faults::{Call, Fault, FaultRule, IamCall, Outage, Service};
 use crate::pollers::Delivery;
 use crate::services::QueueCounts;
 
 impl Stack {
     // ---- Faults ----
 
-    /// Makes chosen calls go wrong from now on.
+    /// Injects faults into the calls that the rule selects, from now on.
     ///
     /// # Errors
-    /// The rule names a function that isn't there.
+    /// The rule names an unknown function.
     pub fn on_call(&self, mut rule: FaultRule) -> Result<Fault> {
         if let Some(name) = &rule.function {
             rule.function = Some(self.parts.lambda.function(name)?.spec.name.clone());
         }
-        Ok(self.parts.faults.set(rule))
+        Ok(self.parts.faults.inject(rule))
     }
 
-    /// Has the tables refuse to read items in batches, by the table's name and a part of their keys' JSON, as `DynamoDB`
-    /// does where a partition is asked for more than it serves.
+    /// Makes the tables throttle batch reads of the items of a table whose keys contain this text in their JSON, as
+    /// `DynamoDB` does when a partition is overloaded.
     pub fn throttle(&self, table: &str, key: &str) {
         self.parts.faults.throttle(table, key);
     }
 
-    /// Takes all faults of [`Stack::on_call`] and [`Stack::throttle`] away.
+    /// Removes all faults of [`Stack::on_call`] and [`Stack::throttle`].
     pub fn clear_faults(&self) {
         self.parts.faults.clear();
     }
 
-    /// How often each function called each operation of each service, since the start or [`Stack::reset_calls`].
+    /// Counts the calls of each function to each operation of each service, since the start or [`Stack::reset_calls`].
     pub fn calls(&self) -> BTreeMap<Call, u64> {
-        self.parts.faults.counts()
+        self.parts.faults.call_counts()
     }
 
-    /// How many rows of tables they read, those that read any: whatever DynamoDB looked at, filtered out or not.
+    /// The number of rows that calls read from tables, including those that a filter discarded. Omits calls that read
+    /// none.
     pub fn rows_read(&self) -> BTreeMap<Call, u64> {
-        self.parts.faults.rows()
+        self.parts.faults.rows_read()
     }
 
-    /// What each function asked of which resource.
-    pub fn asked(&self) -> BTreeSet<Asked> {
-        self.parts.faults.asked()
+    /// The actions that each function took on each resource, as IAM sees them.
+    pub fn iam_calls(&self) -> BTreeSet<IamCall> {
+        self.parts.faults.iam_calls()
     }
 
-    /// The capacity units that they used, by call and table, as the tables tell.
+    /// The capacity units that calls consumed, by call and table.
     pub fn units_used(&self) -> BTreeMap<(Call, String), f64> {
-        self.parts.faults.units()
+        self.parts.faults.units_used()
     }
 
-    /// The same calls in their order, the first 100,000.
+    /// The calls in their order, at most the first 100,000.
     pub fn call_log(&self) -> Vec<Call> {
-        self.parts.faults.log()
+        self.parts.faults.call_log()
     }
 
-    /// Starts counting calls anew.
+    /// Resets all records of calls except [`Stack::iam_calls`].
     pub fn reset_calls(&self) {
-        self.parts.faults.reset();
+        self.parts.faults.reset_calls();
     }
 
-    /// Kills all processes of a function (SIGKILL); what they work on fails. Returns how many.
+    /// Kills all processes of a function (SIGKILL) and fails their invocations. Returns the number of processes.
     ///
     /// # Errors
     /// There is no such function.
@@ -80,7 +81,7 @@ impl Stack {
             .kill(None, "killed by a test"))
     }
 
-    /// Tells all processes of a function to end, by SIGTERM, and answers how many they are.
+    /// Sends SIGTERM to all processes of a function. Returns their number.
     ///
     /// # Errors
     /// There is no such function.
@@ -92,7 +93,7 @@ impl Stack {
         Ok(processes.len())
     }
 
-    /// Returns the number of a function's processes that wait for events or work on some.
+    /// The number of a function's processes that wait for events or handle some.
     ///
     /// # Errors
     /// There is no such function.
@@ -100,84 +101,85 @@ impl Stack {
         Ok(self.parts.lambda.function(function)?.ready())
     }
 
-    /// Takes a service down. While queues are down, functions get no messages either.
+    /// Takes a service down. While queues are down, functions receive no messages either.
     pub fn stop_service(&self, service: Service, outage: Outage) {
         self.parts.faults.outage(service).send_replace(Some(outage));
     }
 
-    /// Brings a service up again.
+    /// Brings a service back up.
     pub fn resume_service(&self, service: Service) {
         self.parts.faults.outage(service).send_replace(None);
     }
 
     // ---- Queues ----
 
-    /// How many messages a queue holds.
+    /// Counts a queue's messages.
     ///
     /// # Errors
     /// There is no such queue, or the stack has stopped.
     pub async fn queue_counts(&self, queue: &str) -> Result<QueueCounts> {
         let (queues, queue) = (self.parts.queues.clone(), self.parts.queue(queue)?.clone());
-        self.on(async move { queues.counts(&queue).await })
+        self.run(async move { queues.counts(&queue).await })
             .await
             .flatten()
     }
 
-    /// Stops handing a queue's messages to its function, once those handed out are done with.
+    /// Stops delivering a queue's messages, and waits until delivered ones are handled.
     ///
     /// # Errors
-    /// There is no such queue, or no function takes its messages.
+    /// There is no such queue, or no function receives its messages.
     pub async fn pause_queue(&self, queue: &str) -> Result<()> {
         let poller = Arc::clone(self.parts.poller(queue)?);
-        self.on(async move { poller.pause().await }).await
+        self.run(async move { poller.pause().await }).await
     }
 
-    /// Hands them out again.
+    /// Resumes the delivery of a queue's messages.
     ///
     /// # Errors
-    /// There is no such queue, or no function takes its messages.
+    /// There is no such queue, or no function receives its messages.
     pub fn resume_queue(&self, queue: &str) -> Result<()> {
         self.parts.poller(queue).map(|poller| poller.resume())
     }
 
-    /// Delivers a queue's messages so from now on; `Delivery::default()` for once and in order.
+    /// Sets the way in which a queue's messages are delivered from now on. `Delivery::default()` delivers once and in
+    /// order.
     ///
     /// # Errors
-    /// There is no such queue, or no function takes its messages.
+    /// There is no such queue, or no function receives its messages.
     pub fn deliver(&self, queue: &str, delivery: Delivery) -> Result<()> {
         self.parts
             .poller(queue)
-            .map(|poller| poller.deliver(delivery))
+            .map(|poller| poller.set_delivery(delivery))
     }
 
-    /// Moves all dead letters of a queue back to it, as a redrive does. Returns how many.
+    /// Moves all dead letters of a queue back to it. Returns their number.
     ///
     /// # Errors
     /// There is no such queue, or it has no dead-letter queue.
     pub async fn redrive(&self, queue: &str) -> Result<usize> {
         let queue = self.parts.queue(queue)?.clone();
-        let dead = self.parts.dead_letter_queue(&queue).cloned();
+        let dead = self.parts.plan.dead_letter_queue(&queue).cloned();
         let dead = dead.ok_or_else(|| {
             Error::part("queues", format!("{} has no dead-letter queue", queue.name))
         })?;
         let queues = self.parts.queues.clone();
-        self.on(async move { queues.redrive(&dead, &queue).await })
+        self.run(async move { queues.redrive(&dead, &queue).await })
             .await
             .flatten()
     }
 
     // ---- Cache ----
 
-    /// Kills the cache; what it held is gone.
+    /// Kills the cache, which loses its data.
     ///
     /// # Errors
-    /// The template has none.
+    /// The template has no cache.
     pub async fn kill_cache(&self) -> Result<()> {
         let cache = Arc::clone(self.parts.cache()?);
-        self.on(async move { cache.kill().await }).await
+        self.run(async move { cache.kill().await }).await
     }
 
-    /// Kills the cache's server behind the stack's back, as a crash would: the stack starts it again.
+    /// Kills the cache's server as a crash would, so that the stack restarts it.
     ///
     /// # Errors
     /// The template has no cache.
@@ -185,65 +187,69 @@ impl Stack {
         self.parts.cache().map(|cache| cache.crash())
     }
 
-    /// The stack's own warnings about its cache, oldest first.
+    /// The stack's warnings about its cache, oldest first.
     pub fn cache_log(&self) -> Vec<String> {
-        self.parts.logs.of(crate::cache::NAME)
+        self.parts.logs.lines(crate::cache::NAME)
     }
 
     /// Starts a killed cache, empty, at the same address.
     ///
     /// # Errors
-    /// The template has none, or it doesn't start.
+    /// The template has no cache, or it doesn't start.
     pub async fn start_cache(&self) -> Result<()> {
         let cache = Arc::clone(self.parts.cache()?);
-        self.on(async move { cache.run().await }).await.flatten()
+        self.run(async move { cache.start_node().await })
+            .await
+            .flatten()
     }
 
     /// Empties the cache.
     ///
     /// # Errors
-    /// The template has none, or it doesn't answer.
+    /// The template has no cache, or it doesn't answer.
     pub async fn flush_cache(&self) -> Result<()> {
         let cache = Arc::clone(self.parts.cache()?);
-        self.on(async move { cache.flush().await }).await.flatten()
+        self.run(async move { cache.flush().await }).await.flatten()
     }
 
-    /// Stops the cache in its tracks (SIGSTOP): connections stay open, nothing is answered.
+    /// Suspends the cache (SIGSTOP): connections stay open, but nothing is answered.
     ///
     /// # Errors
-    /// The template has none.
+    /// The template has no cache.
     pub fn pause_cache(&self) -> Result<()> {
         self.parts.cache().map(|cache| cache.pause())
     }
 
-    /// Lets the cache go on.
+    /// Resumes a suspended cache.
     ///
     /// # Errors
-    /// The template has none.
+    /// The template has no cache.
     pub fn resume_cache(&self) -> Result<()> {
         self.parts.cache().map(|cache| cache.resume())
     }
 
     // ---- Time ----
 
-    /// Removes the items whose TTL is over. Otherwise that happens every ten seconds.
+    /// Removes items whose TTL has passed, which otherwise happens every ten seconds. Returns their number.
     ///
     /// # Errors
-    /// The tables don't take it.
+    /// The tables report an error.
     pub async fn expire_items(&self) -> Result<usize> {
         let tables = self.parts.tables.clone();
-        self.on(async move { tables.sweep().await }).await.flatten()
+        self.run(async move { tables.sweep().await })
+            .await
+            .flatten()
     }
 
-    /// Applies the buckets' lifecycle rules as if it were later by `ahead`. Returns how many objects went.
+    /// Applies the buckets' lifecycle rules as if the time were later by `ahead`. Returns the number of removed objects.
     ///
     /// # Errors
-    /// The bucket doesn't take it.
+    /// The bucket reports an error.
     pub async fn expire_objects(&self, ahead: Duration) -> Result<usize> {
         let Some(bucket) = self.parts.bucket.clone() else {
             return Ok(0);
         };
-        self.on(async move { bucket.expire(ahead).await })
+        self.run(async move { bucket.expire(ahead).await })
             .await
             .flatten()
     }

@@ -1,11 +1,13 @@
-//! Reads template.yaml, so that what runs locally is what is deployed.
+//! Reads template.yaml, so that the local stack runs the same resources that are deployed.
 //!
-//! [`Template::parse`] reads the YAML, [`Template::plan`] evaluates it against the local values of
-//! parameters and resources into a typed [`Plan`]. What the local stack has no part for (roles,
-//! networks, alarms) is passed over; what it has one for but can't do, or doesn't know, is an error
-//! that names the line and the place, never silently ignored.
+//! [`Template::parse`] reads the YAML, and [`Template::plan`] evaluates it with the local values of
+//! parameters and resources to a typed [`Plan`]. Resources without a local counterpart (roles,
+//! networks, alarms) are ignored. Unsupported or unknown properties of the other resources are errors
+//! that name the line and the place.
 
+mod error;
 mod evaluate;
+mod local_values;
 mod node;
 mod parameters;
 mod plan;
@@ -14,11 +16,13 @@ mod read_functions;
 mod read_routing;
 mod read_storage;
 mod reader;
+mod suggestion;
 
 use std::collections::BTreeMap;
 
-pub use evaluate::LocalValues;
-pub use parameters::BadParameters;
+pub use error::TemplateError;
+pub use local_values::LocalValues;
+pub use parameters::InvalidParameters;
 pub use plan::{
     Action, Bucket, Cors, Distribution, Expiry, Function, Index, Key, Listener, Mapping, Plan,
     Queue, Redrive, Rule, Schedule, ScheduleKind, Table,
@@ -27,36 +31,14 @@ pub use plan::{
 use evaluate::Evaluator;
 use node::Node;
 
-/// Where and why the template is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("template, line {line}, {place}: {problem}")]
-pub struct TemplateError {
-    /// The line, from 1; 0 where none is known.
-    pub line: usize,
-    /// The path within the template, such as `Resources.LikesQueue.Properties.RedrivePolicy`.
-    pub place: String,
-    /// What is wrong there.
-    pub problem: String,
-}
-
-impl TemplateError {
-    pub(crate) fn new(line: usize, place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self {
-            line,
-            place: place.into(),
-            problem: problem.into(),
-        }
-    }
-}
-
-/// A template that was read but not yet evaluated.
+/// A template that has been parsed but not evaluated.
 #[derive(Debug, Clone)]
 pub struct Template {
     root: Node,
 }
 
 impl Template {
-    /// Reads a template from its text.
+    /// Parses a template.
     ///
     /// # Errors
     /// The text isn't YAML, or isn't one document with a `Resources` mapping.
@@ -66,12 +48,12 @@ impl Template {
             .get("Resources")
             .is_none_or(|node| node.entries().is_none())
         {
-            return Err(TemplateError::new(1, "Resources", "there are none"));
+            return Err(TemplateError::new(1, "Resources", "must be a mapping"));
         }
         Ok(Self { root })
     }
 
-    /// The names of the parameters that the template declares.
+    /// The names of the declared parameters.
     pub fn parameters(&self) -> Vec<&str> {
         self.root
             .get("Parameters")
@@ -80,11 +62,24 @@ impl Template {
             .unwrap_or_default()
     }
 
-    /// Evaluates the template. What holds for parameters is [`Template::problems_of`]'s to say.
+    /// Checks parameters as `CloudFormation` does: their names, the constraints of each, and the template's rules. Returns
+    /// the problems, if there are any.
     ///
     /// # Errors
-    /// An intrinsic, a property or a value that the local stack doesn't know, a name that isn't
-    /// there, or a parameter in `parameters` that the template doesn't declare.
+    /// The template itself is invalid: a pattern is no regular expression, or a rule can't be evaluated.
+    pub fn check_parameters(
+        &self,
+        given: &BTreeMap<String, String>,
+        local: &LocalValues,
+    ) -> Result<Option<InvalidParameters>, TemplateError> {
+        parameters::check(&self.root, given, local)
+    }
+
+    /// Evaluates the template. Doesn't check the parameters' constraints; see [`Template::check_parameters`].
+    ///
+    /// # Errors
+    /// The template has an unsupported intrinsic, property or value or an unknown name, or `parameters` has an undeclared
+    /// one.
     pub fn plan(
         &self,
         parameters: &BTreeMap<String, String>,

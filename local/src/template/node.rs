@@ -1,17 +1,17 @@
-//! YAML as a tree that keeps lines and CloudFormation's tags.
+//! YAML as a tree that preserves lines and CloudFormation's tags.
 
 use saphyr::{LoadableYamlNode, MarkedYamlOwned, ScalarOwned, YamlDataOwned};
 
-use super::TemplateError;
+use super::error::TemplateError;
 
-/// A value of the template and the line it stands in.
+/// A value of the template and its line.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) line: usize,
     pub(crate) kind: Kind,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Null,
@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
-    /// An intrinsic function by its long name (`Ref`, `Condition`, `Fn::Sub`), however it was written.
+    /// A call of an intrinsic function, by its long name (`Ref`, `Condition`, `Fn::Sub`), and its argument.
     Call(String, Box<Node>),
 }
 
@@ -40,7 +40,7 @@ impl Node {
         }
     }
 
-    /// Not every node has a line of its own: what has none stands in `line`.
+    /// Converts a YAML node. `line` is used for nodes without a line of their own.
     fn from_yaml(yaml: &MarkedYamlOwned, line: usize) -> Result<Self, TemplateError> {
         let line = yaml.span.start.line().max(line);
         let wrong = |problem: &str| TemplateError::new(line, "YAML", problem);
@@ -90,7 +90,7 @@ impl Node {
         Ok(Self { line, kind })
     }
 
-    /// `{ Ref: x }` and `{ Fn::Sub: x }` are calls, as `!Ref x` and `!Sub x` are.
+    /// Recognises the long form of calls: `{ Ref: x }` and `{ Fn::Sub: x }` mean `!Ref x` and `!Sub x`.
     fn long_form(mut map: Vec<(String, Self)>) -> Kind {
         match map.as_slice() {
             [(name, _)] if name == "Ref" || name.starts_with("Fn::") => match map.pop() {
@@ -101,7 +101,7 @@ impl Node {
         }
     }
 
-    /// A mapping's value by its name.
+    /// Finds a mapping's value by its name.
     pub(crate) fn get(&self, name: &str) -> Option<&Self> {
         self.entries()?
             .iter()
@@ -117,7 +117,7 @@ impl Node {
         }
     }
 
-    /// The text of a scalar.
+    /// A scalar's text.
     pub(crate) fn text(&self) -> Option<String> {
         match &self.kind {
             Kind::Text(text) => Some(text.clone()),

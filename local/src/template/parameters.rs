@@ -1,4 +1,4 @@
-//! Holds parameters to what `CloudFormation` holds them to before it makes anything: the constraints of each, and the
+//! Checks parameters as `CloudFormation` does before it creates anything: against their constraints, and against the
 //! template's rules about several of them.
 
 use std::collections::BTreeMap;
@@ -6,113 +6,94 @@ use std::fmt;
 
 use fancy_regex::Regex;
 
-use super::evaluate::{Evaluator, LocalValues};
+use super::error::TemplateError;
+use super::evaluate::Evaluator;
+use super::local_values::LocalValues;
 use super::node::{Kind, Node};
-use super::{Template, TemplateError};
+use super::suggestion::unknown_parameter;
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
 /// The most bytes of a value, as on AWS.
 const MAX_BYTES: usize = 4096;
 
-/// Why parameters were refused, every one of them.
+/// All problems of a template's parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct BadParameters(Vec<String>);
+pub struct InvalidParameters(Vec<String>);
 
-impl BadParameters {
-    /// A sentence for each problem.
+impl InvalidParameters {
+    /// The problems, one sentence each.
     pub fn problems(&self) -> &[String] {
         &self.0
     }
 }
 
-impl fmt::Display for BadParameters {
+impl fmt::Display for InvalidParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
             [only] => write!(f, "parameter {only}"),
             all => {
-                write!(f, "the parameters can't be used:")?;
+                write!(f, "the parameters are invalid:")?;
                 all.iter().try_for_each(|one| write!(f, "\n  {one}"))
             }
         }
     }
 }
 
-impl Template {
-    /// The problems of these values of parameters: of names, constraints and rules.
-    ///
-    /// # Errors
-    /// The template itself is wrong: a pattern that is no regular expression, a rule that can't be evaluated.
-    pub fn problems_of(
-        &self,
-        given: &BTreeMap<String, String>,
-        local: &LocalValues,
-    ) -> Result<Option<BadParameters>> {
-        let declared = self.declared();
-        let (known, unknown): (BTreeMap<_, _>, BTreeMap<_, _>) = given
-            .clone()
-            .into_iter()
-            .partition(|(name, _)| declared.iter().any(|(other, _)| other == name));
-        let names: Vec<&str> = declared.iter().map(|(name, _)| name.as_str()).collect();
-        let mut problems: Vec<String> = unknown.keys().map(|name| missing(name, &names)).collect();
-        for (name, node) in declared {
-            let parameter = Parameter { name, node };
-            problems.extend(parameter.problem(known.get(name).map(String::as_str))?);
-        }
-        problems.extend(self.broken_rules(&Evaluator::new(&self.root, &known, local)?)?);
-        Ok((!problems.is_empty()).then_some(BadParameters(problems)))
+/// Checks parameters: their names, the constraints of each, and the template's rules.
+pub(super) fn check(
+    root: &Node,
+    given: &BTreeMap<String, String>,
+    local: &LocalValues,
+) -> Result<Option<InvalidParameters>> {
+    let declared = root.get("Parameters").and_then(Node::entries);
+    let declared = declared.unwrap_or_default();
+    let (known, unknown): (BTreeMap<_, _>, BTreeMap<_, _>) = given
+        .clone()
+        .into_iter()
+        .partition(|(name, _)| declared.iter().any(|(other, _)| other == name));
+    let names: Vec<&str> = declared.iter().map(|(name, _)| name.as_str()).collect();
+    let unknown = unknown.keys();
+    let mut problems: Vec<String> = unknown
+        .map(|name| unknown_parameter(name, &names))
+        .collect();
+    for (name, node) in declared {
+        let parameter = Parameter { name, node };
+        problems.extend(parameter.problem(known.get(name).map(String::as_str))?);
     }
-
-    fn declared(&self) -> &[(String, Node)] {
-        let section = self.root.get("Parameters").and_then(Node::entries);
-        section.unwrap_or_default()
-    }
-
-    /// Returns the descriptions of the assertions that don't hold.
-    fn broken_rules(&self, evaluator: &Evaluator<'_>) -> Result<Vec<String>> {
-        let mut broken = Vec::new();
-        let rules = self.root.get("Rules").and_then(Node::entries);
-        for (name, rule) in rules.unwrap_or_default() {
-            let place = format!("Rules.{name}");
-            if let Some(condition) = rule.get("RuleCondition")
-                && !evaluator.holds_at(condition, &place)?
-            {
-                continue;
-            }
-            let assertions = match rule.get("Assertions").map(|node| &node.kind) {
-                Some(Kind::List(assertions)) => assertions.as_slice(),
-                _ => return Err(TemplateError::new(rule.line, place, "has no Assertions")),
-            };
-            for assertion in assertions {
-                let assert = assertion.get("Assert").ok_or_else(|| {
-                    TemplateError::new(assertion.line, place.as_str(), "has no Assert")
-                })?;
-                if !evaluator.holds_at(assert, &place)? {
-                    let says = assertion.get("AssertDescription").and_then(Node::text);
-                    broken.push(says.unwrap_or_else(|| format!("the rule {name} is broken")));
-                }
-            }
-        }
-        Ok(broken)
-    }
+    problems.extend(broken_rules(root, &Evaluator::new(root, &known, local)?)?);
+    Ok((!problems.is_empty()).then_some(InvalidParameters(problems)))
 }
 
-/// Describes a name that isn't declared.
-pub(super) fn missing(name: &str, names: &[&str]) -> String {
-    match nearest(name, names) {
-        Some(other) => format!("{name}: there is no parameter {name}, did you mean {other}?"),
-        None => format!("{name}: there is no parameter {name}"),
+/// The descriptions of the assertions that don't hold.
+fn broken_rules(root: &Node, evaluator: &Evaluator<'_>) -> Result<Vec<String>> {
+    let mut broken = Vec::new();
+    let rules = root.get("Rules").and_then(Node::entries);
+    for (name, rule) in rules.unwrap_or_default() {
+        let place = format!("Rules.{name}");
+        if let Some(condition) = rule.get("RuleCondition")
+            && !evaluator.holds_at(condition, &place)?
+        {
+            continue;
+        }
+        let assertions = match rule.get("Assertions").map(|node| &node.kind) {
+            Some(Kind::List(assertions)) => assertions.as_slice(),
+            _ => {
+                let problem = "must have a list of Assertions";
+                return Err(TemplateError::new(rule.line, place, problem));
+            }
+        };
+        for assertion in assertions {
+            let assert = assertion.get("Assert").ok_or_else(|| {
+                TemplateError::new(assertion.line, place.as_str(), "Assert is missing")
+            })?;
+            if !evaluator.holds_at(assert, &place)? {
+                let description = assertion.get("AssertDescription").and_then(Node::text);
+                broken.push(description.unwrap_or_else(|| format!("the rule {name} is broken")));
+            }
+        }
     }
-}
-
-/// The name that was probably meant.
-fn nearest<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
-    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
-    let name = plain(name);
-    let distance = |other: &&str| strsim::damerau_levenshtein(&name, &plain(other));
-    let most = name.chars().count() / 3;
-    let near = names.iter().copied().min_by_key(distance)?;
-    (distance(&near) <= most).then_some(near)
+    Ok(broken)
 }
 
 /// A parameter as the template declares it.
@@ -134,14 +115,14 @@ impl Parameter<'_> {
         self.text(property)?.parse().ok()
     }
 
-    /// Returns the problem of the value given, or of the default where there is none.
+    /// The problem of the given value or, without one, of the default.
     fn problem(&self, given: Option<&str>) -> Result<Option<String>> {
         let kind = self.text("Type").unwrap_or_default();
         let default = self.text("Default");
         let Some(value) = given.or(default.as_deref()) else {
-            // A network, an image or a key of AWS's has no local counterpart, and any name will do.
+            // A network, an image or a key of AWS has no local counterpart, so that it needs no value.
             let no_counterpart = kind.contains("AWS::");
-            let problem = format!("{}: must have a value, it has no default", self.name);
+            let problem = format!("{}: must have a value, since it has no default", self.name);
             return Ok((!no_counterpart).then_some(problem));
         };
         let is_list = kind == "CommaDelimitedList" || kind.starts_with("List<");
@@ -158,12 +139,12 @@ impl Parameter<'_> {
         {
             reason = Some(self.text("ConstraintDescription").unwrap_or(constraint));
         }
-        Ok(reason.map(|reason| format!("{}: {reason}", self.shown(value))))
+        Ok(reason.map(|reason| format!("{}: {reason}", self.assignment(value))))
     }
 
-    /// The first constraint that an item violates, in words.
+    /// Describes the first constraint that an item violates.
     fn constraint(&self, kind: &str, items: &[&str]) -> Result<Option<String>> {
-        if let Some(allowed) = self.allowed()
+        if let Some(allowed) = self.allowed_values()
             && !items
                 .iter()
                 .all(|item| allowed.iter().any(|one| one == item))
@@ -171,7 +152,7 @@ impl Parameter<'_> {
             return Ok(Some(format!("must be one of {}", allowed.join(", "))));
         }
         if let Some(pattern) = self.text("AllowedPattern") {
-            let regex = whole(&pattern).map_err(|error| {
+            let regex = anchored(&pattern).map_err(|error| {
                 let place = format!("Parameters.{}.AllowedPattern", self.name);
                 TemplateError::new(self.node.line, place, error.to_string())
             })?;
@@ -209,15 +190,15 @@ impl Parameter<'_> {
         Ok(None)
     }
 
-    fn allowed(&self) -> Option<Vec<String>> {
+    fn allowed_values(&self) -> Option<Vec<String>> {
         match &self.node.get("AllowedValues")?.kind {
             Kind::List(items) => Some(items.iter().filter_map(Node::text).collect()),
             _ => None,
         }
     }
 
-    /// The name with its value, but for secrets.
-    fn shown(&self, value: &str) -> String {
+    /// The name with its value, without the value of a secret.
+    fn assignment(&self, value: &str) -> String {
         if self.text("NoEcho").as_deref() == Some("true") {
             return self.name.to_owned();
         }
@@ -239,19 +220,19 @@ fn not_numbers(kind: &str, items: &[&str]) -> Option<String> {
     })
 }
 
-/// A number as `CloudFormation` takes it, whole or not.
+/// Parses a number as `CloudFormation` does, with or without a fraction.
 fn number(text: &str) -> Option<f64> {
     let number: f64 = text.parse().ok()?;
-    // Rust also reads `inf` and `nan`.
+    // Rust also parses `inf` and `nan`.
     number.is_finite().then_some(number)
 }
 
-/// A regular expression of Java's that must match all of a value.
-fn whole(pattern: &str) -> std::result::Result<Regex, fancy_regex::Error> {
+/// Compiles a pattern as Java does, to match the whole value.
+fn anchored(pattern: &str) -> std::result::Result<Regex, fancy_regex::Error> {
     Regex::new(&format!(r"\A(?:{})\z", ascii_classes(pattern)))
 }
 
-/// Java's `\d`, `\w` and `\s` know ASCII only, where Rust's know Unicode.
+/// Limits `\d`, `\w` and `\s` to ASCII, as in Java. In Rust they include Unicode.
 fn ascii_classes(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut characters = pattern.chars();
@@ -281,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_as_java_matches() {
+    fn patterns_match_as_in_java() {
         for (pattern, value, matches) in [
             ("off|[1-9]+", "off", true),
             ("off|[1-9]+", "offline", false),
@@ -296,27 +277,12 @@ mod tests {
             ("a", "a\n", false),
             (r"a\\d", r"a\d", true),
         ] {
-            let regex = whole(pattern).unwrap();
+            let regex = anchored(pattern).unwrap();
             assert_eq!(
                 regex.is_match(value).unwrap(),
                 matches,
                 "{pattern} {value:?}"
             );
-        }
-    }
-
-    #[test]
-    fn the_nearest_name_is_suggested() {
-        let names = ["ReadLimit", "WriteLimit", "LogLevel", "LogDays"];
-        for (given, expected) in [
-            ("readlimit", Some("ReadLimit")),
-            ("READ_LIMIT", Some("ReadLimit")),
-            ("WriteLimits", Some("WriteLimit")),
-            ("LogLvl", Some("LogLevel")),
-            ("Nobody", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(given, &names), expected, "{given}");
         }
     }
 }

@@ -1,97 +1,97 @@
-//! What the template asks for, in the local stack's own words.
+//! The resources of a template, as the local stack's own types.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use super::TemplateError;
+use super::error::TemplateError;
 
-/// Everything the local stack runs.
+/// The resources that the local stack runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
     /// The functions by name.
     pub functions: BTreeMap<String, Function>,
     /// The load balancer's listener, if there is one.
     pub listener: Option<Listener>,
-    /// The queues, dead-letter queues first, so that they can be created in this order.
+    /// The queues, in the order in which they can be created: dead-letter queues first.
     pub queues: Vec<Queue>,
-    /// Which queue feeds which function.
+    /// The event source mappings.
     pub mappings: Vec<Mapping>,
     /// The tables.
     pub tables: Vec<Table>,
     /// The buckets.
     pub buckets: Vec<Bucket>,
-    /// The content delivery network, if there is a bucket behind it.
+    /// The content delivery network, if it has a bucket.
     pub media: Option<Distribution>,
     /// Whether there is a cache.
     pub has_cache: bool,
-    /// What runs by the clock.
+    /// The schedules.
     pub schedules: Vec<Schedule>,
 }
 
 /// A Lambda function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
-    /// Its name in the template's `Resources`.
+    /// The logical id: the name in the template's `Resources`.
     pub logical_id: String,
-    /// Its own name: `FunctionName`, else the binary's.
+    /// `FunctionName`, else the name of the binary.
     pub name: String,
     /// The binary's file name.
     pub binary: String,
     /// Memory in MB.
     pub memory_mb: u64,
-    /// How long one invocation may take.
+    /// The timeout of an invocation.
     pub timeout: Duration,
-    /// Environment variables from the template.
+    /// The environment variables.
     pub environment: BTreeMap<String, String>,
-    /// The most instances at a time, if the template bounds them.
+    /// The most processes at a time, if the template limits them.
     pub reserved_concurrency: Option<usize>,
 }
 
 /// The load balancer's listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listener {
-    /// The rules by rising priority.
+    /// The rules in rising order of priority.
     pub rules: Vec<Rule>,
-    /// What happens to a request that no rule matches.
+    /// The action for requests that no rule matches.
     pub default: Action,
-    /// Headers that every answer gets, its own or a function's, in place of those of these names.
+    /// Headers that every answer gets. They replace headers of the same name.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// One rule: all its conditions must hold.
+/// A rule of the listener. It matches if all its conditions hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Its name in the template.
+    /// The logical id.
     pub logical_id: String,
-    /// The lowest matching one wins.
+    /// The priority: of the matching rules, the one with the lowest number applies.
     pub priority: u32,
-    /// One of these must match the path; empty for any path. `*` is any number of characters, `?` one.
+    /// Patterns of which one must match the path; empty for any path. `*` stands for any number of characters, `?` for one.
     pub paths: Vec<String>,
-    /// One of these must be the method; empty for any method.
+    /// The allowed methods; empty for any method.
     pub methods: Vec<String>,
-    /// What happens then.
+    /// The action for matching requests.
     pub action: Action,
 }
 
-/// What happens to a request.
+/// An action of the load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// A function answers it.
+    /// Forwards the request to a function.
     Forward {
         /// The function's name.
         function: String,
-        /// The target group's ARN, as events name it.
+        /// The target group's ARN, which is part of the event.
         target_group_arn: String,
-        /// Whether events have every value of headers and query parameters, or only the last.
+        /// Whether events have all values of headers and query parameters, or only the last.
         multi_value: bool,
     },
-    /// It is answered at once.
+    /// Answers the request itself.
     Fixed {
-        /// The status.
+        /// The status code.
         status: u16,
-        /// The content type, if any.
+        /// The content type, if there is one.
         content_type: Option<String>,
         /// The body.
         body: String,
@@ -101,66 +101,66 @@ pub enum Action {
 /// A queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Queue {
-    /// Its name in the template.
+    /// The logical id.
     pub logical_id: String,
-    /// Its own name.
+    /// The name in AWS.
     pub name: String,
-    /// Its ARN.
+    /// The ARN.
     pub arn: String,
-    /// Its URL, which is only known once the stack runs.
+    /// The URL, which depends on the running stack's port.
     pub url: String,
-    /// The attributes that `CreateQueue` takes, without the redrive policy.
+    /// The attributes for `CreateQueue`, without the redrive policy.
     pub attributes: BTreeMap<String, String>,
-    /// Where messages go that failed too often.
+    /// The redrive policy, if the queue has one.
     pub redrive: Option<Redrive>,
 }
 
-/// Where messages go that failed too often.
+/// A queue's redrive policy: the destination of messages that fail repeatedly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redrive {
     /// The dead-letter queue's ARN.
     pub target_arn: String,
-    /// How often a message is received before it goes there.
+    /// The number of times that a message is received before it is moved.
     pub max_receive_count: u32,
 }
 
-/// Feeds a function from a queue.
+/// An event source mapping, which invokes a function with a queue's messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// The queue's ARN.
     pub queue_arn: String,
     /// The function's name.
     pub function: String,
-    /// The most messages of an invocation.
+    /// The most messages per invocation.
     pub batch_size: usize,
-    /// How long to wait for a batch to fill.
+    /// The time to wait for a batch to fill.
     pub window: Duration,
-    /// Whether the function names the messages that failed.
+    /// Whether the function reports the messages that failed (`ReportBatchItemFailures`).
     pub reports_failures: bool,
-    /// The most invocations at a time.
+    /// The most concurrent invocations, if the template limits them.
     pub maximum_concurrency: Option<usize>,
 }
 
 /// A table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// Its name in the template.
+    /// The logical id.
     pub logical_id: String,
-    /// Its own name.
+    /// The name in AWS.
     pub name: String,
-    /// The type (`S`, `N`, `B`) of each attribute that a key names.
+    /// The types (`S`, `N`, `B`) of the attributes that keys use.
     pub attributes: BTreeMap<String, String>,
-    /// Its key.
+    /// The key.
     pub key: Key,
-    /// Global secondary indexes.
+    /// The global secondary indexes.
     pub global_indexes: Vec<Index>,
-    /// Local secondary indexes.
+    /// The local secondary indexes.
     pub local_indexes: Vec<Index>,
-    /// The attribute with an item's expiry in epoch seconds.
+    /// The attribute that holds an item's expiry in epoch seconds, if the table has TTL.
     pub ttl_attribute: Option<String>,
 }
 
-/// A partition key and, where there is one, a sort key.
+/// A primary key: a partition key and perhaps a sort key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     /// The partition key's attribute.
@@ -172,41 +172,41 @@ pub struct Key {
 /// An index of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its key.
+    /// The key.
     pub key: Key,
     /// `ALL`, `KEYS_ONLY` or `INCLUDE`.
     pub projection: String,
-    /// With `INCLUDE`: which attributes.
+    /// The attributes of the projection `INCLUDE`.
     pub included: Vec<String>,
 }
 
 /// A bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bucket {
-    /// Its name in the template.
+    /// The logical id.
     pub logical_id: String,
-    /// Its own name.
+    /// The name in AWS.
     pub name: String,
-    /// Rules for requests of other origins, first match wins.
+    /// The CORS rules, of which the first matching one applies.
     pub cors: Vec<Cors>,
-    /// What is removed by itself.
+    /// The lifecycle rules that remove objects.
     pub expiry: Vec<Expiry>,
 }
 
 /// A CORS rule of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
-    /// Origins, each with at most one `*`.
+    /// The allowed origins, each with at most one `*`.
     pub origins: Vec<String>,
-    /// Methods.
+    /// The allowed methods.
     pub methods: Vec<String>,
-    /// Headers a request may bring, each with at most one `*`.
+    /// The allowed request headers, each with at most one `*`.
     pub headers: Vec<String>,
-    /// Headers a page may read.
+    /// The response headers that pages may read.
     pub exposed: Vec<String>,
-    /// How long a preflight's answer holds.
+    /// The time for which browsers may cache a preflight's answer.
     pub max_age: Option<Duration>,
 }
 
@@ -215,41 +215,41 @@ pub struct Cors {
 pub struct Distribution {
     /// The bucket's name.
     pub bucket: String,
-    /// Methods that it answers.
+    /// The allowed methods.
     pub methods: Vec<String>,
-    /// Headers that it sets on every answer.
+    /// The headers that it sets on every answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Headers that it sets on answers to pages of other origins.
+    /// The headers that it sets on answers to cross-origin requests.
     pub cors: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// A lifecycle rule that removes objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expiry {
-    /// What the key starts with.
+    /// The prefix of the objects' keys.
     pub prefix: String,
-    /// All of these tags must be on the object.
+    /// The tags that objects must have.
     pub tags: BTreeMap<String, String>,
-    /// How old the object must be.
+    /// The age at which objects are removed.
     pub after: Duration,
 }
 
-/// Invokes a function by the clock.
+/// A schedule, which invokes a function at intervals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The function's name.
     pub function: String,
-    /// How often.
+    /// The interval.
     pub every: Duration,
-    /// Which service it is of, which decides the event's shape.
+    /// The service, which determines the event's format.
     pub kind: ScheduleKind,
-    /// What is sent instead of the service's own event.
+    /// The input that replaces the service's own event.
     pub input: Option<String>,
 }
 
-/// Which service a schedule is of.
+/// The service of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScheduleKind {
     /// An `EventBridge` rule (`Schedule`).
@@ -259,7 +259,7 @@ pub enum ScheduleKind {
 }
 
 impl Plan {
-    /// Checks what only shows across resources, and puts dead-letter queues first.
+    /// Checks the relations between resources, and puts dead-letter queues first.
     pub(super) fn check(&mut self) -> Result<(), TemplateError> {
         let arns: BTreeSet<_> = self.queues.iter().map(|queue| queue.arn.clone()).collect();
         for queue in &self.queues {
@@ -270,7 +270,7 @@ impl Plan {
                 return Err(TemplateError::new(
                     0,
                     place,
-                    format!("{} is no queue here", redrive.target_arn),
+                    format!("{} must be a queue of this template", redrive.target_arn),
                 ));
             }
         }
@@ -284,10 +284,10 @@ impl Plan {
                 return Err(TemplateError::new(
                     0,
                     place(),
-                    format!("{} is no queue here", mapping.queue_arn),
+                    format!("{} must be a queue of this template", mapping.queue_arn),
                 ));
             };
-            // Lambda refuses this too: messages would come again while they are worked on.
+            // Lambda refuses this too: messages would be redelivered while they are being handled.
             let visible = queue
                 .attributes
                 .get("VisibilityTimeout")
@@ -299,7 +299,7 @@ impl Plan {
                 .map(|function| function.timeout);
             if timeout.is_some_and(|timeout| timeout > Duration::from_secs(visible)) {
                 let problem = format!(
-                    "{} is visible again before the function times out",
+                    "the visibility timeout of {} must not be shorter than the function's timeout",
                     queue.logical_id
                 );
                 return Err(TemplateError::new(0, place(), problem));
@@ -309,7 +309,7 @@ impl Plan {
         Ok(())
     }
 
-    /// The function of this name or logical id.
+    /// Finds a function by its name or logical id.
     pub fn function(&self, name: &str) -> Option<&Function> {
         self.functions.get(name).or_else(|| {
             self.functions
@@ -318,14 +318,20 @@ impl Plan {
         })
     }
 
-    /// The queue of this name or logical id.
+    /// Finds a queue by its name or logical id.
     pub fn queue(&self, name: &str) -> Option<&Queue> {
         self.queues
             .iter()
             .find(|queue| queue.name == name || queue.logical_id == name)
     }
 
-    /// Whether some queue's failed messages go to this one.
+    /// The dead-letter queue of a queue, if it has one.
+    pub fn dead_letter_queue(&self, queue: &Queue) -> Option<&Queue> {
+        let target = &queue.redrive.as_ref()?.target_arn;
+        self.queues.iter().find(|other| other.arn == *target)
+    }
+
+    /// Whether a queue is the dead-letter queue of another.
     pub fn is_dead_letter_queue(&self, queue: &Queue) -> bool {
         self.queues.iter().any(|other| {
             other

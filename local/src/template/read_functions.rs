@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::error::TemplateError;
 use super::evaluate::Evaluator;
+use super::node::Node;
 use super::plan::{Function, Mapping, Plan, Schedule, ScheduleKind};
 use super::reader::Reader;
-use super::{Node, TemplateError};
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
@@ -27,7 +28,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
-/// A function's name from its name or ARN.
+/// A function's name, from its name or ARN.
 fn function_of(reader: &Reader) -> Result<String> {
     let text = reader.text()?;
     Ok(text
@@ -133,7 +134,7 @@ fn read_event(
         "SQS" | "Schedule" | "ScheduleV2" => {}
         other => {
             return Err(reader.wrong(format!(
-                "events of type {other} aren't supported by the local stack"
+                "the local stack doesn't support events of type {other}"
             )));
         }
     }
@@ -142,7 +143,7 @@ fn read_event(
 
 fn mapping(properties: &Reader, queue_arn: &str, function: &str) -> Result<Mapping> {
     if let Some(filter) = properties.maybe("FilterCriteria") {
-        return Err(filter.wrong("isn't supported by the local stack"));
+        return Err(filter.wrong("the local stack doesn't support filters"));
     }
     let batch_size = properties
         .maybe("BatchSize")
@@ -176,12 +177,12 @@ fn mapping(properties: &Reader, queue_arn: &str, function: &str) -> Result<Mappi
     })
 }
 
-/// `rate(5 minutes)`.
+/// Parses an expression such as `rate(5 minutes)`.
 fn rate(expression: &Reader) -> Result<Duration> {
     let text = expression.text()?;
     let unsupported = || {
         expression.wrong(format!(
-            "{text}: the local stack knows rate(<number> <unit>) only"
+            "the local stack supports only rate(<number> <unit>), not {text}"
         ))
     };
     let inner = text

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue};
 
-use super::TemplateError;
+use super::error::TemplateError;
 use super::evaluate::Evaluator;
+use super::node::{Kind, Node};
 use super::plan::{Action, Listener, Plan, Rule};
 use super::reader::Reader;
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
-/// What the load balancer allows in one rule: values of conditions, and wildcards in them.
+/// The load balancer's limits on a rule: values of conditions, and wildcards in them.
 const MAX_VALUES: usize = 5;
 const MAX_WILDCARDS: usize = 6;
 
-/// A target group: its function, and whether events have every value of headers.
+/// A target group: its function, and whether its events have multiple values of headers.
 struct Group {
     function: String,
     multi_value: bool,
@@ -36,7 +37,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &Plan) -> Result<Option<List
     };
     let properties = evaluator.properties(id, node)?;
     if !listeners.is_empty() {
-        return Err(properties.wrong("the local stack knows one listener only"));
+        return Err(properties.wrong("the local stack supports only one listener"));
     }
     let default = action(&properties.field("DefaultActions")?, &groups)?;
     let headers = headers(&properties)?;
@@ -54,7 +55,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &Plan) -> Result<Option<List
             return Err(TemplateError::new(
                 0,
                 place,
-                format!("{} has the same", first.logical_id),
+                format!("must differ from that of {}", first.logical_id),
             ));
         }
     }
@@ -65,7 +66,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &Plan) -> Result<Option<List
     }))
 }
 
-/// The headers that the listener's attributes set, `routing.http.response.<name>.header_value`.
+/// The headers in the listener's attributes, `routing.http.response.<name>.header_value`.
 fn headers(properties: &Reader) -> Result<Vec<(HeaderName, HeaderValue)>> {
     let mut headers = Vec::new();
     for attribute in properties.list("ListenerAttributes") {
@@ -75,11 +76,11 @@ fn headers(properties: &Reader) -> Result<Vec<(HeaderName, HeaderValue)>> {
             .strip_prefix("routing.http.response.")
             .and_then(|name| name.strip_suffix(".header_value"))
             .and_then(|name| name.replace('_', "-").parse().ok())
-            .ok_or_else(|| key.wrong("the local stack doesn't know this attribute"))?;
+            .ok_or_else(|| key.wrong("the local stack doesn't support this attribute"))?;
         let text = value.text()?;
         let text: HeaderValue = text
             .parse()
-            .map_err(|_| value.wrong("is no header's value"))?;
+            .map_err(|_| value.wrong("must be a valid header value"))?;
         // Without a value, the load balancer leaves the header alone.
         if !text.is_empty() {
             headers.push((name, text));
@@ -88,14 +89,14 @@ fn headers(properties: &Reader) -> Result<Vec<(HeaderName, HeaderValue)>> {
     Ok(headers)
 }
 
-fn reference(id: &str, line: usize) -> super::Node {
-    let name = super::Node {
+fn reference(id: &str, line: usize) -> Node {
+    let name = Node {
         line,
-        kind: super::node::Kind::Text(id.to_owned()),
+        kind: Kind::Text(id.to_owned()),
     };
-    super::Node {
+    Node {
         line,
-        kind: super::node::Kind::Call("Ref".to_owned(), Box::new(name)),
+        kind: Kind::Call("Ref".to_owned(), Box::new(name)),
     }
 }
 
@@ -108,12 +109,12 @@ fn group(properties: &Reader, plan: &Plan) -> Result<Option<Group>> {
     }
     let targets = properties.field("Targets")?.items();
     let [target] = targets.as_slice() else {
-        return Err(properties.wrong("a lambda target group has one target"));
+        return Err(properties.wrong("a lambda target group must have exactly one target"));
     };
     let arn = target.field("Id")?.text()?;
     let function = arn.split(':').nth(6).unwrap_or_default().to_owned();
     if !plan.functions.contains_key(&function) {
-        return Err(target.wrong(format!("{arn} is no function here")));
+        return Err(target.wrong(format!("{arn} must be a function of this template")));
     }
     let mut multi_value = false;
     for attribute in properties.list("TargetGroupAttributes") {
@@ -144,14 +145,14 @@ fn rule(id: &str, properties: &Reader, groups: &BTreeMap<String, Group>) -> Resu
             ),
             other => {
                 return Err(condition.wrong(format!(
-                    "the local stack doesn't know the condition {other}"
+                    "the local stack doesn't support the condition {other}"
                 )));
             }
         }
     }
     if paths.len().saturating_add(methods.len()) > MAX_VALUES {
         return Err(properties.wrong(format!(
-            "a rule has at most {MAX_VALUES} values of conditions"
+            "a rule must have at most {MAX_VALUES} values of conditions"
         )));
     }
     if paths
@@ -161,7 +162,9 @@ fn rule(id: &str, properties: &Reader, groups: &BTreeMap<String, Group>) -> Resu
         .count()
         > MAX_WILDCARDS
     {
-        return Err(properties.wrong(format!("a rule has at most {MAX_WILDCARDS} wildcards")));
+        return Err(properties.wrong(format!(
+            "a rule must have at most {MAX_WILDCARDS} wildcards"
+        )));
     }
     let priority = properties.field("Priority")?;
     Ok(Rule {
@@ -179,7 +182,7 @@ fn rule(id: &str, properties: &Reader, groups: &BTreeMap<String, Group>) -> Resu
 fn action(actions: &Reader, groups: &BTreeMap<String, Group>) -> Result<Action> {
     let items = actions.items();
     let [action] = items.as_slice() else {
-        return Err(actions.wrong("the local stack knows rules with one action only"));
+        return Err(actions.wrong("the local stack supports only rules with one action"));
     };
     match action.field("Type")?.text()?.as_str() {
         "forward" => {
@@ -187,7 +190,8 @@ fn action(actions: &Reader, groups: &BTreeMap<String, Group>) -> Result<Action> 
                 Some(config) => {
                     let groups = config.list("TargetGroups");
                     let [group] = groups.as_slice() else {
-                        return Err(config.wrong("the local stack knows one target group only"));
+                        return Err(config
+                            .wrong("the local stack supports only one target group per action"));
                     };
                     group.field("TargetGroupArn")?
                 }
@@ -197,9 +201,11 @@ fn action(actions: &Reader, groups: &BTreeMap<String, Group>) -> Result<Action> 
             let Group {
                 function,
                 multi_value,
-            } = groups
-                .get(&arn)
-                .ok_or_else(|| group.wrong(format!("{arn} is no lambda target group here")))?;
+            } = groups.get(&arn).ok_or_else(|| {
+                group.wrong(format!(
+                    "{arn} must be a lambda target group of this template"
+                ))
+            })?;
             Ok(Action::Forward {
                 function: function.clone(),
                 target_group_arn: arn,
@@ -211,7 +217,7 @@ fn action(actions: &Reader, groups: &BTreeMap<String, Group>) -> Result<Action> 
             let status = config.field("StatusCode")?;
             Ok(Action::Fixed {
                 status: u16::try_from(status.integer()?)
-                    .map_err(|_| status.wrong("is no status"))?,
+                    .map_err(|_| status.wrong("must be a status code"))?,
                 content_type: config
                     .maybe("ContentType")
                     .map(|field| field.text())
@@ -221,6 +227,8 @@ fn action(actions: &Reader, groups: &BTreeMap<String, Group>) -> Result<Action> 
                     .map_or(Ok(String::new()), |field| field.text())?,
             })
         }
-        other => Err(action.wrong(format!("the local stack doesn't know the action {other}"))),
+        other => Err(action.wrong(format!(
+            "the local stack doesn't support the action {other}"
+        ))),
     }
 }

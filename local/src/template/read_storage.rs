@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::TemplateError;
+use super::error::TemplateError;
 use super::evaluate::Evaluator;
 use super::plan::{Bucket, Cors, Expiry, Index, Key, Plan, Queue, Redrive, Table};
 use super::read_delivery;
@@ -11,7 +11,7 @@ use super::reader::Reader;
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
-/// The attributes of a queue that `CreateQueue` takes as they stand.
+/// The properties of a queue that are attributes of `CreateQueue`.
 const QUEUE_ATTRIBUTES: [&str; 7] = [
     "DelaySeconds",
     "MaximumMessageSize",
@@ -90,7 +90,7 @@ fn queue(id: &str, name: String, properties: &Reader, evaluator: &Evaluator<'_>)
 
 fn table(id: &str, name: String, properties: &Reader) -> Result<Table> {
     if let Some(stream) = properties.maybe("StreamSpecification") {
-        return Err(stream.wrong("streams aren't supported by the local stack"));
+        return Err(stream.wrong("the local stack doesn't support streams"));
     }
     let mut attributes = BTreeMap::new();
     for definition in properties.field("AttributeDefinitions")?.items() {
@@ -131,7 +131,7 @@ fn table(id: &str, name: String, properties: &Reader) -> Result<Table> {
         .flatten()
     {
         if !table.attributes.contains_key(attribute) {
-            return Err(properties.wrong(format!("AttributeDefinitions lacks {attribute}")));
+            return Err(properties.wrong(format!("AttributeDefinitions must define {attribute}")));
         }
     }
     Ok(table)
@@ -148,7 +148,7 @@ fn key(schema: &Reader) -> Result<Key> {
         }
     }
     Ok(Key {
-        partition: partition.ok_or_else(|| schema.wrong("there is no HASH key"))?,
+        partition: partition.ok_or_else(|| schema.wrong("must have a HASH key"))?,
         sort,
     })
 }
@@ -185,7 +185,7 @@ fn cors(properties: &Reader) -> Result<Vec<Cors>> {
         .collect()
 }
 
-/// The lifecycle rules that remove objects; others have no local counterpart.
+/// The lifecycle rules that remove objects. Others have no local counterpart.
 fn expiry(properties: &Reader) -> Result<Vec<Expiry>> {
     let Some(configuration) = properties.maybe("LifecycleConfiguration") else {
         return Ok(Vec::new());

@@ -1,12 +1,12 @@
-//! Takes an evaluated value apart, naming the place of whatever is missing or of another type.
+//! Reads the fields of an evaluated value. Errors name the place of a missing or mistyped field.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::TemplateError;
+use super::error::TemplateError;
 
-/// A value of the template and where it is.
+/// A value of the template and its place.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
     value: Value,
@@ -29,7 +29,7 @@ impl Reader {
         TemplateError::new(self.line, self.place.clone(), problem)
     }
 
-    /// A field, if it is there.
+    /// A field, if it is present.
     pub(crate) fn maybe(&self, name: &str) -> Option<Self> {
         match self.value.get(name) {
             None | Some(Value::Null) => None,
@@ -37,7 +37,7 @@ impl Reader {
         }
     }
 
-    /// A field that must be there.
+    /// A required field.
     pub(crate) fn field(&self, name: &str) -> Result<Self> {
         self.maybe(name)
             .ok_or_else(|| self.wrong(format!("{name} is missing")))
@@ -47,7 +47,7 @@ impl Reader {
         Self::new(value.clone(), self.line, format!("{}.{name}", self.place))
     }
 
-    /// The items of a list, or the value itself as the only one.
+    /// The items of a list. A value that is no list counts as its own only item.
     pub(crate) fn items(&self) -> Vec<Self> {
         match &self.value {
             Value::Array(items) => items
@@ -59,14 +59,14 @@ impl Reader {
         }
     }
 
-    /// A field's items; none where the field isn't there.
+    /// A field's items; empty if the field is absent.
     pub(crate) fn list(&self, name: &str) -> Vec<Self> {
         self.maybe(name)
             .map(|field| field.items())
             .unwrap_or_default()
     }
 
-    /// A field's items as texts.
+    /// A field's items as text.
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>> {
         self.list(name).iter().map(Self::text).collect()
     }

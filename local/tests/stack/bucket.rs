@@ -9,19 +9,17 @@ use purrline_local::Stack;
 use reqwest::{Method, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use super::{config, start};
+use super::{bucket_client, start};
 
 const BUCKET: &str = "pictures";
 const KEY: &str = "uploads/nabi/1.jpg";
 const BODY: &[u8] = b"\xff\xd8cat";
 
 fn client(stack: &Stack) -> Client {
-    let config =
-        aws_sdk_s3::config::Builder::from(&config(stack)).endpoint_url(&stack.endpoints().bucket);
-    Client::from_conf(config.force_path_style(true).build())
+    bucket_client(stack, &stack.endpoints().bucket)
 }
 
-/// A presigned upload: its URL and the headers that it signs.
+/// Presigns an upload. Returns its URL and the signed headers.
 async fn presigned(stack: &Stack, key: &str) -> (String, Vec<(String, String)>) {
     let expires = PresigningConfig::expires_in(Duration::from_mins(1)).unwrap();
     let request = client(stack)
@@ -70,7 +68,7 @@ async fn exists(stack: &Stack, key: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_presigned_upload_takes_exactly_what_was_signed() {
+async fn presigned_upload_accepts_only_what_was_signed() {
     let stack = start().await;
     let (url, headers) = presigned(&stack, KEY).await;
     assert_eq!(
@@ -125,7 +123,7 @@ async fn a_presigned_upload_takes_exactly_what_was_signed() {
 }
 
 #[tokio::test]
-async fn a_presigned_upload_expires() {
+async fn presigned_upload_expires() {
     let stack = start().await;
     let (url, headers) = presigned(&stack, KEY).await;
     let start = std::time::SystemTime::now() - Duration::from_mins(2);
@@ -156,7 +154,7 @@ async fn a_presigned_upload_expires() {
 }
 
 #[tokio::test]
-async fn a_refused_overwrite_keeps_the_old_object() {
+async fn refused_overwrite_keeps_the_old_object() {
     let stack = start().await;
     let put = client(&stack).put_object().bucket(BUCKET).key(KEY);
     put.body(BODY.to_vec().into()).send().await.unwrap();
@@ -177,7 +175,7 @@ async fn a_refused_overwrite_keeps_the_old_object() {
 }
 
 #[tokio::test]
-async fn tags_decide_what_expires() {
+async fn objects_expire_by_their_tags() {
     let stack = start().await;
     let client = client(&stack);
     for key in [KEY, "uploads/nabi/2.jpg", "other/3.jpg"] {
@@ -243,7 +241,7 @@ async fn tags_decide_what_expires() {
 }
 
 #[tokio::test]
-async fn keys_stay_in_the_bucket() {
+async fn keys_cannot_leave_the_bucket() {
     let stack = start().await;
     for key in ["../x", "a//b", "a/../../x", "/a"] {
         let put = client(&stack)
@@ -256,7 +254,7 @@ async fn keys_stay_in_the_bucket() {
 }
 
 #[tokio::test]
-async fn browsers_of_allowed_origins_may_upload() {
+async fn allowed_origins_may_upload() {
     let stack = start().await;
     let url = format!("{}/{BUCKET}/{KEY}", stack.endpoints().bucket);
     let preflight = async |origin: &str| {
@@ -306,7 +304,7 @@ async fn browsers_of_allowed_origins_may_upload() {
 }
 
 #[tokio::test]
-async fn what_a_signature_doesnt_cover_is_refused() {
+async fn unsigned_amz_headers_are_refused() {
     let stack = start().await;
     let (url, signed) = presigned(&stack, KEY).await;
     let put = async |url: &str, more: Option<(&str, &str)>| {
@@ -338,14 +336,14 @@ async fn what_a_signature_doesnt_cover_is_refused() {
             answer.headers()["access-control-allow-origin"],
             "https://cats.example"
         );
-        let said = answer.text().await.unwrap();
+        let error = answer.text().await.unwrap();
         let named = format!(
             "<HeadersNotSigned>{}</HeadersNotSigned>",
             header.to_lowercase()
         );
         assert!(
-            said.contains("<Code>AccessDenied</Code>") && said.contains(&named),
-            "{said}"
+            error.contains("<Code>AccessDenied</Code>") && error.contains(&named),
+            "{error}"
         );
     }
     for parameter in [
@@ -361,7 +359,7 @@ async fn what_a_signature_doesnt_cover_is_refused() {
         );
     }
     assert!(!exists(&stack, KEY).await);
-    // What has nothing to do with S3 is nobody's business, and what is signed is taken.
+    // Headers of other kinds needn't be signed, and signed metadata is accepted.
     assert_eq!(put(&url, Some(("x-other", "cat"))).await.status(), 200);
     let with_metadata = client(&stack).put_object().bucket(BUCKET).key("other");
     let with_metadata = with_metadata
@@ -371,14 +369,10 @@ async fn what_a_signature_doesnt_cover_is_refused() {
 }
 
 #[tokio::test]
-async fn the_stacks_own_port_is_enough_to_upload() {
+async fn uploads_work_through_the_load_balancers_port() {
     let stack = start().await;
-    let config = aws_sdk_s3::config::Builder::from(&config(&stack))
-        .endpoint_url(stack.public_url())
-        .force_path_style(true)
-        .build();
     let expires = PresigningConfig::expires_in(Duration::from_mins(1)).unwrap();
-    let put = Client::from_conf(config)
+    let put = bucket_client(&stack, stack.public_url())
         .put_object()
         .bucket(BUCKET)
         .key(KEY);
@@ -396,7 +390,7 @@ async fn the_stacks_own_port_is_enough_to_upload() {
     assert!(exists(&stack, KEY).await);
     let unsigned = format!("{}/{BUCKET}/{KEY}", stack.url());
     assert_eq!(reqwest::get(&unsigned).await.unwrap().status(), 403);
-    // What is no bucket is the listener's.
+    // Paths outside of buckets belong to the listener.
     let other = reqwest::get(format!("{}/other/{KEY}", stack.url()))
         .await
         .unwrap();
@@ -404,7 +398,7 @@ async fn the_stacks_own_port_is_enough_to_upload() {
 }
 
 #[tokio::test]
-async fn preflights_are_refused_for_what_no_rule_allows() {
+async fn preflight_without_a_matching_rule_is_refused() {
     let stack = start().await;
     let preflight = async |method: &str, headers: &str| {
         let request = reqwest::Client::new()

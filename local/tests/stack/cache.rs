@@ -14,7 +14,7 @@ async fn connect(stack: &Stack) -> RedisResult<ClusterConnection> {
 }
 
 #[tokio::test]
-async fn it_is_a_cluster_of_one_node() {
+async fn cache_is_a_cluster_of_one_node() {
     let stack = start().await;
     let mut cache = connect(&stack).await.unwrap();
     let _: () = cache.set("{a}1", "x").await.unwrap();
@@ -41,7 +41,7 @@ async fn it_is_a_cluster_of_one_node() {
 }
 
 #[tokio::test]
-async fn it_can_be_emptied_killed_and_started() {
+async fn cache_can_be_flushed_killed_and_restarted() {
     let stack = start().await;
     let mut cache = connect(&stack).await.unwrap();
     let _: () = cache.set("a", "x").await.unwrap();
@@ -66,7 +66,7 @@ async fn it_can_be_emptied_killed_and_started() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn functions_calls_are_counted_as_theirs() {
+async fn cache_calls_are_attributed_to_their_function() {
     let options = options()
         .parameter("Timeout", "10")
         .parameter("CacheScheme", "redis");
@@ -93,7 +93,7 @@ async fn functions_calls_are_counted_as_theirs() {
 }
 
 #[tokio::test]
-async fn round_trips_are_counted_and_can_go_wrong() {
+async fn round_trips_are_recorded_and_can_fail() {
     let stack = start().await;
     let mut cache = connect(&stack).await.unwrap();
     stack.reset_calls();
@@ -112,7 +112,7 @@ async fn round_trips_are_counted_and_can_go_wrong() {
     let fault = stack.on_call(rule).unwrap();
     assert!(cache.set::<_, _, ()>("a", "x").await.is_err());
     assert_eq!(fault.fired(), 1);
-    until("it connects again", async || {
+    until("it reconnects", async || {
         let Ok(mut cache) = connect(&stack).await else {
             return false;
         };
@@ -129,7 +129,7 @@ async fn round_trips_are_counted_and_can_go_wrong() {
 }
 
 #[tokio::test]
-async fn a_server_that_dies_is_started_again() {
+async fn crashed_server_is_restarted() {
     for calls in [Calls::Watched, Calls::Direct] {
         let options = Options { calls, ..options() };
         let stack = Stack::start(options).await.unwrap();
@@ -137,7 +137,7 @@ async fn a_server_that_dies_is_started_again() {
         let _: () = cache.set("a", "x").await.unwrap();
         for times in 1..=2 {
             stack.crash_cache().unwrap();
-            until("it is there again, empty", async || {
+            until("it is restarted, empty", async || {
                 let Ok(mut cache) = connect(&stack).await else {
                     return false;
                 };
@@ -145,15 +145,15 @@ async fn a_server_that_dies_is_started_again() {
                     && stack.cache_log().len() == times
             })
             .await;
-            let said = stack.cache_log().pop().unwrap();
+            let warning = stack.cache_log().pop().unwrap();
             assert!(
-                said.contains("ended by itself (signal: 9 (SIGKILL))"),
-                "{said}"
+                warning.contains("ended unexpectedly (signal: 9 (SIGKILL))"),
+                "{warning}"
             );
             let mut cache = connect(&stack).await.unwrap();
             let _: () = cache.set("a", "x").await.unwrap();
         }
-        // One that is told to stay away does.
+        // A stopped cache isn't restarted.
         stack.kill_cache().await.unwrap();
         assert!(connect(&stack).await.is_err());
         assert_eq!(stack.cache_log().len(), 2);

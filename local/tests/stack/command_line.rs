@@ -21,14 +21,14 @@ fn command(subcommand: &str) -> Command {
     command
 }
 
-async fn run(command: &mut Command) -> Output {
+pub(super) async fn run(command: &mut Command) -> Output {
     tokio::time::timeout(SOON, command.output())
         .await
         .unwrap()
         .unwrap()
 }
 
-/// A stack of its own, with its address and what it prints after that.
+/// Runs `up`. Returns its process, its URL, and its output after the URL.
 async fn up(more: &[&str]) -> (Child, String, Lines<BufReader<ChildStdout>>) {
     let mut child = command("up")
         .args(["--port", "0", "--param", "BrokenStarts=well"])
@@ -37,7 +37,7 @@ async fn up(more: &[&str]) -> (Child, String, Lines<BufReader<ChildStdout>>) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // Functions may have printed something already.
+    // Functions may already have printed lines.
     let greeting = async {
         loop {
             let line = lines.next_line().await.unwrap().unwrap();
@@ -78,12 +78,12 @@ async fn up_runs_until_it_is_interrupted() {
         while let Some(line) = lines.next_line().await.unwrap() {
             printed.push(line);
         }
-        let said = r#"{"function":"probe","message":"slow is done"}"#;
-        assert!(printed.iter().any(|line| line == said), "{printed:#?}");
+        let expected = r#"{"function":"probe","message":"slow is done"}"#;
+        assert!(printed.iter().any(|line| line == expected), "{printed:#?}");
         assert_eq!(printed.last().unwrap(), "Stopped.");
         assert!(
             !printed.iter().any(|line| line.contains("killed")),
-            "it ended in order: {printed:#?}"
+            "the processes ended in order: {printed:#?}"
         );
         assert!(
             !printed.iter().any(|line| line.contains('\u{1b}')),
@@ -94,7 +94,7 @@ async fn up_runs_until_it_is_interrupted() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_killed_stack_leaves_nothing_behind() {
+async fn killed_stack_leaves_no_process_behind() {
     let (mut child, url, _lines) = up(&["--ephemeral"]).await;
     let about: Value = reqwest::get(format!("{url}/many/environment"))
         .await
@@ -111,11 +111,11 @@ async fn a_killed_stack_leaves_nothing_behind() {
             .unwrap()
             .0
     );
-    // The functions, by the stack that they serve; and whatever its own process started.
+    // The functions' processes, by the stack's address in their environment, and the stack's other children.
     let own = child.id().unwrap();
     let started =
         std::fs::read_to_string(format!("/proc/{own}/task/{own}/children")).unwrap_or_default();
-    let left = || {
+    let remaining = || {
         std::fs::read_dir("/proc")
             .unwrap()
             .flatten()
@@ -127,13 +127,13 @@ async fn a_killed_stack_leaves_nothing_behind() {
             })
             .count()
     };
-    assert!(left() > 0);
+    assert!(remaining() > 0);
     child.kill().await.unwrap();
-    until("all are gone", async || left() == 0).await;
+    until("all are gone", async || remaining() == 0).await;
 }
 
 #[tokio::test]
-async fn up_is_called_by_the_name_that_it_was_given() {
+async fn urls_contain_the_given_host_or_public_url() {
     let (_child, url, _lines) = up(&["--ephemeral", "--host", "localhost"]).await;
     assert!(url.starts_with("http://localhost:"), "{url}");
     let keys = reqwest::get(format!("{url}/_local/jwks.json"))
@@ -194,10 +194,10 @@ async fn invoke_prints_the_answer() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_with_what_to_do() {
+async fn errors_name_the_problem_and_the_remedy() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    for (arguments, code, said) in [
+    for (arguments, code, message) in [
         (vec!["--port", &port], 1, "choose another with --port"),
         (
             vec!["--template", "nowhere.yaml"],
@@ -230,7 +230,7 @@ async fn what_is_wrong_is_said_with_what_to_do() {
                 "BrokenStarts=",
             ],
             2,
-            "error: the parameters can't be used:\n  \
+            "error: the parameters are invalid:\n  \
              BrokenStarts=\"\": must be a word and perhaps a file\n  \
              Least=\"0\": must be at least 1\n  \
              Least and Most must differ\n",
@@ -277,7 +277,7 @@ async fn what_is_wrong_is_said_with_what_to_do() {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
         assert!(
-            stderr.contains(said) && stderr.starts_with("error:"),
+            stderr.contains(message) && stderr.starts_with("error:"),
             "{arguments:?}: {stderr}"
         );
         let stdout = String::from_utf8_lossy(&output.stdout);
@@ -286,7 +286,7 @@ async fn what_is_wrong_is_said_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_missing_cache_server_is_named() {
+async fn missing_cache_server_is_named() {
     let up = Command::new(env!("CARGO_BIN_EXE_purrline-local"))
         .args(["up", "--ephemeral", "--port", "0", "--template"])
         .arg(template_file())
@@ -307,8 +307,8 @@ async fn a_missing_cache_server_is_named() {
 }
 
 #[tokio::test]
-async fn text_is_for_people_and_verbose_has_everything() {
-    for (more, said) in [
+async fn log_formats_differ_in_detail() {
+    for (more, expected) in [
         (vec!["--log-format", "text"], "  slow is done  probe"),
         (vec!["--verbose"], "           probe | slow is done"),
         (
@@ -322,18 +322,18 @@ async fn text_is_for_people_and_verbose_has_everything() {
         assert_eq!(answer.status(), 200);
         let printed = async {
             while let Some(line) = lines.next_line().await.unwrap() {
-                if line.ends_with(said) {
+                if line.ends_with(expected) {
                     return;
                 }
             }
-            panic!("{arguments:?} doesn't print {said}");
+            panic!("{arguments:?} doesn't print {expected}");
         };
         tokio::time::timeout(SOON, printed).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_start_can_be_interrupted() {
+async fn start_can_be_interrupted() {
     let mut child = command("up")
         .args(["--port", "0", "--ephemeral", "--param", "BrokenStarts=hang"])
         .stdout(Stdio::null())
@@ -349,13 +349,13 @@ async fn a_start_can_be_interrupted() {
     assert_eq!(lines.next_line().await.unwrap(), None);
 }
 
-/// Whether a process runs; one that has ended but that nobody asked about has no command line.
+/// Whether a process runs. A zombie has no command line.
 #[cfg(target_os = "linux")]
 fn runs(pid: &str) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
-/// The processes whose command line has this text.
+/// The processes whose command line contains this text.
 #[cfg(target_os = "linux")]
 fn processes(text: &str) -> Vec<Pid> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
@@ -370,14 +370,17 @@ fn processes(text: &str) -> Vec<Pid> {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn after_a_kill_it_is_said_what_is_gone() {
+async fn restart_after_a_kill_reports_lost_messages() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let (mut child, _url, _lines) = up(&["--data-dir", data]).await;
-    let noted = std::fs::read_to_string(folder.path().join("lock")).unwrap();
-    let server = noted.lines().find(|line| line.contains("-server")).unwrap();
+    let record = std::fs::read_to_string(folder.path().join("lock")).unwrap();
+    let server = record
+        .lines()
+        .find(|line| line.contains("-server"))
+        .unwrap();
     let server = server.split(' ').next().unwrap();
-    // The one that sees to it that nothing is left, too, which is of the same parent as the server.
+    // The guard, which would kill the server, is a child of the same parent as the server.
     let parent = child.id().unwrap();
     let is_guard = |pid: &Pid| {
         let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
@@ -388,33 +391,33 @@ async fn after_a_kill_it_is_said_what_is_gone() {
     assert_eq!(guards.len(), 1);
     kill_process(guards[0], Signal::KILL).unwrap();
     child.kill().await.unwrap();
-    assert!(runs(server), "the cache's server is left");
+    assert!(runs(server), "the cache's server still runs");
 
     let (mut child, _url, mut lines) = up(&["--data-dir", data]).await;
-    until("it is ended", async || !runs(server)).await;
-    let mut said = String::new();
+    until("the server is killed", async || !runs(server)).await;
+    let mut greeting = String::new();
     while let Some(line) = lines.next_line().await.unwrap() {
         if line.is_empty() {
             break;
         }
-        said.push_str(&line);
+        greeting.push_str(&line);
     }
     for part in [
         "was killed",
         "photos and tokens are kept",
-        "Gone is",
+        "in its queues are lost",
         "-server",
     ] {
-        assert!(said.contains(part), "{part}: {said}");
+        assert!(greeting.contains(part), "{part}: {greeting}");
     }
     signal(&child, Signal::INT);
     child.wait().await.unwrap();
-    let noted = std::fs::read_to_string(folder.path().join("lock")).unwrap();
-    assert_eq!(noted, "", "it ended in order");
+    let record = std::fs::read_to_string(folder.path().join("lock")).unwrap();
+    assert_eq!(record, "", "the stack ended in order");
 }
 
 #[tokio::test]
-async fn help_names_the_command_that_people_type() {
+async fn help_names_the_command_as_typed() {
     for (arguments, usage) in [
         (vec!["up", "--help"], "Usage: ./dev up [OPTIONS]"),
         (
@@ -426,125 +429,11 @@ async fn help_names_the_command_that_people_type() {
     ] {
         let mut help = Command::new(env!("CARGO_BIN_EXE_purrline-local"));
         let output = run(help.args(&arguments)).await;
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(said.contains(usage), "{arguments:?}: {said}");
-        assert!(!said.contains("purrline-local"), "{arguments:?}: {said}");
-    }
-}
-
-/// `./dev` with a cargo that says that it was called, so that what was checked before is known.
-async fn dev(arguments: &[&str]) -> (Option<i32>, String) {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let tools = tempfile::tempdir().unwrap();
-    for tool in ["cargo", "redis-server"] {
-        let file = tools.path().join(tool);
-        std::fs::write(
-            &file,
-            format!("#!/bin/sh\necho {tool} was called >&2\nexit 9\n"),
-        )
-        .unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let path = std::env::var("PATH").unwrap();
-    let mut script = Command::new("sh");
-    script
-        .arg(super::repository().join("dev"))
-        .args(arguments)
-        .env("PATH", format!("{}:{path}", tools.path().display()))
-        .current_dir(super::repository());
-    let output = run(&mut script).await;
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(said).unwrap())
-}
-
-#[tokio::test]
-async fn options_ports_and_folders_are_checked_before_the_build() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().port().to_string();
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("file");
-    std::fs::write(&file, "").unwrap();
-    let (file, used) = (file.to_str().unwrap(), folder.path().join("used"));
-    std::fs::create_dir(&used).unwrap();
-    let lock = std::fs::File::create(used.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let used = used.to_str().unwrap();
-    for (arguments, code, said) in [
-        (
-            vec!["up", "--prot", "1"],
-            2,
-            "error: there is no option --prot",
-        ),
-        (vec!["up", "8080"], 2, "unexpected argument 8080"),
-        (vec!["up", "--port"], 2, "--port needs a value"),
-        (
-            vec!["up", "--port", "65536"],
-            2,
-            "must be a number from 0 to 65535",
-        ),
-        (
-            vec!["up", "--workers=0"],
-            2,
-            "must be a number from 1 to 1000",
-        ),
-        (vec!["up", "--param", "ReadLimit"], 2, "must be NAME=VALUE"),
-        (
-            vec!["up", "--log-format", "xml"],
-            2,
-            "must be one of auto, text, json",
-        ),
-        (
-            vec!["up", "--public-url", "cats.example"],
-            2,
-            "must be http:// or https:// with a host and no path",
-        ),
-        (
-            vec!["up", "--data-dir", "x", "--ephemeral"],
-            2,
-            "cannot be used with",
-        ),
-        (
-            vec!["up", "--port", &taken],
-            1,
-            "choose another with --port",
-        ),
-        (
-            vec!["up", "--port", "0", "--data-dir", file],
-            1,
-            "choose another with --data-dir",
-        ),
-        (
-            vec!["up", "--port", "0", "--data-dir", used],
-            1,
-            "another stack uses",
-        ),
-        (
-            vec!["up", "--template", "nowhere.yaml"],
-            1,
-            "can't read nowhere.yaml",
-        ),
-        (vec!["invoke", "feed"], 2, "a function and an event's file"),
-        (
-            vec!["invoke", "feed", "nowhere.json"],
-            1,
-            "can't read nowhere.json",
-        ),
-    ] {
-        let (exit, output) = dev(&arguments).await;
-        assert_eq!(exit, Some(code), "{arguments:?}: {output}");
-        assert!(output.contains(said), "{arguments:?}: {output}");
-        assert!(!output.contains("was called"), "{arguments:?}: {output}");
-    }
-    // What is right goes on to the build.
-    for arguments in [
-        vec!["up", "--port", "0", "--ephemeral"],
-        vec!["invoke", "feed", "-"],
-    ] {
-        let (exit, output) = dev(&arguments).await;
+        let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(printed.contains(usage), "{arguments:?}: {printed}");
         assert!(
-            exit == Some(9) && output.contains("cargo was called"),
-            "{output}"
+            !printed.contains("purrline-local"),
+            "{arguments:?}: {printed}"
         );
     }
 }

@@ -5,7 +5,7 @@ use purrline_local::{
 };
 use serde_json::{Value, json};
 
-use super::{config, options, start};
+use super::{count_items, options, start};
 
 async fn put(stack: &Stack) -> Result<u64, InvokeError> {
     let answer = stack.invoke("probe", &json!({ "path": "/put" })).await?;
@@ -14,19 +14,6 @@ async fn put(stack: &Stack) -> Result<u64, InvokeError> {
             .as_u64()
             .unwrap(),
     )
-}
-
-async fn items(stack: &Stack) -> i32 {
-    let config = aws_sdk_dynamodb::config::Builder::from(&config(stack))
-        .endpoint_url(&stack.endpoints().tables)
-        .build();
-    aws_sdk_dynamodb::Client::from_conf(config)
-        .scan()
-        .table_name("Things")
-        .send()
-        .await
-        .unwrap()
-        .count()
 }
 
 fn puts(stack: &Stack) -> u64 {
@@ -45,7 +32,7 @@ async fn calls_are_counted_by_function_service_and_operation() {
     assert_eq!(puts(&stack), 2);
     assert_eq!(stack.call_log().len(), 2);
     stack.reset_calls();
-    assert_eq!(items(&stack).await, 2);
+    assert_eq!(count_items(&stack).await, 2);
     let calls = stack.calls();
     let (scan, count) = calls.first_key_value().unwrap();
     assert_eq!(
@@ -55,8 +42,8 @@ async fn calls_are_counted_by_function_service_and_operation() {
 }
 
 #[tokio::test]
-async fn a_process_can_be_killed_around_any_call() {
-    for (nth, when, left) in [
+async fn process_can_be_killed_before_or_after_any_call() {
+    for (nth, when, written) in [
         (1, When::Before, 0),
         (1, When::After, 1),
         (2, When::Before, 1),
@@ -67,17 +54,17 @@ async fn a_process_can_be_killed_around_any_call() {
         assert!(matches!(put(&stack).await, Err(InvokeError::Crashed(_))));
         fault.wait().await;
         assert_eq!(
-            (fault.fired(), items(&stack).await),
-            (1, left),
+            (fault.fired(), count_items(&stack).await),
+            (1, written),
             "{nth} {when:?}"
         );
-        assert_eq!(put(&stack).await, Ok(200), "the next process is well");
+        assert_eq!(put(&stack).await, Ok(200), "the next process works");
     }
 }
 
 #[tokio::test]
-async fn calls_can_fail_break_off_wait_and_hang() {
-    // The SDK waits up to three seconds between its tries.
+async fn calls_can_fail_disconnect_wait_and_hang() {
+    // The SDK waits up to three seconds between its attempts.
     let stack = Stack::start(options().parameter("Timeout", "10"))
         .await
         .unwrap();
@@ -86,7 +73,7 @@ async fn calls_can_fail_break_off_wait_and_hang() {
             .function("probe")
             .service(Service::Tables)
     };
-    // The SDK tries three times.
+    // The SDK makes three attempts.
     let fault = stack
         .on_call(rule(FaultAction::Status(500)).times(3))
         .unwrap();
@@ -97,7 +84,7 @@ async fn calls_can_fail_break_off_wait_and_hang() {
     assert_eq!(
         put(&stack).await,
         Ok(200),
-        "one lost connection is tried again"
+        "a single lost connection is retried"
     );
     stack
         .on_call(rule(FaultAction::Delay(Duration::from_millis(50))))
@@ -117,7 +104,7 @@ async fn calls_can_fail_break_off_wait_and_hang() {
 }
 
 #[tokio::test]
-async fn a_service_can_be_down() {
+async fn service_can_be_taken_down() {
     let stack = start().await;
     for outage in [Outage::Closed, Outage::Unavailable] {
         stack.stop_service(Service::Tables, outage);

@@ -2,23 +2,23 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use purrline_local::{Error, InvokeError, Options, Stack, Starts, fill_event};
+use purrline_local::{Error, InvokeError, Options, Stack, StartLimits, fill_event};
 use serde_json::{Value, json};
 
-use super::{options, start, until};
+use super::{count_items, options, start, until};
 
-fn told(how: &str) -> Value {
-    json!({ "path": format!("/{how}") })
+fn event(behaviour: &str) -> Value {
+    json!({ "path": format!("/{behaviour}") })
 }
 
 #[tokio::test]
-async fn a_function_is_told_what_lambda_tells_it() {
+async fn function_gets_lambdas_context_and_environment() {
     let stack = start().await;
     let answer: Value =
-        serde_json::from_slice(&stack.invoke("probe", &told("echo")).await.unwrap()).unwrap();
+        serde_json::from_slice(&stack.invoke("probe", &event("echo")).await.unwrap()).unwrap();
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    let left = body["context"]["deadline_in_ms"].as_u64().unwrap();
-    assert!((1..=1000).contains(&left), "{left}");
+    let remaining = body["context"]["deadline_in_ms"].as_u64().unwrap();
+    assert!((1..=1000).contains(&remaining), "{remaining}");
     assert_eq!(
         body["context"]["arn"],
         "arn:aws:lambda:us-east-1:000000000000:function:probe"
@@ -31,7 +31,7 @@ async fn a_function_is_told_what_lambda_tells_it() {
     );
 
     let answer: Value =
-        serde_json::from_slice(&stack.invoke("Probe", &told("environment")).await.unwrap())
+        serde_json::from_slice(&stack.invoke("Probe", &event("environment")).await.unwrap())
             .unwrap();
     let environment: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     for (name, value) in [
@@ -52,14 +52,14 @@ async fn a_function_is_told_what_lambda_tells_it() {
 }
 
 #[tokio::test]
-async fn failures_are_told_apart_and_cost_only_their_own_invocation() {
+async fn failures_are_distinguished_and_fail_only_their_own_invocation() {
     let stack = start().await;
-    let failed = stack.invoke("probe", &told("fail")).await.unwrap_err();
+    let failed = stack.invoke("probe", &event("fail")).await.unwrap_err();
     assert!(
         matches!(&failed, InvokeError::Function(text) if text.contains("told to fail")),
         "{failed}"
     );
-    let panicked = stack.invoke("probe", &told("panic")).await.unwrap_err();
+    let panicked = stack.invoke("probe", &event("panic")).await.unwrap_err();
     assert!(
         matches!(&panicked, InvokeError::Function(text) if text.contains("told to panic")),
         "{panicked}"
@@ -69,14 +69,14 @@ async fn failures_are_told_apart_and_cost_only_their_own_invocation() {
         1
     );
 
-    let crashed = stack.invoke("probe", &told("crash")).await.unwrap_err();
+    let crashed = stack.invoke("probe", &event("crash")).await.unwrap_err();
     assert_eq!(crashed, InvokeError::Crashed("exit status 3".to_owned()));
     assert!(
-        stack.invoke("probe", &told("echo")).await.is_ok(),
-        "it starts again"
+        stack.invoke("probe", &event("echo")).await.is_ok(),
+        "a new process starts"
     );
 
-    let broken = stack.invoke("broken", &told("echo")).await.unwrap_err();
+    let broken = stack.invoke("broken", &event("echo")).await.unwrap_err();
     assert!(matches!(broken, InvokeError::Init(_)), "{broken}");
     assert!(matches!(
         stack.invoke("nobody", &json!({})).await,
@@ -92,10 +92,10 @@ async fn failures_are_told_apart_and_cost_only_their_own_invocation() {
 }
 
 #[tokio::test]
-async fn a_timeout_kills_the_process() {
+async fn timeout_kills_the_process() {
     let stack = start().await;
     let started = Instant::now();
-    let error = stack.invoke("probe", &told("hang")).await.unwrap_err();
+    let error = stack.invoke("probe", &event("hang")).await.unwrap_err();
     assert_eq!(error, InvokeError::TimedOut(Duration::from_secs(1)));
     assert!(
         (900..10_000).contains(&started.elapsed().as_millis()),
@@ -117,11 +117,11 @@ async fn a_timeout_kills_the_process() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn too_much_memory_kills_the_process() {
+async fn exceeded_memory_limit_kills_the_process() {
     let stack = Stack::start(options().parameter("Timeout", "10"))
         .await
         .unwrap();
-    let error = stack.invoke("probe", &told("hog")).await.unwrap_err();
+    let error = stack.invoke("probe", &event("hog")).await.unwrap_err();
     assert!(
         matches!(&error, InvokeError::Crashed(text) if text.starts_with("out of memory")),
         "{error}"
@@ -131,7 +131,7 @@ async fn too_much_memory_kills_the_process() {
 }
 
 #[tokio::test]
-async fn one_process_takes_one_event_and_load_starts_more_up_to_the_limit() {
+async fn load_starts_processes_up_to_the_limit() {
     let stack = Stack::start(Options {
         workers: 3,
         ..options()
@@ -139,7 +139,7 @@ async fn one_process_takes_one_event_and_load_starts_more_up_to_the_limit() {
     .await
     .unwrap();
     let started = Instant::now();
-    let slow = told("slow");
+    let slow = event("slow");
     let invocations = (0..6).map(|_| stack.invoke("probe", &slow));
     assert!(
         futures::future::join_all(invocations)
@@ -159,7 +159,7 @@ async fn one_process_takes_one_event_and_load_starts_more_up_to_the_limit() {
 }
 
 #[tokio::test]
-async fn placeholders_of_events_are_filled_in() {
+async fn event_placeholders_are_filled_in() {
     let stack = start().await;
     let event = r#"{"a": "{{token:nabi}}", "b": ["{{token:nabi}}", "{{token:mango}}", "{ {"]}"#;
     let filled: Value =
@@ -175,7 +175,7 @@ async fn placeholders_of_events_are_filled_in() {
 }
 
 #[tokio::test]
-async fn schedules_send_the_services_event() {
+async fn schedule_invokes_its_function() {
     let stack = start().await;
     stack.run_schedule("probe").await.unwrap();
     assert_eq!(
@@ -185,7 +185,7 @@ async fn schedules_send_the_services_event() {
 }
 
 #[tokio::test]
-async fn stacks_start_at_once_and_dont_meet() {
+async fn concurrent_stacks_are_independent() {
     let started = Instant::now();
     let stacks = futures::future::join_all((0..6).map(|_| start())).await;
     assert!(
@@ -193,24 +193,13 @@ async fn stacks_start_at_once_and_dont_meet() {
         "{:?}",
         started.elapsed()
     );
-    let tables = futures::future::join_all(stacks.iter().map(|stack| async {
-        let client = aws_sdk_dynamodb::Client::from_conf(
-            aws_sdk_dynamodb::config::Builder::from(&super::config(stack))
-                .endpoint_url(&stack.endpoints().tables)
-                .build(),
-        );
-        stack.invoke("probe", &told("put")).await.unwrap();
+    let items = futures::future::join_all(stacks.iter().map(|stack| async {
+        stack.invoke("probe", &event("put")).await.unwrap();
         stack.kill_function("probe").unwrap();
-        client
-            .scan()
-            .table_name("Things")
-            .send()
-            .await
-            .unwrap()
-            .count()
+        count_items(stack).await
     }))
     .await;
-    assert_eq!(tables, [2; 6]);
+    assert_eq!(items, [2; 6]);
     let mut urls: Vec<_> = stacks.iter().map(Stack::url).collect();
     urls.dedup();
     assert_eq!(urls.len(), 6);
@@ -218,11 +207,11 @@ async fn stacks_start_at_once_and_dont_meet() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn nothing_outlives_the_stack() {
+async fn no_process_outlives_the_stack() {
     let stack = start().await;
-    stack.invoke("probe", &told("echo")).await.unwrap();
+    stack.invoke("probe", &event("echo")).await.unwrap();
     let answer: Value =
-        serde_json::from_slice(&stack.invoke("probe", &told("environment")).await.unwrap())
+        serde_json::from_slice(&stack.invoke("probe", &event("environment")).await.unwrap())
             .unwrap();
     let environment: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     let api = environment["AWS_LAMBDA_RUNTIME_API"]
@@ -248,7 +237,7 @@ async fn nothing_outlives_the_stack() {
 }
 
 #[tokio::test]
-async fn whats_missing_is_named() {
+async fn start_errors_name_the_missing_part() {
     let missing = Stack::start(Options {
         bin_dir: "/nowhere".into(),
         ..options()
@@ -281,14 +270,14 @@ async fn whats_missing_is_named() {
 }
 
 #[tokio::test]
-async fn data_stays_in_its_folder_and_a_later_start_is_quick() {
+async fn data_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let kept = || Options {
         data_dir: Some(folder.path().to_owned()),
         ..options()
     };
     let stack = Stack::start(kept()).await.unwrap();
-    stack.invoke("probe", &told("put")).await.unwrap();
+    stack.invoke("probe", &event("put")).await.unwrap();
     let keys = stack.sign_in().jwks().clone();
     let busy = Stack::start(kept()).await.unwrap_err();
     assert!(busy.to_string().contains("another stack uses"), "{busy}");
@@ -298,27 +287,13 @@ async fn data_stays_in_its_folder_and_a_later_start_is_quick() {
     let stack = Stack::start(kept()).await.unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(stack.sign_in().jwks(), &keys);
-    let client = aws_sdk_dynamodb::Client::from_conf(
-        aws_sdk_dynamodb::config::Builder::from(&super::config(&stack))
-            .endpoint_url(&stack.endpoints().tables)
-            .build(),
-    );
-    assert_eq!(
-        client
-            .scan()
-            .table_name("Things")
-            .send()
-            .await
-            .unwrap()
-            .count(),
-        2
-    );
+    assert_eq!(count_items(&stack).await, 2);
 }
 
-/// A stack whose function `broken` starts as it is told, and the address that it answers at.
-async fn starting(how: &str, starts: Starts) -> (Stack, String) {
+/// Starts a stack whose function `broken` starts in this way. Returns the stack and the function's URL.
+async fn start_with_broken(how: &str, start_limits: StartLimits) -> (Stack, String) {
     let options = Options {
-        starts,
+        start_limits,
         ..options().parameter("BrokenStarts", how)
     };
     let stack = Stack::start(options).await.unwrap();
@@ -327,17 +302,17 @@ async fn starting(how: &str, starts: Starts) -> (Stack, String) {
 }
 
 #[tokio::test]
-async fn requests_wait_for_a_process_that_starts_slowly() {
+async fn requests_wait_for_a_slow_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("start");
-    let starts = Starts {
-        slow: Duration::from_millis(50),
-        ..Starts::default()
+    let limits = StartLimits {
+        warn_after: Duration::from_millis(50),
+        ..StartLimits::default()
     };
-    let (stack, url) = starting(&format!("after:{}", file.display()), starts).await;
+    let (stack, url) = start_with_broken(&format!("after:{}", file.display()), limits).await;
     let (answer, ()) = futures::join!(reqwest::get(&url), async {
-        // Longer than AWS would wait: that is said, and no more.
-        until("a warning says so", async || {
+        // AWS would not wait this long, which only causes a warning.
+        until("the warning is logged", async || {
             let lines = stack.logs("broken").unwrap();
             lines
                 .iter()
@@ -352,12 +327,12 @@ async fn requests_wait_for_a_process_that_starts_slowly() {
 }
 
 #[tokio::test]
-async fn a_request_that_no_process_could_take_is_a_503_that_says_when_to_try_again() {
-    let starts = Starts {
-        slow: Duration::from_secs(10),
-        most: Duration::from_millis(200),
+async fn request_without_a_process_is_a_503_with_retry_after() {
+    let limits = StartLimits {
+        warn_after: Duration::from_secs(10),
+        give_up_after: Duration::from_millis(200),
     };
-    let (stack, url) = starting("hang", starts).await;
+    let (stack, url) = start_with_broken("hang", limits).await;
     let requests = (0..3).map(|_| reqwest::get(&url));
     for answer in futures::future::join_all(requests).await {
         let answer = answer.unwrap();
@@ -372,15 +347,15 @@ async fn a_request_that_no_process_could_take_is_a_503_that_says_when_to_try_aga
             (&json!("/problems/unavailable"), &json!(503), &json!(id))
         );
     }
-    let error = stack.invoke("broken", &told("echo")).await.unwrap_err();
-    assert_eq!(error, InvokeError::StartTimedOut(starts.most));
+    let error = stack.invoke("broken", &event("echo")).await.unwrap_err();
+    assert_eq!(error, InvokeError::StartTimedOut(limits.give_up_after));
 }
 
 #[tokio::test]
-async fn a_request_that_was_never_sent_is_tried_with_another_process() {
+async fn unsent_request_is_retried_with_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let how = format!("second:{}", folder.path().join("tried").display());
-    let (stack, url) = starting(&how, Starts::default()).await;
+    let (stack, url) = start_with_broken(&how, StartLimits::default()).await;
     assert_eq!(reqwest::get(&url).await.unwrap().status(), 200);
     let status = stack.status().await.unwrap().functions["broken"].clone();
     assert_eq!((status.invocations, status.errors), (1, 0));
@@ -427,7 +402,7 @@ async fn a_start_that_takes_too_long_costs_no_request_that_came_later() {
 }
 
 #[tokio::test]
-async fn a_warm_stack_isnt_up_before_every_function_is() {
+async fn warm_stack_waits_for_every_function() {
     let warm = |how: &str| Options {
         warm: true,
         ..options().parameter("BrokenStarts", how)

@@ -101,7 +101,7 @@ async fn functions_get_the_load_balancers_event() {
 }
 
 #[tokio::test]
-async fn answers_come_back_with_every_header() {
+async fn answers_keep_every_header() {
     let stack = start().await;
     let answer = Client::new()
         .get(format!("{}/many/binary", stack.url()))
@@ -121,7 +121,7 @@ async fn answers_come_back_with_every_header() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_in_a_function_is_a_bad_gateway() {
+async fn failed_function_is_a_bad_gateway() {
     let stack = start().await;
     for how in [
         "many/crash",
@@ -177,7 +177,7 @@ async fn bodies_up_to_one_mebibyte_pass() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_doesnt_end_what_it_started() {
+async fn invocation_continues_without_its_client() {
     let stack = start().await;
     let client = Client::builder()
         .timeout(Duration::from_millis(150))
@@ -200,7 +200,7 @@ async fn a_client_that_goes_away_doesnt_end_what_it_started() {
 }
 
 #[tokio::test]
-async fn the_local_routes_are_there() {
+async fn local_routes_answer() {
     let stack = start().await;
     let (client, url) = (Client::new(), stack.url());
     let token: Value = client
@@ -290,8 +290,8 @@ async fn the_local_routes_are_there() {
         let media_type = answer.headers()["content-type"].to_str().unwrap();
         assert_eq!(media_type, "application/problem+json", "{method} {path}");
         let problem: Value = answer.json().await.unwrap();
-        let says = format!("This path takes {allow} only.");
-        assert_eq!(problem["detail"], says, "{method} {path}");
+        let detail = format!("This path takes {allow} only.");
+        assert_eq!(problem["detail"], detail, "{method} {path}");
     }
     for (path, status) in [("drain?wait=5", 400), ("nothing", 404)] {
         let answer = client
@@ -305,7 +305,7 @@ async fn the_local_routes_are_there() {
 }
 
 #[tokio::test]
-async fn every_answer_has_the_headers_that_the_listener_sets_once() {
+async fn listener_headers_are_on_every_answer_once() {
     let stack = start().await;
     let client = Client::new();
     let large = vec![b'x'; (1 << 20) + 1];
@@ -334,7 +334,7 @@ async fn every_answer_has_the_headers_that_the_listener_sets_once() {
 }
 
 #[tokio::test]
-async fn tokens_hold_as_long_and_have_the_groups_that_are_asked_for() {
+async fn tokens_have_the_requested_lifetime_and_groups() {
     let stack = start().await;
     let token = async |query: &str| {
         let answer = reqwest::get(format!("{}/_local/token/{query}", stack.url()));
@@ -374,7 +374,7 @@ async fn tokens_hold_as_long_and_have_the_groups_that_are_asked_for() {
             "{query}"
         );
     }
-    for (query, named) in [
+    for (query, parameter) in [
         ("nabi?expires_in=0", "expires_in"),
         ("nabi?expires_in=2592001", "expires_in"),
         ("nabi?expires_in=soon", "expires_in"),
@@ -383,7 +383,10 @@ async fn tokens_hold_as_long_and_have_the_groups_that_are_asked_for() {
         ("na.bi", "user"),
     ] {
         let (status, answer) = token(query).await;
-        let said = answer["error"].as_str().unwrap();
-        assert!(status == 400 && said.contains(named), "{query}: {answer}");
+        let error = answer["error"].as_str().unwrap();
+        assert!(
+            status == 400 && error.contains(parameter),
+            "{query}: {answer}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! The local stack against a small template and a function that behaves as it is told.
+//! Tests the local stack with a small template and a function that behaves as its events say.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@ mod faults;
 mod lambda;
 mod load_balancer;
 mod media;
+mod preflight;
 mod queues;
 mod sign_in;
 mod template;
@@ -24,7 +25,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
 use purrline_local::{ACCESS_KEY, Options, SECRET_KEY, Stack};
 
-/// Long enough for anything that isn't hanging.
+/// A timeout that only hanging code exceeds.
 const SOON: Duration = Duration::from_secs(20);
 
 fn template_file() -> PathBuf {
@@ -39,7 +40,7 @@ fn repository() -> PathBuf {
         .to_owned()
 }
 
-/// Cargo builds examples beside the tests' own folder.
+/// Options for the test template, whose functions are the example `probe`, which Cargo builds beside the tests' folder.
 fn options() -> Options {
     let tests = std::env::current_exe().unwrap();
     let built = tests.parent().and_then(Path::parent).unwrap();
@@ -50,7 +51,7 @@ async fn start() -> Stack {
     Stack::start(options()).await.unwrap()
 }
 
-fn config(stack: &Stack) -> SdkConfig {
+fn sdk_config(stack: &Stack) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(stack.endpoints().region.clone()))
@@ -60,11 +61,37 @@ fn config(stack: &Stack) -> SdkConfig {
         .build()
 }
 
-/// Waits until something holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+fn tables_client(stack: &Stack) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(stack));
+    let config = config.endpoint_url(&stack.endpoints().tables).build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+fn queues_client(stack: &Stack) -> aws_sdk_sqs::Client {
+    let config = aws_sdk_sqs::config::Builder::from(&sdk_config(stack));
+    let config = config.endpoint_url(&stack.endpoints().queues).build();
+    aws_sdk_sqs::Client::from_conf(config)
+}
+
+fn bucket_client(stack: &Stack, url: &str) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::config::Builder::from(&sdk_config(stack)).endpoint_url(url);
+    aws_sdk_s3::Client::from_conf(config.force_path_style(true).build())
+}
+
+/// Counts the items of the table that the function `probe` writes to.
+async fn count_items(stack: &Stack) -> i32 {
+    let scan = tables_client(stack).scan().table_name("Things");
+    scan.send().await.unwrap().count()
+}
+
+/// Waits until a condition holds.
+async fn until(description: &str, mut holds: impl AsyncFnMut() -> bool) {
     let started = std::time::Instant::now();
     while !holds().await {
-        assert!(started.elapsed() < SOON, "waited too long: {what}");
+        assert!(
+            started.elapsed() < SOON,
+            "waited too long until {description}"
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

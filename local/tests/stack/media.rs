@@ -1,24 +1,21 @@
-use aws_sdk_s3::Client;
 use purrline_local::Stack;
 use reqwest::{Method, Response};
 
-use super::{config, start};
+use super::{bucket_client, start};
 
 const KEY: &str = "uploads/nabi/1.jpg";
 const BODY: &[u8] = b"\xff\xd8 a cat";
 
-async fn stored() -> Stack {
+async fn start_with_picture() -> Stack {
     let stack = start().await;
-    let config =
-        aws_sdk_s3::config::Builder::from(&config(&stack)).endpoint_url(&stack.endpoints().bucket);
-    let client = Client::from_conf(config.force_path_style(true).build());
+    let client = bucket_client(&stack, &stack.endpoints().bucket);
     let put = client.put_object().bucket("pictures").key(KEY);
     let put = put.content_type("image/jpeg").body(BODY.to_vec().into());
     put.send().await.unwrap();
     stack
 }
 
-async fn ask(stack: &Stack, method: Method, key: &str, headers: &[(&str, &str)]) -> Response {
+async fn send(stack: &Stack, method: Method, key: &str, headers: &[(&str, &str)]) -> Response {
     let url = format!("{}/media/{key}", stack.url());
     let mut request = reqwest::Client::new().request(method, url);
     for (name, value) in headers {
@@ -35,8 +32,8 @@ fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn pictures_have_the_headers_that_the_distribution_sets() {
-    let stack = stored().await;
+async fn pictures_have_the_distributions_headers() {
+    let stack = start_with_picture().await;
     for (method, key, status) in [
         (Method::GET, KEY, 200),
         (Method::HEAD, KEY, 200),
@@ -44,41 +41,41 @@ async fn pictures_have_the_headers_that_the_distribution_sets() {
         (Method::PUT, KEY, 403),
         (Method::OPTIONS, KEY, 403),
     ] {
-        let what = format!("{method} {key}");
-        let answer = ask(&stack, method.clone(), key, &[]).await;
-        assert_eq!(answer.status(), status, "{what}");
+        let request = format!("{method} {key}");
+        let answer = send(&stack, method.clone(), key, &[]).await;
+        assert_eq!(answer.status(), status, "{request}");
         assert_eq!(
             header(&answer, "x-content-type-options"),
             Some("nosniff"),
-            "{what}"
+            "{request}"
         );
         assert_eq!(
             header(&answer, "x-frame-options"),
             Some("SAMEORIGIN"),
-            "{what}"
+            "{request}"
         );
         assert_eq!(
             header(&answer, "access-control-allow-origin"),
             None,
-            "{what}"
+            "{request}"
         );
-        let of_page = ask(&stack, method, key, &[("origin", "https://any.example")]).await;
+        let cross_origin = send(&stack, method, key, &[("origin", "https://any.example")]).await;
         assert_eq!(
-            header(&of_page, "access-control-allow-origin"),
+            header(&cross_origin, "access-control-allow-origin"),
             Some("*"),
-            "{what}"
+            "{request}"
         );
     }
-    let answer = ask(&stack, Method::HEAD, KEY, &[]).await;
+    let answer = send(&stack, Method::HEAD, KEY, &[]).await;
     assert_eq!(header(&answer, "content-type"), Some("image/jpeg"));
     assert_eq!(header(&answer, "content-length"), Some("8"));
     assert_eq!(header(&answer, "accept-ranges"), Some("bytes"));
 }
 
 #[tokio::test]
-async fn whoever_has_a_picture_isnt_sent_it_again() {
-    let stack = stored().await;
-    let first = ask(&stack, Method::GET, KEY, &[]).await;
+async fn current_copy_is_not_sent_again() {
+    let stack = start_with_picture().await;
+    let first = send(&stack, Method::GET, KEY, &[]).await;
     let tag = header(&first, "etag").unwrap().to_owned();
     let date = header(&first, "last-modified").unwrap().to_owned();
     let (weak, several) = (format!("W/{tag}"), format!("\"x\", {tag}"));
@@ -92,14 +89,14 @@ async fn whoever_has_a_picture_isnt_sent_it_again() {
         (vec![("if-modified-since", &date)], 304),
         (vec![("if-modified-since", before)], 200),
         (vec![("if-modified-since", "yesterday")], 200),
-        // The tag counts where there are both.
+        // The tag takes precedence over the date.
         (
             vec![("if-none-match", "\"x\""), ("if-modified-since", &date)],
             200,
         ),
     ] {
         for method in [Method::GET, Method::HEAD] {
-            let answer = ask(&stack, method, KEY, &headers).await;
+            let answer = send(&stack, method, KEY, &headers).await;
             assert_eq!(answer.status(), status, "{headers:?}");
             assert_eq!(header(&answer, "etag"), Some(tag.as_str()), "{headers:?}");
             assert_eq!(header(&answer, "x-content-type-options"), Some("nosniff"));
@@ -108,7 +105,7 @@ async fn whoever_has_a_picture_isnt_sent_it_again() {
             }
         }
     }
-    let missing = ask(
+    let missing = send(
         &stack,
         Method::GET,
         "uploads/none",
@@ -119,9 +116,9 @@ async fn whoever_has_a_picture_isnt_sent_it_again() {
 }
 
 #[tokio::test]
-async fn parts_of_a_picture_can_be_read() {
-    let stack = stored().await;
-    let tag = ask(&stack, Method::HEAD, KEY, &[]).await;
+async fn ranges_of_a_picture_can_be_read() {
+    let stack = start_with_picture().await;
+    let tag = send(&stack, Method::HEAD, KEY, &[]).await;
     let tag = header(&tag, "etag").unwrap().to_owned();
     for (headers, status, range, body) in [
         (
@@ -155,11 +152,11 @@ async fn parts_of_a_picture_can_be_read() {
             &BODY[..2],
         ),
     ] {
-        let answer = ask(&stack, Method::GET, KEY, &headers).await;
+        let answer = send(&stack, Method::GET, KEY, &headers).await;
         assert_eq!(answer.status(), status, "{headers:?}");
         assert_eq!(header(&answer, "content-range"), range, "{headers:?}");
         assert_eq!(answer.bytes().await.unwrap(), body, "{headers:?}");
     }
-    let beyond = ask(&stack, Method::GET, KEY, &[("range", "bytes=8-")]).await;
+    let beyond = send(&stack, Method::GET, KEY, &[("range", "bytes=8-")]).await;
     assert_eq!(beyond.status(), 416);
 }

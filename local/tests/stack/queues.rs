@@ -3,14 +3,10 @@ use std::time::Duration;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use purrline_local::{Delivery, QueueCounts, Stack};
 
-use super::{SOON, config, start};
+use super::{SOON, queues_client, start};
 
 async fn send(stack: &Stack, bodies: &[&str]) {
-    let client = aws_sdk_sqs::Client::from_conf(
-        aws_sdk_sqs::config::Builder::from(&config(stack))
-            .endpoint_url(&stack.endpoints().queues)
-            .build(),
-    );
+    let client = queues_client(stack);
     for chunk in bodies.chunks(10) {
         let entries = chunk.iter().enumerate().map(|(at, body)| {
             SendMessageBatchRequestEntry::builder()
@@ -71,7 +67,7 @@ async fn messages_are_gathered_into_batches() {
 }
 
 #[tokio::test]
-async fn only_what_failed_comes_again_and_then_rests() {
+async fn only_failed_messages_are_redelivered_and_then_dead_lettered() {
     let stack = start().await;
     send(&stack, &["a", "fail b", "c"]).await;
     assert!(stack.drain(SOON).await);
@@ -90,7 +86,7 @@ async fn only_what_failed_comes_again_and_then_rests() {
 }
 
 #[tokio::test]
-async fn a_crash_or_an_answer_that_names_strangers_fails_the_whole_batch() {
+async fn crash_or_unknown_id_fails_the_whole_batch() {
     for bad in ["crash", "unknown"] {
         let stack = start().await;
         send(&stack, &["a", bad]).await;
@@ -104,7 +100,7 @@ async fn a_crash_or_an_answer_that_names_strangers_fails_the_whole_batch() {
 }
 
 #[tokio::test]
-async fn deliveries_can_be_doubled_shuffled_and_lost() {
+async fn deliveries_can_be_duplicated_shuffled_and_dropped() {
     let stack = start().await;
     stack.pause_queue("Work").await.unwrap();
     let bodies: Vec<_> = (0..60).map(|n| n.to_string()).collect();

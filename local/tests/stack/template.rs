@@ -1,16 +1,43 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use purrline_local::template::{Action, LocalValues, Template, TemplateError};
+use purrline_local::template::{Action, LocalValues, Plan, Template, TemplateError};
 
-fn plan_of(text: &str) -> Result<purrline_local::template::Plan, TemplateError> {
-    Template::parse(text)?.plan(&BTreeMap::new(), &LocalValues::default())
+use super::{repository, template_file};
+
+fn plan(template: &Template, given: &[(&str, &str)]) -> Result<Plan, TemplateError> {
+    template.plan(&parameters(given), &LocalValues::default())
 }
 
-fn environment(value: &str, more: &str) -> Result<String, TemplateError> {
+fn plan_of(text: &str) -> Result<Plan, TemplateError> {
+    plan(&Template::parse(text)?, &[])
+}
+
+fn parameters(given: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let given = given.iter();
+    given
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// The problems of these parameters.
+fn problems(template: &Template, given: &[(&str, &str)]) -> Vec<String> {
+    let problems = template.check_parameters(&parameters(given), &LocalValues::default());
+    let problems = problems.unwrap();
+    problems.map_or_else(Vec::new, |all| all.problems().to_vec())
+}
+
+/// The project's own template.
+fn own_template() -> Template {
+    let text = std::fs::read_to_string(repository().join("template.yaml")).unwrap();
+    Template::parse(&text).unwrap()
+}
+
+/// Evaluates a value in the environment of a function, beside the sections of [`SECTIONS`].
+fn evaluate(value: &str) -> Result<String, TemplateError> {
     let text = format!(
         "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/f\n      \
-         Environment:\n        Variables:\n          V: {value}\n{more}"
+         Environment:\n        Variables:\n          V: {value}\n{SECTIONS}"
     );
     Ok(plan_of(&text)?.functions["f"]
         .environment
@@ -19,7 +46,7 @@ fn environment(value: &str, more: &str) -> Result<String, TemplateError> {
         .unwrap_or_default())
 }
 
-const MORE: &str = r#"
+const SECTIONS: &str = r#"
   Q: { Type: AWS::SQS::Queue }
   T: { Type: AWS::DynamoDB::Table, Properties: { TableName: !Sub "t-${P}", AttributeDefinitions: [{ AttributeName: a, AttributeType: S }], KeySchema: [{ AttributeName: a, KeyType: HASH }] } }
   B: { Type: AWS::S3::Bucket }
@@ -38,7 +65,7 @@ Mappings:
 "#;
 
 #[test]
-fn intrinsics_evaluate_to_what_they_do_on_aws() {
+fn intrinsics_evaluate_as_on_aws() {
     for (value, expected) in [
         ("plain", "plain"),
         ("5", "5"),
@@ -74,23 +101,26 @@ fn intrinsics_evaluate_to_what_they_do_on_aws() {
         ("{ Fn::If: [One, yes, no] }", "yes"),
         ("!If [Not, yes, !Ref AWS::NoValue]", ""),
     ] {
-        assert_eq!(environment(value, MORE).unwrap(), expected, "{value}");
+        assert_eq!(evaluate(value).unwrap(), expected, "{value}");
     }
 }
 
 #[test]
-fn what_is_unknown_is_an_error_that_names_the_place() {
+fn errors_name_the_place_and_the_line() {
     for (value, problem) in [
         ("!Ref Nobody", "there is no parameter or resource Nobody"),
-        ("!GetAtt Q.Colour", "doesn't know Colour of AWS::SQS::Queue"),
-        ("!Transform { Name: x }", "doesn't know Fn::Transform"),
+        (
+            "!GetAtt Q.Colour",
+            "doesn't support Colour of AWS::SQS::Queue",
+        ),
+        ("!Transform { Name: x }", "doesn't support Fn::Transform"),
         ("!If [Nobody, a, b]", "there is no condition Nobody"),
         ("!Select [9, !Ref L]", "no item 9"),
         ("!Sub \"${P\"", "${ without }"),
         ("!Join [a]", "Fn::Join takes a list of 2"),
         ("[a]", "must be text"),
     ] {
-        let error = environment(value, MORE).unwrap_err();
+        let error = evaluate(value).unwrap_err();
         assert!(error.problem.contains(problem), "{value}: {error}");
         assert!(
             error.place.starts_with("Resources.F.Properties"),
@@ -103,7 +133,7 @@ fn what_is_unknown_is_an_error_that_names_the_place() {
 }
 
 #[test]
-fn a_template_that_aws_would_refuse_is_refused() {
+fn invalid_events_are_refused() {
     let function = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: functions/f\n";
     let events = |text: &str| {
         format!("{function}      Events:\n        E: {text}\n  Q: {{ Type: AWS::SQS::Queue }}\n")
@@ -115,11 +145,11 @@ fn a_template_that_aws_would_refuse_is_refused() {
         ),
         (
             events("{ Type: SQS, Properties: { Queue: arn:aws:sqs:us-east-1:000000000000:X } }"),
-            "is no queue here",
+            "must be a queue of this template",
         ),
         (
             events("{ Type: Schedule, Properties: { Schedule: cron(0 * * * ? *) } }"),
-            "knows rate(",
+            "supports only rate(",
         ),
         (
             events("{ Type: Api, Properties: {} }"),
@@ -132,13 +162,10 @@ fn a_template_that_aws_would_refuse_is_refused() {
 }
 
 #[test]
-fn the_test_template_becomes_the_plan_it_describes() {
-    let text = std::fs::read_to_string(super::template_file()).unwrap();
-    let parameters = BTreeMap::from([("AuthIssuer".to_owned(), "http://me".to_owned())]);
-    let plan = Template::parse(&text)
-        .unwrap()
-        .plan(&parameters, &LocalValues::default())
-        .unwrap();
+fn test_template_is_evaluated_to_its_plan() {
+    let text = std::fs::read_to_string(template_file()).unwrap();
+    let template = Template::parse(&text).unwrap();
+    let plan = plan(&template, &[("AuthIssuer", "http://me")]).unwrap();
     assert_eq!(
         plan.functions.keys().collect::<Vec<_>>(),
         ["broken", "consumer", "probe", "single"]
@@ -186,12 +213,8 @@ fn the_test_template_becomes_the_plan_it_describes() {
 }
 
 #[test]
-fn the_projects_own_template_can_be_run() {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .join("template.yaml");
-    let plan = plan_of(&std::fs::read_to_string(file).unwrap()).unwrap();
+fn own_template_is_supported() {
+    let plan = plan(&own_template(), &[]).unwrap();
     assert!(
         !plan.functions.is_empty()
             && plan.listener.is_some()
@@ -200,24 +223,22 @@ fn the_projects_own_template_can_be_run() {
     );
 }
 
-/// Otherwise a consumer that is throttled is still trying while others get the same messages again.
+/// Otherwise messages are redelivered while a throttled consumer is still retrying them.
 #[test]
-fn messages_stay_hidden_long_enough_for_every_timeout_and_window() {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .join("template.yaml");
-    let template = Template::parse(&std::fs::read_to_string(file).unwrap()).unwrap();
+fn visibility_timeouts_cover_six_timeouts_and_the_window() {
+    let template = own_template();
     for timeout in [2, 3, 5, 10, 15, 20, 30, 60] {
         for window in [1, 30] {
-            let parameters = BTreeMap::from([
-                ("ConsumerTimeoutSeconds".to_owned(), timeout.to_string()),
-                ("IndexWindowSeconds".to_owned(), window.to_string()),
-            ]);
-            let plan = template.plan(&parameters, &LocalValues::default()).unwrap();
+            let (timeout, window) = (timeout.to_string(), window.to_string());
+            let given = [
+                ("ConsumerTimeoutSeconds", timeout.as_str()),
+                ("IndexWindowSeconds", &window),
+            ];
+            let plan = plan(&template, &given).unwrap();
             assert!(!plan.mappings.is_empty());
             for mapping in &plan.mappings {
-                let queue = plan.queues.iter().find(|it| it.arn == mapping.queue_arn);
+                let mut queues = plan.queues.iter();
+                let queue = queues.find(|queue| queue.arn == mapping.queue_arn);
                 let queue = queue.unwrap();
                 let hidden: u64 = queue.attributes["VisibilityTimeout"].parse().unwrap();
                 let function = &plan.functions[&mapping.function];
@@ -227,14 +248,13 @@ fn messages_stay_hidden_long_enough_for_every_timeout_and_window() {
         }
     }
     for timeout in ["1", "4", "61"] {
-        let parameters = BTreeMap::from([("ConsumerTimeoutSeconds".into(), timeout.into())]);
-        let refused = template.plan(&parameters, &LocalValues::default());
+        let refused = plan(&template, &[("ConsumerTimeoutSeconds", timeout)]);
         assert!(refused.is_err(), "{timeout}");
     }
 }
 
-/// The problems of these parameters, where the template declares some of each kind.
-fn problems(given: &[(&str, &str)]) -> Vec<String> {
+/// A template with a parameter for each kind of constraint.
+fn constrained_template() -> Template {
     let text = r#"
 Parameters:
   Limit: { Type: String, Default: off, AllowedPattern: "off|[1-9][0-9]{0,6}/[1-9][0-9]{0,6}", ConstraintDescription: must be off or <calls a minute>/<at once> }
@@ -261,21 +281,15 @@ Rules:
       - Assert: !Or [!Not [!EachMemberEquals [!Ref Ports, 80]], !Equals [!Ref Seconds, 10]]
 Resources: {}
 "#;
-    let given = given
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
-    let template = Template::parse(text).unwrap();
-    let problems = template
-        .problems_of(&given, &LocalValues::default())
-        .unwrap();
-    problems.map_or_else(Vec::new, |all| all.problems().to_vec())
+    Template::parse(text).unwrap()
 }
 
 #[test]
-fn parameters_are_held_to_every_constraint() {
+fn every_constraint_is_enforced() {
+    let template = constrained_template();
+    let problems = |given: &[(&str, &str)]| problems(&template, given);
     let long = "x".repeat(4097);
-    for (name, good, bad, says) in [
+    for (name, good, bad, reason) in [
         (
             "Limit",
             "60/60",
@@ -321,13 +335,13 @@ fn parameters_are_held_to_every_constraint() {
             "must have at most 4096 bytes",
         ),
     ] {
-        let of = |value| {
+        let problem_of = |value| {
             let problems = problems(&[("Needed", "x"), (name, value)]);
             problems.into_iter().find(|one| one.starts_with(name))
         };
-        assert_eq!(of(good), None, "{name}={good:.60}");
-        let problem = of(bad).unwrap_or_else(|| panic!("{name}={bad:.60} is taken"));
-        assert!(problem.ends_with(&format!(": {says}")), "{problem}");
+        assert_eq!(problem_of(good), None, "{name}={good:.60}");
+        let problem = problem_of(bad).unwrap_or_else(|| panic!("{name}={bad:.60} is accepted"));
+        assert!(problem.ends_with(&format!(": {reason}")), "{problem}");
         assert!(problem.len() < 300, "{problem}");
     }
     assert_eq!(
@@ -338,18 +352,21 @@ fn parameters_are_held_to_every_constraint() {
 }
 
 #[test]
-fn all_problems_of_parameters_are_named_at_once_and_secrets_are_not_shown() {
+fn all_problems_are_reported_at_once_without_secrets() {
     assert_eq!(
-        problems(&[
-            ("limit", "1"),
-            ("Level", "5"),
-            ("Secret", "S3CRET"),
-            ("Ports", "81")
-        ]),
+        problems(
+            &constrained_template(),
+            &[
+                ("limit", "1"),
+                ("Level", "5"),
+                ("Secret", "S3CRET"),
+                ("Ports", "81")
+            ]
+        ),
         [
             "limit: there is no parameter limit, did you mean Limit?",
             "Level=\"5\": must match [a-z]+",
-            "Needed: must have a value, it has no default",
+            "Needed: must have a value, since it has no default",
             "Secret: must match [a-z]*",
             "Ports must be 80, 443 or 8080",
         ]
@@ -357,8 +374,10 @@ fn all_problems_of_parameters_are_named_at_once_and_secrets_are_not_shown() {
 }
 
 #[test]
-fn rules_hold_parameters_together() {
-    let broken = |given: &[(&str, &str)]| problems(&[&[("Needed", "x")], given].concat());
+fn rules_are_enforced() {
+    let template = constrained_template();
+    let broken =
+        |given: &[(&str, &str)]| problems(&template, &[&[("Needed", "x")], given].concat());
     let none: [&str; 0] = [];
     assert_eq!(broken(&[("Kind", "b")]), none);
     assert_eq!(broken(&[("Kind", "a"), ("Seconds", "11")]), none);
@@ -374,22 +393,9 @@ fn rules_hold_parameters_together() {
 }
 
 #[test]
-fn the_projects_own_defaults_keep_its_constraints() {
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .join("template.yaml");
-    let template = Template::parse(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let problems = |given: &[(&str, &str)]| {
-        let given = given
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        template
-            .problems_of(&given, &LocalValues::default())
-            .unwrap()
-    };
-    assert_eq!(problems(&[]), None);
+fn own_templates_defaults_satisfy_its_constraints() {
+    let template = own_template();
+    assert_eq!(problems(&template, &[]), Vec::<String>::new());
     for (name, bad) in [
         ("ReadLimit", "abc"),
         ("WriteLimit", "0/0"),
@@ -398,6 +404,7 @@ fn the_projects_own_defaults_keep_its_constraints() {
         ("LogLevel", "loud"),
         ("CorsOrigins", "http://127.0.0.1:5173/"),
     ] {
-        assert!(problems(&[(name, bad)]).is_some(), "{name}={bad}");
+        let problems = problems(&template, &[(name, bad)]);
+        assert!(!problems.is_empty(), "{name}={bad}");
     }
 }

@@ -462,7 +462,7 @@ async fn every_call_is_allowed_and_nothing_else() {
     let mut wrong = Vec::new();
     for function in world.plan().functions.values() {
         let name = &function.name;
-        let asked = world.asked().into_iter();
+        let asked = world.iam_calls().into_iter();
         let asked: BTreeSet<Action> = asked
             .filter(|asked| asked.function == *name)
             .map(|asked| (asked.action, asked.resource))

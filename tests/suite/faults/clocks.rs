@@ -16,7 +16,7 @@ const APART: Duration = Duration::from_secs(5);
 
 async fn stage() -> Backstage {
     let options = Options {
-        clocks_apart: Some(APART),
+        clock_skew: Some(APART),
         ..impatient().parameter("ErasureSeconds", "1")
     };
     let stage = Backstage::of(&World::with(options).await).await;

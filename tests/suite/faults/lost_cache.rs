@@ -156,7 +156,7 @@ async fn a_cache_that_dies_is_there_again_by_itself() {
     assert_eq!(reader.feed_ids(100).await, posts);
     let said = stage.world.cache_log();
     assert!(
-        said.len() == 1 && said[0].contains("ended by itself"),
+        said.len() == 1 && said[0].contains("ended unexpectedly"),
         "{said:#?}"
     );
 }

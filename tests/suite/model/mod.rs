@@ -135,7 +135,7 @@ fn histories(config: Config, setting: &Setting) -> Result<(), String> {
     let stage = runtime.block_on(async {
         let mut options = Options {
             warm: setting.clocks_apart.is_none(),
-            clocks_apart: setting.clocks_apart,
+            clock_skew: setting.clocks_apart,
             ..World::options()
         }
         // So that a few users, and a few posts, come to where the famous and their readers are.

@@ -100,7 +100,7 @@ impl Evaluator<'_> {
             other => Err(wrong(
                 argument,
                 place,
-                &format!("the local stack doesn't know {other}"),
+                &format!("the local stack doesn't support {other}"),
             )),
         }
     }
@@ -145,7 +145,7 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn truth(&self, node: &Node, place: &Place) -> Result<bool> {
-        // The long form of a condition's name looks like any mapping elsewhere.
+        // Outside of conditions, the long form of a condition's name is an ordinary mapping, which `Node` doesn't recognise.
         if let Some([(name, inner)]) = node.entries()
             && name == "Condition"
         {
@@ -190,7 +190,7 @@ impl Evaluator<'_> {
         }
     }
 
-    /// `${Name}`, `${Name.Attribute}`, `${!literal}`.
+    /// Replaces `${Name}`, `${Name.Attribute}` and `${!literal}`.
     fn substitute(&self, argument: &Node, place: &Place) -> Result<String> {
         let (pattern, names) = match &argument.kind {
             Kind::List(_) => {
@@ -225,7 +225,7 @@ impl Evaluator<'_> {
     }
 }
 
-/// Scalars are compared as text, as on AWS: a parameter's `10` equals the template's 10.
+/// Converts scalars to text for comparison, as on AWS: a parameter's `10` equals the template's 10.
 fn as_text(value: Value) -> Value {
     match value {
         Value::Number(_) | Value::Bool(_) => Value::from(value.to_string()),

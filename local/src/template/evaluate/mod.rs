@@ -1,53 +1,21 @@
-//! Evaluates the template against local values: sections, resources whose condition holds, and any
-//! value within them.
+//! Evaluates the template with local values: its sections, the resources whose condition holds, and their values.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::TemplateError;
+use super::error::TemplateError;
+use super::local_values::LocalValues;
 use super::node::{Kind, Node};
-use super::parameters::missing;
 use super::reader::Reader;
+use super::suggestion::unknown_parameter;
 
 mod intrinsics;
 mod names;
 
-pub(crate) use names::bucket_domain;
-
 type Result<T> = std::result::Result<T, TemplateError>;
 
-/// What resources and pseudo parameters are called locally.
-#[derive(Debug, Clone)]
-pub struct LocalValues {
-    /// The region; also part of every ARN.
-    pub region: String,
-    /// The account, 12 digits.
-    pub account: String,
-    /// What queue URLs start with, without a slash at the end.
-    pub queues_url: String,
-    /// The load balancer's host and port.
-    pub load_balancer: String,
-    /// The cache's host.
-    pub cache_host: String,
-    /// The cache's port.
-    pub cache_port: u16,
-}
-
-impl Default for LocalValues {
-    fn default() -> Self {
-        Self {
-            region: "us-east-1".to_owned(),
-            account: "000000000000".to_owned(),
-            queues_url: "http://127.0.0.1:9324".to_owned(),
-            load_balancer: "127.0.0.1:8080".to_owned(),
-            cache_host: "127.0.0.1".to_owned(),
-            cache_port: 6379,
-        }
-    }
-}
-
-/// The deepest that one resource's name may depend on others'.
+/// The most references through which a value may be reached, which ends circular ones.
 const MAX_DEPTH: usize = 32;
 
 /// Evaluates values of one template.
@@ -57,7 +25,7 @@ pub(crate) struct Evaluator<'a> {
     local: &'a LocalValues,
 }
 
-/// A value being evaluated: where it is, and through how many references it was reached.
+/// The path of a value being evaluated, and the number of references through which it was reached.
 #[derive(Clone)]
 struct Place {
     path: String,
@@ -88,12 +56,12 @@ impl<'a> Evaluator<'a> {
             .find(|name| !declared.iter().any(|(other, _)| other == *name))
         {
             let names: Vec<&str> = declared.iter().map(|(name, _)| name.as_str()).collect();
-            let problem = missing(unknown, &names);
+            let problem = unknown_parameter(unknown, &names);
             return Err(TemplateError::new(0, "Parameters", problem));
         }
         let mut parameters = BTreeMap::new();
         for (name, node) in declared {
-            // A network or a certificate has no local counterpart: any name will do.
+            // A network or a certificate has no local counterpart, so that any name will do.
             let text = given
                 .get(name)
                 .cloned()
@@ -122,7 +90,7 @@ impl<'a> Evaluator<'a> {
         self.local
     }
 
-    /// The resources of a type whose condition holds: logical id and resource.
+    /// The resources of a type whose condition holds, with their logical ids.
     pub(crate) fn resources(&self, kind: &str) -> Result<Vec<(&'a str, &'a Node)>> {
         let mut found = Vec::new();
         for (id, node) in self
@@ -156,7 +124,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// A resource's properties, evaluated.
+    /// Evaluates a resource's properties.
     pub(crate) fn properties(&self, id: &str, node: &Node) -> Result<Reader> {
         let place = format!("Resources.{id}.Properties");
         let value = match node.get("Properties") {
@@ -166,7 +134,7 @@ impl<'a> Evaluator<'a> {
         Ok(Reader::new(value, node.line, place))
     }
 
-    /// A section such as `Globals.Function`, evaluated.
+    /// Evaluates a section such as `Globals.Function`.
     pub(crate) fn section(&self, path: &[&str]) -> Result<Reader> {
         let mut node = Some(self.root);
         for name in path {
@@ -179,7 +147,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Any part of the template, evaluated.
+    /// Evaluates any part of the template.
     pub(crate) fn value_at(&self, node: &Node, path: &str) -> Result<Value> {
         self.value(
             node,
@@ -191,7 +159,7 @@ impl<'a> Evaluator<'a> {
         .map(Option::unwrap_or_default)
     }
 
-    /// Whether a condition that stands anywhere in the template holds.
+    /// Evaluates a condition anywhere in the template.
     pub(crate) fn holds_at(&self, node: &Node, path: &str) -> Result<bool> {
         let place = Place {
             path: path.to_owned(),
@@ -212,7 +180,7 @@ impl<'a> Evaluator<'a> {
             .collect()
     }
 
-    /// `None` is `AWS::NoValue`: as if it weren't there.
+    /// Evaluates a value; `None` for `AWS::NoValue`, which removes it.
     fn value(&self, node: &Node, place: &Place) -> Result<Option<Value>> {
         Ok(Some(match &node.kind {
             Kind::Null => Value::Null,

@@ -1,4 +1,4 @@
-//! What resources are called locally: `Ref`, `GetAtt` and the pseudo parameters.
+//! The local names of resources: `Ref`, `GetAtt` and the pseudo parameters.
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ impl<'a> Evaluator<'a> {
         Ok((node, kind))
     }
 
-    /// The name a resource has by a property, else by its logical id.
+    /// A resource's name: the value of a property, else the logical id.
     pub(crate) fn physical_name(&self, id: &str, property: &str) -> Result<String> {
         let place = Place {
             path: format!("Resources.{id}"),
@@ -76,9 +76,9 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// What `Ref` gives for a resource.
+    /// The value of `Ref` for a resource.
     fn resource_name(&self, name: &str, at: &Node, place: &Place) -> Result<String> {
-        // SAM names a function's version and alias so.
+        // In SAM, `Function.Version` and `Function.Alias` are resources.
         let (id, suffix) = name.split_once('.').unwrap_or((name, ""));
         let (_, kind) = self.resource(id, at, place)?;
         let named = |property: &str| {
@@ -96,7 +96,7 @@ impl<'a> Evaluator<'a> {
                 named("QueueName")?
             )),
             "AWS::DynamoDB::Table" => named("TableName"),
-            // A bucket's name may hold no capitals.
+            // A bucket's name must be in lower case.
             "AWS::S3::Bucket" => Ok(named("BucketName")?.to_lowercase()),
             "AWS::Serverless::Function" if suffix.is_empty() => self.function_name(id, at, place),
             "AWS::Serverless::Function" => self.attribute(id, "Arn", at, place),
@@ -120,7 +120,7 @@ impl<'a> Evaluator<'a> {
         )
     }
 
-    /// A function's name: `FunctionName`, else its binary's.
+    /// A function's name: `FunctionName`, else the name of its binary.
     pub(crate) fn function_name_of(&self, id: &str) -> Result<String> {
         self.function_name(
             id,
@@ -139,7 +139,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The file name of a function's binary: `Metadata`'s, else the last part of `CodeUri`.
+    /// The file name of a function's binary, from `Metadata`, else the last part of `CodeUri`.
     pub(crate) fn binary_name_of(&self, id: &str) -> Result<String> {
         self.binary_name(
             id,
@@ -166,12 +166,12 @@ impl<'a> Evaluator<'a> {
             _ => Err(wrong(
                 node,
                 place,
-                "neither Metadata.BuildProperties.Binary nor CodeUri names the binary",
+                "Metadata.BuildProperties.Binary or CodeUri must name the binary",
             )),
         }
     }
 
-    /// What `GetAtt` gives.
+    /// The value of `GetAtt`.
     pub(super) fn attribute(
         &self,
         id: &str,
@@ -204,7 +204,7 @@ impl<'a> Evaluator<'a> {
             }
             ("AWS::S3::Bucket", "Arn") => Ok(format!("arn:aws:s3:::{}", name()?)),
             ("AWS::S3::Bucket", "DomainName" | "RegionalDomainName") => {
-                Ok(bucket_domain(&name()?, &local.region))
+                Ok(local.bucket_domain(&name()?))
             }
             ("AWS::ElasticLoadBalancingV2::LoadBalancer", "DNSName") => {
                 Ok(local.load_balancer.clone())
@@ -230,15 +230,10 @@ impl<'a> Evaluator<'a> {
             ) => Err(wrong(
                 at,
                 place,
-                &format!("the local stack doesn't know {attribute} of {kind}"),
+                &format!("the local stack doesn't support {attribute} of {kind}"),
             )),
-            // Parts that don't exist locally: a name that is easily recognised.
+            // Resources without a local counterpart get a recognisable name.
             _ => Ok(format!("local-{id}-{attribute}")),
         }
     }
-}
-
-/// The domain name that a bucket has in its region.
-pub(crate) fn bucket_domain(name: &str, region: &str) -> String {
-    format!("{name}.s3.{region}.amazonaws.com")
 }

@@ -1,48 +1,48 @@
-//! What stands before each service: who calls, what, how often, and whether it is to go wrong.
+//! Stands before each service: identifies the caller, records the call, and injects faults and outages.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 
-use super::asked::Wanted;
-use crate::faults::{Asked, Call, FaultAction, Faults, Outage, Service, Used, Verdict};
+use super::iam::Permissions;
+use crate::faults::{Call, CallFaults, FaultAction, Faults, IamCall, Outage, Service, Usage};
 use crate::http_server::{Body, Closed, answer};
 use crate::lambda::Lambda;
 
-/// How a service words an error that was injected.
+/// The format of a service's errors.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Refusal {
-    /// As `DynamoDB` and SQS do.
+pub(crate) enum ErrorFormat {
+    /// That of `DynamoDB`, SQS and Lambda.
     Json,
-    /// As S3 does.
+    /// That of S3.
     Xml,
 }
 
-/// What `DynamoDB` answers to a transaction that met another one.
+/// DynamoDB's answer to a transaction that conflicts with another one.
 const CONFLICT: &str = concat!(
     r#"{"__type":"com.amazonaws.dynamodb.v20120810#TransactionCanceledException","#,
     r#""Message":"injected fault","CancellationReasons":[{"Code":"TransactionConflict"}]}"#
 );
 
-/// The front of one service.
+/// The interceptor of one service.
 #[derive(Debug, Clone)]
-pub(crate) struct Front {
+pub(crate) struct Interceptor {
     pub(crate) service: Service,
-    pub(crate) refusal: Refusal,
+    pub(crate) error_format: ErrorFormat,
     pub(crate) faults: Arc<Faults>,
     pub(crate) lambda: Arc<Lambda>,
 }
 
-impl Front {
-    /// Whether connections are taken at all.
+impl Interceptor {
+    /// Whether the service accepts connections.
     pub(crate) fn is_open(&self) -> bool {
         *self.faults.outage(self.service).borrow() != Some(Outage::Closed)
     }
 
-    /// Lets a call through to `serve`, or lets it go wrong. A bare `GET /`, which has no operation, is only
-    /// answered.
-    pub(crate) async fn call<F>(
+    /// Records a call and passes it on to `serve`, unless a fault or an outage prevents that. A call without an
+    /// operation, a bare `GET /`, only opens a connection and isn't recorded.
+    pub(crate) async fn intercept<F>(
         &self,
         headers: &HeaderMap,
         operation: String,
@@ -52,11 +52,11 @@ impl Front {
         F: Future<Output = Result<Response<Body>, Closed>> + Send + 'static,
     {
         let caller = caller(headers);
-        // What only opens a connection is no call.
-        let verdict = if operation.is_empty() {
-            Verdict::default()
+        let faults = if operation.is_empty() {
+            CallFaults::default()
         } else {
-            self.faults.called(self.call_of(&caller, operation.clone()))
+            self.faults
+                .record_call(self.call_of(&caller, operation.clone()))
         };
         let outage = *self.faults.outage(self.service).borrow();
         match outage {
@@ -68,14 +68,14 @@ impl Front {
         if operation.is_empty() {
             return Ok(answer(StatusCode::OK, "text/plain", "healthy"));
         }
-        if let Some(action) = verdict.before
+        if let Some(action) = faults.before
             && let Some(response) = self.act(action, &caller).await?
         {
             return Ok(response);
         }
-        // In a task of its own: a service doesn't stop halfway because its caller died.
+        // In a task of its own, so that the service finishes the call even if the caller dies.
         let response = tokio::spawn(serve).await.map_err(|_| Closed)??;
-        if let Some(action) = verdict.after
+        if let Some(action) = faults.after
             && let Some(response) = self.act(action, &caller).await?
         {
             return Ok(response);
@@ -83,26 +83,25 @@ impl Front {
         Ok(response)
     }
 
-    /// Whether an item of a table is too busy to be read.
+    /// Whether reads of an item are throttled.
     pub(crate) fn is_throttled(&self, table: &str, key: &str) -> bool {
         self.faults.is_throttled(table, key)
     }
 
-    /// Notes what a call of tables used.
-    pub(crate) fn used(&self, headers: &HeaderMap, operation: String, used: Used) {
+    pub(crate) fn record_usage(&self, headers: &HeaderMap, operation: String, usage: Usage) {
         let call = self.call_of(&caller(headers), operation);
-        self.faults.used(call, used);
+        self.faults.record_usage(call, usage);
     }
 
-    /// Notes what a call asks for: actions, and what of.
-    pub(crate) fn asks(&self, headers: &HeaderMap, wanted: Wanted) {
+    /// Records the permissions that a call needs.
+    pub(crate) fn record_iam_calls(&self, headers: &HeaderMap, needed: Permissions) {
         let function = self.call_of(&caller(headers), String::new()).function;
-        let asked = wanted.into_iter().map(|(action, resource)| Asked {
+        let calls = needed.into_iter().map(|(action, resource)| IamCall {
             function: function.clone(),
             action,
             resource,
         });
-        self.faults.asks(asked);
+        self.faults.record_iam_calls(calls);
     }
 
     fn call_of(&self, caller: &str, operation: String) -> Call {
@@ -149,13 +148,13 @@ impl Front {
     }
 
     fn refuse(&self, status: StatusCode) -> Response<Body> {
-        match self.refusal {
-            Refusal::Json => answer(
+        match self.error_format {
+            ErrorFormat::Json => answer(
                 status,
                 "application/x-amz-json-1.0",
                 r#"{"__type":"com.amazonaws#InternalServerError","message":"injected fault"}"#,
             ),
-            Refusal::Xml => answer(
+            ErrorFormat::Xml => answer(
                 status,
                 "application/xml",
                 "<Error><Code>InternalError</Code><Message>injected fault</Message></Error>",
@@ -164,7 +163,7 @@ impl Front {
     }
 }
 
-/// The process that calls, such as `post-write.7`, from the SDK's `app/post-write.7`; empty if unknown.
+/// The calling instance, such as `post-write.7`, from `app/post-write.7` in the SDK's User-Agent; empty if unknown.
 fn caller(headers: &HeaderMap) -> String {
     ["x-amz-user-agent", "user-agent"]
         .iter()

@@ -1,15 +1,7 @@
-//! A local OpenID Connect provider: it publishes its keys, issues tokens to whoever asks for one, and signs users in
-//! for real, by Authorization Code with PKCE ([`oauth`]), but for passwords. Its key pair is made at the first start and
-//! kept in the data folder, so that tokens outlive a restart.
-//!
-//! Its own code: oxide-auth knows no ID tokens and no discovery, openidconnect is the client's side only.
-
-mod flow;
-pub(crate) mod oauth;
-mod page;
+//! The provider: its keys, and the tokens that it signs.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
@@ -18,76 +10,28 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::flow::Flow;
+use super::identity::{Identity, TOKEN_LIFETIME};
 use crate::error::{Error, Result};
 
-/// How long a token of [`SignIn::token`] holds.
-pub(crate) const TOKEN_LIFETIME: Duration = Duration::from_hours(24);
-/// The longest that one may be asked for.
-const MAX_LIFETIME: Duration = Duration::from_hours(30 * 24);
-/// The claim that names a user's groups, as in Cognito's tokens.
-const GROUPS: &str = "cognito:groups";
-const MAX_GROUPS: usize = 20;
+/// The claim with a user's groups, as in Cognito's tokens.
+pub(super) const GROUPS_CLAIM: &str = "cognito:groups";
 
-/// Issues tokens.
+/// The provider, which issues tokens.
 pub struct SignIn {
-    issuer: String,
-    audience: String,
+    pub(super) issuer: String,
+    pub(super) audience: String,
     key_id: String,
     key: EncodingKey,
     public: DecodingKey,
     jwks: Value,
-    flow: flow::Flow,
+    pub(super) flow: Flow,
 }
 
-/// The user who signs in, and the claims of their tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
-    pub(crate) user: String,
-    pub(crate) groups: Vec<String>,
-    /// The lifetime of an access token, in seconds.
-    pub(crate) lifetime: u64,
-}
-
-impl Identity {
-    /// From what somebody typed: a user's id; groups separated by commas, and seconds, each of which may be left empty.
-    pub(crate) fn parse(user: &str, groups: &str, lifetime: &str) -> Result<Self, String> {
-        let is_id = |text: &str, most: usize| {
-            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-            (1..=most).contains(&text.len()) && text.bytes().all(allowed)
-        };
-        if !is_id(user, 40) {
-            return Err("a user is 1 to 40 of 0-9 A-Z a-z _ -".to_owned());
-        }
-        let groups = groups.split(',').map(str::trim);
-        let groups: Vec<String> = groups
-            .filter(|group| !group.is_empty())
-            .map(str::to_owned)
-            .collect();
-        if groups.len() > MAX_GROUPS || !groups.iter().all(|group| is_id(group, 128)) {
-            return Err(format!(
-                "groups are at most {MAX_GROUPS}, separated by commas, each 1 to 128 of 0-9 A-Z a-z _ -"
-            ));
-        }
-        let most = MAX_LIFETIME.as_secs();
-        let lifetime = match lifetime {
-            "" => Some(TOKEN_LIFETIME.as_secs()),
-            text => text
-                .parse()
-                .ok()
-                .filter(|seconds| (1..=most).contains(seconds)),
-        };
-        Ok(Self {
-            user: user.to_owned(),
-            groups,
-            lifetime: lifetime.ok_or_else(|| format!("expires_in is 1 to {most} seconds"))?,
-        })
-    }
-}
-
-fn now() -> u64 {
+/// The time in seconds since the epoch.
+pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |time| time.as_secs())
@@ -106,10 +50,10 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 impl SignIn {
-    /// A provider of this issuer; with a folder, its key is kept there.
+    /// Makes a provider with this issuer and audience. Its key is kept in the folder, if there is one.
     ///
     /// # Errors
-    /// The key can't be made, read or written.
+    /// The key can't be generated, read or written.
     pub fn new(issuer: &str, audience: &str, folder: Option<&Path>) -> Result<Self> {
         let file = folder.map(|folder| folder.join("sign-in.pkcs8"));
         let der = match file.as_ref().filter(|file| file.exists()) {
@@ -117,7 +61,7 @@ impl SignIn {
             None => Self::new_key()?,
         };
         if let Some(file) = file.filter(|file| !file.exists()) {
-            std::fs::write(file, &der).map_err(Error::io("can't keep the sign-in key"))?;
+            std::fs::write(file, &der).map_err(Error::io("can't write the sign-in key"))?;
         }
         let key = EncodingKey::from_ec_der(&der);
         let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).map_err(failed)?;
@@ -136,7 +80,7 @@ impl SignIn {
             key,
             public,
             jwks,
-            flow: flow::Flow::default(),
+            flow: Flow::default(),
         })
     }
 
@@ -147,57 +91,58 @@ impl SignIn {
         Ok(key.as_ref().to_vec())
     }
 
-    /// A valid token of this user.
+    /// Issues a valid token of this user.
     ///
     /// # Errors
-    /// Signing fails, which it doesn't.
+    /// Signing fails.
     pub fn token(&self, user: &str) -> Result<String> {
         self.sign(&self.claims(user))
     }
 
-    /// The claims of a valid token of this user, to change as a test likes.
+    /// The claims of a valid token of this user, for a test to change.
     pub fn claims(&self, user: &str) -> Value {
-        self.claims_until(user, TOKEN_LIFETIME.as_secs())
+        self.claims_for(user, TOKEN_LIFETIME.as_secs())
     }
 
-    fn claims_until(&self, user: &str, lifetime: u64) -> Value {
+    fn claims_for(&self, user: &str, lifetime: u64) -> Value {
         let now = now();
         json!({
             "iss": self.issuer,
             "aud": self.audience,
             "sub": user,
             "iat": now,
-            // A clock that is a little behind must not refuse it.
+            // Clocks that are a little behind must accept the token.
             "nbf": now.saturating_sub(5),
             "exp": now.saturating_add(lifetime),
         })
     }
 
-    /// The claims of an access token.
-    fn access(&self, identity: &Identity) -> Value {
-        let mut claims = self.claims_until(&identity.user, identity.lifetime);
+    /// The claims of an identity's access token.
+    pub(super) fn access_claims(&self, identity: &Identity) -> Value {
+        let mut claims = self.claims_for(&identity.user, identity.lifetime);
         if let (Value::Object(claims), false) = (&mut claims, identity.groups.is_empty()) {
-            claims.insert(GROUPS.to_owned(), json!(identity.groups));
+            claims.insert(GROUPS_CLAIM.to_owned(), json!(identity.groups));
         }
         claims
     }
 
-    /// A valid token of somebody.
-    pub(crate) fn token_of(&self, identity: &Identity) -> Result<String> {
-        self.sign(&self.access(identity))
+    /// Issues an access token for an identity.
+    pub(crate) fn access_token(&self, identity: &Identity) -> Result<String> {
+        self.sign(&self.access_claims(identity))
     }
 
-    /// The claims of a token of this provider's for this audience; an expired one's too, where `expired` says so.
-    fn verified<T: DeserializeOwned>(
+    /// Verifies that this provider issued a token for this audience, and returns its claims. An expired token is valid
+    /// only with `allow_expired`.
+    pub(super) fn verify<T: DeserializeOwned>(
         &self,
         token: &str,
         audience: &str,
-        expired: bool,
+        allow_expired: bool,
     ) -> Option<T> {
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&[audience]);
-        validation.validate_exp = !expired;
+        validation.validate_exp = !allow_expired;
         validation.leeway = 0;
         let token = jsonwebtoken::decode(token, &self.public, &validation);
         token.ok().map(|token| token.claims)
@@ -210,19 +155,19 @@ impl SignIn {
         header
     }
 
-    /// A token of any claims, signed as a valid one is.
+    /// Signs a token with any claims as a valid token is signed.
     ///
     /// # Errors
-    /// Signing fails, which it doesn't.
+    /// Signing fails.
     pub fn sign(&self, claims: &Value) -> Result<String> {
         jsonwebtoken::encode(&self.header(), claims, &self.key).map_err(failed)
     }
 
-    /// A token with any header and claims and a true signature over them, whatever the header says:
-    /// `{"alg": "none"}`, another `kid`.
+    /// Signs a token with any header and claims. The signature is genuine whatever the header claims, such as
+    /// `{"alg": "none"}` or another `kid`.
     ///
     /// # Errors
-    /// Signing fails, which it doesn't.
+    /// Signing fails.
     pub fn sign_with_header(&self, header: &Value, claims: &Value) -> Result<String> {
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", encode(header), encode(claims));
@@ -231,10 +176,10 @@ impl SignIn {
         Ok(format!("{message}.{signature}"))
     }
 
-    /// A token that another key signed, in the name of this provider's.
+    /// Signs a token with another key under this provider's key id.
     ///
     /// # Errors
-    /// Making a key or signing fails, which they don't.
+    /// Generating a key or signing fails.
     pub fn sign_with_another_key(&self, claims: &Value) -> Result<String> {
         let key = EncodingKey::from_ec_der(&Self::new_key()?);
         jsonwebtoken::encode(&self.header(), claims, &key).map_err(failed)

@@ -1,18 +1,18 @@
-//! What a call asks for, as IAM sees it: actions, and what each is done to.
+//! The actions that a call takes, and the resources that it takes them on, as IAM sees them.
 //!
-//! A table's index is `<table>/index/<index>`. Of an object only its first folder is told, `<bucket>/<folder>/*`, or
-//! `<bucket>/*` where it has none: there is no end of keys.
+//! An index is named `<table>/index/<index>`. An object is named by its first folder, `<bucket>/<folder>/*`, or as
+//! `<bucket>/*` without one, because the keys themselves are countless.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// Actions, such as `dynamodb:PutItem`, and resources.
-pub(crate) type Wanted = Vec<(String, String)>;
+/// Actions, such as `dynamodb:PutItem`, and their resources.
+pub(crate) type Permissions = Vec<(String, String)>;
 
-/// Of tables: a transaction asks for as much as it has parts.
-pub(super) fn of_tables(operation: &str, body: &[u8]) -> Wanted {
-    let asks: Value = serde_json::from_slice(body).unwrap_or_default();
+/// The permissions that a call to tables needs: for a transaction, those of each part.
+pub(super) fn of_tables(operation: &str, body: &[u8]) -> Permissions {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let of = |action: &str, part: &Value| {
         let table = part.get("TableName").and_then(Value::as_str);
         let table = table.unwrap_or_default();
@@ -22,8 +22,8 @@ pub(super) fn of_tables(operation: &str, body: &[u8]) -> Wanted {
         };
         (format!("dynamodb:{action}"), resource)
     };
-    let tables = asks.get("RequestItems").and_then(Value::as_object);
-    let parts = asks.get("TransactItems").and_then(Value::as_array);
+    let tables = request.get("RequestItems").and_then(Value::as_object);
+    let parts = request.get("TransactItems").and_then(Value::as_array);
     match (tables, parts) {
         (Some(tables), _) => {
             let tables = tables.keys().cloned();
@@ -38,14 +38,14 @@ pub(super) fn of_tables(operation: &str, body: &[u8]) -> Wanted {
                 .map(|(kind, part)| of(&format!("{kind}Item"), part))
                 .collect()
         }
-        _ => vec![of(operation, &asks)],
+        _ => vec![of(operation, &request)],
     }
 }
 
-/// Of a queue, by its name: a batch needs what each of its messages does.
-pub(super) fn of_queues(operation: &str, body: &[u8]) -> Wanted {
-    let asks: Value = serde_json::from_slice(body).unwrap_or_default();
-    let url = asks.get("QueueUrl").and_then(Value::as_str);
+/// The permissions that a call to a queue needs. A batch needs that of a single message.
+pub(super) fn of_queues(operation: &str, body: &[u8]) -> Permissions {
+    let request: Value = serde_json::from_slice(body).unwrap_or_default();
+    let url = request.get("QueueUrl").and_then(Value::as_str);
     let queue = url.and_then(|url| url.rsplit('/').next());
     let action = operation.strip_suffix("Batch").unwrap_or(operation);
     vec![(
@@ -54,8 +54,8 @@ pub(super) fn of_queues(operation: &str, body: &[u8]) -> Wanted {
     )]
 }
 
-/// Of a bucket, by the path of a request, and the body of one that names objects there.
-pub(super) fn of_bucket(operation: &str, path: &str, body: &[u8]) -> Wanted {
+/// The permissions that a call to a bucket needs, by the request's path, and by its body where that lists objects.
+pub(super) fn of_bucket(operation: &str, path: &str, body: &[u8]) -> Permissions {
     let (bucket, key) = path
         .trim_start_matches('/')
         .split_once('/')
@@ -65,7 +65,7 @@ pub(super) fn of_bucket(operation: &str, path: &str, body: &[u8]) -> Wanted {
         None => format!("{bucket}/*"),
     };
     match operation {
-        // Anybody may ask what a browser may send.
+        // Needs no permission.
         "Preflight" => Vec::new(),
         "ListObjects" | "HeadBucket" => vec![("s3:ListBucket".to_owned(), bucket.to_owned())],
         "HeadObject" => vec![("s3:GetObject".to_owned(), object(key))],
@@ -81,7 +81,7 @@ pub(super) fn of_bucket(operation: &str, path: &str, body: &[u8]) -> Wanted {
     }
 }
 
-/// Of a function, by its name.
-pub(crate) fn of_function(name: &str) -> Wanted {
+/// The permission to invoke a function.
+pub(crate) fn of_function(name: &str) -> Permissions {
     vec![("lambda:InvokeFunction".to_owned(), name.to_owned())]
 }

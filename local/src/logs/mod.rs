@@ -1,4 +1,4 @@
-//! What the functions print: kept for tests, and streamed to the terminal where asked for.
+//! The functions' output: kept for tests, and printed to the terminal on request.
 
 mod render;
 
@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use owo_colors::{AnsiColors, OwoColorize as _};
 use serde_json::{Map, Value};
 
-/// How many lines of a function are kept.
+/// The number of lines kept per function.
 const KEPT: usize = 2_000;
 
-/// The colours that tell functions apart.
+/// The colours that distinguish functions.
 const COLOURS: [AnsiColors; 6] = [
     AnsiColors::Cyan,
     AnsiColors::Green,
@@ -24,59 +24,60 @@ const COLOURS: [AnsiColors; 6] = [
     AnsiColors::BrightCyan,
 ];
 
-/// Where the functions' lines go.
+/// The destination and format of the functions' output. Recent lines are always kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Log {
-    /// Kept only.
+    /// Prints nothing.
     #[default]
     Quiet,
-    /// Kept, and printed to standard output for people: short, without what tells nothing.
+    /// Prints short lines for people and omits uninformative ones.
     Stream,
-    /// Kept, and all that they say printed to standard output for people.
+    /// Prints all fields of all lines for people.
     Verbose,
-    /// Kept, and printed to standard output as the JSON that AWS gets, with the function's name.
+    /// Prints the JSON that AWS receives, with the function's name added.
     Json,
 }
 
-/// Somebody who is shown every line: the function's name, and what it printed.
+/// A callback for every line of output, with the function's name and the line.
 pub type OnLine = fn(&str, &str);
 
-/// Whether text on this stream may be coloured: it is a terminal, and `NO_COLOR` isn't set.
-pub(crate) fn has_colours(stream: &impl std::io::IsTerminal) -> bool {
+/// Whether to colour text on this stream: it is a terminal, and `NO_COLOR` isn't set.
+fn has_colours(stream: &impl std::io::IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
-/// The lines of all functions.
+/// The output of all functions.
 #[derive(Debug)]
 pub(crate) struct Logs {
     log: Log,
     on_line: Option<OnLine>,
     colour: bool,
-    /// Whether functions' lines are printed yet.
-    begun: AtomicBool,
+    /// Whether output is printed yet.
+    printing: AtomicBool,
     lines: Mutex<BTreeMap<String, VecDeque<String>>>,
 }
 
 impl Logs {
-    /// With `later`, functions' short lines are printed from [`Self::begin`] on: a start that fails says itself why.
-    pub(crate) fn new(log: Log, on_line: Option<OnLine>, later: bool) -> Self {
+    /// With `deferred`, short lines are printed only after [`Self::start_printing`], because a failed start reports its
+    /// own reason.
+    pub(crate) fn new(log: Log, on_line: Option<OnLine>, deferred: bool) -> Self {
         Self {
             log,
             on_line,
             colour: has_colours(&std::io::stdout()),
-            begun: AtomicBool::new(!(later && log == Log::Stream)),
+            printing: AtomicBool::new(!(deferred && log == Log::Stream)),
             lines: Mutex::new(BTreeMap::new()),
         }
     }
 
-    /// Prints what functions say from now on.
-    pub(crate) fn begin(&self) {
-        self.begun.store(true, Ordering::SeqCst);
+    /// Starts printing deferred output.
+    pub(crate) fn start_printing(&self) {
+        self.printing.store(true, Ordering::SeqCst);
     }
 
-    /// Takes one line of a function.
+    /// Adds a line of a function's output.
     pub(crate) fn push(&self, function: &str, line: &str) {
-        if self.begun.load(Ordering::SeqCst) {
+        if self.printing.load(Ordering::SeqCst) {
             self.print(function, line);
         }
         self.keep(function, line);
@@ -94,7 +95,7 @@ impl Logs {
         kept.push_back(line.to_owned());
     }
 
-    /// Takes a warning of the stack's own about a function or another part, in the shape of the functions' lines.
+    /// Adds a warning by the stack itself about a function or another part, in the format of the functions' own lines.
     pub(crate) fn warn(&self, part: &str, message: &str) {
         let fields = [
             ("timestamp", Timestamp::now().to_string()),
@@ -122,7 +123,7 @@ impl Logs {
             Log::Json => Some(render::json(function, line)),
         };
         if let Some(line) = line {
-            // Nobody to tell if the terminal is gone.
+            // If the terminal is gone, nobody reads this.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         }
     }
@@ -141,8 +142,8 @@ impl Logs {
         label.color(*colour).to_string()
     }
 
-    /// The last lines of a function, oldest first.
-    pub(crate) fn of(&self, function: &str) -> Vec<String> {
+    /// The kept lines of a function, oldest first.
+    pub(crate) fn lines(&self, function: &str) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines
             .get(function)

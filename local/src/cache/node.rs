@@ -1,11 +1,13 @@
-//! The cache: the system's Valkey or Redis as a child, one node in cluster mode, so that a command
-//! across slots fails here as it would on AWS. It keeps nothing on disk: the cache is disposable.
+//! The cache's server: the system's Valkey or Redis as a child process. It is one node in cluster mode, so that a
+//! command across slots fails as it does on AWS. It keeps nothing on disk, because the cache is disposable.
 //!
-//! Functions reach it through a proxy, which the node announces as its own address; see `cache_proxy`. Where they
-//! are to reach it themselves, the proxy only tells them its address.
+//! The node announces the proxy's address as its own, so that functions connect to the proxy. With [`Calls::Direct`]
+//! it announces its own address, and functions use the proxy only to learn that.
 //!
-//! A cluster node that starts as a master takes no writes for two seconds. This one starts as the
-//! replica of a master that isn't there, takes over, and forgets it: ready in a few milliseconds.
+//! A cluster node that starts as a master refuses writes for two seconds. This one starts as the replica of an absent
+//! master, takes over from it and forgets it, which takes a few milliseconds.
+//!
+//! [`Calls::Direct`]: crate::Calls::Direct
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,40 +25,41 @@ use crate::children::{Guard, Guarded, signal};
 use crate::error::{Error, Result};
 use crate::logs::Logs;
 
-/// Node ids: this node, and the master that it takes over from.
+/// The ids of this node and of the absent master that it takes over from.
 const NODE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-const GHOST: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+const ABSENT_MASTER: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-/// How long a start may take.
+/// The longest time that a start may take.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The distance of the cluster bus's port from the node's, in every version.
+/// The offset of the cluster bus's port from the node's, the same in every version.
 const BUS_OFFSET: u16 = 10_000;
 
-/// A server that ended by itself sooner than this is started again after a pause, which grows.
-const STEADY: Duration = Duration::from_secs(10);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A server that ends unexpectedly after less than this is restarted after a pause, which grows from `MIN_PAUSE` to
+/// `MAX_PAUSE`.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Under which name the cache is in the logs.
+/// The cache's name in the logs.
 pub(crate) const NAME: &str = "cache";
 
-/// The running cache. A server that ends by itself is started again, on the same port.
+/// The running cache. A server that ends unexpectedly is restarted on the same port.
 #[derive(Debug)]
 pub(crate) struct Cache {
     program: PathBuf,
     folder: PathBuf,
-    /// The proxy's port, which the node announces in place of its own.
-    proxy: Option<u16>,
+    /// The proxy's port, if the node announces it in place of its own.
+    proxy_port: Option<u16>,
     memory_mb: u32,
     guard: Arc<Guard>,
     logs: Arc<Logs>,
-    /// The number of the task that looks after the node; 0 where there is to be none.
-    keeper: AtomicU64,
+    /// The id of the task that supervises the server; 0 while the cache is stopped.
+    supervisor: AtomicU64,
     node: Mutex<Option<Node>>,
 }
 
-/// The node as others know it.
+/// A handle to the running server.
 #[derive(Debug)]
 struct Node {
     pid: u32,
@@ -65,7 +68,7 @@ struct Node {
     gone: watch::Receiver<bool>,
 }
 
-/// The node's server, as the task has it that looks after it.
+/// The server, owned by the task that supervises it.
 struct Server {
     child: Child,
     pid: u32,
@@ -86,12 +89,12 @@ impl Server {
         }
     }
 
-    /// Waits until it ends: by itself, and how; nothing if it was told to.
-    async fn end(&mut self) -> Option<String> {
+    /// Waits for the server's end. Returns the status of an unexpected end, and `None` if it was stopped.
+    async fn wait(&mut self) -> Option<String> {
         let ended = tokio::select! {
             ended = self.child.wait() => Some(ended.map_or_else(|error| error.to_string(), |status| status.to_string())),
             () = self.kill.notified() => {
-                // It may have ended by itself in the meantime.
+                // It may have ended in the meantime.
                 let _ = self.child.start_kill();
                 let _ = self.child.wait().await;
                 None
@@ -107,7 +110,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 /// Finds the server's program: Valkey, else Redis.
-pub(crate) fn find_server() -> Result<PathBuf> {
+fn find_server() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     ["valkey-server", "redis-server"]
         .iter()
@@ -117,11 +120,11 @@ pub(crate) fn find_server() -> Result<PathBuf> {
 }
 
 impl Cache {
-    /// Starts the node. Its files are in `folder`, clients reach it through the proxy, if there is one. Beyond
-    /// `memory_mb` it evicts what was not used for longest.
+    /// Starts the node with its files in `folder`. It announces the proxy's port, if there is one. Beyond `memory_mb` it
+    /// evicts the least recently used keys.
     pub(crate) async fn start(
         folder: &Path,
-        proxy: Option<u16>,
+        proxy_port: Option<u16>,
         memory_mb: u32,
         guard: Arc<Guard>,
         logs: Arc<Logs>,
@@ -130,14 +133,14 @@ impl Cache {
         let cache = Arc::new(Self {
             program: find_server()?,
             folder: folder.to_owned(),
-            proxy,
+            proxy_port,
             memory_mb,
             guard,
             logs,
-            keeper: AtomicU64::new(0),
+            supervisor: AtomicU64::new(0),
             node: Mutex::new(None),
         });
-        cache.run().await?;
+        cache.start_node().await?;
         Ok(cache)
     }
 
@@ -145,57 +148,57 @@ impl Cache {
         self.node.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The node's own port, if it runs.
+    /// The node's own port, if it is running.
     pub(crate) fn port(&self) -> Option<u16> {
         self.node().as_ref().map(|node| node.port)
     }
 
-    /// Starts the node, empty, unless it runs.
-    pub(crate) async fn run(self: &Arc<Self>) -> Result<()> {
-        static KEEPERS: AtomicU64 = AtomicU64::new(1);
-        let keeper = KEEPERS.fetch_add(1, Ordering::Relaxed);
-        let nobody = self
-            .keeper
-            .compare_exchange(0, keeper, Ordering::SeqCst, Ordering::SeqCst);
-        if nobody.is_err() {
+    /// Starts an empty node, unless one is running.
+    pub(crate) async fn start_node(self: &Arc<Self>) -> Result<()> {
+        static NEXT_SUPERVISOR: AtomicU64 = AtomicU64::new(1);
+        let supervisor = NEXT_SUPERVISOR.fetch_add(1, Ordering::Relaxed);
+        let registered =
+            self.supervisor
+                .compare_exchange(0, supervisor, Ordering::SeqCst, Ordering::SeqCst);
+        if registered.is_err() {
             return Ok(());
         }
-        let server = self.server(None).await.inspect_err(|_| {
-            self.keeper.store(0, Ordering::SeqCst);
+        let server = self.start_server(None).await.inspect_err(|_| {
+            self.supervisor.store(0, Ordering::SeqCst);
         })?;
         *self.node() = Some(server.node());
-        tokio::spawn(Arc::clone(self).look_after(server, keeper));
+        tokio::spawn(Arc::clone(self).supervise(server, supervisor));
         Ok(())
     }
 
-    /// Starts the server again whenever it ends by itself.
-    async fn look_after(self: Arc<Self>, mut server: Server, keeper: u64) {
-        let is_wanted = || self.keeper.load(Ordering::SeqCst) == keeper;
+    /// Restarts the server whenever it ends unexpectedly.
+    async fn supervise(self: Arc<Self>, mut server: Server, supervisor: u64) {
+        let is_wanted = || self.supervisor.load(Ordering::SeqCst) == supervisor;
         let mut pause = Duration::ZERO;
-        while let Some(how) = server.end().await {
+        while let Some(status) = server.wait().await {
             *self.node() = None;
             let (pid, port) = (server.pid, server.port);
             self.logs.warn(
                 NAME,
                 &format!(
-                    "the server (process {pid}) ended by itself ({how}); starting it again, empty: it fills as it is used"
+                    "the server (process {pid}) ended unexpectedly ({status}); restarting it empty, it refills as it is used"
                 ),
             );
-            if server.started.elapsed() >= STEADY {
+            if server.started.elapsed() >= STABLE_AFTER {
                 pause = Duration::ZERO;
             }
             server = loop {
                 tokio::time::sleep(pause).await;
-                pause = pause.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                pause = pause.saturating_mul(2).clamp(MIN_PAUSE, MAX_PAUSE);
                 if !is_wanted() {
                     return;
                 }
-                match self.server(Some(port)).await {
+                match self.start_server(Some(port)).await {
                     Ok(server) => break server,
                     Err(error) => self.logs.warn(NAME, &error.to_string()),
                 }
             };
-            // Dropped, it is killed.
+            // Dropping the server kills it.
             if !is_wanted() {
                 return;
             }
@@ -203,21 +206,21 @@ impl Cache {
         }
     }
 
-    /// Starts a server, on this port if it can be had.
-    async fn server(&self, port: Option<u16>) -> Result<Server> {
+    /// Starts a server, on this port if it is free.
+    async fn start_server(&self, port: Option<u16>) -> Result<Server> {
         let mut last = failed("it didn't start");
         if let Some(port) = port.filter(|port| is_free(*port)) {
-            match self.try_server(port).await {
+            match self.try_start_server(port).await {
                 Ok(server) => return Ok(server),
                 Err(error) => last = error,
             }
         }
-        // Another may take the port between looking and starting.
+        // Another process may take the port before the server does.
         for _ in 0..5 {
             let Some(port) = free_port() else {
                 return Err(failed("there is no free port"));
             };
-            match self.try_server(port).await {
+            match self.try_start_server(port).await {
                 Ok(server) => return Ok(server),
                 Err(error) => last = error,
             }
@@ -225,11 +228,11 @@ impl Cache {
         Err(last)
     }
 
-    async fn try_server(&self, port: u16) -> Result<Server> {
+    async fn try_start_server(&self, port: u16) -> Result<Server> {
         let bus = port.saturating_add(BUS_OFFSET);
         let nodes = format!(
-            "{NODE} 127.0.0.1:{port}@{bus} myself,slave {GHOST} 0 0 1 connected\n\
-             {GHOST} 127.0.0.1:1@2 master - 0 0 1 connected 0-16383\n\
+            "{NODE} 127.0.0.1:{port}@{bus} myself,slave {ABSENT_MASTER} 0 0 1 connected\n\
+             {ABSENT_MASTER} 127.0.0.1:1@2 master - 0 0 1 connected 0-16383\n\
              vars currentEpoch 1 lastVoteEpoch 0\n"
         );
         tokio::fs::write(self.folder.join("nodes.conf"), nodes)
@@ -237,7 +240,10 @@ impl Cache {
             .map_err(Error::io("can't write nodes.conf"))?;
         let log = std::fs::File::create(self.folder.join("log"))
             .map_err(Error::io("can't write the cache's log"))?;
-        let (port_text, announced) = (port.to_string(), self.proxy.unwrap_or(port).to_string());
+        let (port_text, announced) = (
+            port.to_string(),
+            self.proxy_port.unwrap_or(port).to_string(),
+        );
         let child = Command::new(&self.program)
             .args([
                 "--port",
@@ -295,6 +301,7 @@ impl Cache {
         Ok(server)
     }
 
+    /// Waits for the server to accept connections and makes it the master.
     async fn take_over(&self, server: &mut Server) -> Result<()> {
         let started = Instant::now();
         let mut connection = loop {
@@ -315,15 +322,15 @@ impl Cache {
         };
         for (command, expected) in [
             ("CLUSTER FAILOVER TAKEOVER".to_owned(), "+OK"),
-            (format!("CLUSTER FORGET {GHOST}"), "+OK"),
+            (format!("CLUSTER FORGET {ABSENT_MASTER}"), "+OK"),
             ("CLUSTER INFO".to_owned(), "cluster_state:ok"),
         ] {
             loop {
-                let answer = ask(&mut connection, &command).await?;
+                let answer = send(&mut connection, &command).await?;
                 if answer.contains(expected) {
                     break;
                 }
-                // While it still loads, or looks for the master that isn't there.
+                // The node may still be loading, or looking for the absent master.
                 if started.elapsed() > START_TIMEOUT {
                     return Err(failed(format!("{command}: {}", answer.trim())));
                 }
@@ -333,26 +340,26 @@ impl Cache {
         Ok(())
     }
 
-    /// Kills the node; what it held is gone. It stays down until [`Self::run`].
+    /// Kills the node, which loses its data and stays down until [`Self::start_node`].
     pub(crate) async fn kill(&self) {
-        self.keeper.store(0, Ordering::SeqCst);
+        self.supervisor.store(0, Ordering::SeqCst);
         let node = self.node().take();
         if let Some(mut node) = node {
             node.kill.notify_one();
-            // It fails only once the task is gone, and the server with it.
+            // Fails only if the supervising task is gone, and the server with it.
             let _ = node.gone.wait_for(|gone| *gone).await;
         }
     }
 
     /// Kills the node without waiting for its end.
     pub(crate) fn kill_now(&self) {
-        self.keeper.store(0, Ordering::SeqCst);
+        self.supervisor.store(0, Ordering::SeqCst);
         if let Some(node) = self.node().take() {
             signal(node.pid, Signal::KILL);
         }
     }
 
-    /// Kills the server behind the stack's back, as a crash would.
+    /// Kills the server without telling the supervisor, as a crash would.
     pub(crate) fn crash(&self) {
         if let Some(node) = self.node().as_ref() {
             signal(node.pid, Signal::KILL);
@@ -365,7 +372,7 @@ impl Cache {
         let mut connection = TcpStream::connect(("127.0.0.1", port))
             .await
             .map_err(Error::io("can't reach the cache"))?;
-        let answer = ask(&mut connection, "FLUSHALL SYNC").await?;
+        let answer = send(&mut connection, "FLUSHALL SYNC").await?;
         if answer.starts_with("+OK") {
             Ok(())
         } else {
@@ -373,14 +380,14 @@ impl Cache {
         }
     }
 
-    /// Stops the node in its tracks: connections stay open and nothing is answered.
+    /// Suspends the node: connections stay open, but nothing is answered.
     pub(crate) fn pause(&self) {
         if let Some(node) = self.node().as_ref() {
             signal(node.pid, Signal::STOP);
         }
     }
 
-    /// Lets it go on.
+    /// Resumes a suspended node.
     pub(crate) fn resume(&self) {
         if let Some(node) = self.node().as_ref() {
             signal(node.pid, Signal::CONT);
@@ -392,15 +399,15 @@ fn is_free(port: u16) -> bool {
     std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
-/// A port that is free together with its cluster bus's, outside the range that systems hand out.
+/// Finds a port that is free together with its cluster bus's, outside the range from which systems assign ports.
 fn free_port() -> Option<u16> {
     (0..200)
         .map(|_| rand::random_range(11_000_u16..22_000))
         .find(|port| is_free(*port) && is_free(port.saturating_add(BUS_OFFSET)))
 }
 
-/// Sends an inline command and reads what comes back first, which for these commands is all.
-async fn ask(connection: &mut TcpStream, command: &str) -> Result<String> {
+/// Sends an inline command and reads its answer, which for the commands used here arrives at once.
+async fn send(connection: &mut TcpStream, command: &str) -> Result<String> {
     let failed = || Error::io(format!("the cache didn't answer {command}"));
     connection
         .write_all(format!("{command}\r\n").as_bytes())

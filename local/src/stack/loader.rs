@@ -1,19 +1,18 @@
-//! Fills a data folder's tables before a stack is started on it: in this process, a transaction a batch, without
-//! the wire protocol.
+//! Loads tables into a data folder before a stack starts on it, in this process and without the wire protocol.
 
 use std::path::Path;
 
 use dynoxide::ImportOptions;
 use dynoxide::types::Item;
 
-use super::TableService;
+use super::options::Options;
+use super::parameters;
 use crate::address::Addresses;
 use crate::error::{Error, Result};
-use crate::stack::Options;
-use crate::start::{parameters, read_template};
+use crate::services::TableService;
 use crate::template::{LocalValues, Table};
 
-/// The tables of a data folder on which no stack runs.
+/// Loads the tables of a data folder on which no stack runs.
 #[derive(Debug)]
 pub struct TableLoader {
     tables: TableService,
@@ -21,17 +20,17 @@ pub struct TableLoader {
 }
 
 impl TableLoader {
-    /// Opens the tables in a folder, which a stack of these options will have as its `data_dir`, and creates
-    /// those that aren't there. Until [`TableLoader::finish`] a crash may leave them broken.
+    /// Opens the tables in the folder that will be the `data_dir` of a stack with these options, and creates missing
+    /// ones. Until [`TableLoader::finish`], a crash may corrupt them.
     ///
     /// # Errors
-    /// The template is wrong, or the tables can't be created there.
+    /// The template is invalid, or the tables can't be created there.
     pub fn open(folder: &Path, options: &Options) -> Result<Self> {
         std::fs::create_dir_all(folder)
             .map_err(Error::io(format!("can't make {}", folder.display())))?;
-        let template = read_template(&options.template)?;
-        // Where things are says nothing about the tables.
-        let parameters = parameters(&template, options, &Addresses::nowhere());
+        let template = parameters::read_template(&options.template)?;
+        // The tables don't depend on addresses.
+        let parameters = parameters::complete(&template, options, &Addresses::placeholders());
         let plan = template.plan(&parameters, &LocalValues::default())?.tables;
         let tables = TableService::open(Some(folder))?;
         tables.create(&plan)?;
@@ -39,17 +38,17 @@ impl TableLoader {
         Ok(Self { tables, plan })
     }
 
-    /// Writes items into a table of that logical id, indexes and all, in one transaction. Fastest in the order
-    /// of the table's keys.
+    /// Writes items to the table with this logical id and to its indexes, in one transaction. Fastest in the order of the
+    /// table's keys.
     ///
     /// # Errors
-    /// There is no such table, or an item doesn't fit it; then none is written.
+    /// There is no such table, or an item is invalid; then no item is written.
     pub fn import(&self, logical_id: &str, items: Vec<Item>) -> Result<()> {
         let table = self
             .plan
             .iter()
             .find(|table| table.logical_id == logical_id)
-            .ok_or_else(|| failed(format!("there is no {logical_id}")))?;
+            .ok_or_else(|| failed(format!("there is no table {logical_id}")))?;
         self.tables
             .database()
             .import_items(&table.name, items, ImportOptions::default())
@@ -57,7 +56,7 @@ impl TableLoader {
             .map_err(failed)
     }
 
-    /// Ends the loading: what was written stays.
+    /// Ends the loading and makes the written items durable.
     ///
     /// # Errors
     /// The database can't be written.
