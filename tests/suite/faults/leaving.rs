@@ -177,7 +177,7 @@ fn mentions(value: &AttributeValue, id: &str) -> bool {
     format!("{value:?}").contains(id)
 }
 
-/// Everything that mentions a user: items, objects, keys of the cache.
+/// Everything that mentions a user: items, objects by name and of the index by what they hold, keys of the cache.
 pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
     let mut found = Vec::new();
     let tables = stage.tables.list_tables().send().await.unwrap();
@@ -209,6 +209,20 @@ pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
             .iter()
             .map(|object| format!("{:?}", object.key())),
     );
+    let search = stage.world.bucket_name("SearchBucket").unwrap();
+    let list = stage.world.s3().list_objects_v2().bucket(search);
+    for object in list.send().await.unwrap().contents() {
+        let key = object.key().unwrap();
+        let get = stage.world.s3().get_object().bucket(search).key(key);
+        // It may be removed meanwhile.
+        let Ok(object) = get.send().await else {
+            continue;
+        };
+        let bytes = object.body.collect().await.unwrap().into_bytes();
+        if bytes.windows(id.len()).any(|part| part == id.as_bytes()) {
+            found.push(format!("{search}: {key}"));
+        }
+    }
     let keys = stage.keys().await;
     let keys = keys
         .iter()
@@ -229,8 +243,17 @@ pub(super) async fn erased(stage: &Backstage, id: &str) {
             .then_some(())
     })
     .await;
-    let left = traces(stage, id).await;
-    assert!(left.is_empty(), "{left:#?}");
+    // Deleted documents leave the index's bucket as the index goes on.
+    eventually("nothing is left", async || {
+        stage.world.run_schedule("sweep").await.unwrap();
+        stage.world.drained().await;
+        let left = traces(stage, id).await;
+        if !left.is_empty() {
+            println!("left: {left:#?}");
+        }
+        left.is_empty().then_some(())
+    })
+    .await;
 }
 
 pub(super) async fn leave(user: &User) {
@@ -377,29 +400,6 @@ async fn an_erasure_may_die_at_any_call() {
     }
 }
 
-#[tokio::test]
-async fn without_the_cache_leaving_is_not_answered() {
-    let stage = stage().await;
-    let life = Life::of(&stage.world).await;
-    stage.world.stop_service(Service::Cache, Outage::Closed);
-    let reply = life.leaver.delete("/v1/me").await;
-    reply.problem(503);
-    assert!(reply.header("retry-after").is_some());
-    stage.world.resume_service(Service::Cache);
-    leave(&life.leaver).await;
-    life.assert_gone().await;
-}
-
-/// Rows written right into a table.
-pub(super) async fn fill(stage: &Backstage, table: &str, rows: impl Iterator<Item = Value>) {
-    let attribute = |value: Value| match value {
-        Value::String(text) => AttributeValue::S(text),
-        Value::Bool(value) => AttributeValue::Bool(value),
-        Value::Array(_) => AttributeValue::L(Vec::new()),
-        number => AttributeValue::N(number.to_string()),
-    };
-    let put = |row: Value| {
-        let Value::Object(members) = row else {
 /// After a pass that found the indexes empty, one finds a like of which the index had not told, takes it away, and dies:
 /// the next empty look is the first of two again. Fails when what a pass finds is noted only at its end.
 #[tokio::test]
@@ -437,6 +437,29 @@ async fn a_pass_that_breaks_off_counts_as_one_that_found_something() {
     erased(&stage, &leaver.id).await;
 }
 
+#[tokio::test]
+async fn without_the_cache_leaving_is_not_answered() {
+    let stage = stage().await;
+    let life = Life::of(&stage.world).await;
+    stage.world.stop_service(Service::Cache, Outage::Closed);
+    let reply = life.leaver.delete("/v1/me").await;
+    reply.problem(503);
+    assert!(reply.header("retry-after").is_some());
+    stage.world.resume_service(Service::Cache);
+    leave(&life.leaver).await;
+    life.assert_gone().await;
+}
+
+/// Rows written right into a table.
+pub(super) async fn fill(stage: &Backstage, table: &str, rows: impl Iterator<Item = Value>) {
+    let attribute = |value: Value| match value {
+        Value::String(text) => AttributeValue::S(text),
+        Value::Bool(value) => AttributeValue::Bool(value),
+        Value::Array(_) => AttributeValue::L(Vec::new()),
+        number => AttributeValue::N(number.to_string()),
+    };
+    let put = |row: Value| {
+        let Value::Object(members) = row else {
             panic!("no row: {row}")
         };
         let item = members
