@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt};
 use purrline::cache::{self, Cache};
 use purrline::consumer::{self, Scheduled};
-use purrline::domain::{CatId, IndexMessage, PostId, Subject, Timestamp};
+use purrline::domain::{CatId, IndexMessage, PostId, Subject, Timestamp, UserId};
 use purrline::hand_over::{self, HandOver};
 use purrline::media;
 use purrline::queue::{self, Queue};
@@ -23,6 +23,13 @@ const PAGE: i32 = 50;
 const MOST_DOUBLINGS: u32 = 6;
 /// How many posts are handed over at a time.
 const AT_ONCE: usize = 16;
+
+/// Seconds between two runs.
+const RUNS_APART: i64 = 60;
+/// Seconds between two nudges of the index.
+const NUDGES_APART: i64 = 15 * 60;
+/// The id by which the index is nudged. If somebody has it, they are indexed anew.
+const NOBODY: &str = "nobody";
 
 /// How many of a deleted cat's posts are read at a time.
 const POSTS_OF_CAT: usize = 100;
@@ -134,6 +141,11 @@ impl Scheduled for Sweep {
             }
         }
         failed += self.erase_leavers(start, within).await?;
+        if let Err(error) = self.nudge_index().await {
+            failed += 1;
+            let error = purrline::log::chain(&error);
+            tracing::warn!(error, "what was deleted stays in the index until the next run");
+        }
         tracing::info!(found = seen.len(), cats, failed, "sweep");
         if failed == 0 {
             Ok(())
@@ -144,6 +156,19 @@ impl Scheduled for Sweep {
 }
 
 impl Sweep {
+    /// Sends the index an empty change now and then. The index removes deleted entries from its bucket with a batch, and
+    /// would otherwise wait for the next change.
+    async fn nudge_index(&self) -> Result<(), Error> {
+        let every = self.settled_after.clamp(RUNS_APART, NUDGES_APART);
+        if Timestamp::now().seconds().rem_euclid(every) < RUNS_APART
+            && let Ok(nobody) = UserId::parse(NOBODY)
+        {
+            let nothing = IndexMessage::new(Subject::User(nobody));
+            self.index.send(&nothing).await?;
+        }
+        Ok(())
+    }
+
     /// Carries out the invalidations that consumers deferred because the cache was out of reach.
     async fn invalidate_pending(&self, deadline: Instant) -> Result<(), Error> {
         let mut invalidated = 0;

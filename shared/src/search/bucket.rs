@@ -29,8 +29,9 @@ use crate::lifecycle;
 
 /// The prefix of the objects' names. Another format is another index beside this one.
 pub(super) const FORMAT: &str = "v1";
-/// The time for which objects stay that no newest manifest names: for readers who still page through an older one.
-const KEPT_SECONDS: i64 = 15 * 60;
+/// Seconds for which objects stay that no newest manifest names, for readers who still page through an older one; shorter
+/// where everything deleted must be gone sooner.
+pub(super) const KEPT_SECONDS: i64 = 15 * 60;
 /// The number of objects that one call removes.
 const AT_ONCE: usize = 1000;
 /// An object is some megabytes, and a function's deadline ten seconds.
@@ -50,14 +51,30 @@ pub(super) struct Manifest {
     pub(super) objects: BTreeMap<String, Vec<String>>,
     /// The objects that the generations before had, and when they left.
     pub(super) left: BTreeMap<String, Timestamp>,
+    /// The segments that still hold documents that were deleted, and since when.
+    #[serde(default)]
+    pub(super) deleted: BTreeMap<String, Timestamp>,
 }
 
 impl Manifest {
-    /// The next generation.
-    pub(super) fn next(&self, meta: String, objects: BTreeMap<String, Vec<String>>) -> Self {
+    /// The next generation, in which these segments hold documents that were deleted. What left longer ago than `kept`
+    /// seconds is forgotten.
+    pub(super) fn next(
+        &self,
+        meta: String,
+        objects: BTreeMap<String, Vec<String>>,
+        deleted: impl Iterator<Item = String>,
+        kept: i64,
+    ) -> Self {
         let now = Timestamp::now();
         let mut left = self.left.clone();
-        left.retain(|_, at| !is_over(*at, now));
+        left.retain(|_, at| !is_over(*at, kept, now));
+        let since = |segment: &String| self.deleted.get(segment).copied().unwrap_or(now);
+        let deleted = deleted.map(|segment| {
+            let since = since(&segment);
+            (segment, since)
+        });
+        let deleted = deleted.collect();
         let gone = self
             .objects
             .keys()
@@ -69,12 +86,13 @@ impl Manifest {
             meta,
             objects,
             left,
+            deleted,
         }
     }
 }
 
-fn is_over(since: Timestamp, now: Timestamp) -> bool {
-    since.plus_seconds(KEPT_SECONDS) < now
+fn is_over(since: Timestamp, seconds: i64, now: Timestamp) -> bool {
+    since.plus_seconds(seconds) < now
 }
 
 /// A name that nobody else will think of.
@@ -220,12 +238,13 @@ impl Bucket {
     }
 
     /// Removes manifests and objects that nobody needs any more: what writers left who died before their
-    /// manifest was there, and what a newer one did without for a while.
-    pub(super) async fn tidy(&self, newest: &Manifest) -> Result<usize, Error> {
+    /// manifest was there, and what a newer one did without for `kept` seconds.
+    pub(super) async fn tidy(&self, newest: &Manifest, kept: i64) -> Result<usize, Error> {
         let now = Timestamp::now();
         let is_old = |object: &Object| {
             let changed = object.last_modified().map(DateTime::secs);
-            changed.is_some_and(|at| is_over(Timestamp::from_millis(at.saturating_mul(1000)), now))
+            let changed = changed.map(|at| Timestamp::from_millis(at.saturating_mul(1000)));
+            changed.is_some_and(|at| is_over(at, kept, now))
         };
         let (manifests, data) = (manifest_prefix(), data_name(""));
         let (manifests, data) = futures::try_join!(self.list(&manifests), self.list(&data))?;
@@ -243,7 +262,7 @@ impl Bucket {
                 newest
                     .left
                     .iter()
-                    .filter(|(_, at)| !is_over(**at, now))
+                    .filter(|(_, at)| !is_over(**at, kept, now))
                     .map(|(name, _)| name),
             )
             .map(|name| data_name(name))

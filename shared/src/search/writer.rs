@@ -7,6 +7,11 @@
 //!
 //! Segments are merged by eights of about the same size, up to a size that a function manages to merge and
 //! to send in seconds, so that a small batch costs little, and a search looks into few of them.
+//!
+//! A deleted document is found no more, but its words stay in its segment, and the segment in the bucket. So that nothing
+//! is left of who was erased, a segment is written anew an hour after the first deletion from it, one with each batch,
+//! the longest due first, and what is not needed any more is removed from the bucket a quarter of an hour later. Where
+//! nothing changes, sweep sends batches that change nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,10 +22,11 @@ use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
 use tantivy::{Index, IndexSettings, IndexWriter, Term};
 
 use super::Error;
-use super::bucket::{Bucket, Manifest, Put, random_name};
+use super::bucket::{Bucket, KEPT_SECONDS, Manifest, Put, random_name};
 use super::document::{Document, Fields, key, schema};
 use super::files::{Folder, META};
-use crate::domain::Subject;
+use crate::domain::{Subject, Timestamp};
+use crate::env;
 
 /// The least that the writer works with.
 const MEMORY: usize = 15_000_000;
@@ -32,8 +38,10 @@ const SMALLEST: u32 = 64;
 const LARGEST: u32 = 50_000;
 /// A segment of which so large a part (one in this number) was deleted is written anew.
 const DELETED: u32 = 3;
-/// After how many generations the bucket is tidied.
-const TIDY_EVERY: u64 = 64;
+/// After how many seconds a segment that documents were deleted from is written anew: twice what an erasure waits for.
+const REWRITE_ERASURES: i64 = 2;
+/// What an erasure waits for, in seconds, unless the environment says otherwise.
+const ERASURE_SECONDS: i64 = 30 * 60;
 
 /// The state of something that can be searched for: its document, or nothing if it is gone.
 pub type Change = (Subject, Option<Document>);
@@ -47,6 +55,12 @@ pub struct Indexer {
     here: BTreeMap<String, Vec<String>>,
     /// Where it was left; nothing at the start and after whatever failed.
     writing: Option<Writing>,
+    /// After how many seconds a segment that documents were deleted from is written anew.
+    rewrite_after: i64,
+    /// For how many seconds the bucket keeps what no newest manifest names.
+    kept: i64,
+    /// When this writer tidied the bucket last.
+    tidied: Option<Timestamp>,
 }
 
 struct Writing {
@@ -63,9 +77,16 @@ impl std::fmt::Debug for Writing {
 }
 
 impl Indexer {
-    /// With the bucket that `SEARCH_BUCKET` names.
+    /// With the bucket that `SEARCH_BUCKET` names. What was deleted is gone from it in about an hour and a quarter, or
+    /// sooner where `ERASURE_SECONDS` is less than it is on AWS.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, Error> {
-        Self::new(Bucket::from_env(aws)?, "purrline-index")
+        let erasure = env::seconds("ERASURE_SECONDS", ERASURE_SECONDS)?;
+        let erasure = erasure.min(ERASURE_SECONDS);
+        Ok(Self {
+            rewrite_after: erasure.saturating_mul(REWRITE_ERASURES),
+            kept: KEPT_SECONDS.min(erasure),
+            ..Self::new(Bucket::from_env(aws)?, "purrline-index")?
+        })
     }
 
     /// With the bucket of that name, and a folder of that name among the temporary ones.
@@ -79,6 +100,9 @@ impl Indexer {
             folder: Folder::open(folder)?,
             here: BTreeMap::new(),
             writing: None,
+            rewrite_after: ERASURE_SECONDS * REWRITE_ERASURES,
+            kept: KEPT_SECONDS,
+            tidied: None,
         })
     }
 
@@ -100,9 +124,8 @@ impl Indexer {
             None => self.start().await?,
         };
         writing.write(changes)?;
-        if self.publish(&mut writing).await? {
-            self.maintain(&mut writing).await?;
-        }
+        self.publish(&mut writing).await?;
+        self.maintain(&mut writing).await?;
         self.writing = Some(writing);
         Ok(())
     }
@@ -155,8 +178,8 @@ impl Indexer {
         })
     }
 
-    /// Puts what is new into the bucket, then the manifest. Answers whether there was anything.
-    async fn publish(&mut self, writing: &mut Writing) -> Result<bool, Error> {
+    /// Puts what is new into the bucket, then the manifest, if there is anything.
+    async fn publish(&mut self, writing: &mut Writing) -> Result<(), Error> {
         let names = self.folder.names()?;
         let known: BTreeMap<&Vec<String>, &String> = writing
             .manifest
@@ -166,8 +189,9 @@ impl Indexer {
             .collect();
         let mut objects = BTreeMap::new();
         let mut fresh = Vec::new();
-        for segment in writing.index.load_metas()?.segments {
-            for files in files_of(&segment, &names) {
+        let segments = writing.index.load_metas()?.segments;
+        for segment in &segments {
+            for files in files_of(segment, &names) {
                 if let Some(object) = known.get(&files) {
                     objects.insert((*object).clone(), files);
                 } else {
@@ -178,7 +202,7 @@ impl Indexer {
             }
         }
         if objects == writing.manifest.objects {
-            return Ok(false);
+            return Ok(());
         }
         let bucket = &self.bucket;
         let sent = fresh
@@ -186,7 +210,9 @@ impl Indexer {
             .map(|(object, bytes)| async move { bucket.put_data(&object, bytes).await });
         futures::future::try_join_all(sent).await?;
         let meta = String::from_utf8(self.folder.read(META)?).map_err(Error::broken)?;
-        let manifest = writing.manifest.next(meta, objects);
+        let deleted = segments.iter().filter(|segment| segment.has_deletes());
+        let deleted = deleted.map(|segment| segment.id().uuid_string());
+        let manifest = writing.manifest.next(meta, objects, deleted, self.kept);
         match self.bucket.put_manifest(&manifest).await? {
             Put::Taken => return Err(Error::Overtaken),
             Put::Done => {}
@@ -198,12 +224,17 @@ impl Indexer {
         self.folder
             .keep(&self.folder.names()?.iter().filter(stays).cloned().collect())?;
         writing.manifest = manifest;
-        Ok(true)
+        Ok(())
     }
 
     /// Merges segments and tidies the bucket, where that is due. The changes are in the index already.
     async fn maintain(&mut self, writing: &mut Writing) -> Result<(), Error> {
-        let due = due(&writing.index.load_metas()?.segments);
+        let segments = writing.index.load_metas()?.segments;
+        let mut due = due(&segments);
+        if due.is_empty() {
+            let before = Timestamp::now().plus_seconds(-self.rewrite_after);
+            due.extend(rewritten(&segments, &writing.manifest.deleted, before));
+        }
         if !due.is_empty() {
             writing.writer.merge(&due).wait()?;
             match self.publish(writing).await {
@@ -214,8 +245,11 @@ impl Indexer {
                 published => drop(published?),
             }
         }
-        if writing.manifest.generation.is_multiple_of(TIDY_EVERY) {
-            let removed = self.bucket.tidy(&writing.manifest).await?;
+        let now = Timestamp::now();
+        let is_due = |tidied: Timestamp| tidied.plus_seconds(self.kept) < now;
+        if self.tidied.is_none_or(is_due) {
+            let removed = self.bucket.tidy(&writing.manifest, self.kept).await?;
+            self.tidied = Some(now);
             tracing::info!(removed, "tidied");
         }
         Ok(())
@@ -269,6 +303,20 @@ fn due(segments: &[SegmentMeta]) -> Vec<SegmentId> {
         segment.num_deleted_docs() > segment.max_doc() / DELETED && segment.max_doc() > SMALLEST
     });
     thinned.map(SegmentMeta::id).into_iter().collect()
+}
+
+/// The segment that documents were deleted from the longest ago, if that was before then. Of one of which it isn't known
+/// since when, it was.
+fn rewritten(
+    segments: &[SegmentMeta],
+    since: &BTreeMap<String, Timestamp>,
+    before: Timestamp,
+) -> Option<SegmentId> {
+    let deleted = segments.iter().filter(|segment| segment.has_deletes());
+    let dated = deleted.map(|segment| (since.get(&segment.id().uuid_string()), segment.id()));
+    let due = dated.filter(|(since, _)| since.is_none_or(|since| *since < before));
+    due.min_by_key(|(since, _)| *since)
+        .map(|(_, segment)| segment)
 }
 
 /// The smaller ones of the smallest size of which there are eight, as many as fit into one.

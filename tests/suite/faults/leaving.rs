@@ -177,7 +177,7 @@ fn mentions(value: &AttributeValue, id: &str) -> bool {
     format!("{value:?}").contains(id)
 }
 
-/// Everything that mentions a user: items, objects, keys of the cache.
+/// Everything that mentions a user: items, objects by name and of the index by what they hold, keys of the cache.
 pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
     let mut found = Vec::new();
     let tables = stage.tables.list_tables().send().await.unwrap();
@@ -209,6 +209,20 @@ pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
             .iter()
             .map(|object| format!("{:?}", object.key())),
     );
+    let search = stage.world.bucket_name("SearchBucket").unwrap();
+    let list = stage.world.s3().list_objects_v2().bucket(search);
+    for object in list.send().await.unwrap().contents() {
+        let key = object.key().unwrap();
+        let get = stage.world.s3().get_object().bucket(search).key(key);
+        // It may be removed meanwhile.
+        let Ok(object) = get.send().await else {
+            continue;
+        };
+        let bytes = object.body.collect().await.unwrap().into_bytes();
+        if bytes.windows(id.len()).any(|part| part == id.as_bytes()) {
+            found.push(format!("{search}: {key}"));
+        }
+    }
     let keys = stage.keys().await;
     let keys = keys
         .iter()
@@ -229,8 +243,17 @@ pub(super) async fn erased(stage: &Backstage, id: &str) {
             .then_some(())
     })
     .await;
-    let left = traces(stage, id).await;
-    assert!(left.is_empty(), "{left:#?}");
+    // Deleted documents leave the index's bucket as the index goes on.
+    eventually("nothing is left", async || {
+        stage.world.run_schedule("sweep").await.unwrap();
+        stage.world.drained().await;
+        let left = traces(stage, id).await;
+        if !left.is_empty() {
+            println!("left: {left:#?}");
+        }
+        left.is_empty().then_some(())
+    })
+    .await;
 }
 
 pub(super) async fn leave(user: &User) {
@@ -375,6 +398,43 @@ async fn an_erasure_may_die_at_any_call() {
         }
         nth += 3;
     }
+}
+
+/// After a pass that found the indexes empty, one finds a like of which the index had not told, takes it away, and dies:
+/// the next empty look is the first of two again. Fails when what a pass finds is noted only at its end.
+#[tokio::test]
+async fn a_pass_that_breaks_off_counts_as_one_that_found_something() {
+    let stage = stage().await;
+    let (leaver, friend) = (stage.world.user("leaver"), stage.world.user("friend"));
+    let post = friend.post_id("x").await;
+    leaver.like(&post).await;
+    leaver.unlike(&post).await;
+    stage.world.drained().await;
+    let mut like = Vec::new();
+    for shard in 0..16 {
+        let partition = format!("{post}#{shard}");
+        like.extend(stage.partition("LikesTable", "post", &partition).await);
+    }
+    let like = like.pop().unwrap();
+    leave(&leaver).await;
+    let row = async || stage.item("UsersTable", "id", &leaver.id).await.unwrap();
+    eventually("the indexes were found empty", async || {
+        stage.world.run_schedule("sweep").await.unwrap();
+        row().await.contains_key("empty_since").then_some(())
+    })
+    .await;
+    let put = stage.tables.put_item().table_name(stage.table("LikesTable"));
+    put.set_item(Some(like)).send().await.unwrap();
+    stage.make_due().await;
+    let rule = FaultRule::kill("sweep", 1, When::After).operation("TransactWriteItems");
+    let kill = stage.world.on_call(rule).unwrap();
+    eventually("the like is taken away", async || {
+        let _ = stage.world.run_schedule("sweep").await;
+        (kill.fired() > 0).then_some(())
+    })
+    .await;
+    assert!(!row().await.contains_key("empty_since"));
+    erased(&stage, &leaver.id).await;
 }
 
 #[tokio::test]
