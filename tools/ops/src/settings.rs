@@ -35,6 +35,11 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
+    /// Whether it is on AWS.
+    pub(crate) const fn is_on_aws(&self) -> bool {
+        self.stack.is_some()
+    }
+
     /// Starts this program anew with the stack's settings; comes back only if that fails.
     pub(crate) async fn enter(&self) -> Error {
         let settings = match &self.stack {
