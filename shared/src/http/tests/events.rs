@@ -1,7 +1,7 @@
 //! The events that `lambda_http` can't take as they are.
 
-use axum::extract::{OriginalUri, Query};
-use axum::http::HeaderMap;
+use axum::extract::Query;
+use axum::http::{HeaderMap, Uri};
 use axum::response::AppendHeaders;
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
@@ -122,7 +122,7 @@ async fn a_path_is_not_resolved() {
 
 #[tokio::test]
 async fn a_path_stays_as_it_was_encoded() {
-    let handler = async |OriginalUri(uri): OriginalUri| uri.path().to_owned();
+    let handler = async |uri: Uri| uri.path().to_owned();
     let api = api(Router::new().route("/v1/posts/{id}", get(handler)));
     for path in [
         "/v1/posts/%6eabi",
