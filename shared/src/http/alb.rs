@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | single-value headers and a `Host` that makes no URL | panics | has no `Host`, which nothing here reads |
 //! | such a `Host` that contains a path | answers as for that path | as before |
-//! | a header that HTTP doesn't allow, such as one with Korean letters | refuses the event: a bare 502 | lacks that header |
+//! | a header that HTTP doesn't allow, such as one with a space in its name | refuses the event: a bare 502 | lacks that header |
 //! | a body that is no base64, though it says so | panics | is answered 400 |
 //! | a method that HTTP doesn't allow | refuses the event | is answered 400 |
 //! | no path, context or map of headers or parameters, or a parameter without a value | refuses the event or panics | gets an empty one |
