@@ -1,7 +1,7 @@
 //! What all AWS clients have in common: time limits and retries.
 //!
 //! Region and credentials come from the environment, as Lambda sets them; endpoints can be moved by
-//! `AWS_ENDPOINT_URL_DYNAMODB`, `_SQS`, `_S3`, `_LAMBDA` and `_COGNITO_IDENTITY_PROVIDER`.
+//! `AWS_ENDPOINT_URL_DYNAMODB`, `_SQS`, `_S3`, `_LAMBDA`, `_ELASTICACHE` and `_COGNITO_IDENTITY_PROVIDER`.
 
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use futures::future::join_all;
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::Instant;
@@ -92,7 +92,7 @@ pub fn failed<M>(batch: &[Received<M>], why: impl Fn(&M) -> Option<String>) -> V
 /// to open.
 pub async fn run<C: Consumer>(consumer: C) -> Result<(), lambda_runtime::Error> {
     let consumer = Arc::new(consumer);
-    take_events(move |event: LambdaEvent<SqsEvent>| {
+    let handler = service_fn(move |event: LambdaEvent<SqsEvent>| {
         let consumer = Arc::clone(&consumer);
         async move {
             let LambdaEvent { payload, context } = event;
@@ -102,8 +102,8 @@ pub async fn run<C: Consumer>(consumer: C) -> Result<(), lambda_runtime::Error> 
             response.batch_item_failures = failed.into_iter().map(item_failure).collect();
             Ok::<_, lambda_runtime::Error>(response)
         }
-    })
-    .await
+    });
+    take_events(Runtime::new(handler)).await
 }
 
 /// What a function does on a schedule.
@@ -118,7 +118,7 @@ pub trait Scheduled: Send + Sync + 'static {
 /// Runs a function on a schedule; an error is logged and counted by the platform.
 pub async fn run_scheduled<S: Scheduled>(task: S) -> Result<(), lambda_runtime::Error> {
     let task = Arc::new(task);
-    take_events(move |event: LambdaEvent<serde_json::Value>| {
+    let handler = service_fn(move |event: LambdaEvent<serde_json::Value>| {
         let task = Arc::clone(&task);
         async move {
             let started = Instant::now();
@@ -145,8 +145,8 @@ pub async fn run_scheduled<S: Scheduled>(task: S) -> Result<(), lambda_runtime::
                 lambda_runtime::Error::from(error)
             })
         }
-    })
-    .await
+    });
+    take_events(Runtime::new(handler)).await
 }
 
 fn item_failure(failed: Failed) -> BatchItemFailure {

@@ -25,17 +25,14 @@ pub(crate) use events::take_events;
 
 #[cfg(any(feature = "http", feature = "consumer"))]
 mod events {
-    use super::{BEGUN, Future, PoisonError};
+    use super::{BEGUN, PoisonError};
 
-    use std::fmt::Debug;
     use std::pin::pin;
     use std::sync::LazyLock;
     use std::time::Duration;
 
     use futures::future::join_all;
-    use lambda_runtime::{Diagnostic, Error, LambdaEvent, Runtime, service_fn};
-    use serde::Serialize;
-    use serde::de::DeserializeOwned;
+    use lambda_runtime::{Error, LambdaInvocation, Runtime, Service};
     use tokio::signal::unix::{SignalKind, signal};
     use tokio::sync::watch;
     use tower::util::MapFutureLayer;
@@ -50,14 +47,10 @@ mod events {
 
     /// Takes events until the process is told to end: one at a time, or several where the platform says so
     /// (`AWS_LAMBDA_MAX_CONCURRENCY`).
-    pub(crate) async fn take_events<E, F, A, X>(
-        handle: impl Fn(LambdaEvent<E>) -> F + Clone + Send + 'static,
-    ) -> Result<(), Error>
+    pub(crate) async fn take_events<S>(runtime: Runtime<S>) -> Result<(), Error>
     where
-        E: DeserializeOwned + Send + 'static,
-        F: Future<Output = Result<A, X>> + Send + 'static,
-        A: Serialize + Send + 'static,
-        X: Into<Diagnostic> + Debug + Send + 'static,
+        S: Service<LambdaInvocation, Response = (), Error = Error> + Clone + Send + 'static,
+        S::Future: Send,
     {
         let begun = std::mem::take(&mut *BEGUN.lock().unwrap_or_else(PoisonError::into_inner));
         // What takes longer goes on.
@@ -67,8 +60,7 @@ mod events {
             let _at_work = AtWork::new();
             answered.await
         });
-        let runtime = Runtime::new(service_fn(handle)).layer(counted);
-        let mut running = pin!(runtime.run_concurrent());
+        let mut running = pin!(runtime.layer(counted).run_concurrent());
         let mut told_to_end = signal(SignalKind::terminate())?;
         tokio::select! {
             ended = &mut running => return ended,

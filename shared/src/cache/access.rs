@@ -33,19 +33,25 @@ pub struct Access {
 }
 
 impl Access {
-    /// What `CACHE_URL`, `CACHE_CA_FILE` and, where `CACHE_USER` is set, [`Identity::from_env`] say.
+    /// The access that `CACHE_URL`, `CACHE_CA_FILE` and, where `CACHE_USER` is set, [`Identity::from_env`] describe.
+    /// Where only `CACHE_NAME` is given, the address is found by it.
     pub(super) fn from_env() -> Result<Self, BadSetting> {
         let read = |path: PathBuf| {
             let bad = |error: std::io::Error| BadSetting::new("CACHE_CA_FILE", error.to_string());
             std::fs::read(path).map_err(bad)
         };
+        let kind = Kind::from_env()?;
+        let (url, kind) = match env::optional("CACHE_URL") {
+            Some(url) => (url, kind),
+            None => find(kind)?,
+        };
         Ok(Self {
-            url: env::required("CACHE_URL")?,
+            url,
             authority: env::optional("CACHE_CA_FILE")
                 .map(|path| read(path.into()))
                 .transpose()?,
             identity: env::optional("CACHE_USER")
-                .map(Identity::from_env)
+                .map(|user| Identity::from_env(user, kind))
                 .transpose()?,
         })
     }
@@ -63,6 +69,65 @@ impl Access {
             None => client,
         }
     }
+}
+
+/// The two kinds of caches that `ElastiCache` has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One that AWS scales.
+    Serverless,
+    /// A replication group.
+    Nodes,
+}
+
+impl Kind {
+    /// The kind that `CACHE_KIND` says, `serverless` or `nodes`, where it is set.
+    pub fn from_env() -> Result<Option<Self>, BadSetting> {
+        match env::optional("CACHE_KIND").as_deref() {
+            None => Ok(None),
+            Some("serverless") => Ok(Some(Self::Serverless)),
+            Some("nodes") => Ok(Some(Self::Nodes)),
+            Some(_) => Err(BadSetting::new("CACHE_KIND", "must be serverless or nodes")),
+        }
+    }
+}
+
+/// Finds the address of the cache that `CACHE_NAME` names. A thread of its own waits for AWS, so that opening a cache
+/// stays a plain call: a function has nothing else to do while it starts.
+#[cfg(feature = "find-cache")]
+fn find(kind: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
+    let bad = |problem: String| BadSetting::new("CACHE_NAME", problem);
+    let name = env::optional("CACHE_NAME")
+        .ok_or_else(|| BadSetting::new("CACHE_URL", "must be set, or else CACHE_NAME"))?;
+    let finding = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| error.to_string())?;
+        let describing = async {
+            let aws = crate::aws::config().await;
+            super::Description::of(&aws, &name, kind).await
+        };
+        let found = runtime.block_on(describing);
+        found.map_err(|error| crate::log::chain(&error))
+    });
+    let found = finding
+        .join()
+        .map_err(|_| bad("can't be asked for".to_owned()))?
+        .map_err(bad)?;
+    let (kind, status) = (found.kind, found.status);
+    let url = found.url.ok_or_else(|| {
+        bad(format!(
+            "names a cache without a cluster's address: it is {status}"
+        ))
+    })?;
+    Ok((url, Some(kind)))
+}
+
+#[cfg(not(feature = "find-cache"))]
+fn find(_: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
+    let problem = "must be set: finding a cache by CACHE_NAME needs the feature find-cache";
+    Err(BadSetting::new("CACHE_URL", problem))
 }
 
 /// Who signs in to `ElastiCache` by IAM.
@@ -85,17 +150,13 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// This user, of the cache that `CACHE_NAME`, `CACHE_KIND` (`serverless` or `nodes`) and `AWS_REGION` say.
-    fn from_env(user: String) -> Result<Self, BadSetting> {
-        let serverless = match env::required("CACHE_KIND")?.as_str() {
-            "serverless" => true,
-            "nodes" => false,
-            _ => return Err(BadSetting::new("CACHE_KIND", "must be serverless or nodes")),
-        };
+    /// This user, of the cache of this kind that `CACHE_NAME` and `AWS_REGION` name.
+    fn from_env(user: String, kind: Option<Kind>) -> Result<Self, BadSetting> {
+        let kind = kind.ok_or_else(|| BadSetting::new("CACHE_KIND", "must be set"))?;
         Ok(Self {
             user,
             cache: env::required("CACHE_NAME")?,
-            serverless,
+            serverless: kind == Kind::Serverless,
             region: env::required("AWS_REGION")?,
         })
     }

@@ -44,6 +44,8 @@
 mod access;
 mod buckets;
 mod connection;
+#[cfg(feature = "find-cache")]
+mod description;
 mod feeds;
 mod hydration;
 #[cfg(feature = "audit")]
@@ -70,8 +72,10 @@ use crate::lifecycle;
 use connection::ClusterConnection;
 use nodes::Nodes;
 
-pub use access::{Access, Identity};
+pub use access::{Access, Identity, Kind};
 pub use buckets::{Admission, Admitted};
+#[cfg(feature = "find-cache")]
+pub use description::{Description, NoDescription};
 pub use feeds::Feed;
 pub use hydration::{Followed, Missing};
 #[cfg(feature = "audit")]
@@ -127,9 +131,9 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// Opens the cache that `CACHE_URL` names: `redis://host:port`, or `rediss://` with TLS. Its certificate may be
-    /// signed by who is in `CACHE_CA_FILE`; `CACHE_USER`, `CACHE_NAME` and `CACHE_KIND` are for signing in by IAM
-    /// (see [`Access`]). Feeds are kept as long as `FEED_LENGTH` says.
+    /// Opens the cache at `CACHE_URL`: `redis://host:port`, or `rediss://` with TLS. Without that, the feature
+    /// `find-cache` finds the address by `CACHE_NAME`. `CACHE_CA_FILE` has the certificate of the authority that signed
+    /// the cache's; `CACHE_USER`, `CACHE_NAME` and `CACHE_KIND` are for signing in by IAM (see [`Access`]). Feeds are kept as long as `FEED_LENGTH` says.
     pub fn from_env() -> Result<Self, BadSetting> {
         let cache = Self::open(&Access::from_env()?)
             .map_err(|error| BadSetting::new("CACHE_URL", error.to_string()))?;

@@ -1,181 +1,237 @@
-//! The application load balancer's events and answers.
+//! The guard around `lambda_http`, which reads the load balancer's events and writes the answers to them.
+//!
+//! [`mend`] stands before it and changes an event only where `lambda_http` can't take it as it is; [`restore`] stands
+//! behind it and puts back the request that the client sent.
+//!
+//! | an event has | `lambda_http` by itself | with the guard |
+//! |---|---|---|
+//! | single-value headers and a `Host` that makes no URL | panics | has no `Host`, which nothing here reads |
+//! | such a `Host` that contains a path | answers as for that path | as before |
+//! | a header that HTTP doesn't allow, such as one with a space in its name | refuses the event: a bare 502 | lacks that header |
+//! | a body that is no base64, though it says so | panics | is answered 400 |
+//! | a method that HTTP doesn't allow | refuses the event | is answered 400 |
+//! | no path, context or map of headers or parameters, or a parameter without a value | refuses the event or panics | gets an empty one |
+//! | a trace of its own | replaces it by that of the invocation | keeps it |
+//! | a path and parameters of more than 21 KB | panics | is answered 400 above 16 KiB, which the load balancer refuses |
+//! | a path with `..`, `%2e` or `\` | resolves it, unlike the rules of the load balancer | keeps it |
+//! | parameters | in random order | in the order of their names |
 //!
 //! <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html>
 
 use std::collections::BTreeMap;
+use std::mem::take;
 
 use axum::body::Bytes;
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use lambda_http::{Body, RequestExt as _};
+use lambda_runtime::LambdaInvocation;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::invocation::Trace;
 
-/// A request as the load balancer sends it: with single or with multi-value headers and query
-/// parameters, whichever the target group is set to. Everything may be missing, so that no event
-/// fails before it can be answered.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct AlbEvent {
-    http_method: String,
-    path: String,
-    query_string_parameters: Option<BTreeMap<String, String>>,
-    multi_value_query_string_parameters: Option<BTreeMap<String, Vec<String>>>,
-    headers: Option<BTreeMap<String, String>>,
-    multi_value_headers: Option<BTreeMap<String, Vec<String>>>,
-    body: Option<String>,
-    is_base64_encoded: bool,
-}
+const TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+const PROTOCOL: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The path of an event that is no request: none that a client can send, so [`restore`] refuses it.
+const NO_PATH: &str = "/ ";
+/// The longest path with its parameters, in bytes: the load balancer takes no more, and `lambda_http` panics where it is
+/// longer than 64 KiB once it has encoded it.
+const MAX_TARGET: usize = 16 * 1024;
 
 /// The event is no request that HTTP allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a request: its method, path or body can't be read")]
 pub(super) struct NoRequest;
 
-impl AlbEvent {
-    /// Whether the target group is set to multi-value headers; the answer has to match.
-    pub(super) const fn is_multi_value(&self) -> bool {
-        self.multi_value_headers.is_some()
-    }
-
-    /// The trace that the load balancer began, or went on with.
-    pub(super) fn trace(&self) -> Option<Trace> {
-        let named = |name: &String| name.eq_ignore_ascii_case("x-amzn-trace-id");
-        let single = self.headers.iter().flatten().find(|(name, _)| named(name));
-        let several = self.multi_value_headers.iter().flatten();
-        let several = several
-            .filter(|(name, _)| named(name))
-            .flat_map(|(_, values)| values);
-        several
-            .chain(single.map(|(_, value)| value))
-            .find_map(|header| Trace::parse(header))
-    }
-
-    /// Whether the client spoke HTTPS to the load balancer, which says so in a header that no client can set.
-    pub(super) fn is_https(&self) -> bool {
-        let named = |name: &String| name.eq_ignore_ascii_case("x-forwarded-proto");
-        let single = self.headers.iter().flatten();
-        let several = self.multi_value_headers.iter().flatten();
-        let single = single.map(|(name, value)| (name, Some(value)));
-        let several = several.map(|(name, values)| (name, values.last()));
-        single
-            .chain(several)
-            .any(|(name, value)| named(name) && value.is_some_and(|value| value == "https"))
-    }
-
-    /// The request. Headers that HTTP doesn't allow are left out.
-    pub(super) fn into_request(self) -> Result<Request<Bytes>, NoRequest> {
-        let method = Method::from_bytes(self.http_method.as_bytes()).map_err(|_| NoRequest)?;
-        let uri = self.uri()?;
-        let headers = flatten(self.headers, self.multi_value_headers)
-            .filter_map(|(name, value)| {
-                let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-                Some((name, HeaderValue::from_str(&value).ok()?))
-            })
-            .collect();
-        let body = match self.body {
-            Some(body) if self.is_base64_encoded => STANDARD.decode(body).map_err(|_| NoRequest)?,
-            body => body.unwrap_or_default().into_bytes(),
-        };
-        let mut request = Request::new(Bytes::from(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        Ok(request)
-    }
-
-    /// Path and query. The load balancer passes both on as the client encoded them.
-    fn uri(&self) -> Result<Uri, NoRequest> {
-        let query = flatten(
-            self.query_string_parameters.clone(),
-            self.multi_value_query_string_parameters.clone(),
-        );
-        let query: Vec<String> = query
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let uri = match query.as_slice() {
-            [] => self.path.clone(),
-            query => format!("{}?{}", self.path, query.join("&")),
-        };
-        Uri::builder()
-            .path_and_query(uri)
-            .build()
-            .map_err(|_| NoRequest)
-    }
-}
-
-/// Multi-value entries where there are any, else the single ones: the former hold the latter too.
-fn flatten(
-    single: Option<BTreeMap<String, String>>,
-    multi: Option<BTreeMap<String, Vec<String>>>,
-) -> impl Iterator<Item = (String, String)> {
-    let single = if multi.is_some() { None } else { single };
-    let multi = multi
-        .into_iter()
-        .flatten()
-        .flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)));
-    multi.chain(single.into_iter().flatten())
-}
-
-/// An answer as the load balancer expects it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AlbResponse {
-    status_code: u16,
-    status_description: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<BTreeMap<String, String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    multi_value_headers: Option<BTreeMap<String, Vec<String>>>,
-    body: String,
+/// An event with single or with multi-value headers and parameters, whichever the target group is set to.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Event {
+    request_context: Value,
+    http_method: String,
+    path: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    query_string_parameters: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    multi_value_query_string_parameters: BTreeMap<String, Vec<String>>,
+    headers: BTreeMap<String, String>,
+    multi_value_headers: BTreeMap<String, Vec<String>>,
+    body: Option<String>,
     is_base64_encoded: bool,
 }
 
-impl AlbResponse {
-    /// An answer with its headers in the shape the target group is set to. A header that has several
-    /// values becomes one, joined by commas, where only one can be told.
-    pub(super) fn new(
-        status: StatusCode,
-        headers: &HeaderMap,
-        body: &[u8],
-        multi_value: bool,
-    ) -> Self {
-        let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, value) in headers {
-            // These describe a connection that only the load balancer has.
-            if [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) {
-                continue;
-            }
-            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-            lists
-                .entry(name.as_str().to_owned())
-                .or_default()
-                .push(value);
+/// Makes an event one that `lambda_http` takes. Anything but an event of the load balancer stays as it is.
+pub(super) fn mend(mut invocation: LambdaInvocation) -> LambdaInvocation {
+    let Some((mut event, had_nulls)) = Event::read(&invocation.body) else {
+        return invocation;
+    };
+    if event.has_trace() {
+        invocation.context.xray_trace_id = None;
+    }
+    if (event.mend() || had_nulls)
+        && let Ok(mended) = serde_json::to_vec(&event)
+    {
+        invocation.body = mended.into();
+    }
+    invocation
+}
+
+impl Event {
+    /// Reads an event, and tells whether it has nulls in place of what is missing.
+    fn read(event: &[u8]) -> Option<(Self, bool)> {
+        if let Ok(event) = serde_json::from_slice(event) {
+            return Some((event, false));
         }
-        let single = || {
-            lists
-                .iter()
-                .map(|(name, values)| (name.clone(), values.join(", ")))
-                .collect()
-        };
-        let (body, is_base64_encoded) = match std::str::from_utf8(body) {
-            Ok(text) => (text.to_owned(), false),
-            Err(_) => (STANDARD.encode(body), true),
-        };
-        Self {
-            status_code: status.as_u16(),
-            status_description: status.to_string(),
-            headers: (!multi_value).then(single),
-            multi_value_headers: multi_value.then_some(lists),
-            body,
-            is_base64_encoded,
-        }
+        let mut fields: Map<String, Value> = serde_json::from_slice(event).ok()?;
+        fields.retain(|_, value| !value.is_null());
+        let event = serde_json::from_value(Value::Object(fields)).ok()?;
+        Some((event, true))
     }
 
-    /// The status code.
-    pub const fn status(&self) -> u16 {
-        self.status_code
+    /// Whether it belongs to a trace, begun by the load balancer or by its client.
+    fn has_trace(&self) -> bool {
+        let single = self.headers.iter().map(|(name, value)| (name, value));
+        let several = self.multi_value_headers.iter();
+        let several = several.flat_map(|(name, values)| values.iter().map(move |it| (name, it)));
+        several
+            .chain(single)
+            .filter(|(name, _)| name.eq_ignore_ascii_case(TRACE.as_str()))
+            .any(|(_, header)| Trace::parse(header).is_some())
+    }
+
+    /// Mends the event, and tells whether anything had to be mended.
+    fn mend(&mut self) -> bool {
+        if !self.is_request() {
+            *self = Self {
+                path: NO_PATH.to_owned(),
+                headers: take(&mut self.headers),
+                multi_value_headers: take(&mut self.multi_value_headers),
+                ..Self::default()
+            };
+        }
+        let values = self.values();
+        self.headers.retain(|name, value| {
+            !name.eq_ignore_ascii_case(HOST.as_str()) && is_name(name) && is_value(value)
+        });
+        self.multi_value_headers.retain(|name, values| {
+            values.retain(|value| is_value(value));
+            is_name(name)
+        });
+        self.multi_value_query_string_parameters
+            .retain(|_, values| !values.is_empty());
+        let in_place = self.path.starts_with('/');
+        if !in_place {
+            // Nothing is there.
+            "/".clone_into(&mut self.path);
+        }
+        let context = self.request_context.pointer("/elb");
+        let has_context = context.is_some_and(Value::is_object);
+        if !has_context {
+            self.request_context = json!({ "elb": {} });
+        }
+        !in_place || !has_context || values != self.values()
+    }
+
+    /// Whether its method, its path and its body can be read.
+    fn is_request(&self) -> bool {
+        let body = self.body.as_deref().filter(|_| self.is_base64_encoded);
+        Method::from_bytes(self.http_method.as_bytes()).is_ok()
+            && self.target_len() <= MAX_TARGET
+            && body.is_none_or(|body| STANDARD.decode(body).is_ok())
+    }
+
+    /// The length of the path with its parameters.
+    fn target_len(&self) -> usize {
+        let single = self.query_string_parameters.iter();
+        let single = single.map(|(name, value)| name.len() + value.len());
+        let several = self.multi_value_query_string_parameters.iter();
+        let several = several.flat_map(|(name, values)| {
+            let len = name.len();
+            values.iter().map(move |value| len + value.len())
+        });
+        self.path.len() + single.chain(several).sum::<usize>()
+    }
+
+    /// The number of headers and their values, and of parameters.
+    fn values(&self) -> usize {
+        let several = self.multi_value_headers.values();
+        let several: usize = several.map(|values| values.len().saturating_add(1)).sum();
+        self.headers
+            .len()
+            .saturating_add(several)
+            .saturating_add(self.multi_value_query_string_parameters.len())
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    HeaderName::from_bytes(name.as_bytes()).is_ok()
+}
+
+fn is_value(value: &str) -> bool {
+    HeaderValue::from_str(value).is_ok()
+}
+
+/// The request as the client sent it, whose path `lambda_http` has resolved and whose parameters it has shuffled.
+pub(super) fn restore(request: lambda_http::Request) -> Result<Request<Bytes>, NoRequest> {
+    let mut query: Vec<&str> = request
+        .uri()
+        .query()
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .collect();
+    // Stable: values of one name stay as they are.
+    query.sort_by_key(|pair| pair.split_once('=').map_or(*pair, |(name, _)| name));
+    let mut uri = request.raw_http_path().to_owned();
+    if !query.is_empty() {
+        uri.push('?');
+        uri.push_str(&query.join("&"));
+    }
+    let uri = Uri::builder().path_and_query(uri).build();
+    let (mut parts, body) = request.into_parts();
+    parts.uri = uri.map_err(|_| NoRequest)?;
+    let body = match body {
+        Body::Text(text) => text.into(),
+        Body::Binary(bytes) => bytes.into(),
+        _ => Bytes::new(),
+    };
+    Ok(Request::from_parts(parts, body))
+}
+
+/// The trace that a request belongs to: the one that the load balancer began or went on with, else the invocation's.
+pub(super) fn trace(headers: &HeaderMap) -> Option<Trace> {
+    let headers = headers.get_all(TRACE).into_iter();
+    headers
+        .filter_map(|header| header.to_str().ok())
+        .find_map(Trace::parse)
+}
+
+/// Whether the client spoke HTTPS to the load balancer, which says so in a header that no client can set.
+pub(super) fn is_https(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(PROTOCOL).into_iter().next_back();
+    last.is_some_and(|protocol| protocol == "https")
+}
+
+/// Makes the headers of an answer such that the load balancer takes them: each once, its values joined by commas, since
+/// `lambda_http` tells single-value target groups only the first; and none that describes a connection.
+pub(super) fn tidy(headers: &mut HeaderMap) {
+    for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    if headers.len() == headers.keys_len() {
+        return;
+    }
+    for name in headers.keys().cloned().collect::<Vec<_>>() {
+        let values: Vec<&[u8]> = headers
+            .get_all(&name)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        if let Ok(joined) = HeaderValue::from_bytes(&values.join(&b", "[..])) {
+            headers.insert(name, joined);
+        }
     }
 }

@@ -13,7 +13,8 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use lambda_runtime::Context;
+use http_body_util::Full;
+use lambda_http::RequestExt as _;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
@@ -23,7 +24,7 @@ use super::protect::protect;
 use super::routes::{self, Found};
 use super::settings::{Origins, Settings};
 use super::sign_in::SignIn;
-use super::{AlbEvent, AlbResponse, Problem};
+use super::{Problem, alb};
 use crate::deadline::time_left;
 use crate::invocation::{Callee, Invocation, Trace};
 use crate::metrics;
@@ -78,19 +79,18 @@ impl Api {
         }
     }
 
-    /// The answer to one event.
-    pub async fn answer(&self, event: AlbEvent, context: &Context) -> AlbResponse {
+    /// The answer to one request, with the context of its invocation.
+    pub async fn answer(&self, request: lambda_http::Request) -> Response<Full<Bytes>> {
         let started = Instant::now();
-        let (multi_value, https) = (event.is_multi_value(), event.is_https());
-        let trace = event
-            .trace()
-            .or_else(|| Trace::parse(context.xray_trace_id.as_deref()?));
-        let within = time_left(context, DEADLINE_MARGIN);
+        let context = request.lambda_context_ref().cloned().unwrap_or_default();
+        let https = alb::is_https(request.headers());
+        let trace = alb::trace(request.headers());
+        let within = time_left(&context, DEADLINE_MARGIN);
         let deadline = tokio::time::Instant::now() + within;
         let invocation = Invocation::new(trace, Arc::default(), Some(deadline));
         let trace = invocation.trace().map(Trace::as_str);
         let span = tracing::error_span!("request", request_id = context.request_id, trace);
-        let (method, route, response) = match event.into_request() {
+        let (method, route, response) = match alb::restore(request) {
             Ok(request) => {
                 let found = routes::find(request.method(), request.uri().path());
                 let route = match found {
@@ -111,7 +111,6 @@ impl Api {
         let asked = Asked {
             request_id: &context.request_id,
             head: method == Method::HEAD,
-            multi_value,
             https,
         };
         let answer = finish(response, &asked).await;
@@ -122,7 +121,7 @@ impl Api {
             caller = invocation.caller(),
             method = method.as_str(),
             route,
-            status = answer.status(),
+            status = answer.status().as_u16(),
             duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             dynamodb = calls.of(Callee::Tables),
             sqs = calls.of(Callee::Queues),
@@ -257,12 +256,11 @@ fn cors(origins: Origins) -> CorsLayer {
 struct Asked<'a> {
     request_id: &'a str,
     head: bool,
-    multi_value: bool,
     https: bool,
 }
 
 /// Adds the request's id and the headers of every answer, and turns whatever failed into a problem.
-async fn finish(response: Response, asked: &Asked<'_>) -> AlbResponse {
+async fn finish(response: Response, asked: &Asked<'_>) -> Response<Full<Bytes>> {
     let (mut parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, MAX_ANSWER).await;
     let failed = parts.status.is_client_error() || parts.status.is_server_error();
@@ -298,5 +296,6 @@ async fn finish(response: Response, asked: &Asked<'_>) -> AlbResponse {
         parts.headers.insert(REQUEST_ID, id);
     }
     protect(parts.status, &mut parts.headers, asked.https);
-    AlbResponse::new(parts.status, &parts.headers, &body, asked.multi_value)
+    alb::tidy(&mut parts.headers);
+    Response::from_parts(parts, Full::new(body))
 }

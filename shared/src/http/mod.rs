@@ -17,8 +17,7 @@
 //! [`ImageBody`] (400, 413, 415). It returns `Result<impl IntoResponse, Problem>`; errors of the domain
 //! and of the adapters turn into problems by `?`.
 //!
-//! The events are read by our own code rather than by `lambda_http`: that one builds a URL from the
-//! client's `Host` header and panics where it can't, which the load balancer answers with a bare 502.
+//! `lambda_http` reads the events and writes the answers, behind a small guard (`alb`) that mends what it can't take.
 
 mod alb;
 mod api;
@@ -45,7 +44,6 @@ mod status;
 mod tests;
 mod word;
 
-pub use alb::{AlbEvent, AlbResponse};
 pub use api::Api;
 pub use body::{
     Body, ByteCount, ChosenHandle, Clearable, DistinctList, FromFields, List, Unchecked,
@@ -73,7 +71,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use lambda_runtime::LambdaEvent;
+use tower::service_fn;
+use tower::util::MapRequestLayer;
 
 use crate::lifecycle::take_events;
 
@@ -85,9 +84,11 @@ pub type Error = lambda_runtime::Error;
 /// the clients made so far begin to open.
 pub async fn run(router: Router, settings: Settings) -> Result<(), Error> {
     let api = Arc::new(Api::new(router, settings));
-    let taking = take_events(move |event: LambdaEvent<AlbEvent>| {
+    let answering = service_fn(move |request| {
         let api = Arc::clone(&api);
-        async move { Ok::<_, Infallible>(api.answer(event.payload, &event.context).await) }
+        async move { Ok::<_, Infallible>(api.answer(request).await) }
     });
-    Box::pin(taking).await
+    let runtime = lambda_http::runtime_concurrent(answering);
+    let guarded = runtime.layer(MapRequestLayer::new(alb::mend));
+    Box::pin(take_events(guarded)).await
 }

@@ -4,6 +4,7 @@ mod access;
 mod blocks;
 mod bodies;
 mod breed_suggestions;
+mod cache_by_name;
 mod cat_posts;
 mod cats;
 mod classify;

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod documented;
+pub(crate) mod elasticache;
 mod images;
 mod poll;
 mod reply;

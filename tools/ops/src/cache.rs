@@ -1,8 +1,9 @@
 //! A look into the cache.
 
 use clap::Args;
-use purrline::cache::{Cache, Kept};
+use purrline::cache::{Cache, Description, Kept, Kind};
 use purrline::domain::{PostId, UserId};
+use purrline::{aws, env};
 
 use crate::error::Error;
 
@@ -31,7 +32,11 @@ pub(crate) struct Command {
 }
 
 impl Command {
-    pub(crate) async fn run(self) -> Result<(), Error> {
+    pub(crate) async fn run(self, on_aws: bool) -> Result<(), Error> {
+        // First: AWS can be asked from anywhere, the cache itself only from inside its network.
+        if on_aws && self.user.is_none() && self.post.is_none() {
+            describe().await?;
+        }
         let cache = Cache::from_env()?;
         match (self.user, self.post) {
             (Some(user), _) => print(&cache.kept_for_user(&user).await?),
@@ -40,6 +45,24 @@ impl Command {
         }
         Ok(())
     }
+}
+
+/// Prints the cache's state and limits, as AWS tells them.
+async fn describe() -> Result<(), Error> {
+    let name = env::required("CACHE_NAME")?;
+    let described = Description::of(&aws::config().await, &name, Kind::from_env()?).await;
+    let described = described.map_err(|error| Error::NoDescription(name.clone(), error))?;
+    let kind = match described.kind {
+        Kind::Serverless => "serverless",
+        Kind::Nodes => "nodes",
+    };
+    println!("{name}");
+    let url = described.url.map(|url| ("address", url));
+    let first = [("kind", kind.to_owned()), ("status", described.status)];
+    for (name, value) in first.into_iter().chain(url).chain(described.details) {
+        println!("  {name:18} {value}");
+    }
+    Ok(())
 }
 
 async fn nodes(cache: &Cache) -> Result<(), Error> {

@@ -22,6 +22,8 @@ pub(crate) enum Error {
          with an environment in the stack's VPC"
     )]
     Cache(#[from] cache::Error),
+    #[error("the cache {0} {problem}", problem = purrline::log::chain(.1))]
+    NoDescription(String, cache::NoDescription),
     #[error("there is no {0}")]
     Nothing(String),
     #[error("{0} messages were not sent. Send all of them again: what comes twice does no harm")]

@@ -66,7 +66,7 @@ enum Command {
     ///
     /// Reads three tables as a whole and queues a message for each row; the index keeps its content meanwhile.
     Reindex,
-    /// Show the cache: its nodes, or its keys for a user or a post.
+    /// Show the cache: its state and limits on AWS and its nodes, or its keys for a user or a post.
     Cache(cache::Command),
 }
 
@@ -85,7 +85,7 @@ async fn main() -> ExitCode {
         Command::Recount(command) => command.run(dry_run).await,
         Command::Check => return check::run().await.unwrap_or_else(|error| failed(&error)),
         Command::Reindex => reindex::run(dry_run).await,
-        Command::Cache(command) => command.run().await,
+        Command::Cache(command) => command.run(arguments.stack.is_on_aws()).await,
     };
     done.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }

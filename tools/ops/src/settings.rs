@@ -35,6 +35,11 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
+    /// Returns whether the stack is on AWS.
+    pub(crate) const fn is_on_aws(&self) -> bool {
+        self.stack.is_some()
+    }
+
     /// Restarts this program with the stack's settings; returns only if that fails.
     pub(crate) async fn enter(&self) -> Error {
         let settings = match &self.stack {

@@ -3,20 +3,20 @@
 //! It asks every followed author's list for its newest posts, merges these, and reads the page's content from the store.
 //! Everything around that is as in `GET /v1/feed`, whose route it takes: sign-in, limits, paging, logging.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use futures::{StreamExt, TryStreamExt};
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_http::{RequestExt as _, service_fn};
 use mimalloc::MiMalloc;
 use purrline::cache::Cache;
 use purrline::domain::{ImageHost, Page, PostId, PostView, Segment, UserId, present_posts};
-use purrline::http::{self, AlbEvent, Api, Caller, Paging, Problem, Settings};
+use purrline::http::{self, Api, Caller, Paging, Problem, Settings};
 use purrline::store::{self, PostList, Store};
 use purrline::{aws, env, log};
-use serde_json::{Value, json};
 
 /// The C library's allocator consolidates free memory at every larger allocation, of which an answer of the cache has many.
 #[global_allocator]
@@ -42,16 +42,9 @@ async fn main() -> Result<(), http::Error> {
         .route(ROUTE, get(feed))
         .with_state(Arc::new(App { store, images }));
     let api = Arc::new(Api::new(router, settings));
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+    lambda_http::run(service_fn(|request: lambda_http::Request| {
         let api = Arc::clone(&api);
-        async move {
-            let (mut payload, context) = event.into_parts();
-            if let Some(path) = payload.get_mut("path") {
-                *path = json!(ROUTE);
-            }
-            let event: AlbEvent = serde_json::from_value(payload)?;
-            Ok::<_, http::Error>(api.answer(event, &context).await)
-        }
+        async move { Ok::<_, Infallible>(api.answer(request.with_raw_http_path(ROUTE)).await) }
     }))
     .await
 }
