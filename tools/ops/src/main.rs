@@ -26,7 +26,7 @@ use settings::Stack;
 ///
 /// On AWS it calls with your credentials, from the environment or a profile (after a sign-in by a browser:
 /// eval "$(aws configure export-credentials --format env)"). Tables and queues can be reached from anywhere; the
-/// cache only from inside the stack's network, such as from AWS CloudShell with an environment in the stack's VPC.
+/// cache only from inside the stack's network, such as from AWS's shell in the browser with an environment in the VPC.
 #[derive(Debug, Parser)]
 #[command(version, name = "ops", bin_name = "./dev ops")]
 struct Arguments {

@@ -3,7 +3,7 @@
 //! [`accelerate`] rewrites a loaded network, before tract optimises it. tract computes each convolution as one product of
 //! matrices, and stores the features of an image by channel. Here, the channels of a pixel lie together instead, so that
 //! each instruction works on many channels at once (`matrix`, `direct`), and most convolutions need fewer multiplications
-//! (`winograd`). The operations after a convolution (bias, residual, ReLU) are applied before its result leaves the
+//! (`winograd`). The operations after a convolution (bias, residual, `ReLU`) are applied before its result leaves the
 //! processor's registers. All of it is safe code for the instructions that the processor has: AVX-512, AVX2 or NEON.
 //!
 //! Everything else in the network stays tract's, and so do convolutions of a kind that isn't handled here.
