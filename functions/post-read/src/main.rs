@@ -119,7 +119,7 @@ async fn trending(
     };
     let visible = trends
         .into_iter()
-        .filter(|trend| may_see_trend(trend, &hidden));
+        .filter(|trend| may_see_trend(trend, |author| hidden.contains(author)));
     let tags = visible
         .take(limit.unwrap_or_default().get())
         .map(Trend::view);
