@@ -20,7 +20,7 @@ use purrline::full_page::full_page;
 use purrline::http::{self, Caller, Fields, Idempotency, Paging, Path, Problem, Settings, Word};
 use purrline::media::Media;
 use purrline::queue::Queue;
-use purrline::store::{self, Answer, Created, Known, Store};
+use purrline::store::{self, Answer, Created, IdempotencyRecord, Store};
 use purrline::suggest::Suggestions;
 use purrline::{aws, env, log};
 
@@ -127,8 +127,8 @@ impl App {
     }
 
     /// What was answered before, by a request that may have died before it told search.
-    async fn again(&self, known: Known) -> Result<Answer, Problem> {
-        let answer = known.again()?;
+    async fn again(&self, known: IdempotencyRecord) -> Result<Answer, Problem> {
+        let answer = known.replay()?;
         let location = answer.location.as_deref().unwrap_or_default();
         let id = location.rsplit('/').next().map(CatId::parse);
         if let Some(Ok(id)) = id {
@@ -165,9 +165,9 @@ async fn create(
 ) -> Result<Answer, Problem> {
     let created_at = stamp.version().timestamp();
     let new = NewCat::read(fields)?;
-    let once = idempotency.once(&me);
-    if let Some(once) = &once
-        && let Some(known) = app.store.known(once).await?
+    let request = idempotency.request(&me);
+    if let Some(request) = &request
+        && let Some(known) = app.store.idempotency_record(request).await?
     {
         return app.again(known).await;
     }
@@ -201,8 +201,8 @@ async fn create(
             breed_suggestions: breed_suggestions.as_deref(),
         };
         let answer = Answer::created(format!("/v1/cats/{}", cat.id), &registered)?;
-        let once = once.as_ref().map(|once| (once, &answer));
-        match app.store.create_cat(&cat, once).await? {
+        let request = request.as_ref().map(|request| (request, &answer));
+        match app.store.create_cat(&cat, request).await? {
             Created::Now => {
                 app.tell(cat.id).await;
                 return Ok(answer);

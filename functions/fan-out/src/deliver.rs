@@ -18,18 +18,18 @@ use purrline::store::{Audience, Delivery, OutboxMark, RECENT};
 
 use super::{Error, FanOut};
 
-/// How many followers are read at a time.
+/// The number of followers that are read at a time.
 const PART: i32 = 1000;
-/// How many times so many one message serves.
+/// The number of such parts that one message serves.
 const PARTS_PER_MESSAGE: usize = 10;
 /// An author is fanned out again when there are fewer followers than this many percent of what makes one an
 /// influencer: so nobody goes to and fro with every follower.
 const AGAIN_PERCENT: u64 = 90;
-/// How often it is looked how the author's posts are delivered, while others change that.
+/// The number of looks at how the author's posts are delivered, while others change that.
 const LOOKS: usize = 5;
 
 impl FanOut {
-    /// Adds a post to what its author wrote of late, and answers how it is to be delivered.
+    /// Adds a post to its author's recent posts, and returns how it is to be delivered.
     pub(super) async fn add_recent(
         &self,
         author: &UserId,
@@ -39,13 +39,13 @@ impl FanOut {
         Ok(self.store.add_recent(author, post, kept).await?.delivery)
     }
 
-    /// Brings a post to all feeds that are to show it, as was said when it was added to what its author wrote
-    /// of late.
+    /// Brings a post to all feeds that are to show it, in the way that was decided when it was added to its author's
+    /// recent posts.
     pub(super) async fn deliver(
         &self,
         mark: &OutboxMark,
         said: Delivery,
-        again: bool,
+        redelivered: bool,
     ) -> Result<(), Error> {
         let OutboxMark { post, author, .. } = mark;
         self.cache.push_own(*post, author).await?;
@@ -66,14 +66,14 @@ impl FanOut {
             announces,
         };
         if audience.shards > 1 && !planted("shards-forgotten") {
-            return self.cut(mark, &first, audience.shards).await;
+            return self.split(mark, &first, audience.shards).await;
         }
         let (followers, next) = self.store.followers_in(&first.followers, PART).await?;
         if next.is_some() {
-            return self.cut(mark, &first, 1).await;
+            return self.split(mark, &first, 1).await;
         }
         self.cache
-            .push(&first.push(*post, again), &followers)
+            .push(&first.push(*post, redelivered), &followers)
             .await?;
         metrics::fanned_out(followers.len(), lag(*post));
         self.done(mark, first.announces.as_deref()).await
@@ -119,18 +119,18 @@ impl FanOut {
     }
 
     /// Queues a message for each shard of followers.
-    async fn cut(&self, mark: &OutboxMark, first: &Chunk, shards: u16) -> Result<(), Error> {
-        // Chunks of an earlier cut are no longer waited for: their names differ.
-        let cut = format!("{}.{:016x}", mark.rev, rand::random::<u64>());
+    async fn split(&self, mark: &OutboxMark, first: &Chunk, shards: u16) -> Result<(), Error> {
+        // Chunks of an earlier split are no longer waited for: their names differ.
+        let split = format!("{}.{:016x}", mark.rev, rand::random::<u64>());
         let chunks = (0..shards).map(|shard| {
             let mut chunk = first.clone();
-            chunk.name = format!("{cut}.{shard}");
+            chunk.name = format!("{split}.{shard}");
             chunk.followers.shard = shard;
             chunk
         });
         let chunks: Vec<Chunk> = chunks.collect();
         let names = chunks.iter().map(|chunk| chunk.name.clone()).collect();
-        if !self.store.cut_into(mark, names).await? {
+        if !self.store.split_into(mark, names).await? {
             return Ok(());
         }
         let message = |chunk| FanOutMessage::chunk(mark.post, mark.rev, chunk);
@@ -147,9 +147,9 @@ impl FanOut {
         post: PostId,
         rev: u32,
         chunk: &Chunk,
-        again: bool,
+        redelivered: bool,
     ) -> Result<(), Error> {
-        let push = chunk.push(post, again);
+        let push = chunk.push(post, redelivered);
         let (mut rest, mut served) = (chunk.clone(), 0);
         for _ in 0..PARTS_PER_MESSAGE {
             let (followers, next) = self.store.followers_in(&rest.followers, PART).await?;
@@ -171,7 +171,7 @@ impl FanOut {
     }
 }
 
-/// How long ago a post was created.
+/// Returns the time since a post was created.
 fn lag(post: PostId) -> Duration {
     let millis = Timestamp::now()
         .millis()
@@ -179,18 +179,18 @@ fn lag(post: PostId) -> Duration {
     Duration::from_millis(millis.max(0).unsigned_abs())
 }
 
-/// What a chunk pushes.
+/// Makes the push of a chunk.
 trait Pushes {
-    fn push(&self, post: PostId, again: bool) -> Push;
+    fn push(&self, post: PostId, redelivered: bool) -> Push;
 }
 
 impl Pushes for Chunk {
-    fn push(&self, post: PostId, again: bool) -> Push {
+    fn push(&self, post: PostId, redelivered: bool) -> Push {
         let author = &self.followers.author;
         Push {
             post,
             merging: self.announces.is_some().then(|| author.clone()),
-            again,
+            redelivered,
         }
     }
 }

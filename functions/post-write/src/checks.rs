@@ -4,40 +4,22 @@ use std::collections::HashSet;
 
 use futures::future::try_join_all;
 use purrline::domain::{
-    CatId, Draft, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, NOT_UPLOADED, NOT_YOUR_CAT, PostText,
+    CatId, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, NOT_UPLOADED, NOT_YOUR_CAT, PostEdit, PostText,
     Reason, UserId,
 };
 use purrline::http::{Fields, Problem};
 use purrline::media::Media;
 use purrline::store::Store;
 
-/// What a request says; nothing where nothing was said. An image's key and a cat's id are any text: one
-/// that this service never handed out is an image that was never uploaded, nobody's cat.
+/// The content that a request gives a post, before it is checked against what the caller has. An image's key and a cat's
+/// id are any text: one that this service never handed out is an image that was never uploaded, nobody's cat.
 pub(crate) struct Content {
     text: Option<PostText>,
     images: Option<Vec<String>>,
     cats: Option<Vec<String>>,
 }
 
-/// The same, with images that the caller uploaded, and the caller's cats.
-pub(crate) struct Usable {
-    pub(crate) text: Option<PostText>,
-    pub(crate) images: Option<Vec<ImageKey>>,
-    pub(crate) cats: Option<Vec<CatId>>,
-}
-
-impl Usable {
-    pub(crate) fn into_draft(self) -> Result<Draft, Invalid> {
-        let Self { text, images, cats } = self;
-        Draft::new(
-            text.unwrap_or_default(),
-            images.unwrap_or_default(),
-            cats.unwrap_or_default(),
-        )
-    }
-}
-
-/// What the body of a `POST` or a `PATCH` says.
+/// Parses the body of a `POST` or a `PATCH`.
 pub(crate) fn content(mut fields: Fields) -> Result<Content, Problem> {
     let any = |key: &str| Ok::<_, Reason>(key.to_owned());
     let text = fields.optional("text", PostText::parse);
@@ -60,15 +42,15 @@ fn each_once(images: &[String]) -> Result<(), Invalid> {
     twice.into_result()
 }
 
-/// Checks that the images are there and the caller's, and the cats the caller's; the images in `kept` are
-/// known to be.
+/// Returns the content with the caller's images and cats. Refuses images that are not there, and what is not the
+/// caller's; the images in `kept` are known to be.
 pub(crate) async fn usable(
     media: &Media,
     store: &Store,
     caller: &UserId,
     content: &Content,
     kept: &[ImageKey],
-) -> Result<Usable, Problem> {
+) -> Result<PostEdit, Problem> {
     let images = content.images.as_deref().unwrap_or_default();
     let images = images.iter().map(|text| async move {
         match ImageKey::sent_by(caller, text) {
@@ -97,7 +79,7 @@ pub(crate) async fn usable(
         return Err(Problem::unusable(unusable));
     }
     let said = |_: &Vec<String>| images.into_iter().flatten().collect();
-    Ok(Usable {
+    Ok(PostEdit {
         text: content.text.clone(),
         images: content.images.as_ref().map(said),
         cats: (content.cats.as_ref()).map(|_| cats.into_iter().flatten().collect()),

@@ -16,12 +16,12 @@ use axum::response::IntoResponse;
 use axum::routing::{patch, post};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Author, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
-    PostId, Timestamp, UserId, ViewerState,
+    Author, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostId,
+    Timestamp, UserId, ViewerState,
 };
 use purrline::hand_over::HandOver;
 use purrline::http::{self, Caller, Fields, Idempotency, Path, Problem, Settings, Word};
-use purrline::store::{Answer, Created, Edited, Known, PostError, Removed, Store};
+use purrline::store::{Answer, Created, Edited, IdempotencyRecord, PostError, Removed, Store};
 use purrline::{aws, env, log};
 
 /// How long the author waits for the hand-over.
@@ -71,8 +71,8 @@ impl App {
     }
 
     /// Returns what was answered before, by a request that may have died before its author's feed had the post.
-    async fn again(&self, known: Known, author: &UserId) -> Result<Answer, Problem> {
-        let answer = known.again()?;
+    async fn again(&self, known: IdempotencyRecord, author: &UserId) -> Result<Answer, Problem> {
+        let answer = known.replay()?;
         let location = answer.location.as_deref().unwrap_or_default();
         if let Some(Ok(post)) = location.rsplit('/').next().map(PostId::parse) {
             self.show_own(post, author).await;
@@ -139,9 +139,9 @@ async fn create(
     fields: Fields,
 ) -> Result<Answer, Problem> {
     let content = checks::content(fields)?;
-    let once = idempotency.once(&me);
-    if let Some(once) = &once
-        && let Some(known) = app.store.known(once).await?
+    let request = idempotency.request(&me);
+    if let Some(request) = &request
+        && let Some(known) = app.store.idempotency_record(request).await?
     {
         return app.again(known, &me).await;
     }
@@ -162,7 +162,11 @@ async fn create(
         let answer = Answer::created(format!("/v1/posts/{}", post.id), &view)?;
         match app
             .store
-            .create_post(&post, app.due(), once.as_ref().map(|once| (once, &answer)))
+            .create_post(
+                &post,
+                app.due(),
+                request.as_ref().map(|request| (request, &answer)),
+            )
             .await?
         {
             Created::Now => {
@@ -186,12 +190,7 @@ async fn edit(
     let stored = app.own(&me, id).await?;
     let stored = stored.ok_or_else(Path::<PostId>::not_found)?;
     let (media, kept) = (&app.hand_over.media, stored.draft.images());
-    let usable = checks::usable(media, &app.store, &me, &content, kept).await?;
-    let edit = PostEdit {
-        text: usable.text,
-        images: usable.images,
-        cats: usable.cats,
-    };
+    let edit = checks::usable(media, &app.store, &me, &content, kept).await?;
     let Edited { post, rev } = app
         .store
         .edit_post(id, &me, &edit, app.due())

@@ -40,15 +40,15 @@ const NOBODY: &str = "";
 
 /// What an object's key holds: a value, in JSON; that there is none; or nothing known (a lease
 /// begins with `?`).
-enum Held<T> {
+enum Cached<T> {
     Known(Option<T>),
     Nothing,
 }
 
-fn held<T: serde::de::DeserializeOwned>(bytes: Option<Vec<u8>>) -> Held<T> {
+fn cached<T: serde::de::DeserializeOwned>(bytes: Option<Vec<u8>>) -> Cached<T> {
     match bytes {
-        Some(bytes) => serde_json::from_slice(&bytes).map_or(Held::Nothing, Held::Known),
-        None => Held::Nothing,
+        Some(bytes) => serde_json::from_slice(&bytes).map_or(Cached::Nothing, Cached::Known),
+        None => Cached::Nothing,
     }
 }
 
@@ -121,16 +121,16 @@ impl Known {
         for (&id, object) in posts.iter().zip(answers) {
             let mut object = object.into_iter();
             let (post, counts) = (object.next().flatten(), object.next().flatten());
-            match held::<Post>(post) {
-                Held::Known(Some(post)) => {
+            match cached::<Post>(post) {
+                Cached::Known(Some(post)) => {
                     known.posts.insert(id, post);
                 }
-                Held::Known(None) => {
+                Cached::Known(None) => {
                     known.gone.insert(id);
                 }
-                Held::Nothing => {}
+                Cached::Nothing => {}
             }
-            if let Held::Known(counts) = held::<PostCounts>(counts) {
+            if let Cached::Known(counts) = cached::<PostCounts>(counts) {
                 known.counts.insert(id, counts.unwrap_or_default());
             }
         }
@@ -170,7 +170,7 @@ impl KnownAuthors {
         let held_cards: Vec<Option<Vec<u8>>> = read(answers)?;
         let mut cards = HashMap::new();
         for (id, card) in authors.iter().zip(held_cards) {
-            if let Held::Known(author) = held::<Author>(card) {
+            if let Cached::Known(author) = cached::<Author>(card) {
                 cards.insert(id.clone(), author);
             }
         }
@@ -259,7 +259,7 @@ pub(super) fn author_key(user: &UserId) -> String {
 }
 
 /// Returns the key of the writers that are about to change a key.
-fn held_key(key: &str) -> String {
+fn writers_key(key: &str) -> String {
     format!("held:{key}")
 }
 
@@ -309,7 +309,7 @@ impl Cache {
                 let mut take = scripts::TAKE_LEASE.arg(lease.token());
                 take.arg(LEASE_SECONDS).key(&key);
                 if has_writers {
-                    take.key(held_key(&key));
+                    take.key(writers_key(&key));
                 }
                 take.invoke_async::<i64>(&mut connection).await
             }
@@ -365,7 +365,7 @@ impl Cache {
                 let mut fill = scripts::FILL_LEASE.arg(lease.token());
                 fill.arg(value).arg(TTL_SECONDS).key(&key);
                 if has_writers {
-                    fill.key(held_key(&key));
+                    fill.key(writers_key(&key));
                 }
                 fill.invoke_async::<i64>(&mut connection).await
             },
@@ -493,7 +493,7 @@ impl Cache {
         let mut connection = self.connection.clone();
         let key = counts_key(post);
         let mut put = scripts::PUT_COUNTS.key(&key);
-        put.key(held_key(&key)).arg(token).arg(json(&counts));
+        put.key(writers_key(&key)).arg(token).arg(json(&counts));
         put.arg(counts.rev).arg(TTL_SECONDS);
         put.invoke_async::<i64>(&mut connection).await?;
         Ok(())
@@ -524,7 +524,7 @@ impl Cache {
         let holds = keys.iter().map(|key| {
             let mut connection = self.connection.clone();
             let mut hold = scripts::HOLD.key(key);
-            hold.key(held_key(key)).arg(&token).arg(LEASE_SECONDS);
+            hold.key(writers_key(key)).arg(&token).arg(LEASE_SECONDS);
             async move { hold.invoke_async::<i64>(&mut connection).await }
         });
         try_join_all(holds).await?;
@@ -537,7 +537,7 @@ impl Cache {
         let releases = hold.keys.iter().map(|key| {
             let mut connection = self.connection.clone();
             let mut forget = scripts::FORGET.key(key);
-            forget.key(held_key(key)).arg(&hold.token);
+            forget.key(writers_key(key)).arg(&hold.token);
             async move { forget.invoke_async::<i64>(&mut connection).await }
         });
         try_join_all(releases).await?;

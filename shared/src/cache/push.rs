@@ -21,8 +21,8 @@ pub struct Push {
     pub post: PostId,
     /// Its author, if the author's own list is to be merged in from now on.
     pub merging: Option<UserId>,
-    /// Whether some of the lists may have the post already: then each is looked at first.
-    pub again: bool,
+    /// Whether the push is a repetition, so that some lists may have the post: then each is looked at first.
+    pub redelivered: bool,
 }
 
 impl Push {
@@ -31,7 +31,7 @@ impl Push {
         Self {
             post,
             merging: None,
-            again: false,
+            redelivered: false,
         }
     }
 }
@@ -60,7 +60,7 @@ impl Cache {
 
     async fn push_onto(&self, push: &Push, mut lists: Vec<String>) -> Result<(), Error> {
         // A list that has the post may still not know that the author is merged in.
-        if push.again && (push.merging.is_none() || planted("mark-skipped")) {
+        if push.redelivered && (push.merging.is_none() || planted("mark-skipped")) {
             lists = self.without(push.post, lists).await?;
         }
         let mark = push.merging.as_ref().map(merged_mark);

@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
+use super::conditional::condition_held;
 use super::item::{Item, Read, item, n, s};
-use super::outbox::held;
 use super::retry::Retry;
 use super::{Error, Store};
 use crate::domain::{Timestamp, UploadSize, UserId};
@@ -185,7 +185,7 @@ impl Store {
             .update_expression("SET last_at = :now")
             .condition_expression("attribute_exists(last_at) AND last_at < :now")
             .expression_attribute_values(":now", n(now.millis()));
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
     /// Corrects the bytes to what the bucket has, unless something was granted since.
@@ -205,7 +205,7 @@ impl Store {
             .expression_attribute_values(":known", n(known.bytes))
             .expression_attribute_values(":last_at", n(known.last_at))
             .expression_attribute_values(":now", n(now.millis()));
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 }
 

@@ -11,9 +11,9 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
+use super::conditional::condition_held;
 use super::edges::Shard;
 use super::item::{Item, Read, item, n, s};
-use super::outbox::held;
 use super::{Error, Store};
 use crate::domain::{Follow, UserId};
 
@@ -122,7 +122,7 @@ impl Store {
                  (attribute_not_exists(follower_shards) OR follower_shards < :shards)",
             )
             .expression_attribute_values(":shards", n(shards));
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::audience;
-use super::edges::{Applied, Counter, EdgeKey, Grows, Refused, Row, SHARD, Shard, Stored};
+use super::counters::{Counter, Grows, Row};
+use super::edges::{Applied, EdgeKey, Refused, SHARD, Shard, Stored};
 use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::leaving::Left;
@@ -15,9 +16,9 @@ use crate::domain::{Change, Follow, Followers, Relation, Since, UserId};
 /// One of a user's two lists of follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowList {
-    /// Who follows the user.
+    /// The users who follow the user.
     Followers,
-    /// Whom the user follows.
+    /// The users whom the user follows.
     Following,
 }
 
@@ -214,7 +215,7 @@ impl Store {
         self.apply(words).await
     }
 
-    /// Which of these users the user follows.
+    /// Returns those of these users whom the user follows.
     pub async fn followed(&self, by: &UserId, users: &[UserId]) -> Result<HashSet<UserId>, Error> {
         let keys = users
             .iter()

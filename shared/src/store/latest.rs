@@ -10,7 +10,7 @@ use super::item::{Item, Read, n, rows, s};
 use super::{Error, Store};
 use crate::domain::{Reason, Since, Version};
 
-/// How many partitions of a list are read at a time.
+/// The number of partitions of a list that are read at a time.
 const PARTITIONS_AT_ONCE: usize = 32;
 
 /// One list of a table with such an index.

@@ -1,4 +1,4 @@
-//! What an author wrote of late, in one small item: so that a feed is rebuilt from a hundred authors with one
+//! An author's recent posts, in one small item: so that a feed is rebuilt from a hundred authors with one
 //! read, and not with one each.
 //!
 //! The item holds the author's newest posts, about fifty, and its floor (see [`PostWindow`]). Fan-out adds each
@@ -18,13 +18,13 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
+use super::conditional::condition_held;
 use super::item::{Item, Read, item, s};
-use super::outbox::held;
 use super::{Error, Store};
 use crate::domain::{PostId, PostWindow, UserId};
 use crate::planted::planted;
 
-/// How many posts the item is best cut back to: it has less than a kilobyte then, so that a read of a hundred
+/// The number of posts that the item is best trimmed to: it has less than a kilobyte then, so that a read of a hundred
 /// authors costs least, and tells most of what a feed is rebuilt from.
 pub const RECENT: usize = 50;
 
@@ -42,7 +42,7 @@ pub enum Delivery {
     Merged,
 }
 
-/// What an author wrote of late.
+/// An author's recent posts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recent {
     /// The newest posts.
@@ -90,7 +90,7 @@ fn recent(row: &Item) -> Result<Recent, Error> {
 }
 
 impl Store {
-    /// What these authors wrote of late; those who never posted are absent.
+    /// Returns the recent posts of these authors; those who never posted are absent.
     pub async fn recent_posts(&self, authors: &[UserId]) -> Result<HashMap<UserId, Recent>, Error> {
         let keys = authors.iter().map(key).collect();
         let rows = self.batch_get(&self.tables.post_lists, keys, None).await?;
@@ -109,8 +109,8 @@ impl Store {
             .set_key(Some(key(author)))
     }
 
-    /// Adds a post to what its author wrote of late, twice is once, and answers what that is now. It is cut
-    /// back to so many posts when it has a quarter more.
+    /// Adds a post to its author's recent posts, twice is once, and returns them. They are trimmed to `kept` posts when
+    /// there are a quarter more.
     pub async fn add_recent(
         &self,
         author: &UserId,
@@ -132,13 +132,13 @@ impl Store {
         let mut all = ids(&row)?;
         if all.len() > kept.saturating_add(kept / 4) {
             all.sort_unstable_by(|a, b| b.cmp(a));
-            self.cut_recent(author, &all, kept).await?;
+            self.trim_recent(author, &all, kept).await?;
         }
         recent(&row)
     }
 
     /// Drops all but the newest. Whoever else does so at the same time drops others, or the same.
-    async fn cut_recent(
+    async fn trim_recent(
         &self,
         author: &UserId,
         newest_first: &[PostId],
@@ -158,17 +158,17 @@ impl Store {
             .condition_expression("attribute_not_exists(floor) OR floor < :floor")
             .expression_attribute_values(":floor", AttributeValue::B(blob(*floor)))
             .expression_attribute_values(":dropped", set(dropped));
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
-    /// Takes a deleted post out of what its author wrote of late.
+    /// Takes a deleted post out of its author's recent posts.
     pub async fn remove_recent(&self, author: &UserId, post: PostId) -> Result<(), Error> {
         let update = self
             .item_of(author)
             .update_expression("DELETE posts :post")
             .condition_expression("attribute_exists(posts)")
             .expression_attribute_values(":post", set(&[post]));
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
     /// Begins to announce that the author's posts are merged in. Answers the announcement's name; nothing if
@@ -180,7 +180,7 @@ impl Store {
             .update_expression("SET merging = :name")
             .condition_expression("attribute_not_exists(merging)")
             .expression_attribute_values(":name", s(&name));
-        let begun = held(update.send().await.map(|_| ()))?;
+        let begun = condition_held(update).await?;
         Ok(begun.then_some(name))
     }
 
@@ -193,7 +193,7 @@ impl Store {
             .condition_expression("merging = :name")
             .expression_attribute_values(":yes", s(YES))
             .expression_attribute_values(":name", s(name));
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
     /// The author's posts are pushed from now on. Feeds that merge them go on doing so.
@@ -202,7 +202,7 @@ impl Store {
             .item_of(author)
             .update_expression("REMOVE merging")
             .condition_expression("attribute_exists(merging)");
-        held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
     /// Erases what is known of an author's posts.

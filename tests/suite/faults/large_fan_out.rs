@@ -356,7 +356,7 @@ async fn a_redelivered_chunk_adds_nothing() {
     for post in &posts {
         cache.push(&Push::of(*post), &users[..2]).await.unwrap();
         let again = Push {
-            again: true,
+            redelivered: true,
             ..Push::of(*post)
         };
         cache.push(&again, &users).await.unwrap();
