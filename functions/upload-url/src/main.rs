@@ -100,7 +100,7 @@ impl Parts {
         let answer = self.mint(caller, wanted).await?;
         match self.store.remember(request, &answer).await? {
             None => Ok(answer),
-            Some(faster) => faster.again(),
+            Some(faster) => faster.replay(),
         }
     }
 
