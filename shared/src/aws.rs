@@ -68,7 +68,7 @@ impl Intercept for CountCalls {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        invocation::called(self.0);
+        invocation::record_call(self.0);
         Ok(())
     }
 }

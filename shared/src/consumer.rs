@@ -1,6 +1,6 @@
 //! Queue consumers and scheduled functions: one mechanism for all.
 //!
-//! A consumer says what its messages are and what handling some of them means; this module parses
+//! A consumer names its message and how some of them are handled; this module parses
 //! each record, reports exactly the ids that failed (SQS brings those again, and after its tries rests
 //! them in the dead-letter queue), survives a panic, logs why, and answers before the deadline.
 
@@ -27,7 +27,7 @@ use crate::metrics;
 
 /// The largest body that is parsed: this project's own messages are under a kilobyte.
 const MAX_BODY: usize = 16 * 1024;
-/// How long before the deadline a batch is given up, so that the answer still gets out.
+/// The time before the deadline at which a batch is given up, so that the answer still gets out.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// A message as received.
@@ -35,13 +35,13 @@ const MARGIN: Duration = Duration::from_millis(500);
 pub struct Received<M> {
     /// The id that SQS knows it by.
     pub id: String,
-    /// What it says.
+    /// The message itself.
     pub message: M,
-    /// Whether it came before: then some of it may be done.
-    pub again: bool,
+    /// Whether it was delivered before: then some of it may be done.
+    pub redelivered: bool,
     /// When the queue took it, by the queue's clock.
     pub sent: Option<Timestamp>,
-    /// Which request it goes back to, if it says so.
+    /// The trace of the request that it goes back to, if it says so.
     pub trace: Option<Trace>,
 }
 
@@ -54,17 +54,17 @@ pub struct Failed {
     pub why: String,
 }
 
-/// What a consumer does. Handling must be idempotent: SQS brings messages twice, and this module
+/// A consumer of a queue. Handling must be idempotent: SQS brings messages twice, and this module
 /// handles messages again, in ever smaller groups, when handling them together panicked.
 pub trait Consumer: Send + Sync + 'static {
-    /// What its queue carries.
+    /// The message that its queue carries.
     type Message: DeserializeOwned + Clone + Send + Sync;
 
-    /// How many messages are handled together. Groups are handled side by side, and one that is slow
+    /// The number of messages that are handled together. Groups are handled side by side, and one that is slow
     /// or panics is reported alone.
     const TOGETHER: usize;
 
-    /// Handles a group; answers the messages that were not handled.
+    /// Handles a group. Returns the messages that were not handled.
     fn handle(
         &self,
         batch: Vec<Received<Self::Message>>,
@@ -106,7 +106,7 @@ pub async fn run<C: Consumer>(consumer: C) -> Result<(), lambda_runtime::Error> 
     take_events(Runtime::new(handler)).await
 }
 
-/// What a function does on a schedule.
+/// A task that a function does on a schedule.
 pub trait Scheduled: Send + Sync + 'static {
     /// Why it did not do all of it.
     type Error: std::error::Error + Send + Sync + 'static;
@@ -155,7 +155,7 @@ fn item_failure(failed: Failed) -> BatchItemFailure {
     failure
 }
 
-/// Handles one event; answers what must come again.
+/// Handles one event. Returns the messages that must come again.
 async fn consume<C: Consumer>(
     consumer: &C,
     event: SqsEvent,
@@ -216,7 +216,7 @@ fn sent(record: &SqsMessage) -> Option<Timestamp> {
     Some(Timestamp::from_millis(millis))
 }
 
-/// How long a message was queued, by the clocks of the queue and of this machine.
+/// The time that a message was queued, by the clocks of the queue and of this machine.
 fn queued(record: &SqsMessage) -> Option<Duration> {
     let sent = u64::try_from(sent(record)?.millis()).ok()?;
     let sent = UNIX_EPOCH.checked_add(Duration::from_millis(sent))?;
@@ -247,7 +247,7 @@ fn parse_all<M: DeserializeOwned>(
         let id = record.message_id.unwrap_or_default();
         let body = record.body.unwrap_or_default();
         let times = record.attributes.get("ApproximateReceiveCount");
-        let again = times.is_some_and(|times| times != "1");
+        let redelivered = times.is_some_and(|times| times != "1");
         let trace = trace_by_id.get(&id).cloned();
         if body.len() > MAX_BODY {
             failed.push(Failed {
@@ -260,7 +260,7 @@ fn parse_all<M: DeserializeOwned>(
             Ok(message) => batch.push(Received {
                 id,
                 message,
-                again,
+                redelivered,
                 sent,
                 trace,
             }),

@@ -97,12 +97,12 @@ fn current() -> Option<Arc<Invocation>> {
 }
 
 /// Makes a future that becomes a task of its own a part of the invocation at work.
-pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+pub fn inherit_trace<F: Future>(work: F) -> impl Future<Output = F::Output> {
     CURRENT.scope(current(), work)
 }
 
-/// A call is made.
-pub fn called(callee: Callee) {
+/// Counts a call that is made.
+pub fn record_call(callee: Callee) {
     let count = |invocation: &Option<Arc<Invocation>>| {
         if let Some(invocation) = invocation {
             let counter = invocation.calls.counter(callee);
@@ -118,8 +118,8 @@ pub fn deadline() -> Option<Instant> {
     current()?.deadline
 }
 
-/// It is known who calls.
-pub fn called_by(user: &UserId) {
+/// Records the caller, once it is known.
+pub fn record_caller(user: &UserId) {
     if let Some(invocation) = current() {
         invocation.caller.get_or_init(|| hash(user));
     }
@@ -206,15 +206,17 @@ mod tests {
 
     #[tokio::test]
     async fn calls_are_counted_where_they_belong() {
-        called(Callee::Tables);
+        record_call(Callee::Tables);
         let invocation = Invocation::new(None, Arc::default(), None);
         let work = async {
-            called(Callee::Tables);
-            tokio::spawn(carried(async { called(Callee::Cache) }))
+            record_call(Callee::Tables);
+            tokio::spawn(inherit_trace(async { record_call(Callee::Cache) }))
                 .await
                 .unwrap();
-            tokio::spawn(async { called(Callee::Cache) }).await.unwrap();
-            called_by(&UserId::parse("nabi").unwrap());
+            tokio::spawn(async { record_call(Callee::Cache) })
+                .await
+                .unwrap();
+            record_caller(&UserId::parse("nabi").unwrap());
         };
         Arc::clone(&invocation).run(work).await;
         let calls = [Callee::Tables, Callee::Cache, Callee::Queues];

@@ -24,7 +24,7 @@ use purrline::http::{
 };
 use purrline::media::Media;
 use purrline::queue::Queue;
-use purrline::store::{self, Answer, Created, Known, Store};
+use purrline::store::{self, Answer, Created, IdempotencyRecord, Store};
 use purrline::suggest::Suggestions;
 use purrline::{aws, env, log};
 
@@ -84,8 +84,8 @@ impl App {
     }
 
     /// What was answered before, by a request that may have died before it told search.
-    async fn again(&self, known: Known) -> Result<Answer, Problem> {
-        let answer = known.again()?;
+    async fn again(&self, known: IdempotencyRecord) -> Result<Answer, Problem> {
+        let answer = known.replay()?;
         let location = answer.location.as_deref().unwrap_or_default();
         let id = location.rsplit('/').next().map(CatId::parse);
         if let Some(Ok(id)) = id {
@@ -121,9 +121,9 @@ async fn create(
     Body(new): Body<NewCat>,
 ) -> Result<Answer, Problem> {
     let created_at = stamp.version().timestamp();
-    let once = idempotency.once(&me);
-    if let Some(once) = &once
-        && let Some(known) = app.store.known(once).await?
+    let request = idempotency.request(&me);
+    if let Some(request) = &request
+        && let Some(known) = app.store.idempotency_record(request).await?
     {
         return app.again(known).await;
     }
@@ -157,8 +157,8 @@ async fn create(
             breed_suggestions: breed_suggestions.as_deref(),
         };
         let answer = Answer::created(format!("/v1/cats/{}", cat.id), &registered)?;
-        let once = once.as_ref().map(|once| (once, &answer));
-        match app.store.create_cat(&cat, once).await? {
+        let request = request.as_ref().map(|request| (request, &answer));
+        match app.store.create_cat(&cat, request).await? {
             Created::Now => {
                 app.tell(cat.id).await;
                 return Ok(answer);

@@ -56,13 +56,13 @@ async fn create(
     idempotency: Idempotency,
     Body(NewComment { text }): Body<NewComment>,
 ) -> Result<Answer, Problem> {
-    let once = idempotency.once(&me);
-    if let Some(once) = &once
-        && let Some(known) = app.store.known(once).await?
+    let request = idempotency.request(&me);
+    if let Some(request) = &request
+        && let Some(known) = app.store.idempotency_record(request).await?
     {
         // Who answered before may have died right after.
         app.counted(post, None).await?;
-        return known.again();
+        return known.replay();
     }
     let visible = app.store.visible_post_with(&me, post).await?;
     let (_, visibility) = visible.ok_or_else(Path::<PostId>::not_found)?;
@@ -84,10 +84,10 @@ async fn create(
         };
         let location = format!("/v1/posts/{post}/comments/{}", comment.id);
         let answer = Answer::created(location, &comment.clone().view(author.clone(), &app.images))?;
-        let once = once.as_ref().map(|once| (once, &answer));
-        match app.store.create_comment(&comment, once).await? {
+        let request = request.as_ref().map(|request| (request, &answer));
+        match app.store.create_comment(&comment, request).await? {
             Created::Now => break answer,
-            Created::Before(known) => break known.again()?,
+            Created::Before(known) => break known.replay()?,
             Created::IdTaken => {}
             Created::Outdated => {
                 app.counted(post, Some(&hold)).await?;

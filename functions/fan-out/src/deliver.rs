@@ -39,12 +39,13 @@ impl FanOut {
         Ok(self.store.add_recent(author, post, kept).await?.delivery)
     }
 
-    /// Brings a post to all feeds that are to show it, as was said when it was added to its author's recent posts.
+    /// Brings a post to all feeds that are to show it, in the way that was decided when it was added to its author's
+    /// recent posts.
     pub(super) async fn deliver(
         &self,
         mark: &OutboxMark,
         said: Delivery,
-        again: bool,
+        redelivered: bool,
     ) -> Result<(), Error> {
         let OutboxMark { post, author, .. } = mark;
         self.cache.push_own(*post, author).await?;
@@ -72,7 +73,7 @@ impl FanOut {
             return self.split(mark, &first, 1).await;
         }
         self.cache
-            .push(&first.push(*post, again), &followers)
+            .push(&first.push(*post, redelivered), &followers)
             .await?;
         metrics::fanned_out(followers.len(), lag(*post));
         self.done(mark, first.announces.as_deref()).await
@@ -129,7 +130,7 @@ impl FanOut {
         });
         let chunks: Vec<Chunk> = chunks.collect();
         let names = chunks.iter().map(|chunk| chunk.name.clone()).collect();
-        if !self.store.cut_into(mark, names).await? {
+        if !self.store.split_into(mark, names).await? {
             return Ok(());
         }
         let message = |chunk| FanOutMessage::chunk(mark.post, mark.rev, chunk);
@@ -146,9 +147,9 @@ impl FanOut {
         post: PostId,
         rev: u32,
         chunk: &Chunk,
-        again: bool,
+        redelivered: bool,
     ) -> Result<(), Error> {
-        let push = chunk.push(post, again);
+        let push = chunk.push(post, redelivered);
         let (mut rest, mut served) = (chunk.clone(), 0);
         for _ in 0..PARTS_PER_MESSAGE {
             let (followers, next) = self.store.followers_in(&rest.followers, PART).await?;
@@ -170,7 +171,7 @@ impl FanOut {
     }
 }
 
-/// The time since a post was created.
+/// Returns the time since a post was created.
 fn lag(post: PostId) -> Duration {
     let millis = Timestamp::now()
         .millis()
@@ -178,18 +179,18 @@ fn lag(post: PostId) -> Duration {
     Duration::from_millis(millis.max(0).unsigned_abs())
 }
 
-/// The push of a chunk.
+/// Makes the push of a chunk.
 trait Pushes {
-    fn push(&self, post: PostId, again: bool) -> Push;
+    fn push(&self, post: PostId, redelivered: bool) -> Push;
 }
 
 impl Pushes for Chunk {
-    fn push(&self, post: PostId, again: bool) -> Push {
+    fn push(&self, post: PostId, redelivered: bool) -> Push {
         let author = &self.followers.author;
         Push {
             post,
             merging: self.announces.is_some().then(|| author.clone()),
-            redelivered: again,
+            redelivered,
         }
     }
 }

@@ -11,7 +11,7 @@ use purrline::queue::{self, Queue};
 use purrline::store::{self, OutboxMark, Store};
 use purrline::{aws, env, log};
 
-/// How many times 100 comments and 100 likes of a deleted post one message erases.
+/// The number of times that one message erases 100 comments and 100 likes of a deleted post.
 const ERASED_AT_ONCE: usize = 10;
 /// Above how many followers an author's posts are merged in by the readers, unless told.
 const INFLUENCER_FOLLOWERS: u64 = 10_000;
@@ -42,7 +42,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     .await
 }
 
-/// Why a fan-out must be tried again.
+/// The reason for which a fan-out must be tried again.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -65,10 +65,13 @@ impl Consumer for FanOut {
     async fn handle(&self, batch: Vec<Received<FanOutMessage>>) -> Vec<Failed> {
         let mut failed = Vec::new();
         for Received {
-            id, message, again, ..
+            id,
+            message,
+            redelivered,
+            ..
         } in batch
         {
-            if let Err(error) = self.serve(&message, again).await {
+            if let Err(error) = self.serve(&message, redelivered).await {
                 failed.push(Failed {
                     id,
                     why: error.to_string(),
@@ -80,11 +83,11 @@ impl Consumer for FanOut {
 }
 
 impl FanOut {
-    async fn serve(&self, message: &FanOutMessage, again: bool) -> Result<(), Error> {
+    async fn serve(&self, message: &FanOutMessage, redelivered: bool) -> Result<(), Error> {
         let (post, rev) = (message.post, message.rev);
         let served = match &message.chunk {
-            None => self.whole(post, rev, again).await,
-            Some(chunk) => self.chunk(post, rev, chunk, again).await,
+            None => self.whole(post, rev, redelivered).await,
+            Some(chunk) => self.chunk(post, rev, chunk, redelivered).await,
         };
         match served {
             // However long that lasts: the mark stays, and `sweep` sends the post again each minute until it is back.
@@ -113,7 +116,7 @@ impl FanOut {
         }
     }
 
-    async fn whole(&self, post: PostId, rev: u32, again: bool) -> Result<(), Error> {
+    async fn whole(&self, post: PostId, rev: u32, redelivered: bool) -> Result<(), Error> {
         let Some(mark) = self.counted(post, rev).await? else {
             return Ok(());
         };
@@ -136,7 +139,7 @@ impl FanOut {
         }
         match delivery {
             Some(delivery) => {
-                self.deliver(&mark, delivery, again || mark.sent_again > 0)
+                self.deliver(&mark, delivery, redelivered || mark.sent_again > 0)
                     .await
             }
             None => Ok(self.store.clear(&mark).await?),

@@ -1,4 +1,4 @@
-//! The index queue's consumer: makes the next generation of the search index of what changed.
+//! The index queue's consumer: makes the next generation of the search index from what changed.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use purrline::store::{self, Store};
 use purrline::{aws, log};
 use tokio::sync::Mutex;
 
-/// How often a batch is tried that another writer's came before.
+/// The number of attempts at a batch that another writer's comes before.
 const TRIES: u32 = 5;
 
 struct Index {
@@ -69,7 +69,7 @@ impl Index {
         }
     }
 
-    /// What became of these.
+    /// Reads the present state of these.
     async fn read(&self, subjects: &HashSet<Subject>) -> Result<Vec<Change>, store::Error> {
         let (mut posts, mut users, mut cats) = (
             Vec::<PostId>::new(),

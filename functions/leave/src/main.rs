@@ -1,4 +1,4 @@
-//! `DELETE /v1/me`: the caller leaves. `sweep` erases what they left.
+//! `DELETE /v1/me`: the caller leaves. `sweep` erases their data.
 
 use std::sync::Arc;
 

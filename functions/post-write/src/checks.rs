@@ -4,47 +4,30 @@ use std::collections::HashSet;
 
 use futures::future::try_join_all;
 use purrline::domain::{
-    CatId, Draft, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, NOT_UPLOADED, NOT_YOUR_CAT, PostText,
+    CatId, ImageKey, Invalid, MAX_CATS, MAX_IMAGES, NOT_UPLOADED, NOT_YOUR_CAT, PostEdit, PostText,
     UserId,
 };
 use purrline::http::{DistinctList, List, Problem, Unchecked};
 use purrline::media::Media;
 use purrline::store::Store;
 
-/// The content of a new post, or the changes to one.
+/// The content that a request gives a post, before it is checked against what the caller has. An image's key and a cat's
+/// id are any text: one that this service never handed out is an image that was never uploaded, nobody's cat.
 pub(crate) struct Content {
     pub(crate) text: Option<PostText>,
     pub(crate) images: Option<DistinctList<Unchecked<ImageKey>, MAX_IMAGES>>,
     pub(crate) cats: Option<List<Unchecked<CatId>, MAX_CATS>>,
 }
 
-/// The same, with images that the caller uploaded, and the caller's cats.
-pub(crate) struct Usable {
-    pub(crate) text: Option<PostText>,
-    pub(crate) images: Option<Vec<ImageKey>>,
-    pub(crate) cats: Option<Vec<CatId>>,
-}
-
-impl Usable {
-    pub(crate) fn into_draft(self) -> Result<Draft, Invalid> {
-        let Self { text, images, cats } = self;
-        Draft::new(
-            text.unwrap_or_default(),
-            images.unwrap_or_default(),
-            cats.unwrap_or_default(),
-        )
-    }
-}
-
-/// Checks that the images are there and the caller's, and the cats the caller's; the images in `kept` are
-/// known to be.
+/// Returns the content with the caller's images and cats. Refuses images that are not there, and what is not the
+/// caller's; the images in `kept` are known to be.
 pub(crate) async fn usable(
     media: &Media,
     store: &Store,
     caller: &UserId,
     content: &Content,
     kept: &[ImageKey],
-) -> Result<Usable, Problem> {
+) -> Result<PostEdit, Problem> {
     let images = content
         .images
         .iter()
@@ -76,7 +59,7 @@ pub(crate) async fn usable(
         return Err(Problem::unusable(unusable));
     }
     let (images, cats) = (images.into_iter().flatten(), cats.into_iter().flatten());
-    Ok(Usable {
+    Ok(PostEdit {
         text: content.text.clone(),
         images: content.images.as_ref().map(|_| images.collect()),
         cats: content.cats.as_ref().map(|_| cats.collect()),

@@ -16,13 +16,13 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use purrline::cache::Cache;
 use purrline::domain::{
-    Author, Id, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostEdit,
-    PostId, Stamp, Timestamp, UserId, ViewerState, present_posts,
+    Author, Id, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostId,
+    Stamp, Timestamp, UserId, ViewerState, present_posts,
 };
 use purrline::hand_over::HandOver;
 use purrline::http::routes::{CREATE_POST, DELETE_POST, EDIT_POST, EditPost, NewPost};
 use purrline::http::{self, Body, Caller, Idempotency, Path, Problem, Settings, Word};
-use purrline::store::{Answer, Created, Edited, Known, PostError, Removed, Store};
+use purrline::store::{Answer, Created, Edited, IdempotencyRecord, PostError, Removed, Store};
 use purrline::{aws, env, log};
 
 use self::checks::Content;
@@ -75,8 +75,8 @@ impl App {
     }
 
     /// Returns what was answered before, by a request that may have died before its author's feed had the post.
-    async fn again(&self, known: Known, author: &UserId) -> Result<Answer, Problem> {
-        let answer = known.again()?;
+    async fn again(&self, known: IdempotencyRecord, author: &UserId) -> Result<Answer, Problem> {
+        let answer = known.replay()?;
         let location = answer.location.as_deref().unwrap_or_default();
         if let Some(Ok(post)) = location.rsplit('/').next().map(PostId::parse) {
             self.show_own(post, author).await;
@@ -154,9 +154,9 @@ async fn create(
     Body(NewPost { text, images, cats }): Body<NewPost>,
 ) -> Result<Answer, Problem> {
     let content = Content { text, images, cats };
-    let once = idempotency.once(&me);
-    if let Some(once) = &once
-        && let Some(known) = app.store.known(once).await?
+    let request = idempotency.request(&me);
+    if let Some(request) = &request
+        && let Some(known) = app.store.idempotency_record(request).await?
     {
         return app.again(known, &me).await;
     }
@@ -179,7 +179,11 @@ async fn create(
         let answer = Answer::created(format!("/v1/posts/{}", post.id), &view)?;
         match app
             .store
-            .create_post(&post, app.due(), once.as_ref().map(|once| (once, &answer)))
+            .create_post(
+                &post,
+                app.due(),
+                request.as_ref().map(|request| (request, &answer)),
+            )
             .await?
         {
             Created::Now => {
@@ -203,12 +207,7 @@ async fn edit(
     let stored = app.own(&me, id).await?;
     let stored = stored.ok_or_else(Path::<PostId>::not_found)?;
     let (media, kept) = (&app.hand_over.media, stored.draft.images());
-    let usable = checks::usable(media, &app.store, &me, &content, kept).await?;
-    let edit = PostEdit {
-        text: usable.text,
-        images: usable.images,
-        cats: usable.cats,
-    };
+    let edit = checks::usable(media, &app.store, &me, &content, kept).await?;
     let Edited { post, rev } = app
         .store
         .edit_post(id, &me, &edit, app.due())

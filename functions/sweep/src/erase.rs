@@ -10,11 +10,11 @@ use purrline::store::FollowList;
 
 use super::{Error, Sweep};
 
-/// How many accounts are looked up at a time.
+/// The number of accounts that are looked up at a time.
 const PAGE: i32 = 20;
-/// How many posts are deleted at a time.
+/// The number of posts that are deleted at a time.
 const POSTS: usize = 100;
-/// How many cats are read at a time.
+/// The number of cats that are read at a time.
 const CATS: usize = 100;
 /// The time one account may take while others wait. Holds in the cache outlast the turn, and a call
 /// that is under way at its end, so that nobody fills in what the turn is about to change.
@@ -28,7 +28,7 @@ const LOOKS_APART: i64 = 60;
 const AGAIN_SECONDS: i64 = 60;
 
 impl Sweep {
-    /// Erases those who have left, the longest due first, until time is out. Answers how many erasures
+    /// Erases departed users, the longest due first, until time is out. Returns the number of erasures that
     /// failed.
     pub(super) async fn erase_leavers(
         &self,
@@ -161,7 +161,7 @@ impl Sweep {
         }
     }
 
-    /// Answers whether there were any.
+    /// Returns whether there were any.
     async fn erase_likes(&self, user: &UserId) -> Result<bool, Error> {
         let mut after = None;
         loop {
@@ -183,7 +183,7 @@ impl Sweep {
         }
     }
 
-    /// Answers whether there were any.
+    /// Returns whether there were any.
     async fn erase_comments(&self, user: &UserId) -> Result<bool, Error> {
         let mut after = None;
         loop {

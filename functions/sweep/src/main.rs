@@ -1,5 +1,5 @@
-//! The schedule's function: tells the cache what it could not be told, hands over again what a crash left undone, takes deleted cats out of posts, and
-//! erases what those left who left.
+//! The schedule's function: carries out deferred invalidations of the cache, hands over again what a crash left undone,
+//! takes deleted cats out of posts, and erases the data of departed users.
 
 mod erase;
 
@@ -17,21 +17,21 @@ use purrline::store::{self, Edited, PendingInvalidation, PostError, PostList, St
 use purrline::user_pool::{self, UserPool};
 use purrline::{aws, env, log};
 
-/// How many posts of each shard are looked up at a time.
+/// The number of posts of each shard that are looked up at a time.
 const PAGE: i32 = 50;
-/// How often the time between two attempts at a post is doubled at most: from a minute to about an hour.
+/// The most doublings of the time between two attempts at a post: from a minute to about an hour.
 const MOST_DOUBLINGS: u32 = 6;
-/// How many posts are handed over at a time.
+/// The number of posts that are handed over at a time.
 const AT_ONCE: usize = 16;
 
 /// Seconds between two runs.
 const RUNS_APART: i64 = 60;
 /// Seconds between two nudges of the index.
 const NUDGES_APART: i64 = 15 * 60;
-/// The id by which the index is nudged. If somebody has it, they are indexed anew.
+/// The id that nudges the index. A user who has it is indexed again.
 const NOBODY: &str = "nobody";
 
-/// How many of a deleted cat's posts are read at a time.
+/// The number of a deleted cat's posts that are read at a time.
 const POSTS_OF_CAT: usize = 100;
 
 struct Sweep {
@@ -42,7 +42,7 @@ struct Sweep {
     /// Where users sign in, if that is the stack's own.
     user_pool: Option<UserPool>,
     overdue_after: i64,
-    /// How long after a withdrawal the last pass over what is left may begin, in seconds.
+    /// The seconds after a withdrawal from which the last pass over what is left may begin.
     settled_after: i64,
 }
 
@@ -195,7 +195,7 @@ impl Sweep {
         Ok(self.store.delete_invalidation(pending).await?)
     }
 
-    /// Takes a cat that was deleted out of the posts that show it, and out of search, if whoever deleted it
+    /// Takes a cat that was deleted out of the posts that show it, and out of search, if the request that deleted it
     /// died before; what time is too short for is left to the next run.
     async fn forget_cat(&self, cat: CatId, deadline: Instant) -> Result<(), Error> {
         let (list, mut before) = (PostList::Of(cat), None);

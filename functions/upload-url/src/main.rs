@@ -12,7 +12,7 @@ use purrline::domain::{
 use purrline::http::routes::{CREATE_UPLOAD, NewUpload, Sha256};
 use purrline::http::{self, Body, Caller, Idempotency, Problem, ProblemType, Settings};
 use purrline::media::{Checksum, Media};
-use purrline::store::{Allowance, Answer, Grant, Once, Store};
+use purrline::store::{Allowance, Answer, Grant, IdempotentRequest, Store};
 use purrline::{aws, env, log};
 
 /// A presigned PUT that is about to expire is no use to a client.
@@ -63,12 +63,12 @@ async fn upload(
     let wanted = Wanted::new(new)?;
     // An erasure waits for what was allowed before, and for nothing else.
     http::not_withdrawn(&parts.store, &caller).await?;
-    let Some(once) = idempotency.once(&caller) else {
+    let Some(request) = idempotency.request(&caller) else {
         return parts.mint(&caller, &wanted).await;
     };
-    let answer = match parts.store.known(&once).await? {
-        Some(known) => known.again()?,
-        None => parts.mint_once(&caller, &wanted, &once).await?,
+    let answer = match parts.store.idempotency_record(&request).await? {
+        Some(known) => known.replay()?,
+        None => parts.mint_once(&caller, &wanted, &request).await?,
     };
     let upload: Upload =
         serde_json::from_str(&answer.body).map_err(|error| Problem::internal(&error))?;
@@ -77,7 +77,7 @@ async fn upload(
     }
     parts.store.grant_again(&caller, Timestamp::now()).await?;
     let answer = parts.presign(upload.key, &wanted).await?;
-    parts.store.replace(&once, &answer).await?;
+    parts.store.replace(&request, &answer).await?;
     Ok(answer)
 }
 
@@ -93,12 +93,12 @@ impl Parts {
         &self,
         caller: &UserId,
         wanted: &Wanted,
-        once: &Once,
+        request: &IdempotentRequest,
     ) -> Result<Answer, Problem> {
         let answer = self.mint(caller, wanted).await?;
-        match self.store.remember(once, &answer).await? {
+        match self.store.remember(request, &answer).await? {
             None => Ok(answer),
-            Some(faster) => faster.again(),
+            Some(faster) => faster.replay(),
         }
     }
 

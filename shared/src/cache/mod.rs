@@ -113,7 +113,7 @@ fn tcp() -> TcpSettings {
 
 /// A round trip is made: a wait for the server, however many commands go out together.
 fn count_trip() {
-    invocation::called(Callee::Cache);
+    invocation::record_call(Callee::Cache);
 }
 
 /// The cache. Cheap to clone; made once, during init, and connected in the background.

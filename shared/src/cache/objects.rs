@@ -60,7 +60,7 @@ impl Cache {
                 let mut take = scripts::TAKE_LEASE.arg(lease.token());
                 take.arg(LEASE_SECONDS).key(&key);
                 if has_writers {
-                    take.key(held_key(&key));
+                    take.key(writers_key(&key));
                 }
                 take.invoke_async::<i64>(&mut connection).await
             }
@@ -115,7 +115,7 @@ impl Cache {
                 let mut fill = scripts::FILL_LEASE.arg(lease.token());
                 fill.arg(value).arg(TTL_SECONDS).key(&key);
                 if has_writers {
-                    fill.key(held_key(&key));
+                    fill.key(writers_key(&key));
                 }
                 fill.invoke_async::<i64>(&mut connection).await
             },
@@ -243,7 +243,7 @@ impl Cache {
         let mut connection = self.connection.clone();
         let key = counts_key(post);
         let mut put = scripts::PUT_COUNTS.key(&key);
-        put.key(held_key(&key)).arg(token).arg(json(&counts));
+        put.key(writers_key(&key)).arg(token).arg(json(&counts));
         put.arg(counts.rev).arg(TTL_SECONDS);
         put.invoke_async::<i64>(&mut connection).await?;
         Ok(())
@@ -279,7 +279,7 @@ impl Cache {
         let holds = keys.iter().map(|key| {
             let mut connection = self.connection.clone();
             let mut hold = scripts::HOLD.key(key);
-            hold.key(held_key(key)).arg(&token).arg(LEASE_SECONDS);
+            hold.key(writers_key(key)).arg(&token).arg(LEASE_SECONDS);
             async move { hold.invoke_async::<i64>(&mut connection).await }
         });
         try_join_all(holds).await?;
@@ -292,7 +292,7 @@ impl Cache {
         let releases = hold.keys.iter().map(|key| {
             let mut connection = self.connection.clone();
             let mut forget = scripts::FORGET.key(key);
-            forget.key(held_key(key)).arg(&hold.token);
+            forget.key(writers_key(key)).arg(&hold.token);
             async move { forget.invoke_async::<i64>(&mut connection).await }
         });
         try_join_all(releases).await?;

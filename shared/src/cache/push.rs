@@ -22,7 +22,7 @@ pub struct Push {
     pub post: PostId,
     /// Its author, if the author's own list is to be merged in from now on.
     pub merging: Option<UserId>,
-    /// Whether some of the lists may have the post already: then each is looked at first.
+    /// Whether the push is a repetition, so that some lists may have the post: then each is looked at first.
     pub redelivered: bool,
 }
 

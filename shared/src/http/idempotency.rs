@@ -53,13 +53,13 @@ mod remembered {
     use super::super::{Problem, ProblemType};
     use super::Idempotency;
     use crate::domain::UserId;
-    use crate::store::{Answer, Known, Once};
+    use crate::store::{Answer, IdempotencyRecord, IdempotentRequest};
 
     impl Idempotency {
-        /// What the store knows this request by; nothing, if it has no key.
-        pub fn once(self, caller: &UserId) -> Option<Once> {
+        /// Returns what the store knows this request by; nothing, if it has no key.
+        pub fn request(self, caller: &UserId) -> Option<IdempotentRequest> {
             let Self { key, fingerprint } = self;
-            key.map(|key| Once {
+            key.map(|key| IdempotentRequest {
                 caller: caller.clone(),
                 key,
                 fingerprint,
@@ -67,9 +67,9 @@ mod remembered {
         }
     }
 
-    impl Known {
-        /// The answer to give again; 422 if the key was used for another request.
-        pub fn again(self) -> Result<Answer, Problem> {
+    impl IdempotencyRecord {
+        /// Returns the answer to give again; 422 if the key was used for another request.
+        pub fn replay(self) -> Result<Answer, Problem> {
             match self {
                 Self::Answered(answer) => Ok(answer),
                 Self::OtherRequest => Err(Problem::of_type(

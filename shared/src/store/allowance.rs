@@ -185,7 +185,7 @@ impl Store {
             .update_expression("SET last_at = :now")
             .condition_expression("attribute_exists(last_at) AND last_at < :now")
             .expression_attribute_values(":now", n(now.millis()));
-        condition_held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
     /// Corrects the bytes to what the bucket has, unless something was granted since.
@@ -205,7 +205,7 @@ impl Store {
             .expression_attribute_values(":known", n(known.bytes))
             .expression_attribute_values(":last_at", n(known.last_at))
             .expression_attribute_values(":now", n(now.millis()));
-        condition_held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 }
 

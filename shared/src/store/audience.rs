@@ -122,7 +122,7 @@ impl Store {
                  (attribute_not_exists(follower_shards) OR follower_shards < :shards)",
             )
             .expression_attribute_values(":shards", n(shards));
-        condition_held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 }
 

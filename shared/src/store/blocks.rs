@@ -35,8 +35,8 @@ impl Store {
         rows.iter().map(other).collect()
     }
 
-    /// Whom the user blocks, and who block the user, at most so many; not those who have left, of whom only a hash is
-    /// kept.
+    /// Returns the users between whom and this one there is a block, at most this many; not those who have left, of whom
+    /// only a hash is kept.
     pub(super) async fn blocked_either_way(
         &self,
         user: &UserId,
@@ -85,7 +85,7 @@ impl Store {
             .collect()
     }
 
-    /// Whom of these, whom the user blocks, block the user too.
+    /// Returns those of these users, all blocked by the user, who block the user too.
     pub async fn blocked_back(
         &self,
         user: &UserId,
@@ -203,7 +203,7 @@ impl Store {
         ]))
     }
 
-    /// Whom the user blocks, latest first, from after a position on.
+    /// Returns the users whom this one blocks, latest first, from after a position on.
     pub async fn blocked_by(
         &self,
         user: &UserId,

@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::types::{
 };
 
 use super::create::Created;
-use super::idempotency::{Answer, Once};
+use super::idempotency::{Answer, IdempotentRequest};
 use super::item::{Item, Read, item, s};
 use super::{Error, Store};
 use crate::domain::{Bio, BirthDate, Cat, CatEdit, CatId, ImageKey, Name, UserId};
@@ -63,7 +63,7 @@ fn cat(row: &Item) -> Result<Cat, Error> {
     })
 }
 
-/// What an edit sets, and takes away, by the attributes' names.
+/// The attributes that an edit sets or takes away, by their names.
 fn changes(edit: &CatEdit) -> Vec<(&'static str, Option<AttributeValue>)> {
     let texts = [
         ("name", edit.name.as_ref().map(|name| Some(s(name)))),
@@ -99,7 +99,7 @@ impl Store {
     pub async fn create_cat(
         &self,
         cat: &Cat,
-        once: Option<(&Once, &Answer)>,
+        request: Option<(&IdempotentRequest, &Answer)>,
     ) -> Result<Created, Error> {
         let all = CatEdit {
             name: Some(cat.name.clone()),
@@ -124,7 +124,7 @@ impl Store {
         });
         let writes = writes.into_iter().collect::<Result<_, Error>>()?;
         let is_ours = async { Ok(self.cat(cat.id).await?.is_some_and(|stored| stored == *cat)) };
-        self.create(writes, once, is_ours).await
+        self.create(writes, request, is_ours).await
     }
 
     /// A cat, if there is such a one.

@@ -5,9 +5,9 @@
 
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
 
+use super::counters::Tally;
 use super::create::Created;
-use super::edges::Tally;
-use super::idempotency::{Answer, Once};
+use super::idempotency::{Answer, IdempotentRequest};
 use super::item::{Item, Read, item, rows, s};
 use super::leaving::PART;
 use super::likes::counter;
@@ -33,7 +33,7 @@ impl Store {
     pub async fn create_comment(
         &self,
         new: &Comment,
-        once: Option<(&Once, &Answer)>,
+        request: Option<(&IdempotentRequest, &Answer)>,
     ) -> Result<Created, Error> {
         let mut row = key(new.post, new.id);
         row.extend(item([
@@ -63,8 +63,12 @@ impl Store {
             let stored = self.comment(new.post, new.id).await?;
             Ok(stored.is_some_and(|stored| stored == *new))
         };
-        self.create(writes.into_iter().chain(counted).collect(), once, is_ours)
-            .await
+        self.create(
+            writes.into_iter().chain(counted).collect(),
+            request,
+            is_ours,
+        )
+        .await
     }
 
     /// Deletes a comment. Whether it was there.

@@ -1,27 +1,17 @@
-//! Conditional updates.
+//! Conditional updates whose failed condition is an answer.
 
-use std::fmt::Debug;
-
-use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 
 use super::Error;
 
-/// Whether an update failed because its condition did not hold.
-pub(super) fn condition_failed(error: Option<&UpdateItemError>) -> bool {
-    matches!(
-        error,
-        Some(UpdateItemError::ConditionalCheckFailedException(_))
-    )
-}
-
-/// Whether an update's condition held, and so it was done.
-pub(super) fn condition_held<R: Debug>(
-    sent: Result<(), SdkError<UpdateItemError, R>>,
-) -> Result<bool, Error> {
-    match sent {
-        Ok(()) => Ok(true),
-        Err(error) if condition_failed(error.as_service_error()) => Ok(false),
-        Err(error) => Err(error.into()),
+/// Sends an update. Returns whether its condition held; if not, nothing has changed.
+pub(super) async fn condition_held(update: UpdateItemFluentBuilder) -> Result<bool, Error> {
+    match update.send().await {
+        Ok(_) => Ok(true),
+        Err(error) => match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            _ => Err(error.into()),
+        },
     }
 }

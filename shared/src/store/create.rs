@@ -2,12 +2,12 @@
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
-use super::idempotency::{Answer, Known, Once};
+use super::idempotency::{Answer, IdempotencyRecord, IdempotentRequest};
 use super::retry::Retry;
 use super::transactions::{Token, failed_condition, met_another_write};
 use super::{Error, Store};
 
-/// What became of something new.
+/// The outcome of creating something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
     /// It is stored.
@@ -15,7 +15,7 @@ pub enum Created {
     /// Something else has that id: mint another.
     IdTaken,
     /// The request was sent before.
-    Before(Known),
+    Before(IdempotencyRecord),
     /// Something that it builds on is no longer as it must be.
     Outdated,
 }
@@ -28,12 +28,12 @@ impl Store {
     pub(super) async fn create(
         &self,
         mut writes: Vec<TransactWriteItem>,
-        once: Option<(&Once, &Answer)>,
+        request: Option<(&IdempotentRequest, &Answer)>,
         is_ours: impl Future<Output = Result<bool, Error>>,
     ) -> Result<Created, Error> {
         let remembering = writes.len();
-        if let Some((once, answer)) = once {
-            let put = once.put(&self.tables.idempotency, answer)?;
+        if let Some((request, answer)) = request {
+            let put = request.put(&self.tables.idempotency, answer)?;
             writes.push(TransactWriteItem::builder().put(put).build());
         }
         let mut token = Token::new();
@@ -57,8 +57,8 @@ impl Store {
                 });
             }
             if failed_condition(&error, remembering)
-                && let Some((once, _)) = once
-                && let Some(known) = self.known(once).await?
+                && let Some((request, _)) = request
+                && let Some(known) = self.idempotency_record(request).await?
             {
                 return Ok(Created::Before(known));
             }

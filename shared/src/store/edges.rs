@@ -6,141 +6,27 @@
 //! delivered twice or killed between, and ten thousand likes of one post are about a hundred writes.
 //! The transactions of a batch follow each other, because they may share counters.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::hash::Hash;
 
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 
-use super::item::{Item, Read, n, s};
+use super::counters::{Counter, Row, Tallies};
+use super::item::{Item, Read, n};
 use super::retry::Retry;
 use super::transactions::TRANSACTION;
-use super::users::{FIRST_TRACE, generated_handle};
 use super::{Error, Store, Tables};
 use crate::domain::{Change, Edge, Outcome, Timestamp, UserId, Version, last_words};
 
-/// How long the tombstone of an undone edge stays: longer than any message can rest in a queue and
+/// The lifetime of the tombstone of an undone edge: longer than any message can rest in a queue and
 /// then in its dead-letter queue (14 days each at most).
 const TOMBSTONE_DAYS: i64 = 30;
 
 /// Why a write of edges is given up.
 const CONTENDED: &str = "others kept writing the same edges";
 
-/// The attribute of a post's counts that says how often they have changed; absent before the first time.
-pub(super) const REVISION: &str = "rev";
-
-/// A row of a table.
-#[derive(Debug, Clone)]
-pub(super) struct Row<'a> {
-    pub(super) table: &'a str,
-    pub(super) key: Item,
-    /// What else it says, always.
-    pub(super) says: Item,
-}
-
-/// A counter: an attribute of a row.
-#[derive(Debug, Clone)]
-pub(super) struct Counter<'a> {
-    /// What the row goes by, among all rows with counters.
-    pub(super) id: String,
-    pub(super) row: Row<'a>,
-    pub(super) name: &'static str,
-    /// Whether the row is a user's, which also keeps [`FIRST_TRACE`]; a post's keeps [`REVISION`].
-    pub(super) dated: bool,
-    pub(super) grows: Grows,
-}
-
-/// On which condition a counter grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Grows {
-    /// On none.
-    Always,
-    /// If its row is there: what it counts makes nobody exist.
-    OfWhatExists,
-    /// Up to this number.
-    UpTo(i64),
-}
-
-/// What is added to the counters of one row: a transaction may write a row once only.
-#[derive(Debug)]
-pub(super) struct Tally<'a> {
-    row: Row<'a>,
-    dated: bool,
-    first_seen: Timestamp,
-    sums: BTreeMap<&'static str, (i64, Grows)>,
-}
-
-impl<'a> Tally<'a> {
-    /// One counter moved by so much; `first_seen` dates the row if this is the first trace of it.
-    pub(super) fn of(counter: Counter<'a>, sum: i64, first_seen: Timestamp) -> Self {
-        let Counter {
-            row,
-            name,
-            dated,
-            grows,
-            ..
-        } = counter;
-        Self {
-            row,
-            dated,
-            first_seen,
-            sums: BTreeMap::from([(name, (sum, grows))]),
-        }
-    }
-
-    /// The write; nothing if nothing moves.
-    pub(super) fn write(self) -> Result<Option<TransactWriteItem>, Error> {
-        let moved = self.sums.into_iter().filter(|(_, (sum, _))| *sum != 0);
-        let moved: Vec<(&str, (i64, Grows))> = moved.collect();
-        if moved.is_empty() {
-            return Ok(None);
-        }
-        let adds: Vec<String> = moved
-            .iter()
-            .map(|(name, _)| format!("#{name} :{name}"))
-            .collect();
-        let adds = adds.join(", ");
-        let mut conditions = Vec::new();
-        let generated = self.dated.then(|| generated_handle(&self.row.key));
-        let mut update = Update::builder()
-            .table_name(self.row.table)
-            .set_key(Some(self.row.key));
-        for (name, (sum, grows)) in moved {
-            update = update
-                .expression_attribute_names(format!("#{name}"), name)
-                .expression_attribute_values(format!(":{name}"), n(sum));
-            match grows {
-                Grows::OfWhatExists if sum > 0 => {
-                    conditions.push("attribute_exists(id)".to_owned());
-                }
-                Grows::UpTo(most) if sum > 0 => {
-                    conditions.push(format!(
-                        "(attribute_not_exists(#{name}) OR #{name} <= :room_{name})"
-                    ));
-                    let room = n(most.saturating_sub(sum));
-                    update = update.expression_attribute_values(format!(":room_{name}"), room);
-                }
-                _ => {}
-            }
-        }
-        if !conditions.is_empty() {
-            update = update.condition_expression(conditions.join(" AND "));
-        }
-        let update = match generated {
-            Some(generated) => update
-                .update_expression(format!("SET {FIRST_TRACE} ADD {adds}"))
-                .expression_attribute_values(":seen", n(self.first_seen.millis()))
-                .expression_attribute_values(":generated", s(generated?)),
-            None => update
-                .update_expression(format!("ADD {adds}, {REVISION} :revision"))
-                .expression_attribute_values(":revision", n(1)),
-        };
-        let update = update.build().map_err(Error::broken)?;
-        Ok(Some(TransactWriteItem::builder().update(update).build()))
-    }
-}
-
-/// What a written edge is conditional on.
+/// The condition under which an edge is written.
 #[derive(Debug, Clone, Copy)]
 enum Guard {
     /// That it is still as it was read, or still not there.
@@ -185,7 +71,7 @@ impl Guard {
 
 /// A kind of edge.
 pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
-    /// What many edges have in common: written together, they move its counter once.
+    /// The end that many edges have in common: written together, they move its counter once.
     type Hub: Ord;
 
     fn hub(&self) -> Self::Hub;
@@ -194,7 +80,7 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     fn rows<'a>(&self, tables: &'a Tables, shard: Shard) -> Vec<Row<'a>>;
     /// The counters that count it.
     fn counters<'a>(&self, store: &'a Store) -> Vec<Counter<'a>>;
-    /// Which edge a row read from the table is.
+    /// Returns the edge of a row read from the table.
     fn of(row: &Item) -> Result<Self, Error>;
     /// Those of these words that are void, given what is stored of their edges. Asked after the edges were
     /// read, so that whoever voids a word and writes its edge in the same transaction is either seen here or
@@ -427,32 +313,6 @@ impl Store {
             }
             retry.back_off().await?;
         }
-    }
-}
-
-/// What is added to each counter by some edges.
-#[derive(Debug, Default)]
-struct Tallies<'a>(HashMap<String, Tally<'a>>);
-
-impl<'a> Tallies<'a> {
-    fn add(&mut self, counters: Vec<Counter<'a>>, delta: i64, edge: &Edge) {
-        for counter in counters {
-            let (id, name, grows) = (counter.id.clone(), counter.name, counter.grows);
-            let tally = self
-                .0
-                .entry(id)
-                .or_insert_with(|| Tally::of(counter, 0, edge.version.timestamp()));
-            tally.sums.entry(name).or_insert((0, grows)).0 += delta;
-        }
-    }
-
-    fn writes(self) -> Result<Vec<TransactWriteItem>, Error> {
-        let writes = self.0.into_values().map(Tally::write);
-        Ok(writes
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter()
-            .flatten()
-            .collect())
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::audience;
-use super::edges::{Applied, Counter, EdgeKey, Grows, Refused, Row, SHARD, Shard, Stored};
+use super::counters::{Counter, Grows, Row};
+use super::edges::{Applied, EdgeKey, Refused, SHARD, Shard, Stored};
 use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
 use super::leaving::Left;
@@ -15,9 +16,9 @@ use crate::domain::{Change, Follow, Followers, Relation, TimedPosition, UserId};
 /// One of a user's two lists of follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowList {
-    /// Who follows the user.
+    /// The users who follow the user.
     Followers,
-    /// Whom the user follows.
+    /// The users whom the user follows.
     Following,
 }
 
@@ -231,7 +232,7 @@ impl Store {
         self.apply(words).await
     }
 
-    /// Whether the user follows the other, or fewer users than anybody may.
+    /// Returns whether the user follows the other already, or fewer users than the limit.
     pub async fn may_follow(&self, user: &UserId, other: &UserId) -> Result<bool, Error> {
         let (follows, profile) = futures::try_join!(
             self.followed(user, std::slice::from_ref(other)),
@@ -242,7 +243,7 @@ impl Store {
         Ok(is_below || !follows.is_empty())
     }
 
-    /// Which of these users the user follows.
+    /// Returns those of these users whom the user follows.
     pub async fn followed(&self, by: &UserId, users: &[UserId]) -> Result<HashSet<UserId>, Error> {
         let keys = users
             .iter()

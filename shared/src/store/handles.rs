@@ -22,13 +22,13 @@ use super::users::FIRST_TRACE;
 use super::{Error, Store};
 use crate::domain::{Bio, Handle, ImageKey, ProfileEdit, Timestamp, UserId, UserRef};
 
-/// How long a handle stays with who gave it up.
+/// The days for which a handle stays with the user who gave it up.
 const HELD_DAYS: i64 = 30;
 
-/// How many handles a user may have given up of late: they are kept from everybody else meanwhile.
+/// The number of handles that a user may have given up of late: they are kept from everybody else meanwhile.
 const MOST_HELD: usize = 5;
 
-/// Whose a handle is.
+/// The owner of a handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Owner {
     Nobody,
@@ -76,7 +76,7 @@ pub enum ProfileError {
 }
 
 impl Store {
-    /// Who is meant; nobody, if nobody has that handle. Whether there is a user of that id is not asked.
+    /// Returns the user who is meant; nobody, if nobody has that handle. Does not ask whether there is a user of that id.
     pub async fn user(&self, named: UserRef) -> Result<Option<UserId>, Error> {
         match named {
             UserRef::Id(id) => Ok(Some(id)),
@@ -88,7 +88,7 @@ impl Store {
         }
     }
 
-    /// For whom that handle was generated. The index is a moment behind, once for each user.
+    /// Returns the user for whom that handle was generated. The index is a moment behind, once for each user.
     async fn generated_for(&self, handle: &Handle) -> Result<Option<UserId>, Error> {
         let output = self
             .client
@@ -104,7 +104,7 @@ impl Store {
         output.items().first().map(id).transpose()
     }
 
-    /// Who has that handle, or had it until lately.
+    /// Returns the user who has that handle, or had it until lately.
     async fn owner(&self, handle: &Handle) -> Result<Owner, Error> {
         let output = self
             .client
@@ -138,7 +138,7 @@ impl Store {
             self.note_found(user).await?;
         }
         for row in &handles {
-            let sent = self
+            let update = self
                 .client
                 .update_item()
                 .table_name(&self.tables.handles)
@@ -151,10 +151,8 @@ impl Store {
                 .expression_attribute_names("#user", "user")
                 .expression_attribute_values(":user", s(user))
                 .expression_attribute_values(":left", s(left_name(user)))
-                .expression_attribute_values(":until", n(until.seconds()))
-                .send()
-                .await;
-            condition_held(sent.map(|_| ()))?;
+                .expression_attribute_values(":until", n(until.seconds()));
+            condition_held(update).await?;
         }
         Ok(!handles.is_empty())
     }

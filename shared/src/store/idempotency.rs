@@ -1,4 +1,4 @@
-//! What was answered to an `Idempotency-Key`.
+//! Idempotency records: the answer that was given to an `Idempotency-Key`.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::Put;
@@ -7,17 +7,17 @@ use super::item::{Item, Read, item, n, s};
 use super::{Error, Store};
 use crate::domain::{Fingerprint, IdempotencyKey, Timestamp, UserId};
 
-/// How long an answer is remembered.
+/// The lifetime of a record.
 const HOURS: i64 = 24;
 
-/// A request that is to be done once: who sends it, under which key, and what it is.
+/// A request that is to be done once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Once {
-    /// Who sends it.
+pub struct IdempotentRequest {
+    /// The user who sends it.
     pub caller: UserId,
-    /// Under which key.
+    /// The key under which it is sent.
     pub key: IdempotencyKey,
-    /// What it is.
+    /// The request's method, path and body.
     pub fingerprint: Fingerprint,
 }
 
@@ -32,16 +32,16 @@ pub struct Answer {
     pub body: String,
 }
 
-/// What is known of a key.
+/// The record of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Known {
+pub enum IdempotencyRecord {
     /// The same request was answered so.
     Answered(Answer),
     /// The key was used for another request.
     OtherRequest,
 }
 
-impl Once {
+impl IdempotentRequest {
     fn item_key(&self) -> Item {
         item([("user", s(&self.caller)), ("key", s(self.key.as_str()))])
     }
@@ -79,13 +79,16 @@ impl Once {
 }
 
 impl Store {
-    /// What is known of the request's key; nothing, if it is new.
-    pub async fn known(&self, once: &Once) -> Result<Option<Known>, Error> {
+    /// Returns the record of the request's key; nothing, if the key is new.
+    pub async fn idempotency_record(
+        &self,
+        request: &IdempotentRequest,
+    ) -> Result<Option<IdempotencyRecord>, Error> {
         let output = self
             .client
             .get_item()
             .table_name(&self.tables.idempotency)
-            .set_key(Some(once.item_key()))
+            .set_key(Some(request.item_key()))
             .consistent_read(true)
             .send()
             .await?;
@@ -95,20 +98,24 @@ impl Store {
         if record.number("expires_at")? < Timestamp::now().seconds() {
             return Ok(None);
         }
-        if record.text("fingerprint")? != once.fingerprint.as_str() {
-            return Ok(Some(Known::OtherRequest));
+        if record.text("fingerprint")? != request.fingerprint.as_str() {
+            return Ok(Some(IdempotencyRecord::OtherRequest));
         }
-        Ok(Some(Known::Answered(Answer {
+        Ok(Some(IdempotencyRecord::Answered(Answer {
             status: u16::try_from(record.number("status")?).map_err(Error::broken)?,
             location: record.maybe_text("location").map(str::to_owned),
             body: record.text("body")?.to_owned(),
         })))
     }
 
-    /// Remembers the answer to a request that changes nothing else here. Answers what was known
-    /// instead, if somebody was faster.
-    pub async fn remember(&self, once: &Once, answer: &Answer) -> Result<Option<Known>, Error> {
-        let put = once.put(&self.tables.idempotency, answer)?;
+    /// Remembers the answer to a request that changes nothing else here. Returns the record that stands instead, if
+    /// somebody was faster.
+    pub async fn remember(
+        &self,
+        request: &IdempotentRequest,
+        answer: &Answer,
+    ) -> Result<Option<IdempotencyRecord>, Error> {
+        let put = request.put(&self.tables.idempotency, answer)?;
         let sent = self
             .client
             .put_item()
@@ -122,18 +129,20 @@ impl Store {
         match sent {
             Ok(_) => Ok(None),
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => self.known(once).await,
+                Some(PutItemError::ConditionalCheckFailedException(_)) => {
+                    self.idempotency_record(request).await
+                }
                 _ => Err(error.into()),
             },
         }
     }
 
     /// Replaces the answer that is remembered, where it has gone stale (a presigned URL that expired).
-    pub async fn replace(&self, once: &Once, answer: &Answer) -> Result<(), Error> {
+    pub async fn replace(&self, request: &IdempotentRequest, answer: &Answer) -> Result<(), Error> {
         self.client
             .put_item()
             .table_name(&self.tables.idempotency)
-            .set_item(Some(once.record(answer)))
+            .set_item(Some(request.record(answer)))
             .send()
             .await?;
         Ok(())

@@ -16,7 +16,7 @@ use crate::domain::PostId;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// How many keys one `BatchGetItem` takes.
+/// The most keys of one `BatchGetItem`.
 const BATCH_GET: usize = 100;
 const BATCH_GET_ATTEMPTS: u32 = 6;
 /// Why a batch is given up of which the store processes but a part.
@@ -42,7 +42,7 @@ pub(super) fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> Attribut
     AttributeValue::L(values.into_iter().map(s).collect())
 }
 
-/// Which of so many partitions a post belongs to: its id's last digits are random.
+/// Returns the partition, of this many, that a post belongs to: its id's last digits are random.
 pub(super) fn shard(post: PostId, of: u8) -> u8 {
     let [.., last] = post.0.to_bytes();
     last.checked_rem(of).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! Leaving.
 //!
-//! Who leaves is withdrawn by one write, and thereby hidden from everybody (see `visibility`). What they left is
+//! A user who leaves is withdrawn by one write, and thereby hidden from everybody (see `visibility`). What they left is
 //! then erased bit by bit: each step takes away what it finds and is fine with finding less than before,
 //! so an erasure that broke off is begun again. Counters of others move in the same transactions as what
 //! they count.
@@ -29,11 +29,11 @@ use super::retry::Retry;
 use super::{Error, Store};
 use crate::domain::{Change, Timestamp, UserId, Version};
 
-/// How many rows one step of an erasure takes at most.
+/// The most rows of one step of an erasure.
 pub(super) const PART: i32 = 100;
-/// How many writes one `BatchWriteItem` takes.
+/// The most writes of one `BatchWriteItem`.
 const BATCH_WRITE: usize = 25;
-/// How long it is remembered when somebody left: longer than any message can rest in a queue and then in its
+/// The days for which it is remembered when a user left: longer than any message can rest in a queue and then in its
 /// dead-letter queue (14 days each at most).
 const REMEMBERED_DAYS: i64 = 30;
 /// The one partition of the index `leaving`. Few leave at a time.
@@ -79,7 +79,7 @@ fn remains(user: &UserId) -> Item {
 
 /// Sends an update; does nothing where its condition doesn't hold.
 async fn send_if_there(update: UpdateItemFluentBuilder) -> Result<(), Error> {
-    condition_held(update.send().await.map(|_| ())).map(|_| ())
+    condition_held(update).await.map(drop)
 }
 
 impl Store {

@@ -7,7 +7,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audience::shard_of;
-use super::edges::{Applied, Counter, EdgeKey, Grows, REVISION, Refused, Row, Shard, Stored};
+use super::counters::{Counter, Grows, REVISION, Row};
+use super::edges::{Applied, EdgeKey, Refused, Shard, Stored};
 use super::item::{Item, Read, item, s};
 use super::latest::Latest;
 use super::leaving::PART;
@@ -17,7 +18,7 @@ use crate::domain::{Change, Like, PostCounts, PostId, Reason, TimedPosition, Use
 /// The sort key of a post's counts; no user's id has a `#`.
 const COUNT: &str = "#count";
 
-/// Over how many partitions a post's likes are spread.
+/// The number of partitions that a post's likes are spread over.
 const SHARDS: Shard = 16;
 
 fn partition(post: PostId, shard: Shard) -> String {
@@ -183,7 +184,7 @@ impl Store {
         self.last_counts.remember(counts);
     }
 
-    /// Who likes a post, latest first, from after a position on.
+    /// Returns the users who like a post, latest first, from after a position on.
     pub async fn likers(
         &self,
         of: PostId,
@@ -199,7 +200,7 @@ impl Store {
         self.latest_of_all(lists, after, most).await
     }
 
-    /// Which of these posts the user likes.
+    /// Returns those of these posts that the user likes.
     pub async fn liked(&self, by: &UserId, posts: &[PostId]) -> Result<HashSet<PostId>, Error> {
         let keys = posts.iter().map(|&post| key(post, by)).collect();
         let rows = self.batch_get(&self.tables.likes, keys, None).await?;

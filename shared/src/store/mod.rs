@@ -5,7 +5,7 @@
 //! | Posts | `id` | a post by id; posts of a page by batch; tombstones of deleted posts (30 days) |
 //! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
 //! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
-//! | `PostLists` | `list` = `recent#<user>`, `post` = `#` | what many authors wrote of late, by batch; how it is delivered |
+//! | `PostLists` | `list` = `recent#<user>`, `post` = `#` | many authors' recent posts, by batch; how they are delivered |
 //! | `PostLists` | `list` = `invalidations#<kind>`, `post` | invalidations that wait for the cache (2 days) |
 //! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, likewise |
 //! | `PostLists` | `list` = `tag#<tag>#<shard>`, `post` | the posts with a tag, likewise, merged from 16 shards |
@@ -53,6 +53,7 @@ mod blocks;
 mod cats;
 mod comments;
 mod conditional;
+mod counters;
 mod create;
 mod edges;
 mod follows;
@@ -66,6 +67,7 @@ mod latest;
 mod leaving;
 mod likes;
 mod outbox;
+mod post_erasure;
 mod post_lists;
 mod post_row;
 mod posts;
@@ -101,7 +103,7 @@ pub use create::Created;
 pub use edges::Applied;
 pub use follows::{FollowList, Relations};
 pub use handles::ProfileError;
-pub use idempotency::{Answer, Known, Once};
+pub use idempotency::{Answer, IdempotencyRecord, IdempotentRequest};
 pub use invalidations::PendingInvalidation;
 pub use outbox::OutboxMark;
 pub use post_lists::PostList;
@@ -127,7 +129,7 @@ impl Error {
     }
 }
 
-/// What DynamoDB says to a request that it will never take.
+/// DynamoDB's codes for a request that it will never take.
 const REFUSALS: [&str; 4] = [
     "AccessDeniedException",
     "ItemCollectionSizeLimitExceededException",

@@ -8,14 +8,14 @@ use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures::future::try_join_all;
 
-use super::conditional::{condition_failed, condition_held};
+use super::conditional::condition_held;
 use super::item::{self, Item, Read, n, s};
 use super::post_row::{author, images, is_deleted, rev};
 use super::{Error, Store};
 use crate::domain::{ImageKey, PostId, Tag, Timestamp, UserId, tags_of};
 use crate::planted::planted;
 
-/// Over how many partitions of the index the marks are spread: each takes 1,000 writes a second.
+/// The number of partitions of the index that the marks are spread over: each takes 1,000 writes a second.
 const SHARDS: u8 = 8;
 
 pub(super) fn shard(post: PostId) -> u8 {
@@ -27,7 +27,7 @@ pub(super) fn shard(post: PostId) -> u8 {
 pub struct OutboxMark {
     /// The post.
     pub post: PostId,
-    /// Who wrote it.
+    /// The author of the post.
     pub author: UserId,
     /// The revision the mark is for: a later one has a mark of its own.
     pub rev: u32,
@@ -43,7 +43,7 @@ pub struct OutboxMark {
     pub trended: Vec<Tag>,
     /// When it counts as overdue.
     pub due: Timestamp,
-    /// How often it was sent again.
+    /// The number of times that it was sent again.
     pub sent_again: u32,
 }
 
@@ -83,10 +83,10 @@ impl Store {
         output.item.as_ref().map_or(Ok(None), mark)
     }
 
-    /// Notes that the fan-out was cut into chunks of these names, in place of any cut before. Answers
+    /// Notes that the fan-out was split into chunks of these names, in place of any split before. Returns
     /// whether the mark still is for that revision.
-    pub async fn cut_into(&self, mark: &OutboxMark, chunks: Vec<String>) -> Result<bool, Error> {
-        let sent = self
+    pub async fn split_into(&self, mark: &OutboxMark, chunks: Vec<String>) -> Result<bool, Error> {
+        let update = self
             .client
             .update_item()
             .table_name(&self.tables.posts)
@@ -95,10 +95,8 @@ impl Store {
             .condition_expression("rev = :rev AND attribute_exists(#outbox)")
             .expression_attribute_names("#outbox", "outbox")
             .expression_attribute_values(":chunks", AttributeValue::Ss(chunks))
-            .expression_attribute_values(":rev", n(mark.rev))
-            .send()
-            .await;
-        condition_held(sent.map(|_| ()))
+            .expression_attribute_values(":rev", n(mark.rev));
+        condition_held(update).await
     }
 
     /// Notes that a chunk is done. Answers the mark, to be cleared, if it was the last one.
@@ -121,8 +119,10 @@ impl Store {
             .await;
         let row = match output {
             Ok(output) => output.attributes.unwrap_or_default(),
-            Err(error) if condition_failed(error.as_service_error()) => return Ok(None),
-            Err(error) => return Err(error.into()),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => return Ok(None),
+                _ => return Err(error.into()),
+            },
         };
         let left = row.contains_key("chunks") && !planted("mark-cleared-early");
         Ok(mark(&row)?.filter(|mark| !left && mark.rev == of_rev))
@@ -130,7 +130,7 @@ impl Store {
 
     /// Clears the mark, unless a later revision has set it again.
     pub async fn clear(&self, mark: &OutboxMark) -> Result<(), Error> {
-        let sent = self
+        let update = self
             .client
             .update_item()
             .table_name(&self.tables.posts)
@@ -143,15 +143,13 @@ impl Store {
             .condition_expression("rev = :rev")
             .expression_attribute_names("#outbox", "outbox")
             .expression_attribute_values(":yes", AttributeValue::Bool(true))
-            .expression_attribute_values(":rev", n(mark.rev))
-            .send()
-            .await;
-        condition_held(sent.map(|_| ())).map(|_| ())
+            .expression_attribute_values(":rev", n(mark.rev));
+        condition_held(update).await.map(drop)
     }
 
     /// Gives a fan-out more time, after it was sent again; nothing if somebody else did meanwhile.
     pub async fn postpone(&self, mark: &OutboxMark, due: Timestamp) -> Result<(), Error> {
-        let sent = self
+        let update = self
             .client
             .update_item()
             .table_name(&self.tables.posts)
@@ -160,15 +158,13 @@ impl Store {
             .condition_expression("due_at = :known")
             .expression_attribute_values(":due", n(due.millis()))
             .expression_attribute_values(":known", n(mark.due.millis()))
-            .expression_attribute_values(":one", n(1))
-            .send()
-            .await;
-        condition_held(sent.map(|_| ())).map(|_| ())
+            .expression_attribute_values(":one", n(1));
+        condition_held(update).await.map(drop)
     }
 
     /// Lets a fan-out be overdue at once, which can't be done now; nothing if it is done, or another revision's.
     pub async fn overdue_now(&self, post: PostId, of_rev: u32) -> Result<(), Error> {
-        let sent = self
+        let update = self
             .client
             .update_item()
             .table_name(&self.tables.posts)
@@ -177,10 +173,8 @@ impl Store {
             .condition_expression("rev = :rev AND attribute_exists(#outbox)")
             .expression_attribute_names("#outbox", "outbox")
             .expression_attribute_values(":rev", n(of_rev))
-            .expression_attribute_values(":now", n(Timestamp::now().millis()))
-            .send()
-            .await;
-        condition_held(sent.map(|_| ())).map(|_| ())
+            .expression_attribute_values(":now", n(Timestamp::now().millis()));
+        condition_held(update).await.map(drop)
     }
 
     /// Posts that were due by then: the longest overdue first, at most so many of each shard.

@@ -13,7 +13,7 @@ use super::item::{Item, Read, item, s, shard};
 use super::{Error, Store};
 use crate::domain::{CatId, Post, PostId, Tag, UserId};
 
-/// Over how many partitions a tag's posts are spread: each takes 1,000 writes a second.
+/// The number of partitions that a tag's posts are spread over: each takes 1,000 writes a second.
 const TAG_SHARDS: u8 = 16;
 
 /// A list of posts.

@@ -11,25 +11,21 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
-use futures::future::try_join_all;
-use futures::try_join;
 
+use super::counters::{Counter, Grows, Row, Tally};
 use super::create::Created;
-use super::edges::{Counter, Grows, Row, Tally};
-use super::idempotency::{Answer, Once};
+use super::idempotency::{Answer, IdempotentRequest};
 use super::item::{Item, Read, item, n, s};
-use super::likes::counts_key;
 use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
 use super::post_row::{Revised, author, draft_attributes, is_deleted, rev, revised};
 use super::retry::Retry;
-use super::transactions::{TRANSACTION, failed_condition, met_another_write};
+use super::transactions::{failed_condition, met_another_write};
 use super::{Error, Readable, Store};
-use crate::domain::{CatId, Invalid, Post, PostEdit, PostId, Segment, Timestamp, UserId};
+use crate::domain::{CatId, Invalid, Post, PostEdit, PostId, Timestamp, UserId};
 
-/// How long the tombstone of a deleted post stays.
+/// The lifetime of the tombstone of a deleted post.
 const TOMBSTONE_DAYS: i64 = 30;
 /// Why a change of a post is given up.
 const CONTENDED: &str = "others kept changing the same post";
@@ -54,7 +50,7 @@ pub enum PostError {
     Store(#[from] Error),
 }
 
-/// What a deletion found.
+/// The outcome of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removed {
     /// The revision to hand over.
@@ -72,7 +68,7 @@ pub struct Edited {
     pub rev: Option<u32>,
 }
 
-fn post_keys(ids: &[PostId]) -> Vec<Item> {
+pub(super) fn post_keys(ids: &[PostId]) -> Vec<Item> {
     ids.iter().map(|id| item([("id", s(id))])).collect()
 }
 
@@ -89,7 +85,7 @@ impl Store {
         &self,
         post: &Post,
         due: Timestamp,
-        once: Option<(&Once, &Answer)>,
+        request: Option<(&IdempotentRequest, &Answer)>,
     ) -> Result<Created, Error> {
         let put = self.put_post(post, due)?;
         let mut writes = vec![TransactWriteItem::builder().put(put).build()];
@@ -100,7 +96,7 @@ impl Store {
         for &cat in post.draft.cats() {
             writes.push(self.check_cat(cat, &post.author)?);
         }
-        self.create(writes, once, self.is_stored(post)).await
+        self.create(writes, request, self.is_stored(post)).await
     }
 
     async fn is_stored(&self, post: &Post) -> Result<bool, Error> {
@@ -127,7 +123,11 @@ impl Store {
             .map_err(Error::broken)
     }
 
-    fn count_posts(&self, author: &UserId, sum: i64) -> Result<Option<TransactWriteItem>, Error> {
+    pub(super) fn count_posts(
+        &self,
+        author: &UserId,
+        sum: i64,
+    ) -> Result<Option<TransactWriteItem>, Error> {
         let row = Row {
             table: &self.tables.users,
             key: item([("id", s(author))]),
@@ -182,67 +182,7 @@ impl Store {
             .collect()
     }
 
-    /// Erases some of what hangs on a post that was deleted: its comments, its likes, and at last their counts.
-    /// False if there may be more.
-    pub async fn erase_replies(&self, post: PostId) -> Result<bool, Error> {
-        let tables = &self.tables;
-        let counts = self.batch_get(&tables.likes, vec![counts_key(post)], None);
-        // Whatever hangs on it was counted.
-        let Some(counts) = counts.await?.pop() else {
-            return Ok(true);
-        };
-        let comments = self.erase_part(&tables.comments, post.to_string(), "id");
-        let likes = super::likes::partitions(post)
-            .map(|partition| self.erase_part(&tables.likes, partition, "user"));
-        let (comments, likes) = try_join!(comments, try_join_all(likes))?;
-        let whole = comments && likes.into_iter().all(|empty| empty);
-        // A row that is written meanwhile counts on the counts' row: it goes last, if it is as it was.
-        Ok(whole && self.erase_counts(post, &counts).await?)
-    }
-
-    /// Erases a post's counts, unless they have changed.
-    async fn erase_counts(&self, post: PostId, known: &Item) -> Result<bool, Error> {
-        let mut delete = self
-            .client
-            .delete_item()
-            .table_name(&self.tables.likes)
-            .set_key(Some(counts_key(post)));
-        let mut conditions = Vec::new();
-        for name in ["likes", "comments"] {
-            match known.get(name) {
-                Some(value) => {
-                    conditions.push(format!("{name} = :{name}"));
-                    delete = delete.expression_attribute_values(format!(":{name}"), value.clone());
-                }
-                None => conditions.push(format!("attribute_not_exists({name})")),
-            }
-        }
-        let sent = delete
-            .condition_expression(conditions.join(" AND "))
-            .send()
-            .await;
-        let changed = |error: &DeleteItemError| error.is_conditional_check_failed_exception();
-        match sent {
-            Ok(_) => Ok(true),
-            Err(error) if error.as_service_error().is_some_and(changed) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Erases some rows of a partition that hangs on a post. Answers whether there were none.
-    async fn erase_part(&self, table: &str, partition: String, sort: &str) -> Result<bool, Error> {
-        let rows = self.part(table, ("post", partition), None).await?;
-        let key = |row: &Item| {
-            let (post, sorted) = (row.text("post")?, row.text(sort)?);
-            Ok(item([("post", s(post)), (sort, s(sorted))]))
-        };
-        let keys = rows.iter().map(key).collect::<Result<Vec<_>, Error>>()?;
-        let empty = keys.is_empty();
-        self.delete_all(table, keys).await?;
-        Ok(empty)
-    }
-
-    /// Who wrote these posts; those that are not there, or no longer, are absent.
+    /// Returns the authors of these posts; posts that are not there, or no longer, are absent.
     pub(super) async fn authors_of(
         &self,
         ids: &[PostId],
@@ -456,7 +396,7 @@ impl Store {
         }
     }
 
-    fn deletion(
+    pub(super) fn deletion(
         &self,
         post: &Post,
         rev: u32,
@@ -487,55 +427,5 @@ impl Store {
             writes.push(self.unlist_post(&partition, id)?);
         }
         Ok(writes)
-    }
-
-    /// Deletes posts of an author who has left: those after a position, at most so many. Answers them,
-    /// each to be handed over.
-    pub async fn erase_posts(
-        &self,
-        author: &UserId,
-        after: Option<PostId>,
-        most: usize,
-        due: Timestamp,
-    ) -> Result<Segment<Removed, PostId>, Error> {
-        let ids = self.posts_by(author, after, most).await?;
-        let mut retry = Retry::new("the author's other writes kept coming first");
-        loop {
-            let rows = self
-                .batch_get(&self.tables.posts, post_keys(&ids), None)
-                .await?;
-            let mut removed = Vec::new();
-            let mut transactions = vec![(Vec::new(), 0)];
-            for row in rows.iter().filter(|row| !is_deleted(row)) {
-                let Revised { post, rev } = revised(row)?;
-                let id = post.id;
-                let writes = self.deletion(&post, rev, due)?;
-                // Beside them there is the count's.
-                if let Some((last, _)) = transactions.last()
-                    && last.len() + writes.len() >= TRANSACTION
-                {
-                    transactions.push((Vec::new(), 0));
-                }
-                if let Some((last, count)) = transactions.last_mut() {
-                    last.extend(writes);
-                    *count += 1;
-                }
-                let rev = rev.saturating_add(1);
-                let before = false;
-                removed.push((Removed { rev, before }, id));
-            }
-            let mut done = true;
-            for (mut writes, count) in transactions {
-                writes.extend(self.count_posts(author, -count)?);
-                done &= writes.is_empty() || self.written_together(writes).await?;
-            }
-            if done {
-                return Ok(Segment {
-                    items: removed,
-                    end: ids.last().copied().filter(|_| ids.len() == most),
-                });
-            }
-            retry.back_off().await?;
-        }
     }
 }

@@ -1,5 +1,5 @@
-//! An author's recent posts, in one small item: so that a feed is rebuilt from a hundred authors with one read, and not
-//! with one each.
+//! An author's recent posts, in one small item: so that a feed is rebuilt from a hundred authors with one
+//! read, and not with one each.
 //!
 //! The item holds the author's newest posts, about fifty, and its floor (see [`PostWindow`]). Fan-out adds each
 //! post to it before it pushes the post onto any feed, so a feed that is rebuilt from it misses nothing: a
@@ -90,7 +90,7 @@ fn recent(row: &Item) -> Result<Recent, Error> {
 }
 
 impl Store {
-    /// The recent posts of these authors; those who never posted are absent.
+    /// Returns the recent posts of these authors; those who never posted are absent.
     pub async fn recent_posts(&self, authors: &[UserId]) -> Result<HashMap<UserId, Recent>, Error> {
         let keys = authors.iter().map(key).collect();
         let rows = self.batch_get(&self.tables.post_lists, keys, None).await?;
@@ -158,7 +158,7 @@ impl Store {
             .condition_expression("attribute_not_exists(floor) OR floor < :floor")
             .expression_attribute_values(":floor", AttributeValue::B(blob(*floor)))
             .expression_attribute_values(":dropped", set(dropped));
-        condition_held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
     /// Takes a deleted post out of its author's recent posts.
@@ -168,7 +168,7 @@ impl Store {
             .update_expression("DELETE posts :post")
             .condition_expression("attribute_exists(posts)")
             .expression_attribute_values(":post", set(&[post]));
-        condition_held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
     /// Begins to announce that the author's posts are merged in. Answers the announcement's name; nothing if
@@ -180,7 +180,7 @@ impl Store {
             .update_expression("SET merging = :name")
             .condition_expression("attribute_not_exists(merging)")
             .expression_attribute_values(":name", s(&name));
-        let begun = condition_held(update.send().await.map(|_| ()))?;
+        let begun = condition_held(update).await?;
         Ok(begun.then_some(name))
     }
 
@@ -193,7 +193,7 @@ impl Store {
             .condition_expression("merging = :name")
             .expression_attribute_values(":yes", s(YES))
             .expression_attribute_values(":name", s(name));
-        condition_held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
     /// The author's posts are pushed from now on. Feeds that merge them go on doing so.
@@ -202,7 +202,7 @@ impl Store {
             .item_of(author)
             .update_expression("REMOVE merging")
             .condition_expression("attribute_exists(merging)");
-        condition_held(update.send().await.map(|_| ())).map(|_| ())
+        condition_held(update).await.map(drop)
     }
 
     /// Erases what is known of an author's posts.

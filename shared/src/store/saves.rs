@@ -49,7 +49,7 @@ impl Store {
         })
     }
 
-    /// What the user saved, latest first, from after a position on.
+    /// Returns the posts that the user saved, latest first, from after a position on.
     pub async fn saved(
         &self,
         user: &UserId,

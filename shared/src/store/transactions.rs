@@ -1,4 +1,4 @@
-//! Transactions: what became of one, and trying again after meeting another.
+//! Transactions: their outcome, and trying again after meeting another.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 use super::retry::Retry;
 use super::{Error, Store};
 
-/// How many writes one transaction takes.
+/// The most writes of one transaction.
 pub(super) const TRANSACTION: usize = 100;
 
 impl Store {
@@ -55,8 +55,8 @@ impl Store {
     }
 }
 
-/// What a transaction is known by to DynamoDB, which does no transaction twice of the same token, and answers
-/// the second as the first.
+/// The token that DynamoDB knows a transaction by: it does no transaction of the same token twice, and answers the second
+/// as the first.
 #[derive(Debug)]
 pub(super) struct Token(String);
 

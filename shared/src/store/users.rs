@@ -13,7 +13,7 @@ use crate::domain::{Bio, Change, Handle, ImageKey, Name, Profile, Timestamp, Use
 /// Users of one batch whose arrival is written at a time.
 const AT_ONCE: usize = 16;
 
-/// What each write sets that may be the first trace of a user: since when there is the user, and the handle to
+/// The expression that each write sets that may be the first trace of a user: the time of creation, and the handle to
 /// show and to be found by until one is chosen.
 pub(super) const FIRST_TRACE: &str = "created_at = if_not_exists(created_at, :seen), \
      generated_handle = if_not_exists(generated_handle, :generated)";

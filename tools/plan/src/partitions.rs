@@ -14,7 +14,7 @@ pub(crate) const WRITES: f64 = 1_000.0;
 pub(crate) const READS: f64 = 3_000.0;
 /// Partitions of a post's likes.
 pub(crate) const LIKE_SHARDS: f64 = 16.0;
-/// Partitions of a tag's list and of an hour's trends (shared/src/store/trends.rs, `SHARDS`).
+/// Partitions of a tag's list and of an hour's trends (shared/src/store/trends/mod.rs, `SHARDS`).
 const TAG_SHARDS: f64 = 16.0;
 /// Partitions of the outbox's index (shared/src/store/outbox.rs, `SHARDS`).
 const OUTBOX_SHARDS: f64 = 8.0;

@@ -132,7 +132,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
             Some(token) => {
                 let token::Bearer { user: caller, name } = sign_in.caller(token).await?;
                 parts.extensions.insert(SignInName(name));
-                invocation::called_by(&caller);
+                invocation::record_caller(&caller);
                 gate::admit(parts, &caller).await?;
                 Ok(Self(caller))
             }

@@ -1,0 +1,228 @@
+//! Recounting what the counters of a user or post count.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_sdk_dynamodb::types::{AttributeValue, Select};
+use futures::future::try_join_all;
+
+use super::{Counted, counters_of};
+use crate::store::conditional::condition_held;
+use crate::store::item::{Item, Read, n, s};
+use crate::store::likes::{self, counts_key};
+use crate::store::{Error, Store};
+
+/// How often it is counted at most while it moves.
+const LOOKS: usize = 5;
+
+/// A counter, and what it counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Recount {
+    /// The user or post that it counts for.
+    pub of: Counted,
+    /// The name of the attribute.
+    pub counter: &'static str,
+    /// The value of the counter; below zero if something went wrong.
+    pub says: i64,
+    /// The true number.
+    pub there: i64,
+}
+
+impl Recount {
+    /// Whether it says what there is.
+    pub const fn is_exact(&self) -> bool {
+        self.says == self.there
+    }
+}
+
+impl fmt::Display for Recount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            of,
+            counter,
+            says,
+            there,
+        } = self;
+        write!(f, "{of}: {counter} says {says}, there are {there}")
+    }
+}
+
+impl Store {
+    /// The counters of a user or post, with what there is; none if there is no such user or post. It is counted until
+    /// it is the same twice, at most five times.
+    ///
+    /// A user's followers and posts are counted by what decides, which no index finds: the tables of follows and posts
+    /// are read as a whole.
+    pub async fn recount(&self, of: &Counted) -> Result<Vec<Recount>, Error> {
+        let mut last = None;
+        for _ in 0..LOOKS {
+            let there = self.there(of).await?;
+            let Some(says) = self.say(of).await? else {
+                return Ok(Vec::new());
+            };
+            let counters = counters_of(of).iter().zip(says).zip(there);
+            let recount = |((counter, says), there): ((&&'static str, i64), i64)| Recount {
+                of: of.clone(),
+                counter,
+                says,
+                there,
+            };
+            let recounts: Vec<Recount> = counters.map(recount).collect();
+            if last.as_ref() == Some(&recounts) {
+                return Ok(recounts);
+            }
+            last = Some(recounts);
+        }
+        Err(Error::Unavailable(format!(
+            "the counters of {of} keep moving"
+        )))
+    }
+
+    /// Lets a counter say what there is. Whether it still said what it said when it was counted; if not, nothing
+    /// changes.
+    pub async fn correct(&self, recount: &Recount) -> Result<bool, Error> {
+        let (table, key) = self.counters_row(&recount.of);
+        let as_counted = match (&recount.of, recount.says) {
+            // The row may have gone with whose it is.
+            (Counted::User(_), 0) => {
+                "attribute_exists(id) AND (attribute_not_exists(#counter) OR #counter = :says)"
+            }
+            (Counted::Post(_), 0) => "attribute_not_exists(#counter) OR #counter = :says",
+            _ => "#counter = :says",
+        };
+        let update = self
+            .client
+            .update_item()
+            .table_name(table)
+            .set_key(Some(key))
+            .update_expression("SET #counter = :there")
+            .condition_expression(as_counted)
+            .expression_attribute_names("#counter", recount.counter)
+            .expression_attribute_values(":says", n(recount.says))
+            .expression_attribute_values(":there", n(recount.there));
+        condition_held(update).await
+    }
+
+    fn counters_row(&self, of: &Counted) -> (&str, Item) {
+        match of {
+            Counted::User(user) => (
+                &self.tables.users,
+                HashMap::from([("id".to_owned(), s(user))]),
+            ),
+            Counted::Post(post) => (&self.tables.likes, counts_key(*post)),
+        }
+    }
+
+    /// Returns the values of the counters; nothing if there is no such user or post.
+    async fn say(&self, of: &Counted) -> Result<Option<Vec<i64>>, Error> {
+        if let Counted::Post(post) = of
+            && self.post(*post).await?.is_none()
+        {
+            return Ok(None);
+        }
+        let (table, key) = self.counters_row(of);
+        let row = self.batch_get(table, vec![key], None).await?.pop();
+        let row = match (of, row) {
+            (Counted::User(_), None) => return Ok(None),
+            (_, row) => row.unwrap_or_default(),
+        };
+        let say = |name: &&str| Ok(row.maybe_number(name)?.unwrap_or_default());
+        let counters = counters_of(of).iter().map(say);
+        counters.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Counts what there is, counter by counter.
+    async fn there(&self, of: &Counted) -> Result<Vec<i64>, Error> {
+        match of {
+            Counted::User(user) => {
+                let following = format!("following#{user}");
+                let (followers, following, posts) = futures::try_join!(
+                    self.count_in_all(
+                        &self.tables.follows,
+                        "begins_with(#key, :of) AND #by = :user AND active = :yes",
+                        [("#key", "list"), ("#by", "user")],
+                        [
+                            (":of", s("following#")),
+                            (":user", s(user)),
+                            (":yes", AttributeValue::Bool(true)),
+                        ],
+                    ),
+                    self.count(&self.tables.follows, "list", following, true),
+                    self.count_in_all(
+                        &self.tables.posts,
+                        "#by = :user AND attribute_not_exists(#gone)",
+                        [("#by", "author"), ("#gone", "deleted_at")],
+                        [(":user", s(user))],
+                    ),
+                )?;
+                Ok(vec![followers, following, posts])
+            }
+            Counted::Post(post) => {
+                let likes = likes::partitions(*post)
+                    .map(|partition| self.count(&self.tables.likes, "post", partition, true));
+                let (likes, comments) = futures::try_join!(
+                    try_join_all(likes),
+                    self.count(&self.tables.comments, "post", post.to_string(), false),
+                )?;
+                Ok(vec![likes.into_iter().sum(), comments])
+            }
+        }
+    }
+
+    /// Counts the rows of a partition, or its active edges.
+    async fn count(
+        &self,
+        table: &str,
+        key: &str,
+        partition: String,
+        edges: bool,
+    ) -> Result<i64, Error> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(table)
+            .key_condition_expression("#key = :partition")
+            .expression_attribute_names("#key", key)
+            .expression_attribute_values(":partition", s(partition))
+            .consistent_read(true)
+            .select(Select::Count);
+        if edges {
+            query = query
+                .filter_expression("active = :yes")
+                .expression_attribute_values(":yes", AttributeValue::Bool(true));
+        }
+        let mut pages = query.into_paginator().send();
+        let mut sum = 0;
+        while let Some(page) = pages.next().await {
+            sum += i64::from(page?.count);
+        }
+        Ok(sum)
+    }
+
+    /// Counts the rows of a whole table that the filter lets through.
+    async fn count_in_all<const N: usize, const V: usize>(
+        &self,
+        table: &str,
+        filter: &str,
+        names: [(&str, &str); N],
+        values: [(&str, AttributeValue); V],
+    ) -> Result<i64, Error> {
+        let names = names.map(|(name, stands_for)| (name.to_owned(), stands_for.to_owned()));
+        let values = values.map(|(name, value)| (name.to_owned(), value));
+        let scan = self
+            .client
+            .scan()
+            .table_name(table)
+            .filter_expression(filter)
+            .set_expression_attribute_names(Some(names.into()))
+            .set_expression_attribute_values(Some(values.into()))
+            .consistent_read(true)
+            .select(Select::Count);
+        let mut pages = scan.into_paginator().send();
+        let mut sum = 0;
+        while let Some(page) = pages.next().await {
+            sum += i64::from(page?.count);
+        }
+        Ok(sum)
+    }
+}

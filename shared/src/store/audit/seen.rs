@@ -1,0 +1,232 @@
+//! The facts that a walk over whole tables has seen, and those that do not fit together.
+
+use std::collections::{HashMap, HashSet};
+
+use super::difference::Pair;
+use super::{Counted, Difference, Recount, counters_of};
+use crate::domain::{CatId, Follow, Handle, PostId, Timestamp, UserId};
+use crate::store::block_row::{BLOCKED, SINCE};
+use crate::store::item::{Item, Read};
+use crate::store::post_lists::partitions;
+use crate::store::post_row::{is_deleted, revised};
+use crate::store::{Error, invalidations};
+
+/// The seconds for which a fan-out may be overdue: `sweep` looks every minute.
+const PATIENCE_SECONDS: i64 = 10 * 60;
+/// The number of times that a fan-out may be sent again: they take about an hour, each after twice the time.
+const PATIENCE_TIMES: i64 = 6;
+/// The value of a counter, if it was seen, and the true number.
+type Count = (Option<i64>, i64);
+
+/// The facts in whole tables, each row looked at once.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    counters: HashMap<(Counted, &'static str), Count>,
+    /// Of which one row was seen.
+    halves: HashSet<Pair>,
+    /// Users who left, and are erased bit by bit.
+    leaving: HashSet<UserId>,
+    /// Posts that are there, or that can't be read.
+    posts: HashSet<PostId>,
+    unread: HashSet<PostId>,
+    /// Places of posts in lists: 1 where the post says so only, -1 where the list does.
+    places: HashMap<(PostId, String), i64>,
+    overdue: HashSet<PostId>,
+    pub(super) unreadable: HashSet<(String, String, String)>,
+}
+
+impl Seen {
+    fn one_of_two(&mut self, pair: Pair) {
+        if !self.halves.remove(&pair) {
+            self.halves.insert(pair);
+        }
+    }
+
+    fn one_more(&mut self, of: Counted, name: &'static str) {
+        let (_, there) = self.counters.entry((of, name)).or_default();
+        *there += 1;
+    }
+
+    fn says(&mut self, of: &Counted, row: &Item) -> Result<(), Error> {
+        for name in counters_of(of) {
+            let number = row.maybe_number(name)?.unwrap_or_default();
+            let (says, _) = self.counters.entry((of.clone(), name)).or_default();
+            *says = Some(number);
+        }
+        Ok(())
+    }
+
+    pub(super) fn user(&mut self, row: &Item) -> Result<(), Error> {
+        // Those who left have a row of another kind.
+        let Ok(user) = UserId::parse(row.text("id")?) else {
+            return Ok(());
+        };
+        if row.contains_key("withdrawn_at") {
+            self.leaving.insert(user.clone());
+        }
+        if let Some(handle) = row.maybe_text("handle") {
+            let handle = Handle::parse(handle).map_err(Error::broken)?;
+            self.one_of_two(Pair::Handle(handle, user.clone()));
+        }
+        self.says(&Counted::User(user), row)
+    }
+
+    pub(super) fn handle(&mut self, row: &Item) -> Result<(), Error> {
+        let handle = Handle::parse(row.text("handle")?).map_err(Error::broken)?;
+        // Given up: kept for whose it was.
+        if !row.contains_key("expires_at") {
+            let owner = UserId::parse(row.text("user")?).map_err(Error::broken)?;
+            self.one_of_two(Pair::Handle(handle, owner));
+        }
+        Ok(())
+    }
+
+    pub(super) fn cat(&mut self, row: &Item) -> Result<(), Error> {
+        let cat = CatId::parse(row.text("cat")?).map_err(Error::broken)?;
+        let owner = match row.text("list")?.split_once('#') {
+            Some(("owner", owner)) => owner,
+            Some(_) => row.text("owner")?,
+            // Of cats that were deleted.
+            None => return Ok(()),
+        };
+        let owner = UserId::parse(owner).map_err(Error::broken)?;
+        self.one_of_two(Pair::Cat(cat, owner));
+        Ok(())
+    }
+
+    pub(super) fn block(&mut self, row: &Item) -> Result<(), Error> {
+        let (user, other) = (row.text("user")?, row.text("other")?);
+        let kept = [(user, other), (other, user)];
+        if let Some((left, blocker)) = kept.into_iter().find(|(name, _)| name.contains('#')) {
+            let blocker = UserId::parse(blocker).map_err(Error::broken)?;
+            self.one_of_two(Pair::KeptBlock(blocker, left.to_owned()));
+            return Ok(());
+        }
+        let user = UserId::parse(user).map_err(Error::broken)?;
+        let other = UserId::parse(other).map_err(Error::broken)?;
+        if row.contains_key(SINCE) {
+            self.one_of_two(Pair::Block(user.clone(), other.clone()));
+        }
+        if row.contains_key(BLOCKED) {
+            self.one_of_two(Pair::Block(other, user));
+        }
+        Ok(())
+    }
+
+    pub(super) fn post(&mut self, row: &Item, now: Timestamp) -> Result<(), Error> {
+        let post = PostId::parse(row.text("id")?).map_err(Error::broken)?;
+        self.unread.insert(post);
+        let due = row.maybe_number("due_at")?;
+        let since = now.plus_seconds(-PATIENCE_SECONDS).millis();
+        let sent_again = row.maybe_number("sent_again")?.unwrap_or_default();
+        if due.is_some_and(|due| due < since || sent_again >= PATIENCE_TIMES) {
+            self.overdue.insert(post);
+        }
+        if !is_deleted(row) {
+            let revised = revised(row)?;
+            for list in partitions(&revised.post) {
+                *self.places.entry((post, list)).or_default() += 1;
+            }
+            self.one_more(Counted::User(revised.post.author), "posts");
+            self.posts.insert(post);
+        }
+        self.unread.remove(&post);
+        Ok(())
+    }
+
+    pub(super) fn place(&mut self, row: &Item) -> Result<(), Error> {
+        let list = row.text("list")?;
+        // Neither is a list of posts.
+        if !["recent#", invalidations::PREFIX]
+            .iter()
+            .any(|kind| list.starts_with(kind))
+        {
+            let post = PostId::parse(row.text("post")?).map_err(Error::broken)?;
+            *self.places.entry((post, list.to_owned())).or_default() -= 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn follow(&mut self, row: &Item) -> Result<(), Error> {
+        // The two tombstones of an undone follow go by themselves, not together.
+        if !row.flag("active") {
+            return Ok(());
+        }
+        let list = row.text("list")?;
+        let other = UserId::parse(row.text("user")?).map_err(Error::broken)?;
+        let mut parts = list.split('#');
+        let (kind, of) = (parts.next(), parts.next().unwrap_or_default());
+        let of = UserId::parse(of).map_err(Error::broken)?;
+        let follow = if kind == Some("following") {
+            // This row decides, also of what counters are moved by.
+            self.one_more(Counted::User(of.clone()), "following");
+            self.one_more(Counted::User(other.clone()), "followers");
+            Follow {
+                follower: of,
+                followee: other,
+            }
+        } else {
+            Follow {
+                follower: other,
+                followee: of,
+            }
+        };
+        self.one_of_two(Pair::Follow(follow));
+        Ok(())
+    }
+
+    pub(super) fn like(&mut self, row: &Item) -> Result<(), Error> {
+        let partition = row.text("post")?;
+        let post = partition.split('#').next().unwrap_or_default();
+        let of = Counted::Post(PostId::parse(post).map_err(Error::broken)?);
+        if post == partition {
+            self.says(&of, row)?;
+        } else if row.flag("active") {
+            self.one_more(of, "likes");
+        }
+        Ok(())
+    }
+
+    pub(super) fn comment(&mut self, row: &Item) -> Result<(), Error> {
+        let post = PostId::parse(row.text("post")?).map_err(Error::broken)?;
+        self.one_more(Counted::Post(post), "comments");
+        Ok(())
+    }
+
+    /// Returns what does not hold.
+    pub(super) fn differences(self) -> HashSet<Difference> {
+        let mut found = HashSet::new();
+        for ((of, counter), (says, there)) in self.counters {
+            // What is left of those who left, and of deleted posts, goes piece by piece.
+            let says = match &of {
+                Counted::User(_) => says,
+                Counted::Post(post) => self.posts.contains(post).then(|| says.unwrap_or_default()),
+            };
+            if let Some(says) = says.filter(|says| *says != there) {
+                found.insert(Difference::Counter(Recount {
+                    of,
+                    counter,
+                    says,
+                    there,
+                }));
+            }
+        }
+        let erased =
+            |pair: &Pair| matches!(pair, Pair::Handle(_, owner) if self.leaving.contains(owner));
+        let halves = self.halves.into_iter().filter(|pair| !erased(pair));
+        found.extend(halves.map(Difference::Half));
+        for ((post, list), left) in self.places {
+            match left {
+                1.. => found.insert(Difference::Unlisted(post, list)),
+                0 => false,
+                // Where it belongs nobody knows.
+                _ if self.unread.contains(&post) => false,
+                _ => found.insert(Difference::Stray(post, list)),
+            };
+        }
+        found.extend(self.overdue.into_iter().map(Difference::Overdue));
+        let unreadable = self.unreadable.into_iter();
+        found.extend(unreadable.map(|(table, row, why)| Difference::Unreadable(table, row, why)));
+        found
+    }
+}
