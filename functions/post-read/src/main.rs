@@ -58,7 +58,7 @@ async fn by_id(
     let post = app.store.post(id).await?;
     let post = post.ok_or_else(Path::<PostId>::not_found)?;
     let (known, visibility) = app.store.hydrate_one(&me, post).await?;
-    let visible = visibility.visible_posts(&[id], &known.posts);
+    let visible = visibility.visible_posts(std::slice::from_ref(&id), &known.posts);
     let view = present_posts(visible, &known, &app.images).pop();
     view.map(Json).ok_or_else(Path::<PostId>::not_found)
 }

@@ -219,7 +219,7 @@ async fn edit(
         None => app.cache.forget_post(id).await?,
     }
     let (known, visibility) = app.store.hydrate_one(&me, post).await?;
-    let visible = visibility.visible_posts(&[id], &known.posts);
+    let visible = visibility.visible_posts(std::slice::from_ref(&id), &known.posts);
     let view = present_posts(visible, &known, &app.images).pop();
     view.map(axum::Json).ok_or_else(Path::<PostId>::not_found)
 }

@@ -278,7 +278,9 @@ impl Found<'_> {
         let authors: HashSet<UserId> = posts.values().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
         let visibility = store.visibility_on_page(self.me, &authors).await?;
-        let seen = posts.values().filter(|post| visibility.allows(&post.author));
+        let seen = posts
+            .values()
+            .filter(|post| visibility.allows(&post.author));
         Ok(seen.flat_map(|post| post.tags()).collect())
     }
 

@@ -144,7 +144,10 @@ impl Scheduled for Sweep {
         if let Err(error) = self.nudge_index().await {
             failed += 1;
             let error = purrline::log::chain(&error);
-            tracing::warn!(error, "what was deleted stays in the index until the next run");
+            tracing::warn!(
+                error,
+                "what was deleted stays in the index until the next run"
+            );
         }
         tracing::info!(found = seen.len(), cats, failed, "sweep");
         if failed == 0 {

@@ -366,16 +366,16 @@ async fn unsent_request_is_retried_with_another_process() {
     );
 }
 
-/// Fails when a start that takes too long costs the request that waits at its end, however short that has waited.
+/// Fails when a start that times out fails the request that waits then, however short it has waited.
 #[tokio::test]
-async fn a_start_that_takes_too_long_costs_no_request_that_came_later() {
+async fn start_that_times_out_fails_no_later_request() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tried");
     let how = format!("hangonce:{}", file.display());
     let options = Options {
-        starts: Starts {
-            slow: Duration::from_secs(10),
-            most: Duration::from_secs(2),
+        start_limits: StartLimits {
+            warn_after: Duration::from_secs(10),
+            give_up_after: Duration::from_secs(2),
         },
         workers: 2,
         ..options()
@@ -383,7 +383,7 @@ async fn a_start_that_takes_too_long_costs_no_request_that_came_later() {
             .parameter("Timeout", "20")
     };
     let stack = Stack::start(options).await.unwrap();
-    let invoke = async |how: &str| stack.invoke("broken", &told(how)).await;
+    let invoke = async |how: &str| stack.invoke("broken", &event(how)).await;
     // The second process takes both.
     let (first, second) = futures::join!(invoke("echo"), async {
         until("the first process hangs", async || file.exists()).await;

@@ -36,7 +36,7 @@ pub(super) fn author_key(user: &UserId) -> String {
 }
 
 /// The key of the writers that are about to change a key.
-pub(super) fn held_key(key: &str) -> String {
+pub(super) fn writers_key(key: &str) -> String {
     format!("held:{key}")
 }
 

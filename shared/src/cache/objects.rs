@@ -8,7 +8,7 @@ use redis::cmd;
 
 use super::hydration::{Missing, viewer_field};
 use super::keys::{
-    author_key, counts_key, field, full_key, held_key, post_key, stamp_key, timeline_key,
+    author_key, counts_key, field, full_key, writers_key, post_key, stamp_key, timeline_key,
     viewer_key,
 };
 use super::lease::Lease;

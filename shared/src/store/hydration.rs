@@ -64,7 +64,11 @@ impl Store {
             self.readable_viewer_states(viewer, &ids),
             self.readable_visibility(viewer, &authors)
         )?;
-        let unread = [counts.unread.len(), states.unread.len(), visibility.unread.len()];
+        let unread = [
+            counts.unread.len(),
+            states.unread.len(),
+            visibility.unread.len(),
+        ];
         let visibility = visibility.found;
         let card = |id: UserId| {
             let author = visibility.author(&id);

@@ -5,6 +5,7 @@
 //! sends again what is overdue. The marks stand in a sparse index, spread over a few shards.
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures::future::try_join_all;
 

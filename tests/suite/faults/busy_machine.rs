@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::future::join_all;
-use purrline_local::{Calls, FaultAction, FaultRule, Options, Service, Starts, When};
+use purrline_local::{Calls, FaultAction, FaultRule, Options, Service, StartLimits, When};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -91,9 +91,9 @@ async fn all_profiles_are_taken_while_the_processors_are_busy() {
     let (folder, go) = held_back("profile");
     let options = Options {
         bin_dir: folder.path().to_owned(),
-        starts: Starts {
-            slow: Duration::from_millis(100),
-            ..Starts::default()
+        start_limits: StartLimits {
+            warn_after: Duration::from_millis(100),
+            ..StartLimits::default()
         },
         ..World::options().patient()
     };

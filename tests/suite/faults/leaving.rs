@@ -423,7 +423,10 @@ async fn a_pass_that_breaks_off_counts_as_one_that_found_something() {
         row().await.contains_key("empty_since").then_some(())
     })
     .await;
-    let put = stage.tables.put_item().table_name(stage.table("LikesTable"));
+    let put = stage
+        .tables
+        .put_item()
+        .table_name(stage.table("LikesTable"));
     put.set_item(Some(like)).send().await.unwrap();
     stage.make_due().await;
     let rule = FaultRule::kill("sweep", 1, When::After).operation("TransactWriteItems");
