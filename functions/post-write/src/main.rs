@@ -6,7 +6,6 @@
 
 mod checks;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
