@@ -35,7 +35,6 @@ pub mod media;
 pub mod metrics;
 #[cfg(feature = "openapi")]
 pub mod openapi;
-pub mod planted;
 #[cfg(feature = "queue")]
 pub mod queue;
 #[cfg(feature = "search")]

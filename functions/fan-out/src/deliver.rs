@@ -13,7 +13,6 @@ use std::time::Duration;
 use purrline::cache::Push;
 use purrline::domain::{Chunk, FanOutMessage, Followers, PostId, Timestamp, UserId};
 use purrline::metrics;
-use purrline::planted::planted;
 use purrline::store::{Audience, Delivery, OutboxMark, RECENT};
 
 use super::{Error, FanOut};
@@ -65,7 +64,7 @@ impl FanOut {
             },
             announces,
         };
-        if audience.shards > 1 && !planted("shards-forgotten") {
+        if audience.shards > 1 {
             return self.split(mark, &first, audience.shards).await;
         }
         let (followers, next) = self.store.followers_in(&first.followers, PART).await?;
@@ -94,9 +93,6 @@ impl FanOut {
             match said {
                 Delivery::Pushed if audience.followers > most => {
                     if let Some(name) = self.store.announce(author).await? {
-                        if planted("announced-early") {
-                            self.store.announced(author, &name).await?;
-                        }
                         return Ok(Delivery::Announced(name));
                     }
                 }

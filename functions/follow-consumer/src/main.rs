@@ -10,7 +10,6 @@ use purrline::cache::{self, Cache};
 use purrline::domain::{Change, Follow, FollowMessage, Invalidation, UserId};
 use purrline::edge_consumer::{self, EdgeKind};
 use purrline::metrics;
-use purrline::planted::planted;
 use purrline::store::{Applied, Store};
 
 struct Follows;
@@ -42,9 +41,6 @@ impl EdgeKind for Follows {
         cache: &Cache,
         follows: &HashSet<Follow>,
     ) -> Result<(), cache::Error> {
-        if planted("feed-kept") {
-            return Ok(());
-        }
         cache.forget_feeds(&followers(follows)).await
     }
 

@@ -13,7 +13,6 @@
 use super::lease::Lease;
 use super::{Cache, Error, count_trip, scripts};
 use crate::domain::{PostId, PostWindow, UserId};
-use crate::planted::planted;
 
 /// The lifetime of a list, read or not: a day. Whatever went wrong with it (a cache that lost some writes at a failover, a
 /// change whose consumer could not reach the cache) is right again within that time.
@@ -136,11 +135,6 @@ impl Cache {
     ) -> Result<bool, Error> {
         let elements = list.elements();
         count_trip();
-        if planted("rebuild-forgets") {
-            let mut trim = redis::cmd("LTRIM");
-            trim.arg(keys.first()).arg(0).arg(0);
-            self.send::<()>(trim).await?;
-        }
         let mut commit = scripts::COMMIT_REBUILD.arg(lease.token());
         commit.arg(self.feed_length).arg(seconds);
         for key in keys {

@@ -8,13 +8,12 @@ use redis::cmd;
 
 use super::hydration::{Missing, viewer_field};
 use super::keys::{
-    author_key, counts_key, field, full_key, writers_key, post_key, stamp_key, timeline_key,
-    viewer_key,
+    author_key, counts_key, field, full_key, post_key, stamp_key, timeline_key, viewer_key,
+    writers_key,
 };
 use super::lease::Lease;
 use super::{Cache, Error, count_trip, scripts};
 use crate::domain::{HydratedPosts, Invalidation, Like, PostCounts, PostId, UserId};
-use crate::planted::planted;
 
 /// The lifetime of an object: a day. A lease lasts as long as a request may.
 const TTL_SECONDS: u64 = 24 * 60 * 60;
@@ -213,9 +212,6 @@ impl Cache {
         likes: &HashSet<Like>,
         counts: &HashMap<PostId, PostCounts>,
     ) -> Result<(), Error> {
-        if planted("likes-uncounted") {
-            return self.forget_liked(likes).await;
-        }
         count_trip();
         let posts: HashSet<PostId> = likes.iter().map(|like| like.post).collect();
         let puts = posts.into_iter().map(|post| {

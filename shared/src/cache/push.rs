@@ -10,7 +10,6 @@ use super::lists::{element, merged_mark};
 use super::nodes::read;
 use super::{Cache, Error, count_trip};
 use crate::domain::{PostId, UserId};
-use crate::planted::planted;
 
 /// The number of lists that are trimmed at a time.
 const TRIMS_AT_ONCE: usize = 256;
@@ -52,16 +51,13 @@ impl Cache {
 
     /// Pushes a post onto its author's own lists: the feed and the timeline.
     pub async fn push_own(&self, post: PostId, author: &UserId) -> Result<(), Error> {
-        let mut lists = vec![feed_key(author), timeline_key(author)];
-        if planted("wrote-stays") {
-            lists.truncate(1);
-        }
+        let lists = vec![feed_key(author), timeline_key(author)];
         self.push_onto(&Push::of(post), lists).await
     }
 
     async fn push_onto(&self, push: &Push, mut lists: Vec<String>) -> Result<(), Error> {
         // A list that has the post may still not know that the author is merged in.
-        if push.redelivered && (push.merging.is_none() || planted("mark-skipped")) {
+        if push.redelivered && push.merging.is_none() {
             lists = self.without(push.post, lists).await?;
         }
         let mark = push.merging.as_ref().map(merged_mark);

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::{PostId, UserId, Version};
-use crate::planted::planted;
 
 /// The most users that one user follows, unless the deployment says otherwise.
 pub const MAX_FOLLOWING: i64 = 7_500;
@@ -70,7 +69,7 @@ impl Edge {
     pub fn after(stored: Option<Self>, change: Change) -> Outcome {
         let Change { active, version } = change;
         let stale = stored.is_some_and(|edge| edge.version >= version);
-        if stale && !planted("order-of-arrival") {
+        if stale {
             return Outcome::Stale;
         }
         let was_active = stored.is_some_and(|edge| edge.active);

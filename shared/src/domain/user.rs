@@ -1,6 +1,5 @@
 //! Users: handles, profiles, and what others see of them.
 
-
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 

@@ -12,7 +12,6 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Author, AuthorMark, Post, PostId, Profile, Timestamp, Trend, UserId};
-use crate::planted::planted;
 
 /// The facts about a viewer and an author that decide whether one sees what the other made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,8 +92,7 @@ impl Visibility {
         let standing = Standing {
             withdrawn: self.withdrawn.contains(author),
             blocked: self.blocked.contains(author),
-            unfollowed: followed.is_some_and(|followed| !followed.contains(author))
-                && !planted("unfollowed-shown"),
+            unfollowed: followed.is_some_and(|followed| !followed.contains(author)),
         };
         may_see(&self.viewer, author, standing)
     }

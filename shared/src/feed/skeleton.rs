@@ -15,7 +15,6 @@ use super::hydration::Prefetched;
 use crate::cache::{self, Feed, Lease, MOST_MERGED, PostsAndMerged, Rebuild};
 use crate::domain::{PostId, PostWindow, UserId};
 use crate::metrics;
-use crate::planted::planted;
 use crate::store::{self, Delivery, RECENT, Recent, Store};
 
 /// The number of ids taken from the window beyond those needed, where they cost little: a few deleted posts on a page don't
@@ -68,7 +67,7 @@ impl<'f> Skeleton<'f> {
         if let Some(window) = &self.window {
             let ids = window.after(position).iter().copied();
             let ids: Vec<PostId> = ids.take(most.saturating_add(SPARE)).collect();
-            if !ids.is_empty() || window.floor().is_none() || planted("floor-ignored") {
+            if !ids.is_empty() || window.floor().is_none() {
                 return Ok(ids);
             }
         }
@@ -118,12 +117,9 @@ impl Feeds {
                 None
             }
         };
-        let Some(PostsAndMerged { posts, mut merged }) = feed else {
+        let Some(PostsAndMerged { posts, merged }) = feed else {
             return Ok((None, Prefetched::default()));
         };
-        if planted("wrote-unread") {
-            merged.clear();
-        }
         if merged.is_empty() {
             return Ok((Some(posts), Prefetched::default()));
         }
@@ -314,9 +310,7 @@ impl Authors {
 
     /// The authors whose posts are merged in, not pushed. The viewer's own are always pushed.
     fn merged(&self) -> Vec<UserId> {
-        let merged = |(_, recent): &(&UserId, &Recent)| {
-            !planted("unmarked-rebuild") && recent.delivery != Delivery::Pushed
-        };
+        let merged = |(_, recent): &(&UserId, &Recent)| recent.delivery != Delivery::Pushed;
         let merged = self.recent.iter().filter(merged);
         merged.map(|(author, _)| author.clone()).collect()
     }

@@ -71,7 +71,9 @@ async fn ask(parts: &Parts, caller: &UserId) -> Result<Admitted, Problem> {
     }
     match parts.extensions.get::<Verdict>() {
         Some(verdict) if parts.method.is_safe() => {
-            verdict.later(tokio::spawn(invocation::inherit_trace(asked).in_current_span()));
+            verdict.later(tokio::spawn(
+                invocation::inherit_trace(asked).in_current_span(),
+            ));
             Ok(Admitted::default())
         }
         _ => asked.await,

@@ -22,7 +22,6 @@ use super::conditional::condition_held;
 use super::item::{Item, Read, item, s};
 use super::{Error, Store};
 use crate::domain::{PostId, PostWindow, UserId};
-use crate::planted::planted;
 
 /// The number of posts that the item is best trimmed to: it has less than a kilobyte then, so that a read of a hundred
 /// authors costs least, and tells most of what a feed is rebuilt from.
@@ -119,11 +118,7 @@ impl Store {
     ) -> Result<Recent, Error> {
         let output = self
             .item_of(author)
-            .update_expression(if planted("recent-late") {
-                "SET unused = :post"
-            } else {
-                "ADD posts :post"
-            })
+            .update_expression("ADD posts :post")
             .expression_attribute_values(":post", set(&[post]))
             .return_values(ReturnValue::AllNew)
             .send()
@@ -150,11 +145,7 @@ impl Store {
         };
         let update = self
             .item_of(author)
-            .update_expression(if planted("recent-floorless") {
-                "SET unused = :floor DELETE posts :dropped"
-            } else {
-                "SET floor = :floor DELETE posts :dropped"
-            })
+            .update_expression("SET floor = :floor DELETE posts :dropped")
             .condition_expression("attribute_not_exists(floor) OR floor < :floor")
             .expression_attribute_values(":floor", AttributeValue::B(blob(*floor)))
             .expression_attribute_values(":dropped", set(dropped));
