@@ -13,6 +13,7 @@ use futures::Stream;
 use redis::cluster::ClusterClientBuilder;
 use redis::{BasicAuth, ErrorKind, RedisError, StreamingCredentialsProvider, TlsCertificates};
 
+use super::kind::Kind;
 use crate::env::{self, BadSetting};
 
 /// How long a token lets one sign in: the longest that `ElastiCache` takes.
@@ -67,27 +68,6 @@ impl Access {
         match &self.identity {
             Some(identity) => client.set_credentials_provider(identity.clone()),
             None => client,
-        }
-    }
-}
-
-/// The two kinds of caches that `ElastiCache` has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// One that AWS scales.
-    Serverless,
-    /// A replication group.
-    Nodes,
-}
-
-impl Kind {
-    /// The kind that `CACHE_KIND` says, `serverless` or `nodes`, where it is set.
-    pub fn from_env() -> Result<Option<Self>, BadSetting> {
-        match env::optional("CACHE_KIND").as_deref() {
-            None => Ok(None),
-            Some("serverless") => Ok(Some(Self::Serverless)),
-            Some("nodes") => Ok(Some(Self::Nodes)),
-            Some(_) => Err(BadSetting::new("CACHE_KIND", "must be serverless or nodes")),
         }
     }
 }

@@ -6,7 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_elasticache::Client;
 use aws_sdk_elasticache::types::{Endpoint, ReplicationGroup, ServerlessCache};
 
-use super::access::Kind;
+use super::kind::Kind;
 
 /// A cache on AWS.
 #[derive(Debug, Clone, PartialEq, Eq)]

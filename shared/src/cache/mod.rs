@@ -51,6 +51,7 @@ mod hydration;
 #[cfg(feature = "audit")]
 mod inspect;
 mod keys;
+mod kind;
 mod lease;
 mod lists;
 mod nodes;
@@ -72,14 +73,16 @@ use crate::lifecycle;
 use connection::ClusterConnection;
 use nodes::Nodes;
 
-pub use access::{Access, Identity, Kind};
+pub use access::{Access, Identity};
 pub use buckets::{Admission, Admitted};
 #[cfg(feature = "find-cache")]
 pub use description::{Description, NoDescription};
 pub use feeds::Feed;
 pub use hydration::{Followed, Missing};
+
 #[cfg(feature = "audit")]
 pub use inspect::Kept;
+pub use kind::Kind;
 pub use lease::Lease;
 pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
 pub use objects::{HOLD_TIME, Hold};

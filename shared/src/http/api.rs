@@ -21,6 +21,7 @@ use tracing::Instrument as _;
 
 use super::gate::{Gate, Verdict};
 use super::protect::protect;
+use super::raw_body::RawBody;
 use super::routes::{self, Found};
 use super::settings::{Origins, Settings};
 use super::sign_in::SignIn;
@@ -44,10 +45,6 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(1);
 const DEADLINE_MARGIN: Duration = Duration::from_millis(300);
 /// The largest body, as it stands in the answer: the load balancer takes 1 MB for all of the answer.
 const MAX_ANSWER: usize = 1_000_000;
-
-/// The request's body, shared by all extractors that need it.
-#[derive(Debug, Clone)]
-pub(super) struct RawBody(pub(super) Bytes);
 
 /// A router and all that goes around it.
 pub struct Api {

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::Problem;
-use super::api::RawBody;
+use super::raw_body::RawBody;
 use super::settings::BODY_LIMIT;
 use crate::domain::Invalid;
 

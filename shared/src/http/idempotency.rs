@@ -4,7 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::Problem;
-use super::api::RawBody;
+use super::raw_body::RawBody;
 use crate::domain::{Fingerprint, IdempotencyKey, Invalid};
 
 /// The request's idempotency key, if it has one, and what the key stands for: the request's method,

@@ -5,7 +5,8 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::fields::{is_encoded, media_type};
-use super::{Fields, Problem, api::RawBody};
+use super::raw_body::RawBody;
+use super::{Fields, Problem};
 use crate::domain::ContentType;
 
 /// A body that is an image itself, or a JSON object that names one. Any other media type is 415.

@@ -36,6 +36,7 @@ mod protect;
 mod query;
 #[cfg(feature = "queue")]
 mod queued;
+mod raw_body;
 pub mod routes;
 mod settings;
 mod sign_in;

@@ -5,6 +5,7 @@
 //! serves it. Tests see to it that it is current, and that every answer that any test gets is in it.
 
 mod examples;
+mod headers;
 mod operation;
 mod problems;
 mod schemas;
@@ -68,7 +69,7 @@ pub fn document() -> Value {
                 "token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
             },
             "parameters": parameters,
-            "headers": operation::headers(),
+            "headers": headers::headers(),
             "responses": responses,
             "schemas": definitions,
         },

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
+use super::headers::header;
 use super::problems::PROBLEMS;
 use crate::domain::{ContentType, Cursor, IdempotencyKey, Limit};
 use crate::http::routes::{Answer, Content, Example, Operation, Paged, Parameter, Place, SchemaOf};
@@ -162,12 +163,6 @@ fn response(answer: &Answer, operation: &Operation, schemas: &mut Schemas) -> Va
     Value::Object(response)
 }
 
-/// A header's name, and the reference to its description.
-pub(super) fn header(name: &str) -> (String, Value) {
-    let reference = json!({ "$ref": format!("#/components/headers/{name}") });
-    (name.to_owned(), reference)
-}
-
 /// The parameters that operations share.
 pub(super) fn shared_parameters(schemas: &mut SchemaGenerator) -> Value {
     json!({
@@ -192,18 +187,6 @@ pub(super) fn shared_parameters(schemas: &mut SchemaGenerator) -> Value {
             "description": "Chosen by the client for this request: sent again with it, it is answered again and not done again, for 24 hours.",
             "schema": schemas.subschema_for::<IdempotencyKey>(),
         },
-    })
-}
-
-/// The headers of answers.
-pub(super) fn headers() -> Value {
-    let header = |description, schema: Value| json!({ "description": description, "required": true, "schema": schema });
-    json!({
-        "X-Request-Id": header("The request's id, as in the logs.", json!({ "type": "string" })),
-        "ETag": header("Names this version, for `If-None-Match`.", json!({ "type": "string" })),
-        "Location": header("The path of what was created.", json!({ "type": "string" })),
-        "Retry-After": header("In how many seconds to try again.", json!({ "type": "integer", "minimum": 1 })),
-        "WWW-Authenticate": header("How to sign in.", json!({ "type": "string", "const": "Bearer" })),
     })
 }
 

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
-use super::operation::header;
+use super::headers::header;
 use crate::http::{ProblemBody, ProblemType};
 
 /// A kind of problem: a response that operations share.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{answer, api, call};
 use crate::http::Api;
-use crate::http::api::RawBody;
+use crate::http::raw_body::RawBody;
 use crate::invocation;
 
 const TRACE: &str = "1-67891233-abcdef012345678912345678";
