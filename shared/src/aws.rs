@@ -1,4 +1,4 @@
-//! What all AWS clients have in common: time limits and retries.
+//! Time limits and retries of all AWS clients.
 //!
 //! Region and credentials come from the environment, as Lambda sets them; endpoints can be moved by
 //! `AWS_ENDPOINT_URL_DYNAMODB`, `_SQS`, `_S3`, `_LAMBDA`, `_ELASTICACHE` and `_COGNITO_IDENTITY_PROVIDER`.
@@ -74,7 +74,7 @@ impl Intercept for CountCalls {
 }
 
 /// Makes of any call a bare `GET /` that nobody signed: it does nothing but open the connection that calls go by.
-/// What is answered to it is no answer to the call, which fails.
+/// Its response is not a response to the call, which fails.
 #[derive(Debug)]
 pub(crate) struct OnlyConnect;
 

@@ -1,15 +1,15 @@
-//! How long an invocation may take.
+//! The time limit of an invocation.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::Context;
 
-/// How long it may take where no credible deadline is told.
+/// The time limit without a credible deadline.
 const DEFAULT: Duration = Duration::from_secs(10);
-/// A deadline this far back is none: `cargo lambda` tells such.
+/// A deadline this far back counts as none: `cargo lambda` sends such.
 const STALE: Duration = Duration::from_mins(1);
 
-/// The time left until the invocation's deadline, less what answering needs.
+/// Returns the time left until the invocation's deadline, less the time to answer.
 pub(crate) fn time_left(context: &Context, margin: Duration) -> Duration {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

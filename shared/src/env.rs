@@ -32,12 +32,12 @@ impl BadSetting {
     }
 }
 
-/// The value of a variable that must be set and not empty.
+/// Returns the value of a variable that must be set and not empty.
 pub fn required(name: &str) -> Result<String, BadSetting> {
     optional(name).ok_or_else(|| BadSetting::new(name, "must be set"))
 }
 
-/// The value of a variable, if it is set and not empty.
+/// Returns the value of a variable, if it is set and not empty.
 pub fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -49,12 +49,12 @@ pub fn patient(time: Duration) -> Duration {
     time.saturating_mul(factor.unwrap_or(1).clamp(1, MOST_PATIENCE))
 }
 
-/// A number of whole seconds, or what it is where the variable is not set.
+/// Returns a number of whole seconds, or the default if the variable is not set.
 pub fn seconds(name: &str, unless_set: i64) -> Result<i64, BadSetting> {
     whole_number(name, unless_set)
 }
 
-/// A whole number from 1 on, or what it is where the variable is not set.
+/// Returns a whole number from 1 on, or the default if the variable is not set.
 pub fn whole_number<N>(name: &str, unless_set: N) -> Result<N, BadSetting>
 where
     N: FromStr + PartialOrd + From<u8>,

@@ -1,4 +1,4 @@
-//! Handing a post over to fan-out: by whoever changed it, and again by `sweep` where that failed.
+//! Handing a post over to fan-out: by the function that changed it, and again by `sweep` where that failed.
 
 use aws_config::SdkConfig;
 
@@ -10,9 +10,9 @@ use crate::queue::{self, Queue};
 /// Hands posts over.
 #[derive(Debug, Clone)]
 pub struct HandOver {
-    /// Where the images are.
+    /// The bucket of images.
     pub media: Media,
-    /// Where the fan-outs are queued.
+    /// The queue of fan-outs.
     pub fan_out: Queue,
 }
 

@@ -14,7 +14,7 @@ tokio::task_local! {
     static CURRENT: Option<Arc<Invocation>>;
 }
 
-/// Whom a function calls.
+/// A dependency that a function calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Callee {
     /// `DynamoDB`.
@@ -29,7 +29,7 @@ pub enum Callee {
     Cache,
 }
 
-/// How many calls were made, each attempt counted; of the cache, how many round trips.
+/// Calls made, each attempt counted; of the cache, round trips.
 #[derive(Debug, Default)]
 pub struct Calls([AtomicU32; 5]);
 
@@ -45,7 +45,7 @@ impl Calls {
         }
     }
 
-    /// How many so far.
+    /// The count so far.
     pub fn of(&self, callee: Callee) -> u32 {
         self.counter(callee).load(Ordering::Relaxed)
     }
@@ -71,7 +71,7 @@ impl Invocation {
         })
     }
 
-    /// What it belongs to.
+    /// Its trace.
     pub const fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
     }
@@ -81,12 +81,12 @@ impl Invocation {
         self.caller.get().map(String::as_str)
     }
 
-    /// The calls so far.
+    /// Returns the calls so far.
     pub fn calls(&self) -> &Calls {
         &self.calls
     }
 
-    /// Runs a future as this invocation's work.
+    /// Runs a future as a part of this invocation.
     pub async fn run<F: Future>(self: Arc<Self>, work: F) -> F::Output {
         CURRENT.scope(Some(self), work).await
     }
@@ -96,7 +96,7 @@ fn current() -> Option<Arc<Invocation>> {
     CURRENT.try_with(Clone::clone).ok().flatten()
 }
 
-/// Makes a future that becomes a task of its own a part of the invocation at work.
+/// Makes a future that is spawned as a task a part of the current invocation.
 pub fn inherit_trace<F: Future>(work: F) -> impl Future<Output = F::Output> {
     CURRENT.scope(current(), work)
 }
@@ -125,7 +125,7 @@ pub fn record_caller(user: &UserId) {
     }
 }
 
-/// The trace that the invocation at work belongs to.
+/// Returns the trace of the current invocation.
 pub fn trace() -> Option<Trace> {
     current()?.trace.clone()
 }

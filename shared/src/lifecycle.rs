@@ -1,4 +1,4 @@
-//! How a function's process begins and ends.
+//! The start and end of a function's process.
 //!
 //! While it starts it opens its connections, and it waits for them before it takes its first event, so that no request
 //! pays for that: Lambda gives the processor for it while a function starts, and lets it stand still from then on until
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 static BEGUN: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
-/// Begins something that is to be done before the first event. How it ends is nobody's concern here. Needs a
+/// Starts a task to finish before the first event. Its outcome is ignored. Needs a
 /// running executor.
 pub(crate) fn begin(work: impl Future<Output = ()> + Send + 'static) {
     let work = tokio::spawn(work);
@@ -42,7 +42,7 @@ mod events {
     /// How long is waited at most for what the process is at when it is told to end. Lambda waits half a second.
     const GRACE: Duration = Duration::from_millis(400);
 
-    /// How many events are worked on, until they are answered.
+    /// Events in progress, until they are answered.
     static AT_WORK: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 
     /// Takes events until the process is told to end: one at a time, or several where the platform says so

@@ -1,4 +1,4 @@
-//! What a function writes about itself: JSON lines to standard output, filtered by `RUST_LOG`
+//! A function's log: JSON lines on standard output, filtered by `RUST_LOG`
 //! (`info` where it says nothing usable): a level, and others for single modules: `info,purrline::feed=debug`.
 
 #[cfg(feature = "log")]
@@ -34,7 +34,7 @@ pub fn init() {
     }
 }
 
-/// An error and what caused it, in one line.
+/// Formats an error and its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes

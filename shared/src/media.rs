@@ -32,7 +32,7 @@ const VALID_SECONDS: u32 = 15 * 60;
 const READ: Duration = Duration::from_secs(5);
 /// The time for which an object's body may stand still.
 const STALL: Duration = Duration::from_secs(1);
-/// How often a body that breaks off is fetched.
+/// Times that a body is fetched when it breaks off.
 const FETCHES: u32 = 3;
 /// The tag of an upload that no post uses; the bucket's lifecycle rule knows it by this.
 const UNUSED: &str = "state=unused";
@@ -63,7 +63,7 @@ pub enum ReadError {
     /// There is no such object.
     #[error("there is no such object")]
     Missing,
-    /// It is larger than the reader takes.
+    /// It is larger than the reader accepts.
     #[error("the object is larger than the reader takes")]
     TooLarge,
     /// The bucket did not answer, or not in time.
@@ -71,7 +71,7 @@ pub enum ReadError {
     Unavailable(#[from] Error),
 }
 
-/// A body came to its end early, or was larger than it said.
+/// A body ended early, or was larger than announced.
 #[derive(Debug, thiserror::Error)]
 #[error("the object's body is not as long as it said")]
 struct OtherLength;
@@ -90,11 +90,11 @@ impl Checksum {
 /// A request that puts one object into the bucket, signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PresignedPut {
-    /// Where to send it.
+    /// The URL to send it to.
     pub url: String,
     /// Every header it must have. Browsers set `content-length` themselves; it must be this one.
     pub headers: BTreeMap<String, String>,
-    /// Until when it is good.
+    /// The time at which it expires.
     pub expires_at: Timestamp,
 }
 
@@ -208,7 +208,7 @@ impl Media {
         }
     }
 
-    /// The key that a user sent, if there is such an upload and it is theirs.
+    /// Returns the key that a user sent, if there is such an upload and it is theirs.
     pub async fn sent_by(&self, user: &UserId, text: &str) -> Result<Option<ImageKey>, Error> {
         let Ok(key) = ImageKey::sent_by(user, text) else {
             return Ok(None);
@@ -246,7 +246,7 @@ impl Media {
         read.map_err(Error::new)?
     }
 
-    /// The key's object, its body not read yet.
+    /// Returns the key's object, with its body not read yet.
     async fn open(&self, key: &ImageKey) -> Result<GetObjectOutput, ReadError> {
         let call = self
             .client
@@ -325,7 +325,7 @@ impl Media {
     }
 }
 
-/// Objects were left.
+/// Some objects remain.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} objects were not deleted")]
 struct NotDeleted(usize);

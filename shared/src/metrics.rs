@@ -1,4 +1,4 @@
-//! What functions measure, for `CloudWatch`: lines in its embedded metric format, each of an invocation that measured
+//! Metrics for `CloudWatch`: lines in its embedded metric format, one for each invocation that measured
 //! something. `template.yaml`'s dashboard shows them.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
@@ -26,12 +26,12 @@ use metrics_cloudwatch_embedded::{Builder, Collector};
 
 use crate::env;
 
-/// Where `CloudWatch` keeps the metrics.
+/// The namespace of the metrics in `CloudWatch`.
 pub const NAMESPACE: &str = "Purrline";
 
 static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
 
-/// Begins to collect. Beginning twice changes nothing.
+/// Starts collecting. Starting twice changes nothing.
 pub fn init() {
     let stack = env::optional("STACK_NAME").unwrap_or_else(|| "local".to_owned());
     let builder = Builder::new().cloudwatch_namespace(NAMESPACE);
@@ -54,7 +54,7 @@ pub fn init() {
     }
 }
 
-/// Writes what was measured since the last time, if anything was. `CloudWatch` reads it from the log.
+/// Writes the measurements since the last time, if there are any. `CloudWatch` reads them from the log.
 pub fn flush() {
     let Some(collector) = COLLECTOR.get() else {
         return;
@@ -66,44 +66,44 @@ pub fn flush() {
     }
 }
 
-/// A feed was read from the cache.
+/// Counts a feed that was read from the cache.
 pub fn feed_hit() {
     counter!("FeedHits").increment(1);
 }
 
-/// A feed was not in the cache, or could not be read from it.
+/// Counts a feed that was not in the cache, or could not be read from it.
 pub fn feed_miss() {
     counter!("FeedMisses").increment(1);
 }
 
-/// A feed was put into the cache anew.
+/// Counts a feed that was rebuilt in the cache.
 pub fn feed_rebuilt() {
     counter!("FeedRebuilds").increment(1);
 }
 
-/// So many likes, or their undoings, are in the store.
+/// Counts likes, and their undoings, that are in the store.
 pub fn likes_applied(likes: usize) {
     counter!("LikesApplied").increment(whole(likes));
 }
 
-/// So many follows, or their undoings, are in the store.
+/// Counts follows, and their undoings, that are in the store.
 pub fn follows_applied(follows: usize) {
     counter!("FollowsApplied").increment(whole(follows));
 }
 
-/// One message brought a post to so many followers, so long after it was created.
+/// Records the followers that one message pushed a post to, and the post's age by then.
 pub fn fanned_out(followers: usize, lag: Duration) {
     histogram!("FanOutFollowers").record(f64::from(u32::try_from(followers).unwrap_or(u32::MAX)));
     histogram!("FanOutLag").record(millis(lag));
 }
 
-/// The oldest message of a batch was queued for so long.
+/// Records the time that the oldest message of a batch was queued.
 #[cfg(feature = "consumer")]
 pub(crate) fn queued(age: Duration) {
     histogram!("QueueAge").record(millis(age));
 }
 
-/// An image was classified.
+/// Records the time that classifying an image took.
 pub fn classified(time: Duration) {
     histogram!("ClassifyTime").record(millis(time));
 }

@@ -1,4 +1,4 @@
-//! Queues (SQS, standard): at least once, in any order. What is sent says which trace it belongs to: that of the
+//! Queues (SQS, standard): at least once, in any order. Each message carries the trace of the
 //! invocation that sends it.
 
 use aws_config::SdkConfig;
@@ -16,10 +16,10 @@ use crate::env::{self, BadSetting};
 use crate::invocation::{self, Callee};
 use crate::lifecycle;
 
-/// How many messages one call takes.
+/// Messages of one call.
 const BATCH: usize = 10;
 
-/// A queue that messages are sent to, as JSON.
+/// A queue to send messages to, as JSON.
 #[derive(Debug, Clone)]
 pub struct Queue {
     client: Client,
@@ -55,7 +55,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// The queue of that URL.
+    /// Returns the queue of that URL.
     pub fn new(aws: &SdkConfig, url: String) -> Self {
         Self {
             client: Client::from_conf(
@@ -82,8 +82,8 @@ impl Queue {
         call.send().await.map(|_| ()).map_err(Error::unavailable)
     }
 
-    /// Sends messages, ten a call. Gives the positions of those the queue may not have, in order;
-    /// why is logged.
+    /// Sends messages, ten a call. Returns the positions of those that the queue may not have, in order;
+    /// logs the reason.
     #[must_use = "messages that were not sent are lost unless they are sent again"]
     pub async fn send_batch(&self, messages: &[impl Serialize]) -> Vec<usize> {
         let mut unsent = Vec::new();

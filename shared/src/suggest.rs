@@ -21,9 +21,9 @@ use crate::env::{self, BadSetting};
 use crate::invocation::{self, Callee};
 use crate::lifecycle;
 
-/// How long the one try may take.
+/// Time limit of the one try.
 const WITHIN: Duration = Duration::from_secs(4);
-/// How many breeds are suggested.
+/// Breeds to suggest.
 const MOST: usize = 3;
 
 /// Suggests breeds.
@@ -52,7 +52,7 @@ impl Error {
     }
 }
 
-/// What the load balancer is answered.
+/// The function's answer to the load balancer.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer {

@@ -83,7 +83,7 @@ impl App {
         }
     }
 
-    /// What was answered before, by a request that may have died before it told search.
+    /// Repeats the answer of an earlier request, which may have died before it told search.
     async fn again(&self, known: IdempotencyRecord) -> Result<Answer, Problem> {
         let answer = known.replay()?;
         let location = answer.location.as_deref().unwrap_or_default();

@@ -26,7 +26,7 @@ use purrline::{aws, env, log};
 
 use self::checks::Content;
 
-/// How long the author waits for the hand-over.
+/// Time that the author waits for the hand-over.
 const HAND_OVER: Duration = Duration::from_millis(1500);
 
 struct App {

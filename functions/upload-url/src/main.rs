@@ -47,7 +47,7 @@ struct Parts {
     most: Allowance,
 }
 
-/// What the client means to upload.
+/// The upload that the client announces.
 struct Wanted {
     kind: ContentType,
     size: UploadSize,

@@ -164,11 +164,11 @@ pub struct Upload {
     pub key: ImageKey,
     /// The HTTP method: `PUT`.
     pub method: String,
-    /// Where to send it.
+    /// The URL to send it to.
     pub url: String,
     /// The headers, by their names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// Until when it is good.
+    /// The time at which it expires.
     // A time as text, as it went out: two such texts compare as their times do.
     pub expires_at: String,
 }

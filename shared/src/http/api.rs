@@ -1,4 +1,4 @@
-//! What happens around every handler.
+//! The layers around every handler.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -39,9 +39,9 @@ const TRACING: [HeaderName; 4] = [
     HeaderName::from_static("sentry-trace"),
     HeaderName::from_static("baggage"),
 ];
-/// How long a browser may keep the answer to a preflight.
+/// Time for which a browser may cache the answer to a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(1);
-/// What is left of a function's time for answering that it ran out.
+/// Time reserved for answering that a function's time ran out.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(300);
 /// The largest body, as it stands in the answer: the load balancer takes 1 MB for all of the answer.
 const MAX_ANSWER: usize = 1_000_000;

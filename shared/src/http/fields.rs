@@ -38,12 +38,12 @@ pub struct Fields {
 
 const NOT_WHOLE: &str = "must be a whole number from 0";
 
-/// A field that can't be used; [`Fields`] has noted which and why.
+/// A field that can't be used; [`Fields`] has recorded it with the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bad(());
 
 impl Fields {
-    /// A text that must be there.
+    /// Takes a required text.
     pub fn required<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -55,7 +55,7 @@ impl Fields {
         }
     }
 
-    /// A text that may be left out.
+    /// Takes an optional text.
     pub fn optional<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -67,7 +67,7 @@ impl Fields {
         self.text(pointer(name), &value, parse).map(Some)
     }
 
-    /// A text of an edit that may be left out, or empty where there is to be none: `Some(None)`.
+    /// Takes an optional text of an edit; an empty one clears it: `Some(None)`.
     pub fn clearable<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -99,7 +99,7 @@ impl Fields {
         }
     }
 
-    /// A list of at most `max` texts that may be left out.
+    /// Takes an optional list of at most `max` texts.
     pub fn list<T, E: fmt::Display>(
         &mut self,
         name: &str,
@@ -132,7 +132,7 @@ impl Fields {
         self
     }
 
-    /// What was found, if no field was bad and none is left over; else 400.
+    /// Returns the values if no field was bad and none is left over; else 400.
     pub fn finish<T: All>(self, found: T) -> Result<T::Found, Problem> {
         self.noted().into_result()?;
         // Whoever made a `Bad` has noted why, so this is not reached with one.
@@ -141,7 +141,7 @@ impl Fields {
             .map_err(|Bad(())| Problem::bad_request("Some of the input was refused."))
     }
 
-    /// Every field that is bad, or left over.
+    /// Returns every field that is bad or left over.
     fn noted(mut self) -> Invalid {
         for name in self.values.into_keys() {
             self.invalid.push(pointer(&name), "is not known here");
@@ -149,12 +149,12 @@ impl Fields {
         self.invalid
     }
 
-    /// Takes a field out; nothing where it is left out, or `null`.
+    /// Takes a field out; none if it is omitted or `null`.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.values.remove(name).filter(|value| !value.is_null())
     }
 
-    /// Takes a field in. One given twice is bad.
+    /// Adds a field. One given twice is bad.
     fn insert(&mut self, name: String, value: Value) {
         if self.values.contains_key(&name) {
             self.invalid.push(pointer(&name), "is given twice");
@@ -180,7 +180,7 @@ impl Fields {
         Err(Bad(()))
     }
 
-    /// Reads a body. A field given twice is noted as bad, not as an error.
+    /// Parses a body. A field given twice is recorded as bad, not returned as an error.
     fn read(body: &[u8]) -> Result<Self, Problem> {
         let body = std::str::from_utf8(body)
             .map_err(|_| Problem::bad_request("The body is not UTF-8."))?;
@@ -273,7 +273,7 @@ fn content_type(parts: &Parts) -> &str {
         .unwrap_or_default()
 }
 
-/// The body's media type without its parameters, as it was spelt; empty where none is told.
+/// Returns the body's media type without its parameters, as spelt; empty without one.
 pub(super) fn media_type(parts: &Parts) -> &str {
     content_type(parts)
         .split(';')
@@ -282,7 +282,7 @@ pub(super) fn media_type(parts: &Parts) -> &str {
         .trim()
 }
 
-/// Whether the body is compressed or otherwise encoded.
+/// Returns whether the body is compressed or otherwise encoded.
 pub(super) fn is_encoded(parts: &Parts) -> bool {
     let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     !parts.headers.get_all(CONTENT_ENCODING).iter().all(plain)
@@ -303,7 +303,7 @@ fn is_json(parts: &Parts) -> bool {
 pub trait All {
     /// The tuple of their values.
     type Found;
-    /// All of them, or that one is bad.
+    /// Returns all values, or that one is bad.
     fn all(self) -> Result<Self::Found, Bad>;
 }
 

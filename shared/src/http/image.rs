@@ -11,8 +11,8 @@ use crate::domain::ContentType;
 
 /// A body that is an image itself, or a JSON object that names one. Any other media type is 415.
 ///
-/// What kind of image the bytes are is found from them: of its media type, only that it is one of those
-/// taken is asked.
+/// The kind of image is found from its bytes: the media type only has to be one of those
+/// accepted.
 #[derive(Debug)]
 pub enum ImageBody {
     /// The image's own bytes, not looked at yet.

@@ -13,11 +13,11 @@ use crate::store::Store;
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 
-/// What a path's parameter may be parsed to.
+/// A type that a path's parameter parses into.
 pub trait FromPath: Sized {
-    /// The value; nothing if there can't be such a thing.
+    /// Returns the value; none if no such thing can exist.
     fn from_path(text: &str) -> Option<Self>;
-    /// The 404's words.
+    /// The text of the 404.
     const NOT_FOUND: &'static str;
 }
 

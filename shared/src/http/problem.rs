@@ -12,9 +12,9 @@ use serde::Serialize;
 use super::problem_type::{ProblemType, Type};
 use crate::domain::{FieldError, Invalid};
 
-/// How long a client is asked to wait before it tries again, in seconds.
+/// Seconds that a client is asked to wait before it tries again.
 const RETRY_AFTER_SECONDS: u64 = 2;
-/// How many bad fields are named; a request that has more is no honest mistake.
+/// Bad fields that a problem names at most; a request with more is no honest mistake.
 const MAX_ERRORS: usize = 100;
 
 /// A request that could not be fulfilled, and why, in words fit for the client. It holds nothing of
@@ -78,13 +78,13 @@ impl Problem {
         Self::bad_request("Some of the input was refused, see `errors`.").with_errors(invalid)
     }
 
-    /// 401: the caller is not known.
+    /// 401: the caller is unknown.
     pub fn unauthorized(detail: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, detail)
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// 403: somebody else's.
+    /// 403: it belongs to somebody else.
     pub fn forbidden(detail: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
@@ -121,7 +121,7 @@ impl Problem {
         Self::too_large(format!("The body is larger than {limit} bytes."))
     }
 
-    /// 415: a media type that isn't taken here.
+    /// 415: an unsupported media type.
     pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
@@ -145,12 +145,12 @@ impl Problem {
         )
     }
 
-    /// 503 with `Retry-After`: what this request needs does not answer. The error is logged.
+    /// 503 with `Retry-After`: a dependency of this request does not answer. Logs the error.
     pub fn unavailable(error: &dyn Error) -> Self {
         Self::unavailable_for(error, Duration::from_secs(RETRY_AFTER_SECONDS))
     }
 
-    /// 503, asking the client to wait that long. The error is logged.
+    /// 503 that asks the client to wait that long. Logs the error.
     pub fn unavailable_for(error: &dyn Error, wait: Duration) -> Self {
         tracing::warn!(error = crate::log::chain(error), "unavailable");
         let detail = "Something this needs does not answer, please try again.";
@@ -158,7 +158,7 @@ impl Problem {
             .with_header(RETRY_AFTER, whole_seconds(wait).into())
     }
 
-    /// 429: the caller called too often, and may again after so long.
+    /// 429: the caller called too often, and may call again after this time.
     pub fn too_many_requests(wait: Duration) -> Self {
         Self::too_many_of(wait, "requests")
     }
@@ -170,7 +170,7 @@ impl Problem {
         Self::of_type(ProblemType::RateLimited, detail).with_header(RETRY_AFTER, seconds.into())
     }
 
-    /// An answer of a status that came without a problem.
+    /// The problem for a status that came without one.
     pub(super) fn of(status: StatusCode) -> Self {
         Self::new(
             status,
@@ -200,7 +200,7 @@ impl Problem {
     }
 }
 
-/// A wait in whole seconds, as `Retry-After` has it: at least one.
+/// Returns a wait in whole seconds for `Retry-After`: at least one.
 fn whole_seconds(wait: Duration) -> u64 {
     let begun = u64::from(wait.subsec_nanos() > 0);
     wait.as_secs().saturating_add(begun).max(1)
@@ -219,11 +219,11 @@ pub(crate) struct ProblemBody<'a> {
     title: &'static str,
     /// The answer's status.
     status: u16,
-    /// What went wrong, in words for people.
+    /// An explanation for people.
     detail: &'a str,
     /// The request's id, as in `x-request-id`.
     instance: &'a str,
-    /// Which fields were refused, every one of them.
+    /// Every field that was refused.
     #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
     errors: &'a [FieldError],
 }

@@ -76,7 +76,7 @@ impl ProblemType {
         }
     }
 
-    /// The advice to a client.
+    /// Advice for clients.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::HandleTaken => "Ask for another handle.",

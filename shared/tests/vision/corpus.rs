@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use purrline::vision::{Classifier, ImageError};
 use serde::{Deserialize, Serialize};
 
-/// What the reference says.
+/// The reference's answer.
 #[derive(Deserialize)]
 pub(crate) struct Golden {
     pub(crate) model: Model,
@@ -36,7 +36,7 @@ pub(crate) struct Refused {
     pub(crate) error: Outcome,
 }
 
-/// What became of an image.
+/// The result for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {

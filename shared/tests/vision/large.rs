@@ -11,11 +11,11 @@ use super::corpus::{Outcome, read};
 #[path = "deceitful.rs"]
 mod deceitful;
 
-/// What is made.
+/// An image to create.
 pub(crate) struct Large {
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
-    /// What must become of it; `None` if it only must not do harm.
+    /// The expected result; `None` if the image only must not do harm.
     pub(crate) outcome: Option<Outcome>,
     /// Progressive JPEGs may take more memory.
     pub(crate) progressive: bool,

@@ -16,7 +16,7 @@ use crate::memory::{LIMIT_KIB, TIME_LIMIT_MS};
 use crate::mutator::Mutator;
 use crate::worker::{Order, Report, Worker};
 
-/// How many mutants.
+/// The number of mutants.
 const COUNT: &str = "PURRLINE_MUTANTS";
 /// The seed that all of them come from.
 const SEED: &str = "PURRLINE_MUTANTS_SEED";

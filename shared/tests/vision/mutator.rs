@@ -153,7 +153,7 @@ fn range(length: usize, random: &mut StdRng) -> Range<usize> {
     start..(start + random.random_range(1..=longest)).min(length)
 }
 
-/// What a PNG's data unpack to, damaged and packed again; of other formats, any bits.
+/// Damages a PNG's unpacked data and packs them again; of other formats, flips any bits.
 fn rows(bytes: &mut Vec<u8>, random: &mut StdRng) {
     let data = parts(bytes)
         .into_iter()

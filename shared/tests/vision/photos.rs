@@ -13,7 +13,7 @@ use crate::golden::difference;
 
 /// A folder of `<Breed>/*.jpg`.
 const CATS: &str = "PURRLINE_CATS";
-/// How many of them are compared, evenly taken.
+/// Photos to compare, taken evenly.
 const COUNT: usize = 240;
 /// Between two answers, in probability.
 const TOLERANCE: f64 = 1e-3;

@@ -21,7 +21,7 @@ const MARK: &str = "@@";
 /// After this long without an answer it hangs. Far above the limit of an answer: the machine may be busy.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What a worker is asked.
+/// A worker's task.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Order {
     /// To classify a file, as the function would: read into memory, decoded, through the network.
@@ -34,12 +34,12 @@ pub(crate) enum Order {
     },
 }
 
-/// What it answers.
+/// A worker's answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// Or what it panicked with.
     pub(crate) outcome: Result<Outcome, String>,
-    /// What an error says.
+    /// The text of an error.
     pub(crate) detail: Option<String>,
     /// Processor time of this order.
     pub(crate) cpu_ms: u64,

@@ -26,7 +26,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::env::patient;
 use crate::https::connector;
 
-/// How long the provider may take to answer.
+/// Time that the provider may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The time a request waits for a fetch that another request began.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! What makes a token good.
+//! The checks of a token.
 
 use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
@@ -59,7 +59,7 @@ pub(super) struct Bearer {
     pub(super) name: Option<String>,
 }
 
-/// Whose token it is, if it is good now. The key says by which algorithm, never the token.
+/// Returns the token's user, if the token is valid now. The key determines the algorithm, never the token.
 pub(super) fn check(
     token: &str,
     key: &Key,

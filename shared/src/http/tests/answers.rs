@@ -1,4 +1,4 @@
-//! What goes around every handler.
+//! The layers around every handler.
 
 use axum::Router;
 use axum::http::header::CACHE_CONTROL;

@@ -149,7 +149,7 @@ async fn answer(api: &Api, event: &Value, mut context: Context) -> Value {
     serde_json::to_value(answer.await.unwrap()).unwrap()
 }
 
-/// What the load balancer got.
+/// An answer, as the load balancer gets it.
 #[derive(Debug)]
 struct Got {
     answer: Value,
@@ -190,7 +190,7 @@ impl Got {
             .collect()
     }
 
-    /// What holds of every answer.
+    /// Checks the rules that every answer keeps.
     fn check(&self) {
         assert_eq!(self.header("x-request-id"), Some(REQUEST_ID));
         assert!(self.header("cache-control").is_some());

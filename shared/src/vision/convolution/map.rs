@@ -23,7 +23,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// How many places it takes along a side.
+    /// Its positions along a side.
     pub(super) fn places(&self, side: usize) -> usize {
         (side + 2 * self.padding).saturating_sub(self.side) / self.stride + 1
     }
@@ -34,7 +34,7 @@ impl Window {
     }
 }
 
-/// What comes after a convolution.
+/// The operations after a convolution.
 pub(super) struct Finish<'a> {
     pub(super) bias: &'a [f32],
     /// Added to the result.
