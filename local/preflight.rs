@@ -135,7 +135,7 @@ impl Value {
     }
 }
 
-/// What a URL must be that paths can be added to, in the words of the command line itself.
+/// The requirement on a URL to which paths can be appended, in the words of the command line itself.
 const NO_ORIGIN: &str =
     "must be http:// or https:// with a host and no path, such as https://cats.example";
 

@@ -54,7 +54,7 @@ pub trait EdgeKind: Send + Sync + 'static {
         edges: &HashSet<EdgeOf<Self>>,
     ) -> impl Future<Output = Result<(), cache::Error>> + Send;
 
-    /// What is to be forgotten of these edges where the cache can't be brought up to date.
+    /// Returns what the cache must forget of these edges if it can't be brought up to date.
     fn invalidation(edges: HashSet<EdgeOf<Self>>) -> Invalidation;
 
     /// Does what remains once the cache is up to date; `full` are the users who have as many edges as anybody may.

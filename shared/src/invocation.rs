@@ -1,4 +1,4 @@
-//! What is known of the invocation at work, wherever its code is: the trace that it belongs to, who calls, and
+//! The current invocation, for all code that works for it: the trace that it belongs to, its caller, and
 //! how many calls it made. It goes along with the task, so that nothing has to hand it on.
 
 use std::future::Future;
@@ -138,7 +138,7 @@ fn hash(user: &UserId) -> String {
     format!("{:016x}", u64::from_be_bytes(first.unwrap_or_default()))
 }
 
-/// Which request something goes back to, as the load balancer says it in `X-Amzn-Trace-Id`: AWS's own trace id,
+/// The request that work goes back to, as the load balancer names it in `X-Amzn-Trace-Id`: AWS's own trace id,
 /// `1-` with eight hexadecimal digits of the time and 24 random ones.
 ///
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>

@@ -37,9 +37,9 @@ mod events {
     use tokio::sync::watch;
     use tower::util::MapFutureLayer;
 
-    /// How long is waited at most for what begins at the start: what is down then is waited for by who needs it.
+    /// Time to wait for tasks that begin at the start. A dependency that is down then is waited for by the request that needs it.
     const PATIENCE: Duration = Duration::from_secs(1);
-    /// How long is waited at most for what the process is at when it is told to end. Lambda waits half a second.
+    /// Time to finish the work in progress when the process is told to end. Lambda waits half a second.
     const GRACE: Duration = Duration::from_millis(400);
 
     /// Events in progress, until they are answered.

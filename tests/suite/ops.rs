@@ -1,4 +1,4 @@
-//! What operators do, by the real `ops` program against a running stack.
+//! Operators' tasks, with the real `ops` program against a running stack.
 
 use std::process::Output;
 
@@ -244,7 +244,7 @@ impl Scene {
         vec![format!("post {post} is not fanned out")]
     }
 
-    /// How many likes the reader is shown of the first post.
+    /// Returns the likes that the reader sees on the first post.
     async fn likes_shown(&self) -> Value {
         self.reader.feed(10).await[1]["likes"].clone()
     }
@@ -252,7 +252,7 @@ impl Scene {
 
 /// Each kind of difference is found, and nothing else.
 #[tokio::test]
-async fn what_differs_is_found() {
+async fn check_finds_what_differs() {
     let scene = Scene::new().await;
     let said = done(&scene.stage.world, &["check"]).await;
     assert!(
@@ -418,7 +418,7 @@ async fn without_a_stack_it_says_what_to_do() {
 
 /// An index that was lost is made anew from the tables, but not on a dry run.
 #[tokio::test]
-async fn a_lost_index_is_made_anew() {
+async fn a_lost_index_is_rebuilt() {
     let scene = Scene::new().await;
     let world = &scene.stage.world;
     scene.author.cat_id("Mimi").await;

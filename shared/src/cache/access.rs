@@ -16,7 +16,7 @@ use redis::{BasicAuth, ErrorKind, RedisError, StreamingCredentialsProvider, TlsC
 use super::kind::Kind;
 use crate::env::{self, BadSetting};
 
-/// How long a token lets one sign in: the longest that `ElastiCache` takes.
+/// The lifetime of a token: the longest that `ElastiCache` accepts.
 const TOKEN: Duration = Duration::from_mins(15);
 /// A connection that signed in is closed after 12 hours, unless it signs in again.
 const SIGN_IN_AGAIN: Duration = Duration::from_hours(1);
@@ -29,7 +29,7 @@ pub struct Access {
     /// The certificate, in PEM, of who signed the cache's; else it must be signed by one of the authorities that
     /// browsers trust, as `ElastiCache`'s are.
     pub authority: Option<Vec<u8>>,
-    /// Who signs in by IAM, with tokens instead of a password.
+    /// The user that signs in by IAM, with tokens instead of a password.
     pub identity: Option<Identity>,
 }
 
@@ -110,7 +110,7 @@ fn find(_: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
     Err(BadSetting::new("CACHE_URL", problem))
 }
 
-/// Who signs in to `ElastiCache` by IAM.
+/// A user that signs in to `ElastiCache` by IAM.
 ///
 /// The password is a presigned request that would call `connect`
 /// (<https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html>). It is signed with the credentials that the
@@ -141,7 +141,7 @@ impl Identity {
         })
     }
 
-    /// What the user signs in with, for a quarter of an hour from `now` on.
+    /// Returns a token for the user to sign in with, for 15 minutes from `now` on.
     fn token(&self, now: SystemTime, keys: &Credentials) -> Result<String, NoToken> {
         let kind = if self.serverless {
             "&ResourceType=ServerlessCache"

@@ -8,10 +8,10 @@ use super::Name;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Breed {
-    /// What it goes by in the API: lower case, words joined by hyphens.
+    /// The breed's id in the API: lower case, words joined by hyphens.
     #[serde(rename = "breed")]
     pub id: &'static str,
-    /// What people call it.
+    /// The name that people use.
     pub name: BreedName,
 }
 
@@ -44,23 +44,23 @@ pub struct BreedProbability {
     pub probability: f32,
 }
 
-/// Which model answers.
+/// The model that answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct ModelInfo {
-    /// What it is called.
+    /// The name.
     pub name: String,
-    /// Which training of it.
+    /// The version of its training.
     pub version: String,
 }
 
-/// What the classifier says of an image, in JSON.
+/// The classifier's answer for an image.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Classification {
     /// The breeds that were asked for, most likely first.
     pub breeds: Vec<BreedProbability>,
-    /// Which model says so.
+    /// The model that answered.
     pub model: ModelInfo,
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Bio, BreedName, BreedProbability, CatId, ImageKey, Name, Reason, Timestamp, UserId};
 
-/// What is wrong with a cat's id that isn't one of the caller's cats'.
+/// The reason why a cat's id is refused that isn't one of the caller's cats'.
 pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");
 
 /// A cat as stored. Its time of registration follows from its id.
@@ -16,9 +16,9 @@ pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");
 pub struct Cat {
     /// Its id.
     pub id: CatId,
-    /// Whose cat it is.
+    /// The owner.
     pub owner: UserId,
-    /// What it is called.
+    /// The name.
     pub name: Name,
     /// One of the classifier's breeds by its id (see [`super::BREEDS`]), or whatever its owner calls it.
     pub breed: Option<Name>,
@@ -26,11 +26,11 @@ pub struct Cat {
     pub birth_date: Option<BirthDate>,
     /// Its photo.
     pub photo: Option<ImageKey>,
-    /// What its owner says of it.
+    /// The owner's description of it.
     pub bio: Option<Bio>,
 }
 
-/// What a `PATCH` changes: nothing where nothing was said, and `Some(None)` where it takes something away.
+/// The changes of a `PATCH`: `None` leaves a field, `Some(None)` clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CatEdit {
     /// The new name.
@@ -54,7 +54,7 @@ pub struct CatView {
     pub id: CatId,
     /// Its owner's id.
     pub owner: UserId,
-    /// What it is called.
+    /// The name.
     pub name: Name,
     /// A classifier's breed id, or free text.
     pub breed: Option<Name>,
@@ -64,7 +64,7 @@ pub struct CatView {
     pub birth_date: Option<BirthDate>,
     /// Where its photo is served.
     pub photo_url: Option<String>,
-    /// What its owner says of it.
+    /// The owner's description of it.
     pub bio: Option<Bio>,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -78,7 +78,7 @@ pub struct RegisteredCat<'a> {
     /// The cat.
     #[serde(flatten)]
     pub cat: CatView,
-    /// What the classifier takes it for, most likely first: there where a photo was given and no breed, and
+    /// The classifier's guesses, most likely first: present if a photo was given and no breed, and
     /// empty if the classifier could not tell in time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breed_suggestions: Option<&'a [BreedProbability]>,

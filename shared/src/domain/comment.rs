@@ -9,11 +9,11 @@ use super::{AuthorView, CommentId, CommentText, PostId, Timestamp, UserId};
 pub struct Comment {
     /// Its id.
     pub id: CommentId,
-    /// Which post it is about.
+    /// The post that it comments on.
     pub post: PostId,
-    /// Who wrote it.
+    /// The author.
     pub author: UserId,
-    /// What was written.
+    /// The text.
     pub text: CommentText,
 }
 
@@ -24,9 +24,9 @@ pub struct Comment {
 pub struct CommentView {
     /// Its id.
     pub id: CommentId,
-    /// Which post it is about.
+    /// The post that it comments on.
     pub post_id: PostId,
-    /// Who wrote it.
+    /// The author.
     pub author: AuthorView,
     /// The text as written.
     pub text: CommentText,

@@ -12,7 +12,7 @@ use super::{Reason, UserId};
 /// The largest upload: 10 MiB.
 pub const UPLOAD_MAX_BYTES: u64 = 10 * 1024 * 1024;
 
-/// What is wrong with a key that isn't the caller's, and with one that has no object.
+/// The reason why a key is refused that isn't the caller's, or has no object.
 pub const NOT_UPLOADED: Reason = Reason::new("is not an image that you uploaded");
 
 /// The media types that may be uploaded.
@@ -130,12 +130,12 @@ impl ImageKey {
             .ok_or(NOT_UPLOADED)
     }
 
-    /// What the keys of all of a user's uploads begin with, and no others.
+    /// Returns the prefix of all keys of a user's uploads, and of no others.
     pub fn prefix(owner: &UserId) -> String {
         format!("uploads/{owner}/")
     }
 
-    /// Whose upload it is.
+    /// Returns the user who uploaded it.
     pub const fn owner(&self) -> &UserId {
         &self.owner
     }
@@ -160,7 +160,7 @@ pub struct Image {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Upload {
-    /// What the image goes by from then on.
+    /// The image's key from then on.
     pub key: ImageKey,
     /// The HTTP method: `PUT`.
     pub method: String,

@@ -30,7 +30,7 @@ pub struct FieldError {
     /// JSON pointer (RFC 6901) into the request, `/text` or `/images/3`; a query parameter or a
     /// header stands under its own name, `/limit`.
     pub pointer: String,
-    /// What is wrong with it.
+    /// The reason why it is invalid.
     pub detail: String,
 }
 

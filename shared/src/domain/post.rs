@@ -195,7 +195,7 @@ impl HydratedPosts {
 pub struct PostView {
     /// Its id.
     pub id: PostId,
-    /// Who wrote it.
+    /// The author.
     pub author: AuthorView,
     /// The text as written.
     pub text: PostText,

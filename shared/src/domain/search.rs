@@ -30,7 +30,7 @@ impl SearchText {
 
 text_type!(SearchText);
 
-/// What kind of things is searched for: `?type=`.
+/// The kind of things to search for: `?type=`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SearchType {
     /// Posts, by the words of their text.
@@ -94,7 +94,7 @@ impl SearchPage {
 pub struct TagView {
     /// The tag, in its normal form and without the `#`.
     pub tag: Tag,
-    /// How many posts have it.
+    /// The number of posts that have it.
     pub posts: u64,
 }
 

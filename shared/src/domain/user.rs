@@ -194,7 +194,7 @@ impl UserRef {
     }
 }
 
-/// What is known of a user: the profile, if there is one, and the exact counts.
+/// A user: the profile, if there is one, and the exact counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// The user.
@@ -207,11 +207,11 @@ pub struct Profile {
     pub bio: Option<Bio>,
     /// The chosen avatar.
     pub avatar: Option<ImageKey>,
-    /// How many follow this user.
+    /// The number of users who follow this one.
     pub followers: u64,
-    /// How many this user follows.
+    /// The number of users whom this one follows.
     pub following: u64,
-    /// How many posts this user has.
+    /// The number of this user's posts.
     pub posts: u64,
     /// When the user first left a trace here.
     pub created_at: Timestamp,
@@ -280,7 +280,7 @@ pub struct UserView {
     pub followers: u64,
     /// The number of users this one follows, likewise.
     pub following: u64,
-    /// How many posts this user has.
+    /// The number of this user's posts.
     pub posts: u64,
     /// Whether the caller follows this user.
     pub followed: bool,

@@ -11,7 +11,7 @@ use crate::domain::{BadCursor, Cursor, Limit};
 pub struct Paging(Fields);
 
 impl Paging {
-    /// How many items to give, and where in the list of that name to read on: nowhere said, from its
+    /// Returns the page's size, and the position in the list of that name to continue from: without a cursor, from its
     /// start. A bad limit, a bad cursor and any other parameter are all named in one 400. A position
     /// that `decode` can't read is a bad cursor.
     pub fn open<P>(

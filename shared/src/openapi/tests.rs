@@ -82,7 +82,7 @@ proptest! {
         }
     }
 
-    /// What the schema allows is parsed; of what is longer only for the white space around it, it says nothing.
+    /// Texts that the schema allows can be parsed; it doesn't count white space around them.
     #[test]
     fn searched_texts(text in visible_texts()) {
         let allowed = validator::<SearchText>().is_valid(&json!(text));

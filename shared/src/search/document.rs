@@ -185,7 +185,7 @@ impl Document {
         }
     }
 
-    /// What it is.
+    /// The kind of thing.
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }

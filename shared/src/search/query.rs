@@ -54,7 +54,7 @@ impl Position {
 /// Something found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// What.
+    /// The thing that was found.
     pub subject: Subject,
     /// Where in the order.
     pub position: Position,

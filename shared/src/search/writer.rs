@@ -40,7 +40,7 @@ const LARGEST: u32 = 50_000;
 const DELETED: u32 = 3;
 /// After how many seconds a segment that documents were deleted from is written anew: twice what an erasure waits for.
 const REWRITE_ERASURES: i64 = 2;
-/// What an erasure waits for, in seconds, unless the environment says otherwise.
+/// Seconds that an erasure waits, by default.
 const ERASURE_SECONDS: i64 = 30 * 60;
 
 /// The state of something that can be searched for: its document, or nothing if it is gone.

@@ -45,7 +45,7 @@ impl Store {
         self.in_partition(user.as_str(), most).await
     }
 
-    /// Who blocks a user who has left, at most so many.
+    /// Returns users who block a user who has left, at most `most`.
     pub(super) async fn kept_against(
         &self,
         user: &UserId,

@@ -70,10 +70,10 @@ impl Readers {
     }
 }
 
-/// How long functions wait for an answer of the cache, all tries included: who has read quicker has not waited in vain.
+/// Time that functions wait for the cache, all tries included: a faster read did not wait in vain.
 const SILENCE: Duration = Duration::from_millis(1500);
 
-/// What functions complained of: a cache that can't be reached is.
+/// Returns the functions' complaints about an unreachable cache.
 fn complaints(world: &World) -> Vec<String> {
     let names = world.plan().functions.values();
     let lines = names.flat_map(|function| world.logs(&function.name).unwrap_or_default());
@@ -131,7 +131,7 @@ async fn by_iam_every_connection_signs_in() {
 
 /// A user that is not let in is no cache: answers are right without one.
 #[tokio::test]
-async fn not_let_in_answers_come_from_the_tables() {
+async fn answers_come_from_the_tables_when_the_cache_refuses_sign_in() {
     let cluster = Nodes::start().await;
     let [_, authority] = cluster.environment();
     let address = cluster.address().replace("//", "//purrline:wrong@");
@@ -152,7 +152,7 @@ async fn not_let_in_answers_come_from_the_tables() {
 /// its keys; who waited long enough for it reads the tables. Once it has moved the cache serves again. Fails when a
 /// redirection is taken for a failure of the cache.
 #[tokio::test]
-async fn a_slot_that_moves_is_noticed_by_nobody() {
+async fn a_moving_slot_changes_no_answer() {
     let cluster = Nodes::start().await;
     let world = stack(cluster.environment()).await;
     let mut readers = Readers::on(&world).await;
@@ -192,7 +192,7 @@ async fn a_slot_that_moves_is_noticed_by_nobody() {
     }
 }
 
-/// How many read at a time.
+/// Readers at a time.
 const CLIENTS: usize = 8;
 /// How often they read, all together.
 const READS: usize = 10_000;
@@ -241,7 +241,7 @@ async fn a_failover_in_the_middle_of_ten_thousand_reads() {
 /// A node's machine is lost, and with it whatever would close its connections: functions open new ones as soon as nobody
 /// has answered on theirs, and find the replica that took over. Fails when they only do once a connection is closed.
 #[tokio::test]
-async fn a_node_that_falls_silent_is_left() {
+async fn functions_leave_a_node_that_hangs() {
     let cluster = Nodes::start().await;
     let world = stack(cluster.environment()).await;
     let mut readers = Readers::on(&world).await;

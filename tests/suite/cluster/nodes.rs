@@ -13,9 +13,9 @@ use tokio::process::{Child, Command};
 
 use crate::support::{eventually, repository};
 
-/// Who may do anything.
+/// The user with all rights.
 const ADMIN: &str = "admin";
-/// Who may do what the template lets functions do.
+/// The user with the rights that the template gives to functions.
 const USER: &str = "purrline";
 /// The password of both.
 const PASSWORD: &str = "meow";
@@ -24,9 +24,9 @@ pub(super) const ANY_PASSWORD: &str = "anybody";
 
 /// The shard whose address functions are told.
 pub(super) const ENTRY: usize = 1;
-/// How many nodes have slots.
+/// Nodes that own slots.
 const SHARDS: usize = 3;
-/// How many slots there are.
+/// Slots of the cluster.
 const SLOTS: usize = 16_384;
 /// After how many milliseconds of silence the others take a node for dead.
 const NODE_TIMEOUT: &str = "1000";
@@ -93,7 +93,7 @@ impl Nodes {
         }
     }
 
-    /// What functions are told: where it is, who they are, and who signed its certificate.
+    /// Returns the functions' settings: the cluster's address, their user, and the authority of its certificate.
     pub(super) fn environment(&self) -> [(String, String); 2] {
         let url = format!(
             "rediss://{USER}:{PASSWORD}@127.0.0.1:{}",
@@ -117,7 +117,7 @@ impl Nodes {
         self.folder.path().join("authority.pem")
     }
 
-    /// How many keys each shard has.
+    /// Returns the number of keys of each shard.
     pub(super) async fn keys(&self) -> Vec<usize> {
         let mut keys = Vec::new();
         for node in &self.nodes[..SHARDS] {
@@ -324,7 +324,7 @@ impl Node {
     }
 }
 
-/// What the template lets functions do.
+/// Returns the rights that the template gives to functions.
 fn may() -> String {
     let template = std::fs::read_to_string(repository().join("template.yaml")).unwrap();
     let mut lines = template.lines();

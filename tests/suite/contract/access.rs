@@ -1,4 +1,4 @@
-//! Rule 8: nobody gets in where they don't belong. Every route, tried by its owner, another user,
+//! Rule 8: nobody gets in where they don't belong. Every route is tried by its owner, another user,
 //! somebody without a token, and the owner with a token that has expired.
 
 use reqwest::Method;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::routes;
 use crate::support::{JPEG, Reply, User, World, id_of, image};
 
-/// What each caller is answered.
+/// The answer to each caller.
 struct Expected {
     owner: u16,
     other: u16,
@@ -99,7 +99,7 @@ async fn every_route_knows_who_may_do_what() {
     }
 }
 
-/// What belongs to the caller alone never shows another's.
+/// Routes that show the caller's own things never show another user's.
 #[tokio::test]
 async fn me_and_the_feed_are_the_callers_own() {
     let world = World::shared().await;
@@ -116,7 +116,7 @@ async fn me_and_the_feed_are_the_callers_own() {
 
 /// A caller can't say to be somebody else.
 #[tokio::test]
-async fn headers_that_name_a_user_are_worth_nothing() {
+async fn headers_that_name_a_user_are_ignored() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let named = |user: &User| {

@@ -9,7 +9,7 @@ use super::shapes::assert_blocked;
 use crate::faults::backstage::Backstage;
 use crate::support::{User, World, comments, eventually, id_of};
 
-/// What one sees of the other, each way that there is.
+/// Collects everything that one user can see of the other.
 async fn assert_hidden(world: &World, reader: &User, author: &User, post: &str) {
     let user = format!("/v1/users/{}", author.id);
     for path in [
@@ -38,7 +38,7 @@ async fn assert_hidden(world: &World, reader: &User, author: &User, post: &str) 
     assert!(!reader.feed_ids(20).await.contains(&post.to_owned()));
 }
 
-/// How many follow somebody, and how many they follow, as a third sees it.
+/// Returns the numbers of followers and followees of a user, as a third user sees them.
 async fn counts(world: &World, user: &User) -> (u64, u64) {
     let seen = world.user("third").see(user).await;
     let count = |name: &str| seen[name].as_u64().unwrap();
@@ -123,7 +123,7 @@ async fn neither_sees_the_other_and_follows_between_them_end() {
 }
 
 #[tokio::test]
-async fn each_has_their_own_block() {
+async fn each_user_has_their_own_block() {
     let world = World::shared().await;
     let (nabi, bad) = (world.user("nabi"), world.user("bad"));
     let post = nabi.post_id("x").await;
@@ -247,7 +247,7 @@ async fn nobody_blocks_who_does_not_exist() {
 /// Fails when a count is another for somebody who doesn't see all that it counts, or when a list leaves out
 /// anything but what README.md says.
 #[tokio::test]
-async fn counts_are_the_same_for_everybody_and_lists_leave_out_who_is_hidden() {
+async fn counts_are_the_same_for_everybody_and_lists_leave_out_hidden_users() {
     let world = World::own().await;
     let [nabi, friend, bad, hater] =
         ["nabi", "friend", "bad", "hater"].map(|name| world.user(name));
@@ -393,7 +393,7 @@ async fn a_like_of_somebody_blocked_does_not_count() {
 
 /// Fails when blocking is a way to see who blocks the caller.
 #[tokio::test]
-async fn of_whoever_blocks_the_caller_too_nothing_is_listed_but_the_id() {
+async fn mutual_blocks_list_only_the_id() {
     let world = World::shared().await;
     let (nabi, bad) = (world.user("nabi"), world.user("bad"));
     let profile = json!({ "handle": bad.own_handle(), "name": "Secret", "bio": "hidden" });

@@ -1,4 +1,4 @@
-//! What a request's body may be: its size, type, encoding and fields.
+//! Limits of a request's body: its size, type, encoding and fields.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ async fn only_json_in_utf_8_is_taken() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_object_is_refused() {
+async fn bodies_that_are_no_json_object_are_refused() {
     let nabi = World::shared().await.user("nabi");
     let bodies: [&[u8]; 15] = [
         b"",

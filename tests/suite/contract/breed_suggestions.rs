@@ -53,7 +53,7 @@ async fn a_photo_without_a_breed_is_answered_with_the_classifiers_three_best() {
 }
 
 #[tokio::test]
-async fn what_is_no_photo_of_anything_has_no_suggestions() {
+async fn an_undecodable_photo_has_no_suggestions() {
     let nabi = World::shared().await.user("nabi");
     let body = json!({ "name": "x", "photo": nabi.upload("image/jpeg", b"no image").await });
     let answer = nabi.create("/v1/cats", &body).await.expect(201).json();

@@ -73,7 +73,7 @@ async fn edits_and_deletions_move_a_post_between_lists() {
 }
 
 #[tokio::test]
-async fn a_cat_that_is_not_there_has_no_list() {
+async fn an_unknown_cat_has_no_posts() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let cat = nabi.cat_id("x").await;
@@ -88,7 +88,7 @@ async fn a_cat_that_is_not_there_has_no_list() {
 /// Whether a cat is still the author's is looked at in the very transaction that stores the post: deleted at
 /// the same time, it is in no post that was stored afterwards.
 #[tokio::test]
-async fn a_cat_that_goes_meanwhile_is_in_no_later_post() {
+async fn a_deleted_cat_is_in_no_later_post() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     for _ in 0..6 {
@@ -106,7 +106,7 @@ async fn a_cat_that_goes_meanwhile_is_in_no_later_post() {
 /// A cat is deleted after a post's author was found to own it, and before the post is stored. Fails when a
 /// post is stored without asking for its cats in the same transaction: nobody would take the cat out again.
 #[tokio::test]
-async fn a_cat_deleted_meanwhile_is_in_no_post() {
+async fn a_cat_deleted_during_the_request_is_in_no_post() {
     let world = World::own().await;
     let nabi = world.user("nabi");
     let cat = nabi.cat_id("coco").await;

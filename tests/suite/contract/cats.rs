@@ -150,7 +150,7 @@ async fn fields_keep_both_limits() {
 }
 
 #[tokio::test]
-async fn a_photo_must_be_uploaded_and_the_callers_and_stays() {
+async fn a_photo_must_be_an_upload_of_the_caller_and_is_kept() {
     let world = World::own().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let mine = nabi.upload("image/png", b"x").await;
@@ -186,7 +186,7 @@ async fn a_photo_must_be_uploaded_and_the_callers_and_stays() {
 }
 
 #[tokio::test]
-async fn an_edit_changes_what_it_says_and_an_empty_text_takes_away() {
+async fn an_edit_changes_the_named_fields_and_an_empty_text_clears_one() {
     let nabi = World::shared().await.user("nabi");
     let photo = nabi.upload("image/jpeg", b"x").await;
     let body = json!({ "name": "x", "breed": "bengal", "birth_date": "2020-01-01", "photo": photo, "bio": "b" });
@@ -225,7 +225,7 @@ async fn an_edit_changes_what_it_says_and_an_empty_text_takes_away() {
 
 /// Edits of different fields at once all hold.
 #[tokio::test]
-async fn edits_at_once_lose_nothing() {
+async fn concurrent_edits_lose_nothing() {
     let nabi = World::shared().await.user("nabi");
     let cat = nabi.cat_id("x").await;
     let path = format!("/v1/cats/{cat}");

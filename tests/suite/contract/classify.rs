@@ -63,7 +63,7 @@ async fn an_image_has_its_breeds_most_likely_first() {
 }
 
 #[tokio::test]
-async fn top_says_how_many_and_is_5_unless_told() {
+async fn top_limits_the_breeds_and_is_5_by_default() {
     let nabi = World::shared().await.user("nabi");
     let all = nabi.classify("?top=12", "image/jpeg", image(JPEG)).await;
     let all = assert_classified(&all, 12);
@@ -129,7 +129,7 @@ async fn an_upload_is_classified_as_its_bytes_are() {
     }
 }
 
-/// What it is, is found from its bytes; the type has to be one of those taken, in any spelling.
+/// The kind of an image is found from its bytes; its declared type must be a supported one, in any spelling.
 #[tokio::test]
 async fn the_bytes_say_what_they_are() {
     let nabi = World::shared().await.user("nabi");

@@ -12,7 +12,7 @@ mod large;
 mod corpus {
     pub(super) use crate::support::image as read;
 
-    /// What must become of an image.
+    /// The expected result for an image.
     #[derive(Debug, Clone, Copy)]
     pub(super) enum Outcome {
         Told,

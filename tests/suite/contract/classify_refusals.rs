@@ -1,4 +1,4 @@
-//! What `POST /v1/classify` refuses, and how it says so.
+//! Requests that `POST /v1/classify` refuses, and its answers to them.
 
 use aws_sdk_s3::primitives::ByteStream;
 use base64::Engine as _;
@@ -33,7 +33,7 @@ fn broken() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn what_is_no_image_or_broken_is_named() {
+async fn broken_images_and_other_files_are_refused() {
     let nabi = World::shared().await.user("nabi");
     for (what, bytes) in broken() {
         let problem = nabi

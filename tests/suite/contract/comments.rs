@@ -8,7 +8,7 @@ use super::shapes::{assert_comment, author};
 use crate::faults::backstage::Backstage;
 use crate::support::{User, World, comments, id_of};
 
-/// How many comments a post has, wherever this caller, who follows its author and saved it, is shown it.
+/// Returns a post's number of comments from every place where this caller, who follows its author and saved it, sees it.
 async fn count(caller: &User, author: &User, post: &str) -> u64 {
     let read = caller.read_post(post).await;
     for list in [
@@ -179,7 +179,7 @@ async fn its_author_and_the_posts_delete_a_comment_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn comments_of_those_whom_one_does_not_see_are_left_out_and_pages_stay_full() {
+async fn comments_of_hidden_users_are_left_out_and_pages_stay_full() {
     let world = World::shared().await;
     let (nabi, bad, fan) = (world.user("nabi"), world.user("bad"), world.user("fan"));
     let (mine, common) = (nabi.post_id("x").await, fan.post_id("y").await);
@@ -266,7 +266,7 @@ async fn a_block_keeps_nobody_from_deleting_their_comments() {
 
 /// The account is withdrawn behind the API's back, so that this is about comments alone.
 #[tokio::test]
-async fn comments_of_those_who_left_are_left_out() {
+async fn comments_of_departed_users_are_left_out() {
     let world = World::shared().await;
     let (nabi, gone) = (world.user("nabi"), world.user("gone"));
     gone.me().await;
@@ -296,7 +296,7 @@ async fn comments_of_those_who_left_are_left_out() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_has_no_comments() {
+async fn unknown_posts_have_no_comments() {
     let world = World::shared().await;
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
     let (post, deleted) = (nabi.post_id("x").await, nabi.post_id("y").await);

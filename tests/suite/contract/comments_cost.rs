@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::faults::backstage::Backstage;
 use crate::support::{User, World, comments};
 
-/// How many wrote the comments, in turns: on every page there is one by each.
+/// Authors who wrote the comments in turns, so that each is on every page.
 const AUTHORS: usize = 7;
 /// Comments that one `BatchWriteItem` takes.
 const BATCH: usize = 25;
@@ -55,7 +55,7 @@ async fn write(stage: &Backstage, authors: &[User], post: &str, count: usize) ->
     ids
 }
 
-/// What a page costs: how often each operation of each service is called, and how many rows that reads.
+/// The cost of a page: calls of each operation of each service, and rows read.
 type Cost = BTreeMap<Call, (u64, u64)>;
 
 /// A page of 20 after a comment, and its cost.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::{User, World, eventually};
 
-/// How many at a time.
+/// Requests at a time.
 const AT_A_TIME: usize = 8;
 
 /// A stack with one process of each function, for several events at a time.
@@ -84,7 +84,7 @@ async fn one_process_handles_several_batches_at_a_time() {
 
 /// Told to end, it answers what it is at. Fails when SIGTERM ends it at once.
 #[tokio::test]
-async fn a_process_told_to_end_finishes_what_it_is_at() {
+async fn a_process_finishes_its_work_on_sigterm() {
     let world = World::own().await;
     let user = world.user("nabi");
     user.me().await;

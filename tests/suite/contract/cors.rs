@@ -1,4 +1,4 @@
-//! What browsers need: preflights, and headers that pages may read.
+//! Browsers' needs: preflights, and headers that pages may read.
 
 use reqwest::Method;
 use serde_json::json;

@@ -18,7 +18,7 @@ async fn eventually_feed(caller: &User, expected: &[String]) {
 }
 
 #[tokio::test]
-async fn the_feed_has_own_and_followed_posts_newest_first_and_no_others() {
+async fn the_feed_has_only_own_and_followed_posts_newest_first() {
     let world = World::shared().await;
     let (nabi, coco, stranger) = (
         world.user("nabi"),
@@ -199,7 +199,7 @@ async fn the_feed_goes_back_to_the_first_post() {
 /// Others are followed and unfollowed in the middle of a walk: whoever is followed all along is there
 /// once each, in order.
 #[tokio::test]
-async fn a_walk_stands_follows_and_unfollows_in_its_middle() {
+async fn a_walk_survives_follows_and_unfollows() {
     let world = World::shared().await;
     let (reader, kept, left, met) = (
         world.user("reader"),
@@ -261,7 +261,7 @@ async fn a_walk_stands_follows_and_unfollows_in_its_middle() {
 
 /// The cache emptied in the middle of paging: each post once all the same.
 #[tokio::test]
-async fn a_walk_stands_an_emptied_cache() {
+async fn a_walk_survives_an_emptied_cache() {
     let world = World::own().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     reader.follow(&nabi).await;

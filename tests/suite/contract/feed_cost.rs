@@ -1,4 +1,4 @@
-//! What a warm read of the feed costs.
+//! The cost of a warm read of the feed.
 
 use purrline_local::Service;
 use serde_json::Value;

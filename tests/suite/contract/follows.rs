@@ -109,7 +109,7 @@ async fn a_user_is_followed_by_handle_too() {
 
 /// The handle's owner at the moment of acceptance is followed, not its owner when the follow is applied.
 #[tokio::test]
-async fn a_handle_that_changes_hands_meanwhile_leads_to_who_had_it() {
+async fn a_follow_by_handle_means_the_owner_at_that_moment() {
     let world = World::own().await;
     let (nabi, other, fan) = (world.user("nabi"), world.user("other"), world.user("fan"));
     let profile = |handle: &str| json!({ "handle": handle, "name": "x" });
@@ -174,7 +174,7 @@ async fn nobody_follows_themselves() {
 }
 
 #[tokio::test]
-async fn saying_it_twice_counts_once_and_the_last_word_wins() {
+async fn repeated_requests_count_once_and_the_last_wins() {
     let world = World::shared().await;
     let (nabi, one, two, three) = (
         world.user("nabi"),
@@ -248,7 +248,7 @@ async fn lists_of_follows_are_latest_first_in_every_page_size() {
 }
 
 #[tokio::test]
-async fn a_walk_through_followers_stands_others_that_come_and_go() {
+async fn a_walk_through_followers_survives_new_and_lost_followers() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let others: Vec<User> = (0..6).map(|n| world.user(&format!("other{n}"))).collect();
@@ -331,7 +331,7 @@ async fn a_follower_exists_from_their_first_follow() {
 /// A user who is erased between the moment in which a follow of theirs is looked at and that in which it is written
 /// does not come back by it. Fails when the followers' count is written on no condition.
 #[tokio::test]
-async fn a_follow_brings_nobody_back_who_was_erased_meanwhile() {
+async fn a_follow_does_not_recreate_an_erased_user() {
     let world = World::own().await;
     let stage = Backstage::of(&world).await;
     let (fan, leaver) = (world.user("fan"), world.user("leaver"));
@@ -463,7 +463,7 @@ async fn assert_follows_exact(stage: &Backstage, fan: &User, others: &[User]) {
 /// Consumers side by side, and words that come together: never more than the most. Fails when the limit is looked at
 /// without being a condition of the write.
 #[tokio::test]
-async fn the_most_holds_among_consumers_side_by_side() {
+async fn the_limit_of_follows_holds_across_parallel_consumers() {
     let (world, stage, fan, others) = at_the_most().await;
     world.pause_queue("FollowsQueue").await.unwrap();
     for other in &others[..2] {

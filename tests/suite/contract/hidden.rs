@@ -85,7 +85,7 @@ fn said(reply: &Reply) -> (u16, Value) {
 /// Fails when any route tells what is hidden from what never was. A block is the one exception: whoever is there
 /// can be blocked by everybody.
 #[tokio::test]
-async fn what_is_hidden_is_answered_as_what_never_was() {
+async fn hidden_objects_are_answered_like_unknown_ones() {
     let world = World::shared().await;
     for why in [
         Hidden::AuthorBlocks,
@@ -225,7 +225,7 @@ async fn a_handle_tells_nothing_of_who_is_hidden() {
 
 /// A user who has left may not change what is hidden from themselves, either.
 #[tokio::test]
-async fn who_has_left_changes_nothing_of_their_own() {
+async fn a_departed_user_can_change_nothing() {
     let world = World::shared().await;
     let author = world.user("author");
     let own = Things::of(&author).await;

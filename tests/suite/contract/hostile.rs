@@ -48,7 +48,7 @@ async fn calls(user: &User) -> Vec<Call> {
     calls
 }
 
-/// What no answer tells: what was tried, and how all is made.
+/// Words that no answer may hold: the attempts themselves, and details of the implementation.
 fn tells_nothing(what: &str, reply: &Reply) {
     let told = format!("{:?} {}", reply.headers, reply.text()).to_ascii_lowercase();
     let inside = [
@@ -110,7 +110,7 @@ async fn no_route_takes_a_bad_token() {
     }
 }
 
-/// What ids in paths are made of: paths, queries in the languages of databases, scripts, lines, bytes. All percent-encoded.
+/// Hostile ids in paths: paths, database queries, scripts, lines, bytes. All percent-encoded.
 const IDS: &[(&str, &str)] = &[
     ("API1 a path up", "%2e%2e%2f%2e%2e%2fzeugma"),
     ("API1 SQL", "zeugma%27%20OR%20%271%27=%271"),
@@ -169,7 +169,7 @@ async fn no_id_in_a_path_gets_through() {
     }
 }
 
-/// What is said in queries that nobody asked for.
+/// Query parameters that nobody asked for.
 const QUERIES: &[(&str, &str)] = &[
     ("API2 a token", "access_token=zeugma"),
     ("API3 rights", "admin=true&role=zeugma"),
@@ -214,7 +214,7 @@ async fn no_query_gets_through() {
     }
 }
 
-/// What is said in headers that proxies, frameworks and other services would heed.
+/// Headers that proxies, frameworks and other services would act on.
 const HEADERS: &[(&str, &str, &str)] = &[
     ("API1 somebody else", "x-user-id", "zeugma"),
     ("API2 by a proxy", "x-forwarded-user", "zeugma"),
@@ -308,7 +308,7 @@ async fn nobody_else_is_made_to_leave() {
     assert_eq!(other.me().await["id"], other.id);
 }
 
-/// What a body says besides what it may.
+/// Fields that a body may not set.
 fn more_than_may_be() -> Value {
     json!({
         "id": "0000000000000", "user": "zeugma", "author": { "id": "zeugma" }, "owner": "zeugma",

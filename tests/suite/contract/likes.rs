@@ -67,7 +67,7 @@ async fn a_like_is_queued_and_then_shows_everywhere() {
 }
 
 #[tokio::test]
-async fn saying_it_twice_counts_once_and_the_last_word_wins() {
+async fn repeated_requests_count_once_and_the_last_wins() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let (one, two, three) = (world.user("one"), world.user("two"), world.user("three"));
@@ -102,7 +102,7 @@ async fn saying_it_twice_counts_once_and_the_last_word_wins() {
 }
 
 #[tokio::test]
-async fn likes_of_what_is_not_there_harm_nobody() {
+async fn likes_of_unknown_posts_have_no_effect() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let (gone, kept) = (nabi.post_id("gone").await, nabi.post_id("kept").await);
@@ -118,7 +118,7 @@ async fn likes_of_what_is_not_there_harm_nobody() {
 }
 
 #[tokio::test]
-async fn who_likes_a_post_is_listed_latest_first() {
+async fn likers_are_listed_latest_first() {
     let world = World::shared().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let post = nabi.post_id("x").await;

@@ -55,7 +55,7 @@ async fn every_route_has_a_limit_of_its_own_for_each_caller() {
 
 /// A refused write changes nothing; ids in the path make no difference, and HEAD counts as GET.
 #[tokio::test]
-async fn what_is_refused_is_not_done() {
+async fn refused_requests_change_nothing() {
     let world = limited("1/3", "1/1").await;
     let (nabi, author) = (world.user("nabi"), world.user("author"));
     let post = nabi.post_id("first").await;
@@ -80,7 +80,7 @@ async fn what_is_refused_is_not_done() {
 
 /// Fails when what is refused is served all the same, and thrown away.
 #[tokio::test]
-async fn whoever_is_refused_costs_no_more() {
+async fn refused_requests_cost_no_more_calls() {
     let world = limited("1/1", "off").await;
     let nabi = world.user("nabi");
     let post = nabi.post_id("x").await;
@@ -101,7 +101,7 @@ async fn whoever_is_refused_costs_no_more() {
 }
 
 #[tokio::test]
-async fn the_bucket_fills_again() {
+async fn the_rate_limit_refills() {
     // One every six seconds, which the two calls don't take.
     let world = limited("10/1", "off").await;
     let nabi = world.user("nabi");

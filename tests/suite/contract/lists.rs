@@ -209,9 +209,9 @@ async fn every_page_size_walks_each_item_once_newest_first() {
     }
 }
 
-/// What was there all along is seen once, in order; what came or went meanwhile at most once.
+/// Checks that items that existed throughout are seen once, in order, and others at most once.
 #[tokio::test]
-async fn a_walk_stands_posts_and_deletions_in_its_middle() {
+async fn a_walk_survives_posts_and_deletions() {
     let world = World::shared().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     reader.follow(&nabi).await;

@@ -1,4 +1,4 @@
-//! What `api.md` promises, status by status, header by header, limit by limit.
+//! The promises of `api.md`, status by status, header by header, limit by limit.
 
 mod access;
 mod blocks;

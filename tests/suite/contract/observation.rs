@@ -1,4 +1,4 @@
-//! What a function tells about itself: one line for each request and batch, by which a request's path can be followed,
+//! The functions' own reports: one line for each request and batch, by which a request's path can be followed,
 //! and metrics for `CloudWatch`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,7 +103,7 @@ async fn a_request_is_one_line_with_its_caller_and_calls() {
 }
 
 #[tokio::test]
-async fn who_has_no_token_has_no_hash() {
+async fn anonymous_requests_log_no_caller() {
     let world = World::shared().await;
     let reply = world.anonymous().get("/v1/feed").await.expect(401);
     let id = reply.header("x-request-id").unwrap();
@@ -218,7 +218,7 @@ fn sum(world: &World, function: &str, metric: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn what_the_dashboard_shows_is_measured() {
+async fn every_metric_of_the_dashboard_is_emitted() {
     let world = World::own().await;
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
     fan.follow(&nabi).await;
@@ -272,7 +272,7 @@ async fn what_the_dashboard_shows_is_measured() {
     }
 }
 
-/// What nobody waits for says that it ran, and how it went.
+/// Functions that no caller waits for log that they ran, and the outcome.
 #[tokio::test]
 async fn each_run_of_a_schedule_has_a_line() {
     let world = World::with(World::options()).await;

@@ -1,4 +1,4 @@
-//! Which paths and methods there are, and what an id in a path may be.
+//! The paths and methods that exist, and the ids that a path may hold.
 
 use reqwest::Method;
 use serde_json::json;
@@ -16,7 +16,7 @@ const METHODS: [Method; 6] = [
 ];
 
 #[tokio::test]
-async fn a_known_path_with_another_method_names_those_it_has() {
+async fn a_405_names_the_methods_that_are_allowed() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     for route in SIGNED_IN.iter().chain(PUBLIC.iter()) {
@@ -135,7 +135,7 @@ const NO_IDS: [&str; 12] = [
 ];
 
 #[tokio::test]
-async fn what_can_be_no_id_is_not_found() {
+async fn malformed_ids_are_not_found() {
     let nabi = World::shared().await.user("nabi");
     let no_posts = [
         "x",

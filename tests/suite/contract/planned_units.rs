@@ -1,4 +1,4 @@
-//! What `./dev plan` takes an operation to use of the tables is what it uses.
+//! Operations use the capacity units that `./dev plan` assumes.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
 /// Units by table, as the plan names it.
 type ByTable = BTreeMap<String, Units>;
 
-/// What a function used since the calls were last counted anew.
+/// Returns the units that a function used since the counts were last reset.
 fn used(world: &World, function: &str) -> ByTable {
     let mut by_table = ByTable::new();
     for ((call, table), units) in world.units_used() {
@@ -40,7 +40,7 @@ fn planned_name(world: &World, table: &str) -> String {
     found.map_or_else(|| table.to_owned(), str::to_owned)
 }
 
-/// What the plan takes operations to use together.
+/// Returns the units that the plan assumes for operations together.
 fn planned(operations: &[&str]) -> ByTable {
     let measured = Measured::built_in().unwrap();
     let mut by_table = ByTable::new();
@@ -119,16 +119,16 @@ async fn an_operation_uses_the_units_that_it_is_planned_to() {
     }
 }
 
-/// What Lambda itself writes of a run: START, END and REPORT, as long as its documentation shows them.
+/// Bytes that Lambda itself logs for a run: START, END and REPORT, as long as in its documentation.
 const LAMBDA_LINES: [usize; 3] = [73, 51, 128];
-/// What `CloudWatch` counts for each line besides.
+/// Bytes that `CloudWatch` adds to each line.
 const PER_LINE: usize = 26;
-/// How many runs are looked at.
+/// Runs to look at.
 const RUNS: usize = 50;
 
 /// A run logs as much as it is planned to, within a tenth: a read of a feed, of which there are most.
 #[tokio::test]
-async fn a_run_logs_as_much_as_it_is_planned_to() {
+async fn a_run_logs_as_much_as_the_plan_assumes() {
     let world = World::own().await;
     let reader = world.user("reader");
     // Of the requests, and after each the metrics.

@@ -7,7 +7,7 @@ use crate::faults::backstage::Backstage;
 use crate::support::{World, eventually};
 
 #[tokio::test]
-async fn an_edit_changes_what_it_names_and_nothing_else() {
+async fn an_edit_changes_only_the_named_fields() {
     let world = World::shared().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let (first, second) = (
@@ -75,7 +75,7 @@ async fn an_edit_changes_what_it_names_and_nothing_else() {
 
 /// Nothing is written, so nothing is fanned out again.
 #[tokio::test]
-async fn an_edit_that_changes_nothing_is_none() {
+async fn an_edit_that_changes_nothing_writes_nothing() {
     let world = World::own().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let key = nabi.upload("image/png", b"1").await;
@@ -111,7 +111,7 @@ async fn an_edit_that_changes_nothing_is_none() {
 }
 
 #[tokio::test]
-async fn an_image_is_in_a_post_once() {
+async fn an_image_appears_once_in_a_post() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let [a, b] = [

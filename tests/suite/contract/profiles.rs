@@ -23,7 +23,7 @@ async fn profiled(world: &World, name: &str) -> User {
     user
 }
 
-/// Who has that handle, as somebody sees them.
+/// Returns the owner of a handle, as a caller sees them.
 async fn by_handle(caller: &User, handle: &str) -> Option<Value> {
     let reply = caller.get(&format!("/v1/users/@{handle}")).await;
     if reply.status == 200 {
@@ -177,7 +177,7 @@ async fn handles_names_and_bios_keep_their_limits() {
 
 /// Handles and names from when more could be chosen are shown, and found, until they are changed.
 #[tokio::test]
-async fn what_was_chosen_when_more_could_be_is_still_shown() {
+async fn names_from_earlier_rules_are_still_shown() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let (handle, name) = (format!("{}.", nabi.own_handle()), "\u{3164}");
@@ -210,7 +210,7 @@ async fn what_was_chosen_when_more_could_be_is_still_shown() {
 }
 
 #[tokio::test]
-async fn what_is_left_out_stays_and_an_empty_text_removes_it() {
+async fn omitted_fields_stay_and_an_empty_text_clears_one() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
@@ -401,7 +401,7 @@ async fn users_are_found_by_handle_wherever_by_id() {
 }
 
 #[tokio::test]
-async fn a_handle_given_up_is_held_for_30_days() {
+async fn a_released_handle_stays_reserved_for_30_days() {
     let world = World::shared().await;
     let stage = Backstage::of(&world).await;
     let (nabi, other) = (profiled(&world, "nabi").await, world.user("other"));
@@ -476,7 +476,7 @@ async fn nobody_holds_more_than_five_handles() {
 }
 
 #[tokio::test]
-async fn generated_handles_are_kept_for_whom_they_are_generated() {
+async fn generated_handles_stay_reserved_for_their_users() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let generated = async |user: &User| {
@@ -560,7 +560,7 @@ async fn claim(user: &User, body: &Value) -> Reply {
 
 /// The bar, as clients see it: a hundred who ask for one handle at once, more than the functions take at a time.
 #[tokio::test]
-async fn of_a_hundred_who_ask_for_a_handle_one_has_it() {
+async fn one_of_a_hundred_users_gets_a_contested_handle() {
     let mut options = World::options();
     options.workers = 8;
     let world = World::with(options).await;

@@ -40,7 +40,7 @@ async fn nobody_keeps_what_belongs_to_a_caller() {
 }
 
 #[tokio::test]
-async fn errors_and_preflights_are_kept_by_nobody() {
+async fn errors_and_preflights_are_not_cached() {
     let world = World::shared().await;
     let anybody = world.anonymous();
     assert_caching(&anybody.get("/v1/nothing").await.expect(404), "no-store");
@@ -64,7 +64,7 @@ async fn errors_and_preflights_are_kept_by_nobody() {
 }
 
 #[tokio::test]
-async fn what_is_everybodys_is_good_for_a_while() {
+async fn public_answers_may_be_cached_for_a_while() {
     let world = World::shared().await;
     for method in [Method::GET, Method::HEAD] {
         for (path, caching) in [
@@ -104,7 +104,7 @@ async fn the_document_is_sent_once_to_clients_that_keep_it() {
 }
 
 #[tokio::test]
-async fn browsers_that_came_by_https_are_told_to_stay_there() {
+async fn https_answers_have_strict_transport_security() {
     let world = World::shared().await;
     for (protocol, expected) in [
         ("https", Value::from("max-age=31536000")),

@@ -56,7 +56,7 @@ async fn stage() -> Backstage {
     Backstage::of(&world).await
 }
 
-/// What a queue has, each message once by what it looks like.
+/// Returns a queue's messages, one of each shape.
 async fn taken(stage: &Backstage, queue: &str, into: &mut Messages) -> Vec<String> {
     let bodies = stage.take(queue).await;
     let known = into.entry(queue.to_owned()).or_default();

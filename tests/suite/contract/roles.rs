@@ -86,7 +86,7 @@ fn actions(statement: &Value) -> impl Iterator<Item = String> + '_ {
 /// An action, and what it may be done to, or is.
 type Action = (String, String);
 
-/// What a resource of the template is called here; tables, buckets and functions are known by their names.
+/// Returns a resource's local name; tables, buckets and functions go by their names.
 fn name<'a>(plan: &'a Plan, logical_id: &str) -> Option<&'a str> {
     let tables = plan.tables.iter().map(|it| (&it.logical_id, &it.name));
     let queues = plan.queues.iter().map(|it| (&it.logical_id, &it.name));
@@ -102,7 +102,7 @@ fn name<'a>(plan: &'a Plan, logical_id: &str) -> Option<&'a str> {
         .map(|(_, name)| name.as_str())
 }
 
-/// What a role allows.
+/// The actions and resources that a role allows.
 fn granted(plan: &Plan, statements: &[&Value]) -> BTreeSet<Action> {
     let mut granted = BTreeSet::new();
     for statement in statements {
@@ -116,7 +116,7 @@ fn granted(plan: &Plan, statements: &[&Value]) -> BTreeSet<Action> {
     granted
 }
 
-/// Whose ARN a policy names, and what of it.
+/// Returns the resource whose ARN a policy names, and the part of it.
 fn arn(resource: &Value) -> Option<(&str, &str)> {
     match (resource["!GetAtt"].as_str(), resource["!Sub"].as_str()) {
         (Some(attribute), _) => Some((attribute.strip_suffix(".Arn")?, "")),
@@ -134,7 +134,7 @@ fn covers(granted: &Action, asked: &Action) -> bool {
     granted.0 == asked.0 && within
 }
 
-/// What Lambda asks in a function's name: it polls the function's queue.
+/// Returns the calls that Lambda makes with a function's role: it polls the function's queue.
 fn asked_for(plan: &Plan, function: &str) -> BTreeSet<Action> {
     let mappings = plan.mappings.iter();
     let arns = mappings.filter(|it| it.function == function);
@@ -350,7 +350,7 @@ async fn cats_and_search(world: &World, nabi: &User, fan: &User, photo: &str) {
     nabi.delete(&format!("/v1/cats/{cat}")).await.expect(204);
 }
 
-/// What a crash left unsent.
+/// Leaves a fan-out unsent, as a crash would.
 async fn left_unsent(world: &World, nabi: &User) {
     // One that has no index yet.
     world.kill_function("index").unwrap();
@@ -514,7 +514,7 @@ async fn every_call_is_allowed_and_nothing_else() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What Lambda needs of every role to put a function into a network, code is denied.
+/// A function's own code is denied the network calls that Lambda needs of its role.
 #[tokio::test]
 async fn no_function_touches_network_interfaces() {
     let world = World::shared().await;

@@ -124,7 +124,7 @@ async fn a_deleted_post_is_gone_and_pages_stay_full() {
 }
 
 #[tokio::test]
-async fn what_is_no_post_is_404() {
+async fn unknown_posts_are_404() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     for id in ["0000000000000", "nothing", "a%2Fb"] {

@@ -317,7 +317,7 @@ async fn tags_are_found_while_they_are_typed_with_their_counts() {
 }
 
 #[tokio::test]
-async fn bad_input_is_named() {
+async fn bad_input_names_the_field() {
     let world = searched().await;
     let nabi = world.user("nabi");
     for q in [
@@ -418,7 +418,7 @@ async fn a_cursor_is_good_for_its_own_search_only() {
 
 /// Fails when search doesn't ask who is there for whom, or gives pages that aren't full.
 #[tokio::test]
-async fn who_is_blocked_or_has_left_is_not_found() {
+async fn blocked_and_departed_users_are_not_found() {
     let world = searched().await;
     let (nabi, other, left) = (world.user("nabi"), world.user("other"), world.user("left"));
     let reader = world.user("reader");
@@ -532,7 +532,7 @@ async fn a_tag_of_nobody_the_caller_sees_is_not_found() {
 }
 
 #[tokio::test]
-async fn width_accents_spaces_and_what_is_not_seen_make_no_difference() {
+async fn width_accents_spaces_and_invisible_characters_make_no_difference() {
     let world = searched().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let w = word(&nabi);

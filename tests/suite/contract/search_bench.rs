@@ -19,7 +19,7 @@ use super::search::encoded;
 use crate::faults::backstage::{Backstage, Item};
 use crate::support::World;
 
-/// How long the slowest but one in twenty searches may take in the function.
+/// Limit for the 95th percentile of searches, in the function.
 const P95: Duration = Duration::from_millis(50);
 
 /// A generator of numbers, the same each time (Steele, Lea and Flood's `SplitMix`).
@@ -113,7 +113,7 @@ impl Words {
         text
     }
 
-    /// What people search for: mostly common words, by one or two of them.
+    /// Queries as people type them: one or two words, mostly common ones.
     fn query(&self, numbers: &mut Numbers) -> (&'static str, String) {
         let words = if numbers.next().is_multiple_of(2) {
             &self.korean

@@ -19,7 +19,7 @@ fn secretive(body: &Value) -> Value {
 /// A request without anything that is good about it, in every part that a request has. Fails when an error's own words,
 /// which quote what they are about, are logged.
 #[tokio::test]
-async fn whatever_is_sent_none_of_it_is_logged() {
+async fn nothing_that_is_sent_is_logged() {
     let world = World::shared().await;
     let user = world.user("secretive");
     let calls = routes::calls();

@@ -78,7 +78,7 @@ pub(crate) fn assert_comment(comment: &Value) {
     assert_time(&comment["created_at"]);
 }
 
-/// Who wrote something, as shown with it.
+/// An author, as shown with a post or comment.
 #[track_caller]
 fn assert_author(author: &Value) {
     assert_fields(author, &["id", "handle", "name", "avatar_url"]);

@@ -10,7 +10,7 @@ use crate::faults::backstage::{Backstage, text};
 use crate::support::{World, id_of};
 
 #[tokio::test]
-async fn a_tags_posts_are_everybodys_newest_first() {
+async fn a_tag_lists_posts_of_all_authors_newest_first() {
     let world = World::shared().await;
     let (nabi, coco, reader) = (world.user("nabi"), world.user("coco"), world.user("reader"));
     let tag = tag_of(&nabi.id);
@@ -79,7 +79,7 @@ async fn any_spelling_of_a_tag_is_the_tag() {
 }
 
 #[tokio::test]
-async fn what_is_no_tag_is_not_found_and_an_unused_one_is_empty() {
+async fn malformed_tags_are_not_found_and_unused_ones_are_empty() {
     let nabi = World::shared().await.user("nabi");
     let long = "x".repeat(51);
     for no_tag in [
@@ -192,7 +192,7 @@ async fn thirty_tags_and_ten_cats_may_change_at_once() {
 /// The bar: whatever the tag's size, its newest page costs the same number of reads, and a write touches one
 /// partition of 16.
 #[tokio::test]
-async fn a_page_costs_the_same_whatever_the_tags_size() {
+async fn a_page_costs_the_same_for_every_size_of_tag() {
     let world = World::own().await;
     let nabi = world.user("nabi");
     let mut costs = BTreeSet::new();

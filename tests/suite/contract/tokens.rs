@@ -67,7 +67,7 @@ async fn every_wrong_token_is_refused_on_every_route() {
 }
 
 #[tokio::test]
-async fn two_tokens_at_once_are_refused() {
+async fn two_authorization_headers_are_refused() {
     let nabi = World::shared().await.user("nabi");
     let request = nabi.request(Method::GET, "/v1/me").header(
         "authorization",
@@ -179,7 +179,7 @@ async fn signed_in(world: &World, user: &str) -> Value {
 }
 
 #[tokio::test]
-async fn of_a_sign_in_only_the_access_token_gives_access() {
+async fn only_the_access_token_of_a_sign_in_gives_access() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let tokens = signed_in(&world, &nabi.id).await;

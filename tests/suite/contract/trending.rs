@@ -81,7 +81,7 @@ async fn tags_are_counted_as_posts_come_change_and_go() {
 
 /// Twelve posts of one account are one author's.
 #[tokio::test]
-async fn what_most_authors_use_trends_most() {
+async fn tags_of_the_most_authors_trend_first() {
     let world = world().await;
     let [nabi, coco, momo] = ["nabi", "coco", "momo"].map(|name| world.user(name));
     let mut loud = Vec::new();
@@ -127,7 +127,7 @@ async fn what_most_authors_use_trends_most() {
 
 /// Fails when the answer for everybody is given to a caller who may see none of a trend's posts.
 #[tokio::test]
-async fn a_trend_of_nobody_the_caller_sees_is_left_out() {
+async fn a_trend_of_hidden_authors_is_left_out() {
     let world = world().await;
     let [nabi, coco, momo, reader] =
         ["nabi", "coco", "momo", "reader"].map(|name| world.user(name));
@@ -237,7 +237,7 @@ async fn limits_are_1_to_100_and_there_is_one_page() {
 /// The answer is computed once in a while, by a number of reads that doesn't depend on the posts, and given
 /// again meanwhile.
 #[tokio::test]
-async fn an_answer_is_given_again_for_a_while() {
+async fn trending_tags_are_cached_for_ten_seconds() {
     let world = World::with(World::options().parameter("TrendingSeconds", "3600")).await;
     let nabi = world.user("nabi");
     let first = id_of(&nabi.post("#a").await);

@@ -1,4 +1,4 @@
-//! What the bucket itself refuses: whatever isn't exactly what was signed.
+//! Uploads that the bucket itself refuses: everything but exactly what was signed.
 
 use std::time::{Duration, SystemTime};
 

@@ -25,7 +25,7 @@ async fn wanted(user: &User, content_type: &str, bytes: &[u8], sha256: Option<&s
 }
 
 #[tokio::test]
-async fn an_upload_is_all_that_a_client_needs_to_send_the_bytes() {
+async fn an_upload_answer_is_enough_to_send_the_bytes() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     for (content_type, sha256) in [

@@ -6,7 +6,7 @@ use super::shapes::assert_user;
 use crate::support::World;
 
 #[tokio::test]
-async fn somebody_new_has_a_generated_handle_and_no_counts() {
+async fn a_new_user_has_a_generated_handle_and_no_counts() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let reply = nabi.get("/v1/me").await.expect(200);
@@ -29,7 +29,7 @@ async fn somebody_new_has_a_generated_handle_and_no_counts() {
 }
 
 #[tokio::test]
-async fn somebody_who_was_never_here_is_not_found() {
+async fn an_unknown_user_is_not_found() {
     let world = World::shared().await;
     let (nabi, ghost) = (world.user("nabi"), world.user("ghost"));
     nabi.get(&format!("/v1/users/{}", ghost.id))
@@ -39,7 +39,7 @@ async fn somebody_who_was_never_here_is_not_found() {
 }
 
 #[tokio::test]
-async fn whoever_posts_or_follows_is_there() {
+async fn posting_or_following_creates_the_user() {
     let world = World::shared().await;
     let (nabi, follower, reader) = (
         world.user("nabi"),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{User, World};
 
-/// What is wrong, and a header that is wrong so.
+/// A fault's name and a header with that fault.
 type Wrong = Vec<(&'static str, String)>;
 
 /// All of them, each otherwise as a good token of this user.
@@ -155,7 +155,7 @@ fn hs256(world: &World, claims: &Value, secret: &[u8]) -> String {
     jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret)).unwrap()
 }
 
-/// What everybody knows: the public key in its usual spellings.
+/// The public key, which everybody knows, in its usual spellings.
 fn public_keys(world: &World) -> [Vec<u8>; 5] {
     let jwks = world.sign_in().jwks();
     let jwk = &jwks["keys"][0];

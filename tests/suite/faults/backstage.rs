@@ -1,4 +1,4 @@
-//! What tests do behind the API's back: read tables, send and take messages, let time pass.
+//! Helpers that work behind the API: they read tables, send and receive messages, and let time pass.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::support::{User, World};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// How long everything may take to be at rest after a fault.
+/// Time limit for everything to settle after a fault.
 const REST: Duration = Duration::from_mins(1);
 
 /// A stack seen from behind.
@@ -123,7 +123,7 @@ impl Backstage {
             .item
     }
 
-    /// Whose that handle is, and until when it is held if it was given up.
+    /// Returns a handle's owner and, if it was released, when its reservation ends.
     pub(crate) async fn owner_of(&self, handle: &str) -> Option<(String, Option<i64>)> {
         let row = self.item("HandlesTable", "handle", handle).await?;
         let until = row.get("expires_at");
@@ -466,7 +466,7 @@ impl Backstage {
             .unwrap();
     }
 
-    /// How many bytes a key costs the cache.
+    /// Returns the bytes that a key takes in the cache.
     pub(crate) async fn memory(&self, key: &str) -> usize {
         let mut ask = redis::cmd("MEMORY");
         ask.arg("USAGE").arg(key);

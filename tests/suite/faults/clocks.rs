@@ -57,7 +57,7 @@ async fn follows(by: &User) -> bool {
 
 /// Fails when words are ordered by the clocks of the functions that took them.
 #[tokio::test]
-async fn the_last_word_holds_whichever_clock_it_was_taken_by() {
+async fn the_last_request_wins_whichever_clock_stamped_it() {
     let stage = stage().await;
     let (nabi, fan) = (stage.world.user("nabi"), stage.world.user("fan"));
     fan.me().await;
@@ -218,7 +218,7 @@ async fn a_block_ends_a_follow_whichever_clock_that_was_stamped_by() {
 /// A follow that was accepted while the block stood, and is delivered after it, has no effect. Fails when the end of a
 /// block is not later than what was said before it.
 #[tokio::test]
-async fn what_was_said_during_a_block_has_no_effect_after_it() {
+async fn requests_made_during_a_block_have_no_effect_after_it() {
     let stage = stage().await;
     let (nabi, bad) = (stage.world.user("nabi"), stage.world.user("bad"));
     nabi.me().await;
@@ -333,7 +333,7 @@ async fn without_the_cache_ids_come_after_those_that_are_stored() {
 
 /// Fails when somebody who comes back is still held to have left, because the clock was ahead by which they did.
 #[tokio::test]
-async fn who_comes_back_is_heard_at_once() {
+async fn a_returning_user_is_served_at_once() {
     let stage = stage().await;
     let (nabi, other) = (stage.world.user("nabi"), stage.world.user("other"));
     other.me().await;

@@ -24,7 +24,7 @@ async fn watched(stage: &Backstage) -> (User, User, String) {
     (nabi, fan, post)
 }
 
-/// How many comments the post has in the reader's feed.
+/// Returns the post's number of comments in the reader's feed.
 async fn shown(reader: &User, post: &str) -> usize {
     let feed = reader.feed(20).await;
     let post = feed.iter().find(|item| id_of(item) == post).unwrap();
@@ -166,7 +166,7 @@ async fn a_comment_whose_writer_dies_is_counted_in_feeds() {
 /// Others that write the same items make a comment wait, not fail; and where they never stop, it is
 /// refused whole. Fails when a conflict is an error, or is tried for ever.
 #[tokio::test]
-async fn a_comment_that_meets_other_writes_is_tried_again() {
+async fn a_comment_that_conflicts_with_other_writes_is_retried() {
     let stage = stage().await;
     let (_, fan, post) = watched(&stage).await;
     let body = json!({ "text": "purr" });
@@ -223,7 +223,7 @@ async fn an_answer_lost_on_the_way_makes_no_second_comment() {
 /// A post that is deleted while somebody comments on it gets no comment any more. Fails without the
 /// condition on the post.
 #[tokio::test]
-async fn a_comment_comes_too_late_for_a_post_that_was_deleted_meanwhile() {
+async fn a_comment_on_a_post_deleted_during_the_request_is_refused() {
     let stage = stage().await;
     let (nabi, fan, post) = watched(&stage).await;
     let slow = FaultAction::Delay(Duration::from_secs(2));
@@ -300,7 +300,7 @@ async fn comments_get_through_a_storm_of_likes() {
 /// Users who comment and delete at random, side by side, while the function is killed again and again:
 /// each sends a request until it is answered. In the end there is what was answered, and nothing else.
 #[tokio::test]
-async fn whoever_dies_meanwhile_there_is_what_was_answered() {
+async fn answered_comments_survive_every_crash() {
     const ROUNDS: u64 = 25;
     let stage = stage().await;
     let (nabi, fan, post) = watched(&stage).await;

@@ -205,7 +205,7 @@ async fn die_at_every_call<S, R>(
 /// Fails when a like is counted before or after its edge, or the cache is not told of what a process
 /// that died has written.
 #[tokio::test]
-async fn like_consumer_may_die_at_any_call() {
+async fn like_consumer_survives_a_crash_at_any_call() {
     die_at_every_call(
         "like-consumer",
         |stage| async move { likes(&stage).await },
@@ -219,7 +219,7 @@ async fn like_consumer_may_die_at_any_call() {
 /// Fails when a follow's two rows and two counters are not one transaction, or when the follower's
 /// feed is only forgotten by the delivery that changed the edge.
 #[tokio::test]
-async fn follow_consumer_may_die_at_any_call() {
+async fn follow_consumer_survives_a_crash_at_any_call() {
     die_at_every_call(
         "follow-consumer",
         |stage| async move { follows(&stage).await },
@@ -232,7 +232,7 @@ async fn follow_consumer_may_die_at_any_call() {
 
 /// Fails when the outbox mark is cleared before the last push.
 #[tokio::test]
-async fn fan_out_may_die_at_any_call() {
+async fn fan_out_survives_a_crash_at_any_call() {
     die_at_every_call(
         "fan-out",
         |stage| async move { fan_out(&stage).await },
@@ -246,7 +246,7 @@ async fn fan_out_may_die_at_any_call() {
 /// Consumers that wait for a cache which doesn't answer leave it to sweep, in time; and may be killed while they
 /// wait. Fails when a consumer passes over the cache, or forgets only what this very delivery changed.
 #[tokio::test]
-async fn consumers_may_fail_and_die_waiting_for_the_cache() {
+async fn consumers_may_be_killed_while_waiting_for_the_cache() {
     let stage = stage().await;
     for queue in ["LikesQueue", "FollowsQueue", "FanOutQueue"] {
         pause(&stage, queue).await;
@@ -308,7 +308,7 @@ async fn consumers_may_fail_and_die_waiting_for_the_cache() {
 /// `sweep` killed before and after each call it makes, and run again. Fails when it puts off what it
 /// has not sent.
 #[tokio::test]
-async fn sweep_may_die_at_any_call() {
+async fn sweep_survives_a_crash_at_any_call() {
     let stage = stage().await;
     pause(&stage, "FanOutQueue").await;
     let (reader, author, first) = reader_and_post(&stage).await;

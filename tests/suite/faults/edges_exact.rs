@@ -11,7 +11,7 @@ use super::backstage::{Backstage, flag, text};
 use super::impatient;
 use crate::support::{User, World};
 
-/// How many requests are on their way at a time.
+/// Requests in flight at a time.
 const AT_ONCE: usize = 8;
 
 /// A stack whose consumers get all messages of a queue together, twice and shuffled.

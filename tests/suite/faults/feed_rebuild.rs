@@ -22,10 +22,10 @@ fn id(post: &str) -> PostId {
     PostId::parse(post).unwrap()
 }
 
-/// What comes between the start and the end of a rebuild, each in turn. Fails when a fan-out passes
+/// Plays each kind of change between the start and the end of a rebuild. Fails when a fan-out passes
 /// by a feed that is being rebuilt, or a rebuild ends that a follow, or an emptied cache, undid.
 #[tokio::test]
-async fn whatever_comes_between_is_in_the_rebuilt_feed() {
+async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
     let stage = stage().await;
     let cache = stage.cache().await;
     let (me, author) = (

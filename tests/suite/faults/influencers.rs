@@ -112,7 +112,7 @@ async fn crossing_the_threshold_loses_and_repeats_nothing() {
 /// The consumer dies at each of its calls while it announces that an author is merged in. Fails when posts are
 /// left unpushed before every feed knows.
 #[tokio::test]
-async fn an_announcement_may_die_at_any_call() {
+async fn an_announcement_survives_a_crash_at_any_call() {
     let stage = stage().await;
     stage.world.pause_queue("FanOutQueue").await.unwrap();
     for when in [When::Before, When::After] {
@@ -196,7 +196,7 @@ async fn an_announcement_reaches_shards_that_are_new() {
 
 /// Posts are pushed until the last chunk of the announcement is done. Fails when its first is enough.
 #[tokio::test]
-async fn an_announcement_takes_all_its_chunks() {
+async fn an_announcement_is_done_after_all_its_chunks() {
     let stage = stage().await;
     stage.world.pause_queue("FanOutQueue").await.unwrap();
     let (author, followers) = famous(&stage, 40, 16).await;

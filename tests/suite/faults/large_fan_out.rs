@@ -96,7 +96,7 @@ pub(super) async fn have_feeds(cache: &Cache, users: &[UserId]) {
         .await;
 }
 
-/// How many of these feeds hold these posts and nothing else.
+/// Counts the feeds that hold exactly these posts.
 async fn feeds_with(cache: &Cache, followers: &[UserId], posts: &[PostId]) -> usize {
     let feeds = futures::stream::iter(followers)
         .map(|follower| cache.feed(follower))
@@ -155,7 +155,7 @@ async fn a_message_serves_ten_thousand_and_queues_the_rest() {
 /// Fails when the mark is cleared with the first chunk, when a crash repeats all of it, or when
 /// chunks are counted instead of named.
 #[tokio::test]
-async fn chunks_are_done_each_by_itself() {
+async fn each_chunk_is_done_independently() {
     let stage = stage().await;
     stage.world.pause_queue("FanOutQueue").await.unwrap();
     let (author, followers) = famous(&stage, FOLLOWERS, 16).await;
@@ -379,7 +379,7 @@ async fn a_redelivered_chunk_adds_nothing() {
     }
 }
 
-/// How many elements the list of a user's feed has.
+/// Returns the length of the list of a user's feed.
 async fn length(stage: &Backstage, user: &UserId) -> usize {
     let client = redis::Client::open(stage.world.endpoints().cache.clone().unwrap()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();

@@ -12,9 +12,9 @@ use super::backstage::{Backstage, Item, text};
 use super::impatient;
 use crate::support::{JPEG, User, World, eventually, eventually_within, id_of, image};
 
-/// How many posts and followers the largest leaver has: 300 unless told, for a run that shows how it grows.
+/// Posts and followers of the largest account to erase: 300 by default; more shows how an erasure grows.
 const SIZE: &str = "PURRLINE_LEAVER";
-/// How long the largest erasure may take.
+/// Time limit of the largest erasure.
 const PATIENCE: Duration = Duration::from_mins(30);
 
 pub(super) async fn stage() -> Backstage {
@@ -263,7 +263,7 @@ pub(super) async fn leave(user: &User) {
 
 /// Fails if what is shown does not ask who has left, or if any step of the erasure is left out.
 #[tokio::test]
-async fn who_leaves_is_gone_at_once_and_then_erased_everywhere() {
+async fn a_departed_user_is_hidden_at_once_and_then_erased_everywhere() {
     let stage = stage().await;
     let life = Life::of(&stage.world).await;
     let Life { leaver, friend, .. } = &life;
@@ -305,7 +305,7 @@ async fn who_leaves_is_gone_at_once_and_then_erased_everywhere() {
 
 /// Fails if consumers do not ask who has left: a word said before is void whenever it is delivered.
 #[tokio::test]
-async fn a_word_from_before_is_void_and_who_comes_back_begins_anew() {
+async fn stale_edges_are_ignored_after_rejoining() {
     let stage = stage().await;
     let world = &stage.world;
     let life = Life::of(world).await;
@@ -356,7 +356,7 @@ async fn a_word_from_before_is_void_and_who_comes_back_begins_anew() {
 
 /// Rule 7: whatever call an erasure dies at, the next one finishes it, and the others' counts are exact.
 #[tokio::test]
-async fn an_erasure_may_die_at_any_call() {
+async fn an_erasure_survives_a_crash_at_any_call() {
     let stage = stage().await;
     let world = &stage.world;
     let mut nth = 1;

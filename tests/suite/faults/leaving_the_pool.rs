@@ -103,7 +103,7 @@ async fn the_pool_is_asked_once_however_many_passes_an_erasure_takes() {
 
 /// A user of the pool's own is called by the id; and one who is deleted already can't keep the rest from being erased.
 #[tokio::test]
-async fn who_is_not_in_the_pool_any_more_is_erased() {
+async fn a_user_missing_from_the_pool_is_erased() {
     let pool = UserPool::start().await;
     pool.answers(Answers::NoSuchUser);
     let stage = stage(&pool, "1").await;

@@ -172,7 +172,7 @@ async fn is_kept(stage: &Backstage, key: &str) -> bool {
     exists.unwrap_or(false)
 }
 
-/// Who wrote it.
+/// The id of its author.
 async fn deleter(authors: &[User], reader: &User, post: &str) -> User {
     let post = reader.read_post(post).await;
     authors

@@ -53,7 +53,7 @@ async fn stage() -> Backstage {
     Backstage::of(&World::with(impatient()).await).await
 }
 
-/// So many users who follow this one, with their feeds in the cache.
+/// Creates users who follow this one, with their feeds in the cache.
 async fn followers_of(stage: &Backstage, author: &User, count: usize) -> Vec<User> {
     let followers: Vec<User> = (0..count).map(|_| stage.world.user("follower")).collect();
     for follower in &followers {

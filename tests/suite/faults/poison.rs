@@ -1,4 +1,4 @@
-//! Rule 6: a bad message hurts nobody else.
+//! Rule 6: a malformed message never blocks others.
 
 use purrline::domain::Version;
 use purrline_local::{FaultAction, FaultRule, Service, When};
@@ -92,7 +92,7 @@ fn good(user: &str, author: &User, post: &str) -> [Value; 3] {
 /// In one batch, by hand: exactly the bad ones are reported. Fails when one body that can't be read
 /// fails its batch, or is taken for handled.
 #[tokio::test]
-async fn only_the_bad_ones_of_a_batch_are_reported() {
+async fn only_malformed_messages_of_a_batch_are_reported() {
     let (stage, author, _, post) = scene().await;
     let (first, last) = (good("first", &author, &post), good("last", &author, &post));
     for (at, (_, consumer)) in QUEUES.iter().enumerate() {
@@ -133,7 +133,7 @@ async fn only_the_bad_ones_of_a_batch_are_reported() {
 /// their tries, and rest there again when they are replayed. Fails when a failed batch takes good
 /// ones along, or a bad one is dropped.
 #[tokio::test]
-async fn bad_messages_rest_in_the_dead_letter_queue() {
+async fn malformed_messages_move_to_the_dead_letter_queue() {
     let (stage, author, reader, post) = scene().await;
     let samples = good("sample", &author, &post);
     let mut expected = [0; 3];

@@ -28,7 +28,7 @@ fn comments_of(feed: &[Value], post: &str) -> u64 {
 /// Eight comments at the same moment leave the counts where they can be read, at once and right, as likes do and changes of
 /// an author's profile. Fails when holds that overlap keep what they hold from everybody.
 #[tokio::test]
-async fn changes_at_once_leave_the_cache_readable() {
+async fn concurrent_changes_leave_the_cache_readable() {
     let stage = stage().await;
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
@@ -170,7 +170,7 @@ async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
 /// post itself, or its author, the others are shown, on every list there is, with the cache and without; and whoever asks
 /// for the item by its id is told to ask again. Fails when one item's error is the page's.
 #[tokio::test]
-async fn one_item_that_cannot_be_read_costs_no_page() {
+async fn an_unreadable_item_costs_no_page() {
     let stage = stage().await;
     let authors: Vec<User> = (0..3).map(|_| stage.world.user("author")).collect();
     let reader = stage.world.user("reader");

@@ -15,7 +15,7 @@ use crate::support::{User, World};
 const TRIES: usize = 100;
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 
-/// What goes wrong at one try.
+/// The fault of one try.
 #[derive(Debug, Clone)]
 enum Harm {
     /// The client goes away after so many milliseconds.
@@ -331,7 +331,7 @@ async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
 /// Rule 1 by the clock: what a crash left behind is due after `OutboxSeconds`, not before, and the
 /// schedule alone heals it. Fails when `sweep` sends again what isn't due, or nothing at all.
 #[tokio::test]
-async fn sweep_sends_again_what_is_due() {
+async fn sweep_sends_overdue_fan_outs_again() {
     let stage =
         Backstage::of(&World::with(impatient().parameter("OutboxSeconds", "2")).await).await;
     let author = stage.world.user("author");

@@ -47,7 +47,7 @@ async fn shown(reader: &User) -> Value {
 ///
 /// Fails when handle and profile are not one transaction, and when the cache is told only afterwards.
 #[tokio::test]
-async fn a_change_that_is_killed_leaves_handle_and_profile_in_agreement() {
+async fn a_killed_change_leaves_handle_and_profile_consistent() {
     let stage = stage().await;
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
@@ -257,7 +257,7 @@ async fn an_avatar_is_kept() {
     assert_eq!((read(&used).await, read(&unused).await), (200, 404));
 }
 
-/// What a `PUT` of this handle makes of a profile, and nothing else.
+/// Returns the profile that a `PUT` of this handle leaves, and nothing else.
 fn edit(handle: &str) -> ProfileEdit {
     ProfileEdit {
         handle: Some(Handle::parse(handle).unwrap()),
@@ -269,7 +269,7 @@ fn edit(handle: &str) -> ProfileEdit {
 /// Somebody changes their mind six times at once: once it is the first profile; one handle is theirs, the
 /// others are held for them. Fails when the profile is written whatever its handle has become.
 #[tokio::test]
-async fn changes_at_once_leave_one_handle() {
+async fn concurrent_changes_leave_one_handle() {
     let stage = stage().await;
     let store = stage.store().await;
     for round in 0..5 {
@@ -294,7 +294,7 @@ async fn changes_at_once_leave_one_handle() {
 /// has it, the others hear that it is taken. (Fifty rounds by way of the load balancer are in
 /// `contract::profiles`.) Fails when a handle is only looked up before it is taken.
 #[tokio::test]
-async fn of_a_hundred_claims_of_a_handle_one_holds() {
+async fn one_of_a_hundred_claims_of_a_handle_wins() {
     let stage = stage().await;
     let store = stage.store().await;
     let users: Vec<UserId> = (0..100)

@@ -202,7 +202,7 @@ const BLOCKERS: usize = 230;
 
 /// Rule 7: whatever call a return dies at, the same again brings back every block, of however many.
 #[tokio::test]
-async fn a_return_may_die_at_any_call() {
+async fn a_return_survives_a_crash_at_any_call() {
     let stage = stage().await;
     let world = &stage.world;
     let bad = world.user("bad");
@@ -251,7 +251,7 @@ fn plain(handle: &str) -> Value {
 
 /// Fails if leaving is a way past the cap of handles, or keeps somebody from their own.
 #[tokio::test]
-async fn handles_given_up_count_after_a_return() {
+async fn released_handles_count_after_a_return() {
     let stage = stage().await;
     let world = &stage.world;
     let (nabi, moderate, other) = (
@@ -369,7 +369,7 @@ async fn an_upload_that_arrives_late_is_erased() {
 
 /// Fails if an erasure ends because an index, once, did not show what is there.
 #[tokio::test]
-async fn what_an_index_shows_late_is_erased_too() {
+async fn rows_that_an_index_shows_late_are_erased_too() {
     let stage = stage().await;
     let (leaver, friend) = (stage.world.user("leaver"), stage.world.user("friend"));
     let post = friend.post_id("x").await;

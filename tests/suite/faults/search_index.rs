@@ -51,7 +51,7 @@ async fn quiet_stage() -> Backstage {
 /// `index` killed before and after each call it makes, by a process that has an index already and by one
 /// that hasn't. Fails when a manifest names what isn't there, or an object is written twice under one name.
 #[tokio::test]
-async fn index_may_die_at_any_call() {
+async fn index_survives_a_crash_at_any_call() {
     let stage = quiet_stage().await;
     let author = stage.world.user("author");
     let mut posts: Vec<String> = Vec::new();
@@ -139,7 +139,7 @@ async fn generations(stage: &Backstage) -> usize {
 /// The bucket is down: what was found is found, an indexer's messages come again, and a function that has
 /// no index yet says so. Fails when a search needs the bucket.
 #[tokio::test]
-async fn search_goes_on_without_its_bucket() {
+async fn search_works_while_its_bucket_is_down() {
     let world = World::with(impatient()).await;
     let stage = Backstage::of(&world).await;
     let author = world.user("author");
@@ -172,7 +172,7 @@ async fn search_goes_on_without_its_bucket() {
 
 /// A bad message hurts no other, and one of what was never there is none.
 #[tokio::test]
-async fn a_bad_index_message_hurts_nobody_else() {
+async fn a_malformed_index_message_never_blocks_others() {
     let stage = quiet_stage().await;
     let author = stage.world.user("author");
     let post = post_unheard(&stage, &author, "고양이").await;

@@ -52,7 +52,7 @@ async fn provider() -> (String, Arc<AtomicU8>, tokio::sync::watch::Sender<String
 /// Every function answers 503 with Retry-After while it can't know, never 401 and never a hang; and
 /// recovers by itself. Fails when missing keys make a token invalid, or are given up for good.
 #[tokio::test]
-async fn keys_out_of_reach_are_no_bad_token() {
+async fn unreachable_keys_are_a_503_and_not_a_401() {
     let (url, mode, keys) = provider().await;
     let world = World::with(impatient().parameter("AuthJwksUrl", &url)).await;
     keys.send_replace(world.sign_in().jwks().to_string());
@@ -96,7 +96,7 @@ async fn keys_out_of_reach_are_no_bad_token() {
 /// A key that the provider begins to use right after another unknown one was looked for: until the keys are looked at
 /// again, nobody knows whether its tokens are good, so nobody is signed out. Fails when such a token is 401.
 #[tokio::test]
-async fn a_rotated_key_signs_nobody_out() {
+async fn a_rotated_key_keeps_everybody_signed_in() {
     let (url, mode, keys) = provider().await;
     let mut options = World::options();
     options.workers = 1;

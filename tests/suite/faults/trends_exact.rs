@@ -1,4 +1,4 @@
-//! What trends is counted exactly: each post once for each of its tags, whatever is delivered twice or killed.
+//! Trends count exactly: each post once for each of its tags, whatever is delivered twice or killed.
 
 use std::collections::BTreeMap;
 

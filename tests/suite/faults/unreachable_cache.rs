@@ -121,7 +121,7 @@ async fn a_save_that_the_cache_was_not_told_of_is_shown_after_the_next_sweep() {
 /// The sweep dies at any of its calls: what it did not come to, the next does. Fails when a note goes before the cache
 /// was told.
 #[tokio::test]
-async fn a_sweep_that_dies_leaves_no_change_untold() {
+async fn a_killed_sweep_loses_no_cache_invalidation() {
     let stage = stage().await;
     let (reader, [left, _], [_, liked]) = reader_of_two(&stage).await;
     for nth in 1..=8 {

@@ -9,12 +9,12 @@ use super::backstage::Backstage;
 use super::{followers_of, impatient};
 use crate::support::{User, World, eventually};
 
-/// How many pairs each way.
+/// Pairs of measurements in each order.
 const PAIRS: usize = 150;
 const FOLLOWERS: usize = 60;
 const ALLOWED: f64 = 0.05;
 
-/// What is timed.
+/// The measured step.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     /// The client's round trip through the load balancer.
@@ -23,7 +23,7 @@ enum Way {
     Function,
 }
 
-/// How many milliseconds a post takes its author.
+/// Returns the milliseconds until an author's post is answered.
 async fn timed(stage: &Backstage, author: &User, way: Way) -> f64 {
     let token = author.token.as_deref().unwrap();
     let event = json!({
@@ -53,7 +53,7 @@ async fn timed(stage: &Backstage, author: &User, way: Way) -> f64 {
     millis
 }
 
-/// What the writer calls for one post.
+/// Returns the calls that the writer makes for one post.
 async fn calls(stage: &Backstage, author: &User) -> Vec<String> {
     stage.world.reset_calls();
     timed(stage, author, Way::RoundTrip).await;

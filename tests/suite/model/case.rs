@@ -17,10 +17,10 @@ use super::reference::{Model, PostId};
 use crate::faults::backstage::{Backstage, id_of};
 use crate::support::{Reply, User};
 
-/// How long a slow call of a reader takes: longer than what happens meanwhile.
+/// Duration of a reader's slow call: longer than everything that happens meanwhile.
 const SLOW: Duration = Duration::from_millis(40);
 
-/// What is known of a post.
+/// The model's knowledge of a post.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) author: usize,
@@ -43,7 +43,7 @@ pub(super) struct Case {
     pub(super) queues: [Vec<Message>; 3],
     /// Posts that are in all feeds.
     pub(super) fanned_out: HashSet<PostId>,
-    /// Who followed whom at any time.
+    /// Every pair of follower and followee that ever existed.
     pub(super) once_followed: BTreeSet<(usize, usize)>,
     pub(super) walks: [Walk; USERS],
     pub(super) walking: [bool; USERS],

@@ -1,10 +1,10 @@
-//! What may happen, in any order.
+//! The operations of a history, in any order.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
 use purrline_local::When;
 
-/// How many users a case has.
+/// Users of a case.
 pub(super) const USERS: usize = 5;
 /// The most operations of a case.
 const OPERATIONS: usize = 60;

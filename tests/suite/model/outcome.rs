@@ -1,4 +1,4 @@
-//! What must be true in the end.
+//! The conditions that must hold at the end of a history.
 
 use std::collections::BTreeSet;
 

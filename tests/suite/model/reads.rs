@@ -14,7 +14,7 @@ use crate::faults::backstage::id_of;
 pub(super) struct Walk {
     pub(super) cursor: String,
     pub(super) seen: Vec<PostId>,
-    /// What was there all along.
+    /// Items that existed throughout the walk.
     pub(super) must: BTreeSet<PostId>,
 }
 
@@ -84,7 +84,7 @@ impl Case {
         );
     }
 
-    /// What holds of a post in a feed at any moment.
+    /// Checks the rules that a post in a feed keeps at any moment.
     pub(super) fn check(&self, by: usize, post: &Value) {
         let id = id_of(post);
         let author = self.user(&post["author"]["id"]);

@@ -1,4 +1,4 @@
-//! What all tests share: a stack, users who call it, and waiting for what must come true.
+//! Helpers for all tests: a stack, users who call it, and waiting for conditions.
 
 // Each suite uses its own part of this.
 #![allow(dead_code, unused_imports)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take to come true. Queues deliver within seconds; the rest is for busy machines.
+/// Time limit for a condition to come true. Queues deliver within seconds; the rest is for busy machines.
 const PATIENCE: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(20);
 

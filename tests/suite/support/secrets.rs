@@ -1,4 +1,4 @@
-//! What no function may log: tokens, what people write, and mail addresses. Every line of every function in every test
+//! Secrets that no function may log: tokens, people's texts, and mail addresses. Every line of every function in every test
 //! is looked at; whoever sends a request, or waits for the queues, next fails. What comes after a test's last request is
 //! judged by others that run beside it only.
 
@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 /// The lines that said too much.
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// What is in a line that says too much: how tokens begin and are sent, what signs requests and what signed ones have,
+/// Marks of a line that reveals too much: beginnings of tokens, signatures and signed URLs,
 /// and words that tests write, and nobody else.
 const SECRETS: [&str; 8] = [
     "eyJ",
@@ -58,7 +58,7 @@ fn has_mail_address(line: &str) -> bool {
 }
 
 #[test]
-fn what_says_too_much_is_noticed() {
+fn secrets_in_log_lines_are_found() {
     for line in [
         "token eyJhbGciOiJSUzI1NiJ9.e30.x",
         "authorization: Bearer x",

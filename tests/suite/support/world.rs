@@ -12,10 +12,10 @@ use tokio::sync::OnceCell;
 
 use super::{User, secrets};
 
-/// How long a request may take: longer than any function may.
+/// Time limit of a request: longer than any function's.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long queues may take to empty.
+/// Time limit for queues to drain.
 const DRAIN: Duration = Duration::from_mins(1);
 
 /// The stack of all tests that change nothing of it.

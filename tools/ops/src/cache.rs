@@ -7,7 +7,7 @@ use purrline::{aws, env};
 
 use crate::error::Error;
 
-/// What of `INFO` is shown: what says whether it is well.
+/// The fields of `INFO` that show whether a node is well.
 const TOLD: [&str; 10] = [
     "redis_version",
     "valkey_version",
@@ -23,10 +23,10 @@ const TOLD: [&str; 10] = [
 
 #[derive(Debug, Args)]
 pub(crate) struct Command {
-    /// What is kept for this user, but for the token buckets.
+    /// Show the keys of this user, without the token buckets.
     #[arg(long, value_parser = UserId::parse, conflicts_with = "post")]
     user: Option<UserId>,
-    /// What is kept for this post.
+    /// Show the keys of this post.
     #[arg(long, value_parser = PostId::parse)]
     post: Option<PostId>,
 }
