@@ -17,6 +17,9 @@ use tokio::net::TcpListener;
 
 use crate::error::{Error, Result};
 
+/// The time for which an idle connection is kept: a load balancer's, unless it is told otherwise.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// An error with which a body may end.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -108,6 +111,7 @@ where
             // A client that closes the connection early needs no answer.
             let _ = http1::Builder::new()
                 .timer(TokioTimer::new())
+                .header_read_timeout(IDLE)
                 .preserve_header_case(false)
                 .serve_connection(TokioIo::new(socket), service)
                 .await;

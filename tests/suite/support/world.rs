@@ -59,6 +59,8 @@ impl World {
         // Connections belong to the runtime of one test, so each test has a client of its own.
         let http = Client::builder()
             .timeout(TIMEOUT)
+            // Before the load balancer closes it, which a request may meet.
+            .pool_idle_timeout(Duration::from_secs(20))
             .no_proxy()
             .build()
             .unwrap();
