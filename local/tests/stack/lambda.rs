@@ -391,10 +391,14 @@ async fn start_that_times_out_fails_no_later_request() {
     });
     assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
     // It is kept busy, so that the next one is for the first process.
+    let later = async {
+        let running = async || stack.status().await.unwrap().functions["broken"].running == 1;
+        until("the second process is busy", running).await;
+        invoke("echo").await
+    };
     tokio::select! {
-        biased;
         hung = invoke("hang") => panic!("{hung:?}"),
-        later = invoke("echo") => assert!(later.is_ok(), "{later:?}"),
+        later = later => assert!(later.is_ok(), "{later:?}"),
     }
     let lines = stack.logs("broken").unwrap();
     let timed_out = |line: &String| line.contains("didn't start within 2s");
