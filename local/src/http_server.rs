@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use crate::error::{Error, Result};
 
 /// The time for which an idle connection is kept: a load balancer's, unless it is told otherwise.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+const IDLE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// An error with which a body may end.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -60,7 +60,7 @@ async fn upload(
     idempotency: Idempotency,
     Body(new): Body<NewUpload>,
 ) -> Result<Answer, Problem> {
-    let wanted = Wanted::new(new)?;
+    let wanted = Wanted::new(&new)?;
     // An erasure waits for what was allowed before, and for nothing else.
     http::not_withdrawn(&parts.store, &caller).await?;
     let Some(request) = idempotency.request(&caller) else {
@@ -156,14 +156,14 @@ fn storage_full() -> Problem {
 }
 
 impl Wanted {
-    fn new(new: NewUpload) -> Result<Self, Problem> {
+    fn new(new: &NewUpload) -> Result<Self, Problem> {
         let kind = ContentType::parse(&new.content_type.text).map_err(|reason| {
             Problem::unsupported_media_type(format!("The upload's type {reason}."))
         })?;
         let size = UploadSize::new(new.size.0).ok_or_else(|| {
             Problem::too_large(format!("An upload is 1 to {UPLOAD_MAX_BYTES} bytes."))
         })?;
-        let checksum = new.sha256.map(|Sha256(bytes)| Checksum::new(bytes));
+        let checksum = new.sha256.as_ref().map(|Sha256(bytes)| Checksum::new(*bytes));
         Ok(Self {
             kind,
             size,

@@ -466,8 +466,8 @@ impl Function {
         self.measure_memory();
         let cpu_time: Duration = self.processes().iter().map(|(pid, _)| cpu_time(*pid)).sum();
         let state = self.lock();
-        let peak_kb = u32::try_from(state.measurements.peak_memory_kb).unwrap_or(u32::MAX);
-        let peak_mb = f64::from(peak_kb) / 1024.0;
+        let kilobytes = u32::try_from(state.measurements.peak_memory_kb).unwrap_or(u32::MAX);
+        let peak_mb = f64::from(kilobytes) / 1024.0;
         FunctionStatus {
             invocations: state.measurements.invocations,
             errors: state.measurements.errors,

@@ -111,13 +111,11 @@ impl LocalRoutes {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             let seconds = value.parse().ok();
             let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            match (name.as_ref(), duration) {
-                ("timeout", Some(duration)) => timeout = duration,
-                _ => {
-                    let problem = "the only parameter is timeout=<seconds>";
-                    return error(StatusCode::BAD_REQUEST, problem);
-                }
-            }
+            let ("timeout", Some(duration)) = (name.as_ref(), duration) else {
+                let problem = "the only parameter is timeout=<seconds>";
+                return error(StatusCode::BAD_REQUEST, problem);
+            };
+            timeout = duration;
         }
         if self.monitor.drain(timeout).await {
             json_answer(StatusCode::OK, &json!({ "drained": true }))

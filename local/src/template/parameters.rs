@@ -76,12 +76,9 @@ fn broken_rules(root: &Node, evaluator: &Evaluator<'_>) -> Result<Vec<String>> {
         {
             continue;
         }
-        let assertions = match rule.get("Assertions").map(|node| &node.kind) {
-            Some(Kind::List(assertions)) => assertions.as_slice(),
-            _ => {
-                let problem = "must have a list of Assertions";
-                return Err(TemplateError::new(rule.line, place, problem));
-            }
+        let Some(Kind::List(assertions)) = rule.get("Assertions").map(|node| &node.kind) else {
+            let problem = "must have a list of Assertions";
+            return Err(TemplateError::new(rule.line, place, problem));
         };
         for assertion in assertions {
             let assert = assertion.get("Assert").ok_or_else(|| {

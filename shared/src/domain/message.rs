@@ -306,10 +306,9 @@ mod tests {
     /// An early word that is replayed within a minute is as early as it was.
     #[test]
     fn a_replayed_word_is_as_old_as_when_it_was_first_sent() {
-        let follower = UserId::parse("nabi").unwrap();
-        let followee = UserId::parse("coco").unwrap();
+        let [nabi, coco] = ["nabi", "coco"].map(|id| UserId::parse(id).unwrap());
         let now = Version::from_micros(1_795_249_800_000_000);
-        let word = FollowMessage::new(follower, followee, true, Stamp::Own(now));
+        let word = FollowMessage::new(nabi, coco, true, Stamp::Own(now));
         let mut body = serde_json::to_value(&word).unwrap();
         let first = now.timestamp().plus_seconds(2);
         body["first_sent"] = serde_json::to_value(first).unwrap();

@@ -94,7 +94,7 @@ impl Event {
 
     /// Whether it belongs to a trace, begun by the load balancer or by its client.
     fn has_trace(&self) -> bool {
-        let single = self.headers.iter().map(|(name, value)| (name, value));
+        let single = self.headers.iter();
         let several = self.multi_value_headers.iter();
         let several = several.flat_map(|(name, values)| values.iter().map(move |it| (name, it)));
         several

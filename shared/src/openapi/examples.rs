@@ -78,15 +78,14 @@ fn of_schema(schema: &Value, definitions: &Map<String, Value>) -> Vec<Value> {
     if let Some(examples) = schema["examples"].as_array() {
         return examples.clone();
     }
-    let item = &schema["properties"]["items"]["items"];
-    if item.is_null() {
+    let Some(item) = schema.pointer("/properties/items/items") else {
         return Vec::new();
-    }
+    };
     let item = of_schema(item, definitions);
-    let kind = &schema["properties"]["type"]["const"];
+    let kind = schema.pointer("/properties/type/const");
     let page = |item| {
         let mut page = json!({ "items": [item], "next": null });
-        if let (Value::Object(page), Value::String(kind)) = (&mut page, kind) {
+        if let (Value::Object(page), Some(Value::String(kind))) = (&mut page, kind) {
             page.insert("type".to_owned(), json!(kind));
         }
         page

@@ -140,7 +140,7 @@ fn response(answer: &Answer, operation: &Operation, schemas: &mut Schemas) -> Va
             let status = json!(status);
             let schema = json!({
                 "type": "object",
-                "properties": { "status": { "type": "string", "const": status["status"] } },
+                "properties": { "status": { "type": "string", "const": status.get("status") } },
                 "required": ["status"],
             });
             Some(json!({ "schema": schema, "examples": { "answer": { "value": status } } }))

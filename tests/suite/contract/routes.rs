@@ -71,8 +71,8 @@ fn named(path: &str) -> &'static str {
         ("/users/{id}", "/users/{user}"),
         ("{comment_id}", "{comment}"),
     ];
-    let named = |path: String, (name, kind): &(&str, &str)| path.replace(name, kind);
-    let path = names.iter().fold(path.to_owned(), named);
+    let rename = |path: String, (name, kind): &(&str, &str)| path.replace(name, kind);
+    let path = names.iter().fold(path.to_owned(), rename);
     assert!(!path.contains("{id}"), "name the kind of this id: {path}");
     path.leak()
 }

@@ -166,6 +166,31 @@ async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
     assert_eq!(comments_of(&readers[0].feed(20).await, &post), answered);
 }
 
+/// Returns a page of each of these lists, once it has three items.
+async fn full_pages(reader: &User, lists: &[String]) -> Vec<Vec<Value>> {
+    let mut pages = Vec::new();
+    for list in lists {
+        let page = eventually(list, async || {
+            let page = reader.page(list).await.0;
+            (page.len() >= 3).then_some(page)
+        })
+        .await;
+        pages.push(page);
+    }
+    pages
+}
+
+/// Returns whether an item is a user, or the user's post or comment.
+fn is_of(user: &User, item: &Value) -> bool {
+    let author = &item["author"]["id"];
+    let of = if author.is_null() {
+        &item["id"]
+    } else {
+        author
+    };
+    *of == json!(user.id)
+}
+
 /// An item of a busy partition can't be read: its post is shown with the counts that were known last; where it is the
 /// post itself, or its author, the others are shown, on every list there is, with the cache and without; and whoever asks
 /// for the item by its id is told to ask again. Fails when one item's error is the page's.
@@ -204,24 +229,8 @@ async fn an_unreadable_item_costs_no_page() {
         "/v1/search?type=posts&q=throttled".to_owned(),
         "/v1/search?type=users&q=throttledcats".to_owned(),
     ];
-    let mut pages = Vec::new();
-    for list in &lists {
-        let page = eventually(list, async || {
-            let page = reader.page(list).await.0;
-            (page.len() >= 3).then_some(page)
-        })
-        .await;
-        pages.push(page);
-    }
-    // Whether an item is of the second author, as post, comment or user.
-    let of_busy = |item: &Value| {
-        let of = if item["author"].is_null() {
-            &item["id"]
-        } else {
-            &item["author"]["id"]
-        };
-        *of == json!(authors[1].id)
-    };
+    let pages = full_pages(&reader, &lists).await;
+    let of_busy = |item: &Value| is_of(&authors[1], item);
     let own_list = format!("/v1/users/{}/posts", authors[1].id);
     let likes = stage.table("LikesTable");
     let users = stage.table("UsersTable");

@@ -37,7 +37,9 @@ pub(in crate::search) fn names<'a>(texts: impl IntoIterator<Item = &'a str>) -> 
         };
         let parts: Vec<String> = wholes.iter().flat_map(parts).collect();
         for words in [&parts, &wholes] {
-            words.iter().for_each(|word| add(word));
+            for word in words {
+                add(word);
+            }
             for at in 0..words.len() {
                 let rest = words.get(at..).unwrap_or_default();
                 add(joined(rest).first().map_or("", |one| beginning(one)));

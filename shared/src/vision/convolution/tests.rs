@@ -372,7 +372,7 @@ fn median_time(model: TypedModel, image: &Tensor) -> TractResult<Duration> {
     for _ in 0..21 {
         let before = processor_time();
         plan.run(tvec!(image.clone().into()))?;
-        times.push(processor_time() - before);
+        times.push(processor_time().saturating_sub(before));
     }
     times.sort_unstable();
     Ok(times[times.len() / 2])

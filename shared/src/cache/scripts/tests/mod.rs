@@ -41,7 +41,7 @@ impl Server {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("socket");
-        let child = Command::new(program())
+        let mut child = Command::new(program())
             .args(["--port", "0", "--save", "", "--unixsocket"])
             .arg(&socket)
             .current_dir(folder.path())
@@ -59,6 +59,7 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        let _ = (child.kill(), child.wait());
         panic!("the server did not start");
     }
 
