@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, PostId, PostView,
+    BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, Post, PostId, PostView,
     SearchPage, SearchText, SearchType, Segment, Subject, Tag, TagView, UserId, UserView,
     present_posts,
 };
@@ -281,7 +281,7 @@ impl Found<'_> {
         let seen = posts
             .values()
             .filter(|post| visibility.allows(&post.author));
-        Ok(seen.flat_map(|post| post.tags()).collect())
+        Ok(seen.flat_map(Post::tags).collect())
     }
 
     fn number(self) -> [u8; 8] {

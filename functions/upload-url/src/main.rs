@@ -163,7 +163,10 @@ impl Wanted {
         let size = UploadSize::new(new.size.0).ok_or_else(|| {
             Problem::too_large(format!("An upload is 1 to {UPLOAD_MAX_BYTES} bytes."))
         })?;
-        let checksum = new.sha256.as_ref().map(|Sha256(bytes)| Checksum::new(*bytes));
+        let checksum = new
+            .sha256
+            .as_ref()
+            .map(|Sha256(bytes)| Checksum::new(*bytes));
         Ok(Self {
             kind,
             size,
