@@ -1,4 +1,4 @@
-//! Each rule of design.md, with faults injected into the real binaries. Every test says which breaking
+//! Each rule of docs/invariants.md, with faults injected into the real binaries. Every test says which breaking
 //! change makes it fail.
 
 pub(crate) mod backstage;
