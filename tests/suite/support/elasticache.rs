@@ -18,7 +18,7 @@ pub(crate) struct Answer {
 pub(crate) struct ElastiCache {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
-    /// By operation.
+    /// The answer to each operation.
     answers: Arc<Mutex<Vec<Answer>>>,
 }
 
@@ -40,7 +40,7 @@ impl ElastiCache {
         service
     }
 
-    /// What makes a function find its cache by this name here.
+    /// Returns the settings with which a function finds the cache of this name at this stand-in.
     pub(crate) fn environment(&self, name: &str, kind: &str) -> [(String, String); 4] {
         let variables = [
             ("AWS_ENDPOINT_URL_ELASTICACHE", self.url.as_str()),
