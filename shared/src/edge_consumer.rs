@@ -17,7 +17,7 @@ use crate::domain::{Change, EdgeMessage, Invalidation, UserId};
 use crate::store::{self, Applied, Store};
 use crate::{aws, log};
 
-/// The words of a batch, each on an edge.
+/// The changes of a batch, each to an edge.
 pub type Words<K> = [(EdgeOf<K>, Change)];
 
 /// The edges of a kind.

@@ -40,7 +40,7 @@ pub enum Admission {
 pub struct Admitted {
     /// The call's place among the caller's words, if it was asked for.
     pub stamp: Option<Version>,
-    /// Whether the caller follows as many as anybody may, as far as the cache knows.
+    /// Whether the caller has reached the limit of follows, as far as the cache knows.
     pub follows_most: bool,
 }
 

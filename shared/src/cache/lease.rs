@@ -1,4 +1,4 @@
-//! Leases: placeholders that keep what is filled in from being stale.
+//! Leases: placeholders that keep stale values from being filled in.
 
 /// The token of a placeholder. It begins with `?`, as neither JSON nor the state of a viewer does.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,7 +32,7 @@ const MERGED: &str = "@merged:";
 pub enum Rebuild {
     /// It is ours: read the store, then finish.
     Ours(Lease),
-    /// Somebody else is rebuilding it: it will be here soon.
+    /// Another process is rebuilding it, and will finish soon.
     Others,
     /// The list is here.
     Done,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Handle, ImageKey, Name, Profile, UserId};
 
-/// The author of what is shown, as the cache keeps it.
+/// An author, as the cache keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
     /// The user.

@@ -178,7 +178,7 @@ pub struct FanOutMessage {
     pub post: PostId,
     /// The revision of the post that was handed over: an older one leaves the rest to the newer.
     pub rev: u32,
-    /// The part of the followers that it serves; all of them where nothing is said.
+    /// The part of the followers that it serves; all of them by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk: Option<Chunk>,
 }

@@ -178,7 +178,7 @@ pub struct HydratedPosts {
 }
 
 impl HydratedPosts {
-    /// Adds what is known of other posts.
+    /// Adds other hydrated posts.
     pub fn add(&mut self, other: Self) {
         self.posts.extend(other.posts);
         self.gone.extend(other.gone);

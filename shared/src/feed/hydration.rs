@@ -164,7 +164,7 @@ impl Feeds {
         Ok(known)
     }
 
-    /// Hydrates authors of posts, by the cache, and what it lacks from the store. Returns those whom the viewer follows.
+    /// Hydrates authors of posts from the cache, and missing ones from the store. Returns those whom the viewer follows.
     async fn hydrate_authors(
         &self,
         viewer: &UserId,

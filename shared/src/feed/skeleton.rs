@@ -24,10 +24,10 @@ const SPARE: usize = 3;
 const LISTS_AT_ONCE: usize = 32;
 /// The number of tries at a rebuild that a change of the user's follows undid.
 const REBUILD_TRIES: u32 = 3;
-/// The number of looks whether somebody else's rebuild is done, and the time between two.
+/// The number of checks whether another process has finished its rebuild, and the time between two.
 const REBUILD_WAITS: u32 = 60;
 const REBUILD_WAIT: Duration = Duration::from_millis(20);
-/// The number of looks for a timeline that somebody else rebuilds.
+/// The number of checks for a timeline that another process rebuilds.
 const TIMELINE_WAITS: u32 = 20;
 
 /// The ids of a feed's posts: from the cached window first, then from the authors' lists.
@@ -41,7 +41,7 @@ pub(super) struct Skeleton<'f> {
 }
 
 impl<'f> Skeleton<'f> {
-    /// Reads the cached part, and prefetches what is known by then of the page that begins at a position.
+    /// Reads the cached part, and prefetches the posts known so far of the page that begins at a position.
     pub(super) async fn open(
         feeds: &'f Feeds,
         viewer: &'f UserId,
@@ -220,7 +220,7 @@ impl Feeds {
         Ok(None)
     }
 
-    /// The feed, rebuilt here or by somebody else; `None` if that came to nothing.
+    /// Returns the feed, rebuilt here or by another process; `None` if neither succeeded.
     async fn rebuild_once(
         &self,
         viewer: &UserId,

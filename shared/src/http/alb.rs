@@ -81,7 +81,7 @@ pub(super) fn mend(mut invocation: LambdaInvocation) -> LambdaInvocation {
 }
 
 impl Event {
-    /// Reads an event, and tells whether it has nulls in place of what is missing.
+    /// Reads an event. Returns also whether it has nulls for absent values.
     fn read(event: &[u8]) -> Option<(Self, bool)> {
         if let Ok(event) = serde_json::from_slice(event) {
             return Some((event, false));

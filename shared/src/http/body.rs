@@ -97,7 +97,7 @@ impl Text for ChosenHandle {
     }
 }
 
-/// A text of an edit, or nothing where the text is empty: then what is there is taken away.
+/// A text of an edit; `None` for an empty one, which clears the field.
 #[derive(Debug)]
 pub struct Clearable<T>(pub Option<T>);
 

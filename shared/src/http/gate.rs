@@ -40,7 +40,7 @@ impl Verdict {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
     }
 
-    /// The problem to answer in place of what was asked for, if the gate refused.
+    /// Returns the problem to answer instead, if the gate refused.
     pub(super) async fn refusal(&self) -> Option<Problem> {
         let verdict = self
             .0

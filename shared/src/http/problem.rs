@@ -163,7 +163,7 @@ impl Problem {
         Self::too_many_of(wait, "requests")
     }
 
-    /// The same of things that one may have so many of in a while.
+    /// The same for a limit on the number of things within a time.
     pub fn too_many_of(wait: Duration, things: &str) -> Self {
         let seconds = whole_seconds(wait);
         let detail = format!("Too many {things}: try again in {seconds} s.");

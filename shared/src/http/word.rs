@@ -1,4 +1,4 @@
-//! The words of callers, in order.
+//! The order of a caller's requests.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -18,7 +18,7 @@ pub struct Word {
     pub caller: UserId,
     /// Its place among the caller's words.
     pub stamp: Stamp,
-    /// Whether the caller follows as many as anybody may, as far as the cache knows.
+    /// Whether the caller has reached the limit of follows, as far as the cache knows.
     pub follows_most: bool,
 }
 

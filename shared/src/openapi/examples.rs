@@ -11,7 +11,7 @@ const REGISTERED: &str = "2026-11-01T09:00:00.000Z";
 const KEY: &str = "uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
 const URL: &str = "https://images.purrline.example/uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
 
-/// Adds the examples to the definitions of what is answered; those of requests stand with their types.
+/// Adds examples to the definitions of answers; requests have theirs with their types.
 pub(super) fn add_to(definitions: &mut Map<String, Value>) {
     let examples = [
         ("Post", post()),

@@ -181,7 +181,7 @@ impl Generation {
         Ok(hits)
     }
 
-    /// Posts with the tag, the newest first, at most so many.
+    /// Returns posts with the tag, newest first, at most `most`.
     pub fn tagged(&self, tag: &Tag, most: usize) -> Result<Vec<PostId>, Error> {
         let tag = term(self.fields.tags, &document::tag_term(tag));
         let hits = self.find(vec![(Occur::Must, tag)], true, None, most)?;

@@ -18,7 +18,7 @@ use super::document::{Fields, schema};
 use super::files::{Folder, Snapshot};
 use crate::invocation::inherit_trace;
 
-/// The time for which a function takes what it has for the newest.
+/// The time for which a function treats its copy as the newest.
 const FRESH: Duration = Duration::from_secs(2);
 /// The time for which it goes on with what it has while it asks. Together with the batching of changes this stays
 /// far below a minute.

@@ -178,7 +178,7 @@ impl Indexer {
         })
     }
 
-    /// Puts what is new into the bucket, then the manifest, if there is anything.
+    /// Puts new segments into the bucket, then the manifest; nothing if there are no changes.
     async fn publish(&mut self, writing: &mut Writing) -> Result<(), Error> {
         let names = self.folder.names()?;
         let known: BTreeMap<&Vec<String>, &String> = writing

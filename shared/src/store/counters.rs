@@ -38,7 +38,7 @@ pub(super) struct Counter<'a> {
 pub(super) enum Grows {
     /// On none.
     Always,
-    /// If its row is there: what it counts makes nobody exist.
+    /// Only if its row exists: counting creates no user.
     OfWhatExists,
     /// Up to this number.
     UpTo(i64),

@@ -1,4 +1,4 @@
-//! Erasing posts: what hangs on a post that was deleted, and the posts of an author who has left. Both go part by part.
+//! Erases the comments and likes of deleted posts, and the posts of departed authors, part by part.
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use futures::future::try_join_all;
@@ -14,12 +14,12 @@ use super::{Error, Store};
 use crate::domain::{PostId, Segment, Timestamp, UserId};
 
 impl Store {
-    /// Erases some of what hangs on a post that was deleted: its comments, its likes, and at last their counts.
+    /// Erases some of a deleted post's comments and likes, and at last their counts.
     /// False if there may be more.
     pub async fn erase_replies(&self, post: PostId) -> Result<bool, Error> {
         let tables = &self.tables;
         let counts = self.batch_get(&tables.likes, vec![counts_key(post)], None);
-        // Whatever hangs on it was counted.
+        // All its comments and likes were counted.
         let Some(counts) = counts.await?.pop() else {
             return Ok(true);
         };
@@ -61,7 +61,7 @@ impl Store {
         }
     }
 
-    /// Erases some rows of a partition that hangs on a post. Answers whether there were none.
+    /// Erases some rows of one of a post's partitions. Returns whether there were none.
     async fn erase_part(&self, table: &str, partition: String, sort: &str) -> Result<bool, Error> {
         let rows = self.part(table, ("post", partition), None).await?;
         let key = |row: &Item| {
@@ -74,7 +74,7 @@ impl Store {
         Ok(empty)
     }
 
-    /// Deletes posts of an author who has left: those after a position, at most so many. Answers them,
+    /// Deletes posts of a departed author after a position, at most `most`. Returns them,
     /// each to be handed over.
     pub async fn erase_posts(
         &self,

@@ -13,7 +13,7 @@ const ATTEMPTS: u32 = 10;
 const FIRST_WAIT_MILLIS: u64 = 5;
 const DOUBLINGS: u32 = 6;
 
-/// The attempts at a write that depends on what was read before.
+/// The attempts at a write that depends on an earlier read.
 ///
 /// Every such write is a loop around this. The read belongs into the loop: after a conflict, what was read is stale.
 ///

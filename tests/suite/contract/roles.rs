@@ -180,7 +180,7 @@ async fn everything(world: &World) {
     world.drained().await;
     nabi.delete_post(&deleted).await;
     fan.unlike(&kept).await;
-    // The cache knows of what is no longer so.
+    // The cache may be outdated.
     Backstage::of(world).await.note_follows_most(&fan).await;
     fan.follow(&nabi).await;
     fan.unfollow(&nabi).await;

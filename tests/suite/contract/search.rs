@@ -474,7 +474,7 @@ async fn a_tag_of_nobody_the_caller_sees_is_not_found() {
     other.post(&format!("#{w}all #{w}both #{w}others")).await;
     left.post(&format!("#{w}all #{w}lefts")).await;
     nabi.post(&format!("#{w}all #{w}both #{w}nabis")).await;
-    // Of so many posts that one more tells nothing of its authors.
+    // With this many posts, one more reveals nothing about its author.
     for _ in 0..9 {
         other.post(&format!("#{w}many")).await;
     }

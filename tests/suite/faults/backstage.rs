@@ -449,7 +449,7 @@ impl Backstage {
         }
     }
 
-    /// Has the cache know that somebody follows as many as anybody may.
+    /// Records in the cache that a user has reached the limit of follows.
     pub(crate) async fn note_follows_most(&self, user: &User) {
         let mut set = redis::cmd("SET");
         set.arg(format!("full:{{{}}}", user.id)).arg(1).arg("EX");

@@ -354,7 +354,7 @@ proptest! {
         prop_assert_eq!(tags_of(&text.nfd().collect::<String>()), tags);
     }
 
-    /// Of what is drawn as nothing, a tag has joiners between letters at most.
+    /// The only invisible characters of a tag are joiners between letters.
     #[test]
     fn no_tag_has_what_nobody_sees(text in TEXT) {
         for tag in tags_of(&text) {

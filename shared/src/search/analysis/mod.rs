@@ -54,7 +54,7 @@ fn pairs(run: &[char]) -> impl Iterator<Item = String> {
     run.windows(2).map(|pair| pair.iter().collect())
 }
 
-/// The terms of a text.
+/// Returns the terms of a text.
 pub(super) fn terms(text: &str) -> Vec<Placed> {
     let mut terms = Vec::new();
     let mut position = 0_usize;

@@ -4,7 +4,7 @@ use super::hangul::{is_hangul, spell};
 use super::runs::is_letter;
 use crate::search::form::form;
 
-/// The longest beginning that a name is found by, in letters; what is typed beyond is passed over.
+/// The longest prefix that a name is found by, in letters; anything typed beyond it is ignored.
 pub(super) const MAX_BEGINNING: usize = 40;
 
 /// A name or tag, letter by letter as it is typed.

@@ -15,7 +15,7 @@ use crate::store::{Error, Store};
 /// How often it is counted at most while it moves.
 const LOOKS: usize = 5;
 
-/// A counter, and what it counts.
+/// A counter and the rows that it counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Recount {
     /// The user or post that it counts for.

@@ -197,7 +197,7 @@ impl Seen {
     pub(super) fn differences(self) -> HashSet<Difference> {
         let mut found = HashSet::new();
         for ((of, counter), (says, there)) in self.counters {
-            // What is left of those who left, and of deleted posts, goes piece by piece.
+            // Departed users' data and deleted posts' comments and likes are erased piece by piece.
             let says = match &of {
                 Counted::User(_) => says,
                 Counted::Post(post) => self.posts.contains(post).then(|| says.unwrap_or_default()),

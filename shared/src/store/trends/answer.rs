@@ -94,7 +94,7 @@ impl Store {
             let old = seconds.saturating_add(STALE_SECONDS);
             match (self.claim_trends(now).await, kept) {
                 (Ok(true), _) => break,
-                // Somebody else is at it: what is old is better than nothing, and is there at once.
+                // Another reader is computing it: an older answer is better than none, and available at once.
                 (_, Some(answer)) if answer.is_younger(old, now) => return Ok(answer.trends),
                 (Err(error), _) => return Err(error),
                 (Ok(false), _) => tokio::time::sleep(WAIT).await,

@@ -28,7 +28,7 @@ impl Window {
         (side + 2 * self.padding).saturating_sub(self.side) / self.stride + 1
     }
 
-    /// The height and width of what it makes of a map.
+    /// Returns the height and width of its result for a map.
     pub(super) fn results(&self, map: &Map) -> (usize, usize) {
         (self.places(map.height), self.places(map.width))
     }
@@ -78,7 +78,7 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Memory for so many values, which are any; and for products.
+    /// Returns memory for this many values, whose content is arbitrary, and for products.
     #[allow(clippy::indexing_slicing, reason = "it has just been made long enough")]
     pub(super) fn take(&mut self, length: usize) -> (&mut [f32], &mut Widened) {
         self.values.resize(length.max(self.values.len()), 0.0);

@@ -95,7 +95,7 @@ async fn a_rebuild_begins_where_the_list_or_its_companion_is_gone() {
     assert_eq!(begin(&["l", "set"]).await, 1);
     assert_eq!(server.list("l").await, [text("?1")]);
     assert!((9_000..=10_000).contains(&server.ttl("l").await));
-    // Somebody is at it.
+    // Another process is rebuilding it.
     assert_eq!(begin(&["l", "set"]).await, -1);
     server.ask::<()>(&["DEL", "l"]).await;
     server.push("l", &[text("."), id(1)]).await;
