@@ -180,7 +180,7 @@ async fn remove(
 }
 
 impl App {
-    /// A comment's author may delete it as long as the post is there, and so may the post's, whoever blocks whom.
+    /// Checks that the caller wrote the comment or its post. Blocks don't matter.
     /// Others are told of what they see, and of nothing else.
     async fn check_may_delete(
         &self,

@@ -51,7 +51,7 @@ impl FanOut {
         let audience = self.store.audience(author).await?;
         let (announces, audience) = match self.delivery(mark, said, audience).await? {
             Delivery::Merged => return Ok(self.store.clear(mark).await?),
-            // Whoever rebuilt a feed before the announcement began is among the shards that there are now.
+            // Every user whose feed was rebuilt before the announcement began is in one of the present shards.
             Delivery::Announced(name) => (Some(name), self.store.audience(author).await?),
             Delivery::Pushed => (None, audience),
         };

@@ -129,7 +129,7 @@ impl FanOut {
             (false, true) => None,
             (false, false) => Some(self.add_recent(&mark.author, post).await?),
         };
-        // Whoever changed the post may have died before the cache forgot it.
+        // The function that changed the post may have died before the cache forgot it.
         self.cache.forget_post(post).await?;
         // Whatever became of the post, it comes by here.
         let changed = IndexMessage::new(Subject::Post(post));

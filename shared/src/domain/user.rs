@@ -371,7 +371,7 @@ mod tests {
         for bad in ["...", "nabi.", ".nabi", "_nabi", "nabi_", "___", "a._"] {
             let refused = Handle::choose(bad).unwrap_err().to_string();
             assert!(refused.contains("begin and end"), "{bad}: {refused}");
-            // Whoever has it from before is still found by it.
+            // Users who chose it earlier are still found by it.
             assert!(Handle::parse(bad).is_ok(), "{bad}");
         }
     }

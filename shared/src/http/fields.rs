@@ -135,7 +135,7 @@ impl Fields {
     /// Returns the values if no field was bad and none is left over; else 400.
     pub fn finish<T: All>(self, found: T) -> Result<T::Found, Problem> {
         self.noted().into_result()?;
-        // Whoever made a `Bad` has noted why, so this is not reached with one.
+        // Each `Bad` was recorded with its reason, so this is not reached with one.
         found
             .all()
             .map_err(|Bad(())| Problem::bad_request("Some of the input was refused."))

@@ -50,7 +50,7 @@ pub struct Search(Arc<Inner>);
 struct Inner {
     bucket: Bucket,
     state: Mutex<State>,
-    /// The folder; held by whoever fetches.
+    /// The folder; held while a generation is being fetched.
     folder: tokio::sync::Mutex<Folder>,
 }
 

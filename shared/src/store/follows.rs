@@ -110,7 +110,7 @@ impl EdgeKey for Follow {
         vec![row(following, says), row(followers, Item::new())]
     }
 
-    /// Nobody comes to exist by being followed, and whoever follows does.
+    /// Following creates the follower, but never the followee.
     fn counters<'a>(&self, store: &'a Store) -> Vec<Counter<'a>> {
         let counter = |name, id: &UserId, grows| {
             let row = Row {

@@ -146,7 +146,7 @@ impl Store {
                 .update_expression(
                     "SET #user = :left, expires_at = if_not_exists(expires_at, :until)",
                 )
-                // The index lags: the handle may be somebody else's by now.
+                // The index lags: the handle may belong to another user by now.
                 .condition_expression("#user = :user")
                 .expression_attribute_names("#user", "user")
                 .expression_attribute_values(":user", s(user))
@@ -202,7 +202,7 @@ impl Store {
         let mut held: Vec<String> = had.into_iter().map(ToString::to_string).collect();
         let mut is_theirs = false;
         for row in &rows {
-            // The index lags: it may be somebody else's by now.
+            // The index lags: it may belong to another user by now.
             let owner = row.text("user")?;
             let theirs = owner == user.as_str() || owner == left;
             let until = row.maybe_number("expires_at")?;

@@ -147,7 +147,7 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// Gives a fan-out more time, after it was sent again; nothing if somebody else did meanwhile.
+    /// Gives a fan-out more time after it was sent again; does nothing if another run did so meanwhile.
     pub async fn postpone(&self, mark: &OutboxMark, due: Timestamp) -> Result<(), Error> {
         let update = self
             .client

@@ -132,7 +132,7 @@ impl Store {
         recent(&row)
     }
 
-    /// Drops all but the newest. Whoever else does so at the same time drops others, or the same.
+    /// Drops all but the newest. A concurrent call drops others, or the same.
     async fn trim_recent(
         &self,
         author: &UserId,

@@ -1,4 +1,4 @@
-//! Images that look harmless to whoever looks into them beforehand otherwise than the decoder does.
+//! Images that look harmless to a check that reads them in another way than the decoder.
 
 use super::super::corpus::Outcome;
 use super::{Bits, Make, huffman_code, make, riff, scan_of_nothing};

@@ -101,7 +101,7 @@ pub(super) struct Jwks {
     url: Uri,
     pace: Pace,
     known: Mutex<KnownKeys>,
-    /// Held by whoever fetches.
+    /// Held while the keys are being fetched.
     fetching: Arc<tokio::sync::Mutex<Attempts>>,
     hasher: RandomState,
 }

@@ -105,7 +105,7 @@ struct Claims {
     token_use: Option<String>,
     /// Keycloak's, whose ID tokens may be for the same audience too: `Bearer` or `ID`.
     typ: Option<String>,
-    /// ID tokens have these, whoever issues them.
+    /// Claims of ID tokens, of every issuer.
     #[serde(default, deserialize_with = "is_there")]
     nonce: bool,
     #[serde(default, deserialize_with = "is_there")]

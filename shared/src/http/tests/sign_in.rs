@@ -276,7 +276,7 @@ async fn signatures_and_keys_that_are_not_the_providers() {
         .await,
         401
     );
-    // Somebody else's claims under a good signature.
+    // Another user's claims under a valid signature.
     let good = EC.sign(&claims());
     let mut parts: Vec<&str> = good.split('.').collect();
     let other = URL_SAFE_NO_PAD.encode(changed(|it| it["sub"] = json!("kong")).to_string());
