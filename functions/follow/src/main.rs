@@ -73,7 +73,7 @@ async fn queue(
     if follow && word.follows_most && !app.store.may_follow(&word.caller, &user).await? {
         return Err(Problem::of_type(
             ProblemType::FollowingTooMany,
-            "You follow as many users as one may: unfollow somebody first.",
+            "You already follow the maximum number of users: unfollow somebody first.",
         ));
     }
     if !follow && word.follows_most {

@@ -52,7 +52,7 @@ async fn save(
     let visible = app.store.visible_post(&me, post).await?;
     visible.ok_or_else(Path::<PostId>::not_found)?;
     app.store.save(&me, post, stamp).await?;
-    app.told(me, post).await
+    app.refreshed(me, post).await
 }
 
 async fn unsave(
@@ -61,14 +61,15 @@ async fn unsave(
     Path(post): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
     app.store.unsave(&me, post).await?;
-    app.told(me, post).await
+    app.refreshed(me, post).await
 }
 
 impl App {
-    /// Tells the cache, since feeds show whether a post is saved. If it can't be told now, sweep tells it as soon as it can.
-    async fn told(&self, user: UserId, post: PostId) -> Result<StatusCode, Problem> {
-        if self.cache.forget_save(&user, post).await.is_err() {
-            // The cache has both in one field.
+    /// Has the cache forget whether the user saved the post, since feeds show it; or `sweep`, if the cache is unreachable.
+    async fn refreshed(&self, user: UserId, post: PostId) -> Result<StatusCode, Problem> {
+        if let Err(error) = self.cache.forget_save(&user, post).await {
+            tracing::warn!(%error, "a save's invalidation is deferred");
+            // The cache keeps likes and saves in one field.
             let same_field = HashSet::from([Like { user, post }]);
             let invalidation = Invalidation::Likes(same_field);
             self.store.defer_invalidation(&invalidation).await?;
@@ -77,7 +78,7 @@ impl App {
     }
 }
 
-/// Without those that were deleted since, and those of somebody whom the caller doesn't see any more.
+/// Lists saved posts, without deleted ones and those of authors whom the caller no longer sees.
 async fn saved(
     State(app): State<Arc<App>>,
     Caller(me): Caller,

@@ -151,7 +151,7 @@ impl Parts {
 fn storage_full() -> Problem {
     Problem::of_type(
         ProblemType::StorageFull,
-        "You have uploaded as much as one may, and there is no room for this file. Deleting posts makes none.",
+        "Your uploads have reached their limit, and this file does not fit. Deleting posts makes no room.",
     )
 }
 

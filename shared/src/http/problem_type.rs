@@ -15,9 +15,9 @@ pub enum ProblemType {
     HandlesTooMany,
     /// The idempotency key came with another request before.
     IdempotencyMismatch,
-    /// The caller follows as many users as one may.
+    /// The caller already follows the maximum number of users.
     FollowingTooMany,
-    /// The caller stores as much as one may.
+    /// The caller has uploaded the maximum number of bytes.
     StorageFull,
     /// The caller called too often.
     RateLimited,

@@ -25,7 +25,7 @@ const NO_ID: (u16, &str) = (404, "There can't be such an id, or nobody has that 
 const ONESELF: (u16, &str) = (422, "Nobody follows themselves.");
 const TOO_MANY: (u16, &str) = (
     409,
-    "The caller follows as many users as one may. Where that isn't known yet, the follow is taken and has no effect.",
+    "The caller already follows the maximum number of users. Before the endpoint knows, such a follow is accepted without effect.",
 );
 
 const fn queued(operation: Operation) -> Operation {
