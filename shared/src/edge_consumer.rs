@@ -1,10 +1,9 @@
-//! The consumer of a queue of edges, likes or follows: applies the queued words to the store, then brings the cache up
-//! to date.
+//! The consumer of a queue of edges, likes or follows: applies the queued changes to the store, then updates the cache.
 //!
-//! All words of a batch are applied together, so that the counter of a popular post or user is written once. The cache is
-//! told of every edge of the batch, also of those that were as the word says already: the process that applied the word
-//! may have died before it told the cache. Where the cache is out of reach, the store keeps a pending invalidation, which
-//! `sweep` carries out once the cache answers, and the messages are done.
+//! All changes of a batch are applied together, so that the counter of a popular post or user is written once. Every edge
+//! of the batch is refreshed in the cache, even one that already was as the message says: the process that applied that
+//! message may have died before it reached the cache. While the cache is unreachable, the store keeps a pending
+//! invalidation, which `sweep` carries out once the cache answers, and the messages are done.
 
 use std::collections::HashSet;
 use std::fmt::Debug;

@@ -48,7 +48,7 @@ impl EdgeKind for Follows {
         Invalidation::Feeds(followers(&follows))
     }
 
-    /// Lets the endpoint know which users follow as many as anybody may. A follow that the endpoint accepts because the
+    /// Tells the endpoint which users have reached the limit of follows. A follow that the endpoint accepts because the
     /// cache doesn't know has no effect.
     async fn after_refresh(cache: &Cache, words: &[(Follow, Change)], full: &HashSet<UserId>) {
         let unfollows = words.iter().filter(|(_, change)| !change.active);

@@ -31,8 +31,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("\"{:016x}\"", hasher.finish())
 });
 
-/// That this answers is all it says: no dependency is asked, so that one that is down takes no
-/// function out of service.
+/// Answers without asking any dependency, so that a failing one takes no function out of service.
 async fn health() -> impl IntoResponse {
     ([(CACHE_CONTROL, "public, max-age=5")], Status::Ok)
 }

@@ -11,16 +11,16 @@ use purrline::http::{DistinctList, List, Problem, Unchecked};
 use purrline::media::Media;
 use purrline::store::Store;
 
-/// The content that a request gives a post, before it is checked against what the caller has. An image's key and a cat's
-/// id are any text: one that this service never handed out is an image that was never uploaded, nobody's cat.
+/// The content of a post in a request, before it is checked that images and cats belong to the caller. Keys and ids may be
+/// any text: unknown ones are images that were never uploaded, and nobody's cats.
 pub(crate) struct Content {
     pub(crate) text: Option<PostText>,
     pub(crate) images: Option<DistinctList<Unchecked<ImageKey>, MAX_IMAGES>>,
     pub(crate) cats: Option<List<Unchecked<CatId>, MAX_CATS>>,
 }
 
-/// Returns the content with the caller's images and cats. Refuses images that are not there, and what is not the
-/// caller's; the images in `kept` are known to be.
+/// Returns the content with the caller's images and cats. Refuses images that don't exist, and images and cats of others;
+/// the images in `kept` are known to be the caller's.
 pub(crate) async fn usable(
     media: &Media,
     store: &Store,

@@ -100,7 +100,7 @@ async fn patch_me(
 }
 
 impl App {
-    /// Changes the caller's profile. Answers whether the caller had chosen no handle before.
+    /// Changes the caller's profile. Returns whether the caller had chosen no handle before.
     async fn change(&self, me: &UserId, edit: EditProfile) -> Result<bool, Problem> {
         let edit = self.edit(me, edit).await?;
         // Readers that show the author once this is answered must show the new one, whatever becomes of this request.

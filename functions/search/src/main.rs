@@ -243,8 +243,8 @@ impl Found<'_> {
         }))
     }
 
-    /// Those of these tags that the caller may know of: of many posts, or of one that the caller may see. Counts are
-    /// the same for everybody.
+    /// Returns the tags that the caller may know of: those of many posts, or of one that the caller may see. Counts are the
+    /// same for everybody.
     async fn seen_tags(self, mut tags: Vec<TagView>) -> Result<Vec<TagView>, Problem> {
         let few = tags.iter().filter(|tag| tag.posts <= u64::from(FEW_POSTS));
         let posts = |tag: &TagView| {

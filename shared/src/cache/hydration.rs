@@ -37,8 +37,7 @@ impl Missing {
 }
 
 impl Cache {
-    /// Reads what is known of these posts to a viewer, and of these authors, and which of them the viewer follows: one
-    /// round trip.
+    /// Reads these posts as the viewer sees them, these authors, and which of them the viewer follows, in one round trip.
     pub async fn hydrate(
         &self,
         viewer: &UserId,

@@ -101,7 +101,7 @@ const OVERALL: Duration = Duration::from_millis(1500);
 
 /// The time without traffic after which a connection is tried: networks forget those that are idle.
 const IDLE: Duration = Duration::from_mins(1);
-/// The time in which the other machine must take what was sent: else its network is gone.
+/// The time in which the server must acknowledge sent data; otherwise its network counts as gone.
 #[cfg(target_os = "linux")]
 const TAKEN: Duration = Duration::from_secs(2);
 

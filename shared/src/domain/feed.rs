@@ -1,9 +1,9 @@
-//! Lists of posts as far as they are known, and how they are merged.
+//! Known parts of lists of posts, and their merging.
 //!
 //! A list that is kept short (a feed or an author's posts in the cache, the recent posts of an author in
 //! the store) knows its newest posts and its floor: every post of the list that is newer than the floor is
 //! known. Posts are added in whatever order and however often they are delivered; trimming the list raises
-//! the floor to the newest post that is dropped. So what is added late, below the floor, is passed over:
+//! the floor to the newest dropped post. A post that arrives late, below the floor, is ignored, since
 //! there may be gaps around it.
 
 use super::PostId;

@@ -92,8 +92,8 @@ enum Timeline {
 }
 
 impl Feeds {
-    /// The cached part of the feed, with the timelines of the authors that are merged in, and what is known by then of a
-    /// page of it; `None` where the cache can't be used.
+    /// Returns the cached part of the feed, merged with its influencers' timelines, and the posts prefetched meanwhile;
+    /// `None` where the cache can't be used.
     async fn window(
         &self,
         viewer: &UserId,
@@ -276,12 +276,12 @@ impl Feeds {
 
 /// The authors that a feed shows, with their recent posts.
 ///
-/// Recent posts come a hundred authors a read. Only of authors with more of what is asked for than that tells, the list
-/// itself is read: for the newest 200 posts these are four at most, since each has fifty posts among them (those who
-/// deleted many of their newest fifty come on top); for a page far down, those with more than fifty posts.
+/// One read returns the recent posts of a hundred authors. The full list is read only for authors who may have more of the
+/// wanted posts: for the newest 200 posts, at most four authors, since each has fifty among them (and those who deleted
+/// many of their newest fifty); for a page far down, authors of more than fifty posts.
 ///
-/// A post is among its author's recent posts once it is fanned out, and is in the author's own feed before that: so of the
-/// viewer, the list itself is read.
+/// A post joins its author's recent posts when it is fanned out, but the author's own feed before that. So the viewer's
+/// own list is always read in full.
 #[derive(Debug)]
 struct Authors {
     following: Vec<UserId>,

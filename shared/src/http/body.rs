@@ -110,8 +110,8 @@ impl<T: Text> Text for Clearable<T> {
     }
 }
 
-/// A text that is described as a `T`, and that the handler checks: what is no `T` has another answer than 400. For
-/// example, a key that this service never handed out is an image that was never uploaded.
+/// A text that the document describes as a `T`, but that the handler checks, because an invalid one is answered other than
+/// by 400. For example, a key that this service never issued is an image that was never uploaded: 422.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Unchecked<T> {
     /// The text as it was sent.

@@ -7,16 +7,15 @@ use super::gate::Admitted;
 use super::{Caller, Problem};
 use crate::domain::{Stamp, UserId};
 
-/// The signed-in caller's word on something, for routes of functions that are [`Settings::ordered`]: of two words of
-/// one caller, the one whose request came after the other's answer has the later stamp, whichever instances served
-/// them.
+/// The signed-in caller with the stamp of their request, for functions that are [`Settings::ordered`]: a request that came
+/// after the answer to another one of the same caller has the later stamp, whichever instances served them.
 ///
 /// [`Settings::ordered`]: super::Settings::ordered
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     /// The caller.
     pub caller: UserId,
-    /// Its place among the caller's words.
+    /// The request's place among the caller's requests.
     pub stamp: Stamp,
     /// Whether the caller has reached the limit of follows, as far as the cache knows.
     pub follows_most: bool,

@@ -1,8 +1,8 @@
 //! Reading the index.
 //!
-//! A function keeps the newest generation on its disk. Whether there is a newer one it asks the bucket
-//! while it answers, at most every two seconds, and goes on with what it has; only after a pause of
-//! more than [`STALE`] does a search wait for it. While the bucket is down the old one is read.
+//! A function keeps the newest generation on its disk. It checks the bucket for a newer one at most every two seconds, and
+//! answers from its copy meanwhile; only after a pause of more than [`STALE`] does a search wait for the check. While the
+//! bucket is down, the old generation is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +20,8 @@ use crate::invocation::inherit_trace;
 
 /// The time for which a function treats its copy as the newest.
 const FRESH: Duration = Duration::from_secs(2);
-/// The time for which it goes on with what it has while it asks. Together with the batching of changes this stays
-/// far below a minute.
+/// The age up to which the copy answers while a check is under way. Together with the batching of changes this stays far
+/// below a minute.
 const STALE: Duration = Duration::from_secs(20);
 /// The time that a search waits for a newer generation.
 const WAIT: Duration = Duration::from_secs(3);

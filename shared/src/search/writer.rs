@@ -8,10 +8,10 @@
 //! Segments are merged by eights of about the same size, up to a size that a function manages to merge and
 //! to send in seconds, so that a small batch costs little, and a search looks into few of them.
 //!
-//! A deleted document is found no more, but its words stay in its segment, and the segment in the bucket. So that nothing
-//! is left of who was erased, a segment is written anew an hour after the first deletion from it, one with each batch,
-//! the longest due first, and what is not needed any more is removed from the bucket a quarter of an hour later. Where
-//! nothing changes, sweep sends batches that change nothing.
+//! A deleted document is no longer found, but its words stay in its segment, and the segment in the bucket. So that nothing
+//! of an erased user remains, a segment is written anew an hour after the first deletion from it: one segment with each
+//! batch, the longest overdue first. Segments that no manifest needs are removed from the bucket 15 minutes later. Where
+//! nothing changes, `sweep` sends empty batches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,8 +77,8 @@ impl std::fmt::Debug for Writing {
 }
 
 impl Indexer {
-    /// With the bucket that `SEARCH_BUCKET` names. What was deleted is gone from it in about an hour and a quarter, or
-    /// sooner where `ERASURE_SECONDS` is less than it is on AWS.
+    /// Opens the bucket that `SEARCH_BUCKET` names. Deleted documents are gone from it after about 75 minutes, or sooner
+    /// where `ERASURE_SECONDS` is shorter than on AWS.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, Error> {
         let erasure = env::seconds("ERASURE_SECONDS", ERASURE_SECONDS)?;
         let erasure = erasure.min(ERASURE_SECONDS);

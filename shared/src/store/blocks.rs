@@ -148,7 +148,7 @@ impl Store {
 
     /// The user blocks the other no longer, who may have left by now. Follows don't come back, not even those that were
     /// accepted while the block stood and are applied later: `stamps` are the next stamps of the user and of the other,
-    /// each later than all that they have said, so that no two clocks are compared. Answers whether there was a block.
+    /// each later than all that they have said, so that no two clocks are compared. Returns whether there was a block.
     pub async fn unblock(
         &self,
         user: &UserId,

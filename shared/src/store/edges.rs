@@ -82,9 +82,9 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     fn counters<'a>(&self, store: &'a Store) -> Vec<Counter<'a>>;
     /// Returns the edge of a row read from the table.
     fn of(row: &Item) -> Result<Self, Error>;
-    /// Those of these words that are void, given what is stored of their edges. Asked after the edges were
-    /// read, so that whoever voids a word and writes its edge in the same transaction is either seen here or
-    /// makes ours fail. Who deletes a post writes no edge: a like that is applied in the very moment may stay, and nothing shows it.
+    /// Returns the changes that are void, given the stored edges. It is called after the edges were read, so that a write
+    /// that voids a change, and writes its edge in the same transaction, is either seen here or makes ours fail. Deleting a
+    /// post writes no edge: a like applied at that very moment may stay, and nothing shows it.
     fn refused(
         store: &Store,
         words: &[(Self, Change)],
@@ -200,7 +200,7 @@ impl Store {
         chunks
     }
 
-    /// Answers the users who have as many edges as anybody may.
+    /// Returns the users who have as many edges as anybody may.
     async fn apply_chunk<K: EdgeKey>(
         &self,
         edges: &[(K, Change)],
@@ -277,7 +277,7 @@ impl Store {
 }
 
 impl Store {
-    /// Takes these edges away without a trace, and keeps every counter equal to its edges. Answers those
+    /// Takes these edges away without a trace, and keeps every counter equal to its edges. Returns those
     /// that were there.
     pub(super) async fn erase<K: EdgeKey>(&self, edges: Vec<K>) -> Result<Vec<K>, Error> {
         let word = Change {

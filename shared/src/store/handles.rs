@@ -130,7 +130,7 @@ impl Store {
     }
 
     /// Keeps the handles of a user who has left from everybody else for a while, without saying whose they
-    /// were. Answers whether there were any.
+    /// were. Returns whether there were any.
     pub async fn erase_handles(&self, user: &UserId) -> Result<bool, Error> {
         let until = Timestamp::now().plus_seconds(HELD_DAYS * 24 * 60 * 60);
         let handles = self.handles_of(user.as_str()).await?;
@@ -223,7 +223,7 @@ impl Store {
         }
     }
 
-    /// Changes what an edit says of the user's profile, and takes the handle that it asks for. Answers whether the
+    /// Changes what an edit says of the user's profile, and takes the handle that it asks for. Returns whether the
     /// user had chosen none before.
     pub async fn put_profile(
         &self,

@@ -99,7 +99,7 @@ impl Store {
         condition_held(update).await
     }
 
-    /// Notes that a chunk is done. Answers the mark, to be cleared, if it was the last one.
+    /// Notes that a chunk is done. Returns the mark, to be cleared, if it was the last one.
     pub async fn chunk_done(
         &self,
         post: PostId,

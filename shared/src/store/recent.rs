@@ -162,7 +162,7 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// Begins to announce that the author's posts are merged in. Answers the announcement's name; nothing if
+    /// Begins to announce that the author's posts are merged in. Returns the announcement's name; nothing if
     /// somebody else was faster.
     pub async fn announce(&self, author: &UserId) -> Result<Option<String>, Error> {
         let name = format!("{:016x}", rand::random::<u64>());

@@ -15,7 +15,7 @@ const DOUBLINGS: u32 = 6;
 
 /// The attempts at a write that depends on an earlier read.
 ///
-/// Every such write is a loop around this. The read belongs into the loop: after a conflict, what was read is stale.
+/// Every such write is a loop around this. The loop includes the read, which is stale after a conflict.
 ///
 /// ```ignore
 /// let mut retry = Retry::new("others kept writing the same edges");

@@ -105,8 +105,8 @@ impl Store {
         profile(&output.attributes.unwrap_or_default())
     }
 
-    /// Lets those exist whose first word this is, before it takes effect; void words are none. Answers whether there are
-    /// any: then blocks may be back that were not there before.
+    /// Creates the users whose first change this is, before it takes effect; void changes create nobody. Returns whether
+    /// it created any: then blocks may be back that did not exist before.
     pub(super) async fn let_speak<'u>(
         &self,
         left: &Left,

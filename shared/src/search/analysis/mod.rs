@@ -6,11 +6,10 @@
 //! cut into overlapping pairs of characters, and found by a phrase of pairs, so `고양이` is in `고양이가`
 //! and `길고양이`. A single such character finds what begins with it. An emoji is a word.
 //!
-//! Korean is written with spaces that many leave out, so a space between two words of Hangul divides nothing: the pair of
-//! characters around it is a term too, and `고양이카페` is in `고양이 카페`. The other way round, a search's words are looked for
-//! one by one, which finds them in one word as well; one of a single syllable, where it is no beginning, may also stand
-//! beside its neighbour's nearest. What this finds too many is what two words meet in by chance (`나비` in `하나 비가`),
-//! as with any search by pairs.
+//! Many people leave out the spaces of Korean, so a space between two words of Hangul divides nothing: the pair of
+//! characters around it is a term too, and `고양이카페` finds `고양이 카페`. Conversely, the words of a search are looked for one
+//! by one, which also finds them joined in one word; a word of a single syllable may also stand directly beside its
+//! neighbour. Like any search by pairs, this finds some pairs that only meet by chance (`나비` in `하나 비가`).
 //!
 //! Names and tags are found while they are typed: by what they begin with. Hangul is typed letter by
 //! letter, and on the way from `나` to `나비` stands `납`, which is no beginning of `나비` by syllables. So

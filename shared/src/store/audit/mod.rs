@@ -1,8 +1,7 @@
-//! An audit of what the store promises. For operators, who may scan: whole tables are read.
+//! An audit of the store's invariants, for operators: it scans whole tables.
 //!
-//! In memory stays an entry for each user, post and place in a list, and while only one of two rows was seen for each
-//! follow, block, cat and handle: some hundred bytes each. What is remembered (saves, idempotency keys) and what is
-//! only of late (trends) promises nothing that could be looked for.
+//! Memory holds an entry of some hundred bytes for each user, post and place in a list, and for each follow, block, cat and
+//! handle of which only one of two rows was seen so far. Saves, idempotency keys and trends have no invariants to check.
 
 mod difference;
 mod recount;
@@ -45,10 +44,10 @@ fn counters_of(of: &Counted) -> &'static [&'static str] {
 }
 
 impl Store {
-    /// Everything that does not hold. Tells how many rows of which table were read so far, now and then.
+    /// Returns all violated invariants. Reports its progress, in rows read of each table, now and then.
     ///
-    /// Others write meanwhile, so what seems not to hold is looked for a second time, and only what is the very same then
-    /// is told. So what keeps changing is left out: look again when it is quieter.
+    /// Others write meanwhile, so an apparent violation is checked a second time, and returned only if it is still the same.
+    /// Rows that keep changing are left out: check again when there is less traffic.
     pub async fn differences(
         &self,
         now: Timestamp,

@@ -78,8 +78,7 @@ impl Store {
         )))
     }
 
-    /// Lets a counter say what there is. Whether it still said what it said when it was counted; if not, nothing
-    /// changes.
+    /// Corrects a counter, if it hasn't changed since it was recounted. Returns whether it was corrected.
     pub async fn correct(&self, recount: &Recount) -> Result<bool, Error> {
         let (table, key) = self.counters_row(&recount.of);
         let as_counted = match (&recount.of, recount.says) {

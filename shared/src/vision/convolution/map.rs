@@ -69,8 +69,8 @@ impl Finish<'_> {
     }
 }
 
-/// Memory for what is between a convolution's steps, a few megabytes at most. To get it from the system each time
-/// would take longer than some of the steps.
+/// Memory for the intermediate values of a convolution, a few megabytes at most. Allocating it each time would take longer
+/// than some of the steps.
 #[derive(Default)]
 pub(super) struct Scratch {
     values: Vec<f32>,
