@@ -11,7 +11,7 @@ pub struct Author {
     pub id: UserId,
     /// The handle, chosen or generated.
     pub handle: Handle,
-    /// The name; the handle where none was chosen.
+    /// The name, or the handle if no name was chosen.
     pub name: String,
     /// The avatar.
     pub avatar: Option<ImageKey>,
@@ -26,9 +26,9 @@ pub struct AuthorView {
     pub id: UserId,
     /// The handle, chosen or generated.
     pub handle: Handle,
-    /// The name; the handle where none was chosen.
+    /// The name, or the handle if no name was chosen.
     pub name: String,
-    /// Where the avatar is served.
+    /// The URL of the avatar.
     pub avatar_url: Option<String>,
 }
 

@@ -33,14 +33,14 @@ impl BreedName {
     }
 }
 
-/// How likely the cat in an image is of a breed.
+/// The probability that the cat in an image is of a breed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct BreedProbability {
     /// The breed.
     #[serde(flatten)]
     pub breed: Breed,
-    /// From 0 to 1; over all breeds, they sum to 1.
+    /// From 0 to 1. The probabilities of all breeds sum to 1.
     pub probability: f32,
 }
 
@@ -58,7 +58,7 @@ pub struct ModelInfo {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Classification {
-    /// The breeds that were asked for, most likely first.
+    /// The requested number of breeds, most likely first.
     pub breeds: Vec<BreedProbability>,
     /// The model that answered.
     pub model: ModelInfo,

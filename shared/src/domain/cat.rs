@@ -22,7 +22,7 @@ pub struct Cat {
     pub name: Name,
     /// One of the classifier's breeds by its id (see [`super::BREEDS`]), or whatever its owner calls it.
     pub breed: Option<Name>,
-    /// When it was born.
+    /// The date of birth.
     pub birth_date: Option<BirthDate>,
     /// Its photo.
     pub photo: Option<ImageKey>,
@@ -58,19 +58,19 @@ pub struct CatView {
     pub name: Name,
     /// A classifier's breed id, or free text.
     pub breed: Option<Name>,
-    /// The breed's names, where it is one of the classifier's.
+    /// The breed's names, if the classifier knows the breed.
     pub breed_name: Option<BreedName>,
-    /// When it was born.
+    /// The date of birth.
     pub birth_date: Option<BirthDate>,
-    /// Where its photo is served.
+    /// The URL of its photo.
     pub photo_url: Option<String>,
     /// The owner's description of it.
     pub bio: Option<Bio>,
-    /// When it was registered.
+    /// The time of registration.
     pub created_at: Timestamp,
 }
 
-/// A cat in JSON, as registering it is answered.
+/// A newly registered cat.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "openapi", schemars(rename = "RegisteredCat"))]

@@ -30,6 +30,6 @@ pub struct CommentView {
     pub author: AuthorView,
     /// The text as written.
     pub text: CommentText,
-    /// When it was written.
+    /// The time of writing.
     pub created_at: Timestamp,
 }

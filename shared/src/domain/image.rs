@@ -152,11 +152,11 @@ impl ImageKey {
 pub struct Image {
     /// Its key.
     pub key: ImageKey,
-    /// Where it is served.
+    /// The URL of the image.
     pub url: String,
 }
 
-/// How to upload an image, in JSON: the file's bytes, to this address, with exactly these headers.
+/// Instructions for an upload: send the file's bytes to this URL with exactly these headers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct Upload {

@@ -23,7 +23,7 @@ impl From<String> for Reason {
     }
 }
 
-/// One bad field: where it is (a JSON pointer) and why it was refused.
+/// A bad field: its place (a JSON pointer) and the reason why it was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FieldError {

@@ -130,7 +130,7 @@ pub struct Post {
     pub author: UserId,
     /// The content.
     pub draft: Draft,
-    /// When it was last edited.
+    /// The time of the last edit.
     pub edited_at: Option<Timestamp>,
 }
 
@@ -205,13 +205,13 @@ pub struct PostView {
     pub images: Vec<Image>,
     /// The cats shown.
     pub cats: Vec<CatId>,
-    /// When it was written.
+    /// The time of writing.
     pub created_at: Timestamp,
-    /// When it was last edited.
+    /// The time of the last edit.
     pub edited_at: Option<Timestamp>,
-    /// The number of likes: the same for every caller, also where some likers are hidden from the caller.
+    /// The number of likes. It is the same for every caller, even if some likers are hidden.
     pub likes: u64,
-    /// The number of comments, likewise.
+    /// The number of comments, also the same for every caller.
     pub comments: u64,
     /// Whether the caller likes it.
     pub liked: bool,

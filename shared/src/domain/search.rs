@@ -87,7 +87,7 @@ impl SearchPage {
     }
 }
 
-/// A tag in JSON, with how many posts have it: of the last hours where it trends, of all where it is found.
+/// A tag and its number of posts: of the last 24 hours among trends, of all posts in a search.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "openapi", schemars(rename = "Tag"))]

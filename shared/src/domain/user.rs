@@ -213,7 +213,7 @@ pub struct Profile {
     pub following: u64,
     /// The number of this user's posts.
     pub posts: u64,
-    /// When the user first left a trace here.
+    /// The time of the user's first activity.
     pub created_at: Timestamp,
     /// Whether the user has left: gone for everyone, and about to be erased.
     pub withdrawn: bool,
@@ -269,16 +269,16 @@ pub struct UserView {
     pub id: UserId,
     /// The handle, chosen or generated.
     pub handle: Handle,
-    /// The name; the handle where none was chosen.
+    /// The name, or the handle if no name was chosen.
     pub name: String,
     /// The self-description.
     pub bio: Option<Bio>,
-    /// Where the avatar is served.
+    /// The URL of the avatar.
     pub avatar_url: Option<String>,
     /// The number of followers: the same for every caller, also where some of them are hidden from the
     /// caller.
     pub followers: u64,
-    /// The number of users this one follows, likewise.
+    /// The number of users whom this one follows, also the same for every caller.
     pub following: u64,
     /// The number of this user's posts.
     pub posts: u64,
@@ -286,11 +286,11 @@ pub struct UserView {
     pub followed: bool,
     /// Whether this user follows the caller.
     pub follows_me: bool,
-    /// When the user first left a trace here.
+    /// The time of the user's first activity.
     pub created_at: Timestamp,
 }
 
-/// A user whom the caller blocks, in JSON: what it takes to recognise and unblock them.
+/// A user whom the caller blocks: enough to recognise and unblock them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "openapi", schemars(rename = "BlockedUser"))]
@@ -299,7 +299,7 @@ pub struct BlockedView {
     pub id: UserId,
     /// The handle, chosen or generated.
     pub handle: Handle,
-    /// The name; the handle where none was chosen.
+    /// The name, or the handle if no name was chosen.
     pub name: String,
     /// Always true.
     pub blocked: bool,

@@ -215,7 +215,7 @@ pub(crate) struct ProblemBody<'a> {
     /// status says all. More types may come: treat one that is not known here by its status.
     #[serde(rename = "type")]
     kind: Type,
-    /// The type in words; the status in words where there is none.
+    /// The type in words, or the status in words without one.
     title: &'static str,
     /// The answer's status.
     status: u16,

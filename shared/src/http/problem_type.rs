@@ -67,7 +67,7 @@ impl ProblemType {
     pub const fn title(self) -> &'static str {
         match self {
             Self::HandleTaken => "Handle taken",
-            Self::HandlesTooMany => "Too many handles given up",
+            Self::HandlesTooMany => "Too many handles released",
             Self::IdempotencyMismatch => "Idempotency key used before",
             Self::FollowingTooMany => "Following too many",
             Self::StorageFull => "Storage full",
@@ -79,14 +79,14 @@ impl ProblemType {
     /// Advice for clients.
     pub const fn advice(self) -> &'static str {
         match self {
-            Self::HandleTaken => "Ask for another handle.",
+            Self::HandleTaken => "Ask the user for another handle.",
             Self::HandlesTooMany => {
-                "Offer the handles that the user gave up within 30 days, or try again later."
+                "Offer the handles that the user released within 30 days, or try again later."
             }
             Self::IdempotencyMismatch => {
-                "Send the request with a new `Idempotency-Key`: this one came with another body."
+                "Send the request with a new `Idempotency-Key`: this one was used with another body."
             }
-            Self::FollowingTooMany => "Unfollow somebody before following another.",
+            Self::FollowingTooMany => "Unfollow a user before following another.",
             Self::StorageFull => {
                 "Tell the user that there is no room for another image, and that deleting posts makes none. Uploads that were never used stop counting after two days; all others count until the operator raises the limit or the account is left."
             }
@@ -132,7 +132,7 @@ mod schema {
             let blank = json!({
                 "const": BLANK,
                 "title": "None of its own",
-                "description": "The status says all there is to know.",
+                "description": "The status is sufficient.",
             });
             let all: Vec<Value> = typed.into_iter().chain([blank]).collect();
             json_schema!({ "type": "string", "oneOf": all })

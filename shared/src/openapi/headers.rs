@@ -14,8 +14,8 @@ pub(super) fn headers() -> Value {
     json!({
         "X-Request-Id": header("The request's id, as in the logs.", json!({ "type": "string" })),
         "ETag": header("Names this version, for `If-None-Match`.", json!({ "type": "string" })),
-        "Location": header("The path of what was created.", json!({ "type": "string" })),
-        "Retry-After": header("In how many seconds to try again.", json!({ "type": "integer", "minimum": 1 })),
+        "Location": header("The path of the new object.", json!({ "type": "string" })),
+        "Retry-After": header("The number of seconds after which to try again.", json!({ "type": "integer", "minimum": 1 })),
         "WWW-Authenticate": header("How to sign in.", json!({ "type": "string", "const": "Bearer" })),
     })
 }

@@ -35,7 +35,7 @@ gives each item that was there all along exactly once.
 **Creating** takes an `Idempotency-Key`: the same key with the same body gives the same answer for 24 hours \
 and creates nothing twice.
 
-**Limits**: each caller may call each route so often; then 429 says when to go on.";
+**Limits** apply per caller and route; a 429 says when to try again.";
 
 /// The document.
 pub fn document() -> Value {
@@ -60,7 +60,7 @@ pub fn document() -> Value {
             "description": format!("{ABOUT}\n\n{}", problem_types()),
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
-        "servers": [{ "url": "/", "description": "Wherever this document is served from." }],
+        "servers": [{ "url": "/", "description": "The server of this document." }],
         "security": [{ "token": [] }],
         "tags": GROUPS.map(|group| json!({ "name": group.name, "description": group.description })),
         "paths": paths,

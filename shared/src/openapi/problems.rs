@@ -38,39 +38,43 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
     kind(
         400,
         "BadRequest",
-        "The request can't be read, or some of its input is refused: all of it is named in `errors`.",
+        "The request can't be parsed, or some of its input is refused; `errors` names every refused field.",
     ),
     kind(
         401,
         "Unauthorized",
-        "There is no token, or it is not valid (any more).",
+        "The token is missing, invalid or expired.",
     )
     .with("WWW-Authenticate"),
     kind(
         403,
         "Forbidden",
-        "It is somebody else's, or the caller's account was withdrawn.",
+        "The object belongs to another user, or the caller's account was withdrawn.",
     ),
     kind(
         404,
         "NotFound",
-        "There is no such thing, or none that the caller may see.",
+        "The object does not exist, or the caller may not see it.",
     ),
     kind(
         409,
         "Conflict",
-        "It can't be done as things are now: see `type`.",
+        "The current state does not allow the request: see `type`.",
     ),
     kind(
         413,
         "TooLarge",
-        "The body, or what it asks for, is larger than is taken.",
+        "The body, or the object that it asks for, is too large.",
     ),
-    kind(415, "UnsupportedMediaType", "This media type is not taken."),
+    kind(
+        415,
+        "UnsupportedMediaType",
+        "The media type is not supported.",
+    ),
     kind(
         422,
         "Unprocessable",
-        "The request is well-formed, but can't be done.",
+        "The request is well-formed, but can't be carried out.",
     ),
     kind(
         429,
@@ -79,12 +83,7 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
     )
     .with("Retry-After"),
     kind(500, "InternalError", "Something went wrong on our side."),
-    kind(
-        503,
-        "Unavailable",
-        "Something that this needs does not answer.",
-    )
-    .with("Retry-After"),
+    kind(503, "Unavailable", "A dependency does not answer.").with("Retry-After"),
 ];
 
 /// The responses for all kinds, by their names.

@@ -15,7 +15,7 @@ pub(super) const GROUP: Group = Group {
 pub(super) const CAT: Parameter = Parameter::path::<CatId>("id", "The cat's id.", "0apy9c40x2jw7");
 
 body! {
-    /// A cat to be registered.
+    /// A cat to register.
     #[cfg_attr(feature = "openapi", schemars(example = serde_json::json!({
         "name": "나비",
         "birth_date": "2022-04-01",
@@ -50,7 +50,7 @@ body! {
         pub birth_date: Option<Clearable<BirthDate>>,
         /// The key of an image that the caller uploaded.
         pub photo: Option<Clearable<Unchecked<ImageKey>>>,
-        /// The owner's description of it. An empty text takes it away.
+        /// The owner's description of it. An empty text clears it.
         pub bio: Option<Clearable<Bio>>,
     }
 }
@@ -73,7 +73,7 @@ pub const GET_CAT: Operation = get("/v1/cats/{id}", "getCat", "Read a cat")
 
 /// `PATCH /v1/cats/{id}`
 pub const EDIT_CAT: Operation = patch("/v1/cats/{id}", "editCat", "Change a cat")
-    .description("What is left out stays as it is; an empty text takes it away, but for the name.")
+    .description("Omitted fields stay; an empty text clears a field, except the name.")
     .parameters(&[CAT])
     .takes::<EditCat>()
     .answers::<CatView>(200, "The cat as it is now.")
@@ -85,7 +85,7 @@ pub const EDIT_CAT: Operation = patch("/v1/cats/{id}", "editCat", "Change a cat"
 /// `DELETE /v1/cats/{id}`
 pub const DELETE_CAT: Operation = delete("/v1/cats/{id}", "deleteCat", "Remove a cat")
     .parameters(&[CAT])
-    .empty("It is gone, and from the posts that showed it within a minute.")
+    .empty("The cat is removed at once, and from the posts that mention it within a minute.")
     .problems(&[(403, "Only its owner may remove a cat.")]);
 
 /// `GET /v1/users/{id}/cats`

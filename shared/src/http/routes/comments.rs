@@ -17,7 +17,7 @@ const COMMENT: Parameter =
     Parameter::path::<CommentId>("comment_id", "The comment's id.", "0apy9hm8v5e1q");
 
 body! {
-    /// A comment to be written.
+    /// A comment to write.
     #[cfg_attr(feature = "openapi", schemars(example = serde_json::json!({ "text": "귀여워!" })))]
     pub struct NewComment {
         /// The text.
@@ -54,10 +54,10 @@ pub const DELETE_COMMENT: Operation = delete(
     "deleteComment",
     "Delete a comment",
 )
-.description("Its author and the post's may, even where one of them blocks the other.")
+.description("The comment's author and the post's author may delete it, even if one of them blocks the other.")
 .parameters(&[POST, COMMENT])
-.empty("It is gone.")
+.empty("The comment is deleted.")
 .problems(&[(
     403,
-    "Only its author and the post's may delete a comment, and nobody whose account was withdrawn.",
+    "Only the comment's author and the post's author may delete it, and no withdrawn account may.",
 )]);

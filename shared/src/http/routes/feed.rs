@@ -12,5 +12,5 @@ pub(super) const GROUP: Group = Group {
 
 /// `GET /v1/feed`
 pub const GET_FEED: Operation = get("/v1/feed", "getFeed", "Read the feed")
-    .description("Posts by those whom the caller follows, and the caller's own, newest first. A page is full while there is more, unless nearly all that is left is hidden from the caller.")
+    .description("Returns posts of the users whom the caller follows, and the caller's own, newest first. A page is full as long as there are more posts, unless nearly all of the rest are hidden from the caller.")
     .lists::<PostView>();

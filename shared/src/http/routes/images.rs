@@ -16,7 +16,7 @@ pub(super) const GROUP: Group = Group {
 };
 
 body! {
-    /// An image to be uploaded.
+    /// An image to upload.
     #[cfg_attr(feature = "openapi", schemars(example = serde_json::json!({
         "content_type": "image/jpeg",
         "size": 123_456,
@@ -27,7 +27,7 @@ body! {
         pub content_type: Unchecked<ContentType>,
         /// Its size in bytes: at most 10 MiB.
         pub size: ByteCount,
-        /// Its SHA-256 in base64; with it, no other bytes are taken.
+        /// Its SHA-256 in base64. With it, only these bytes are accepted.
         pub sha256: Option<Sha256>,
     }
 }
@@ -84,35 +84,35 @@ impl Default for Top {
 
 /// `POST /v1/uploads`
 pub const CREATE_UPLOAD: Operation = post("/v1/uploads", "createUpload", "Upload an image")
-    .description("Send the file's bytes to `url` by `method` with exactly these `headers`, before `expires_at`. It can't replace an object that is there.")
+    .description("Send the file's bytes to `url` by `method` with exactly these `headers`, before `expires_at`. An upload can't replace an existing object.")
     .takes::<NewUpload>()
     .idempotent()
-    .answers::<Upload>(201, "Where to send it.")
+    .answers::<Upload>(201, "The URL to send the bytes to.")
     .problems(&[
         (403, WITHDRAWN),
-        (409, "The caller has uploaded as many bytes as one may. Room that is free again is found half an hour after the last upload."),
-        (413, "The image has more than 10 MiB, or none, or the body is too large."),
-        (415, "The image, or the body, is of a type that is not taken."),
+        (409, "The caller has uploaded the maximum number of bytes. Freed room is noticed half an hour after the last upload."),
+        (413, "The image is empty or larger than 10 MiB, or the body is too large."),
+        (415, "The type of the image or of the body is not supported."),
         (422, "The `Idempotency-Key` was used for another request."),
     ]);
 
 const TOP: Parameter = Parameter::query::<Top>(
     "top",
     false,
-    "The number of breeds to name, most likely first.",
+    "The number of breeds to return, most likely first.",
     Example::Number(3),
 );
 
 /// `POST /v1/classify`
 pub const CLASSIFY: Operation = post("/v1/classify", "classify", "Tell a cat's breed")
-    .description("Of an image that the caller uploaded, or of one that is sent itself, at most 1 MiB. Probabilities are calibrated and sum to 1 over all breeds.")
+    .description("Classifies an upload of the caller, or an image of at most 1 MiB in the request's body. The probabilities are calibrated and sum to 1 over all breeds.")
     .parameters(&[TOP])
     .takes::<NamedImage>()
     .or_an_image()
     .answers::<Classification>(200, "The most likely breeds.")
     .problems(&[
         (413, "The image has too many bytes or pixels."),
-        (422, "It is no image, or a broken one, or was not uploaded by the caller."),
+        (422, "The file is no image or a broken one, or the caller did not upload it."),
     ]);
 
 /// `GET /v1/breeds`

@@ -9,7 +9,7 @@ use crate::domain::UserView;
 
 pub(super) const GROUP: Group = Group {
     name: "Likes and follows",
-    description: "Queued: they take effect within seconds, and the caller's last word wins.",
+    description: "Likes and follows are queued and take effect within seconds; a caller's last request wins.",
     operations: &[
         LIKE_POST,
         UNLIKE_POST,
@@ -21,7 +21,7 @@ pub(super) const GROUP: Group = Group {
     ],
 };
 
-const NO_ID: (u16, &str) = (404, "There can't be such an id, or nobody has that handle.");
+const NO_ID: (u16, &str) = (404, "The id is malformed, or nobody has the handle.");
 const ONESELF: (u16, &str) = (422, "Nobody follows themselves.");
 const TOO_MANY: (u16, &str) = (
     409,
@@ -30,7 +30,7 @@ const TOO_MANY: (u16, &str) = (
 
 const fn queued(operation: Operation) -> Operation {
     operation
-        .description("It takes effect within seconds; where there is no such thing, or none that the caller may see, it has no effect.")
+        .description("Takes effect within seconds. It has no effect if the object does not exist or the caller may not see it.")
         .says(202, "The queue has it.", Status::Queued)
 }
 
@@ -40,13 +40,10 @@ pub const LIKE_POST: Operation = queued(put("/v1/posts/{id}/like", "likePost", "
     .problems(&[NO_ID]);
 
 /// `DELETE /v1/posts/{id}/like`
-pub const UNLIKE_POST: Operation = queued(delete(
-    "/v1/posts/{id}/like",
-    "unlikePost",
-    "Take back a like",
-))
-.parameters(&[POST])
-.problems(&[NO_ID]);
+pub const UNLIKE_POST: Operation =
+    queued(delete("/v1/posts/{id}/like", "unlikePost", "Unlike a post"))
+        .parameters(&[POST])
+        .problems(&[NO_ID]);
 
 /// `GET /v1/posts/{id}/likes`
 pub const LIST_LIKES: Operation = get(

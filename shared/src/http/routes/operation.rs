@@ -255,7 +255,7 @@ impl Operation {
 
     /// The answer before this has an `ETag`, and is 304 for clients that have it already.
     pub(super) const fn revalidated(self) -> Self {
-        const CURRENT: &str = "What `If-None-Match` names is still current.";
+        const CURRENT: &str = "The version in `If-None-Match` is still current.";
         self.with_header("ETag")
             .answer(304, CURRENT, Content::Nothing)
             .with_header("ETag")

@@ -33,7 +33,7 @@ const TAG: Parameter = Parameter::path::<Tag>(
 );
 
 body! {
-    /// A post to be written. A text is needed where there is no image.
+    /// A post to write. Without an image, it needs a text.
     #[cfg_attr(feature = "openapi", schemars(
         extend(
             "if" = { "properties": { "images": { "type": "array", "minItems": 1 } }, "required": ["images"] },
@@ -51,7 +51,7 @@ body! {
         pub text: Option<PostText>,
         /// Keys of images that the caller uploaded, in order, each once.
         pub images: Option<DistinctList<Unchecked<ImageKey>, MAX_IMAGES>>,
-        /// Ids of the caller's cats that it shows.
+        /// The ids of the caller's cats in the post.
         pub cats: Option<List<Unchecked<CatId>, MAX_CATS>>,
     }
 }
@@ -67,7 +67,7 @@ body! {
         pub text: Option<PostText>,
         /// Keys of images that the caller uploaded, in order, each once.
         pub images: Option<DistinctList<Unchecked<ImageKey>, MAX_IMAGES>>,
-        /// Ids of the caller's cats that it shows.
+        /// The ids of the caller's cats in the post.
         pub cats: Option<List<Unchecked<CatId>, MAX_CATS>>,
     }
 }
@@ -89,7 +89,7 @@ pub const GET_POST: Operation = get("/v1/posts/{id}", "getPost", "Read a post")
 
 /// `PATCH /v1/posts/{id}`
 pub const EDIT_POST: Operation = patch("/v1/posts/{id}", "editPost", "Change a post")
-    .description("What is left out stays as it is; where nothing changes, `edited_at` stays too. A post without a text must have an image.")
+    .description("Omitted fields stay. An edit without a change leaves `edited_at` as it was. A post without a text must have an image.")
     .parameters(&[POST])
     .takes::<EditPost>()
     .answers::<PostView>(200, "The post as it is now.")
@@ -101,7 +101,7 @@ pub const EDIT_POST: Operation = patch("/v1/posts/{id}", "editPost", "Change a p
 /// `DELETE /v1/posts/{id}`
 pub const DELETE_POST: Operation = delete("/v1/posts/{id}", "deletePost", "Delete a post")
     .parameters(&[POST])
-    .empty("It is gone from every feed and list.")
+    .empty("The post is removed from every feed and list.")
     .problems(&[(403, "Only its author may delete a post.")]);
 
 /// `GET /v1/users/{id}/posts`
@@ -133,7 +133,7 @@ pub const LIST_POSTS_BY_TAG: Operation = get(
 
 /// `GET /v1/tags/trending`
 pub const LIST_TRENDING_TAGS: Operation =
-    get("/v1/tags/trending", "listTrendingTags", "List the tags that trend")
-        .description("By how many different authors used them in the last 24 hours; those that only authors used whom the caller doesn't see are left out. One page, always.")
+    get("/v1/tags/trending", "listTrendingTags", "List trending tags")
+        .description("Orders tags by the number of authors who used them in the last 24 hours. Tags that only hidden authors used are left out. There is always one page.")
         .lists::<TagView>()
         .one_page();

@@ -15,17 +15,13 @@ pub(super) const GROUP: Group = Group {
 /// `PUT /v1/posts/{id}/save`
 pub const SAVE_POST: Operation = put("/v1/posts/{id}/save", "savePost", "Save a post")
     .parameters(&[POST])
-    .empty("It is saved.")
+    .empty("The post is saved.")
     .problems(&[(403, WITHDRAWN)]);
 
 /// `DELETE /v1/posts/{id}/save`
-pub const UNSAVE_POST: Operation = delete(
-    "/v1/posts/{id}/save",
-    "unsavePost",
-    "Remove a post from the saved ones",
-)
-.parameters(&[POST])
-.empty("It is not saved.");
+pub const UNSAVE_POST: Operation = delete("/v1/posts/{id}/save", "unsavePost", "Unsave a post")
+    .parameters(&[POST])
+    .empty("The post is not saved.");
 
 /// `GET /v1/me/saved`
 pub const LIST_SAVED: Operation = get(

@@ -21,6 +21,6 @@ const KIND: Parameter = Parameter::query::<SearchType>(
 
 /// `GET /v1/search`
 pub const SEARCH: Operation = get("/v1/search", "search", "Search, best match first")
-    .description("Posts are found by the words of their text, Korean by parts of words and over spaces too; users, cats and tags by what their names begin with, cats by their breed's names too. Width and accents make no difference. Cursors are good for 15 minutes; then they are 400: search again.")
+    .description("Finds posts by the words of their text, in Korean also by parts of words and across spaces; users, cats and tags by prefixes of their names; cats also by the names of their breed. Width and accents make no difference. A cursor is valid for 15 minutes and then refused with 400: search again.")
     .parameters(&[WORDS, KIND])
     .finds::<SearchPage>();

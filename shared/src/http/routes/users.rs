@@ -29,13 +29,13 @@ const PROFILE_PROBLEMS: &[(u16, &str)] = &[
     (403, WITHDRAWN),
     (
         409,
-        "Somebody else has this handle (`handle-taken`), or the caller gave up five within 30 days (`handles-too-many`).",
+        "Another user has this handle (`handle-taken`), or the caller released five within 30 days (`handles-too-many`).",
     ),
     (422, "The avatar was not uploaded by the caller."),
 ];
 
 body! {
-    /// A profile to be set.
+    /// A profile to set.
     #[cfg_attr(feature = "openapi", schemars(
         rename = "Profile",
         example = serde_json::json!({
@@ -51,9 +51,9 @@ body! {
         pub handle: ChosenHandle,
         /// The name that is shown.
         pub name: Name,
-        /// The self-description. Left out, it stays; an empty text takes it away.
+        /// The self-description. If omitted, it stays; an empty text clears it.
         pub bio: Option<Clearable<Bio>>,
-        /// The key of an image that the caller uploaded. Left out, it stays; an empty text takes it away.
+        /// The key of an image that the caller uploaded. If omitted, it stays; an empty text clears it.
         pub avatar: Option<Clearable<Unchecked<ImageKey>>>,
     }
 }
@@ -70,9 +70,9 @@ body! {
         pub handle: Option<ChosenHandle>,
         /// The name that is shown.
         pub name: Option<Name>,
-        /// The self-description. Left out, it stays; an empty text takes it away.
+        /// The self-description. If omitted, it stays; an empty text clears it.
         pub bio: Option<Clearable<Bio>>,
-        /// The key of an image that the caller uploaded. Left out, it stays; an empty text takes it away.
+        /// The key of an image that the caller uploaded. If omitted, it stays; an empty text clears it.
         pub avatar: Option<Clearable<Unchecked<ImageKey>>>,
     }
 }
@@ -90,15 +90,15 @@ pub const PUT_ME: Operation = put("/v1/me", "putMe", "Set one's profile")
     .problems(PROFILE_PROBLEMS);
 
 /// `PATCH /v1/me`
-pub const EDIT_ME: Operation = patch("/v1/me", "editMe", "Change some of one's profile")
-    .description("What is left out stays as it is.")
+pub const EDIT_ME: Operation = patch("/v1/me", "editMe", "Change fields of one's profile")
+    .description("Omitted fields stay.")
     .takes::<EditProfile>()
     .answers::<UserView>(200, "The profile as it is now.")
     .problems(PROFILE_PROBLEMS);
 
 /// `DELETE /v1/me`
 pub const LEAVE: Operation = delete("/v1/me", "leave", "Withdraw one's account")
-    .description("At once its posts, comments and profile are gone for everybody; then its data is erased in the background.")
+    .description("Hides the account's posts, comments and profile from everybody at once, then erases its data in the background.")
     .says(202, "The account is withdrawn.", Status::Withdrawn);
 
 /// `GET /v1/users/{id}`
@@ -108,7 +108,7 @@ pub const GET_USER: Operation = get("/v1/users/{id}", "getUser", "Read a user's 
 
 /// `PUT /v1/users/{id}/block`
 pub const BLOCK_USER: Operation = put("/v1/users/{id}/block", "blockUser", "Block a user")
-    .description("From then on neither sees the other's profile, posts or comments, and follows between them end. A block outlives the blocked account: should they leave and return, they are still blocked.")
+    .description("From then on neither user sees the other's profile, posts or comments, and follows between them end. The block stays if the blocked user leaves and returns.")
     .parameters(&[USER])
     .empty("The user is blocked.")
     .problems(&[(403, WITHDRAWN), ONESELF]);
@@ -125,5 +125,5 @@ pub const LIST_BLOCKED: Operation = get(
     "listBlocked",
     "List the users whom the caller blocks, latest first",
 )
-.description("Those who have left are not listed, and are again when they return.")
+.description("Departed users are not listed until they return.")
 .lists::<BlockedView>();
