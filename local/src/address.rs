@@ -12,7 +12,7 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    /// Placeholders for a stack that doesn't run.
+    /// Returns placeholders for a stack that doesn't run.
     pub(crate) fn placeholders() -> Self {
         let url = "http://127.0.0.1".to_owned();
         Self {
@@ -44,9 +44,9 @@ impl Addresses {
     }
 }
 
-/// This machine's address in its network: the source address of packets to the outside. Sends none.
+/// Returns this machine's address in its network: the source address of packets to the outside. Sends no packets.
 fn network_address(unspecified: IpAddr) -> Option<IpAddr> {
-    // Addresses reserved for documentation, which are routed as any outside address is.
+    // Addresses reserved for documentation, which are routed like any outside address.
     let outside: IpAddr = match unspecified {
         IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
         IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),

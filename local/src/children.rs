@@ -41,7 +41,7 @@ pub(crate) struct Guard {
     record: Option<Arc<Record>>,
 }
 
-/// A child process that the guard watches until this is dropped.
+/// A handle to a child process, which the guard watches until the handle is dropped.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     guard: Arc<Guard>,
@@ -49,8 +49,8 @@ pub(crate) struct Guarded {
 }
 
 impl Guard {
-    /// Starts the shell, which removes these folders in the end. Children are also entered in the record, if there is
-    /// one.
+    /// Starts the shell, which removes the `temporary` folders when it ends. Children are also added to the record, if
+    /// there is one.
     pub(crate) fn start(temporary: &[&Path], record: Option<Arc<Record>>) -> Result<Arc<Self>> {
         let mut shell = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "purrline-guard"])
@@ -122,7 +122,7 @@ pub(crate) struct Record(Mutex<Entries>);
 
 #[derive(Debug)]
 struct Entries {
-    /// `None` once the stack has ended in order.
+    /// `None` once the stack has ended cleanly.
     file: Option<File>,
     children: BTreeMap<u32, Identity>,
 }
@@ -134,8 +134,8 @@ pub(crate) struct Leftovers {
     pub(crate) killed: Vec<String>,
 }
 
-/// The start time and the program of a process, which distinguish it from a later process with the same id. Known on
-/// Linux only; elsewhere the record stays empty.
+/// The start time and the program of a process, which distinguish it from a later process with the same id. Known only
+/// on Linux; elsewhere the record lists no children.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Identity {
     started: u64,
@@ -144,7 +144,7 @@ struct Identity {
 
 impl Identity {
     fn of(pid: u32) -> Option<Self> {
-        // `pid (program) state …`: the program's name may contain parentheses, so fields are counted from the last.
+        // `pid (program) state …`: the program's name may contain parentheses, so fields are counted from the last one.
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (before, after) = stat.rsplit_once(')')?;
         let program = before.split_once('(')?.1.to_owned();
@@ -183,11 +183,11 @@ impl Record {
         });
     }
 
-    /// Empties the record at the orderly end of a stack.
+    /// Empties the record when the stack ends cleanly.
     pub(crate) fn clear(&self) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = entries.file.take() {
-            // Otherwise the next start reports a killed stack.
+            // If this fails, the next start reports a killed stack.
             let _ = file.set_len(0);
         }
     }
@@ -202,7 +202,7 @@ impl Record {
             // Writing to a `String` doesn't fail.
             let _ = writeln!(text, "{pid} {started} {program}");
         }
-        // Otherwise the next start misses some processes.
+        // If this fails, the next start misses some processes.
         let _ = file
             .rewind()
             .and_then(|()| file.set_len(0))

@@ -1,4 +1,4 @@
-//! The errors of the local stack. Each says how to solve the problem, where the user can.
+//! The errors of the local stack. Each says how to solve the problem, if the user can solve it.
 
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub enum Error {
     Part {
         /// The name of the part.
         part: &'static str,
-        /// Its error message.
+        /// The part's error message.
         problem: String,
     },
     /// The template has no function of this name.
@@ -62,7 +62,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Makes an error of one part of the stack.
+    /// Creates an error of one part of the stack.
     pub(crate) fn part(part: &'static str, problem: impl std::fmt::Display) -> Self {
         Self::Part {
             part,

@@ -1,4 +1,4 @@
-//! Sample events, with placeholders for values that only exist in a running stack.
+//! Sample events, with placeholders for values that exist only in a running stack.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
 
 /// Fills in an event's placeholders with values from the stack at `url`:
 ///
-/// - `{{token:bob}}`: a token of bob;
+/// - `{{token:bob}}`: a token for bob;
 /// - `{{user:alice}}`: the id of alice, who is created if necessary;
 /// - `{{post:alice}}`: the id of a new post by alice;
 /// - `{{comment:alice}}`: the id of a new comment by alice on that post;
@@ -22,7 +22,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
 /// Equal placeholders get the same value.
 ///
 /// # Errors
-/// The stack can't be reached or refuses a request, or a placeholder is unknown.
+/// Fails if the stack can't be reached or refuses a request, or a placeholder is unknown.
 pub async fn fill_event(url: &str, event: &str) -> Result<String> {
     let url = url.trim_end_matches('/');
     let mut values: BTreeMap<String, String> = BTreeMap::new();
@@ -91,7 +91,7 @@ async fn comment(url: &str, user: &str, post: &str) -> Result<String> {
     create(url, user, &format!("posts/{post}/comments"), SAMPLE).await
 }
 
-/// Creates an object in a user's name and returns its id.
+/// Creates an object as a user and returns the object's id.
 async fn create(url: &str, user: &str, collection: &str, body: &'static str) -> Result<String> {
     let request = reqwest::Client::new()
         .post(format!("{url}/v1/{collection}"))

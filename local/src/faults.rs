@@ -17,7 +17,7 @@ pub enum Service {
     Queues,
     /// S3. Operations are those of its API, such as `PutObject`.
     Bucket,
-    /// The cache. One call is one round trip, however many commands it holds. Its operation is the first command in
+    /// The cache. One call is one round trip, however many commands it contains. The operation is the first command, in
     /// capitals, such as `EVALSHA`.
     Cache,
     /// Lambda, called by a function. The only operation is `Invoke`.
@@ -51,7 +51,7 @@ pub enum FaultAction {
     Delay(Duration),
 }
 
-/// Selects calls and the fault to inject into them. Built from [`FaultRule::new`] or [`FaultRule::kill`].
+/// A selection of calls and the fault to inject into them, built with [`FaultRule::new`] or [`FaultRule::kill`].
 #[derive(Debug, Clone)]
 pub struct FaultRule {
     /// Matches calls of this function, by its name, not its logical id; `None` matches any caller.
@@ -71,7 +71,7 @@ pub struct FaultRule {
 }
 
 impl FaultRule {
-    /// Makes the first call of any kind fail, once.
+    /// Creates a rule that makes the first call of any kind fail, once.
     pub fn new(when: When, action: FaultAction) -> Self {
         Self {
             function: None,
@@ -84,7 +84,7 @@ impl FaultRule {
         }
     }
 
-    /// Kills the process of `function` at its `nth` call to any service.
+    /// Creates a rule that kills the process of `function` at its `nth` call to any service.
     pub fn kill(function: &str, nth: u64, when: When) -> Self {
         Self::new(when, FaultAction::KillCaller)
             .function(function)
@@ -168,12 +168,12 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The number of calls that it has affected.
+    /// Returns the number of calls that the fault has affected.
     pub fn fired(&self) -> u64 {
         self.armed.fired.load(Ordering::SeqCst)
     }
 
-    /// Waits until it has struck at least once.
+    /// Waits until the fault has struck at least once.
     pub async fn wait(&self) {
         loop {
             let mut struck = std::pin::pin!(self.armed.struck.notified());
@@ -205,7 +205,7 @@ struct Armed {
 #[derive(Debug, Default)]
 struct State {
     rules: Vec<Arc<Armed>>,
-    /// Tables, each with a part of the keys whose items can't be read.
+    /// Pairs of a table's name and a text; batch reads of items whose key contains the text are throttled.
     throttled: Vec<(String, String)>,
     counts: BTreeMap<Call, u64>,
     rows: BTreeMap<Call, u64>,
@@ -214,7 +214,7 @@ struct State {
     log: Vec<Call>,
 }
 
-/// The most calls that are logged in their order.
+/// The maximum number of calls in the log.
 const MAX_LOGGED: usize = 100_000;
 
 /// The faults and recorded calls of a stack.
@@ -224,7 +224,7 @@ pub(crate) struct Faults {
     outages: [watch::Sender<Option<Outage>>; 5],
 }
 
-/// The usage of a call to tables.
+/// The rows and capacity units that a call to the tables used.
 #[derive(Debug)]
 pub(crate) struct Usage {
     /// Rows read.

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::error::{Error, Result};
 
-/// The time for which an idle connection is kept: a load balancer's, unless it is told otherwise.
+/// The time for which an idle connection is kept, which is a load balancer's default.
 const IDLE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// An error with which a body may end.
@@ -26,19 +26,19 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Closes the connection without an answer.
+/// An error that closes the connection without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("closed on purpose")]
 pub(crate) struct Closed;
 
-/// Makes a body of these bytes.
+/// Creates a body of these bytes.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into())
         .map_err(|never: Infallible| match never {})
         .boxed_unsync()
 }
 
-/// Makes an answer of this status, content type and body.
+/// Creates an answer with this status, content type and body.
 pub(crate) fn answer(
     status: StatusCode,
     content_type: &'static str,
@@ -53,7 +53,7 @@ pub(crate) fn answer(
     response
 }
 
-/// Makes an answer with a JSON body.
+/// Creates an answer with a JSON body.
 pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
     answer(status, "application/json", value.to_string())
 }
@@ -70,7 +70,7 @@ pub(crate) async fn bind_free() -> Result<Bound> {
     bind("127.0.0.1", 0).await
 }
 
-/// Binds a listener to this host, an address or a name, and this port; port 0 stands for a free one.
+/// Binds a listener to a host, which is an address or a name, and a port. Port 0 stands for a free one.
 pub(crate) async fn bind(host: &str, port: u16) -> Result<Bound> {
     let listener = TcpListener::bind((host, port))
         .await
@@ -95,7 +95,7 @@ where
 {
     let handler = Arc::new(handler);
     loop {
-        // Either the client is gone again or descriptors are short: both pass.
+        // Either the client is already gone or file descriptors are short; both are temporary.
         let Ok((socket, peer)) = listener.accept().await else {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             continue;

@@ -17,7 +17,7 @@ pub(crate) fn uuid() -> String {
     )
 }
 
-/// Generates an X-Ray trace id with its root.
+/// Generates an X-Ray tracing header that consists of a root trace id.
 pub(crate) fn trace() -> String {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)

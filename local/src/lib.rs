@@ -10,14 +10,14 @@
 //! is the system's Valkey or Redis. The load balancer, the Lambda runtime API and the pollers are this
 //! crate's own, because no existing ones behave as AWS does.
 //!
-//! Modules need only those above them in this list:
+//! Each module depends only on those above it in this list:
 //!
 //! 1. `template`, `status`, `faults`, `wildcard`, `ids`, `address` and `credentials`: data and rules;
 //! 2. `error`, `http_server`, `children`, `logs` and `events`: tools that every part uses;
 //! 3. `lambda`: the functions and their processes;
 //! 4. `services`, `cache` and `sign_in`: the services that functions and clients call;
 //! 5. `pollers` and `schedules`: the sources that invoke functions;
-//! 6. `monitor`: the activity of all of them;
+//! 6. `monitor`: the activity of all these parts;
 //! 7. `load_balancer`: the one entrance for clients;
 //! 8. `stack`: starts the parts in this order and hands them to tests and the command line.
 

@@ -57,7 +57,8 @@ impl Monitor {
         OpenRequest(Arc::clone(&self.requests))
     }
 
-    /// Waits until every queue is empty and nothing runs. Returns false if the timeout passes first.
+    /// Waits until every queue but the dead-letter queues is empty, and no request, invocation or batch is in progress.
+    /// Returns false if the timeout passes first.
     pub(crate) async fn drain(&self, timeout: Duration) -> bool {
         let started = Instant::now();
         loop {
@@ -91,13 +92,13 @@ impl Monitor {
         !busy() && finished == self.lambda.finished()
     }
 
-    /// The queues that aren't dead-letter queues.
+    /// Returns the queues that aren't dead-letter queues.
     fn source_queues(&self) -> impl Iterator<Item = &Queue> {
         let queues = self.plan.queues.iter();
         queues.filter(|queue| !self.plan.is_dead_letter_queue(queue))
     }
 
-    /// The status of all functions and queues.
+    /// Returns the status of all functions and queues.
     pub(crate) async fn status(&self) -> Status {
         let functions = self.lambda.functions();
         let functions = functions

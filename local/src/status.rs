@@ -23,7 +23,7 @@ pub struct FunctionStatus {
     pub errors: u64,
     /// Durations of the last 4,096 invocations.
     pub duration_ms: Durations,
-    /// Start times of the last 4,096 processes, until each asked for its first event.
+    /// Times that the last 4,096 processes took from their start until they asked for their first event.
     pub init_ms: Durations,
     /// Running processes.
     pub processes: usize,

@@ -1,11 +1,11 @@
-//! Patterns with wildcards, as the load balancer's rules and S3's CORS rules have them.
+//! Patterns with wildcards, as in the load balancer's rules and S3's CORS rules.
 
-/// Whether a pattern matches the whole text. `*` stands for any number of characters, slashes included; `?` for
-/// exactly one.
+/// Returns whether a pattern matches the whole text. `*` stands for any number of characters, including slashes, and
+/// `?` for exactly one.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0_usize, 0_usize);
-    // The place to backtrack to: behind the last `*`, and the text that it has not yet consumed.
+    // The positions to backtrack to: after the last `*`, and at the text that this `*` hasn't yet consumed.
     let mut retry: Option<(usize, usize)> = None;
     while let Some(byte) = text.get(t) {
         match pattern.get(p) {

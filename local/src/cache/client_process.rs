@@ -1,19 +1,19 @@
-//! Finds the function's process at the other end of a local connection, from Linux's /proc.
+//! Finds the function's process at the other end of a local connection, using Linux's /proc.
 
 use crate::lambda::Lambda;
 
 /// The variable in a process's environment that holds its instance's name; see `lambda::process`.
 const INSTANCE_VARIABLE: &str = "AWS_SDK_UA_APP_ID=";
 
-/// The instance, such as `feed.3`, that holds the socket from one local port to another. Empty if the process is no
-/// function's; `None` if no process is found.
+/// Returns the instance, such as `feed.3`, that holds the socket from one local port to another. The name is empty if
+/// the process isn't a function's. Returns `None` if no process is found.
 pub(super) fn instance_at(lambda: &Lambda, from: u16, to: u16) -> Option<String> {
     let socket = format!("socket:[{}]", socket_inode(from, to)?);
     let mut known = lambda.processes().into_iter();
     if let Some((_, instance)) = known.find(|(pid, _)| holds(*pid, &socket)) {
         return Some(instance);
     }
-    // The process may have just started, or may be another program, such as the operators'.
+    // The process may have just started, or may be another program, such as the operators' tool.
     let all = std::fs::read_dir("/proc").ok()?.flatten();
     let mut all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let holder = all.find(|pid| holds(*pid, &socket))?;
@@ -29,8 +29,8 @@ fn holds(pid: u32, socket: &str) -> bool {
     })
 }
 
-/// The instance's name in a process's environment. Empty if the process is no function's; `None` if it has no
-/// environment yet.
+/// Returns the instance's name from a process's environment, which is empty if the process isn't a function's. Returns
+/// `None` if the process has no environment yet.
 fn instance_name(environment: &[u8]) -> Option<String> {
     let mut variables = environment.split(|byte| *byte == 0);
     let name = variables.find_map(|variable| variable.strip_prefix(INSTANCE_VARIABLE.as_bytes()));
@@ -38,9 +38,9 @@ fn instance_name(environment: &[u8]) -> Option<String> {
     (!environment.is_empty()).then(|| name.unwrap_or_default())
 }
 
-/// The inode of the socket that connects one local port to another, from `/proc/net/tcp`.
+/// Returns the inode of the socket that connects one local port to another, from `/proc/net/tcp`.
 ///
-/// Both ports matter: the kernel shares one local port among several connections with different destinations.
+/// Both ports matter: the kernel may use one local port for several connections with different destinations.
 fn socket_inode(from: u16, to: u16) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
     let [from, to] = [from, to].map(|port| format!("0100007F:{port:04X}"));

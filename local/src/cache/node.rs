@@ -1,11 +1,11 @@
-//! The cache's server: the system's Valkey or Redis as a child process. It is one node in cluster mode, so that a
-//! command across slots fails as it does on AWS. It keeps nothing on disk, because the cache is disposable.
+//! The cache's server: the system's Valkey or Redis as a child process. The server is a cluster of one node, so that a
+//! command across slots fails as on AWS. It keeps nothing on disk, because the cache is disposable.
 //!
-//! The node announces the proxy's address as its own, so that functions connect to the proxy. With [`Calls::Direct`]
-//! it announces its own address, and functions use the proxy only to learn that.
+//! The node announces the proxy's address as its own, so that functions connect to the proxy. With [`Calls::Direct`],
+//! the node announces its real address, and functions use the proxy only to learn that address.
 //!
-//! A cluster node that starts as a master refuses writes for two seconds. This one starts as the replica of an absent
-//! master, takes over from it and forgets it, which takes a few milliseconds.
+//! A cluster node that starts as a master refuses writes for two seconds. This node starts as the replica of an absent
+//! master, takes over from that master and forgets it, which takes a few milliseconds.
 //!
 //! [`Calls::Direct`]: crate::Calls::Direct
 
@@ -29,14 +29,14 @@ use crate::logs::Logs;
 const NODE: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const ABSENT_MASTER: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
-/// The longest time that a start may take.
+/// The maximum time that a start may take.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The offset of the cluster bus's port from the node's, the same in every version.
 const BUS_OFFSET: u16 = 10_000;
 
-/// A server that ends unexpectedly after less than this is restarted after a pause, which grows from `MIN_PAUSE` to
-/// `MAX_PAUSE`.
+/// The lifetime from which a server counts as stable. A stable server that ends unexpectedly is restarted at once. For
+/// an unstable one, the pause before each further restart doubles, from `MIN_PAUSE` up to `MAX_PAUSE`.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
@@ -89,12 +89,12 @@ impl Server {
         }
     }
 
-    /// Waits for the server's end. Returns the status of an unexpected end, and `None` if it was stopped.
+    /// Waits for the server to end. Returns its exit status, or `None` if the stack killed the server.
     async fn wait(&mut self) -> Option<String> {
         let ended = tokio::select! {
             ended = self.child.wait() => Some(ended.map_or_else(|error| error.to_string(), |status| status.to_string())),
             () = self.kill.notified() => {
-                // It may have ended in the meantime.
+                // The server may have ended in the meantime.
                 let _ = self.child.start_kill();
                 let _ = self.child.wait().await;
                 None
@@ -120,8 +120,8 @@ fn find_server() -> Result<PathBuf> {
 }
 
 impl Cache {
-    /// Starts the node with its files in `folder`. It announces the proxy's port, if there is one. Beyond `memory_mb` it
-    /// evicts the least recently used keys.
+    /// Starts the node with its files in `folder`. The node announces the proxy's port, if there is one. Beyond
+    /// `memory_mb`, it evicts the least recently used of the keys that have a TTL.
     pub(crate) async fn start(
         folder: &Path,
         proxy_port: Option<u16>,
@@ -148,7 +148,7 @@ impl Cache {
         self.node.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The node's own port, if it is running.
+    /// Returns the node's own port, if the node is running.
     pub(crate) fn port(&self) -> Option<u16> {
         self.node().as_ref().map(|node| node.port)
     }
@@ -206,7 +206,7 @@ impl Cache {
         }
     }
 
-    /// Starts a server, on this port if it is free.
+    /// Starts a server, on this port if it is given and free, else on any free port.
     async fn start_server(&self, port: Option<u16>) -> Result<Server> {
         let mut last = failed("it didn't start");
         if let Some(port) = port.filter(|port| is_free(*port)) {
@@ -346,12 +346,12 @@ impl Cache {
         let node = self.node().take();
         if let Some(mut node) = node {
             node.kill.notify_one();
-            // Fails only if the supervising task is gone, and the server with it.
+            // Fails only if the supervising task is gone, and with it the server.
             let _ = node.gone.wait_for(|gone| *gone).await;
         }
     }
 
-    /// Kills the node without waiting for its end.
+    /// Kills the node without waiting for it to end.
     pub(crate) fn kill_now(&self) {
         self.supervisor.store(0, Ordering::SeqCst);
         if let Some(node) = self.node().take() {
@@ -399,14 +399,14 @@ fn is_free(port: u16) -> bool {
     std::net::TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
-/// Finds a port that is free together with its cluster bus's, outside the range from which systems assign ports.
+/// Finds a free port whose cluster bus port is free too, outside the range from which systems assign ports.
 fn free_port() -> Option<u16> {
     (0..200)
         .map(|_| rand::random_range(11_000_u16..22_000))
         .find(|port| is_free(*port) && is_free(port.saturating_add(BUS_OFFSET)))
 }
 
-/// Sends an inline command and reads its answer, which for the commands used here arrives at once.
+/// Sends an inline command and reads the reply with a single read, which suffices for the commands used here.
 async fn send(connection: &mut TcpStream, command: &str) -> Result<String> {
     let failed = || Error::io(format!("the cache didn't answer {command}"));
     connection

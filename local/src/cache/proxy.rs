@@ -1,8 +1,8 @@
-//! Passes the functions' connections on to the cache, records their round trips and injects faults.
+//! Forwards the functions' connections to the cache, records their round trips and injects faults.
 //!
 //! Everything that a client sends before it receives an answer is one round trip: a pipeline of twenty commands
 //! counts once, under the name of its first command. The caller is identified by the process at the other end of the
-//! connection, which works on Linux only; elsewhere callers of the cache have no name.
+//! connection. This works only on Linux; elsewhere callers of the cache have no name.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::lambda::Lambda;
 /// The size of the buffers between client and cache.
 const BUFFER: usize = 64 * 1024;
 
-/// The commands with which clients set up a connection, which aren't calls by the function.
+/// The commands that set up a connection, which don't count as calls by the function.
 const SET_UP: [&str; 6] = ["AUTH", "CLIENT", "CLUSTER", "HELLO", "PING", "READONLY"];
 
 /// The number of attempts to find a new connection's process, and the pause between them. On a busy machine, the
@@ -39,7 +39,7 @@ pub(crate) struct CacheProxy {
 struct Ended;
 
 impl CacheProxy {
-    /// Passes connections on until the runtime ends.
+    /// Forwards connections until the runtime ends.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) {
         loop {
             let Ok((client, peer)) = listener.accept().await else {
@@ -84,7 +84,7 @@ impl CacheProxy {
                     let answers = |outage: &Option<Outage>| *outage != Some(Outage::Hang);
                     outage.wait_for(answers).await.map_err(|_| Ended)?;
                     let operation = first_command(sent);
-                    // A call may be sent before the set-up of its connection is answered.
+                    // Set-up commands don't set `awaiting_answer`: a call may follow before they are answered.
                     if !awaiting_answer && !SET_UP.contains(&operation.as_str()) {
                         awaiting_answer = true;
                         let function = caller.rsplit_once('.').map_or("", |(function, _)| function).to_owned();
@@ -123,7 +123,7 @@ impl CacheProxy {
         }
     }
 
-    /// The instance that connected to the proxy, such as `feed.3`; empty if the client is no function.
+    /// Returns the instance that connected to the proxy, such as `feed.3`, or an empty name if the client isn't a function.
     async fn caller(&self, peer: SocketAddr, proxy: SocketAddr) -> String {
         for _ in 0..LOOKUPS {
             let lambda = Arc::clone(&self.lambda);
@@ -146,7 +146,8 @@ fn length(read: &std::io::Result<usize>) -> Result<usize, Ended> {
     }
 }
 
-/// The name of the first command that a client sent, in RESP (`*2\r\n$3\r\nGET\r\n…`) or inline, in capitals.
+/// Returns the name of the first command in what a client sent, in capitals. Reads RESP (`*2\r\n$3\r\nGET\r\n…`) and
+/// inline commands.
 fn first_command(sent: &[u8]) -> String {
     let mut lines = sent.split(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();

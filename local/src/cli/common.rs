@@ -17,7 +17,7 @@ pub(super) struct CommonOptions {
     /// The folder with the functions' binaries [default: this program's folder].
     #[arg(long, value_name = "FOLDER")]
     bin_dir: Option<PathBuf>,
-    /// The most processes per function, and the most concurrent batches per queue.
+    /// The maximum number of processes per function, and of concurrent batches per queue.
     #[arg(long, default_value_t = 8, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1000))]
     workers: u16,
     /// The number of events that a process handles at a time: one, as on Lambda, or more, as on its managed instances.
@@ -29,7 +29,7 @@ pub(super) struct CommonOptions {
 }
 
 impl CommonOptions {
-    /// The given template, else the nearest one.
+    /// Returns the given template, else the nearest one.
     pub(super) fn template(&self) -> PathBuf {
         let nearest = || {
             let here = std::env::current_dir().ok();

@@ -1,4 +1,4 @@
-//! The command line, which `./dev` passes on.
+//! The command line, which `./dev` passes to this program.
 
 mod common;
 mod invoke;
@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: Arguments) -> ExitCode {
         Err(error) => {
             terminal::problem(&error.to_string());
             match error {
-                // The exit status of invalid options.
+                // The same exit status as for invalid options.
                 Error::Parameters(_) => ExitCode::from(2),
                 _ => ExitCode::FAILURE,
             }

@@ -1,4 +1,4 @@
-//! Output for people: colours only on a terminal, and progress only of work that takes longer than two seconds.
+//! Output for people: colours only on a terminal, and progress only for work that takes longer than two seconds.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -13,7 +13,7 @@ fn has_colours(stream: &impl std::io::IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
 
-/// Prints a line to standard output. Ignores errors, which nobody would see.
+/// Prints a line to standard output. Ignores errors, since they couldn't be shown.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
@@ -46,7 +46,7 @@ pub(crate) fn problem(text: &str) {
     let _ = writeln!(std::io::stderr(), "{label} {text}");
 }
 
-/// Awaits work, and shows its description once it takes long.
+/// Awaits work. Shows `description` once the work has taken `SHOW_PROGRESS_AFTER`.
 pub(crate) async fn with_progress<T>(description: &str, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     if let Ok(done) = tokio::time::timeout(SHOW_PROGRESS_AFTER, work.as_mut()).await {

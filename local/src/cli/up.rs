@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::common::CommonOptions;
 use super::terminal::{faint, say, strong, with_progress};
 
-/// The longest time that a stop waits for the queues, whose messages are kept in memory only.
+/// The maximum time to wait for the queues before stopping, because their messages are kept only in memory.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The user in the examples.
@@ -22,7 +22,7 @@ pub(super) struct Up {
     #[command(flatten)]
     common: CommonOptions,
     /// The address or name of this machine to listen on, which URLs then contain. 0.0.0.0 listens on all addresses, so
-    /// that phones and containers can connect. Anybody who can connect can sign in as any user.
+    /// that phones and containers can connect. Anyone who can connect can sign in as any user.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     host: String,
     /// The URL by which clients reach the stack, if they use a proxy or another name. It is part of the tokens' issuer and

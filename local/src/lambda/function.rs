@@ -17,14 +17,14 @@ use crate::ids;
 use crate::status::FunctionStatus;
 use crate::template;
 
-/// The most invocations that wait for a process.
+/// The maximum number of invocations that wait for a process.
 const MAX_WAITING: usize = 10_000;
 
 /// One function.
 pub(crate) struct Function {
     pub(crate) spec: template::Function,
     binary: PathBuf,
-    /// The most processes at a time.
+    /// The maximum number of processes.
     limit: usize,
     settings: ProcessSettings,
     state: Mutex<State>,
@@ -72,7 +72,7 @@ impl Function {
         )
     }
 
-    /// The environment of the function's processes.
+    /// Returns the environment of the function's processes.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         self.settings.environment_of(&self.spec)
     }
@@ -86,7 +86,7 @@ impl Function {
     /// Starts a process if there is none, and waits until the function's first process has started.
     ///
     /// # Errors
-    /// Returns the reason that the process didn't start.
+    /// Returns the reason why the process didn't start.
     pub(super) async fn warm_up(self: &Arc<Self>) -> Result<(), String> {
         let reserved = {
             let mut state = self.lock();
@@ -103,7 +103,7 @@ impl Function {
         }
     }
 
-    /// Starts processes while more invocations wait than the present ones can take. Where clocks are skewed, starts at
+    /// Starts processes while more invocations wait than the existing processes can take. If clocks are skewed, starts at
     /// least one process with each clock.
     fn scale(self: &Arc<Self>) {
         let least = self.settings.clock_skew.map_or(0, |_| 2);
@@ -122,7 +122,7 @@ impl Function {
         }
     }
 
-    /// Registers a process before it starts, so that their number never exceeds the limit.
+    /// Registers a process before it starts, so that the number of processes never exceeds the limit.
     fn reserve(&self, state: &mut State) -> (u32, Arc<Notify>) {
         let ahead = state.instances.keys().filter(|id| is_ahead(**id));
         let ahead = ahead.count().saturating_mul(2) < state.instances.len();
@@ -191,8 +191,9 @@ impl Function {
         }
     }
 
-    /// Handles the failed start of a process. The oldest waiting invocation is left to another process once, and fails
-    /// the second time: each failed start costs at most one invocation, and a function that never starts fails all.
+    /// Handles a process's failed start. The oldest waiting invocation is left to another process once, and fails the
+    /// second time. So a failed start costs at most one invocation, except after a timeout, and a function that never
+    /// starts fails all invocations.
     fn start_failed(&self, error: &InvokeError, reason: &str) {
         self.first_start.send_if_modified(|first| {
             let pending = *first == FirstStart::Pending;
@@ -271,7 +272,7 @@ impl Function {
         Ok(())
     }
 
-    /// Waits for the next event of a process; `None` for a process that has to end.
+    /// Waits for a process's next event. Returns `None` if the process has to end.
     pub(super) async fn next(self: &Arc<Self>, instance: u32) -> Option<Event> {
         loop {
             let mut woken = std::pin::pin!(self.wake.notified());
@@ -280,7 +281,7 @@ impl Function {
                 Next::Event(event) => return Some(event),
                 Next::Wait => woken.await,
                 Next::End => {
-                    // The wake-up may have been for an event, which another process then takes.
+                    // The wake-up may have announced an event, which another process must take then.
                     self.wake.notify_last();
                     return None;
                 }
@@ -340,7 +341,7 @@ impl Function {
         }
     }
 
-    /// Takes a process's answer. Returns false if the process isn't handling this invocation.
+    /// Accepts a process's answer. Returns false if the process isn't handling this invocation.
     pub(super) fn complete(&self, instance: u32, invocation: &str, outcome: Outcome) -> bool {
         let finished = {
             let mut state = self.lock();
@@ -379,7 +380,7 @@ impl Function {
         killed
     }
 
-    /// Fails the invocations of a process that has ended, and replaces it if others wait.
+    /// Fails the invocations of a process that has ended, and starts another process if invocations are waiting.
     fn process_ended(self: &Arc<Self>, id: u32, status: &str) {
         let Some(instance) = self.lock().instances.remove(&id) else {
             return;
@@ -401,7 +402,7 @@ impl Function {
         }
         if !instance.ready {
             self.warn(&error.to_string());
-            // The last line usually holds the cause; a timeout needs no other.
+            // The last line of output usually names the cause, but not for a timeout.
             let reason = last_line.filter(|_| matches!(error, InvokeError::Init(_)));
             self.start_failed(&error, &reason.unwrap_or_else(|| error.to_string()));
         }
@@ -410,12 +411,12 @@ impl Function {
 
     // ---- Observation ----
 
-    /// The number of invocations that are running or waiting.
+    /// Returns the number of invocations that are running or waiting.
     pub(super) fn running(&self) -> usize {
         self.lock().running()
     }
 
-    /// The number of processes that have asked for an event.
+    /// Returns the number of processes that have asked for an event.
     pub(crate) fn ready(&self) -> usize {
         let state = self.lock();
         state.instances.values().filter(|one| one.ready).count()
@@ -429,7 +430,7 @@ impl Function {
         self.lock().measurements.invocations
     }
 
-    /// Process ids and the names of their instances, such as `feed.3`.
+    /// Returns the process ids with the names of their instances, such as `feed.3`.
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         let state = self.lock();
         let started = state.instances.iter().filter(|(_, one)| one.pid != 0);
@@ -438,8 +439,8 @@ impl Function {
             .collect()
     }
 
-    /// Reads the peak memory of the processes, which is lost when they end, so that this is called regularly. Kills a
-    /// process that exceeds the function's limit, as AWS does, though here a moment later.
+    /// Records the peak memory of the processes, and kills those that exceed the function's limit, as AWS does, though a
+    /// moment later. Must be called regularly, because a process's peak is lost when the process ends.
     pub(crate) fn measure_memory(&self) {
         let processes: Vec<_> = self
             .lock()

@@ -22,7 +22,7 @@ pub(crate) struct Lambda {
 }
 
 impl Lambda {
-    /// Makes the plan's functions. Their processes start when they are needed.
+    /// Creates the plan's functions. Their processes start when they are needed.
     pub(crate) fn new(
         plan: &Plan,
         binaries: &Path,
@@ -64,13 +64,13 @@ impl Lambda {
             .ok_or_else(|| Error::UnknownFunction(name.to_owned()))
     }
 
-    /// All functions, by name.
+    /// Returns all functions, ordered by name.
     pub(crate) fn functions(&self) -> impl Iterator<Item = &Arc<Function>> {
         self.functions.values()
     }
 
-    /// Starts one process of each function, so that first requests don't wait for it. Only a few start at a time, so
-    /// that they don't slow each other down.
+    /// Starts one process of each function, so that first requests don't wait for a start. Only a few processes start at
+    /// a time, so that they don't slow each other down.
     ///
     /// # Errors
     /// Names the functions whose process didn't start, each with the reason.
@@ -120,7 +120,7 @@ impl Lambda {
             .unwrap_or_else(|_| Err(InvokeError::Crashed("the stack stopped".to_owned())))
     }
 
-    /// The number of invocations that are running or waiting.
+    /// Returns the number of invocations that are running or waiting.
     pub(crate) fn running(&self) -> usize {
         self.functions
             .values()
@@ -128,7 +128,7 @@ impl Lambda {
             .sum()
     }
 
-    /// The number of invocations that have finished since the start.
+    /// Returns the number of invocations that have finished since the start.
     pub(crate) fn finished(&self) -> u64 {
         self.functions
             .values()
@@ -145,7 +145,7 @@ impl Lambda {
         }
     }
 
-    /// Process ids and the names of their instances.
+    /// Returns the process ids with the names of their instances.
     pub(crate) fn processes(&self) -> Vec<(u32, String)> {
         self.functions
             .values()

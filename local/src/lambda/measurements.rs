@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::status::Durations;
 
-/// The number of durations from which percentiles are computed.
+/// The number of latest durations from which percentiles are computed.
 const KEPT: usize = 4_096;
 
 /// The measurements of one function.
@@ -57,7 +57,7 @@ fn push(durations: &mut VecDeque<Duration>, duration: Duration) {
     durations.push_back(duration);
 }
 
-/// A process's peak resident memory in kB; `None` where there is no /proc.
+/// Returns a process's peak resident memory in kB, or `None` where there is no /proc.
 pub(super) fn peak_memory_kb(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
@@ -66,7 +66,7 @@ pub(super) fn peak_memory_kb(pid: u32) -> Option<u64> {
     line.trim().trim_end_matches("kB").trim_end().parse().ok()
 }
 
-/// The processor time used by all living threads of a process; zero where there is no /proc.
+/// Returns the processor time used by all living threads of a process, or zero where there is no /proc.
 pub(super) fn cpu_time(pid: u32) -> Duration {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
     let threads = threads.into_iter().flatten().flatten();

@@ -1,6 +1,6 @@
-//! Lambda, as far as a function can tell: processes that poll the runtime API for one event at a time.
+//! Lambda as functions see it: processes that poll the runtime API for one event at a time.
 //!
-//! Load decides how many processes run, up to a limit; idle ones stay. An invocation ends when the
+//! The load determines how many processes run, up to a limit; idle ones stay. An invocation ends when the
 //! function answers, and fails when its process exits or its timeout passes, which kills the process.
 //! A process that ended is replaced when the next invocation needs it.
 

@@ -1,4 +1,4 @@
-//! Starts a function's process as Lambda would, and waits for its end.
+//! Starts a function's process as Lambda would, and waits for it to end.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::children::Guarded;
 use crate::logs::Logs;
 use crate::template::Function;
 
-/// The time to wait for the last output of a process that has ended. Its children may hold the pipe open.
+/// The time to wait for the last output of a process that has ended, whose children may hold the pipe open.
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A running process of a function.
@@ -57,15 +57,15 @@ impl Process {
                 ("AWS_LAMBDA_FUNCTION_NAME", name),
                 ("_HANDLER", "bootstrap"),
             ])
-            // On AWS it is /tmp.
+            // On AWS, the temporary folder is /tmp.
             .env("TMPDIR", &temporary)
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", function.memory_mb.to_string())
             .env("AWS_LAMBDA_LOG_GROUP_NAME", format!("/aws/lambda/{name}"))
             .env("AWS_LAMBDA_LOG_STREAM_NAME", format!("local/[$LATEST]{id}"))
             .env("LAMBDA_TASK_ROOT", binary.parent().unwrap_or(binary))
-            // With a path it needs a scheme to be a valid URI.
+            // An address with a path needs a scheme to be a valid URI.
             .env("AWS_LAMBDA_RUNTIME_API", format!("http://{}/{name}/{id}", settings.runtime_api))
-            // The SDKs send it in the User-Agent, by which the services know the caller.
+            // The SDKs send this id in the User-Agent, by which the services identify the caller.
             .env("AWS_SDK_UA_APP_ID", format!("{name}.{id}"))
             .envs(concurrency)
             .envs(skew)
@@ -91,13 +91,13 @@ impl Process {
         })
     }
 
-    /// Waits for the process to end, or kills it once `kill` is notified, and cleans up after it. Aborts `start_timer`
-    /// at the end of the process. Returns the exit status in words.
+    /// Waits for the process to end, or kills it once `kill` is notified. Then aborts `start_timer`, cleans up after the
+    /// process, and returns the exit status in words.
     pub(super) async fn run(mut self, kill: &Notify, start_timer: &AbortHandle) -> String {
         let ended = tokio::select! {
             ended = self.child.wait() => ended,
             () = kill.notified() => {
-                // It may have ended in the meantime.
+                // The process may have ended in the meantime.
                 let _ = self.child.start_kill();
                 self.child.wait().await
             }
@@ -112,7 +112,7 @@ impl Process {
     }
 }
 
-/// Passes on what a process prints, line by line.
+/// Forwards a process's output to the logs, line by line.
 fn forward(
     function: &str,
     logs: &Arc<Logs>,

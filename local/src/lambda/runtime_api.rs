@@ -76,7 +76,8 @@ fn event_response(function: &Function, event: Event) -> Result<Response<Body>, C
         .map_err(|_| Closed)
 }
 
-/// Reads a function's answer. An inner error means that it is too large; `Closed`, that the connection broke off.
+/// Reads a function's answer. An inner error means that the answer is too large; `Closed` means that the connection
+/// broke off.
 async fn body(request: Request<Incoming>) -> Result<Result<Bytes, InvokeError>, Closed> {
     match Limited::new(request.into_body(), MAX_ANSWER)
         .collect()

@@ -39,7 +39,7 @@ pub(crate) struct ProcessSettings {
     /// The number of events that a process handles at a time.
     pub(crate) concurrency: usize,
     pub(crate) start_limits: StartLimits,
-    /// The time by which the clock of every other process is ahead.
+    /// The time by which every second process's clock is ahead.
     pub(crate) clock_skew: Option<Duration>,
     /// Variables that the stack adds to those of the template: endpoints, credentials and the model's folder.
     pub(crate) environment: BTreeMap<String, String>,
@@ -55,7 +55,7 @@ impl ProcessSettings {
         self.next_instance.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The environment of a function. The stack's variables override the template's.
+    /// Returns the environment of a function. The stack's variables override the template's.
     pub(super) fn environment_of(&self, function: &template::Function) -> BTreeMap<String, String> {
         let mut environment = function.environment.clone();
         environment.extend(self.environment.clone());
@@ -63,7 +63,7 @@ impl ProcessSettings {
     }
 }
 
-/// Whether the clock of this process is ahead, in a stack whose clocks are skewed.
+/// Returns whether the clock of this process is ahead, in a stack whose clocks are skewed.
 pub(super) const fn is_ahead(instance: u32) -> bool {
     !instance.is_multiple_of(2)
 }

@@ -18,7 +18,7 @@ pub(super) struct Invocation {
     pub(super) trace: String,
     pub(super) answer: oneshot::Sender<Outcome>,
     pub(super) enqueued: Instant,
-    /// Whether a process that was to take it failed to start.
+    /// Whether a process failed to start while this invocation was the oldest waiting one.
     pub(super) retried: bool,
 }
 
@@ -32,13 +32,13 @@ pub(super) struct InFlight {
 /// One process.
 pub(super) struct Instance {
     pub(super) started: Instant,
-    /// Whether it has asked for its first event.
+    /// Whether the process has asked for its first event.
     pub(super) ready: bool,
     /// The invocations in flight by their ids.
     pub(super) in_flight: HashMap<String, InFlight>,
     pub(super) pid: u32,
     pub(super) kill: Arc<Notify>,
-    /// The reason that it is being killed, which its invocations fail with.
+    /// The reason why the process is being killed, with which its invocations fail.
     pub(super) kill_reason: Option<InvokeError>,
 }
 
@@ -50,13 +50,13 @@ pub(super) struct State {
 }
 
 impl State {
-    /// The number of invocations that are running or waiting.
+    /// Returns the number of invocations that are running or waiting.
     pub(super) fn running(&self) -> usize {
         let in_flight = self.instances.values().map(|one| one.in_flight.len());
         self.waiting.len().saturating_add(in_flight.sum())
     }
 
-    /// The number of events that the processes can take now, at `concurrency` each.
+    /// Returns the number of events that the processes can take now, at `concurrency` events each.
     pub(super) fn free_slots(&self, concurrency: usize) -> usize {
         let instances = self.instances.values();
         instances

@@ -12,7 +12,7 @@ use crate::http_server::{Body, answer, full};
 /// The largest answer, as JSON, that the load balancer accepts from a function.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// Makes the response from a function's answer.
+/// Creates the response from a function's answer.
 pub(super) fn from_function(payload: &Bytes, multi_value: bool) -> Response<Body> {
     read(payload, multi_value).unwrap_or_else(|| bare(StatusCode::BAD_GATEWAY))
 }
@@ -52,7 +52,7 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
             value => vec![value],
         };
         let name = HeaderName::try_from(name.as_str()).ok()?;
-        // These belong to the connection.
+        // These headers belong to the connection.
         if matches!(
             name.as_str(),
             "connection" | "content-length" | "transfer-encoding"
@@ -71,7 +71,7 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
     Some(response)
 }
 
-/// Makes the load balancer's own error page.
+/// Creates the load balancer's own error page.
 pub(super) fn bare(status: StatusCode) -> Response<Body> {
     let page = format!(
         "<html>\r\n<head><title>{status}</title></head>\r\n<body>\r\n<center><h1>{status}</h1></center>\r\n</body>\r\n</html>\r\n"

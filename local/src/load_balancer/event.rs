@@ -1,8 +1,8 @@
 //! Builds the event that the load balancer sends to a function.
 //!
-//! Path and query stay undecoded. Header names are in lower case. Multi-value events have every value of a header,
-//! others only the last. A body of type `text/*`, JSON, JavaScript or XML without a content encoding is passed as text,
-//! any other in base64, as is text that isn't UTF-8, which JSON can't represent.
+//! Path and query stay undecoded. Header names are in lower case. Multi-value events contain every value of a header,
+//! other events only the last. A body of type `text/*`, JSON, JavaScript or XML without a content encoding is passed as
+//! text. Any other body is passed in base64, as is text that isn't UTF-8, which JSON can't represent.
 
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ pub(super) struct Hop<'a> {
     pub(super) multi_value: bool,
 }
 
-/// Builds the event, and returns it with its trace id.
+/// Builds the event. Returns the event and its trace id.
 pub(super) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, String) {
     let mut headers = headers(&parts.headers);
     let trace = match headers.iter().find(|(name, _)| name == "x-amzn-trace-id") {
@@ -87,7 +87,7 @@ pub(super) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, Strin
     (Value::Object(event).to_string().into(), trace)
 }
 
-/// Names and values of headers. `HeaderMap` keeps names in lower case.
+/// Returns the names and values of headers. `HeaderMap` keeps names in lower case.
 fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()

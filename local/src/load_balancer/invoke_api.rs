@@ -22,11 +22,11 @@ const MAX_EVENT: usize = 6 * 1024 * 1024;
 pub(crate) struct InvokeApi {
     pub(crate) lambda: Arc<Lambda>,
     pub(crate) interceptor: Interceptor,
-    /// The load balancer's own URL, where placeholders are filled in.
+    /// The load balancer's own URL, from which placeholders are filled in.
     pub(crate) url: String,
 }
 
-/// The function that a path of this API names; `None` for any other path.
+/// Returns the function that a path of this API names, or `None` for any other path.
 pub(super) fn function_of(path: &str) -> Option<&str> {
     path.strip_prefix("/2015-03-31/functions/")?
         .strip_suffix("/invocations")

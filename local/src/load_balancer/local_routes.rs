@@ -23,7 +23,7 @@ use crate::template::Distribution;
 /// The default timeout of `POST /_local/drain`.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The parts of the stack that the local routes show.
+/// The parts of the stack that the local routes use.
 #[derive(Debug)]
 pub(crate) struct LocalRoutes {
     pub(crate) public_url: String,
@@ -35,7 +35,7 @@ pub(crate) struct LocalRoutes {
 }
 
 impl LocalRoutes {
-    /// Answers `/_local/<path>`. Pages of any origin may read the answers, except the pages for people.
+    /// Answers `/_local/<path>`. Web pages of any origin may read the answers, except the sign-in and logout pages.
     pub(super) async fn handle(&self, request: Request<Incoming>, path: &str) -> Response<Body> {
         if request.method() == Method::OPTIONS {
             return preflight(request.headers());
@@ -145,7 +145,7 @@ fn allow_any_origin(headers: &mut HeaderMap) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }
 
-/// Answers a preflight, and allows all headers that it asks for.
+/// Answers a preflight, allowing all headers that it asks for.
 fn preflight(requested: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(full(""));
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -159,7 +159,7 @@ fn preflight(requested: &HeaderMap) -> Response<Body> {
     response
 }
 
-/// The method that a local route supports.
+/// Returns the method that a local route supports.
 fn method_of(route: &str) -> Option<&'static str> {
     match route {
         "token" | "jwks.json" | "status" | "environment" => Some("GET"),

@@ -1,9 +1,9 @@
 //! The application load balancer: routes requests to functions by the template's listener rules, and
-//! passes them on as the load balancer's events.
+//! passes them on as load balancer events.
 //!
-//! So that clients need only one port, it also serves `/media/…` (the content delivery network in
-//! front of the bucket), `/<bucket>/…` (the bucket itself, for presigned uploads), `/_local/…`
-//! (sign-in, status, drain) and Lambda's invoke API.
+//! So that clients need only one port, the load balancer also serves `/media/…` (the content delivery
+//! network in front of the bucket), `/<bucket>/…` (the bucket itself, for presigned uploads),
+//! `/_local/…` (sign-in, status, drain) and Lambda's invoke API.
 
 mod answer;
 mod event;
@@ -31,7 +31,7 @@ use event::{Hop, MAX_REQUEST};
 pub(crate) use invoke_api::InvokeApi;
 pub(crate) use local_routes::LocalRoutes;
 
-/// The size at which an oversized body is no longer read to its end.
+/// The size beyond which an oversized body isn't read to its end.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 
 /// The load balancer.
@@ -140,7 +140,8 @@ impl LoadBalancer {
         });
         match invocation.await {
             Ok(Ok(payload)) => Ok(answer::from_function(&payload, hop.multi_value)),
-            // Only here: the machine is too busy to start a process or to handle the waiting invocations.
+            // Only the local stack fails in this way: the machine is too busy to start a process or to handle the
+            // waiting invocations.
             Ok(Err(InvokeError::StartTimedOut(_) | InvokeError::Throttled)) => {
                 Ok(problem::unavailable())
             }
@@ -150,7 +151,7 @@ impl LoadBalancer {
     }
 }
 
-/// Reads a request's body; `None` if it is larger than functions may receive.
+/// Reads a request's body. Returns `None` if the body is larger than functions may receive.
 async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Option<Bytes>, Closed> {
     let limit = u64::try_from(MAX_REQUEST).unwrap_or(u64::MAX);
     // A client that waits for `100 Continue` is refused before it sends the body.
@@ -169,7 +170,7 @@ async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Option<Bytes>, 
         } else if length > MAX_DISCARDED {
             return Err(Closed);
         }
-        // An oversized body is read to its end, since clients read no answer while they still send.
+        // An oversized body is read to its end, since clients don't read the answer while they are still sending.
     }
     Ok((length <= MAX_REQUEST).then(|| read.freeze()))
 }

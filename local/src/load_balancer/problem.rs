@@ -12,7 +12,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The functions' own value of `Retry-After`.
 const RETRY_AFTER_SECONDS: u16 = 2;
 
-/// 503: no process of the function could take the request.
+/// Returns a 503: no process of the function could take the request.
 pub(super) fn unavailable() -> Response<Body> {
     let detail = "No process of the function could be started in time, please try again.";
     let mut response = problem(
@@ -25,7 +25,7 @@ pub(super) fn unavailable() -> Response<Body> {
     response
 }
 
-/// 405: a local route supports only this method.
+/// Returns a 405: the local route supports only this method.
 pub(super) fn method_not_allowed(allow: &'static str) -> Response<Body> {
     let detail = format!("This path takes {allow} only.");
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "about:blank", &detail);

@@ -38,10 +38,10 @@ pub enum Log {
     Json,
 }
 
-/// A callback for every line of output, with the function's name and the line.
+/// A callback that receives the function's name and each line of its output.
 pub type OnLine = fn(&str, &str);
 
-/// Whether to colour text on this stream: it is a terminal, and `NO_COLOR` isn't set.
+/// Returns true if the stream is a terminal and `NO_COLOR` isn't set.
 fn has_colours(stream: &impl std::io::IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }
@@ -58,8 +58,8 @@ pub(crate) struct Logs {
 }
 
 impl Logs {
-    /// With `deferred`, short lines are printed only after [`Self::start_printing`], because a failed start reports its
-    /// own reason.
+    /// Creates empty logs. If `deferred`, short lines are printed only from [`Self::start_printing`] on, because a failed
+    /// start reports its reason itself.
     pub(crate) fn new(log: Log, on_line: Option<OnLine>, deferred: bool) -> Self {
         Self {
             log,
@@ -70,7 +70,7 @@ impl Logs {
         }
     }
 
-    /// Starts printing deferred output.
+    /// Starts printing lines. Earlier lines are kept but not printed.
     pub(crate) fn start_printing(&self) {
         self.printing.store(true, Ordering::SeqCst);
     }
@@ -123,7 +123,7 @@ impl Logs {
             Log::Json => Some(render::json(function, line)),
         };
         if let Some(line) = line {
-            // If the terminal is gone, nobody reads this.
+            // If the terminal is gone, the line needs no printing.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         }
     }
@@ -142,7 +142,7 @@ impl Logs {
         label.color(*colour).to_string()
     }
 
-    /// The kept lines of a function, oldest first.
+    /// Returns the kept lines of a function, oldest first.
     pub(crate) fn lines(&self, function: &str) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines

@@ -105,14 +105,14 @@ impl Fields {
         value.as_ref().and_then(Value::as_u64).unwrap_or(0)
     }
 
-    /// The time of day to the second, `23:51:35` of `2026-11-21T23:51:35.869727Z`.
+    /// Returns the time of day to the second, `23:51:35` for `2026-11-21T23:51:35.869727Z`.
     fn time(&mut self, now: &str) -> String {
         let time = self.text("timestamp");
         let time_of_day = time.split_once('T').and_then(|(_, time)| time.get(..8));
         time_of_day.unwrap_or(now).to_owned()
     }
 
-    /// The shown start of the request id, which is a field of the line or of its span.
+    /// Returns the shown start of the request id, which is a field of the line or of its span.
     fn short_id(&mut self) -> String {
         let span = self.0.remove("span");
         let own = self.text(REQUEST_ID);
@@ -121,7 +121,7 @@ impl Fields {
         id.chars().take(SHOWN_ID_LENGTH).collect()
     }
 
-    /// The names and values of the remaining fields that are neither zero nor empty.
+    /// Returns the names and values of the remaining fields that are neither zero nor empty.
     fn rest(self) -> Vec<(String, String)> {
         let nonzero = self.0.into_iter().filter(|(_, value)| !is_zero(value));
         nonzero.map(|(name, value)| (name, plain(&value))).collect()
@@ -181,7 +181,7 @@ fn run(start: Segments, mut fields: Fields, function: &str) -> Option<Segments> 
     Some(add_ending(segments, fields, function))
 }
 
-/// Adds the duration, the function, the request id, and the number of calls to each service.
+/// Adds the duration, the function, the request id, and the other fields, such as the number of calls to each service.
 fn add_ending(segments: Segments, mut fields: Fields, function: &str) -> Segments {
     let took = format!("{} ms", fields.number("duration_ms"));
     let queued = fields.number("queued_ms");
@@ -189,7 +189,7 @@ fn add_ending(segments: Segments, mut fields: Fields, function: &str) -> Segment
         .add(Tone::Plain, took)
         .add(Tone::Faint, function)
         .add(Tone::Faint, fields.short_id());
-    // These are meant for programs.
+    // These fields are meant for programs.
     for name in ["trace", "traces", "caller"] {
         fields.text(name);
     }
@@ -240,7 +240,7 @@ fn other(
     )
 }
 
-/// Formats a structured line with all its fields: time, level, message and the rest. Returns any other line as it is.
+/// Formats a structured line with all its fields: time, level, message and the rest. Other lines keep their text.
 pub(super) fn verbose(line: &str) -> String {
     let Some(Fields(mut fields)) = Fields::parse(line) else {
         return printable(line);

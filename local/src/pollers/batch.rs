@@ -1,4 +1,4 @@
-//! The records of a batch of messages, and the meaning of a function's answer to it.
+//! Builds the records of a batch of messages, and interprets a function's answer to the batch.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -35,10 +35,10 @@ pub(super) fn record(message: &Message, queue_arn: &str, region: &str) -> Value 
     })
 }
 
-/// The ids of the messages that a function handled, according to its answer.
+/// Returns the ids of the messages that a function handled, according to its answer.
 ///
-/// An empty answer, null, `{}` and an empty or null list mean all messages. A list names the failed ones. An answer
-/// that Lambda can't read, or that names a message outside the batch, means none.
+/// A list names the messages that failed. An empty answer, null, `{}` and an empty or null list mean that none failed.
+/// An answer that Lambda can't read, or that names a message outside the batch, means that all failed.
 pub(super) fn handled<'a>(answer: &[u8], ids: &[&'a str]) -> Vec<&'a str> {
     failures(answer)
         .filter(|failed| failed.iter().all(|id| ids.contains(&id.as_str())))
@@ -51,7 +51,7 @@ pub(super) fn handled<'a>(answer: &[u8], ids: &[&'a str]) -> Vec<&'a str> {
         .unwrap_or_default()
 }
 
-/// The ids of failed messages; `None` if the answer can't be read.
+/// Returns the ids of the failed messages, or `None` if the answer can't be read.
 fn failures(answer: &[u8]) -> Option<Vec<String>> {
     if answer.is_empty() {
         return Some(Vec::new());

@@ -10,7 +10,7 @@ use rustack_sqs_model::types::Message;
 
 type Drops = dyn Fn(&str) -> bool + Send + Sync;
 
-/// The way in which a queue's messages are delivered. By default once, in the order received.
+/// The way in which a queue's messages are delivered: by default once and in the order received.
 #[derive(Clone, Default)]
 pub struct Delivery {
     duplicate: bool,

@@ -24,10 +24,10 @@ use crate::template::{Mapping, Queue};
 
 pub use delivery::Delivery;
 
-/// The interval at which a queue is checked without a notification, because messages also become visible after a time.
+/// The interval at which a queue is checked without a notification, since messages also become visible after a delay.
 const CHECK_EVERY: Duration = Duration::from_millis(100);
 
-/// The size from which a batch receives no more messages. Ten more messages of 256 KiB, escaped, still fit into Lambda's
+/// The size at which a batch stops receiving messages. Ten more messages of 256 KiB, escaped, still fit into Lambda's
 /// 6 MB.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
 
@@ -64,12 +64,12 @@ impl Poller {
         }
     }
 
-    /// Whether a batch is being gathered or handled.
+    /// Returns whether a batch is being gathered or handled.
     pub(crate) fn is_busy(&self) -> bool {
         self.open_batches.load(Ordering::SeqCst) > 0
     }
 
-    /// Stops receiving messages and waits until all received ones are handled.
+    /// Stops receiving messages and waits until all those received are handled.
     pub(crate) async fn pause(&self) {
         self.paused.send_replace(true);
         while self.is_busy() {
@@ -77,12 +77,12 @@ impl Poller {
         }
     }
 
-    /// Receives messages again.
+    /// Resumes receiving messages.
     pub(crate) fn resume(&self) {
         self.paused.send_replace(false);
     }
 
-    /// Sets the way in which messages are delivered from now on.
+    /// Sets how messages are delivered from now on.
     pub(crate) fn set_delivery(&self, delivery: Delivery) {
         self.delivery.send_replace(delivery);
     }
@@ -127,7 +127,7 @@ impl Poller {
         }
     }
 
-    /// Gathers one batch of messages; empty if the queue is.
+    /// Gathers one batch of messages, which is empty if the queue is empty.
     async fn gather(&self) -> Vec<Message> {
         let mut messages = self.receive(self.mapping.batch_size).await;
         if messages.is_empty() {

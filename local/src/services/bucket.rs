@@ -1,5 +1,5 @@
-//! S3: s3s with s3s-fs, with the template's buckets. It adds the features that s3s-fs lacks: tags, CORS, expiry, and
-//! the removal of uploads that are refused for their checksum.
+//! S3: s3s with s3s-fs, with the template's buckets. This crate adds the features that s3s-fs lacks: tags, CORS,
+//! expiry, and the removal of uploads that are refused for their checksum.
 //!
 //! Known limits: a key has at most about 150 bytes, and `a` and `a/b` can't both be objects.
 
@@ -76,13 +76,13 @@ impl BucketService {
         ));
     }
 
-    /// Whether a path names an object in one of the buckets.
+    /// Returns whether a path names an object in one of the buckets.
     pub(crate) fn contains(&self, path: &str) -> bool {
         let key = path.trim_start_matches('/').split_once('/');
         self.bucket(path).is_some() && key.is_some_and(|(_, key)| !key.is_empty())
     }
 
-    /// The bucket that a path names.
+    /// Returns the bucket that a path names.
     fn bucket(&self, path: &str) -> Option<&Bucket> {
         let name = path.trim_start_matches('/').split('/').next()?;
         self.buckets.iter().find(|bucket| bucket.name == name)
@@ -123,7 +123,7 @@ impl BucketService {
         Ok(response)
     }
 
-    /// Reads an object without credentials, with these headers.
+    /// Reads an object without credentials, sending these headers.
     pub(super) async fn read(
         &self,
         method: Method,
@@ -184,7 +184,7 @@ async fn call(service: &S3Service, request: Request<s3s::Body>) -> Result<Respon
     Ok(response.map(|body| body.map_err(|error| -> BoxError { error }).boxed_unsync()))
 }
 
-/// The name of a request's operation; empty for a request that only opens a connection.
+/// Returns the name of a request's operation, which is empty for a request that only opens a connection.
 fn operation(request: &Request<Incoming>) -> &'static str {
     let query = request.uri().query().unwrap_or_default();
     let has = |name: &str| {

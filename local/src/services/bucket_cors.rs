@@ -1,4 +1,4 @@
-//! Cross-origin requests, answered as S3 does by a bucket's rules.
+//! Answers cross-origin requests by a bucket's rules, as S3 does.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -20,7 +20,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The headers that a preflight asks for, in lower case.
+/// Returns the headers that a preflight asks for, in lower case.
 fn requested(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
     let values = values.filter_map(|value| value.to_str().ok());
@@ -39,7 +39,7 @@ fn allows(rule: &Cors, origin: &str, method: &str, headers: &[String]) -> bool {
         && headers.iter().all(is_allowed)
 }
 
-/// The answer to a preflight; `None` for any other request.
+/// Answers a preflight. Returns `None` for any other request.
 pub(super) fn preflight<B>(rules: &[Cors], request: &Request<B>) -> Option<Response<Body>> {
     if *request.method() != Method::OPTIONS {
         return None;
@@ -64,7 +64,7 @@ pub(super) fn preflight<B>(rules: &[Cors], request: &Request<B>) -> Option<Respo
     Some(response)
 }
 
-/// Adds the headers with which the requesting page may read the answer, if a rule allows it.
+/// Adds the headers that let the requesting page read the response, if a rule allows that.
 pub(super) fn expose(
     rules: &[Cors],
     method: &Method,
@@ -80,7 +80,7 @@ pub(super) fn expose(
     }
 }
 
-/// The origin of the page that sent the request.
+/// Returns the origin of the page that sent the request.
 pub(super) fn origin<B>(request: &Request<B>) -> Option<String> {
     text(request.headers(), &ORIGIN).map(str::to_owned)
 }

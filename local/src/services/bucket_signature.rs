@@ -1,21 +1,21 @@
 //! Refuses requests with `x-amz-*` headers that the signature doesn't cover, as S3 does. Otherwise the holder of a
 //! presigned URL could ask for more than its signer allowed.
 //!
-//! The query needs no such check, because a signature covers all of it.
+//! The query needs no such check, because a signature always covers the whole query.
 
 use http::{HeaderMap, Request, Response, StatusCode};
 
 use crate::http_server::{Body, answer};
 use crate::ids;
 
-/// The refusal of a signed request with such headers; `None` if it has none.
+/// Refuses a signed request with such headers. Returns `None` if there are none.
 pub(super) fn refusal<B>(request: &Request<B>) -> Option<Response<Body>> {
     let signed = signed_headers(request)?;
     let unsigned = unsigned(request.headers(), &signed);
     (!unsigned.is_empty()).then(|| refused(&unsigned))
 }
 
-/// The headers that a signature covers, in lower case; `None` for an unsigned request.
+/// Returns the headers that a signature covers, in lower case, or `None` for an unsigned request.
 fn signed_headers<B>(request: &Request<B>) -> Option<Vec<String>> {
     let query = request.uri().query().unwrap_or_default();
     let in_query = url::form_urlencoded::parse(query.as_bytes())

@@ -21,7 +21,7 @@ use super::bucket_tags::{TagFiles, Tags, parse_header};
 use crate::error::{Error, Result};
 use crate::template::{Bucket, Expiry};
 
-/// The longest key. s3s-fs encodes keys in base64 as file names, which have at most 255 bytes.
+/// The maximum length of a key in bytes. s3s-fs encodes keys in base64 as file names, which have at most 255 bytes.
 const MAX_KEY: usize = 150;
 
 /// The objects and their tags.
@@ -106,7 +106,7 @@ impl Store {
         }
     }
 
-    /// The keys that a lifecycle rule expires, as if the time were later by `ahead`.
+    /// Returns the keys that a lifecycle rule expires, as if the time were later by `ahead`.
     pub(super) async fn expired(
         &self,
         bucket: &str,
@@ -199,7 +199,7 @@ impl Store {
             None => Tags::new(),
         };
         let _writing = self.lock_for_writing(&bucket, &key).await;
-        // s3s-fs verifies the checksum only after it has replaced the object, so the old one is kept until then.
+        // s3s-fs verifies the checksum only after it has replaced the object, so the old object is kept until then.
         let (path, kept) = (
             self.path(&bucket, &key),
             self.replaced.join(crate::ids::uuid()),

@@ -31,7 +31,7 @@ impl TagFiles {
         Ok(Self { folder })
     }
 
-    /// The file of an object's tags, named by a hash because a key may hold any characters.
+    /// Returns the path of an object's tag file, named by a hash because a key may contain any characters.
     fn path(&self, bucket: &str, key: &str) -> PathBuf {
         let name = URL_SAFE_NO_PAD.encode(Sha256::digest(format!("{bucket}/{key}")));
         self.folder.join(format!("{name}.json"))
@@ -58,14 +58,14 @@ impl TagFiles {
             key: key.to_owned(),
             tags,
         })?;
-        // Renamed into place, so that a crash leaves the old tags or the new ones.
+        // Renamed into place, so that a crash leaves either the old tags or the new ones.
         let new = path.with_extension(format!("{}.new", crate::ids::uuid()));
         tokio::fs::write(&new, text).await?;
         tokio::fs::rename(new, path).await
     }
 }
 
-/// Parses an `x-amz-tagging` header; `None` unless it holds at most ten valid tags, as S3 requires.
+/// Parses an `x-amz-tagging` header. Returns `None` unless it contains at most ten valid tags, as S3 requires.
 pub(super) fn parse_header(header: &str) -> Option<Tags> {
     let pairs: Vec<_> = url::form_urlencoded::parse(header.as_bytes())
         .into_owned()

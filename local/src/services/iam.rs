@@ -1,7 +1,7 @@
-//! The actions that a call takes, and the resources that it takes them on, as IAM sees them.
+//! The actions that a call takes and the resources that they concern, as IAM sees them.
 //!
 //! An index is named `<table>/index/<index>`. An object is named by its first folder, `<bucket>/<folder>/*`, or as
-//! `<bucket>/*` without one, because the keys themselves are countless.
+//! `<bucket>/*` without one, because there are countless keys.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 /// Actions, such as `dynamodb:PutItem`, and their resources.
 pub(crate) type Permissions = Vec<(String, String)>;
 
-/// The permissions that a call to tables needs: for a transaction, those of each part.
+/// Returns the permissions that a call to tables needs: for a transaction, those of each part.
 pub(super) fn of_tables(operation: &str, body: &[u8]) -> Permissions {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let of = |action: &str, part: &Value| {
@@ -42,7 +42,7 @@ pub(super) fn of_tables(operation: &str, body: &[u8]) -> Permissions {
     }
 }
 
-/// The permissions that a call to a queue needs. A batch needs that of a single message.
+/// Returns the permissions that a call to a queue needs. A batch needs the permission for a single message.
 pub(super) fn of_queues(operation: &str, body: &[u8]) -> Permissions {
     let request: Value = serde_json::from_slice(body).unwrap_or_default();
     let url = request.get("QueueUrl").and_then(Value::as_str);
@@ -54,7 +54,7 @@ pub(super) fn of_queues(operation: &str, body: &[u8]) -> Permissions {
     )]
 }
 
-/// The permissions that a call to a bucket needs, by the request's path, and by its body where that lists objects.
+/// Returns the permissions that a call to a bucket needs, by the request's path, and by the body if it lists objects.
 pub(super) fn of_bucket(operation: &str, path: &str, body: &[u8]) -> Permissions {
     let (bucket, key) = path
         .trim_start_matches('/')
@@ -81,7 +81,7 @@ pub(super) fn of_bucket(operation: &str, path: &str, body: &[u8]) -> Permissions
     }
 }
 
-/// The permission to invoke a function.
+/// Returns the permission to invoke a function.
 pub(crate) fn of_function(name: &str) -> Permissions {
     vec![("lambda:InvokeFunction".to_owned(), name.to_owned())]
 }

@@ -1,4 +1,4 @@
-//! Stands before each service: identifies the caller, records the call, and injects faults and outages.
+//! Intercepts the calls to each service: identifies the caller, records the call, and injects faults and outages.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use crate::lambda::Lambda;
 /// The format of a service's errors.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum ErrorFormat {
-    /// That of `DynamoDB`, SQS and Lambda.
+    /// The format of `DynamoDB`, SQS and Lambda.
     Json,
-    /// That of S3.
+    /// The format of S3.
     Xml,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Interceptor {
 }
 
 impl Interceptor {
-    /// Whether the service accepts connections.
+    /// Returns whether the service accepts connections.
     pub(crate) fn is_open(&self) -> bool {
         *self.faults.outage(self.service).borrow() != Some(Outage::Closed)
     }
@@ -83,7 +83,7 @@ impl Interceptor {
         Ok(response)
     }
 
-    /// Whether reads of an item are throttled.
+    /// Returns whether batch reads of an item are throttled.
     pub(crate) fn is_throttled(&self, table: &str, key: &str) -> bool {
         self.faults.is_throttled(table, key)
     }
@@ -163,7 +163,8 @@ impl Interceptor {
     }
 }
 
-/// The calling instance, such as `post-write.7`, from `app/post-write.7` in the SDK's User-Agent; empty if unknown.
+/// Returns the calling instance, such as `post-write.7`, from `app/post-write.7` in the SDK's User-Agent, or an empty
+/// name if the caller is unknown.
 fn caller(headers: &HeaderMap) -> String {
     ["x-amz-user-agent", "user-agent"]
         .iter()

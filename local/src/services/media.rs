@@ -1,5 +1,5 @@
-//! The content delivery network in front of the bucket of pictures, configured by the template's distribution: its
-//! methods, the headers that it adds, and conditional and range requests.
+//! The content delivery network in front of the bucket of pictures, configured by the template's distribution: allowed
+//! methods, added headers, and conditional and range requests.
 
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
@@ -74,7 +74,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Whether the client's copy is current, by the `ETag` if the request names one, else by the date.
+/// Returns whether the client's copy is current, by the `ETag` if the request names one, else by the date.
 fn is_current(request: &HeaderMap, object: &HeaderMap) -> bool {
     let current = text(object, ETAG).unwrap_or_default();
     if request.contains_key(IF_NONE_MATCH) {
@@ -92,7 +92,7 @@ fn is_current(request: &HeaderMap, object: &HeaderMap) -> bool {
         .is_some_and(|(changed, known)| changed <= known)
 }
 
-/// Whether the object still is the one that the client wants a range of, by `If-Range`.
+/// Returns whether the range applies to this version of the object, by `If-Range`.
 fn range_applies(request: &HeaderMap, object: &HeaderMap) -> bool {
     match text(request, IF_RANGE) {
         None => true,

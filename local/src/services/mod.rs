@@ -1,5 +1,5 @@
 //! AWS's services behind their own wire protocols. Each is an existing implementation behind an
-//! [`Interceptor`], which knows the caller by its User-Agent, records its calls and injects faults.
+//! [`Interceptor`], which identifies the caller by its User-Agent, records its calls and injects faults.
 
 mod bucket;
 mod bucket_cors;

@@ -27,13 +27,13 @@ use crate::error::{Error, Result};
 use crate::http_server::{self, Body, Closed};
 use crate::template::{LocalValues, Queue};
 
-/// The system attribute that carries a message's trace, the only one that messages are sent with.
+/// The system attribute that carries a message's trace, the only system attribute that senders can set.
 const TRACE: &str = "AWSTraceHeader";
 
 /// The largest request: SQS's limit on messages, with room for their JSON.
 const MAX_REQUEST: usize = 2 * 1024 * 1024;
 
-/// The most messages that one call receives or deletes.
+/// The maximum number of messages that one call receives or deletes.
 const MAX_RECEIVED: usize = 10;
 
 /// The running queues.
@@ -64,7 +64,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 impl QueueService {
-    /// Makes a service without queues, whose queues' URLs will have this port.
+    /// Creates a service without queues. The URLs of its future queues contain this port.
     pub(crate) fn new(local: &LocalValues, port: u16) -> Self {
         let provider = RustackSqs::new(SqsConfig {
             skip_signature_validation: true,
@@ -132,7 +132,7 @@ impl QueueService {
         ));
     }
 
-    /// Receives up to `most` messages, at most ten, without waiting for more.
+    /// Receives up to `most` messages, but at most ten, without waiting for more.
     pub(crate) async fn receive(&self, queue: &Queue, most: usize) -> Result<Vec<Message>> {
         let input = ReceiveMessageInput {
             queue_url: queue.url.clone(),
@@ -260,8 +260,8 @@ async fn answer(
     Ok(boxed(response))
 }
 
-/// Moves traces from the system attributes of messages, which rustack doesn't support, to ordinary attributes, from
-/// where [`restore_trace`] takes them back. Returns `None` if the request has no trace.
+/// Moves traces from the system attributes of messages, which rustack doesn't support, to ordinary attributes.
+/// [`restore_trace`] moves them back. Returns `None` if the request has no trace.
 fn keep_trace(body: &[u8]) -> Option<String> {
     let mut request: Value = serde_json::from_slice(body).ok()?;
     let mut moved = false;

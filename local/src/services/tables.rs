@@ -30,7 +30,7 @@ use crate::template::{Index, Key, Table};
 
 /// The interval at which expired items are removed. AWS takes up to two days.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-/// The least ratio of the pause between sweeps to the duration of a sweep, which reads every row of a table with TTL.
+/// The minimum ratio of the pause between sweeps to the duration of a sweep, which reads every row of tables with TTL.
 const PAUSE_PER_SWEEP: u32 = 100;
 
 /// The fields of requests and descriptions that list a table's indexes.
@@ -53,21 +53,21 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 impl TableService {
-    /// Opens the database in this folder; without one, in memory.
+    /// Opens the database in this folder or, without one, in memory.
     pub(crate) fn open(folder: Option<&Path>) -> Result<Self> {
         let database = match folder {
             None => Database::memory(),
             Some(folder) => Database::new(&folder.join("tables.sqlite").to_string_lossy()),
         }
         .map_err(failed)?;
-        // Leaves `synchronous=NORMAL` behind: commits aren't synced to disk one by one. A power cut may lose the last
-        // writes but doesn't damage the database.
+        // The two calls leave `synchronous=NORMAL` behind: commits aren't synced to disk one by one. A power cut may
+        // lose the last writes but doesn't damage the database.
         database.enable_bulk_loading().map_err(failed)?;
         database.disable_bulk_loading().map_err(failed)?;
         Ok(Self { database })
     }
 
-    /// The database, for loading without the wire protocol.
+    /// Returns the database, for loading without the wire protocol.
     pub(crate) const fn database(&self) -> &Database {
         &self.database
     }
@@ -75,7 +75,7 @@ impl TableService {
     /// Creates missing tables.
     ///
     /// # Errors
-    /// An existing table has other keys or indexes than the template.
+    /// Fails if an existing table's keys or indexes differ from the template's.
     pub(crate) fn create(&self, tables: &[Table]) -> Result<()> {
         for table in tables {
             let name = &table.name;
@@ -249,7 +249,7 @@ impl PassedOnCall {
     }
 }
 
-/// The usage that the answer to a call reports.
+/// Returns the usage that the answer to a call reports.
 fn usage(operation: &str, answer: &Bytes) -> Usage {
     let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
     Usage {
@@ -258,7 +258,7 @@ fn usage(operation: &str, answer: &Bytes) -> Usage {
     }
 }
 
-/// The number of rows that a call read.
+/// Returns the number of rows that a call read.
 fn rows_read(operation: &str, answer: &Value) -> u64 {
     if !matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan") {
         return 0;
@@ -274,7 +274,7 @@ fn rows_read(operation: &str, answer: &Value) -> u64 {
     scanned.unwrap_or_else(|| single.saturating_add(of_batches.sum()))
 }
 
-/// The capacity units that a call consumed, by table.
+/// Returns the capacity units that a call consumed, by table.
 fn capacity_units(answer: &Value) -> Vec<(String, f64)> {
     let of_tables = match answer.get("ConsumedCapacity") {
         Some(Value::Array(of_tables)) => of_tables.as_slice(),
@@ -329,7 +329,7 @@ fn create_request(table: &Table) -> Value {
     Value::Object(request)
 }
 
-/// The part of a table's description that can't change: its key and its indexes.
+/// Returns the part of a table's description that can't change: its key and its indexes.
 fn schema(table: &Value) -> (Option<&Value>, Vec<String>) {
     let mut indexes: Vec<_> = INDEX_FIELDS
         .iter()

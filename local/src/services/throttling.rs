@@ -1,5 +1,5 @@
-//! Throttled reads, answered as `DynamoDB` does: throttled keys of a batch come back unprocessed, and a batch of which
-//! nothing can be read is refused.
+//! Answers throttled batch reads as `DynamoDB` does: throttled keys come back unprocessed, and a batch of which every
+//! key is throttled is refused.
 
 use http::{Response, StatusCode};
 use hyper::body::Bytes;
@@ -46,13 +46,13 @@ impl PartialBatch {
         })
     }
 
-    /// The answer to a batch of which every key is throttled.
+    /// Returns the answer to a batch of which every key is throttled.
     pub(super) fn refusal() -> Response<Body> {
         let status = StatusCode::BAD_REQUEST;
         answer(status, "application/x-amz-json-1.0", THROUGHPUT_EXCEEDED)
     }
 
-    /// Adds the throttled keys to the answer to the others.
+    /// Adds the throttled keys to the answer for the other keys.
     pub(super) fn complete(self, answer: &Bytes) -> Bytes {
         match serde_json::from_slice::<Value>(answer) {
             Ok(Value::Object(mut fields)) => {
@@ -68,7 +68,7 @@ impl PartialBatch {
 pub(super) fn with_body(response: Response<Body>, body: Bytes) -> Response<Body> {
     let (mut head, _) = response.into_parts();
     head.headers.remove(http::header::CONTENT_LENGTH);
-    // The checksum is that of the old body, and the SDK verifies it.
+    // The SDK would verify this checksum, which is that of the old body.
     head.headers.remove("x-amz-crc32");
     Response::from_parts(head, full(body))
 }

@@ -1,5 +1,5 @@
-//! The state of sign-ins: codes that can be redeemed, and the latest refresh token of each session. It is kept in memory
-//! only. After a restart, the first valid refresh token of a session is accepted as the latest.
+//! The state of sign-ins: codes that can be redeemed, and the latest refresh token of each session. The state is kept
+//! only in memory. After a restart, the first valid refresh token of a session is accepted as the latest.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::identity::Identity;
 
 /// The lifetime of a code.
 const CODE_LIFETIME: Duration = Duration::from_mins(1);
-/// The most codes and the most sessions that are remembered.
+/// The maximum number of codes, and of sessions, that are remembered.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// The authorization that a code stands for.
@@ -56,7 +56,7 @@ pub(super) fn secret() -> String {
     URL_SAFE_NO_PAD.encode(bytes.concat())
 }
 
-/// The `S256` challenge of a PKCE verifier: its SHA-256 in base64url.
+/// Returns the `S256` challenge of a PKCE verifier: its SHA-256 in base64url.
 fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
 }
@@ -126,8 +126,8 @@ impl Flow {
         Ok(grant)
     }
 
-    /// Replaces a session's refresh token, of which `current` is the id, and returns the id of the new one. Returns `None`
-    /// if the session has ended. A `current` that isn't the latest was used before and thus stolen, and ends the session.
+    /// Replaces a session's refresh token, whose id is `current`, and returns the new token's id. Returns `None` if the
+    /// session has ended. A token other than the latest was used before, so it counts as stolen and ends the session.
     pub(super) fn rotate(
         &self,
         session: &str,

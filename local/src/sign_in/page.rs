@@ -58,7 +58,7 @@ pub(super) struct FormValues<'a> {
     pub(super) error: Option<&'a str>,
 }
 
-/// The sign-in form, with the hidden fields that it submits along.
+/// Returns the sign-in form, which also submits these hidden fields.
 pub(super) fn sign_in<'a>(
     hidden: impl Iterator<Item = (&'a str, &'a str)>,
     values: &FormValues<'_>,
@@ -99,7 +99,7 @@ pub(super) fn sign_in<'a>(
     page(status, "Sign in to Purrline", &content)
 }
 
-/// The page for an error that can't be reported to the client.
+/// Returns the page for an error that can't be reported to the client.
 pub(super) fn error(problem: &str) -> Response<Body> {
     let content = format!("<p class=\"wrong\">{}</p>", escape(problem));
     page(
@@ -109,7 +109,7 @@ pub(super) fn error(problem: &str) -> Response<Body> {
     )
 }
 
-/// The page at the end of a session, if the client names none.
+/// Returns the page for the end of a session, if the client names no URL.
 pub(super) fn signed_out() -> Response<Body> {
     page(
         StatusCode::OK,

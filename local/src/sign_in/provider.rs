@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// The claim with a user's groups, as in Cognito's tokens.
 pub(super) const GROUPS_CLAIM: &str = "cognito:groups";
 
-/// The provider, which issues tokens.
+/// The sign-in provider, which issues tokens.
 pub struct SignIn {
     pub(super) issuer: String,
     pub(super) audience: String,
@@ -30,7 +30,7 @@ pub struct SignIn {
     pub(super) flow: Flow,
 }
 
-/// The time in seconds since the epoch.
+/// Returns the time in seconds since the epoch.
 pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -50,10 +50,10 @@ fn failed(error: impl std::fmt::Display) -> Error {
 }
 
 impl SignIn {
-    /// Makes a provider with this issuer and audience. Its key is kept in the folder, if there is one.
+    /// Creates a provider with this issuer and audience. Its key is kept in the folder, if there is one.
     ///
     /// # Errors
-    /// The key can't be generated, read or written.
+    /// Fails if the key can't be generated, read or written.
     pub fn new(issuer: &str, audience: &str, folder: Option<&Path>) -> Result<Self> {
         let file = folder.map(|folder| folder.join("sign-in.pkcs8"));
         let der = match file.as_ref().filter(|file| file.exists()) {
@@ -91,15 +91,15 @@ impl SignIn {
         Ok(key.as_ref().to_vec())
     }
 
-    /// Issues a valid token of this user.
+    /// Issues a valid token for this user.
     ///
     /// # Errors
-    /// Signing fails.
+    /// Fails if signing fails.
     pub fn token(&self, user: &str) -> Result<String> {
         self.sign(&self.claims(user))
     }
 
-    /// The claims of a valid token of this user, for a test to change.
+    /// Returns the claims of a valid token for this user, for a test to change.
     pub fn claims(&self, user: &str) -> Value {
         self.claims_for(user, TOKEN_LIFETIME.as_secs())
     }
@@ -111,13 +111,13 @@ impl SignIn {
             "aud": self.audience,
             "sub": user,
             "iat": now,
-            // Clocks that are a little behind must accept the token.
+            // Machines whose clocks are a little behind must accept the token.
             "nbf": now.saturating_sub(5),
             "exp": now.saturating_add(lifetime),
         })
     }
 
-    /// The claims of an identity's access token.
+    /// Returns the claims of an identity's access token.
     pub(super) fn access_claims(&self, identity: &Identity) -> Value {
         let mut claims = self.claims_for(&identity.user, identity.lifetime);
         if let (Value::Object(claims), false) = (&mut claims, identity.groups.is_empty()) {
@@ -148,26 +148,26 @@ impl SignIn {
         token.ok().map(|token| token.claims)
     }
 
-    /// The header of a valid token.
+    /// Returns the header of a valid token.
     pub fn header(&self) -> Header {
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(self.key_id.clone());
         header
     }
 
-    /// Signs a token with any claims as a valid token is signed.
+    /// Signs a token with any claims, in the same way as a valid token.
     ///
     /// # Errors
-    /// Signing fails.
+    /// Fails if signing fails.
     pub fn sign(&self, claims: &Value) -> Result<String> {
         jsonwebtoken::encode(&self.header(), claims, &self.key).map_err(failed)
     }
 
-    /// Signs a token with any header and claims. The signature is genuine whatever the header claims, such as
+    /// Signs a token with any header and claims. The signature is genuine whatever the header says, such as
     /// `{"alg": "none"}` or another `kid`.
     ///
     /// # Errors
-    /// Signing fails.
+    /// Fails if signing fails.
     pub fn sign_with_header(&self, header: &Value, claims: &Value) -> Result<String> {
         let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let message = format!("{}.{}", encode(header), encode(claims));
@@ -179,13 +179,13 @@ impl SignIn {
     /// Signs a token with another key under this provider's key id.
     ///
     /// # Errors
-    /// Generating a key or signing fails.
+    /// Fails if a key can't be generated or signing fails.
     pub fn sign_with_another_key(&self, claims: &Value) -> Result<String> {
         let key = EncodingKey::from_ec_der(&Self::new_key()?);
         jsonwebtoken::encode(&self.header(), claims, &key).map_err(failed)
     }
 
-    /// The published keys.
+    /// Returns the published keys.
     pub fn jwks(&self) -> &Value {
         &self.jwks
     }

@@ -19,7 +19,7 @@ impl Stack {
     /// Injects faults into the calls that the rule selects, from now on.
     ///
     /// # Errors
-    /// The rule names an unknown function.
+    /// Fails if the rule names an unknown function.
     pub fn on_call(&self, mut rule: FaultRule) -> Result<Fault> {
         if let Some(name) = &rule.function {
             rule.function = Some(self.parts.lambda.function(name)?.spec.name.clone());
@@ -27,8 +27,8 @@ impl Stack {
         Ok(self.parts.faults.inject(rule))
     }
 
-    /// Makes the tables throttle batch reads of the items of a table whose keys contain this text in their JSON, as
-    /// `DynamoDB` does when a partition is overloaded.
+    /// Throttles batch reads of a table's items whose key, written as JSON, contains this text, as `DynamoDB` does when a
+    /// partition is overloaded.
     pub fn throttle(&self, table: &str, key: &str) {
         self.parts.faults.throttle(table, key);
     }
@@ -38,28 +38,28 @@ impl Stack {
         self.parts.faults.clear();
     }
 
-    /// Counts the calls of each function to each operation of each service, since the start or [`Stack::reset_calls`].
+    /// Returns the number of calls by function, service and operation, since the start or the last [`Stack::reset_calls`].
     pub fn calls(&self) -> BTreeMap<Call, u64> {
         self.parts.faults.call_counts()
     }
 
-    /// The number of rows that calls read from tables, including those that a filter discarded. Omits calls that read
-    /// none.
+    /// Returns the number of rows that calls read from tables, including rows that a filter discarded. Omits calls that
+    /// read none.
     pub fn rows_read(&self) -> BTreeMap<Call, u64> {
         self.parts.faults.rows_read()
     }
 
-    /// The actions that each function took on each resource, as IAM sees them.
+    /// Returns the actions that each function took on each resource, as IAM sees them.
     pub fn iam_calls(&self) -> BTreeSet<IamCall> {
         self.parts.faults.iam_calls()
     }
 
-    /// The capacity units that calls consumed, by call and table.
+    /// Returns the capacity units that calls consumed, by call and table.
     pub fn units_used(&self) -> BTreeMap<(Call, String), f64> {
         self.parts.faults.units_used()
     }
 
-    /// The calls in their order, at most the first 100,000.
+    /// Returns the calls in order, at most the first 100,000.
     pub fn call_log(&self) -> Vec<Call> {
         self.parts.faults.call_log()
     }
@@ -72,7 +72,7 @@ impl Stack {
     /// Kills all processes of a function (SIGKILL) and fails their invocations. Returns the number of processes.
     ///
     /// # Errors
-    /// There is no such function.
+    /// Fails if there is no such function.
     pub fn kill_function(&self, function: &str) -> Result<usize> {
         Ok(self
             .parts
@@ -84,7 +84,7 @@ impl Stack {
     /// Sends SIGTERM to all processes of a function. Returns their number.
     ///
     /// # Errors
-    /// There is no such function.
+    /// Fails if there is no such function.
     pub fn terminate_function(&self, function: &str) -> Result<usize> {
         let processes = self.parts.lambda.function(function)?.processes();
         for (pid, _) in &processes {
@@ -93,10 +93,10 @@ impl Stack {
         Ok(processes.len())
     }
 
-    /// The number of a function's processes that wait for events or handle some.
+    /// Returns the number of a function's processes that are waiting for events or handling them.
     ///
     /// # Errors
-    /// There is no such function.
+    /// Fails if there is no such function.
     pub fn ready_processes(&self, function: &str) -> Result<usize> {
         Ok(self.parts.lambda.function(function)?.ready())
     }
@@ -116,7 +116,7 @@ impl Stack {
     /// Counts a queue's messages.
     ///
     /// # Errors
-    /// There is no such queue, or the stack has stopped.
+    /// Fails if there is no such queue, or the stack has stopped.
     pub async fn queue_counts(&self, queue: &str) -> Result<QueueCounts> {
         let (queues, queue) = (self.parts.queues.clone(), self.parts.queue(queue)?.clone());
         self.run(async move { queues.counts(&queue).await })
@@ -124,10 +124,10 @@ impl Stack {
             .flatten()
     }
 
-    /// Stops delivering a queue's messages, and waits until delivered ones are handled.
+    /// Stops delivering a queue's messages, and waits until those already delivered are handled.
     ///
     /// # Errors
-    /// There is no such queue, or no function receives its messages.
+    /// Fails if there is no such queue, or no function receives its messages.
     pub async fn pause_queue(&self, queue: &str) -> Result<()> {
         let poller = Arc::clone(self.parts.poller(queue)?);
         self.run(async move { poller.pause().await }).await
@@ -136,16 +136,15 @@ impl Stack {
     /// Resumes the delivery of a queue's messages.
     ///
     /// # Errors
-    /// There is no such queue, or no function receives its messages.
+    /// Fails if there is no such queue, or no function receives its messages.
     pub fn resume_queue(&self, queue: &str) -> Result<()> {
         self.parts.poller(queue).map(|poller| poller.resume())
     }
 
-    /// Sets the way in which a queue's messages are delivered from now on. `Delivery::default()` delivers once and in
-    /// order.
+    /// Sets how a queue's messages are delivered from now on. `Delivery::default()` delivers them once and in order.
     ///
     /// # Errors
-    /// There is no such queue, or no function receives its messages.
+    /// Fails if there is no such queue, or no function receives its messages.
     pub fn deliver(&self, queue: &str, delivery: Delivery) -> Result<()> {
         self.parts
             .poller(queue)
@@ -155,7 +154,7 @@ impl Stack {
     /// Moves all dead letters of a queue back to it. Returns their number.
     ///
     /// # Errors
-    /// There is no such queue, or it has no dead-letter queue.
+    /// Fails if there is no such queue, or if the queue has no dead-letter queue.
     pub async fn redrive(&self, queue: &str) -> Result<usize> {
         let queue = self.parts.queue(queue)?.clone();
         let dead = self.parts.plan.dead_letter_queue(&queue).cloned();
@@ -173,7 +172,7 @@ impl Stack {
     /// Kills the cache, which loses its data.
     ///
     /// # Errors
-    /// The template has no cache.
+    /// Fails if the template has no cache.
     pub async fn kill_cache(&self) -> Result<()> {
         let cache = Arc::clone(self.parts.cache()?);
         self.run(async move { cache.kill().await }).await
@@ -182,12 +181,12 @@ impl Stack {
     /// Kills the cache's server as a crash would, so that the stack restarts it.
     ///
     /// # Errors
-    /// The template has no cache.
+    /// Fails if the template has no cache.
     pub fn crash_cache(&self) -> Result<()> {
         self.parts.cache().map(|cache| cache.crash())
     }
 
-    /// The stack's warnings about its cache, oldest first.
+    /// Returns the stack's warnings about its cache, oldest first.
     pub fn cache_log(&self) -> Vec<String> {
         self.parts.logs.lines(crate::cache::NAME)
     }
@@ -195,7 +194,7 @@ impl Stack {
     /// Starts a killed cache, empty, at the same address.
     ///
     /// # Errors
-    /// The template has no cache, or it doesn't start.
+    /// Fails if the template has no cache, or if the cache doesn't start.
     pub async fn start_cache(&self) -> Result<()> {
         let cache = Arc::clone(self.parts.cache()?);
         self.run(async move { cache.start_node().await })
@@ -206,7 +205,7 @@ impl Stack {
     /// Empties the cache.
     ///
     /// # Errors
-    /// The template has no cache, or it doesn't answer.
+    /// Fails if the template has no cache, or if the cache doesn't answer.
     pub async fn flush_cache(&self) -> Result<()> {
         let cache = Arc::clone(self.parts.cache()?);
         self.run(async move { cache.flush().await }).await.flatten()
@@ -215,7 +214,7 @@ impl Stack {
     /// Suspends the cache (SIGSTOP): connections stay open, but nothing is answered.
     ///
     /// # Errors
-    /// The template has no cache.
+    /// Fails if the template has no cache.
     pub fn pause_cache(&self) -> Result<()> {
         self.parts.cache().map(|cache| cache.pause())
     }
@@ -223,17 +222,17 @@ impl Stack {
     /// Resumes a suspended cache.
     ///
     /// # Errors
-    /// The template has no cache.
+    /// Fails if the template has no cache.
     pub fn resume_cache(&self) -> Result<()> {
         self.parts.cache().map(|cache| cache.resume())
     }
 
     // ---- Time ----
 
-    /// Removes items whose TTL has passed, which otherwise happens every ten seconds. Returns their number.
+    /// Removes items whose TTL has passed, which otherwise happens at most every ten seconds. Returns their number.
     ///
     /// # Errors
-    /// The tables report an error.
+    /// Fails if the tables report an error.
     pub async fn expire_items(&self) -> Result<usize> {
         let tables = self.parts.tables.clone();
         self.run(async move { tables.sweep().await })
@@ -244,7 +243,7 @@ impl Stack {
     /// Applies the buckets' lifecycle rules as if the time were later by `ahead`. Returns the number of removed objects.
     ///
     /// # Errors
-    /// The bucket reports an error.
+    /// Fails if the bucket reports an error.
     pub async fn expire_objects(&self, ahead: Duration) -> Result<usize> {
         let Some(bucket) = self.parts.bucket.clone() else {
             return Ok(0);

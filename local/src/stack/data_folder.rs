@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::children::{Leftovers, Record};
 use crate::error::{Error, Result};
 
-/// The data folder: a given one, locked while the stack runs, or a temporary one, removed at its end.
+/// The data folder: a given one, locked while the stack runs, or a temporary one, removed when the stack ends.
 #[derive(Debug)]
 pub(super) struct DataFolder {
     pub(super) path: PathBuf,
@@ -33,7 +33,7 @@ impl DataFolder {
     /// Opens and locks the given folder; without one, makes a temporary folder.
     ///
     /// # Errors
-    /// The folder can't be made, or another stack uses it.
+    /// Fails if the folder can't be made, or another stack uses it.
     pub(super) fn open(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else {
             let folder = temporary_folder("purrline-")?;
@@ -67,12 +67,12 @@ impl DataFolder {
         })
     }
 
-    /// The folder, if its data is kept.
+    /// Returns the folder, if its data is kept.
     pub(super) fn kept(&self) -> Option<&Path> {
         matches!(self.kind, Kind::Kept { .. }).then_some(self.path.as_path())
     }
 
-    /// The folder, if it is removed at the end.
+    /// Returns the folder, if it is removed when the stack ends.
     pub(super) fn temporary(&self) -> Option<&Path> {
         matches!(self.kind, Kind::Temporary { .. }).then_some(self.path.as_path())
     }
@@ -96,13 +96,13 @@ impl Drop for DataFolder {
     fn drop(&mut self) {
         if let Kind::Kept { lock, record, .. } = &self.kind {
             record.clear();
-            // Otherwise the system unlocks the file, once no process has it open.
+            // If this fails, the system unlocks the file once no process has it open.
             let _ = lock.unlock();
         }
     }
 }
 
-/// Makes a folder that is removed when it is dropped.
+/// Makes a folder that is removed when its handle is dropped.
 pub(super) fn temporary_folder(prefix: &str) -> Result<TempDir> {
     tempfile::Builder::new()
         .prefix(prefix)

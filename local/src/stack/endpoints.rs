@@ -17,8 +17,8 @@ pub struct Endpoints {
     pub queues: String,
     /// S3, with path-style URLs.
     pub bucket: String,
-    /// Lambda's invoke API. The load balancer serves it too, but there the connections that functions open in advance
-    /// would count as clients' requests.
+    /// Lambda's invoke API. The load balancer serves the API too, but would count the connections that functions open in
+    /// advance as clients' requests.
     pub functions: String,
     /// The cache, `redis://host:port`, a cluster of one node; `None` if the template has no cache.
     pub cache: Option<String>,
@@ -27,7 +27,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// The endpoints and credentials of AWS's services, in the variables that the SDKs read.
+    /// Returns the endpoints and credentials of AWS's services as the variables that the SDKs read.
     pub(super) fn environment(&self) -> BTreeMap<String, String> {
         let all = [
             ("AWS_ENDPOINT_URL_DYNAMODB", self.tables.as_str()),

@@ -24,7 +24,7 @@ impl TableLoader {
     /// ones. Until [`TableLoader::finish`], a crash may corrupt them.
     ///
     /// # Errors
-    /// The template is invalid, or the tables can't be created there.
+    /// Fails if the template is invalid, or the tables can't be created there.
     pub fn open(folder: &Path, options: &Options) -> Result<Self> {
         std::fs::create_dir_all(folder)
             .map_err(Error::io(format!("can't make {}", folder.display())))?;
@@ -38,11 +38,11 @@ impl TableLoader {
         Ok(Self { tables, plan })
     }
 
-    /// Writes items to the table with this logical id and to its indexes, in one transaction. Fastest in the order of the
-    /// table's keys.
+    /// Writes items to the table with this logical id and to its indexes, in one transaction. Items in the order of the
+    /// table's keys are written fastest.
     ///
     /// # Errors
-    /// There is no such table, or an item is invalid; then no item is written.
+    /// Fails if there is no such table, or if an item is invalid. No item is written then.
     pub fn import(&self, logical_id: &str, items: Vec<Item>) -> Result<()> {
         let table = self
             .plan
@@ -59,7 +59,7 @@ impl TableLoader {
     /// Ends the loading and makes the written items durable.
     ///
     /// # Errors
-    /// The database can't be written.
+    /// Fails if the database can't be written.
     pub fn finish(self) -> Result<()> {
         self.tables
             .database()

@@ -43,15 +43,15 @@ pub struct Options {
     pub public_url: Option<String>,
     /// The load balancer's port; `None` for a free one.
     pub port: Option<u16>,
-    /// The most processes per function, and the most concurrent batches per queue.
+    /// The maximum number of processes per function, and of concurrent batches per queue.
     pub workers: usize,
     /// The number of events that a process handles at a time: one, as on Lambda, or more, as on its managed instances
     /// (`AWS_LAMBDA_MAX_CONCURRENCY`).
     pub concurrency: usize,
-    /// The time by which the clock of every other process is ahead, for functions built with `shifted-clock`. Each
-    /// function then has two processes from its first event on, if its limit allows, which take turns.
+    /// The time by which every second process's clock is ahead, for functions built with `shifted-clock`. From its first
+    /// event on, each function then has at least two processes that take turns, if its limit allows.
     pub clock_skew: Option<Duration>,
-    /// The cache's memory in MB, beyond which it evicts the least recently used keys.
+    /// The cache's memory in MB, beyond which the cache evicts the least recently used of the keys that have a TTL.
     pub cache_mb: u32,
     /// The route of the functions' calls to the tables and the cache.
     pub calls: Calls,
@@ -69,16 +69,16 @@ pub struct Options {
     pub log: Log,
     /// A callback for each line of the functions' output.
     pub on_line: Option<OnLine>,
-    /// Whether each function starts a process before the stack is up, so that no first request waits. A function that
-    /// doesn't start is an error then.
+    /// Whether each function starts a process before the stack is up, so that first requests don't wait. If set, a
+    /// function that doesn't start is an error.
     pub warm: bool,
     /// Whether schedules run by the clock; see also [`Stack::run_schedule`](crate::Stack::run_schedule).
     pub schedules: bool,
 }
 
 impl Options {
-    /// The options of a quiet stack on free ports that keeps no data. It allows four processes per function, each with
-    /// one event at a time, starts none in advance, and runs schedules only on request.
+    /// Returns the options of a quiet stack on free ports that keeps no data. The stack allows four processes per
+    /// function, each with one event at a time, starts none in advance, and runs schedules only on request.
     pub fn new(template: impl Into<PathBuf>, bin_dir: impl Into<PathBuf>) -> Self {
         Self {
             template: template.into(),
@@ -104,8 +104,8 @@ impl Options {
         }
     }
 
-    /// Adapts the options to a machine with other work to do: functions wait longer for their services, which share the
-    /// processors with them, and call the tables and the cache directly.
+    /// Adapts the options to a busy machine: functions wait longer for their services, which share the processors with
+    /// them, and call the tables and the cache directly.
     #[must_use]
     pub fn patient(mut self) -> Self {
         let patience = ("PATIENCE".to_owned(), PATIENCE.to_string());
@@ -121,7 +121,7 @@ impl Options {
         self
     }
 
-    /// The host on which the load balancer listens.
+    /// Returns the host on which the load balancer listens.
     pub(super) fn host(&self) -> &str {
         self.host.as_deref().unwrap_or("127.0.0.1")
     }

@@ -1,4 +1,4 @@
-//! The template's parameters, with the stack's own values for those that have no default or mean something else here.
+//! The template's parameters, with the stack's own values for those that need a local one.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -18,7 +18,7 @@ pub(super) fn read_template(path: &Path) -> Result<Template> {
     Ok(Template::parse(&text)?)
 }
 
-/// The given parameters, completed with the stack's own values.
+/// Returns the given parameters, completed with the stack's own values.
 pub(super) fn complete(
     template: &Template,
     options: &Options,
@@ -58,7 +58,7 @@ pub(super) fn check(template: &Template, options: &Options) -> Result<()> {
     }
 }
 
-/// The issuer and the audience of tokens.
+/// Returns the issuer and the audience of tokens.
 pub(super) fn issuer_and_audience(
     parameters: &BTreeMap<String, String>,
     public_url: &str,

@@ -22,11 +22,11 @@ use crate::sign_in::SignIn;
 use crate::status::Status;
 use crate::template::Plan;
 
-/// The time that the stack's threads may take to stop.
+/// The maximum time to wait for the stack's threads to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A running stack. It runs on its own threads and ends abruptly when it is dropped; [`Stack::stop`] ends it in order.
-/// Functions and queues are named by their names or logical ids.
+/// A running stack, on its own threads. Dropping it ends it abruptly; [`Stack::stop`] ends it cleanly. Methods take the
+/// names or the logical ids of functions and queues.
 #[derive(Debug)]
 pub struct Stack {
     pub(super) parts: Parts,
@@ -38,8 +38,8 @@ impl Stack {
     /// Starts a stack.
     ///
     /// # Errors
-    /// The template is invalid, the port is taken, a binary or the cache's server is missing, or a part of the stack
-    /// doesn't start. The error says how to solve the problem.
+    /// Fails if the template is invalid, the port is taken, a binary or the cache's server is missing, or a part of the
+    /// stack doesn't start. The error says how to solve the problem.
     pub async fn start(options: Options) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("stack")
@@ -70,43 +70,43 @@ impl Stack {
             .map_err(|error| Error::part("stack", error))
     }
 
-    /// The load balancer's URL, without a trailing slash.
+    /// Returns the load balancer's URL, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.parts.endpoints.url
     }
 
-    /// The load balancer's URL for clients elsewhere, without a trailing slash.
+    /// Returns the load balancer's URL for clients elsewhere, without a trailing slash.
     pub fn public_url(&self) -> &str {
         &self.parts.endpoints.public
     }
 
-    /// The endpoints of all parts.
+    /// Returns the endpoints of all parts.
     pub fn endpoints(&self) -> &Endpoints {
         &self.parts.endpoints
     }
 
-    /// The evaluated template.
+    /// Returns the evaluated template.
     pub fn plan(&self) -> &Plan {
         &self.parts.plan
     }
 
-    /// Issues a valid token of this user.
+    /// Issues a valid token for this user.
     ///
     /// # Errors
-    /// Signing fails.
+    /// Fails if signing fails.
     pub fn token(&self, user: &str) -> Result<String> {
         self.parts.sign_in.token(user)
     }
 
-    /// The sign-in, which can issue any other token.
+    /// Returns the sign-in, which can issue any other token.
     pub fn sign_in(&self) -> &SignIn {
         &self.parts.sign_in
     }
 
-    /// The environment of a function's processes, from the template and the stack.
+    /// Returns the environment of a function's processes, from the template and the stack.
     ///
     /// # Errors
-    /// There is no such function.
+    /// Fails if there is no such function.
     pub fn environment(&self, function: &str) -> Result<BTreeMap<String, String>> {
         self.parts
             .lambda
@@ -122,10 +122,10 @@ impl Stack {
             .map(|table| table.name.as_str())
     }
 
-    /// A queue's URL.
+    /// Returns a queue's URL.
     ///
     /// # Errors
-    /// There is no such queue.
+    /// Fails if there is no such queue.
     pub fn queue_url(&self, queue: &str) -> Result<&str> {
         self.parts.queue(queue).map(|queue| queue.url.as_str())
     }
@@ -141,7 +141,7 @@ impl Stack {
     /// Invokes a function with an event and returns its answer, without retries.
     ///
     /// # Errors
-    /// Every kind of [`InvokeError`].
+    /// Fails with any kind of [`InvokeError`].
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Bytes, InvokeError> {
         let (lambda, function, payload) = (
             Arc::clone(&self.parts.lambda),
@@ -156,7 +156,7 @@ impl Stack {
     /// Runs a function's schedules once, with the events that AWS would send.
     ///
     /// # Errors
-    /// Every kind of [`InvokeError`].
+    /// Fails with any kind of [`InvokeError`].
     pub async fn run_schedule(&self, function: &str) -> Result<(), InvokeError> {
         let unknown = |_| InvokeError::Unknown(function.to_owned());
         let name = self
@@ -180,8 +180,8 @@ impl Stack {
         Ok(())
     }
 
-    /// Waits until every queue is empty, including messages in flight, and nothing runs. Dead letters don't count.
-    /// Returns false if the timeout passes first.
+    /// Waits until every queue is empty, with no messages in flight, and no request or invocation is running. Dead
+    /// letters don't count. Returns false if the timeout passes first.
     pub async fn drain(&self, timeout: Duration) -> bool {
         let monitor = Arc::clone(&self.parts.monitor);
         self.run(async move { monitor.drain(timeout).await })
@@ -189,26 +189,26 @@ impl Stack {
             .unwrap_or(false)
     }
 
-    /// The programs of leftover processes that were killed at the start, if the last stack on this data folder didn't end
-    /// in order; else `None`.
+    /// Returns the programs of the leftover processes that were killed at the start, if the last stack on this data folder
+    /// was killed; else `None`.
     pub fn killed_leftovers(&self) -> Option<&[String]> {
         let leftovers = self.data.leftovers()?;
         Some(&leftovers.killed)
     }
 
-    /// The status of all functions and queues.
+    /// Returns the status of all functions and queues.
     ///
     /// # Errors
-    /// The stack has stopped.
+    /// Fails if the stack has stopped.
     pub async fn status(&self) -> Result<Status> {
         let monitor = Arc::clone(&self.parts.monitor);
         self.run(async move { monitor.status().await }).await
     }
 
-    /// The last lines of a function's output, oldest first, at most 2,000.
+    /// Returns the last lines of a function's output, oldest first, at most 2,000.
     ///
     /// # Errors
-    /// There is no such function.
+    /// Fails if there is no such function.
     pub fn logs(&self, function: &str) -> Result<Vec<String>> {
         self.parts
             .lambda
@@ -217,10 +217,10 @@ impl Stack {
     }
 
     /// Returns the durations of a function's invocations since the last call of this method, in the order in which they
-    /// ended, at most the last 4,096. [`Stack::status`] no longer includes them.
+    /// ended, at most the last 4,096. [`Stack::status`] no longer counts them.
     ///
     /// # Errors
-    /// There is no such function.
+    /// Fails if there is no such function.
     pub fn take_durations(&self, function: &str) -> Result<Vec<Duration>> {
         self.parts
             .lambda
@@ -228,7 +228,7 @@ impl Stack {
             .map(|function| function.take_durations())
     }
 
-    /// Stops everything. Messages are kept in memory only and are lost; [`Stack::drain`] delivers them first.
+    /// Stops the stack. Messages are kept only in memory and are lost, unless [`Stack::drain`] delivers them first.
     pub async fn stop(mut self) {
         let (lambda, cache) = (Arc::clone(&self.parts.lambda), self.parts.cache.clone());
         let _ = self

@@ -140,7 +140,7 @@ async fn start_parts(
     } = deployment;
     let lambda = Lambda::new(&plan, &options.bin_dir, options.workers, &settings)?;
     let lambda = Arc::new(lambda);
-    // The cache takes longest to start, so everything else starts meanwhile.
+    // The cache takes longest to start, so the storage opens meanwhile.
     let (cache, storage) = tokio::join!(
         start_cache(&plan, options, listeners, scratch.path(), guard, &logs),
         open_storage(&plan, data, &local, listeners.queues.address.port())
@@ -203,13 +203,13 @@ fn process_settings(
     }
 }
 
-/// The variables that the stack adds to the functions' environment.
+/// Returns the variables that the stack adds to the functions' environment.
 fn environment(options: &Options, endpoints: &Endpoints) -> BTreeMap<String, String> {
     let mut environment = endpoints.environment();
     // Clients upload to the load balancer, whose address they know.
     environment.insert("UPLOAD_ENDPOINT_URL".to_owned(), endpoints.public.clone());
     environment.extend(options.environment.clone());
-    // A deployed classifier has its model beside its binary; here the model is where it was made.
+    // A deployed classifier has its model beside its binary; here the model is beside the template.
     let model = options.template.with_file_name("model").canonicalize();
     if let Some(model) = model
         .ok()

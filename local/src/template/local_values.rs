@@ -3,11 +3,11 @@
 /// The local values of resources and pseudo parameters.
 #[derive(Debug, Clone)]
 pub struct LocalValues {
-    /// The region, also part of every ARN.
+    /// The region, which is also part of ARNs.
     pub region: String,
     /// The account, 12 digits.
     pub account: String,
-    /// The start of queue URLs, without a trailing slash.
+    /// The base URL of the queues, without a trailing slash.
     pub queues_url: String,
     /// The load balancer's host and port.
     pub load_balancer: String,
@@ -31,7 +31,7 @@ impl Default for LocalValues {
 }
 
 impl LocalValues {
-    /// The domain name of a bucket.
+    /// Returns the domain name of a bucket.
     pub(super) fn bucket_domain(&self, bucket: &str) -> String {
         format!("{bucket}.s3.{}.amazonaws.com", self.region)
     }

@@ -1,9 +1,9 @@
 //! Reads template.yaml, so that the local stack runs the same resources that are deployed.
 //!
-//! [`Template::parse`] reads the YAML, and [`Template::plan`] evaluates it with the local values of
-//! parameters and resources to a typed [`Plan`]. Resources without a local counterpart (roles,
-//! networks, alarms) are ignored. Unsupported or unknown properties of the other resources are errors
-//! that name the line and the place.
+//! [`Template::parse`] reads the YAML, and [`Template::plan`] evaluates it into a typed [`Plan`], using
+//! the local values of parameters and resources. Resources without a local counterpart (roles, networks,
+//! alarms) are ignored. Features of other resources that the local stack knows but doesn't support, such
+//! as a table's stream, are errors that name the line and the place.
 
 mod error;
 mod evaluate;
@@ -41,7 +41,7 @@ impl Template {
     /// Parses a template.
     ///
     /// # Errors
-    /// The text isn't YAML, or isn't one document with a `Resources` mapping.
+    /// Fails if the text isn't YAML, or isn't one document with a `Resources` mapping.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let root = Node::parse(text)?;
         if root
@@ -53,7 +53,7 @@ impl Template {
         Ok(Self { root })
     }
 
-    /// The names of the declared parameters.
+    /// Returns the names of the declared parameters.
     pub fn parameters(&self) -> Vec<&str> {
         self.root
             .get("Parameters")
@@ -66,7 +66,7 @@ impl Template {
     /// the problems, if there are any.
     ///
     /// # Errors
-    /// The template itself is invalid: a pattern is no regular expression, or a rule can't be evaluated.
+    /// Fails if the template itself is invalid: a pattern isn't a regular expression, or a rule can't be evaluated.
     pub fn check_parameters(
         &self,
         given: &BTreeMap<String, String>,
@@ -78,8 +78,8 @@ impl Template {
     /// Evaluates the template. Doesn't check the parameters' constraints; see [`Template::check_parameters`].
     ///
     /// # Errors
-    /// The template has an unsupported intrinsic, property or value or an unknown name, or `parameters` has an undeclared
-    /// one.
+    /// Fails if the template has an unsupported intrinsic, property or value, or refers to an unknown name, or if
+    /// `parameters` contains an undeclared one.
     pub fn plan(
         &self,
         parameters: &BTreeMap<String, String>,

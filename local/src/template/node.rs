@@ -21,7 +21,7 @@ pub(crate) enum Kind {
     Text(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
-    /// A call of an intrinsic function, by its long name (`Ref`, `Condition`, `Fn::Sub`), and its argument.
+    /// A call of an intrinsic function: its long name (`Ref`, `Condition`, `Fn::Sub`) and its argument.
     Call(String, Box<Node>),
 }
 
@@ -109,7 +109,7 @@ impl Node {
             .map(|(_, value)| value)
     }
 
-    /// A mapping's entries, in order.
+    /// Returns a mapping's entries, in order.
     pub(crate) fn entries(&self) -> Option<&[(String, Self)]> {
         match &self.kind {
             Kind::Map(entries) => Some(entries),
@@ -117,7 +117,7 @@ impl Node {
         }
     }
 
-    /// A scalar's text.
+    /// Returns a scalar's text.
     pub(crate) fn text(&self) -> Option<String> {
         match &self.kind {
             Kind::Text(text) => Some(text.clone()),

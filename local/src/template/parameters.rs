@@ -1,5 +1,5 @@
-//! Checks parameters as `CloudFormation` does before it creates anything: against their constraints, and against the
-//! template's rules about several of them.
+//! Checks parameters as `CloudFormation` does before it creates anything: each against its own constraints, and all
+//! against the template's rules.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,15 +14,15 @@ use super::suggestion::unknown_parameter;
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
-/// The most bytes of a value, as on AWS.
+/// The maximum size of a value in bytes, as on AWS.
 const MAX_BYTES: usize = 4096;
 
-/// All problems of a template's parameters.
+/// All problems with a template's parameters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidParameters(Vec<String>);
 
 impl InvalidParameters {
-    /// The problems, one sentence each.
+    /// Returns the problems, one sentence each.
     pub fn problems(&self) -> &[String] {
         &self.0
     }
@@ -65,7 +65,7 @@ pub(super) fn check(
     Ok((!problems.is_empty()).then_some(InvalidParameters(problems)))
 }
 
-/// The descriptions of the assertions that don't hold.
+/// Returns the descriptions of the assertions that don't hold.
 fn broken_rules(root: &Node, evaluator: &Evaluator<'_>) -> Result<Vec<String>> {
     let mut broken = Vec::new();
     let rules = root.get("Rules").and_then(Node::entries);
@@ -112,12 +112,12 @@ impl Parameter<'_> {
         self.text(property)?.parse().ok()
     }
 
-    /// The problem of the given value or, without one, of the default.
+    /// Returns the problem with the given value or, without one, with the default.
     fn problem(&self, given: Option<&str>) -> Result<Option<String>> {
         let kind = self.text("Type").unwrap_or_default();
         let default = self.text("Default");
         let Some(value) = given.or(default.as_deref()) else {
-            // A network, an image or a key of AWS has no local counterpart, so that it needs no value.
+            // AWS's own types, such as networks, images and keys, have no local counterpart and need no value.
             let no_counterpart = kind.contains("AWS::");
             let problem = format!("{}: must have a value, since it has no default", self.name);
             return Ok((!no_counterpart).then_some(problem));
@@ -194,7 +194,7 @@ impl Parameter<'_> {
         }
     }
 
-    /// The name with its value, without the value of a secret.
+    /// Returns the name and the value, or only the name if the value is secret.
     fn assignment(&self, value: &str) -> String {
         if self.text("NoEcho").as_deref() == Some("true") {
             return self.name.to_owned();
@@ -224,7 +224,7 @@ fn number(text: &str) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// Compiles a pattern as Java does, to match the whole value.
+/// Compiles a pattern with Java's semantics, so that it matches only the whole value.
 fn anchored(pattern: &str) -> std::result::Result<Regex, fancy_regex::Error> {
     Regex::new(&format!(r"\A(?:{})\z", ascii_classes(pattern)))
 }

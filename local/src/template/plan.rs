@@ -45,7 +45,7 @@ pub struct Function {
     pub timeout: Duration,
     /// The environment variables.
     pub environment: BTreeMap<String, String>,
-    /// The most processes at a time, if the template limits them.
+    /// The maximum number of processes, if the template limits them.
     pub reserved_concurrency: Option<usize>,
 }
 
@@ -56,7 +56,7 @@ pub struct Listener {
     pub rules: Vec<Rule>,
     /// The action for requests that no rule matches.
     pub default: Action,
-    /// Headers that every answer gets. They replace headers of the same name.
+    /// The headers set on every response. They replace headers of the same name.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -84,7 +84,7 @@ pub enum Action {
         function: String,
         /// The target group's ARN, which is part of the event.
         target_group_arn: String,
-        /// Whether events have all values of headers and query parameters, or only the last.
+        /// Whether events contain all values of headers and query parameters, or only the last.
         multi_value: bool,
     },
     /// Answers the request itself.
@@ -131,13 +131,13 @@ pub struct Mapping {
     pub queue_arn: String,
     /// The function's name.
     pub function: String,
-    /// The most messages per invocation.
+    /// The maximum number of messages per invocation.
     pub batch_size: usize,
     /// The time to wait for a batch to fill.
     pub window: Duration,
     /// Whether the function reports the messages that failed (`ReportBatchItemFailures`).
     pub reports_failures: bool,
-    /// The most concurrent invocations, if the template limits them.
+    /// The maximum number of concurrent invocations, if the template limits them.
     pub maximum_concurrency: Option<usize>,
 }
 
@@ -189,7 +189,7 @@ pub struct Bucket {
     pub logical_id: String,
     /// The name in AWS.
     pub name: String,
-    /// The CORS rules, of which the first matching one applies.
+    /// The CORS rules. The first that matches applies.
     pub cors: Vec<Cors>,
     /// The lifecycle rules that remove objects.
     pub expiry: Vec<Expiry>,
@@ -206,7 +206,7 @@ pub struct Cors {
     pub headers: Vec<String>,
     /// The response headers that pages may read.
     pub exposed: Vec<String>,
-    /// The time for which browsers may cache a preflight's answer.
+    /// The time for which browsers may cache a preflight response.
     pub max_age: Option<Duration>,
 }
 
@@ -217,9 +217,9 @@ pub struct Distribution {
     pub bucket: String,
     /// The allowed methods.
     pub methods: Vec<String>,
-    /// The headers that it sets on every answer.
+    /// The headers set on every response.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The headers that it sets on answers to cross-origin requests.
+    /// The headers set on responses to cross-origin requests.
     pub cors: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -325,13 +325,13 @@ impl Plan {
             .find(|queue| queue.name == name || queue.logical_id == name)
     }
 
-    /// The dead-letter queue of a queue, if it has one.
+    /// Returns the dead-letter queue of a queue, if there is one.
     pub fn dead_letter_queue(&self, queue: &Queue) -> Option<&Queue> {
         let target = &queue.redrive.as_ref()?.target_arn;
         self.queues.iter().find(|other| other.arn == *target)
     }
 
-    /// Whether a queue is the dead-letter queue of another.
+    /// Returns whether a queue is the dead-letter queue of another.
     pub fn is_dead_letter_queue(&self, queue: &Queue) -> bool {
         self.queues.iter().any(|other| {
             other

@@ -1,4 +1,4 @@
-//! The content delivery network: its bucket, its methods, and the headers that it adds.
+//! The content delivery network: its bucket, its methods, and its added headers.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -20,8 +20,8 @@ const SIMPLE_CORS: &str = "60669652-455b-4ae9-85a4-c4c02393f86c";
 const SECURITY_HEADERS: &str = "67f7725c-6f97-4210-82d7-5512b31e9d03";
 const CORS_AND_SECURITY_HEADERS: &str = "e61eb60c-9c35-4d20-a928-2b84e02af89c";
 
-/// Reads the distribution that has one of the buckets as its origin. Without one, a single bucket gets a distribution
-/// that adds no headers.
+/// Reads the distribution whose origin is one of the buckets. If there is none, but exactly one bucket, returns a
+/// distribution of that bucket that adds no headers.
 pub(super) fn read(evaluator: &Evaluator<'_>, buckets: &[Bucket]) -> Result<Option<Distribution>> {
     for (id, node) in evaluator.resources("AWS::CloudFront::Distribution")? {
         let properties = evaluator.properties(id, node)?;
@@ -69,7 +69,7 @@ fn distribution(config: &Reader, bucket: &str) -> Result<Distribution> {
     })
 }
 
-/// The configured methods; by default GET and HEAD, as on AWS.
+/// Returns the configured methods; by default GET and HEAD, as on AWS.
 fn methods(configured: &[String]) -> Vec<String> {
     if configured.is_empty() {
         return ["GET", "HEAD"].map(str::to_owned).to_vec();
@@ -81,7 +81,7 @@ fn any_origin() -> Headers {
     vec![(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"))]
 }
 
-/// The headers of AWS's security policy, without `Strict-Transport-Security`, which is invalid over plain HTTP.
+/// Returns the headers of AWS's security policy, except `Strict-Transport-Security`, which is invalid over plain HTTP.
 fn security() -> Headers {
     [
         (REFERRER_POLICY, "strict-origin-when-cross-origin"),

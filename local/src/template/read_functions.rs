@@ -28,7 +28,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &mut Plan) -> Result<()> {
     Ok(())
 }
 
-/// A function's name, from its name or ARN.
+/// Returns a function's name, given its name or ARN.
 fn function_of(reader: &Reader) -> Result<String> {
     let text = reader.text()?;
     Ok(text

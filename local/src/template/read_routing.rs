@@ -12,7 +12,7 @@ use super::reader::Reader;
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
-/// The load balancer's limits on a rule: values of conditions, and wildcards in them.
+/// The load balancer's limits on a rule: the number of values in its conditions, and of wildcards in its paths.
 const MAX_VALUES: usize = 5;
 const MAX_WILDCARDS: usize = 6;
 
@@ -66,7 +66,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &Plan) -> Result<Option<List
     }))
 }
 
-/// The headers in the listener's attributes, `routing.http.response.<name>.header_value`.
+/// Reads the headers from the listener's attributes `routing.http.response.<name>.header_value`.
 fn headers(properties: &Reader) -> Result<Vec<(HeaderName, HeaderValue)>> {
     let mut headers = Vec::new();
     for attribute in properties.list("ListenerAttributes") {

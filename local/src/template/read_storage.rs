@@ -185,7 +185,7 @@ fn cors(properties: &Reader) -> Result<Vec<Cors>> {
         .collect()
 }
 
-/// The lifecycle rules that remove objects. Others have no local counterpart.
+/// Reads the lifecycle rules that remove objects. Other rules have no local counterpart.
 fn expiry(properties: &Reader) -> Result<Vec<Expiry>> {
     let Some(configuration) = properties.maybe("LifecycleConfiguration") else {
         return Ok(Vec::new());

@@ -29,7 +29,7 @@ impl Reader {
         TemplateError::new(self.line, self.place.clone(), problem)
     }
 
-    /// A field, if it is present.
+    /// Returns a field, if it is present.
     pub(crate) fn maybe(&self, name: &str) -> Option<Self> {
         match self.value.get(name) {
             None | Some(Value::Null) => None,
@@ -37,7 +37,7 @@ impl Reader {
         }
     }
 
-    /// A required field.
+    /// Returns a required field.
     pub(crate) fn field(&self, name: &str) -> Result<Self> {
         self.maybe(name)
             .ok_or_else(|| self.wrong(format!("{name} is missing")))
@@ -47,7 +47,7 @@ impl Reader {
         Self::new(value.clone(), self.line, format!("{}.{name}", self.place))
     }
 
-    /// The items of a list. A value that is no list counts as its own only item.
+    /// Returns the items of a list. A value that isn't a list counts as a list of one item.
     pub(crate) fn items(&self) -> Vec<Self> {
         match &self.value {
             Value::Array(items) => items
@@ -59,19 +59,19 @@ impl Reader {
         }
     }
 
-    /// A field's items; empty if the field is absent.
+    /// Returns a field's items, or none if the field is absent.
     pub(crate) fn list(&self, name: &str) -> Vec<Self> {
         self.maybe(name)
             .map(|field| field.items())
             .unwrap_or_default()
     }
 
-    /// A field's items as text.
+    /// Returns a field's items as text.
     pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>> {
         self.list(name).iter().map(Self::text).collect()
     }
 
-    /// A mapping's entries.
+    /// Returns a mapping's entries.
     pub(crate) fn entries(&self) -> Result<Vec<(String, Self)>> {
         let map = self
             .value

@@ -1,6 +1,6 @@
 //! Suggestions for misspelt parameters.
 
-/// Describes an undeclared parameter, with the most similar declared one if there is any.
+/// Describes an undeclared parameter, and suggests a similar declared one if there is any.
 pub(super) fn unknown_parameter(name: &str, declared: &[&str]) -> String {
     match nearest(name, declared) {
         Some(other) => format!("{name}: there is no parameter {name}, did you mean {other}?"),

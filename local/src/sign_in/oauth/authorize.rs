@@ -71,7 +71,7 @@ impl AuthorizationRequest {
     }
 }
 
-/// Shows the form or, once it is submitted, issues a code.
+/// Shows the form or, if it has been submitted, issues a code.
 pub(super) fn respond(
     provider: &SignIn,
     parameters: Result<Parameters, Refusal>,
@@ -121,7 +121,7 @@ pub(super) fn respond(
     redirect(client_url, &answer)
 }
 
-/// Checks the client and its URL. Until both are valid, nobody is redirected: the URL may be an attacker's.
+/// Checks the client and its URL. Users are redirected only if both are valid, because the URL may be an attacker's.
 fn check_client(
     provider: &SignIn,
     parameters: Result<Parameters, Refusal>,
@@ -136,7 +136,7 @@ fn form_values(parameters: &Parameters) -> [&str; 3] {
     FORM_FIELDS.map(|name| parameters.get(name).unwrap_or_default())
 }
 
-/// The form, with the client's parameters as hidden fields.
+/// Returns the form, with the client's parameters as hidden fields.
 fn form(parameters: &Parameters, error: Option<&str>) -> Response<Body> {
     let [user, groups, expires_in] = form_values(parameters);
     let hidden = parameters

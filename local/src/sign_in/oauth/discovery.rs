@@ -7,7 +7,7 @@ use super::authorize::SCOPES;
 use crate::http_server::{Body, json as json_answer};
 use crate::sign_in::provider::{GROUPS_CLAIM, SignIn};
 
-/// The provider's metadata, `/.well-known/openid-configuration`.
+/// Returns the provider's metadata, `/.well-known/openid-configuration`.
 pub(super) fn document(provider: &SignIn) -> Response<Body> {
     let issuer = &provider.issuer;
     let document = json!({

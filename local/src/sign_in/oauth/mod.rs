@@ -16,7 +16,7 @@ use serde_json::json;
 use super::provider::SignIn;
 use crate::http_server::{Body, json as json_answer};
 
-/// Whether a path below `/_local/` is one of the provider's endpoints.
+/// Returns whether a path below `/_local/` is one of the provider's endpoints.
 pub(crate) fn serves(path: &str) -> bool {
     matches!(
         path,

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use crate::http_server::{Body, full};
 use crate::sign_in::provider::SignIn;
 
-/// The largest form.
+/// The maximum size of a form in bytes.
 const MAX_FORM: usize = 64 * 1024;
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -87,7 +87,7 @@ pub(super) fn redirect_target(name: &str, url: &str) -> Result<Url, Refusal> {
         })
 }
 
-/// Redirects the user to a client, with those of the parameters that have a value.
+/// Redirects the user to a client, with the parameters that have a value.
 pub(super) fn redirect(mut url: Url, parameters: &[(&str, Option<&str>)]) -> Response<Body> {
     let given = parameters.iter();
     let given: Vec<_> = given

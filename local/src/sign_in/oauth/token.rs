@@ -41,7 +41,7 @@ struct RefreshClaims {
     identity: Identity,
 }
 
-/// Answers a request for tokens. `has_credentials` tells that the client sent a secret, which it doesn't have.
+/// Answers a request for tokens. Refuses requests with credentials, because the client has no secret.
 pub(super) fn respond(
     provider: &SignIn,
     parameters: Result<Parameters, Refusal>,
@@ -144,7 +144,7 @@ fn refresh(provider: &SignIn, parameters: &Parameters) -> Result<Value, Refusal>
     issue(provider, session, jti, &scope, None)
 }
 
-/// The audience of refresh tokens, so that no service accepts them but the token endpoint.
+/// Returns the audience of refresh tokens, chosen so that only the token endpoint accepts them.
 fn refresh_audience(provider: &SignIn) -> String {
     format!("{}/oauth/token", provider.issuer)
 }
@@ -191,7 +191,7 @@ fn issue(
     Ok(tokens)
 }
 
-/// The claims of the ID token that is issued with an access token.
+/// Returns the claims of the ID token that is issued with an access token.
 fn id_claims(
     provider: &SignIn,
     session: &Session,
@@ -201,7 +201,7 @@ fn id_claims(
     let hash = Sha256::digest(access_token);
     let half = hash.get(..16).unwrap_or_default();
     let mut id = provider.access_claims(&session.identity);
-    // Cognito and Keycloak each have their own mark of an ID token.
+    // Cognito marks ID tokens with `token_use`, Keycloak with `typ`.
     set(&mut id, "token_use", json!("id"));
     set(&mut id, "typ", json!("ID"));
     set(&mut id, "auth_time", json!(session.signed_in_at));

@@ -145,7 +145,7 @@ impl Evaluator<'_> {
     }
 
     pub(super) fn truth(&self, node: &Node, place: &Place) -> Result<bool> {
-        // Outside of conditions, the long form of a condition's name is an ordinary mapping, which `Node` doesn't recognise.
+        // `Node` doesn't recognise the long form `{ Condition: name }`, an ordinary mapping outside of conditions.
         if let Some([(name, inner)]) = node.entries()
             && name == "Condition"
         {

@@ -15,7 +15,7 @@ mod names;
 
 type Result<T> = std::result::Result<T, TemplateError>;
 
-/// The most references through which a value may be reached, which ends circular ones.
+/// The maximum number of references through which a value is reached. It stops circular references.
 const MAX_DEPTH: usize = 32;
 
 /// Evaluates values of one template.
@@ -61,7 +61,7 @@ impl<'a> Evaluator<'a> {
         }
         let mut parameters = BTreeMap::new();
         for (name, node) in declared {
-            // A network or a certificate has no local counterpart, so that any name will do.
+            // Networks and certificates have no local counterpart, so any name will do.
             let text = given
                 .get(name)
                 .cloned()
@@ -90,7 +90,7 @@ impl<'a> Evaluator<'a> {
         self.local
     }
 
-    /// The resources of a type whose condition holds, with their logical ids.
+    /// Returns the resources of a type whose condition holds, with their logical ids.
     pub(crate) fn resources(&self, kind: &str) -> Result<Vec<(&'a str, &'a Node)>> {
         let mut found = Vec::new();
         for (id, node) in self
@@ -168,7 +168,7 @@ impl<'a> Evaluator<'a> {
         self.truth(node, &place)
     }
 
-    /// The values of all parameters of a type.
+    /// Returns the values of all parameters of a type.
     fn all_of_type(&self, kind: &str) -> Vec<Value> {
         let declared = self.root.get("Parameters").and_then(Node::entries);
         let of_type = declared
@@ -180,7 +180,7 @@ impl<'a> Evaluator<'a> {
             .collect()
     }
 
-    /// Evaluates a value; `None` for `AWS::NoValue`, which removes it.
+    /// Evaluates a value. Returns `None` for `AWS::NoValue`, which removes the value.
     fn value(&self, node: &Node, place: &Place) -> Result<Option<Value>> {
         Ok(Some(match &node.kind {
             Kind::Null => Value::Null,

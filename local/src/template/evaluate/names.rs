@@ -43,7 +43,7 @@ impl<'a> Evaluator<'a> {
         Ok((node, kind))
     }
 
-    /// A resource's name: the value of a property, else the logical id.
+    /// Returns a resource's name: the value of a property, else the logical id.
     pub(crate) fn physical_name(&self, id: &str, property: &str) -> Result<String> {
         let place = Place {
             path: format!("Resources.{id}"),
@@ -76,7 +76,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The value of `Ref` for a resource.
+    /// Returns the value of `Ref` for a resource.
     fn resource_name(&self, name: &str, at: &Node, place: &Place) -> Result<String> {
         // In SAM, `Function.Version` and `Function.Alias` are resources.
         let (id, suffix) = name.split_once('.').unwrap_or((name, ""));
@@ -120,7 +120,7 @@ impl<'a> Evaluator<'a> {
         )
     }
 
-    /// A function's name: `FunctionName`, else the name of its binary.
+    /// Returns a function's name: `FunctionName`, else the name of its binary.
     pub(crate) fn function_name_of(&self, id: &str) -> Result<String> {
         self.function_name(
             id,
@@ -139,7 +139,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The file name of a function's binary, from `Metadata`, else the last part of `CodeUri`.
+    /// Returns the file name of a function's binary, from `Metadata`, else the last part of `CodeUri`.
     pub(crate) fn binary_name_of(&self, id: &str) -> Result<String> {
         self.binary_name(
             id,
@@ -171,7 +171,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// The value of `GetAtt`.
+    /// Returns the value of `GetAtt`.
     pub(super) fn attribute(
         &self,
         id: &str,
