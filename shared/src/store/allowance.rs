@@ -1,10 +1,10 @@
 //! The allowance of a user's uploads: photos a day and bytes in all.
 //!
-//! One item of a user's counts what was granted, not what was sent, in the very write that grants it: so no two
-//! requests at once pass a limit. What was granted and never sent, and what was sent and is gone, is found when the
-//! bytes are used up: then the bucket is asked what there is, as soon as no URL can be under way any more.
+//! One item of each user counts what was granted, not what was sent, in the very write that grants it: so no two
+//! concurrent requests exceed a limit. Grants that were never used, and photos that were deleted, are found when the
+//! bytes are used up: then the bucket is asked for the stored bytes, as soon as no granted URL can be in use any more.
 //!
-//! The item stands among the user's idempotency records, and goes with them when the account is erased.
+//! The item is among the user's idempotency records, and is erased with them when the account is.
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -16,14 +16,14 @@ use super::retry::Retry;
 use super::{Error, Store};
 use crate::domain::{Timestamp, UploadSize, UserId};
 
-/// The item's sort key: no idempotency key has a space.
+/// The item's sort key, which has a space: no idempotency key has one.
 const KEY: &str = "granted uploads";
-/// After how many seconds nothing is under way any more that was granted: the URL is good for 15 minutes, and who
-/// began in time may take as long again.
+/// The seconds after which no granted upload is in progress any more: the URL is valid for 15 minutes, and an upload
+/// that began in time may take as long again.
 const SETTLED_SECONDS: i64 = 30 * 60;
 const DAY_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
-/// How much one user may upload.
+/// The limits of a user's uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// Photos a day, by UTC.
@@ -32,27 +32,27 @@ pub struct Allowance {
     pub bytes: i64,
 }
 
-/// A grant to a user.
+/// The uploads granted to a user so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Granted {
-    /// The day of the last grant, counted from the epoch, and how many photos were granted on it.
+    /// The day of the last grant, counted from the epoch, and the number of photos granted on it.
     day: i64,
     photos: i64,
-    /// Bytes that are there, or may come.
+    /// The bytes that are stored, or may still arrive.
     bytes: i64,
-    /// When the last URL was given, and when the bucket was last asked, in milliseconds since the epoch.
+    /// The times of the last URL and of the last look into the bucket, in milliseconds since the epoch.
     last_at: i64,
     counted_at: i64,
 }
 
-/// Whether an upload is granted.
+/// The outcome of a request for an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
-    /// It is, and counted.
+    /// The upload is granted, and counted.
     Yes,
-    /// Not before this time.
+    /// The photos of the day are used up: not before this time.
     NotBefore(Timestamp),
-    /// Its bytes are too many, as far as this says.
+    /// The upload exceeds the user's bytes, by this count.
     Full(Granted),
 }
 
@@ -68,7 +68,7 @@ impl Granted {
         })
     }
 
-    /// Whether the bucket has all that was granted and was sent, and was not asked lately.
+    /// Returns whether everything that was granted and sent is in the bucket, and the bucket was not asked lately.
     pub const fn is_settled(&self, now: Timestamp) -> bool {
         let latest = if self.last_at > self.counted_at {
             self.last_at
@@ -82,7 +82,7 @@ impl Granted {
     }
 }
 
-/// Sends a grant; answers what there was instead, if its condition doesn't hold.
+/// Sends a grant. Returns the stored count instead if the grant's condition doesn't hold.
 async fn grant(
     update: UpdateItemFluentBuilder,
     day: i64,
@@ -117,7 +117,7 @@ impl Store {
             .set_key(Some(key(user)))
     }
 
-    /// Grants a user an upload of this size, if it is within what they may.
+    /// Grants a user an upload of this size, if it is within the limits.
     pub async fn grant_upload(
         &self,
         user: &UserId,
@@ -127,7 +127,7 @@ impl Store {
     ) -> Result<Grant, Error> {
         let size = i64::try_from(size.bytes()).map_err(Error::broken)?;
         let today = now.millis().div_euclid(DAY_MILLIS);
-        // Mostly there were others today, and there is room.
+        // The usual case: the user had others granted today, and there is room.
         let another = self
             .granted(user)
             .update_expression("SET last_at = :now ADD photos :one, #bytes :size")
@@ -143,7 +143,7 @@ impl Store {
         let mut retry = Retry::new("the same user kept asking for uploads");
         loop {
             let before = known.unwrap_or_default();
-            // Another instance's day may have begun a moment before.
+            // By the clock of another instance, the next day may have begun.
             let day = before.day.max(today);
             let photos = if before.day == day { before.photos } else { 0 };
             if photos >= most.photos_a_day {
@@ -178,7 +178,7 @@ impl Store {
         }
     }
 
-    /// Notes that a URL is given again for what was granted before.
+    /// Notes that a new URL is given for an upload that was granted before.
     pub async fn grant_again(&self, user: &UserId, now: Timestamp) -> Result<(), Error> {
         let update = self
             .granted(user)
@@ -188,7 +188,7 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// Corrects the bytes to what the bucket has, unless something was granted since.
+    /// Corrects the granted bytes to those in the bucket, unless something was granted since.
     pub async fn correct_granted(
         &self,
         user: &UserId,

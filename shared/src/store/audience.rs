@@ -1,11 +1,11 @@
 //! An author's followers: their number, and the partitions they are spread over.
 //!
-//! A partition takes 1,000 writes a second, and one with a local index holds 10 GB. So the followers of the
-//! famous are spread, by a hash of their ids: over 16 partitions from ten thousand on, over 64 from a hundred
-//! million. No more than that, because a page of the list, latest first, reads each of them: 16 take 4,000
-//! follows a second, and hold the followers up to there in 1.5 GB each. Who follows already stays where they are:
-//! the edge's row among those whom they follow says where that is. The number of partitions is noted before any but
-//! the first is used, and never falls: a reader of that many sees everybody who followed before.
+//! A partition takes 1,000 writes a second, and one with a local index holds 10 GB. So the followers of famous users
+//! are spread, by a hash of their ids: over 16 partitions from ten thousand followers on, over 64 from a hundred
+//! million. There are no more than that, because a page of the list, latest first, reads each of them: 16 take 4,000
+//! follows a second, and hold up to a hundred million followers in 1.5 GB each. Users who follow already stay in their
+//! partition, which is noted in the edge's row in their own list. The number of partitions is stored before any but the
+//! first is used, and never falls: a reader of that many partitions sees everybody who followed before.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +17,7 @@ use super::item::{Item, Read, item, n, s};
 use super::{Error, Store};
 use crate::domain::{Follow, UserId};
 
-/// The numbers of followers from which there are more shards, and how many then.
+/// The numbers of followers from which there are more shards, each with the number of shards.
 const LEVELS: [(u64, Shard); 2] = [(100_000_000, 64), (10_000, 16)];
 
 /// An author's followers.
@@ -25,7 +25,7 @@ const LEVELS: [(u64, Shard); 2] = [(100_000_000, 64), (10_000, 16)];
 pub struct Audience {
     /// Their number.
     pub followers: u64,
-    /// The number of shards they are spread over: those below this number.
+    /// The number of shards they are spread over, which are numbered from 0.
     pub shards: u16,
 }
 
@@ -43,14 +43,14 @@ impl Audience {
         })
     }
 
-    /// The number of shards it should have.
+    /// Returns the number of shards that the followers should be spread over.
     fn wants(self) -> Shard {
         let reached = LEVELS.iter().find(|(from, _)| self.followers >= *from);
         reached.map_or(1, |(_, shards)| *shards).max(self.shards)
     }
 }
 
-/// The partition of one shard of an author's followers.
+/// Returns the partition of one shard of an author's followers.
 pub(super) fn partition(author: &UserId, shard: Shard) -> String {
     match shard {
         0 => format!("followers#{author}"),
@@ -58,7 +58,7 @@ pub(super) fn partition(author: &UserId, shard: Shard) -> String {
     }
 }
 
-/// One of so many shards, by a hash that is spread evenly and stays the same.
+/// Returns the user's shard of `of` shards, by a hash that is spread evenly and stays the same.
 pub(super) fn shard_of(user: &UserId, of: Shard) -> Shard {
     let hash = Sha256::digest(user.as_str());
     let first = hash
@@ -69,7 +69,7 @@ pub(super) fn shard_of(user: &UserId, of: Shard) -> Shard {
 }
 
 impl Store {
-    /// An author's followers.
+    /// Reads an author's audience.
     pub async fn audience(&self, author: &UserId) -> Result<Audience, Error> {
         let mut found = self.audiences([author]).await?;
         Ok(found.remove(author).unwrap_or(Audience::NOBODY))
@@ -89,7 +89,7 @@ impl Store {
         rows.await?.iter().map(audience).collect()
     }
 
-    /// The shards for new follows, of which the first is not named.
+    /// Returns the shards for new follows; absent ones belong in the first. Adds shards where they are needed.
     pub(super) async fn follower_shards(
         &self,
         follows: &[&Follow],
@@ -109,7 +109,7 @@ impl Store {
         Ok(follows.iter().filter_map(shard).collect())
     }
 
-    /// Notes that there are this many shards, or more.
+    /// Stores the number of an author's shards, unless there are as many already.
     async fn spread_over(&self, author: &UserId, shards: Shard) -> Result<(), Error> {
         let update = self
             .client

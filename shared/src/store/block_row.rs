@@ -6,7 +6,7 @@ use super::item::{Item, item, s};
 pub(super) const SINCE: &str = "since";
 /// The attribute of A's row about B that says that B blocks A.
 pub(super) const BLOCKED: &str = "blocked";
-/// The same as [`SINCE`] where B has left. Another attribute, so that the index `latest` has no such row.
+/// The attribute that replaces [`SINCE`] where B has left, so that the index `latest` has no such row.
 pub(super) const KEPT: &str = "kept_since";
 
 pub(super) fn key(of: impl ToString, other: impl ToString) -> Item {

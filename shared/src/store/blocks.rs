@@ -1,9 +1,9 @@
 //! Blocks.
 //!
-//! A block is two rows, one in each user's list, written together, so that one read tells whether either
-//! of two users blocks the other. In the same transaction the follows between the two end, with their
-//! counters. A follow that is applied later meets the block: see [`EdgeKey::refused`](super::edges::EdgeKey::refused).
-//! A block outlives the account of the user who is blocked: see `kept_blocks`.
+//! A block is two rows, one in each user's list, written together, so that one read tells whether either of two users
+//! blocks the other. The same transaction ends the follows between the two, with their counters. A follow that is
+//! applied later is void: see [`EdgeKey::refused`](super::edges::EdgeKey::refused). A block outlives the account of the
+//! blocked user: see `kept_blocks`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +23,7 @@ fn other(row: &Item) -> Result<UserId, Error> {
 }
 
 impl Store {
-    /// Those of these users whom the user blocks, or who block the user.
+    /// Returns those of these users whom the user blocks, or who block the user.
     pub(super) async fn blocked_between(
         &self,
         user: &UserId,
@@ -35,8 +35,8 @@ impl Store {
         rows.iter().map(other).collect()
     }
 
-    /// Returns the users between whom and this one there is a block, at most this many; not those who have left, of whom
-    /// only a hash is kept.
+    /// Returns at most `most` users whom the user blocks, or who block the user; not those who have left, of whom only
+    /// a hash is kept.
     pub(super) async fn blocked_either_way(
         &self,
         user: &UserId,
@@ -71,7 +71,7 @@ impl Store {
         here.map(other).collect()
     }
 
-    /// Those of these pairs of users of whom one blocks the other.
+    /// Returns those of these pairs of users of which one blocks the other.
     pub(super) async fn blocked_pairs(
         &self,
         pairs: HashSet<(UserId, UserId)>,
@@ -99,9 +99,9 @@ impl Store {
             .collect()
     }
 
-    /// The writes that end the follows between two users, the user's own as of the first version and the other's as of
-    /// the second, but each later than what is stored of it. A follow that is applied meanwhile makes the transaction
-    /// fail, because it is about the same edges.
+    /// Builds the writes that end the follows between two users, the user's own as of the first version and the other's
+    /// as of the second, but each later than the stored one. A follow that is applied meanwhile makes the transaction
+    /// fail, because it writes the same edges.
     async fn end_follows(
         &self,
         user: &UserId,
@@ -130,11 +130,11 @@ impl Store {
         self.writes(&ends, &stored, &HashMap::new())
     }
 
-    /// The user blocks the other, and neither follows the other any more. Twice is once.
+    /// Makes the user block the other, and ends the follows between them. This is idempotent.
     pub async fn block(&self, user: &UserId, other: &UserId, stamp: Stamp) -> Result<(), Error> {
         let mut retry = Retry::new("others kept writing the same follows");
         loop {
-            // What either said before and is applied later meets the block.
+            // Earlier follows by either that are applied later are void because of the block.
             let mut writes = self.end_follows(user, other, [stamp.version(); 2]).await?;
             let now = n(stamp.version().micros());
             writes.push(self.set(key(user, other), SINCE, now)?);
@@ -146,9 +146,9 @@ impl Store {
         }
     }
 
-    /// The user blocks the other no longer, who may have left by now. Follows don't come back, not even those that were
-    /// accepted while the block stood and are applied later: `stamps` are the next stamps of the user and of the other,
-    /// each later than all that they have said, so that no two clocks are compared. Returns whether there was a block.
+    /// Ends the user's block of the other, who may have left by now. Follows don't come back, not even those that were
+    /// accepted while the block existed and are applied later: `stamps` are the next stamps of the user and of the
+    /// other, each later than all their changes, so that no two clocks are compared. Returns whether there was a block.
     pub async fn unblock(
         &self,
         user: &UserId,
@@ -158,8 +158,8 @@ impl Store {
         let left = left_name(other);
         let mut retry = Retry::new("others kept writing the same blocks");
         'tries: loop {
-            // The block moves to the name for those who left, or back, at most once while we look: in this order
-            // it is found wherever it is.
+            // The block moves to the name for those who left, or back, at most once during these reads: in this order
+            // they find it wherever it is.
             for name in [other.as_str(), &left, other.as_str()] {
                 let Some(mut writes) = self.end_of_block(user, name).await? else {
                     continue;
@@ -177,7 +177,7 @@ impl Store {
         }
     }
 
-    /// The writes that end the user's block of somebody under that name; nothing if there is none.
+    /// Builds the writes that end the user's block of that name; nothing if there is no block.
     async fn end_of_block(
         &self,
         user: &UserId,
@@ -195,7 +195,7 @@ impl Store {
         if !own.contains_key(SINCE) {
             return Ok(None);
         }
-        // The rows stay, with what they say of the other's block, if there is one.
+        // If the two block each other, the rows stay for the other block.
         let mutual = rows.iter().filter(|row| row.contains_key(SINCE)).count() == 2;
         Ok(Some(vec![
             self.unset(key(user, name), SINCE, BLOCKED, mutual)?,
@@ -235,7 +235,8 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Takes an attribute off a row, and the row away unless it has the other attribute, as it was read.
+    /// Builds the write that removes an attribute from a row, and the row too unless the other attribute `stays`. The
+    /// write fails if the other attribute is not as it was read.
     fn unset(
         &self,
         key: Item,

@@ -1,12 +1,11 @@
-//! Cats, and the lists of whose they are.
+//! Cats, and their owners' lists.
 //!
-//! A cat is written in one transaction with its place in its owner's list; its owner never changes, so
-//! an edit writes the cat alone, and only what it changes.
+//! A cat is written in one transaction with its place in its owner's list; its owner never changes, so an edit writes
+//! the cat alone, and only the attributes that change.
 //!
-//! A cat that is deleted is gone at once, but its id still stands in the posts that showed it, however many.
-//! The deletion leaves a note in the list `deleted`; `sweep` walks the cat's posts, takes the id out of each,
-//! and then removes the note. No post can come to show the cat meanwhile, since a post is stored only while
-//! its cats are its author's.
+//! A deleted cat is gone at once, but its id is still in the posts that showed it, however many. The deletion leaves a
+//! note in the list `deleted`; `sweep` walks the cat's posts, removes the id from each, and then removes the note. No
+//! post can start to show the cat meanwhile, since a post is stored only if its cats are its author's.
 
 use std::collections::HashMap;
 
@@ -29,7 +28,7 @@ fn owner_list(owner: &UserId) -> String {
     format!("owner#{owner}")
 }
 
-/// The list of cats that were deleted, and whose ids may still stand in posts.
+/// The list of deleted cats whose ids may still be in posts.
 const DELETED: &str = "deleted";
 
 fn deleted_key(id: CatId) -> Item {
@@ -63,7 +62,7 @@ fn cat(row: &Item) -> Result<Cat, Error> {
     })
 }
 
-/// The attributes that an edit sets or takes away, by their names.
+/// Returns the attributes that an edit sets or removes, by their names.
 fn changes(edit: &CatEdit) -> Vec<(&'static str, Option<AttributeValue>)> {
     let texts = [
         ("name", edit.name.as_ref().map(|name| Some(s(name)))),
@@ -82,7 +81,7 @@ fn changes(edit: &CatEdit) -> Vec<(&'static str, Option<AttributeValue>)> {
 }
 
 impl Store {
-    /// The part of a transaction that lets it fail unless this is that user's cat.
+    /// Builds the part of a transaction that makes it fail unless this is that user's cat.
     pub(super) fn check_cat(&self, id: CatId, owner: &UserId) -> Result<TransactWriteItem, Error> {
         let check = ConditionCheck::builder()
             .table_name(&self.tables.cats)
@@ -95,7 +94,7 @@ impl Store {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Stores a new cat, and remembers what was answered to its idempotency key.
+    /// Stores a new cat, and remembers the answer to its idempotency key.
     pub async fn create_cat(
         &self,
         cat: &Cat,
@@ -127,12 +126,12 @@ impl Store {
         self.create(writes, request, is_ours).await
     }
 
-    /// A cat, if there is such a one.
+    /// Returns a cat, if it exists.
     pub async fn cat(&self, id: CatId) -> Result<Option<Cat>, Error> {
         Ok(self.cats(&[id]).await?.remove(&id))
     }
 
-    /// A cat, if there is one that the viewer may see.
+    /// Returns a cat, if it exists and the viewer may see it.
     pub async fn visible_cat(&self, viewer: &UserId, id: CatId) -> Result<Option<Cat>, Error> {
         let Some(cat) = self.cat(id).await? else {
             return Ok(None);
@@ -142,7 +141,7 @@ impl Store {
         Ok(visibility.allows(&cat.owner).then_some(cat))
     }
 
-    /// Those of these cats that there are.
+    /// Returns those of these cats that exist.
     pub async fn cats(&self, ids: &[CatId]) -> Result<HashMap<CatId, Cat>, Error> {
         let keys = ids.iter().map(|&id| cat_key(id)).collect();
         let rows = self.batch_get(&self.tables.cats, keys, None).await?;
@@ -151,7 +150,7 @@ impl Store {
             .collect()
     }
 
-    /// Those of these cats that there are, as far as they can be read: one busy item must not cost a page.
+    /// Returns those of these cats that exist and can be read: one busy item must not cost a page.
     pub async fn readable_cats(&self, ids: &[CatId]) -> Result<HashMap<CatId, Cat>, Error> {
         let keys = ids.iter().map(|&id| cat_key(id)).collect();
         let batch = self.batch_get_readable(&self.tables.cats, keys).await?;
@@ -163,7 +162,7 @@ impl Store {
         cats.map(|row| cat(row).map(|cat| (cat.id, cat))).collect()
     }
 
-    /// The ids of somebody's cats, the latest first: those registered before a position, at most so many.
+    /// Returns the ids of a user's cats that were registered before a position, latest first, at most `most`.
     pub async fn cats_of(
         &self,
         owner: &UserId,
@@ -176,7 +175,7 @@ impl Store {
         rows.iter().map(id).collect()
     }
 
-    /// Changes what an edit says of somebody's cat; nothing if it is no longer theirs.
+    /// Edits a user's cat. Returns nothing if the cat is no longer theirs.
     pub async fn edit_cat(
         &self,
         id: CatId,
@@ -221,7 +220,7 @@ impl Store {
         }
     }
 
-    /// Removes somebody's cat; false if it is no longer theirs.
+    /// Deletes a user's cat. Returns false if the cat is no longer theirs.
     pub async fn delete_cat(&self, id: CatId, owner: &UserId) -> Result<bool, Error> {
         let delete = |key: Item| {
             Delete::builder()
@@ -246,8 +245,8 @@ impl Store {
         self.write_if(writes).await
     }
 
-    /// Some cats that were deleted and whose ids may still stand in posts, the longest registered first, from
-    /// after a position on; none at their end.
+    /// Returns some deleted cats whose ids may still be in posts, the longest registered first, from after a position
+    /// on; none at their end.
     pub async fn deleted_cats(&self, after: Option<CatId>) -> Result<Vec<CatId>, Error> {
         let list = ("list", DELETED.to_owned());
         let rows = self
@@ -256,7 +255,7 @@ impl Store {
         rows.iter().map(id).collect()
     }
 
-    /// Notes that a deleted cat's id stands in no post any more.
+    /// Forgets a deleted cat, whose id is in no post any more.
     pub async fn forget_cat(&self, id: CatId) -> Result<(), Error> {
         self.client
             .delete_item()

@@ -1,7 +1,7 @@
 //! Comments.
 //!
-//! A comment is written in one transaction with its post's count and on condition that the post is there;
-//! it is deleted in one with the count too. So a post's count equals its comments at any moment.
+//! A comment is written in one transaction with its post's count and on condition that the post exists; it is deleted
+//! in one with the count too. So a post's count equals its comments at any moment.
 
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
 
@@ -28,8 +28,8 @@ fn comment(row: &Item) -> Result<Comment, Error> {
 }
 
 impl Store {
-    /// Stores a new comment, and remembers what was answered to its idempotency key; outdated, if there is
-    /// no such post, or no longer.
+    /// Stores a new comment, and remembers the answer to its idempotency key. Returns [`Created::Outdated`] if the post
+    /// doesn't exist, or no longer.
     pub async fn create_comment(
         &self,
         new: &Comment,
@@ -71,7 +71,7 @@ impl Store {
         .await
     }
 
-    /// Deletes a comment. Whether it was there.
+    /// Deletes a comment. Returns whether it existed.
     pub async fn delete_comment(&self, post: PostId, id: CommentId) -> Result<bool, Error> {
         let delete = Delete::builder()
             .table_name(&self.tables.comments)
@@ -90,15 +90,15 @@ impl Store {
         Tally::of(counter, sum, Timestamp::now()).write()
     }
 
-    /// A comment, if it exists.
+    /// Returns a comment, if it exists.
     pub async fn comment(&self, post: PostId, id: CommentId) -> Result<Option<Comment>, Error> {
         let keys = vec![key(post, id)];
         let rows = self.batch_get(&self.tables.comments, keys, None).await?;
         rows.first().map(comment).transpose()
     }
 
-    /// A post's comments, newest first: those older than a position, at most so many, and fewer only at
-    /// the list's end. Costs what it gives, however many there are.
+    /// Returns a post's comments that are older than a position, newest first, at most `most`, and fewer only at the
+    /// list's end. The cost depends on the number returned, however many there are.
     pub async fn comments(
         &self,
         post: PostId,
@@ -119,7 +119,7 @@ impl Store {
         rows.iter().map(comment).collect()
     }
 
-    /// Somebody's comments, after a position: each with its post, and the position after it.
+    /// Returns some of an author's comments after a position: each with its post. Each pair is a position, too.
     pub async fn comments_by(
         &self,
         author: &UserId,

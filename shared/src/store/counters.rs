@@ -9,7 +9,7 @@ use super::item::{Item, n, s};
 use super::users::{FIRST_TRACE, generated_handle};
 use crate::domain::{Edge, Timestamp};
 
-/// The attribute of a post's counts that says how often they have changed; absent before the first time.
+/// The attribute of a post's counts that says how many times they have changed; absent before the first time.
 pub(super) const REVISION: &str = "rev";
 
 /// A row of a table.
@@ -17,14 +17,14 @@ pub(super) const REVISION: &str = "rev";
 pub(super) struct Row<'a> {
     pub(super) table: &'a str,
     pub(super) key: Item,
-    /// The attributes that it always has beside the key.
+    /// The attributes that the row always has beside the key.
     pub(super) says: Item,
 }
 
 /// A counter: an attribute of a row.
 #[derive(Debug, Clone)]
 pub(super) struct Counter<'a> {
-    /// The name of the row, among all rows with counters.
+    /// The id of the row, unique among all rows with counters.
     pub(super) id: String,
     pub(super) row: Row<'a>,
     pub(super) name: &'static str,
@@ -36,15 +36,15 @@ pub(super) struct Counter<'a> {
 /// The condition under which a counter grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Grows {
-    /// On none.
+    /// No condition.
     Always,
-    /// Only if its row exists: counting creates no user.
+    /// Only if the counter's row exists: counting creates no user.
     OfWhatExists,
     /// Up to this number.
     UpTo(i64),
 }
 
-/// The sums that are added to the counters of one row: a transaction may write a row once only.
+/// The sums that are added to the counters of one row: a transaction may write a row only once.
 #[derive(Debug)]
 pub(super) struct Tally<'a> {
     row: Row<'a>,
@@ -54,7 +54,7 @@ pub(super) struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// One counter moved by so much; `first_seen` dates the row if this is the first trace of it.
+    /// Creates a tally that moves one counter by `sum`; `first_seen` dates the row if this is its first trace.
     pub(super) fn of(counter: Counter<'a>, sum: i64, first_seen: Timestamp) -> Self {
         let Counter {
             row,
@@ -71,7 +71,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// The write; nothing if nothing moves.
+    /// Builds the write; nothing if no counter moves.
     pub(super) fn write(self) -> Result<Option<TransactWriteItem>, Error> {
         let moved = self.sums.into_iter().filter(|(_, (sum, _))| *sum != 0);
         let moved: Vec<(&str, (i64, Grows))> = moved.collect();

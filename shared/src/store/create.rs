@@ -1,4 +1,4 @@
-//! Creating: what is new is written in one transaction with the answer to its idempotency key.
+//! Creation: a new item is written in one transaction with the answer to its idempotency key.
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
@@ -10,21 +10,21 @@ use super::{Error, Store};
 /// The outcome of creating something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Created {
-    /// It is stored.
+    /// The item is stored.
     Now,
-    /// Something else has that id: mint another.
+    /// Another item has that id: mint a new id.
     IdTaken,
     /// The request was sent before.
     Before(IdempotencyRecord),
-    /// Something that it builds on is no longer as it must be.
+    /// Something that the item depends on is no longer as it must be.
     Outdated,
 }
 
 impl Store {
-    /// Writes something new, all of it or nothing, and remembers what was answered to its idempotency
-    /// key. The first write is on condition that the id is new; `is_ours` tells whether what has the id
-    /// already is this very thing, written by an earlier try whose answer was lost. Conditions of the other
-    /// writes are about what it builds on.
+    /// Writes something new, all of it or nothing, and remembers the answer to its idempotency key. The first write has
+    /// the condition that the id is new; `is_ours` tells whether the item that already has the id is this very item,
+    /// written by an earlier attempt whose answer was lost. The conditions of the other writes are about what the item
+    /// depends on.
     pub(super) async fn create(
         &self,
         mut writes: Vec<TransactWriteItem>,

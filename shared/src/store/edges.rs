@@ -1,10 +1,10 @@
 //! Edges with exact counters: the one mechanism behind likes and follows.
 //!
-//! A batch of words is collapsed to the last word on each edge, and written in transactions of as many
-//! edges as fit: the edges, each on condition that it is still as it was read, and each counter once,
-//! with the sum of what the edges add. So a counter equals its edges at any moment, whatever is
-//! delivered twice or killed between, and ten thousand likes of one post are about a hundred writes.
-//! The transactions of a batch follow each other, because they may share counters.
+//! A batch of changes is collapsed to the latest change of each edge, and written in transactions of as many edges as
+//! fit: the edges, each on condition that it is still as it was read, and each counter once, with the sum of what the
+//! edges add. So a counter equals its edges at any moment, even if a message is delivered twice or a function is killed
+//! in between, and ten thousand likes of one post write its counter about a hundred times. The transactions of a batch
+//! follow each other, because they may share counters.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -23,15 +23,15 @@ use crate::domain::{Change, Edge, Outcome, Timestamp, UserId, Version, last_word
 /// then in its dead-letter queue (14 days each at most).
 const TOMBSTONE_DAYS: i64 = 30;
 
-/// Why a write of edges is given up.
+/// The reason for giving up a write of edges.
 const CONTENDED: &str = "others kept writing the same edges";
 
 /// The condition under which an edge is written.
 #[derive(Debug, Clone, Copy)]
 enum Guard {
-    /// That it is still as it was read, or still not there.
+    /// The edge is still as it was read, or still absent.
     AsRead(Option<Edge>),
-    /// Nothing: another row of the same edge is guarded.
+    /// No condition: another row of the same edge is guarded.
     None,
 }
 
@@ -42,7 +42,7 @@ type Condition = (
 );
 
 impl Guard {
-    /// An expression, and the names and values in it.
+    /// Returns an expression, and the names and values in it.
     fn condition(self) -> Condition {
         let names = || {
             Some(HashMap::from([(
@@ -75,10 +75,10 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     type Hub: Ord;
 
     fn hub(&self) -> Self::Hub;
-    /// The edge's rows, all alike; the first decides. The others may be spread over shards: which one is an
-    /// attribute of the first.
+    /// Returns the edge's rows, all alike; the first decides. The others may be spread over shards: an attribute of the
+    /// first row names their shard.
     fn rows<'a>(&self, tables: &'a Tables, shard: Shard) -> Vec<Row<'a>>;
-    /// The counters that count it.
+    /// Returns the counters that count the edge.
     fn counters<'a>(&self, store: &'a Store) -> Vec<Counter<'a>>;
     /// Returns the edge of a row read from the table.
     fn of(row: &Item) -> Result<Self, Error>;
@@ -90,34 +90,34 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
         words: &[(Self, Change)],
         stored: &HashMap<Self, Stored>,
     ) -> impl Future<Output = Result<Refused<Self>, Error>> + Send;
-    /// The shards for new edges; the first for those not named.
+    /// Returns the shards for new edges; those that are absent belong in the first.
     fn shards(
         store: &Store,
         edges: &[&Self],
     ) -> impl Future<Output = Result<HashMap<Self, Shard>, Error>> + Send;
 }
 
-/// Words that are void.
+/// Changes that are void.
 #[derive(Debug)]
 pub(super) struct Refused<K> {
     pub(super) edges: HashSet<K>,
-    /// Users who have as many edges as anybody may, once the other words are applied.
+    /// Users who have the maximum number of edges once the other changes are applied.
     pub(super) full: HashSet<UserId>,
 }
 
-/// The outcome of applying some words.
+/// The outcome of applying some changes.
 #[derive(Debug)]
 pub struct Applied<K> {
-    /// The edges that could not be written, with why; all others are as their last word says.
+    /// The edges that could not be written, with the reasons; all others are as their latest change says.
     pub failures: HashMap<K, Error>,
-    /// Users who have as many edges as anybody may.
+    /// Users who have the maximum number of edges.
     pub full: HashSet<UserId>,
 }
 
 /// One of the partitions that a list is spread over.
 pub(super) type Shard = u16;
 
-/// The attribute of an edge's first row that names its shard; absent for the first.
+/// The attribute of an edge's first row that names its shard; absent for the first shard.
 pub(super) const SHARD: &str = "shard";
 
 /// An edge as stored.
@@ -128,12 +128,12 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// The version of the latest word on it.
+    /// Returns the version of the latest change of the edge.
     pub(super) const fn version(&self) -> Version {
         self.edge.version
     }
 
-    /// By how much a word moves the counters of an edge, stored or not.
+    /// Returns the amount by which a change moves the counters of an edge, stored or not.
     pub(super) fn delta(stored: Option<&Self>, change: Change) -> i64 {
         match Edge::after(stored.map(|stored| stored.edge), change) {
             Outcome::Stale => 0,
@@ -143,7 +143,7 @@ impl Stored {
 }
 
 impl Store {
-    /// Applies the last word on each edge and keeps every counter equal to its edges.
+    /// Applies the latest change of each edge and keeps every counter equal to its edges.
     pub(super) async fn apply<K: EdgeKey>(
         &self,
         words: impl IntoIterator<Item = (K, Change)>,
@@ -176,7 +176,7 @@ impl Store {
         Applied { failures, full }
     }
 
-    /// Runs of edges that fit a transaction each, with their rows and the rows of their counters.
+    /// Splits edges into runs that fit a transaction each, with their rows and the rows of their counters.
     fn fit_transactions<K: EdgeKey>(&self, edges: Vec<(K, Change)>) -> Vec<Vec<(K, Change)>> {
         let mut chunks = Vec::new();
         let (mut chunk, mut rows, mut counted) = (Vec::new(), 0, HashSet::new());
@@ -200,7 +200,7 @@ impl Store {
         chunks
     }
 
-    /// Returns the users who have as many edges as anybody may.
+    /// Applies changes in one transaction. Returns the users who have the maximum number of edges.
     async fn apply_chunk<K: EdgeKey>(
         &self,
         edges: &[(K, Change)],
@@ -277,8 +277,8 @@ impl Store {
 }
 
 impl Store {
-    /// Takes these edges away without a trace, and keeps every counter equal to its edges. Returns those
-    /// that were there.
+    /// Deletes these edges without leaving tombstones, and keeps every counter equal to its edges. Returns those that
+    /// were stored.
     pub(super) async fn erase<K: EdgeKey>(&self, edges: Vec<K>) -> Result<Vec<K>, Error> {
         let word = Change {
             active: false,
@@ -325,7 +325,7 @@ pub(super) fn read_edge(row: &Item) -> Result<Edge, Error> {
     })
 }
 
-/// A tombstone has no `since`, so that it is in no list.
+/// Builds the write of an edge. A tombstone has no `since`, so that it is in no list.
 fn put_edge(row: Row, edge: Edge, guard: Guard) -> Result<TransactWriteItem, Error> {
     let mut attributes = row.key;
     attributes.extend(row.says);

@@ -31,7 +31,7 @@ impl FollowList {
         }
     }
 
-    /// The partition of one shard of it; whom somebody follows has only the first.
+    /// Returns the partition of one shard of the list; only followers have more shards than the first.
     fn partition(self, of: &UserId, shard: Shard) -> String {
         match self {
             Self::Followers => audience::partition(of, shard),
@@ -40,14 +40,14 @@ impl FollowList {
     }
 }
 
-/// How a user and some others stand to each other.
+/// The follows between a user and some others, in both directions.
 #[derive(Debug, Clone)]
 pub struct Relations {
     user: UserId,
     follows: HashSet<Follow>,
 }
 
-/// The keys of the follows between a user and each of these.
+/// Returns the keys of the follows between a user and each of these, in both directions.
 fn relation_keys(user: &UserId, others: &[UserId]) -> Vec<Item> {
     let ends = |other: &UserId| [(user.clone(), other.clone()), (other.clone(), user.clone())];
     let row = |(by, of): &(UserId, UserId)| key(FollowList::Following, by, 0, of);
@@ -56,7 +56,7 @@ fn relation_keys(user: &UserId, others: &[UserId]) -> Vec<Item> {
 }
 
 impl Relations {
-    /// As these rows say.
+    /// Reads the relations from these rows.
     fn of(user: &UserId, rows: &[Item]) -> Result<Self, Error> {
         let active = rows.iter().filter(|row| row.flag("active"));
         Ok(Self {
@@ -65,7 +65,7 @@ impl Relations {
         })
     }
 
-    /// How the user and this one do.
+    /// Returns the relation of the user to this one.
     pub fn to(&self, other: &UserId) -> Relation {
         let follows = |follower: &UserId, followee: &UserId| {
             self.follows.contains(&Follow {
@@ -110,7 +110,7 @@ impl EdgeKey for Follow {
         vec![row(following, says), row(followers, Item::new())]
     }
 
-    /// Following creates the follower, but never the followee.
+    /// Returns the counters of a follow, which may create the follower, but never the followee.
     fn counters<'a>(&self, store: &'a Store) -> Vec<Counter<'a>> {
         let counter = |name, id: &UserId, grows| {
             let row = Row {
@@ -148,8 +148,8 @@ impl EdgeKey for Follow {
         store.follower_shards(edges).await
     }
 
-    /// Nobody comes to follow somebody whom they block, or who blocks them, or who doesn't exist, nor more users
-    /// than anybody may; and what somebody said who has left since is void.
+    /// Refuses follows of users whom the follower blocks, who block the follower, or who don't exist, and those beyond
+    /// the maximum. Changes from before either user was erased are void.
     async fn refused(
         store: &Store,
         words: &[(Self, Change)],
@@ -190,8 +190,8 @@ impl EdgeKey for Follow {
     }
 }
 
-/// Refuses those of these words by which somebody would follow more users than `most`: unfollows count first, then
-/// the earlier follow before the later one.
+/// Refuses those of these changes by which a user would follow more users than `most`: unfollows count first, then the
+/// earlier follow before the later one.
 fn beyond_the_most(
     most: i64,
     mut words: Vec<&(Follow, Change)>,
@@ -256,14 +256,14 @@ impl Store {
             .collect()
     }
 
-    /// How the user and each of these stand to each other.
+    /// Returns the relations of the user to each of these.
     pub async fn relations(&self, user: &UserId, others: &[UserId]) -> Result<Relations, Error> {
         let keys = relation_keys(user, others);
         let rows = self.batch_get(&self.tables.follows, keys, None).await?;
         Relations::of(user, &rows)
     }
 
-    /// The same for a page: a follow that can't be read is none, because one busy item must not cost a page.
+    /// Returns relations for a page: a follow that can't be read is none, because one busy item must not cost a page.
     pub async fn readable_relations(
         &self,
         user: &UserId,
@@ -278,7 +278,7 @@ impl Store {
         Relations::of(user, &batch.items)
     }
 
-    /// Everybody the user follows, in the order of their ids.
+    /// Returns all users whom the user follows, in the order of their ids.
     pub async fn following(&self, by: &UserId) -> Result<Vec<UserId>, Error> {
         let mut found = Vec::new();
         let mut from = None;
@@ -306,7 +306,7 @@ impl Store {
         }
     }
 
-    /// Some followers of a shard, and where to read on if there were more than `most` rows.
+    /// Returns some followers of a shard, and where to read on if there were more than `most` rows.
     pub async fn followers_in(
         &self,
         followers: &Followers,
@@ -345,7 +345,7 @@ impl Store {
         Ok((followers, next))
     }
 
-    /// One of a user's lists of follows, latest first, from after a position on.
+    /// Returns one of a user's lists of follows, latest first, from after a position on.
     pub async fn latest_follows(
         &self,
         list: FollowList,

@@ -1,14 +1,14 @@
 //! Profiles as their users write them, and the handles they are found by.
 //!
-//! A handle's row says whose it is. It is written in one transaction with the profile, which changes only if
-//! its handle is still as it was read, so that the two agree at any moment, and a handle has one owner,
-//! however many ask for it at once. The handle that a user gives up stays theirs for 30 days: it leads to
-//! them, and they can take it back. Of five they have so, they give up none other: else one account could keep
-//! handles from everybody by the thousand. The profile names those that were given up, and changes them in the same
-//! transaction: the index of a user's handles is a moment behind, and would let quick changes pass.
+//! A handle's row names its owner. The row is written in one transaction with the profile, which changes only if its
+//! handle is still as it was read, so that the two agree at any moment, and a handle has one owner, however many users
+//! ask for it at once. A handle that a user gives up stays theirs for 30 days: it leads to them, and they can take it
+//! back. A user who has given up five handles can't give up another: otherwise one account could keep handles from
+//! everybody by the thousand. The profile lists those that were given up, and the list changes in the same transaction:
+//! the index of a user's handles is a moment behind, and would let quick changes pass.
 //!
-//! Leaving gives up all handles. They lead to nobody then, and are held under the name for those who left, so
-//! that they still count, and can be taken back, when the same user returns.
+//! Leaving gives up all handles. They lead to nobody then, and are held under the name for those who left, so that they
+//! still count, and can be taken back, when the same user returns.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ use crate::domain::{Bio, Handle, ImageKey, ProfileEdit, Timestamp, UserId, UserR
 /// The days for which a handle stays with the user who gave it up.
 const HELD_DAYS: i64 = 30;
 
-/// The number of handles that a user may have given up of late: they are kept from everybody else meanwhile.
+/// The maximum number of handles that a user has given up lately: they are kept from everybody else meanwhile.
 const MOST_HELD: usize = 5;
 
 /// The owner of a handle.
@@ -33,12 +33,12 @@ const MOST_HELD: usize = 5;
 enum Owner {
     Nobody,
     User(UserId),
-    /// Held for somebody who has left, by the name that they go by. No id has a `#`.
+    /// A user who has left, by the name for those who left: the handle is held for them. No id has a `#`.
     Left(String),
 }
 
 impl Owner {
-    /// Whether the handle is kept from that user.
+    /// Returns whether the handle is kept from that user.
     fn keeps_from(&self, user: &UserId) -> bool {
         match self {
             Self::Nobody => false,
@@ -52,19 +52,19 @@ fn handle_key(handle: &str) -> Item {
     item([("handle", s(handle))])
 }
 
-/// The handles that a profile says its user gave up, separated by spaces.
+/// The handles that a user gave up, as the profile lists them, separated by spaces: before a change, and after it.
 struct GivenUp {
     before: Option<String>,
     now: String,
 }
 
-/// Why a profile was not changed.
+/// The reason for which a profile was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// The handle is somebody else's, or kept for somebody else.
+    /// The handle is another user's, or held for another user.
     #[error("the handle is taken")]
     HandleTaken,
-    /// The user gave up too many handles of late.
+    /// The user gave up too many handles lately.
     #[error("too many handles were given up")]
     TooManyHandles,
     /// The user has left, and is being erased.
@@ -76,7 +76,7 @@ pub enum ProfileError {
 }
 
 impl Store {
-    /// Returns the user who is meant; nobody, if nobody has that handle. Does not ask whether there is a user of that id.
+    /// Returns the named user; nobody if nobody has that handle. Doesn't check that a user with that id exists.
     pub async fn user(&self, named: UserRef) -> Result<Option<UserId>, Error> {
         match named {
             UserRef::Id(id) => Ok(Some(id)),
@@ -88,7 +88,7 @@ impl Store {
         }
     }
 
-    /// Returns the user for whom that handle was generated. The index is a moment behind, once for each user.
+    /// Returns the user for whom that handle was generated. The index is a moment behind when a user is created.
     async fn generated_for(&self, handle: &Handle) -> Result<Option<UserId>, Error> {
         let output = self
             .client
@@ -104,7 +104,7 @@ impl Store {
         output.items().first().map(id).transpose()
     }
 
-    /// Returns the user who has that handle, or had it until lately.
+    /// Returns the owner of a handle, or the last owner for whom it is held.
     async fn owner(&self, handle: &Handle) -> Result<Owner, Error> {
         let output = self
             .client
@@ -117,7 +117,7 @@ impl Store {
         let Some(row) = output.item else {
             return Ok(Owner::Nobody);
         };
-        // DynamoDB deletes what has expired up to days later: until then it counts as gone.
+        // DynamoDB deletes expired rows up to days later: until then they count as gone.
         let held_until = row.maybe_number("expires_at")?;
         if held_until.is_some_and(|until| until < Timestamp::now().seconds()) {
             return Ok(Owner::Nobody);
@@ -129,8 +129,7 @@ impl Store {
         UserId::parse(name).map(Owner::User).map_err(Error::broken)
     }
 
-    /// Keeps the handles of a user who has left from everybody else for a while, without saying whose they
-    /// were. Returns whether there were any.
+    /// Holds a departed user's handles for 30 days, without saying whose they were. Returns whether there were any.
     pub async fn erase_handles(&self, user: &UserId) -> Result<bool, Error> {
         let until = Timestamp::now().plus_seconds(HELD_DAYS * 24 * 60 * 60);
         let handles = self.handles_of(user.as_str()).await?;
@@ -157,8 +156,8 @@ impl Store {
         Ok(!handles.is_empty())
     }
 
-    /// The rows of a user's handles, or of those held under a name, by an index that is a moment behind: few, since
-    /// few may be given up.
+    /// Returns the rows of a user's handles, or of those held under a name, by an index that is a moment behind. They
+    /// are few, since few may be given up.
     async fn handles_of(&self, user: &str) -> Result<Vec<Item>, Error> {
         let query = self
             .client
@@ -171,7 +170,7 @@ impl Store {
         rows(query, usize::MAX).await
     }
 
-    /// The handles that the user's profile says were given up, as it says it.
+    /// Returns the handles that the user gave up, as the profile lists them.
     async fn named_given_up(&self, user: &UserId) -> Result<Option<String>, Error> {
         let key = vec![item([("id", s(user))])];
         let rows = self.batch_get(&self.tables.users, key, Some("id, given_up"));
@@ -179,9 +178,8 @@ impl Store {
         Ok(row.maybe_text("given_up").map(str::to_owned))
     }
 
-    /// The handles that are held for the user once they take the one that they ask for, and give up the one that they
-    /// had. Fails if that is too many, unless it is one of them that they ask for. Those given up before the user left
-    /// and returned count too.
+    /// Returns the handles that are held for the user once they take `asked` and give up `had`. Fails if these are too
+    /// many, unless `asked` is held for the user already. Handles given up before the user left and returned count too.
     async fn check_given_up(
         &self,
         user: &UserId,
@@ -193,7 +191,7 @@ impl Store {
         let (named, before) =
             futures::try_join!(self.handles_of(user.as_str()), self.handles_of(&left))?;
         let named = named.iter().chain(&before).map(|row| row.text("handle"));
-        // The index lags: one handle may be found by both names, and one given up just now by none.
+        // The index lags: one handle may be found by both names, and one given up just now by neither.
         let mut named = named.collect::<Result<HashSet<_>, _>>()?;
         named.extend(by_profile.unwrap_or_default().split_whitespace());
         let keys = named.into_iter().map(handle_key).collect();
@@ -202,7 +200,7 @@ impl Store {
         let mut held: Vec<String> = had.into_iter().map(ToString::to_string).collect();
         let mut is_theirs = false;
         for row in &rows {
-            // The index lags: it may belong to another user by now.
+            // The index lags: the handle may belong to another user by now.
             let owner = row.text("user")?;
             let theirs = owner == user.as_str() || owner == left;
             let until = row.maybe_number("expires_at")?;
@@ -223,8 +221,8 @@ impl Store {
         }
     }
 
-    /// Changes what an edit says of the user's profile, and takes the handle that it asks for. Returns whether the
-    /// user had chosen none before.
+    /// Applies an edit to the user's profile, and takes the handle that the edit asks for. Returns whether the user had
+    /// chosen no handle before.
     pub async fn put_profile(
         &self,
         user: &UserId,
@@ -274,7 +272,7 @@ impl Store {
         }
     }
 
-    /// Writes what an edit says, if the profile's handle is still the one that was read, and so are those given up.
+    /// Builds the write of an edit, on condition that the profile's handle, and those given up, are as they were read.
     fn write_profile(
         &self,
         user: &UserId,
@@ -338,7 +336,7 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Takes a handle, if it is nobody else's.
+    /// Builds the write that takes a handle, on condition that it is nobody else's.
     fn take(&self, handle: &Handle, user: &UserId) -> Result<TransactWriteItem, Error> {
         let put = Put::builder()
             .table_name(&self.tables.handles)
@@ -355,7 +353,7 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// Gives a handle up, which the user keeps for a while.
+    /// Builds the write that gives up a handle, which the user keeps for a while.
     fn give_up(&self, handle: &Handle, user: &UserId) -> Result<TransactWriteItem, Error> {
         let until = Timestamp::now().plus_seconds(HELD_DAYS * 24 * 60 * 60);
         let put = Put::builder()

@@ -21,7 +21,7 @@ impl Store {
         self.hydrate_posts(viewer, found).await
     }
 
-    /// Hydrates posts of a page. Counts that can't be read are as this process knew them last, and posts whose author
+    /// Hydrates posts of a page. Counts that can't be read are the last that this process knew, and posts whose author
     /// can't be read are hidden: one busy item must not cost a page.
     pub async fn hydrate_posts(
         &self,
@@ -50,7 +50,7 @@ impl Store {
         Ok((known, visibility))
     }
 
-    /// Hydrates posts as far as they can be read, and counts the posts or authors of which a part could not be.
+    /// Hydrates posts as far as they can be read, and counts the posts or authors of which a part can't be.
     async fn hydrate_readable(
         &self,
         viewer: &UserId,
@@ -85,7 +85,7 @@ impl Store {
         Ok((known, visibility, unread))
     }
 
-    /// The user's state of each of these posts, as far as it can be read. Of the others, which are in `unread`, it is none.
+    /// Returns the user's state of each of these posts. What can't be read is false; such posts are in `unread`.
     pub async fn readable_viewer_states(
         &self,
         user: &UserId,

@@ -13,9 +13,9 @@ const HOURS: i64 = 24;
 /// A request that is to be done once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotentRequest {
-    /// The user who sends it.
+    /// The user who sends the request.
     pub caller: UserId,
-    /// The key under which it is sent.
+    /// The key under which the request is sent.
     pub key: IdempotencyKey,
     /// The request's method, path and body.
     pub fingerprint: Fingerprint,
@@ -35,7 +35,7 @@ pub struct Answer {
 /// The record of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdempotencyRecord {
-    /// The same request was answered so.
+    /// The same request was given this answer.
     Answered(Answer),
     /// The key was used for another request.
     OtherRequest,
@@ -63,10 +63,10 @@ impl IdempotentRequest {
         record
     }
 
-    /// The write that remembers the answer, if nobody was faster: part of the transaction that does
+    /// Builds the write that remembers the answer, unless another request was faster: part of the transaction that does
     /// what was asked for.
     pub(super) fn put(&self, table: &str, answer: &Answer) -> Result<Put, Error> {
-        // DynamoDB deletes what has expired up to days later: until then it counts as gone.
+        // DynamoDB deletes expired rows up to days later: until then they count as gone.
         Put::builder()
             .table_name(table)
             .set_item(Some(self.record(answer)))
@@ -108,8 +108,8 @@ impl Store {
         })))
     }
 
-    /// Remembers the answer to a request that changes nothing else here. Returns the record that stands instead, if
-    /// somebody was faster.
+    /// Remembers the answer to a request that changes nothing else here. Returns the record that exists instead, if
+    /// another request was faster.
     pub async fn remember(
         &self,
         request: &IdempotentRequest,
@@ -137,7 +137,7 @@ impl Store {
         }
     }
 
-    /// Replaces the answer that is remembered, where it has gone stale (a presigned URL that expired).
+    /// Replaces the remembered answer, where it has gone stale (a presigned URL that expired).
     pub async fn replace(&self, request: &IdempotentRequest, answer: &Answer) -> Result<(), Error> {
         self.client
             .put_item()

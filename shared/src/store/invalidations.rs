@@ -1,11 +1,11 @@
-//! Pending invalidations: what the cache has to forget, and could not be told because it was out of reach.
+//! Pending invalidations: those that could not be carried out because the cache was out of reach.
 //!
-//! A consumer that applies a queued change tells the cache of it afterwards. If that fails and the message came again, it
-//! would rest in the dead-letter queue after a few tries, and the cache would show stale values for a day. So the
-//! consumer defers the invalidation to here, and the message is done; `sweep` carries it out as soon as the cache
-//! answers.
+//! A consumer that applies a queued change invalidates the cache afterwards. If that failed and the message came again,
+//! it would end in the dead-letter queue after a few attempts, and the cache would show stale values for a day. So the
+//! consumer stores the invalidation here, and the message is done; `sweep` carries the invalidation out as soon as the
+//! cache answers.
 //!
-//! A row is for a whole batch, and never changes: an hour's rows are as many as batches that failed. They expire once
+//! A row is for a whole batch, and never changes: an hour has as many rows as failed batches. A row expires once
 //! nothing that the cache had before can still be there.
 
 use super::item::{Item, Read, item, list, n, rows, s};
@@ -14,14 +14,14 @@ use crate::domain::{Invalidation, Like, PostId, Timestamp, UserId};
 
 /// The lifetime of a row: longer than anything stays in the cache, which is a day.
 const KEPT_SECONDS: i64 = 2 * 24 * 60 * 60;
-/// The most entries of one row, which takes 400 KB.
+/// The maximum number of entries in one row, which has at most 400 KB.
 const ENTRIES: usize = 1000;
-/// Rows of each kind that are read at a time.
+/// The number of rows of each kind that are read at a time.
 const ROWS: usize = 50;
 
 const FEEDS: &str = "invalidations#feeds";
 const LIKES: &str = "invalidations#likes";
-/// The prefix of both lists, which are no lists of posts.
+/// The prefix of both lists, which are not lists of posts.
 #[cfg(feature = "audit")]
 pub(super) const PREFIX: &str = "invalidations#";
 
@@ -56,7 +56,7 @@ fn pending(row: &Item) -> Result<PendingInvalidation, Error> {
 }
 
 impl Store {
-    /// Keeps an invalidation until the cache can be told.
+    /// Stores an invalidation until the cache can be reached.
     pub async fn defer_invalidation(&self, invalidation: &Invalidation) -> Result<(), Error> {
         let (kind, rows): (_, Vec<Item>) = match invalidation {
             Invalidation::Feeds(of) => {
@@ -89,7 +89,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the oldest pending invalidations of each kind, not all at once.
+    /// Returns the oldest pending invalidations of each kind, up to a limit.
     pub async fn pending_invalidations(&self) -> Result<Vec<PendingInvalidation>, Error> {
         let of = |list| {
             let query = self
@@ -106,7 +106,7 @@ impl Store {
         feeds.iter().chain(&likes).map(pending).collect()
     }
 
-    /// Deletes a pending invalidation, once the cache was told.
+    /// Deletes a pending invalidation, once it was carried out.
     pub async fn delete_invalidation(&self, pending: &PendingInvalidation) -> Result<(), Error> {
         let list = match pending.invalidation {
             Invalidation::Feeds(_) => FEEDS,

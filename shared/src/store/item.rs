@@ -16,10 +16,10 @@ use crate::domain::PostId;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The most keys of one `BatchGetItem`.
+/// The maximum number of keys in one `BatchGetItem`.
 const BATCH_GET: usize = 100;
 const BATCH_GET_ATTEMPTS: u32 = 6;
-/// Why a batch is given up of which the store processes but a part.
+/// The reason for giving up a batch of which the store keeps leaving keys unprocessed.
 const THROTTLED: &str = "throttled: keys left unprocessed";
 
 #[expect(
@@ -48,7 +48,7 @@ pub(super) fn shard(post: PostId, of: u8) -> u8 {
     last.checked_rem(of).unwrap_or_default()
 }
 
-/// An item, or a key, of these attributes.
+/// Builds an item, or a key, of these attributes.
 pub(super) fn item<const N: usize>(attributes: [(&str, AttributeValue); N]) -> Item {
     attributes
         .into_iter()
@@ -69,7 +69,7 @@ pub(super) trait Read {
             .ok_or_else(|| Error::broken(format_args!("no {name}")))
     }
 
-    /// A counter: 0 where it was never moved.
+    /// Returns the value of a counter: 0 if it was never moved.
     fn count(&self, name: &str) -> Result<u64, Error> {
         u64::try_from(self.maybe_number(name)?.unwrap_or(0))
             .map_err(|_| Error::broken(format_args!("{name} below 0")))
@@ -124,8 +124,8 @@ impl Read for Item {
     }
 }
 
-/// The items that a query finds, at most so many, and fewer only where there are no more: it may take
-/// several calls, since one reads a megabyte at most.
+/// Returns the items that a query finds, at most `most`, and fewer only if there are no more. This may take several
+/// calls, since one reads a megabyte at most.
 pub(super) async fn rows(query: QueryFluentBuilder, most: usize) -> Result<Vec<Item>, Error> {
     let mut found = Vec::new();
     let mut from = query.get_exclusive_start_key().clone();
@@ -146,7 +146,7 @@ pub(super) async fn rows(query: QueryFluentBuilder, most: usize) -> Result<Vec<I
 }
 
 impl Store {
-    /// The newest items of a list, which is sorted by ids: those older than a position, at most so many.
+    /// Returns the newest items of a list that is sorted by ids: those older than a position, at most `most`.
     pub(super) async fn newest(
         &self,
         table: &str,
@@ -177,7 +177,7 @@ impl Store {
         rows(query, most).await
     }
 
-    /// The items of these keys that exist, read consistently, in any order; at most `fields` of each.
+    /// Returns the items of these keys that exist, read consistently, in any order; at most `fields` of each.
     pub(super) async fn batch_get(
         &self,
         table: &str,
@@ -194,8 +194,8 @@ impl Store {
         Ok(try_join_all(batches).await?.into_iter().flatten().collect())
     }
 
-    /// The items of these keys that exist and can be read, and the keys of those that can't; an error where nothing
-    /// can. A single one that can't be read is no error.
+    /// Returns the items of these keys that exist and can be read, and the keys of those that can't be. Fails if none
+    /// can be read; a single key that can't be read is no error.
     pub(super) async fn batch_get_readable(
         &self,
         table: &str,
@@ -216,7 +216,7 @@ impl Store {
         }
     }
 
-    /// A batch that is refused as a whole may be so for one of its items: then each is asked for by itself.
+    /// Reads a batch. If the store refuses all of it, which may be due to one item, reads each item by itself.
     async fn batch_get_each(&self, table: &str, keys: &[Item]) -> Result<Batch, Error> {
         let batch = self.batch_get_once(table, keys, None, true).await?;
         if keys.len() < 2 || batch.unread.len() < keys.len() {
@@ -233,7 +233,7 @@ impl Store {
         Ok(all)
     }
 
-    /// Asks for at most [`BATCH_GET`] items. What the store does not process is asked for again if `retry_throttled`.
+    /// Reads at most [`BATCH_GET`] items. Keys that the store leaves unprocessed are read again if `retry_throttled`.
     async fn batch_get_once(
         &self,
         table: &str,
@@ -292,7 +292,7 @@ impl Store {
     }
 }
 
-/// Items that were read, and the keys of those that could not be, with why.
+/// Items that were read, and the keys of those that could not be, with the reason.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) items: Vec<Item>,
@@ -300,7 +300,7 @@ pub(super) struct Batch {
     refused: Option<Error>,
 }
 
-/// Whether the store answered that it is too busy for this, or that it failed; not that it is out of reach.
+/// Returns whether the store answered that it is too busy for this, or that it failed; not that it is out of reach.
 fn is_overloaded(error: &SdkError<BatchGetItemError, HttpResponse>) -> bool {
     const BUSY: [&str; 4] = [
         "ProvisionedThroughputExceededException",

@@ -1,13 +1,12 @@
 //! Blocks against users who have left.
 //!
-//! A block outlives the account of the user who is blocked: they may come back with the same id. When that
-//! user is erased, the two rows of each block against them move to the name `left#<hash>`, so that their id
-//! stands nowhere any more. Nothing lists such rows, but the blocker may still take the block back. When the
-//! user returns, the rows move back before the first thing of theirs is stored (see `sign_in`), and each block
-//! keeps its place in its blocker's list.
+//! A block outlives the account of the blocked user, who may come back with the same id. When that user is erased, the
+//! two rows of each block against them move to the name `left#<hash>`, so that their id is stored nowhere any more. No
+//! list shows such rows, but the blocker may still end the block. When the user returns, the rows move back before
+//! anything of theirs is stored (see `sign_in`), and each block keeps its place in its blocker's list.
 //!
-//! Until then a caller may read without existing. For them, and for others who don't exist, both names are
-//! looked at (see `visibility`). Users who exist have their blocks under their id.
+//! Until then a caller may read without existing. For such a caller, and for other users who don't exist, both names
+//! are looked up (see `visibility`). Blocks of users who exist are under their ids.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,9 +21,9 @@ use super::transactions::TRANSACTION;
 use super::{Error, Store};
 use crate::domain::{UserId, Version};
 
-/// The most writes that moving one block takes.
+/// The maximum number of writes that move one block.
 const WRITES: usize = 4;
-/// Why moving blocks is given up.
+/// The reason for giving up moving blocks.
 const CONTENDED: &str = "others kept writing the same blocks";
 
 /// The side of a pair of users that may have left.
@@ -34,8 +33,8 @@ pub(super) enum WhoLeft {
     Others,
 }
 
-/// The condition of a row's deletion. The two rows of a pair are always written together, so one of them is
-/// guarded.
+/// The condition of a row's deletion. The two rows of a pair are always written together, so it is enough to guard one
+/// of them.
 #[derive(Debug, Clone, Copy)]
 enum Guard {
     With(&'static str),
@@ -58,15 +57,15 @@ impl Guard {
 }
 
 impl Store {
-    /// Takes away the blocks of a user who has left, and keeps those of others against the user under the name
-    /// for those who left.
+    /// Erases the blocks by a user who has left, and keeps those by others against the user under the name for those
+    /// who left.
     pub async fn erase_blocks(&self, user: &UserId) -> Result<(), Error> {
         let left = left_name(user);
         self.move_blocks(user.as_str(), |row, other| {
             let name = row.text("other")?;
             let (own, theirs) = (key(user, name), key(name, user));
             if name.contains('#') {
-                // The user's own, against somebody who left.
+                // The user's own block of another user who has left.
                 return self.end_of_kept_block(user, name);
             }
             if !row.contains_key(BLOCKED) {
@@ -90,7 +89,7 @@ impl Store {
         .await
     }
 
-    /// Brings back the blocks against a user who returns.
+    /// Restores the blocks against a user who returns.
     pub(super) async fn restore_blocks(&self, user: &UserId) -> Result<(), Error> {
         let left = left_name(user);
         self.move_blocks(&left, |row, other| {
@@ -107,9 +106,9 @@ impl Store {
         .await
     }
 
-    /// Moves all rows of a partition away, part by part: `writes` says how one goes, given the row of the same
-    /// pair in the other's partition. Each block moves as a whole, and what is left after a crash moves the next
-    /// time.
+    /// Moves all rows of a partition away, part by part: `writes` returns the writes that move a row, given the row of
+    /// the same pair in the other user's partition. Each block moves as a whole; blocks that remain after a crash move
+    /// the next time.
     async fn move_blocks(
         &self,
         partition: &str,
@@ -145,7 +144,7 @@ impl Store {
         }
     }
 
-    /// The writes that end a user's block of somebody who has left, and goes by that name.
+    /// Builds the writes that end a user's block of another user who has left and is stored under the name `left`.
     pub(super) fn end_of_kept_block(
         &self,
         user: &UserId,
@@ -157,7 +156,7 @@ impl Store {
         ])
     }
 
-    /// The users among these with whom a block of the user's is kept because one of the two left.
+    /// Returns those of these users between whom and `user` a block is kept because one of the two left.
     pub(super) async fn kept_between(
         &self,
         user: &UserId,
@@ -204,7 +203,7 @@ impl Store {
     }
 }
 
-/// Since when a block is, by the blocker's row: since now, if that row doesn't say.
+/// Returns the time since which a block exists, by the blocker's row: now, if that row doesn't say.
 fn since(row: Option<&Item>, name: &str) -> Result<AttributeValue, Error> {
     let since = row.map(|row| row.maybe_number(name)).transpose()?.flatten();
     Ok(n(since.unwrap_or_else(|| Version::now().micros())))

@@ -1,4 +1,4 @@
-//! Lists in the order in which their entries came to be in them, latest first: the local indexes `latest`.
+//! Lists in the order in which their entries were added, latest first: the local indexes `latest`.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -13,13 +13,13 @@ use crate::domain::{Reason, TimedPosition, Version};
 /// The number of partitions of a list that are read at a time.
 const PARTITIONS_AT_ONCE: usize = 32;
 
-/// One list of a table with such an index.
+/// A list of a table that has the index `latest`.
 #[derive(Debug, Clone)]
 pub(super) struct Latest<'a> {
     pub(super) table: &'a str,
-    /// The partition key's name, and the list's.
+    /// The name of the partition key, and its value for the list.
     pub(super) list: (&'static str, String),
-    /// The name of the sort key, which tells the entry.
+    /// The name of the sort key, which identifies the entry.
     pub(super) entry: &'static str,
 }
 
@@ -42,7 +42,7 @@ impl Latest<'_> {
 }
 
 impl Store {
-    /// The same of a list that is spread over several partitions.
+    /// Returns the entries of a list in several partitions after a position, at most `most`, and fewer only at its end.
     pub(super) async fn latest_of_all<T>(
         &self,
         lists: Vec<Latest<'_>>,
@@ -58,13 +58,13 @@ impl Store {
         let reads = futures::stream::iter(reads.collect::<Vec<_>>());
         let reads = reads.buffer_unordered(PARTITIONS_AT_ONCE);
         let mut entries = reads.try_collect::<Vec<_>>().await?.concat();
-        // As within a partition.
+        // In the order that entries have within a partition.
         entries.sort_by_cached_key(|entry| Reverse((entry.since, entry.entry.clone())));
         entries.truncate(most);
         Ok(entries)
     }
 
-    /// The entries of a list after a position, at most so many, and fewer only at its end.
+    /// Returns the entries of a list after a position, at most `most`, and fewer only at its end.
     pub(super) async fn latest<T>(
         &self,
         list: Latest<'_>,

@@ -1,19 +1,18 @@
-//! Leaving.
+//! Leaving: withdrawals and erasures.
 //!
-//! A user who leaves is withdrawn by one write, and thereby hidden from everybody (see `visibility`). What they left is
-//! then erased bit by bit: each step takes away what it finds and is fine with finding less than before,
-//! so an erasure that broke off is begun again. Counters of others move in the same transactions as what
-//! they count.
+//! A user who leaves is withdrawn by one write, and thereby hidden from everybody (see `visibility`). The user's data
+//! is then erased step by step: each step deletes what it finds and tolerates finding less than before, so an erasure
+//! that was interrupted starts again. Counters of other users move in the same transactions as what they count.
 //!
-//! While it goes on, words of theirs that are applied late are void. The last pass begins when none that was
-//! under way at the withdrawal can be so any more, and no upload that was allowed before it can still arrive.
-//! Comments, likes and handles are found by indexes that may lag, so an erasure ends only when two passes in a
-//! row, some time apart, found nothing by them.
+//! During the erasure, changes by the user that are applied late are void. The last pass begins when no change that was
+//! in progress at the withdrawal can be so any more, and no upload that was allowed before it can still arrive.
+//! Comments, likes and handles are found by indexes that may lag, so an erasure ends only when two passes in a row,
+//! some time apart, found nothing by them.
 //!
-//! Only the hash of the id remains then, with the time, for as long as a message may rest in a queue: words
-//! from before are void. Under the same hash stay the handles that the user gave up, for as long as they are
-//! held, and the blocks that others keep against the user (see `kept_blocks`). Apart from these, a user who
-//! comes back with that id begins anew.
+//! Afterwards only the hash of the id remains, with the time of the erasure, for as long as a message may rest in a
+//! queue: earlier changes are void. The same hash keeps the handles that the user gave up, for as long as they are
+//! held, and the blocks of others against the user (see `kept_blocks`). Apart from these, a user who comes back with
+//! that id begins anew.
 
 use std::collections::HashMap;
 
@@ -29,17 +28,17 @@ use super::retry::Retry;
 use super::{Error, Store};
 use crate::domain::{Change, Timestamp, UserId, Version};
 
-/// The most rows of one step of an erasure.
+/// The maximum number of rows in one step of an erasure.
 pub(super) const PART: i32 = 100;
-/// The most writes of one `BatchWriteItem`.
+/// The maximum number of writes in one `BatchWriteItem`.
 const BATCH_WRITE: usize = 25;
-/// The days for which it is remembered when a user left: longer than any message can rest in a queue and then in its
-/// dead-letter queue (14 days each at most).
+/// The number of days for which the time of a user's erasure is kept: longer than any message can rest in a queue and
+/// then in its dead-letter queue (14 days each at most).
 const REMEMBERED_DAYS: i64 = 30;
-/// The one partition of the index `leaving`. Few leave at a time.
+/// The only partition of the index `leaving`: few users leave at a time.
 const LEAVING: &str = "1";
 
-/// The users among some who exist, and those who have left, with the time.
+/// Some users: those who exist, and those who have left, with the time.
 #[derive(Debug, Default)]
 pub(super) struct Left {
     until: HashMap<UserId, Version>,
@@ -48,14 +47,14 @@ pub(super) struct Left {
 }
 
 impl Left {
-    /// Whether what that user said then counts no more.
+    /// Returns whether this change by the user is void.
     pub(super) fn voids(&self, user: &UserId, said: Change) -> bool {
         self.until
             .get(user)
             .is_some_and(|left| said.version <= *left)
     }
 
-    /// Whether the user exists: has left a trace that is still there.
+    /// Returns whether the user exists: has left a trace that is still stored.
     pub(super) fn knows(&self, user: &UserId) -> bool {
         self.known.contains_key(user)
     }
@@ -66,25 +65,25 @@ impl Left {
     }
 }
 
-/// The name under which things remain of a user who has left. No id has a `#`.
+/// Returns the name under which data of a user who has left is kept. No id has a `#`.
 pub(super) fn left_name(user: &UserId) -> String {
     let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(user.as_str()));
     format!("left#{hash}")
 }
 
-/// The key of the row that says when a user left.
+/// Returns the key of the row that says when a user was erased.
 fn remains(user: &UserId) -> Item {
     item([("id", s(left_name(user)))])
 }
 
-/// Sends an update; does nothing where its condition doesn't hold.
+/// Sends an update; does nothing if its condition doesn't hold.
 async fn send_if_there(update: UpdateItemFluentBuilder) -> Result<(), Error> {
     condition_held(update).await.map(drop)
 }
 
 impl Store {
-    /// The user leaves: is there for nobody from now on, and erased from `due` on. Twice is once. What the sign-in
-    /// provider calls the user, if anything but the id, is kept for as long.
+    /// Withdraws a user, who is hidden from everybody from now on, and erased from `due` on. This is idempotent. The
+    /// sign-in provider's name for the user, by default the id, is kept until the erasure ends.
     pub async fn withdraw(
         &self,
         user: &UserId,
@@ -110,7 +109,7 @@ impl Store {
         Ok(())
     }
 
-    /// Users who have left and whose erasure was due by then, the longest due first.
+    /// Returns users who have left and whose erasure was due by then, the longest due first, at most `most`.
     pub async fn leavers(&self, by: Timestamp, most: i32) -> Result<Vec<UserId>, Error> {
         let output = self
             .client
@@ -129,7 +128,7 @@ impl Store {
             .collect()
     }
 
-    /// When a user left who is not wholly erased yet; nothing otherwise.
+    /// Returns the time of a user's withdrawal; nothing if the user has not left, or is wholly erased.
     pub async fn withdrawn_at(&self, user: &UserId) -> Result<Option<Timestamp>, Error> {
         let output = self
             .client
@@ -144,7 +143,7 @@ impl Store {
         Ok(at.map(Timestamp::from_millis))
     }
 
-    /// Returns the sign-in provider's name for a user who left, unless it was told to delete them.
+    /// Returns the sign-in provider's name for a user who left, unless the provider has already deleted the user.
     pub async fn sign_in_to_delete(&self, user: &UserId) -> Result<Option<String>, Error> {
         let output = self
             .client
@@ -159,7 +158,7 @@ impl Store {
         if !row.contains_key("withdrawn_at") || row.contains_key("sign_in_deleted") {
             return Ok(None);
         }
-        // Who left before names were kept.
+        // Users who left before names were kept have none.
         let name = row.maybe_text("sign_in_name").unwrap_or(user.as_str());
         Ok(Some(name.to_owned()))
     }
@@ -173,7 +172,7 @@ impl Store {
         send_if_there(update).await
     }
 
-    /// Puts an erasure off.
+    /// Postpones an erasure.
     pub async fn postpone_erasure(&self, user: &UserId, due: Timestamp) -> Result<(), Error> {
         let update = self
             .update_leaver(user)
@@ -191,7 +190,7 @@ impl Store {
             .condition_expression("attribute_exists(withdrawn_at)")
     }
 
-    /// Erases what the user saved, and the answers to their requests.
+    /// Erases the user's saved posts, and the answers to the user's requests.
     pub async fn erase_lists(&self, user: &UserId) -> Result<(), Error> {
         let Self { tables, .. } = self;
         for (table, partition, sort) in [
@@ -217,8 +216,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notes what a pass over what a user left found by the indexes that may lag, and when the next pass is due.
-    /// Keeps the time of the first of several passes that found nothing.
+    /// Notes whether a pass over a user's data found any by the indexes that may lag, and when the next pass is due. Of
+    /// several passes in a row that found none, keeps the time of the first.
     pub async fn note_look(
         &self,
         user: &UserId,
@@ -240,15 +239,15 @@ impl Store {
         send_if_there(update).await
     }
 
-    /// Notes at once that the indexes have something of a user who left, whatever becomes of this pass: the next that finds
-    /// nothing is the first of two.
+    /// Notes at once that the indexes have data of a user who left, whatever becomes of this pass: the next pass that
+    /// finds none is the first of two.
     pub async fn note_found(&self, user: &UserId) -> Result<(), Error> {
         let update = self.update_leaver(user);
         send_if_there(update.update_expression("REMOVE empty_since")).await
     }
 
-    /// Ends an erasure: nothing is left of the user but that they left, and that their words up to this one are
-    /// void. Refuses if something is left after all, or if no earlier pass, by that time, found the indexes empty.
+    /// Ends an erasure: all that remains of the user is a row by which their changes up to `now` are void. Returns
+    /// false if data remains after all, or if no pass by `empty_by` found the indexes empty.
     pub async fn finish_erasure(
         &self,
         user: &UserId,
@@ -319,7 +318,7 @@ impl Store {
         Ok(left)
     }
 
-    /// Some rows of a partition, from after a key on; none at its end.
+    /// Returns some rows of a partition, from after a key on; none at its end.
     pub(super) async fn part(
         &self,
         table: &str,

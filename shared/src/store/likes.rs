@@ -1,8 +1,8 @@
 //! Likes, and the rows of the posts' counts among them.
 //!
-//! A post may be liked a hundred thousand times within a minute, and a partition takes 1,000 writes a second. So
-//! a post's likes are spread over 16 partitions, by a hash of who likes it: whether somebody does is still one
-//! row. The counts stand by themselves, and are written once for each hundred likes.
+//! A post may be liked a hundred thousand times within a minute, and a partition takes 1,000 writes a second. So a
+//! post's likes are spread over 16 partitions, by a hash of the user: whether a user likes the post is still one row.
+//! The counts have a row of their own, which is written once for each hundred likes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,7 +25,7 @@ fn partition(post: PostId, shard: Shard) -> String {
     format!("{post}#{shard}")
 }
 
-/// The partitions of a post's likes.
+/// Returns the partitions of a post's likes.
 pub(super) fn partitions(post: PostId) -> impl Iterator<Item = String> {
     (0..SHARDS).map(move |shard| partition(post, shard))
 }
@@ -35,12 +35,12 @@ fn key(post: PostId, user: &UserId) -> Item {
     item([("post", s(partition)), ("user", s(user))])
 }
 
-/// The key of a post's counts.
+/// Returns the key of a post's counts.
 pub(super) fn counts_key(post: PostId) -> Item {
     item([("post", s(post)), ("user", s(COUNT))])
 }
 
-/// One of a post's counters.
+/// Returns one of a post's counters.
 pub(super) fn counter<'a>(tables: &'a Tables, post: PostId, name: &'static str) -> Counter<'a> {
     let row = Row {
         table: &tables.likes,
@@ -67,7 +67,7 @@ impl EdgeKey for Like {
         vec![Row {
             table: &tables.likes,
             key: key(self.post, &self.user),
-            // What the index `liker` goes by; the count's row is not in it.
+            // The key of the index `liker`; the counts' row is not in it.
             says: item([("liker", s(&self.user))]),
         }]
     }
@@ -83,13 +83,13 @@ impl EdgeKey for Like {
         })
     }
 
-    /// Where a like stands follows from who likes.
+    /// Returns none: a like's user determines its partition.
     async fn shards(_: &Store, _: &[&Self]) -> Result<HashMap<Self, Shard>, Error> {
         Ok(HashMap::new())
     }
 
-    /// A post that is not there, or no longer, has no likes; nobody comes to like what they don't see; and
-    /// what somebody said who has left since is void.
+    /// Refuses all changes about a post that doesn't exist, or no longer, and likes between users of whom one blocks
+    /// the other. Changes from before the user was erased are void.
     async fn refused(
         store: &Store,
         words: &[(Self, Change)],
@@ -150,7 +150,7 @@ impl Store {
         self.apply(words).await
     }
 
-    /// The exact counts of these posts; those never liked nor commented are absent.
+    /// Returns the exact counts of these posts; posts that were never liked or commented on are absent.
     pub async fn post_counts(
         &self,
         posts: &[PostId],
@@ -163,8 +163,8 @@ impl Store {
         Ok(counts)
     }
 
-    /// The counts of these posts as far as they can be read. Of the others, what this process knew of them last;
-    /// they are in `unread`.
+    /// Returns the counts of these posts. Those that can't be read are the last that this process knew; their posts are
+    /// in `unread`.
     pub async fn readable_counts(
         &self,
         posts: &[PostId],
@@ -210,7 +210,7 @@ impl Store {
             .collect()
     }
 
-    /// Returns those of these posts that the user likes, as far as that can be read.
+    /// Returns those of these posts that the user likes, and those of which that can't be read.
     pub async fn readable_likes(
         &self,
         by: &UserId,
@@ -225,7 +225,7 @@ impl Store {
         })
     }
 
-    /// Some likes of a user, in the order of the posts, from after a position on; none at their end.
+    /// Returns some likes of a user, in the order of the posts, from after a position on; none at their end.
     pub async fn likes_by(&self, user: &UserId, after: Option<PostId>) -> Result<Vec<Like>, Error> {
         let start = after.map(|post| {
             let mut start = key(post, user);
@@ -246,7 +246,7 @@ impl Store {
         output.items().iter().map(Like::of).collect()
     }
 
-    /// Erases these likes, and the posts' counts with them.
+    /// Erases these likes, and takes them off the posts' counts.
     pub async fn erase_likes(&self, likes: Vec<Like>) -> Result<(), Error> {
         self.erase(likes).await.map(|_| ())
     }

@@ -5,44 +5,43 @@
 //! | Posts | `id` | a post by id; posts of a page by batch; tombstones of deleted posts (30 days) |
 //! | Posts, index `outbox` | `outbox`, `due_at` | posts whose fan-out is overdue (sparse: only those not done) |
 //! | `PostLists` | `list` = `author#<user>`, `post` | an author's posts, newest first, from any position |
-//! | `PostLists` | `list` = `recent#<user>`, `post` = `#` | many authors' recent posts, by batch; how they are delivered |
+//! | `PostLists` | `list` = `recent#<user>`, `post` = `#` | many authors' recent posts, by batch; their delivery |
 //! | `PostLists` | `list` = `invalidations#<kind>`, `post` | invalidations that wait for the cache (2 days) |
-//! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, likewise |
+//! | `PostLists` | `list` = `cat#<cat>`, `post` | the posts that show a cat, newest first, from any position |
 //! | `PostLists` | `list` = `tag#<tag>#<shard>`, `post` | the posts with a tag, likewise, merged from 16 shards |
 //! | Users | `id` | profile and exact follower, following and post counts |
-//! | Users, index `generated` | `generated_handle` | for whom a handle was generated |
-//! | Handles | `handle` | whose a handle is, or was until lately (30 days) |
+//! | Users, index `generated` | `generated_handle` | the user for whom a handle was generated |
+//! | Handles | `handle` | a handle's owner, also for 30 days after the owner gave it up |
 //! | Handles, index `user` | `user`, or `left#<hash>` | a user's handles, to be erased or counted |
 //! | Follows | `list` = `followers#<user>` (of the famous, 16 or 64 shards), `user` | an author's followers by id, for fan-out |
-//! | Follows | `list` = `following#<user>`, `user` | whom a user follows; whether the caller follows these |
+//! | Follows | `list` = `following#<user>`, `user` | the users whom a user follows; whether the caller follows given users |
 //! | Follows, index `latest` | `list`, `since` | both lists, latest first (sparse: tombstones are not in it) |
-//! | Likes | `post` = `<post>#<shard>`, `user` | who likes a post; whether the caller likes these |
-//! | Likes | `post`, `user` = `#count` | a post's exact counts of likes and comments, and how often they changed |
-//! | Likes, index `latest` | `post`, `since` | who likes a post, latest first, merged from 16 shards |
+//! | Likes | `post` = `<post>#<shard>`, `user` | a post's likes; whether the caller likes given posts |
+//! | Likes | `post`, `user` = `#count` | a post's exact counts of likes and comments, and the number of their changes |
+//! | Likes, index `latest` | `post`, `since` | the users who like a post, latest first, merged from 16 shards |
 //! | Cats | `list` = `cat#<cat>`, `cat` | a cat by id; cats of a page by batch |
-//! | Cats | `list` = `deleted`, `cat` | deleted cats whose ids may still stand in posts |
-//! | Cats | `list` = `owner#<user>`, `cat` | somebody's cats, newest first, from any position |
+//! | Cats | `list` = `deleted`, `cat` | deleted cats whose ids may still be in posts |
+//! | Cats | `list` = `owner#<user>`, `cat` | an owner's cats, newest first, from any position |
 //! | Comments | `post`, `id` | a post's comments, newest first, from any position; a comment by id |
-//! | Comments, Likes | `post` | all that hangs on a post that was deleted, to erase it, part by part |
+//! | Comments, Likes | `post` | a deleted post's comments and likes, to be erased part by part |
 //! | Comments, index `author` | `author`, `id` | an author's comments, to erase them |
 //! | Blocks | `user`, `other` | whether two users block each other, either way |
-//! | Blocks | `left#<hash>`, `other` | who blocks a user who has left, and `other` = `left#<hash>` likewise |
-//! | Blocks, index `latest` | `user`, `since` | whom a user blocks, latest first |
+//! | Blocks | `left#<hash>`, `other` | the users who block one who has left; in their rows `other` = `left#<hash>` |
+//! | Blocks, index `latest` | `user`, `since` | the users whom a user blocks, latest first |
 //! | Saves | `user`, `post` | whether a user saved a post |
-//! | Saves, index `latest` | `user`, `since` | what a user saved, latest first |
-//! | Likes, index `liker` | `liker`, `post` | what a user likes, to be erased |
+//! | Saves, index `latest` | `user`, `since` | the posts that a user saved, latest first |
+//! | Likes, index `liker` | `liker`, `post` | the posts that a user likes, to be erased |
 //! | Users, index `leaving` | `leaving`, `erase_at` | users who left and are to be erased (sparse) |
-//! | Users | `id` = `left#<hash>` | when a user left who is erased (30 days) |
-//! | Trends | `window` = `<hour>#<shard>`, `tag` | how many authors and posts of that hour have the tag (48 hours) |
+//! | Users | `id` = `left#<hash>` | the end of a user's erasure, up to which their changes are void (30 days) |
+//! | Trends | `window` = `<hour>#<shard>`, `tag` | the numbers of authors and posts of that hour with the tag (48 hours) |
 //! | Trends, index `top` | `window`, `rank` | the tags of an hour and shard with the most authors |
-//! | Trends | `window` = `author#<mark>`, `tag` | in which hours the author used the tag (48 hours) |
-//! | Trends | `window` = `answer`, `tag` = `#` | what was last answered |
+//! | Trends | `window` = `author#<mark>`, `tag` | the hours in which the author used the tag (48 hours) |
+//! | Trends | `window` = `answer`, `tag` = `#` | the last answer |
 //! | Idempotency | `user`, `key` | the answer given to a key (24 hours) |
-//! | Idempotency | `user`, `key` = `granted uploads` | how much was granted to a user to upload, today and in all |
+//! | Idempotency | `user`, `key` = `granted uploads` | the uploads granted to a user, today and in all |
 //!
-//! Every read that decides something is strongly consistent (all indexes named `latest` are local
-//! ones for that reason; what `generated` says never changes). No request scans. Whatever must hold
-//! together is one transaction.
+//! Every read that a decision depends on is strongly consistent (for that reason all indexes named `latest` are local;
+//! an entry of `generated` never changes). No request scans a table. Changes that belong together are one transaction.
 
 mod allowance;
 mod audience;
@@ -111,14 +110,14 @@ pub use posts::{Edited, PostError, Removed};
 pub use readable::Readable;
 pub use recent::{Delivery, RECENT, Recent};
 
-/// Why the store did not answer.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It was out of reach, throttled, or too busy with the same items: try again later.
+    /// The store was out of reach, throttled, or too busy with the same items: try again later.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// An item in it could not be understood, or the store did not understand us: a bug, or a hand at
-    /// work. Trying again won't help.
+    /// An item could not be understood, or the store did not understand the request: a bug, or a manual change. Trying
+    /// again won't help.
     #[error("the store and this function do not understand each other: {0}")]
     Broken(String),
 }
@@ -129,7 +128,7 @@ impl Error {
     }
 }
 
-/// DynamoDB's codes for a request that it will never take.
+/// DynamoDB's error codes for a request that it will never accept.
 const REFUSALS: [&str; 4] = [
     "AccessDeniedException",
     "ItemCollectionSizeLimitExceededException",
@@ -137,7 +136,7 @@ const REFUSALS: [&str; 4] = [
     "ValidationException",
 ];
 
-/// The same of a part of a transaction, as the transaction's error names its parts' reasons.
+/// DynamoDB's reasons for never accepting a part of a transaction, as the message of the transaction's error has them.
 const REFUSED_REASONS: [&str; 2] = ["ItemCollectionSizeLimitExceeded", "ValidationError"];
 
 impl<E: ProvideErrorMetadata, R: fmt::Debug> From<SdkError<E, R>> for Error {
@@ -191,10 +190,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`,
-    /// `HANDLES_TABLE`, `FOLLOWS_TABLE`, `LIKES_TABLE`, `COMMENTS_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`,
-    /// `CATS_TABLE`, `TRENDS_TABLE`, `IDEMPOTENCY_TABLE`. Nobody follows more users than `MAX_FOLLOWING`. Begins to
-    /// connect to it.
+    /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`, `HANDLES_TABLE`,
+    /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `COMMENTS_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `CATS_TABLE`, `TRENDS_TABLE`,
+    /// `IDEMPOTENCY_TABLE`. `MAX_FOLLOWING` limits the number of users that one user follows. Begins to connect to the
+    /// store.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         let store = Self {
             max_following: env::whole_number("MAX_FOLLOWING", MAX_FOLLOWING)?,
@@ -207,7 +206,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens the store whose tables' names are looked up by those variables.
+    /// Opens the store whose tables have the names that `name` returns for those variables.
     pub fn new<E>(
         config: &aws_config::SdkConfig,
         name: impl Fn(&str) -> Result<String, E>,
@@ -238,8 +237,8 @@ impl Store {
     }
 }
 
-/// A single write that met a transaction on its item is tried again like a throttled one. The SDK doesn't
-/// know this error as transient.
+/// A classifier that retries an update that met a transaction on its item, like a throttled one. The SDK doesn't
+/// consider this error transient.
 #[derive(Debug)]
 struct ConflictsAreTransient;
 

@@ -1,8 +1,8 @@
 //! The outbox: marks on posts whose fan-out is not done.
 //!
-//! Storing a post and queueing its fan-out are two writes, and the function may die between them. So
-//! a post is stored with a mark, which is cleared only when every follower's feed has it; `sweep`
-//! sends again what is overdue. The marks stand in a sparse index, spread over a few shards.
+//! Storing a post and queueing its fan-out are two writes, and the function may die between them. So a post is stored
+//! with a mark, which is cleared only when every follower's feed has the post; `sweep` sends overdue fan-outs again.
+//! The marks are in a sparse index, spread over a few shards.
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -33,17 +33,17 @@ pub struct OutboxMark {
     pub rev: u32,
     /// Whether the post was deleted.
     pub deleted: bool,
-    /// Whether every feed had it already when the mark was set again.
+    /// Whether every feed had the post already when the mark was set again.
     pub fanned_out: bool,
-    /// Its images.
+    /// The post's images.
     pub images: Vec<ImageKey>,
-    /// Its tags: none any more, if it was deleted.
+    /// The post's tags: none any more, if it was deleted.
     pub tags: Vec<Tag>,
-    /// The tags that it is counted for: see [`Store::count_trends`].
+    /// The tags that the post is counted for: see [`Store::count_trends`].
     pub trended: Vec<Tag>,
-    /// When it counts as overdue.
+    /// The time from which the fan-out counts as overdue.
     pub due: Timestamp,
-    /// The number of times that it was sent again.
+    /// The number of times that the fan-out was sent again.
     pub sent_again: u32,
 }
 
@@ -70,7 +70,7 @@ fn mark(row: &Item) -> Result<Option<OutboxMark>, Error> {
 }
 
 impl Store {
-    /// The mark of a post, unless its fan-out is done.
+    /// Returns the mark of a post, unless its fan-out is done.
     pub async fn outbox_mark(&self, post: PostId) -> Result<Option<OutboxMark>, Error> {
         let output = self
             .client
@@ -83,8 +83,8 @@ impl Store {
         output.item.as_ref().map_or(Ok(None), mark)
     }
 
-    /// Notes that the fan-out was split into chunks of these names, in place of any split before. Returns
-    /// whether the mark still is for that revision.
+    /// Notes that the fan-out was split into chunks of these names, in place of any split before. Returns whether the
+    /// mark is still for that revision.
     pub async fn split_into(&self, mark: &OutboxMark, chunks: Vec<String>) -> Result<bool, Error> {
         let update = self
             .client
@@ -99,7 +99,7 @@ impl Store {
         condition_held(update).await
     }
 
-    /// Notes that a chunk is done. Returns the mark, to be cleared, if it was the last one.
+    /// Notes that a chunk is done. Returns the mark, to be cleared, if the chunk was the last one.
     pub async fn chunk_done(
         &self,
         post: PostId,
@@ -137,7 +137,7 @@ impl Store {
             .key("id", s(mark.post))
             .update_expression(format!(
                 "SET fanned_out = :yes REMOVE #outbox, due_at, chunks, sent_again{}",
-                // A deleted post's tombstone is nobody's.
+                // A deleted post's tombstone names no author.
                 if mark.deleted { ", author" } else { "" }
             ))
             .condition_expression("rev = :rev")
@@ -162,7 +162,7 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// Lets a fan-out be overdue at once, which can't be done now; nothing if it is done, or another revision's.
+    /// Makes a fan-out that can't be done now overdue at once, unless it is done, or is another revision's.
     pub async fn overdue_now(&self, post: PostId, of_rev: u32) -> Result<(), Error> {
         let update = self
             .client
@@ -177,7 +177,7 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// Posts that were due by then: the longest overdue first, at most so many of each shard.
+    /// Returns posts that were due by then, the longest overdue first, at most `most` of each shard.
     pub async fn overdue(&self, by: Timestamp, most: i32) -> Result<Vec<PostId>, Error> {
         let shards = (0..SHARDS).map(|shard| async move {
             self.client

@@ -14,12 +14,11 @@ use super::{Error, Store};
 use crate::domain::{PostId, Segment, Timestamp, UserId};
 
 impl Store {
-    /// Erases some of a deleted post's comments and likes, and at last their counts.
-    /// False if there may be more.
+    /// Erases some of a deleted post's comments and likes, and at last their counts. Returns false if there may be more.
     pub async fn erase_replies(&self, post: PostId) -> Result<bool, Error> {
         let tables = &self.tables;
         let counts = self.batch_get(&tables.likes, vec![counts_key(post)], None);
-        // All its comments and likes were counted.
+        // Without counts there are no comments or likes: all were counted.
         let Some(counts) = counts.await?.pop() else {
             return Ok(true);
         };
@@ -28,7 +27,7 @@ impl Store {
             .map(|partition| self.erase_part(&tables.likes, partition, "user"));
         let (comments, likes) = try_join!(comments, try_join_all(likes))?;
         let whole = comments && likes.into_iter().all(|empty| empty);
-        // A row that is written meanwhile counts on the counts' row: it goes last, if it is as it was.
+        // A row that is written meanwhile changes the counts: they go last, if they are as they were.
         Ok(whole && self.erase_counts(post, &counts).await?)
     }
 
@@ -95,7 +94,7 @@ impl Store {
                 let Revised { post, rev } = revised(row)?;
                 let id = post.id;
                 let writes = self.deletion(&post, rev, due)?;
-                // Beside them there is the count's.
+                // The transaction also has the write of the count.
                 if let Some((last, _)) = transactions.last()
                     && last.len() + writes.len() >= TRANSACTION
                 {

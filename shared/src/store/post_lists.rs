@@ -1,8 +1,8 @@
-//! The lists that posts stand in: their author's, their cats', and their tags'.
+//! The lists of posts: by author, by cat, and by tag.
 //!
-//! A tag may be in a million posts, written by anybody at any time, so its list is spread over 16 partitions
-//! by the posts' ids, whose last digits are random: a post touches one of them. A page is merged from the
-//! newest of each, as many as the page holds: 16 reads at once, whatever the tag's size.
+//! A tag may be in a million posts, written by anybody at any time, so its list is spread over 16 partitions by the
+//! posts' ids, whose last digits are random: a post is in one of them. A page is merged from the newest posts of each
+//! partition, as many as the page holds: 16 concurrent reads, whatever the tag's size.
 
 use std::collections::BTreeSet;
 
@@ -19,16 +19,16 @@ const TAG_SHARDS: u8 = 16;
 /// A list of posts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PostList {
-    /// Those that somebody wrote.
+    /// The posts that a user wrote.
     By(UserId),
-    /// Those that show a cat.
+    /// The posts that show a cat.
     Of(CatId),
-    /// Those with a tag.
+    /// The posts with a tag.
     Tagged(Tag),
 }
 
 impl PostList {
-    /// Its partitions.
+    /// Returns the list's partitions.
     fn partitions(&self) -> Vec<String> {
         match self {
             Self::By(author) => vec![format!("author#{author}")],
@@ -37,7 +37,7 @@ impl PostList {
         }
     }
 
-    /// The partition that a post stands in.
+    /// Returns the partition that holds a post.
     fn partition(&self, post: PostId) -> String {
         match self {
             Self::Tagged(tag) => tagged(tag, shard(post, TAG_SHARDS)),
@@ -50,7 +50,7 @@ fn tagged(tag: &Tag, shard: u8) -> String {
     format!("tag#{tag}#{shard}")
 }
 
-/// The partitions that a post stands in, of all its lists.
+/// Returns the partitions that hold a post, one of each of its lists.
 pub(super) fn partitions(post: &Post) -> BTreeSet<String> {
     let cats = post.draft.cats().iter().copied().map(PostList::Of);
     let tags = post.tags().into_iter().map(PostList::Tagged);
@@ -60,7 +60,7 @@ pub(super) fn partitions(post: &Post) -> BTreeSet<String> {
 }
 
 impl Store {
-    /// The ids of a list's posts, newest first: those older than a position, at most so many.
+    /// Returns the ids of a list's posts that are older than a position, newest first, at most `most`.
     pub async fn newest_posts(
         &self,
         list: &PostList,
@@ -80,7 +80,7 @@ impl Store {
         Ok(posts)
     }
 
-    /// The write that puts a post into a partition.
+    /// Builds the write that adds a post to a partition.
     pub(super) fn list_post(
         &self,
         partition: &str,
@@ -94,7 +94,7 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// The write that takes a post out of a partition.
+    /// Builds the write that removes a post from a partition.
     pub(super) fn unlist_post(
         &self,
         partition: &str,
@@ -151,8 +151,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(8))]
 
-        /// Of a popular tag's posts, written by few busy processes or by many, each partition gets its
-        /// sixteenth, by a tenth more or less.
+        /// Each partition gets a sixteenth of a popular tag's posts, give or take a tenth, whether few busy processes
+        /// or many wrote them.
         #[test]
         fn a_popular_tag_is_spread_evenly(processes in prop::sample::select(vec![1_usize, 7, 400])) {
             let tag = PostList::Tagged(Tag::parse("cats").unwrap());

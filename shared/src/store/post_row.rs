@@ -1,4 +1,4 @@
-//! The row of a post: what its attributes say.
+//! The row of a post, and its attributes.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 

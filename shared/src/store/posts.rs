@@ -1,13 +1,12 @@
-//! Posts, and the lists they stand in.
+//! Posts, and the lists that hold them.
 //!
-//! A post is written in one transaction with its places in its lists, its author's count, its outbox
-//! mark and the answer to its idempotency key: all of it or nothing, and only while the cats that it shows
-//! are its author's. An edit moves it from list to list as far as they differ. An edit or a deletion sets
-//! the mark again, so that whatever must follow (cache, images, feeds) is done even if the function dies
-//! right after.
+//! A post is written in one transaction with its places in its lists, its author's count, its outbox mark and the
+//! answer to its idempotency key: all of it or nothing, and only if the cats that it shows are its author's. An edit
+//! changes only the lists that differ. An edit or a deletion sets the mark again, so that the work that must follow
+//! (cache, images, feeds) is done even if the function dies right after.
 //!
-//! The largest transaction is the edit that changes all 30 tags and all 10 cats: 91 writes of the 100 that
-//! one may have.
+//! The largest transaction is the edit that changes all 30 tags and all 10 cats: 91 writes of the 100 that a
+//! transaction may have.
 
 use std::collections::HashMap;
 
@@ -27,22 +26,22 @@ use crate::domain::{CatId, Invalid, Post, PostEdit, PostId, Timestamp, UserId};
 
 /// The lifetime of the tombstone of a deleted post.
 const TOMBSTONE_DAYS: i64 = 30;
-/// Why a change of a post is given up.
+/// The reason for giving up a change of a post.
 const CONTENDED: &str = "others kept changing the same post";
 
-/// Why a post was not changed.
+/// The reason for which a post was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
-    /// There is none with that id, or no longer.
+    /// There is no post with that id, or no longer.
     #[error("no such post")]
     NotFound,
-    /// It is somebody else's.
+    /// The post is another user's.
     #[error("somebody else's post")]
     NotAuthor,
-    /// A cat that it is to show is no longer the author's.
+    /// A cat that the post is to show is no longer its author's.
     #[error("a cat is no longer the author's")]
     CatGone,
-    /// The change would make it invalid.
+    /// The change would make the post invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
     /// The store did not answer.
@@ -55,7 +54,7 @@ pub enum PostError {
 pub struct Removed {
     /// The revision to hand over.
     pub rev: u32,
-    /// Whether it had been deleted before, by a request that could not finish what must follow.
+    /// Whether the post had been deleted before, by a request that did not finish the work that must follow.
     pub before: bool,
 }
 
@@ -64,7 +63,7 @@ pub struct Removed {
 pub struct Edited {
     /// The post as it is now.
     pub post: Post,
-    /// The revision to hand over; nothing if the post was like that already.
+    /// The revision to hand over; `None` if the edit changed nothing.
     pub rev: Option<u32>,
 }
 
@@ -72,15 +71,14 @@ pub(super) fn post_keys(ids: &[PostId]) -> Vec<Item> {
     ids.iter().map(|id| item([("id", s(id))])).collect()
 }
 
-/// Now, but by no clock earlier than the post was created, or edited before.
+/// Returns the current time, or the time of the post's creation or last edit if that is later by another clock.
 fn edited_now(stored: &Post) -> Timestamp {
     let before = stored.edited_at.unwrap_or_else(|| stored.id.created_at());
     Timestamp::now().max(before)
 }
 
 impl Store {
-    /// Stores a new post, and remembers what was answered to its idempotency key. `due` is when its
-    /// fan-out counts as overdue.
+    /// Stores a new post, and remembers the answer to its idempotency key. The fan-out counts as overdue from `due` on.
     pub async fn create_post(
         &self,
         post: &Post,
@@ -143,8 +141,8 @@ impl Store {
         Tally::of(counter, sum, Timestamp::now()).write()
     }
 
-    /// Those of these posts that exist. One that can't be understood is logged and left out, so that
-    /// it doesn't take the others along.
+    /// Returns those of these posts that exist. A post that can't be understood is logged and left out, so that it
+    /// doesn't make the others fail.
     pub async fn posts(&self, ids: &[PostId]) -> Result<HashMap<PostId, Post>, Error> {
         let rows = self
             .batch_get(&self.tables.posts, post_keys(ids), None)
@@ -152,7 +150,7 @@ impl Store {
         Ok(Self::understood_posts(&rows))
     }
 
-    /// Those of these posts that exist, as far as they can be read.
+    /// Returns those of these posts that exist, and the ids of those that can't be read.
     pub async fn readable_posts(
         &self,
         ids: &[PostId],
@@ -182,7 +180,7 @@ impl Store {
             .collect()
     }
 
-    /// Returns the authors of these posts; posts that are not there, or no longer, are absent.
+    /// Returns the authors of these posts; posts that don't exist, or no longer, are absent.
     pub(super) async fn authors_of(
         &self,
         ids: &[PostId],
@@ -200,12 +198,12 @@ impl Store {
             .collect()
     }
 
-    /// A post, if it exists.
+    /// Returns a post, if it exists.
     pub async fn post(&self, id: PostId) -> Result<Option<Post>, Error> {
         Ok(self.posts(&[id]).await?.remove(&id))
     }
 
-    /// The ids of an author's posts, newest first: those older than a position, at most so many.
+    /// Returns the ids of an author's posts that are older than a position, newest first, at most `most`.
     pub async fn posts_by(
         &self,
         author: &UserId,
@@ -253,7 +251,7 @@ impl Store {
         self.revise_post(id, edited, due).await
     }
 
-    /// Takes a cat that is gone out of a post, which counts as no edit of its author's.
+    /// Removes a deleted cat from a post, which does not count as an edit by the author.
     pub async fn drop_cat(
         &self,
         id: PostId,
@@ -269,7 +267,7 @@ impl Store {
         self.revise_post(id, without, due).await
     }
 
-    /// Replaces a post by what `change` makes of it, if anything.
+    /// Replaces a post by the one that `change` returns, if any.
     async fn revise_post(
         &self,
         id: PostId,
@@ -326,7 +324,7 @@ impl Store {
         }
     }
 
-    /// The write that replaces revision `rev` of a post.
+    /// Builds the write that replaces revision `rev` of a post.
     fn edition(&self, post: &Post, rev: u32, due: Timestamp) -> Result<TransactWriteItem, Error> {
         let [text, images, cats] = draft_attributes(&post.draft).map(|(_, value)| value);
         let edited_at = post.edited_at.map(|at| n(at.millis()));
@@ -360,8 +358,8 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Deletes the caller's post. One that was deleted before is not found, unless what must follow
-    /// is not done yet.
+    /// Deletes the caller's post. A post that was deleted before is not found, unless the work that must follow is not
+    /// done yet.
     pub async fn delete_post(
         &self,
         id: PostId,

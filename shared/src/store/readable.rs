@@ -1,5 +1,5 @@
-//! Reads of a batch some of whose items can't be read: a partition that serves more than it takes refuses
-//! what is asked of it, and must not cost a page that shows other items, too.
+//! Batches of reads of which some items can't be read: an overloaded partition refuses reads, and must not cost a page
+//! that shows other items, too.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -37,7 +37,7 @@ impl LastCounts {
         }
     }
 
-    /// The remembered counts of these posts.
+    /// Returns the remembered counts of these posts.
     pub(super) fn of(&self, posts: &HashSet<PostId>) -> HashMap<PostId, PostCounts> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = posts.iter();

@@ -1,16 +1,16 @@
-//! An author's recent posts, in one small item: so that a feed is rebuilt from a hundred authors with one
-//! read, and not with one each.
+//! An author's recent posts, in one small item: so that a feed is rebuilt from a hundred authors with one read, and not
+//! with one each.
 //!
-//! The item holds the author's newest posts, about fifty, and its floor (see [`PostWindow`]). Fan-out adds each
-//! post to it before it pushes the post onto any feed, so a feed that is rebuilt from it misses nothing: a
-//! post that is not in it yet is still to come. An author who never posted has no such item.
+//! The item holds the author's newest posts, about fifty, and its floor (see [`PostWindow`]). Fan-out adds each post to
+//! the item before it pushes the post onto any feed, so a feed that is rebuilt from the item misses nothing: a post
+//! that is not in the item yet is still to be pushed. An author who never posted has no such item.
 //!
-//! It also tells whether an author's posts are merged in by the readers instead of being pushed. They may stay
-//! unpushed only if every feed that there is knows of it. So the first post of an author who has too many
-//! followers is pushed with an announcement, to every follower; once that is done, the author's posts are merged
-//! in. A feed that is rebuilt takes part from when the announcement begins. Which way a post goes is read in the
-//! very write that adds it to the item: so when an author is fanned out again, every post that was not pushed is
-//! in the item, or older than it, for each feed that is rebuilt from then on; all other feeds still merge.
+//! The item also says whether readers merge in the author's posts instead of having them pushed. Posts may stay
+//! unpushed only if every existing feed knows that it must merge them. So the first post of an author who has too many
+//! followers is pushed with an announcement, to every follower; once that is done, the author's posts are merged in. A
+//! feed that is rebuilt merges them from the beginning of the announcement on. The write that adds a post to the item
+//! also reads which way the post goes: so when an author's posts are pushed again, every post that was not pushed is in
+//! the item, or older than it, for each feed that is rebuilt from then on; all other feeds still merge.
 
 use std::collections::HashMap;
 
@@ -23,21 +23,21 @@ use super::item::{Item, Read, item, s};
 use super::{Error, Store};
 use crate::domain::{PostId, PostWindow, UserId};
 
-/// The number of posts that the item is best trimmed to: it has less than a kilobyte then, so that a read of a hundred
-/// authors costs least, and tells most of what a feed is rebuilt from.
+/// The number of posts to which the item is best trimmed: it has less than a kilobyte then, so that a read of a hundred
+/// authors costs least, and has most of what a feed is rebuilt from.
 pub const RECENT: usize = 50;
 
-/// The value of `merging` once all feeds know; before, it is the announcement's name.
+/// The value of `merging` once all feeds know; before that, it is the announcement's name.
 const YES: &str = "yes";
 
-/// The way in which an author's posts come into the feeds.
+/// The way in which an author's posts reach the feeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// They are pushed.
+    /// The posts are pushed.
     Pushed,
-    /// They are pushed, along with the announcement of that name that they are merged in from now on.
+    /// The posts are pushed, along with the announcement of that name that they are merged in from now on.
     Announced(String),
-    /// Readers merge them in.
+    /// Readers merge the posts in.
     Merged,
 }
 
@@ -46,7 +46,7 @@ pub enum Delivery {
 pub struct Recent {
     /// The newest posts.
     pub posts: PostWindow,
-    /// The way in which they come into the feeds.
+    /// The way in which they reach the feeds.
     pub delivery: Delivery,
 }
 
@@ -70,7 +70,7 @@ fn post(blob: &Blob) -> Result<PostId, Error> {
     PostId::at_position(blob.as_ref()).ok_or_else(|| Error::broken("no post's id"))
 }
 
-/// All that stands there, also what is not above the floor.
+/// Returns all posts in the item, also those that are not above the floor.
 fn ids(row: &Item) -> Result<Vec<PostId>, Error> {
     let ids = row.get("posts").and_then(|value| value.as_bs().ok());
     ids.into_iter().flatten().map(post).collect()
@@ -108,8 +108,8 @@ impl Store {
             .set_key(Some(key(author)))
     }
 
-    /// Adds a post to its author's recent posts, twice is once, and returns them. They are trimmed to `kept` posts when
-    /// there are a quarter more.
+    /// Adds a post to its author's recent posts, and returns these. This is idempotent. They are trimmed to `kept`
+    /// posts when there are a quarter more.
     pub async fn add_recent(
         &self,
         author: &UserId,
@@ -132,7 +132,7 @@ impl Store {
         recent(&row)
     }
 
-    /// Drops all but the newest. A concurrent call drops others, or the same.
+    /// Drops all but the newest posts. A concurrent call drops others, or the same.
     async fn trim_recent(
         &self,
         author: &UserId,
@@ -152,7 +152,7 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// Takes a deleted post out of its author's recent posts.
+    /// Removes a deleted post from its author's recent posts.
     pub async fn remove_recent(&self, author: &UserId, post: PostId) -> Result<(), Error> {
         let update = self
             .item_of(author)
@@ -162,8 +162,8 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// Begins to announce that the author's posts are merged in. Returns the announcement's name; nothing if
-    /// somebody else was faster.
+    /// Begins to announce that the author's posts are merged in. Returns the announcement's name; nothing if another
+    /// call was faster.
     pub async fn announce(&self, author: &UserId) -> Result<Option<String>, Error> {
         let name = format!("{:016x}", rand::random::<u64>());
         let update = self
@@ -175,8 +175,8 @@ impl Store {
         Ok(begun.then_some(name))
     }
 
-    /// The announcement of that name has reached every feed: from now on the author's posts are not pushed.
-    /// Nothing, if it is not the last one.
+    /// Notes that the announcement of that name has reached every feed: from now on the author's posts are not pushed.
+    /// Does nothing if it is not the latest announcement.
     pub async fn announced(&self, author: &UserId, name: &str) -> Result<(), Error> {
         let update = self
             .item_of(author)
@@ -187,7 +187,7 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// The author's posts are pushed from now on. Feeds that merge them go on doing so.
+    /// Has the author's posts pushed from now on. Feeds that merge them continue to do so.
     pub async fn push_again(&self, author: &UserId) -> Result<(), Error> {
         let update = self
             .item_of(author)
@@ -196,7 +196,7 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// Erases what is known of an author's posts.
+    /// Erases an author's recent posts.
     pub async fn erase_recent(&self, author: &UserId) -> Result<(), Error> {
         self.client
             .delete_item()

@@ -9,7 +9,7 @@ use crate::invocation;
 
 /// The number of attempts at a write. With the waits between them they take a second on average.
 const ATTEMPTS: u32 = 10;
-/// The longest wait after the first conflict; it doubles with each further one, this many times.
+/// The longest wait after the first conflict. It doubles with each further one, up to `DOUBLINGS` times.
 const FIRST_WAIT_MILLIS: u64 = 5;
 const DOUBLINGS: u32 = 6;
 
@@ -41,7 +41,7 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    /// Begins with the first of at most ten attempts. The reason is the one for giving up.
+    /// Begins with the first of at most ten attempts. `reason` is the one for giving up.
     pub(super) const fn new(reason: &'static str) -> Self {
         Self::at_most(ATTEMPTS, reason)
     }

@@ -8,7 +8,7 @@ use super::{Error, Readable, Store};
 use crate::domain::{PostId, Stamp, TimedPosition, UserId};
 
 impl Store {
-    /// The user saves a post. One saved before keeps its place.
+    /// Saves a post for the user. A post that was saved before keeps its place.
     pub async fn save(&self, user: &UserId, post: PostId, stamp: Stamp) -> Result<(), Error> {
         self.client
             .update_item()
@@ -22,7 +22,7 @@ impl Store {
         Ok(())
     }
 
-    /// The user saves a post no longer.
+    /// Removes a post from those that the user saved.
     pub async fn unsave(&self, user: &UserId, post: PostId) -> Result<(), Error> {
         self.client
             .delete_item()
@@ -33,7 +33,7 @@ impl Store {
         Ok(())
     }
 
-    /// Those of these posts that the user saved, as far as that can be read.
+    /// Returns those of these posts that the user saved, and those of which that can't be read.
     pub(super) async fn readable_saves(
         &self,
         user: &UserId,

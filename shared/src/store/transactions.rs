@@ -1,4 +1,4 @@
-//! Transactions: their outcome, and trying again after meeting another.
+//! Transactions: their outcomes, and new attempts after conflicts.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -7,12 +7,12 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 use super::retry::Retry;
 use super::{Error, Store};
 
-/// The most writes of one transaction.
+/// The maximum number of writes in one transaction.
 pub(super) const TRANSACTION: usize = 100;
 
 impl Store {
-    /// Does these writes, all of them, and again after meeting others on the same items; none if the first
-    /// one's condition doesn't hold. Only the first has one.
+    /// Applies all of these writes, and tries again after conflicts over the same items. Returns false, with nothing
+    /// written, if the condition of the first write doesn't hold. Only the first write has a condition.
     pub(super) async fn write_if(&self, writes: Vec<TransactWriteItem>) -> Result<bool, Error> {
         let mut token = Token::new();
         let mut retry = Retry::new("others kept writing the same items");
@@ -36,7 +36,7 @@ impl Store {
         }
     }
 
-    /// Whether these writes were done, all of them; none if others wrote the same items.
+    /// Applies all of these writes. Returns false, with nothing written, if others wrote the same items meanwhile.
     pub(super) async fn written_together(
         &self,
         writes: Vec<TransactWriteItem>,
@@ -55,8 +55,8 @@ impl Store {
     }
 }
 
-/// The token that DynamoDB knows a transaction by: it does no transaction of the same token twice, and answers the second
-/// as the first.
+/// The token by which DynamoDB identifies a transaction: of two with the same token it executes only the first, and
+/// answers the second like the first.
 #[derive(Debug)]
 pub(super) struct Token(String);
 
@@ -69,8 +69,8 @@ impl Token {
         &self.0
     }
 
-    /// For the next try. One that is still under way keeps its token, so that it is not taken for
-    /// somebody else's.
+    /// Prepares the token for the next attempt. A transaction that is still in progress keeps its token, so that the
+    /// attempt isn't taken for another transaction.
     pub(super) fn after<R>(&mut self, error: &SdkError<TransactWriteItemsError, R>) {
         if let Some(TransactWriteItemsError::TransactionCanceledException(_)) =
             error.as_service_error()
@@ -80,8 +80,8 @@ impl Token {
     }
 }
 
-/// Whether the transaction failed only because others wrote the same items at the same time, or more than
-/// a partition takes.
+/// Returns whether the transaction failed only because others wrote the same items at the same time, or because a
+/// partition was overloaded.
 pub(super) fn met_another_write<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
@@ -107,7 +107,7 @@ pub(super) fn met_another_write<R>(error: &SdkError<TransactWriteItemsError, R>)
     }
 }
 
-/// Whether the write at that place failed its own condition.
+/// Returns whether the write at that place failed its own condition.
 pub(super) fn failed_condition<R>(
     error: &SdkError<TransactWriteItemsError, R>,
     place: usize,

@@ -10,15 +10,15 @@ use super::leaving::Left;
 use super::{Error, Readable, Store};
 use crate::domain::{Bio, Change, Handle, ImageKey, Name, Profile, Timestamp, UserId};
 
-/// Users of one batch whose arrival is written at a time.
+/// The number of users of one batch who are created at a time.
 const AT_ONCE: usize = 16;
 
-/// The expression that each write sets that may be the first trace of a user: the time of creation, and the handle to
-/// show and to be found by until one is chosen.
+/// The expression in each write that may be the first trace of a user: it sets the time of creation, and the handle to
+/// show and be found by until one is chosen.
 pub(super) const FIRST_TRACE: &str = "created_at = if_not_exists(created_at, :seen), \
      generated_handle = if_not_exists(generated_handle, :generated)";
 
-/// The handle that is generated for the user with that key.
+/// Returns the handle that is generated for the user with that key.
 pub(super) fn generated_handle(key: &Item) -> Result<Handle, Error> {
     let id = UserId::parse(key.text("id")?).map_err(Error::broken)?;
     Ok(Handle::generated(&id))
@@ -48,12 +48,12 @@ fn profile(row: &Item) -> Result<Profile, Error> {
 }
 
 impl Store {
-    /// A user who has left a trace here: called, posted, followed or been followed.
+    /// Returns a user's profile, if the user exists: has signed in, posted, liked or followed.
     pub async fn profile(&self, id: &UserId) -> Result<Option<Profile>, Error> {
         Ok(self.profiles(std::slice::from_ref(id)).await?.remove(id))
     }
 
-    /// Those of these users who have left a trace here.
+    /// Returns the profiles of those of these users who exist.
     pub async fn profiles(&self, ids: &[UserId]) -> Result<HashMap<UserId, Profile>, Error> {
         let keys = ids.iter().map(|id| item([("id", s(id))])).collect();
         let rows = self.batch_get(&self.tables.users, keys, None).await?;
@@ -62,7 +62,7 @@ impl Store {
             .collect()
     }
 
-    /// The profiles of these users, as far as they can be read.
+    /// Returns the profiles of those of these users who exist, and the ids of those that can't be read.
     pub async fn readable_profiles(
         &self,
         ids: &[UserId],
@@ -80,7 +80,7 @@ impl Store {
         })
     }
 
-    /// The user, who exists from now on.
+    /// Returns the user's profile. The user exists from now on.
     pub async fn sign_in(&self, id: &UserId) -> Result<Profile, Error> {
         match self.profile(id).await? {
             Some(known) => Ok(known),
@@ -88,7 +88,7 @@ impl Store {
         }
     }
 
-    /// Lets a user exist. They may return: the blocks against them are back before anybody can see anything of theirs.
+    /// Creates a user. If the user returns, restores the blocks against them before anybody can see anything of theirs.
     async fn arrive(&self, id: &UserId) -> Result<Profile, Error> {
         self.restore_blocks(id).await?;
         let output = self

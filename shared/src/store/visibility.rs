@@ -7,7 +7,7 @@ use super::{Error, Readable, Store};
 use crate::domain::{Post, PostId, Profile, UserId, Visibility};
 
 impl Store {
-    /// Reads the facts about these users, and the viewer. A user who can't be read is an error.
+    /// Reads the facts about these users, and the viewer. Fails if a user can't be read.
     pub async fn visibility(&self, viewer: &UserId, users: &[UserId]) -> Result<Visibility, Error> {
         let Readable { found, unread } = self.readable_visibility(viewer, users).await?;
         if unread.is_empty() {
@@ -53,13 +53,13 @@ impl Store {
         })
     }
 
-    /// A post, if there is one that the viewer may see.
+    /// Returns a post, if it exists and the viewer may see it.
     pub async fn visible_post(&self, viewer: &UserId, id: PostId) -> Result<Option<Post>, Error> {
         let visible = self.visible_post_with(viewer, id).await?;
         Ok(visible.map(|(post, _)| post))
     }
 
-    /// The same, with the facts about its author and the viewer.
+    /// Returns a post, if it exists and the viewer may see it, with the facts about its author and the viewer.
     pub async fn visible_post_with(
         &self,
         viewer: &UserId,
@@ -74,15 +74,15 @@ impl Store {
         Ok(visible.then_some((post, visibility)))
     }
 
-    /// The users among these with whom there is a block, where one of the two does not exist: that block may stand under
-    /// the name for those who left.
+    /// Returns those of these users between whom and the viewer there is a block, where one of the two does not exist:
+    /// that block may be stored under the name for those who left.
     async fn kept_apart(
         &self,
         viewer: &UserId,
         users: &[UserId],
         profiles: &HashMap<UserId, Profile>,
     ) -> Result<HashSet<UserId>, Error> {
-        // An erasure may have moved the blocks already of a viewer who has left.
+        // If the viewer has left, an erasure may have moved their blocks already.
         let viewer_left = profiles.get(viewer).is_none_or(|viewer| viewer.withdrawn);
         let unsure = users.iter().filter(|user| *user != viewer);
         let unsure = unsure.filter(|user| viewer_left || !profiles.contains_key(*user));
@@ -96,7 +96,7 @@ impl Store {
             WhoLeft::Others
         };
         let mut kept = self.kept_between(viewer, who_left, &unsure).await?;
-        // It moves back when they return: then it is under the id by now.
+        // A block moves back when the user returns: it may be under the id again.
         let unsure: Vec<UserId> = unsure.into_iter().cloned().collect();
         kept.extend(self.blocked_between(viewer, &unsure).await?);
         Ok(kept)

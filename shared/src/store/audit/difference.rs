@@ -1,22 +1,22 @@
-//! Differences between what the store promises and what it holds.
+//! Differences between the store's invariants and its content.
 
 use std::fmt;
 
 use super::Recount;
 use crate::domain::{CatId, Follow, Handle, PostId, UserId};
 
-/// A fact that is written as two rows, together.
+/// A fact that two rows state, which are written together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Pair {
-    /// In the lists of both.
+    /// A follow, in the lists of both users.
     Follow(Follow),
-    /// In the lists of both: who blocks, and whom.
+    /// A block, in the lists of both users: the blocker, and the blocked one.
     Block(UserId, UserId),
-    /// In the lists of both: who blocks, and whom that left, by the name for those who left.
+    /// A block of a user who has left, in both lists: the blocker, and the name for the one who left.
     KeptBlock(UserId, String),
-    /// Of its own, and in its owner's list.
+    /// A cat, in a row of its own and in its owner's list.
     Cat(CatId, UserId),
-    /// Of its own, and in its owner's profile.
+    /// A handle, in a row of its own and in its owner's profile.
     Handle(Handle, UserId),
 }
 
@@ -35,16 +35,16 @@ impl fmt::Display for Pair {
     }
 }
 
-/// Something that does not hold.
+/// A violated invariant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Difference {
-    /// A counter says something else than there is.
+    /// A counter differs from the true number.
     Counter(Recount),
-    /// Of two rows only one says that it is so.
+    /// Only one of two rows states the fact.
     Half(Pair),
     /// A post is missing from one of its lists, by the list's key.
     Unlisted(PostId, String),
-    /// A list has a post that is not there, or does not belong in it.
+    /// A list has a post that does not exist, or does not belong in it.
     Stray(PostId, String),
     /// A post's fan-out has been overdue for ten minutes, or was sent again six times.
     Overdue(PostId),

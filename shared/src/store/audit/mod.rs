@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-/// The key of a row, for an operator to read.
+/// Returns the key of a row, for an operator to read.
 fn key_of(row: &Item) -> String {
     let parts = ["list", "post", "cat", "user", "other", "handle", "id"].into_iter();
     let parts: Vec<&str> = parts.filter_map(|name| row.text(name).ok()).collect();

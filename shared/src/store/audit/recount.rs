@@ -12,15 +12,15 @@ use crate::store::item::{Item, Read, n, s};
 use crate::store::likes::{self, counts_key};
 use crate::store::{Error, Store};
 
-/// How often it is counted at most while it moves.
+/// The maximum number of times that counters are recounted while they move.
 const LOOKS: usize = 5;
 
-/// A counter and the rows that it counts.
+/// A counter and the true number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Recount {
-    /// The user or post that it counts for.
+    /// The user or post whose counter this is.
     pub of: Counted,
-    /// The name of the attribute.
+    /// The name of the counter's attribute.
     pub counter: &'static str,
     /// The value of the counter; below zero if something went wrong.
     pub says: i64,
@@ -29,7 +29,7 @@ pub struct Recount {
 }
 
 impl Recount {
-    /// Whether it says what there is.
+    /// Returns whether the counter equals the true number.
     pub const fn is_exact(&self) -> bool {
         self.says == self.there
     }
@@ -48,11 +48,11 @@ impl fmt::Display for Recount {
 }
 
 impl Store {
-    /// The counters of a user or post, with what there is; none if there is no such user or post. It is counted until
-    /// it is the same twice, at most five times.
+    /// Recounts the counters of a user or post; returns none if there is no such user or post. Counts until two counts
+    /// in a row are equal, at most five times.
     ///
-    /// A user's followers and posts are counted by what decides, which no index finds: the tables of follows and posts
-    /// are read as a whole.
+    /// A user's followers and posts are counted from the rows that decide, which no index finds: the tables of follows
+    /// and posts are read as a whole.
     pub async fn recount(&self, of: &Counted) -> Result<Vec<Recount>, Error> {
         let mut last = None;
         for _ in 0..LOOKS {
@@ -82,7 +82,7 @@ impl Store {
     pub async fn correct(&self, recount: &Recount) -> Result<bool, Error> {
         let (table, key) = self.counters_row(&recount.of);
         let as_counted = match (&recount.of, recount.says) {
-            // The row may have gone with whose it is.
+            // The row may have been deleted with its user.
             (Counted::User(_), 0) => {
                 "attribute_exists(id) AND (attribute_not_exists(#counter) OR #counter = :says)"
             }
@@ -130,7 +130,7 @@ impl Store {
         counters.collect::<Result<_, _>>().map(Some)
     }
 
-    /// Counts what there is, counter by counter.
+    /// Counts the true numbers, counter by counter.
     async fn there(&self, of: &Counted) -> Result<Vec<i64>, Error> {
         match of {
             Counted::User(user) => {
@@ -198,7 +198,7 @@ impl Store {
         Ok(sum)
     }
 
-    /// Counts the rows of a whole table that the filter lets through.
+    /// Counts the rows of a whole table that pass the filter.
     async fn count_in_all<const N: usize, const V: usize>(
         &self,
         table: &str,

@@ -1,4 +1,4 @@
-//! The facts that a walk over whole tables has seen, and those that do not fit together.
+//! The facts that a walk over whole tables has seen, and the differences between them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,25 +11,25 @@ use crate::store::post_lists::partitions;
 use crate::store::post_row::{is_deleted, revised};
 use crate::store::{Error, invalidations};
 
-/// The seconds for which a fan-out may be overdue: `sweep` looks every minute.
+/// The number of seconds for which a fan-out may be overdue: `sweep` runs every minute.
 const PATIENCE_SECONDS: i64 = 10 * 60;
-/// The number of times that a fan-out may be sent again: they take about an hour, each after twice the time.
+/// The number of times that a fan-out may be sent again: six take about an hour, since each wait is twice the last.
 const PATIENCE_TIMES: i64 = 6;
 /// The value of a counter, if it was seen, and the true number.
 type Count = (Option<i64>, i64);
 
-/// The facts in whole tables, each row looked at once.
+/// The facts in whole tables, each row of which is read once.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     counters: HashMap<(Counted, &'static str), Count>,
-    /// Of which one row was seen.
+    /// Pairs of which one row was seen.
     halves: HashSet<Pair>,
-    /// Users who left, and are erased bit by bit.
+    /// Users who left and are being erased.
     leaving: HashSet<UserId>,
-    /// Posts that are there, or that can't be read.
+    /// Posts that exist, and those that can't be read.
     posts: HashSet<PostId>,
     unread: HashSet<PostId>,
-    /// Places of posts in lists: 1 where the post says so only, -1 where the list does.
+    /// Places of posts in lists: 1 where only the post implies it, -1 where only the list has it.
     places: HashMap<(PostId, String), i64>,
     overdue: HashSet<PostId>,
     pub(super) unreadable: HashSet<(String, String, String)>,
@@ -57,7 +57,7 @@ impl Seen {
     }
 
     pub(super) fn user(&mut self, row: &Item) -> Result<(), Error> {
-        // Those who left have a row of another kind.
+        // Users who left have a row of another kind.
         let Ok(user) = UserId::parse(row.text("id")?) else {
             return Ok(());
         };
@@ -73,7 +73,7 @@ impl Seen {
 
     pub(super) fn handle(&mut self, row: &Item) -> Result<(), Error> {
         let handle = Handle::parse(row.text("handle")?).map_err(Error::broken)?;
-        // Given up: kept for whose it was.
+        // A handle that was given up is held for its last owner.
         if !row.contains_key("expires_at") {
             let owner = UserId::parse(row.text("user")?).map_err(Error::broken)?;
             self.one_of_two(Pair::Handle(handle, owner));
@@ -86,7 +86,7 @@ impl Seen {
         let owner = match row.text("list")?.split_once('#') {
             Some(("owner", owner)) => owner,
             Some(_) => row.text("owner")?,
-            // Of cats that were deleted.
+            // The list of deleted cats.
             None => return Ok(()),
         };
         let owner = UserId::parse(owner).map_err(Error::broken)?;
@@ -136,7 +136,7 @@ impl Seen {
 
     pub(super) fn place(&mut self, row: &Item) -> Result<(), Error> {
         let list = row.text("list")?;
-        // Neither is a list of posts.
+        // Neither of these is a list of posts.
         if !["recent#", invalidations::PREFIX]
             .iter()
             .any(|kind| list.starts_with(kind))
@@ -148,7 +148,7 @@ impl Seen {
     }
 
     pub(super) fn follow(&mut self, row: &Item) -> Result<(), Error> {
-        // The two tombstones of an undone follow go by themselves, not together.
+        // The two tombstones of an undone follow expire separately.
         if !row.flag("active") {
             return Ok(());
         }
@@ -158,7 +158,7 @@ impl Seen {
         let (kind, of) = (parts.next(), parts.next().unwrap_or_default());
         let of = UserId::parse(of).map_err(Error::broken)?;
         let follow = if kind == Some("following") {
-            // This row decides, also of what counters are moved by.
+            // This row decides, also about the counters.
             self.one_more(Counted::User(of.clone()), "following");
             self.one_more(Counted::User(other.clone()), "followers");
             Follow {
@@ -193,7 +193,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Returns what does not hold.
+    /// Returns the violated invariants.
     pub(super) fn differences(self) -> HashSet<Difference> {
         let mut found = HashSet::new();
         for ((of, counter), (says, there)) in self.counters {
@@ -219,7 +219,7 @@ impl Seen {
             match left {
                 1.. => found.insert(Difference::Unlisted(post, list)),
                 0 => false,
-                // Where it belongs nobody knows.
+                // The lists in which it belongs are unknown.
                 _ if self.unread.contains(&post) => false,
                 _ => found.insert(Difference::Stray(post, list)),
             };

@@ -1,16 +1,16 @@
-//! Everything that search may have to know.
+//! The subjects that search may have to know.
 
 use crate::domain::{CatId, PostId, Subject, UserId};
 use crate::store::item::{Item, Read};
 use crate::store::post_row::is_deleted;
 use crate::store::{Error, Store};
 
-/// The subject of a row, if search may have to know it.
+/// A function that returns the subject of a row, if search may have to know it.
 type SubjectOf = fn(&Item) -> Option<Subject>;
 
 impl Store {
-    /// Everything that search may have to know, to be made known to it anew. Tells how many rows of which table were read
-    /// so far, now and then. In memory stays an id for each.
+    /// Returns all subjects that search may have to know, to be indexed again. Reports its progress, in rows read of
+    /// each table, now and then. Memory holds an id for each.
     pub async fn subjects(
         &self,
         mut progress: impl FnMut(&str, usize),
@@ -41,12 +41,12 @@ fn post_of(row: &Item) -> Option<Subject> {
     (!is_deleted(row)).then_some(Subject::Post(id))
 }
 
-/// Those who left have a row of another kind.
+/// Returns the user of a row; users who left have a row of another kind.
 fn user_of(row: &Item) -> Option<Subject> {
     UserId::parse(row.text("id").ok()?).ok().map(Subject::User)
 }
 
-/// Of its own row, not of the one in its owner's list.
+/// Returns the cat of its own row, not of the one in its owner's list.
 fn cat_of(row: &Item) -> Option<Subject> {
     let id = CatId::parse(row.text("cat").ok()?).ok()?;
     let own = row.text("list").ok()?.starts_with("cat#");

@@ -1,4 +1,4 @@
-//! Answering what trends: computed by one reader at a time, and kept for the others.
+//! The answer to what trends: computed by one reader at a time, and kept for the others.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,35 +13,35 @@ use crate::store::conditional::condition_held;
 use crate::store::item::{Item, Read, n, s};
 use crate::store::{Error, Store};
 
-/// The number of tags that are read of each shard, and that the answer has.
+/// The maximum number of tags that are read from each shard of an hour, and that the answer has.
 const TOP: u8 = 100;
-/// The most users hidden from a caller who are looked for among a trend's authors.
+/// The maximum number of users hidden from a caller who are looked for among a trend's authors.
 const MOST_HIDDEN: usize = 1000;
-/// The most users who have left who are looked for among a trend's authors.
+/// The maximum number of users who have left who are looked for among a trend's authors.
 const MOST_LEAVERS: i32 = 1000;
 /// The number of shards that are read at a time.
 const AT_ONCE: usize = 32;
 /// The time that a reader has to compute the answer, before another one tries.
 const CLAIM_SECONDS: i64 = 5;
-/// The number of times that a reader looks for another one's answer, where there is no older one, and the wait in
-/// between: together longer than computing may take.
+/// The number of times that a reader looks for another reader's answer, if there is no older one, and the wait in
+/// between: together longer than the computation may take.
 const WAITS: u32 = 25;
 const WAIT: Duration = Duration::from_millis(200);
 /// The age up to which an answer is served while another reader computes a new one.
 const STALE_SECONDS: i64 = 60;
 
-/// Where the answer is kept: no hour is called so.
+/// Returns the key of the stored answer: no hour has this name.
 fn answer_key() -> Item {
     key("answer", "#")
 }
 
-/// Where it is noted that somebody computes a new one: a row of its own, since the answer is large, and a
-/// write that is refused costs as much as one that is not.
+/// Returns the key of the claim to compute a new answer: a row of its own, since the answer is large, and a refused
+/// write costs as much as a successful one.
 fn claim_key() -> Item {
     key("answer", "#claim")
 }
 
-/// An answer as it is kept.
+/// An answer as stored.
 struct Answer {
     trends: Vec<Trend>,
     at: Timestamp,
@@ -64,23 +64,23 @@ impl Answer {
 }
 
 impl Store {
-    /// The authors who are hidden from a caller, as far as trends tell authors apart: those whom the caller blocks,
-    /// or who block the caller, also if the caller has left and reads on with a token that is still valid.
+    /// Returns the authors hidden from a caller, by the marks that trends have: those whom the caller blocks, or who
+    /// block the caller, even if the caller has left and continues to read with a token that is still valid.
     pub async fn hidden_authors(&self, caller: &UserId) -> Result<HashSet<AuthorMark>, Error> {
         let (mut hidden, profile) = futures::try_join!(
             self.blocked_either_way(caller, MOST_HIDDEN),
             self.profile(caller)
         )?;
         if profile.is_none_or(|caller| caller.withdrawn) {
-            // An erasure may have moved them there; and back meanwhile, where the caller returns.
+            // An erasure may have moved the blocks there, and the caller's return may have moved them back.
             hidden.extend(self.kept_against(caller, MOST_HIDDEN).await?);
             hidden.extend(self.blocked_either_way(caller, MOST_HIDDEN).await?);
         }
         Ok(hidden.iter().map(AuthorMark::of).collect())
     }
 
-    /// The tags that the most authors of the last 24 hours used, at most a hundred; an answer computed no
-    /// longer ago than that is used again.
+    /// Returns the tags that the most authors of the last 24 hours used, at most a hundred. An answer that was computed
+    /// no longer ago than `kept_for` is used again.
     pub async fn trending(&self, kept_for: Duration) -> Result<Vec<Trend>, Error> {
         let seconds = i64::try_from(kept_for.as_secs()).unwrap_or(i64::MAX);
         for _ in 0..WAITS {
@@ -116,14 +116,14 @@ impl Store {
             .send()
             .await?;
         let read = output.item.as_ref().map_or(Ok(None), Answer::read);
-        // One that another version kept is computed anew.
+        // An answer that another version stored is computed anew.
         Ok(read.unwrap_or_else(|error| {
             tracing::warn!(%error, "the trends that are kept can't be read");
             None
         }))
     }
 
-    /// Whether it is the caller's turn to compute the answer.
+    /// Claims the computation of the answer. Returns false if another reader has claimed it.
     async fn claim_trends(&self, now: Timestamp) -> Result<bool, Error> {
         let update = self
             .client

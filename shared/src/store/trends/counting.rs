@@ -13,18 +13,18 @@ use crate::store::retry::Retry;
 use crate::store::transactions::{Token, failed_condition, met_another_write};
 use crate::store::{Error, OutboxMark, Store};
 
-/// Tags that one transaction counts: each is a write of the author's row and of up to two counters, beside the
-/// post's own.
+/// The number of tags that one transaction counts: each takes a write of the author's row and of up to two counters,
+/// beside the write of the post's row.
 const TAGS_AT_ONCE: usize = 30;
 /// The lifetime of a counter: longer than any answer needs it.
 const KEPT_SECONDS: i64 = 48 * 60 * 60;
 
-/// The partition of an author's rows: no hour is called so.
+/// Returns the partition of an author's rows: no hour has this name.
 fn author_window(author: &AuthorMark) -> String {
     format!("author#{}", author.as_str())
 }
 
-/// An author's recent use of a tag, as stored.
+/// Reads an author's recent use of a tag.
 fn author_hours(row: &Item) -> Result<AuthorHours, Error> {
     let Some(hours) = row.get("hours") else {
         return Ok(AuthorHours::default());
@@ -49,7 +49,7 @@ struct Counting {
     added: bool,
 }
 
-/// The new row of an author about a tag, and the counts it moves.
+/// An author's row about a tag, as it was read, its new content, and the counts that the change moves.
 struct Moved {
     tag: Tag,
     row: Item,
@@ -58,8 +58,8 @@ struct Moved {
 }
 
 impl Store {
-    /// Counts a post for the tags that it has now, and no longer for those that it had. False if the post
-    /// has gone on since the mark was read: read it again.
+    /// Counts a post for the tags that it has now, and no longer for those that it had. Returns false if the post has
+    /// changed since the mark was read: read the mark again.
     pub async fn count_trends(&self, mark: &OutboxMark) -> Result<bool, Error> {
         let written = mark.post.created_at();
         let gone = mark.trended.iter().filter(|tag| !mark.tags.contains(tag));
@@ -121,14 +121,14 @@ impl Store {
             match sent {
                 Ok(_) => return Ok(true),
                 Err(error) if failed_condition(&error, 0) => return Ok(false),
-                // Another post of the same author with one of the tags, or others with the same counters.
+                // Another post of the author has one of the tags, or posts of others move the same counters.
                 Err(error) if met_another_write(&error) => retry.back_off().await?,
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Reads the author's rows about these tags, and what they are to become.
+    /// Reads the author's rows about these tags, and computes what they become.
     async fn moved(
         &self,
         mark: &OutboxMark,
@@ -161,7 +161,7 @@ impl Store {
         some.iter().map(moved).collect()
     }
 
-    /// Reads which of the counters that the author comes to have too many authors to know them all.
+    /// Returns the counters that gain the author but have too many authors to hold all their marks.
     async fn full_counters(
         &self,
         author: &AuthorMark,
@@ -197,7 +197,7 @@ impl Store {
         before: &[Tag],
         after: &[Tag],
     ) -> Result<TransactWriteItem, Error> {
-        // Without tags so far: never counted, or counted and then edited.
+        // A post without counted tags was never counted, or lost its tags in an edit.
         let never = if before.is_empty() {
             "attribute_not_exists(trended) OR "
         } else {
@@ -216,7 +216,7 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The write of an author's row about a tag, if it is as it was read.
+    /// Builds the write of an author's row about a tag, on condition that the row is as it was read.
     fn write_author(&self, author: &AuthorMark, moved: &Moved) -> Result<TransactWriteItem, Error> {
         let until = Timestamp::now().plus_seconds(KEPT_SECONDS);
         let update = Update::builder()
@@ -236,7 +236,7 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The write that moves a counter. One of those with `many` authors learns of no more.
+    /// Builds the write that moves a counter. A counter in `many` gains no marks.
     fn move_counter(
         &self,
         key: Item,
