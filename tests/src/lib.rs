@@ -1,1 +1,1 @@
-//! The suites stand in `suite/`.
+//! An empty library: the tests are in `suite/`.

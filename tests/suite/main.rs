@@ -1,6 +1,6 @@
 //! Drives the real binaries on the local stack, as clients, queues and the schedule do.
 
-// Tests say what they expect by failing loudly, and their helpers are tests too.
+// Tests fail by panicking, and so do their helpers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

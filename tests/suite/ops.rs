@@ -1,4 +1,4 @@
-//! Operators' tasks, with the real `ops` program against a running stack.
+//! Operators' tasks, done by the real `ops` program on a running stack.
 
 use std::process::Output;
 
@@ -11,13 +11,13 @@ use crate::faults::backstage::{Backstage, Item};
 use crate::faults::impatient;
 use crate::support::{User, World, binaries, eventually};
 
-/// Runs `ops` on this stack: what it printed, and whether all was well.
+/// Runs `ops` on this stack. Returns its output, and whether it succeeded.
 async fn ops(world: &World, arguments: &[&str]) -> (String, bool) {
     let (said, status) = ops_status(world, arguments).await;
     (said, status == Some(0))
 }
 
-/// The same with its exit status.
+/// Runs `ops`. Returns its output and its exit status.
 async fn ops_status(world: &World, arguments: &[&str]) -> (String, Option<i32>) {
     let Output {
         status,
@@ -33,7 +33,7 @@ async fn ops_status(world: &World, arguments: &[&str]) -> (String, Option<i32>) 
     (said.concat(), status.code())
 }
 
-/// The same, where all must be well.
+/// Runs `ops`, asserts that it succeeded, and returns its output.
 async fn done(world: &World, arguments: &[&str]) -> String {
     let (said, well) = ops(world, arguments).await;
     assert!(well, "{arguments:?}: {said}");
@@ -53,7 +53,7 @@ fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// Dead letters are counted, shown with what they belong to, and sent again, but not on a dry run.
+/// Dead letters are counted, shown with their trace, and sent again, but not on a dry run.
 #[tokio::test]
 async fn dead_letters_are_shown_and_replayed() {
     let stage = Backstage::of(&World::with(impatient()).await).await;
@@ -117,7 +117,7 @@ async fn dead_letters_are_shown_and_replayed() {
     );
 }
 
-/// An author with two posts, and a reader who follows the author and likes and comments the first.
+/// An author with two posts, and a reader who follows the author, and likes and comments on the first.
 struct Scene {
     stage: Backstage,
     author: User,
@@ -170,7 +170,7 @@ impl Scene {
         delete.set_key(Some(row)).send().await.unwrap();
     }
 
-    /// Counters that say something else: in the cache, too.
+    /// Makes counters wrong, also in the cache. Returns the expected findings.
     async fn miscount(&self) -> Vec<String> {
         let [post, _] = &self.posts;
         let likes = key([("post", post), ("user", "#count")]);
@@ -187,7 +187,7 @@ impl Scene {
         ]
     }
 
-    /// Half a follow, half a block, a cat and a handle that only one of two says are somebody's.
+    /// Deletes one of the two rows of each of a follow, a block, a cat and a handle. Returns the expected findings.
     async fn halve(&self) -> Vec<String> {
         let (author, reader) = (&self.author.id, &self.reader.id);
         let followers = format!("followers#{author}");
@@ -216,7 +216,7 @@ impl Scene {
         .to_vec()
     }
 
-    /// A post that is not in a list where it belongs, and another there.
+    /// Removes a post from a list where it belongs, and adds another that doesn't. Returns the expected findings.
     async fn swap(&self) -> Vec<String> {
         let mut list = None;
         for number in 0..16 {
@@ -234,12 +234,12 @@ impl Scene {
         ]
     }
 
-    /// A fan-out that nobody sees to.
+    /// Leaves a fan-out where no sweep finds it. Returns the expected findings.
     async fn strand(&self) -> Vec<String> {
         let [_, post] = &self.posts;
         let row = || key([("id", post)]);
         self.set("PostsTable", row(), "due_at", number(1)).await;
-        // A shard that sweep does not know.
+        // A shard that `sweep` does not know.
         self.set("PostsTable", row(), "outbox", text("none")).await;
         vec![format!("post {post} is not fanned out")]
     }
@@ -250,7 +250,7 @@ impl Scene {
     }
 }
 
-/// Each kind of difference is found, and nothing else.
+/// `check` finds each kind of difference, and nothing else.
 #[tokio::test]
 async fn check_finds_what_differs() {
     let scene = Scene::new().await;
@@ -280,7 +280,7 @@ async fn check_finds_what_differs() {
     assert_eq!(found, expected);
 }
 
-/// A recount corrects counters, also for those who were shown them from the cache, but not on a dry run.
+/// A recount corrects counters, also those shown from the cache, but not on a dry run.
 #[tokio::test]
 async fn counters_are_corrected() {
     let scene = Scene::new().await;
@@ -307,7 +307,7 @@ async fn counters_are_corrected() {
     }
 }
 
-/// A feed that went wrong in the cache is right again, but not on a dry run.
+/// A feed that is wrong in the cache is corrected, but not on a dry run.
 #[tokio::test]
 async fn a_feed_is_rebuilt() {
     let stage = Backstage::of(&World::own().await).await;
@@ -349,7 +349,7 @@ async fn a_feed_is_rebuilt() {
     assert_eq!(reader.feed_ids(10).await, [post]);
 }
 
-/// The cache is shown: its nodes, and what it keeps for a post.
+/// `cache` shows the nodes, and what the cache has of a post.
 #[tokio::test]
 async fn the_cache_is_shown() {
     let world = World::own().await;
@@ -369,7 +369,7 @@ async fn the_cache_is_shown() {
     }
 }
 
-/// Help names the command that people type, here and in the other tools.
+/// Help names the command that people type, in `ops` and in the other tools.
 #[tokio::test]
 async fn help_names_what_people_type() {
     for (program, arguments, usage) in [
@@ -398,7 +398,7 @@ async fn help_names_what_people_type() {
     }
 }
 
-/// Without a stack it says so, and what to do.
+/// Without a stack, `ops` says so, and what to do.
 #[tokio::test]
 async fn without_a_stack_it_says_what_to_do() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -416,7 +416,7 @@ async fn without_a_stack_it_says_what_to_do() {
     );
 }
 
-/// An index that was lost is made anew from the tables, but not on a dry run.
+/// A lost index is made again from the tables, but not on a dry run.
 #[tokio::test]
 async fn a_lost_index_is_rebuilt() {
     let scene = Scene::new().await;
@@ -432,7 +432,7 @@ async fn a_lost_index_is_rebuilt() {
         (1, 1)
     );
     scene.stage.lose_index().await;
-    // Who searched before knows it still.
+    // A process that has searched before still has the old index.
     world.kill_function("search").unwrap();
     world.kill_function("index").unwrap();
     assert_eq!(found("posts", "two").await, 0);

@@ -1,5 +1,5 @@
-//! Replays the sample events of `events/` against the real binaries; its README says how expectations
-//! are written. Every function and trigger of the template must have one.
+//! Replays the sample events of `events/` against the real binaries. The README there explains how expectations are written.
+//! Every function and trigger of the template must have a sample.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::support::{World, id_of, repository};
 
 /// A sample event as written, with its placeholders.
 struct Sample {
-    /// `feed/first-page`
+    /// The name, such as `feed/first-page`.
     name: String,
     function: String,
     event: String,
@@ -68,8 +68,8 @@ fn samples() -> Vec<Sample> {
     samples
 }
 
-/// Fills `{{token:bob}}`, `{{user:alice}}`, `{{post:alice}}`, `{{comment:alice}}` and `{{cat:alice}}` in; the same ones wherever
-/// `known` has them.
+/// Fills in `{{token:bob}}`, `{{user:alice}}`, `{{post:alice}}`, `{{comment:alice}}` and `{{cat:alice}}`, reusing those in
+/// `known`.
 async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -> Value {
     let mut filled = String::new();
     let mut rest = text;
@@ -102,7 +102,7 @@ async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -
     serde_json::from_str(&filled).unwrap_or_else(|error| panic!("{error}: {filled}"))
 }
 
-/// Notes every place where what came isn't what was expected.
+/// Records every place where the result differs from the expectation.
 fn compare(place: &str, expected: &Value, found: &Value, wrong: &mut Vec<String>) {
     match (expected, found) {
         (Value::Object(members), Value::Object(_)) => {
@@ -132,7 +132,7 @@ fn compare(place: &str, expected: &Value, found: &Value, wrong: &mut Vec<String>
     }
 }
 
-/// Whether a value is of a kind: `string` of `<string or null>`.
+/// Returns whether a value is of a kind, such as `string` of `<string or null>`.
 fn is(kind: &str, value: &Value) -> bool {
     let text = value.as_str();
     match kind {
@@ -151,14 +151,14 @@ fn is(kind: &str, value: &Value) -> bool {
     }
 }
 
-/// Whether an answer has the headers that every one has.
+/// Returns whether an answer has the headers that every answer needs.
 fn is_protected(headers: &Value, https: bool) -> bool {
     headers["cache-control"].is_string()
         && headers["x-content-type-options"] == "nosniff"
         && headers["strict-transport-security"].is_string() == https
 }
 
-/// The load balancer's answer in the shape that expectations have.
+/// Returns the load balancer's answer in the form of expectations.
 fn answer(found: &Value, expected: &Value) -> Value {
     let headers = &found["multiValueHeaders"];
     let first = |value: &Value| value.get(0).cloned().unwrap_or_else(|| value.clone());
@@ -194,7 +194,7 @@ async fn every_sample_event_is_answered_as_expected() {
         };
         let mut found: Value = serde_json::from_slice(&payload).unwrap();
         if event.get("httpMethod").is_some() {
-            // A target group reads the one or the other, as it is set.
+            // A target group reads one of the two, depending on its settings.
             let single = found["headers"].as_object().unwrap();
             let multi = found["multiValueHeaders"].as_object().unwrap();
             let as_single = multi.iter().map(|(name, values)| (name, &values[0]));
@@ -222,7 +222,7 @@ async fn every_sample_event_is_answered_as_expected() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Whether a rule's path pattern, whose only wildcard is `*`, matches.
+/// Returns whether a rule's path pattern, whose only wildcard is `*`, matches.
 fn matches(pattern: &str, path: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == path,
@@ -299,7 +299,7 @@ async fn every_function_and_trigger_of_the_template_has_a_sample() {
     }
 
     for mapping in &plan.mappings {
-        // One poison record among good ones.
+        // One malformed record among good ones.
         let fits = |event: &Value, expected: &Value| {
             let count = |list: &Value| list.as_array().map_or(0, Vec::len);
             let (records, failures) = (

@@ -48,23 +48,23 @@ async fn block(
     let other = other.user(&app.store).await?;
     somebody_else(&me, &other)?;
     http::writer(&app.store, &me).await?;
-    // Also if the other blocks the caller: each has a block of their own.
+    // Allowed even if the other user blocks the caller: each has a block of their own.
     let profile = app.store.profile(&other).await?;
     if !profile.is_some_and(|profile| may_block(&me, &profile)) {
         return Err(Path::<UserId>::not_found());
     }
-    // Neither's feed shows the other from now on, whatever becomes of this request.
+    // From now on neither feed shows the other user, whatever becomes of this request.
     let feeds = HashSet::from([me.clone(), other.clone()]);
     app.cache.hold_feeds(&feeds).await?;
     let blocked = app.store.block(&me, &other, stamp).await;
-    // Also if it failed: readers would wait for feeds that nobody rebuilds.
+    // Even if the block failed: otherwise readers would wait for feeds that no reader rebuilds.
     app.cache.forget_feeds(&feeds).await?;
     blocked?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Not answered without the cache, as a block isn't: only the cache knows which stamps the two were given, and by any
-/// other clock a follow that was accepted during the block could be later than its end.
+/// Ends a block. Like a block, this fails without the cache: only the cache knows which stamps the two users were given, and
+/// by any other clock a follow that was accepted during the block could be later than its end.
 async fn unblock(
     State(app): State<Arc<App>>,
     Word {
@@ -77,7 +77,7 @@ async fn unblock(
     somebody_else(&me, &other)?;
     let blocks = app.store.blocked_back(&other, std::slice::from_ref(&me));
     let stamps = if blocks.await?.is_empty() {
-        // Nobody gets a stamp of whom there may be nothing.
+        // Without the caller's block, neither user is given a stamp: the other may not exist.
         [stamp.version(); 2]
     } else {
         let own = async {
@@ -89,7 +89,7 @@ async fn unblock(
         let (own, theirs) = futures::try_join!(own, app.cache.stamp(&other))?;
         [own, theirs]
     };
-    // Whom the caller blocks, the caller knows. Of others a handle tells no more here than elsewhere.
+    // Callers know the users they block. Of other users, a handle reveals no more here than on other routes.
     if !app.store.unblock(&me, &other, stamps).await? {
         named.seen_user(&me, &app.store).await?;
     }
@@ -103,7 +103,7 @@ fn somebody_else(me: &UserId, other: &UserId) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether the caller sees a user as one to block or unblock: a block hides all but that.
+/// Returns whether the caller may block or unblock a user: a block hides everything but that.
 fn may_block(me: &UserId, profile: &Profile) -> bool {
     let standing = Standing {
         withdrawn: profile.withdrawn,
@@ -112,7 +112,7 @@ fn may_block(me: &UserId, profile: &Profile) -> bool {
     may_see(me, &profile.id, standing)
 }
 
-/// Users who have withdrawn are not listed, and are again when they return.
+/// Lists blocked users, without those who have withdrawn. They reappear when they return.
 async fn blocked(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
@@ -129,12 +129,12 @@ async fn blocked(
         let mut profiles = found;
         let end = entries.last().cloned().filter(|_| entries.len() == most);
         let view = |at: TimedPosition<UserId>| {
-            // Users who can't be read may have left.
+            // A user who can't be read may have left.
             if unread.contains(&at.entry) {
                 return None;
             }
             let known = profiles.remove(&at.entry);
-            // Who blocks the caller too is there to be unblocked, and no more of them is told.
+            // A user who blocks the caller too is listed so that the caller can unblock them, but without details.
             let profile = known
                 .filter(|profile| profile.withdrawn || !blocked_back.contains(&at.entry))
                 .unwrap_or_else(|| Profile::new(at.entry.clone(), at.since.timestamp()));

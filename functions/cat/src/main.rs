@@ -1,8 +1,7 @@
 //! `POST /v1/cats`, `GET`, `PATCH` and `DELETE /v1/cats/{id}`, and `GET /v1/users/{id}/cats`.
 //!
-//! A cat that is registered with a photo and without a breed is answered with `breed_suggestions` besides: the
-//! classifier's three best, or none where it fails or takes too long. They are part of the answer that an
-//! `Idempotency-Key` remembers.
+//! The answer to registering a cat with a photo and without a breed includes `breed_suggestions`: the classifier's three
+//! best, or none if it fails or takes too long. They are part of the answer that an `Idempotency-Key` remembers.
 
 use std::sync::Arc;
 
@@ -61,7 +60,7 @@ async fn main() -> Result<(), http::Error> {
 }
 
 impl App {
-    /// The caller's upload of that key, kept from now on: what is stored must not expire.
+    /// Returns the key of the caller's upload and keeps the upload from now on: a stored photo must not expire.
     async fn photo(&self, caller: &UserId, key: &str) -> Result<ImageKey, Problem> {
         let key = self.media.sent_by(caller, key).await?;
         let key = key.ok_or_else(|| Problem::unusable(Invalid::one("/photo", NOT_UPLOADED)))?;
@@ -69,21 +68,21 @@ impl App {
         Ok(key)
     }
 
-    /// Tells search.
+    /// Tells search of a change.
     async fn changed(&self, id: CatId) -> Result<(), Problem> {
         let changed = IndexMessage::new(Subject::Cat(id));
         Ok(self.index.send(&changed).await?)
     }
 
-    /// Tells search, where the answer is the same even if that can't be told: of a new cat, since without a key
-    /// the same request again would make another (with a key, search is told again); and of one that is gone.
+    /// Tells search of a change, and only logs a failure. Serves where the answer stays the same: for a new cat, since
+    /// without a key the same request again would create another (with a key, search is told again), and for a deleted one.
     async fn tell(&self, id: CatId) {
         if let Err(problem) = self.changed(id).await {
             tracing::warn!(%id, status = problem.status().as_u16(), "search was not told of a cat");
         }
     }
 
-    /// Repeats the answer of an earlier request, which may have died before it told search.
+    /// Repeats the answer of an earlier request, and tells search again: that request may have died before it did.
     async fn again(&self, known: IdempotencyRecord) -> Result<Answer, Problem> {
         let answer = known.replay()?;
         let location = answer.location.as_deref().unwrap_or_default();
@@ -94,13 +93,13 @@ impl App {
         Ok(answer)
     }
 
-    /// A cat that the caller may see.
+    /// Returns a cat that the caller may see.
     async fn visible(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
         let visible = self.store.visible_cat(caller, id).await?;
         visible.ok_or_else(Path::<CatId>::not_found)
     }
 
-    /// A cat that the caller may change.
+    /// Returns a cat that the caller may change.
     async fn own(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
         let cat = self.visible(caller, id).await?;
         if cat.owner == *caller {
@@ -164,7 +163,7 @@ async fn create(
                 return Ok(answer);
             }
             Created::Before(known) => return app.again(known).await,
-            // Nothing that it builds on can change.
+            // A cat depends on nothing that can change, so only its id can be at fault.
             Created::IdTaken | Created::Outdated => {
                 cat.id = CatId(app.ids.mint_at(created_at));
             }
@@ -200,7 +199,7 @@ async fn edit(
     };
     let edited = app.store.edit_cat(cat.id, &me, &edit).await?;
     let edited = edited.ok_or_else(Path::<CatId>::not_found)?;
-    // If search can't be told, the same request tells it.
+    // If this fails, the same request again tells search.
     app.changed(edited.id).await?;
     Ok(Json(edited.view(&app.images)))
 }

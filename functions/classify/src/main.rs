@@ -1,8 +1,8 @@
-//! `POST /v1/classify`: which breed the cat of an image is. `GET /v1/breeds`: those there are.
+//! `POST /v1/classify`, which names the breed of the cat in an image, and `GET /v1/breeds`, which lists all breeds.
 //!
-//! The image is an upload of the caller's, named by its key, or is sent itself, of which the load
-//! balancer lets 1 MiB through. `?top=` says how many breeds to name, 1 to 12, most likely first; 5
-//! unless told, as in api.md's example: what follows is next to nothing.
+//! The image is an upload of the caller, named by its key, or the request's body, of which the load balancer lets 1 MiB
+//! through. `?top=` is the number of breeds to name, 1 to 12, most likely first. It is 5 by default, as in api.md's example:
+//! the probabilities that follow are next to nothing.
 //!
 //! The model is read during init, from the folder `MODEL_DIR`, or `model` beside the executable.
 
@@ -24,14 +24,14 @@ use purrline::vision::{Classifier, ImageError};
 use purrline::{aws, log, metrics};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// The largest image that is sent itself: all that the load balancer lets through.
+/// The largest image in a request's body: all that the load balancer lets through.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// The list of breeds, as its cursors know it.
+/// The list of breeds, as its cursors name it.
 const LIST: &str = "breeds";
 
 fn main() -> Result<(), http::Error> {
     log::init();
-    // One thread for all that blocks: each that classifies keeps some megabytes for it.
+    // One thread for all blocking work: each thread that classifies keeps some megabytes for it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
@@ -64,8 +64,8 @@ fn model_dir() -> std::io::Result<PathBuf> {
 
 #[derive(Clone)]
 struct App {
-    /// One image at a time: a request whose time ran out may still be at work when the next one
-    /// comes, and there is memory for one only.
+    /// Classifies one image at a time: a request whose time ran out may still be at work when the next one comes, and there
+    /// is memory for one only.
     classifier: Arc<Mutex<Classifier>>,
     model: ModelInfo,
     media: Media,
@@ -106,11 +106,11 @@ impl App {
         Arc::clone(&self.classifier).lock_owned().await
     }
 
-    /// All breeds, most likely first.
+    /// Returns all breeds of an upload, most likely first.
     async fn breeds_of_upload(&self, caller: &UserId, key: &str) -> Result<Breeds, Problem> {
         let unusable = |reason: Reason| Problem::unusable(Invalid::one("/image", reason));
         let key = ImageKey::sent_by(caller, key).map_err(unusable)?;
-        // Its bytes take memory too, so they are not fetched before it is their turn.
+        // The image's bytes take memory too, so they are fetched only when it is this request's turn.
         let turn = self.turn().await;
         let image = self.media.read(&key, UPLOAD_MAX_BYTES).await;
         let image = image.map_err(|error| match error {
@@ -126,8 +126,8 @@ impl App {
     }
 }
 
-/// All breeds, most likely first. It takes the processor for some time, so it runs on a thread of its
-/// own, and also to its end if nobody waits for it any more.
+/// Returns all breeds of an image, most likely first. Classifying takes the processor for some time, so it runs on a thread
+/// of its own, and to its end even if the request has given up.
 async fn breeds_of(
     turn: Turn,
     image: impl AsRef<[u8]> + Send + 'static,

@@ -1,8 +1,8 @@
 //! `POST` and `GET /v1/posts/{id}/comments`, and `DELETE /v1/posts/{id}/comments/{comment_id}`.
 //!
-//! A post's counts are read from the cache in feeds: what it has of them is replaced before a change is
-//! answered. A request that can't be answered for that, or dies before, is sent again, and finds its work
-//! done but for that. Until then, and where it isn't sent again, the hold on the counts has them read anew.
+//! Feeds read a post's counts from the cache, so each change replaces the cached counts before it is answered. A request
+//! that fails to do so, or dies before, is sent again by its client, and only has the counts left to replace. If it isn't
+//! sent again, the cached counts expire with the hold on them, and readers read them from the store.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ async fn create(
     if let Some(request) = &request
         && let Some(known) = app.store.idempotency_record(request).await?
     {
-        // Who answered before may have died right after.
+        // The earlier request may have died before it replaced the counts.
         app.counted(post, None).await?;
         return known.replay();
     }
@@ -68,7 +68,7 @@ async fn create(
     let (_, visibility) = visible.ok_or_else(Path::<PostId>::not_found)?;
     let profile = match visibility.existing(&me) {
         Some(profile) => profile.clone(),
-        // They have left, or write for the first time.
+        // The caller has left, or writes for the first time.
         None => http::writer(&app.store, &me).await?,
     };
     let author = Author::of(&me, Some(&profile));
@@ -100,8 +100,8 @@ async fn create(
 }
 
 impl App {
-    /// The id of the post's newest comment, after which the next is to come, where only this process's own clock says when
-    /// that is.
+    /// Returns the id of the post's newest comment, which the next one must follow, if only this process's own clock dates
+    /// the next one.
     async fn newest(&self, post: PostId, stamp: Stamp) -> Result<Option<Id>, Problem> {
         if !stamp.is_own() {
             return Ok(None);
@@ -110,7 +110,7 @@ impl App {
         Ok(newest.first().map(|comment| comment.id.0))
     }
 
-    /// Puts the counts that the store has into the cache, in place of earlier ones, and lets go of them.
+    /// Replaces the cached counts by the store's and releases the hold.
     async fn counted(&self, post: PostId, hold: Option<&Hold>) -> Result<(), Problem> {
         match self.store.post_counts(&[post]).await {
             Ok(counts) => {
@@ -127,7 +127,7 @@ impl App {
     }
 }
 
-/// Without those by users whom the caller doesn't see.
+/// Lists a post's comments, without those by users whom the caller doesn't see.
 async fn list(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
@@ -181,7 +181,7 @@ async fn remove(
 
 impl App {
     /// Checks that the caller wrote the comment or its post. Blocks don't matter.
-    /// Others are told of what they see, and of nothing else.
+    /// Other callers learn of what they see, and of nothing else.
     async fn check_may_delete(
         &self,
         me: &UserId,
@@ -208,7 +208,7 @@ impl App {
             )),
             Some(_) => Err(Path::<CommentId>::not_found()),
             None => {
-                // A deletion before this one may have died right after.
+                // An earlier deletion may have died before it replaced the counts.
                 self.counted(post, None).await?;
                 Err(Path::<CommentId>::not_found())
             }

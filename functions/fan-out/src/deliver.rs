@@ -1,12 +1,12 @@
-//! From a post to the feeds that show it.
+//! The delivery of a post to the feeds that show it.
 //!
-//! A post is pushed onto its author's own lists, and onto the feeds of the author's followers. Where these are
-//! more than one message serves, each shard of them is a message of its own, which queues the rest of its shard
-//! until that is through: so they are served in parallel, and a crash repeats one message. The post's outbox
-//! mark is cleared when the last is done.
+//! A post is pushed onto its author's own lists, and onto the feeds of the author's followers. If there are more of these
+//! than one message serves, each shard of followers gets a message of its own, which queues the rest of its shard until none
+//! is left: so shards are served in parallel, and a crash repeats one message. The post's outbox mark is cleared when the
+//! last message is done.
 //!
-//! The posts of an author with too many followers are not pushed: readers merge them in. How that begins
-//! and ends without a gap is told in the store's module `recent`.
+//! The posts of an author with too many followers are not pushed: readers merge them in. The store's module `recent`
+//! explains how that begins and ends without a gap.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use super::{Error, FanOut};
 const PART: i32 = 1000;
 /// The number of such parts that one message serves.
 const PARTS_PER_MESSAGE: usize = 10;
-/// An author is fanned out again when there are fewer followers than this many percent of what makes one an
-/// influencer: so nobody goes to and fro with every follower.
+/// The percentage of the influencers' threshold below which an author's posts are pushed again: so no author switches with
+/// every follower.
 const AGAIN_PERCENT: u64 = 90;
-/// The number of looks at how the author's posts are delivered, while others change that.
+/// The number of attempts to settle how the author's posts are delivered, while others change that.
 const LOOKS: usize = 5;
 
 impl FanOut {
@@ -78,8 +78,8 @@ impl FanOut {
         self.done(mark, first.announces.as_deref()).await
     }
 
-    /// How the post is delivered, and its author's from then on. What is said changes with the number of
-    /// followers, and is then asked for anew, by adding the post again.
+    /// Decides how the post, and later ones of its author, are delivered. Where the number of followers calls for another
+    /// way, asks for that, and learns what applies by adding the post again.
     async fn delivery(
         &self,
         mark: &OutboxMark,
@@ -106,7 +106,7 @@ impl FanOut {
         Err(Error::Contended)
     }
 
-    /// Every feed has the post, and the announcement if it brought one.
+    /// Completes the announcement, if the post brought one, and clears the mark: every feed has both.
     async fn done(&self, mark: &OutboxMark, announced: Option<&str>) -> Result<(), Error> {
         if let Some(name) = announced {
             self.store.announced(&mark.author, name).await?;
@@ -137,7 +137,7 @@ impl FanOut {
         }
     }
 
-    /// Serves some followers of a shard, and queues the rest; the last of it is the chunk done.
+    /// Serves some followers of a shard and queues the rest. The chunk is done when none are left.
     pub(super) async fn chunk(
         &self,
         post: PostId,

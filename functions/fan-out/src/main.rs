@@ -1,6 +1,5 @@
-//! The fan-out queue's consumer: counts a post's tags, and pushes its id into its followers' feeds; of a post that
-//! was deleted it erases the comments and likes. Each change of a post comes by here, so search is told of it
-//! here too.
+//! The fan-out queue's consumer: counts a post's tags and pushes its id into the feeds of its author's followers; erases the
+//! comments and likes of a deleted post. Every change of a post passes through here, so this consumer also tells search.
 
 mod deliver;
 
@@ -13,7 +12,7 @@ use purrline::{aws, env, log};
 
 /// The number of times that one message erases 100 comments and 100 likes of a deleted post.
 const ERASED_AT_ONCE: usize = 10;
-/// Above how many followers an author's posts are merged in by the readers, unless told.
+/// The default number of followers above which readers merge in an author's posts.
 const INFLUENCER_FOLLOWERS: u64 = 10_000;
 
 struct FanOut {
@@ -21,7 +20,7 @@ struct FanOut {
     cache: Cache,
     queue: Queue,
     index: Queue,
-    /// Above how many followers an author's posts are merged in by the readers.
+    /// The number of followers above which readers merge in an author's posts.
     influencer_followers: u64,
 }
 
@@ -59,7 +58,7 @@ enum Error {
 
 impl Consumer for FanOut {
     type Message = FanOutMessage;
-    // Each by itself, side by side: one with many followers holds up no other.
+    // Each message by itself, concurrently: one with many followers holds up no other.
     const TOGETHER: usize = 1;
 
     async fn handle(&self, batch: Vec<Received<FanOutMessage>>) -> Vec<Failed> {
@@ -90,7 +89,7 @@ impl FanOut {
             Some(chunk) => self.chunk(post, rev, chunk, redelivered).await,
         };
         match served {
-            // However long that lasts: the mark stays, and `sweep` sends the post again each minute until it is back.
+            // The mark stays, and `sweep` sends the post again each minute until the cache is back, however long that takes.
             // Messages would end in the dead-letter queue before.
             Err(Error::Cache(error)) => {
                 let error = purrline::log::chain(&error);
@@ -101,15 +100,15 @@ impl FanOut {
         }
     }
 
-    /// The post's mark, once the post is counted for the tags that it has. No mark: done before. Another
-    /// revision: its own message takes care of it.
+    /// Counts the post for its tags, and returns its mark. Returns nothing if the mark is gone, since the work was done
+    /// before, or of another revision, whose own message takes care of it.
     async fn counted(&self, post: PostId, rev: u32) -> Result<Option<OutboxMark>, Error> {
         loop {
             let mark = self.store.outbox_mark(post).await?;
             let Some(mark) = mark.filter(|mark| mark.rev == rev) else {
                 return Ok(None);
             };
-            // Else the same message, delivered twice, was faster, or there is another revision by now.
+            // Otherwise the same message, delivered twice, was faster, or there is another revision by now.
             if self.store.count_trends(&mark).await? {
                 return Ok(Some(mark));
             }
@@ -120,7 +119,7 @@ impl FanOut {
         let Some(mark) = self.counted(post, rev).await? else {
             return Ok(());
         };
-        // Before anything of the cache: without it feeds are read from there.
+        // Before anything in the cache: without the cache, feeds are read from the recent posts.
         let delivery = match (mark.deleted, mark.fanned_out) {
             (true, _) => {
                 self.store.remove_recent(&mark.author, post).await?;
@@ -131,7 +130,7 @@ impl FanOut {
         };
         // The function that changed the post may have died before the cache forgot it.
         self.cache.forget_post(post).await?;
-        // Whatever became of the post, it comes by here.
+        // Every change of a post passes through here, also a deletion.
         let changed = IndexMessage::new(Subject::Post(post));
         self.index.send(&changed).await?;
         if mark.deleted {
@@ -146,8 +145,8 @@ impl FanOut {
         }
     }
 
-    /// Erases the comments and likes of a deleted post, as many as one message may; the rest by another one. If
-    /// that is lost, the mark is still there, and `sweep` sends it again.
+    /// Erases comments and likes of a deleted post, as many as one message may, and queues a message for the rest. If that
+    /// is lost, the mark is still there, and `sweep` sends it again.
     async fn erase(&self, mark: &OutboxMark) -> Result<(), Error> {
         for _ in 0..ERASED_AT_ONCE {
             if self.store.erase_replies(mark.post).await? {

@@ -1,8 +1,8 @@
 //! The follows queue's consumer: applies follows and keeps counts exact. See [`purrline::edge_consumer`].
 //!
-//! A follower's cached feed is forgotten, and rebuilt from the store when its owner returns: with the earlier posts of
-//! the users who are followed now, without those of the users who are not. Forgetting commutes, so two consumers at work
-//! on one follower's words can't leave a feed that matches neither.
+//! A follower's cached feed is forgotten, and rebuilt from the store when its owner returns: with the earlier posts of the
+//! users who are followed now, without those of the users who are not. Forgetting commutes, so two consumers at work on one
+//! follower's requests can't leave a feed that matches neither.
 
 use std::collections::HashSet;
 

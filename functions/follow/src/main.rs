@@ -51,8 +51,7 @@ async fn unfollow(app: State<Arc<App>>, word: Word, user: Path<UserRef>) -> Queu
 }
 
 impl App {
-    /// Lets the caller follow another before this unfollow is applied. Whether there is room then is for the consumer
-    /// to say.
+    /// Lets the caller follow another user before this unfollow is applied. The consumer decides whether there is room then.
     async fn make_room(&self, caller: &UserId) {
         if let Err(error) = self.cache.note_follows_most([], [caller]).await {
             tracing::warn!(%error, "the cache learns later who may follow others again");

@@ -1,5 +1,5 @@
-//! `GET /v1/health` and `GET /v1/openapi.json`; and as the load balancer's default action, the answer to
-//! whatever no rule matches: preflights, 404 and 405 (see [`purrline::http::routes`]).
+//! `GET /v1/health` and `GET /v1/openapi.json`. As the load balancer's default action, this function also answers whatever
+//! no rule matches: preflights, 404 and 405 (see [`purrline::http::routes`]).
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use purrline::http::routes::{GET_HEALTH, GET_OPENAPI};
 use purrline::http::{self, Settings, Status};
 use purrline::log;
 
-/// Made of the code's own types by `purrline::openapi`; a test keeps it current.
+/// Generated from the code's own types by `purrline::openapi`; a test keeps it current.
 const OPENAPI: &str = include_str!("../../../openapi.json");
 
 #[tokio::main(flavor = "current_thread")]
@@ -36,7 +36,7 @@ async fn health() -> impl IntoResponse {
     ([(CACHE_CONTROL, "public, max-age=5")], Status::Ok)
 }
 
-/// It changes with a deployment only.
+/// Answers with the description of the API, which changes only with a deployment.
 async fn openapi(asked: HeaderMap) -> Response {
     let about = [
         (CACHE_CONTROL, "public, max-age=300"),
@@ -48,7 +48,7 @@ async fn openapi(asked: HeaderMap) -> Response {
     (about, [(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-/// Whether `If-None-Match` names the version that there is, as strong or weak.
+/// Returns whether `If-None-Match` names the current version, as strong or weak.
 fn has_current(asked: &HeaderMap) -> bool {
     let values = asked.get_all(IF_NONE_MATCH).iter();
     values

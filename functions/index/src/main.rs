@@ -1,4 +1,4 @@
-//! The index queue's consumer: makes the next generation of the search index from what changed.
+//! The index queue's consumer: makes the next generation of the search index from the changes.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use purrline::store::{self, Store};
 use purrline::{aws, log};
 use tokio::sync::Mutex;
 
-/// The number of attempts at a batch that another writer's comes before.
+/// The number of attempts at a batch that another writer overtakes.
 const TRIES: u32 = 5;
 
 struct Index {
@@ -28,7 +28,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     consumer::run(index).await
 }
 
-/// Why a batch must come again.
+/// The reason for which a batch must be tried again.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -39,7 +39,7 @@ enum Error {
 
 impl Consumer for Index {
     type Message = IndexMessage;
-    // All of a batch: it is one generation.
+    // All of a batch, which becomes one generation.
     const TOGETHER: usize = usize::MAX;
 
     async fn handle(&self, batch: Vec<Received<IndexMessage>>) -> Vec<Failed> {
@@ -59,7 +59,7 @@ impl Index {
         let mut indexer = self.indexer.lock().await;
         let mut tries = 1;
         loop {
-            // Before the store is read, so that what the other writer reads later and publishes first is noticed.
+            // Before the store is read, so that `apply` notices another writer that reads later and publishes first.
             indexer.begin().await?;
             let changes = self.read(subjects).await?;
             match indexer.apply(changes).await {
@@ -69,7 +69,7 @@ impl Index {
         }
     }
 
-    /// Reads the present state of these.
+    /// Reads the present state of the subjects.
     async fn read(&self, subjects: &HashSet<Subject>) -> Result<Vec<Change>, store::Error> {
         let (mut posts, mut users, mut cats) = (
             Vec::<PostId>::new(),

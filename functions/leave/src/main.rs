@@ -38,7 +38,7 @@ async fn leave(
     Caller(me): Caller,
     SignInName(name): SignInName,
 ) -> Result<impl IntoResponse, Problem> {
-    // What cached feeds show of them goes by this, whatever becomes of this request.
+    // From now on no cached feed shows the caller, whatever becomes of this request.
     let hold = app.cache.hide_author(&me).await?;
     app.store
         .withdraw(&me, name.as_deref(), Timestamp::now())

@@ -1,5 +1,4 @@
-//! `PUT` and `DELETE /v1/posts/{id}/like`: queued, 202. `like-consumer` applies it; whether there is
-//! such a post turns out there.
+//! `PUT` and `DELETE /v1/posts/{id}/like`: queued, 202. `like-consumer` applies it, and finds out whether the post exists.
 
 use axum::Router;
 use axum::extract::State;

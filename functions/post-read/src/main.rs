@@ -1,5 +1,4 @@
-//! `GET /v1/posts/{id}`, and the lists of posts by user, by cat and by tag, and the
-//! tags that trend, from the store alone.
+//! `GET /v1/posts/{id}`, the lists of posts by user, by cat and by tag, and the trending tags, from the store alone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -103,7 +102,7 @@ async fn by_tag(
     app.list(&me, &name, &PostList::Tagged(tag), place).await
 }
 
-/// Always one page: trends change faster than anybody turns pages.
+/// Lists the trending tags, always on one page: trends change faster than readers turn pages.
 async fn trending(
     State(app): State<Arc<App>>,
     Caller(me): Caller,
@@ -127,7 +126,7 @@ async fn trending(
 }
 
 impl App {
-    /// The trends as this process read them lately, or as the store has them: of many requests, few ask the store.
+    /// Returns the trends that this process read lately, or else the store's: few of many requests ask the store.
     async fn trending(&self) -> Result<Vec<Trend>, store::Error> {
         let mut told = self.trends.lock().await;
         let lately = |(at, _): &&(Instant, Vec<Trend>)| at.elapsed() < self.trends_kept;
@@ -139,14 +138,14 @@ impl App {
         Ok(tags)
     }
 
-    /// The posts among these that exist and the viewer may see, in this order.
+    /// Returns the posts among these that exist and the viewer may see, in this order.
     async fn views(&self, viewer: &UserId, ids: &[PostId]) -> Result<Vec<PostView>, store::Error> {
         let (known, visibility) = self.store.hydrate(viewer, ids).await?;
         let visible = visibility.visible_posts(ids, &known.posts);
         Ok(present_posts(visible, &known, &self.images))
     }
 
-    /// A page of a list, from a position on.
+    /// Returns a page of a list, from a position on.
     async fn list(
         &self,
         caller: &UserId,

@@ -1,8 +1,7 @@
 //! `POST /v1/posts`, `PATCH /v1/posts/{id}`, `DELETE /v1/posts/{id}`.
 //!
-//! A post is stored, then handed over: its images are kept, its fan-out is queued. What the store has
-//! is answered, even if the hand-over fails: the post carries an outbox mark, and `sweep` hands it
-//! over again.
+//! A post is stored, then handed over: its images are kept, its fan-out is queued. What the store has is answered, even if
+//! the hand-over fails: the post carries an outbox mark, and `sweep` hands the post over again.
 
 mod checks;
 
@@ -26,7 +25,7 @@ use purrline::{aws, env, log};
 
 use self::checks::Content;
 
-/// Time that the author waits for the hand-over.
+/// The time that the author waits for the hand-over.
 const HAND_OVER: Duration = Duration::from_millis(1500);
 
 struct App {
@@ -73,7 +72,8 @@ impl App {
         );
     }
 
-    /// Returns what was answered before, by a request that may have died before its author's feed had the post.
+    /// Repeats the answer of an earlier request, and shows the post in its author's feed: that request may have died before
+    /// it did.
     async fn again(&self, known: IdempotencyRecord, author: &UserId) -> Result<Answer, Problem> {
         let answer = known.replay()?;
         let location = answer.location.as_deref().unwrap_or_default();
@@ -94,7 +94,7 @@ impl App {
         }
     }
 
-    /// Hands a post over; what takes too long or fails is left to sweep.
+    /// Hands a post over. A hand-over that takes too long or fails is left to `sweep`.
     async fn hand_over(&self, post: PostId, rev: u32, images: &[ImageKey]) {
         let handed_over = self.hand_over.post(post, rev, images);
         match tokio::time::timeout(HAND_OVER, handed_over).await {
@@ -107,8 +107,8 @@ impl App {
         }
     }
 
-    /// A post that the caller may change; nothing if there is none any more. As reading it says, 404 where the caller
-    /// may not know of it.
+    /// Returns a post that the caller may change, or nothing if it is gone. A post that the caller may not know of is 404,
+    /// as when it is read.
     async fn own(&self, caller: &UserId, id: PostId) -> Result<Option<Post>, Problem> {
         let Some(post) = self.store.post(id).await? else {
             return Ok(None);
@@ -124,8 +124,8 @@ impl App {
         Ok(Some(post))
     }
 
-    /// The id of the author's newest post, after which the next is to come, where only this process's own clock says when
-    /// that is.
+    /// Returns the id of the author's newest post, which the next one must follow, if only this process's own clock dates
+    /// the next one.
     async fn newest(&self, author: &UserId, stamp: Stamp) -> Result<Option<Id>, Problem> {
         if !stamp.is_own() {
             return Ok(None);
@@ -134,7 +134,7 @@ impl App {
         Ok(newest.first().map(|post| post.0))
     }
 
-    /// After a change: what the cache has of the post must go before the change is answered.
+    /// Completes a change: makes the cache forget the post, which must happen before the answer, and hands it over.
     async fn changed(&self, post: PostId, rev: u32, images: &[ImageKey]) -> Result<(), Problem> {
         let (forgotten, ()) = futures::join!(
             self.cache.forget_post(post),
@@ -214,7 +214,7 @@ async fn edit(
         .map_err(refused)?;
     match rev {
         Some(rev) => app.changed(id, rev, post.draft.images()).await?,
-        // It may be the same request again, which died before the cache was told.
+        // An earlier identical request may have died before the cache forgot the post.
         None => app.cache.forget_post(id).await?,
     }
     let (known, visibility) = app.store.hydrate_one(&me, post).await?;
@@ -229,13 +229,13 @@ async fn delete(
     Path(id): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
     app.own(&me, id).await?;
-    // Also of one that is gone: see below.
+    // A post that is already gone passes too: see below.
     let Removed { rev, before } = app
         .store
         .delete_post(id, &me, app.due())
         .await
         .map_err(refused)?;
-    // Also for one deleted before, by a request that died before it came here.
+    // Even if the post was deleted before: that request may have died before this step.
     app.changed(id, rev, &[]).await?;
     if before {
         return Err(Path::<PostId>::not_found());
@@ -247,7 +247,7 @@ fn not_author() -> Problem {
     Problem::forbidden("Only its author may change a post.")
 }
 
-/// A cat of the post was there when it was looked up, and is not any more.
+/// Returns the refusal of a cat that existed when it was looked up, and no longer does.
 fn cat_gone() -> Problem {
     Problem::unusable(Invalid::one("/cats", NOT_YOUR_CAT))
 }

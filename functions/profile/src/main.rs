@@ -103,7 +103,7 @@ impl App {
     /// Changes the caller's profile. Returns whether the caller had chosen no handle before.
     async fn change(&self, me: &UserId, edit: EditProfile) -> Result<bool, Problem> {
         let edit = self.edit(me, edit).await?;
-        // Readers that show the author once this is answered must show the new one, whatever becomes of this request.
+        // Readers must show the new profile once this is answered, whatever becomes of this request.
         let hold = self.cache.hold_author(me).await?;
         let new = match self.store.put_profile(me, &edit).await {
             Ok(new) => new,
@@ -112,7 +112,7 @@ impl App {
                 return Err(refused(error));
             }
         };
-        // And search must find them. If either can't be told, the same request tries again.
+        // Search must find the new profile too. If either step fails, the same request again repeats both.
         let changed = IndexMessage::new(Subject::User(me.clone()));
         let (released, queued) =
             futures::join!(self.cache.release(&hold), self.index.send(&changed));
@@ -121,7 +121,7 @@ impl App {
         Ok(new)
     }
 
-    /// The edit, with an avatar that the caller uploaded, and that is kept from now on.
+    /// Resolves the avatar, which must be an upload of the caller, and keeps that upload from now on.
     async fn edit(&self, me: &UserId, edit: EditProfile) -> Result<ProfileEdit, Problem> {
         let avatar = match edit.avatar {
             Some(Clearable(Some(key))) => {
@@ -231,7 +231,7 @@ async fn likes(
 }
 
 impl App {
-    /// A page of a list of users, as the caller sees them; `read` gives the entries after a position.
+    /// Returns a page of a list of users, as the caller sees them; `read` returns the entries after a position.
     async fn users<R>(
         &self,
         me: &UserId,

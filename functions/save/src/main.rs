@@ -65,7 +65,8 @@ async fn unsave(
 }
 
 impl App {
-    /// Has the cache forget whether the user saved the post, since feeds show it; or `sweep`, if the cache is unreachable.
+    /// Makes the cache forget whether the user saved the post, since feeds show it. If the cache is unreachable, leaves that
+    /// to `sweep`.
     async fn refreshed(&self, user: UserId, post: PostId) -> Result<StatusCode, Problem> {
         if let Err(error) = self.cache.forget_save(&user, post).await {
             tracing::warn!(%error, "a save's invalidation is deferred");

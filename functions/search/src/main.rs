@@ -1,4 +1,4 @@
-//! `GET /v1/search`: what is found in the index, as the store has it.
+//! `GET /v1/search`: what the index finds, as the store has it.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -19,7 +19,7 @@ use purrline::search::{Generation, Hit, Position, Search};
 use purrline::store::{Readable, Store};
 use purrline::{aws, env, log};
 
-/// Up to how many posts of a tag are looked at: a tag of more is everybody's.
+/// The number of posts up to which a tag's posts are looked at. A tag of more posts is everybody's.
 const FEW_POSTS: u8 = 8;
 
 struct App {
@@ -44,7 +44,7 @@ async fn main() -> Result<(), http::Error> {
     http::run(router, settings).await
 }
 
-/// Where a page begins: after what, in which generation of the index.
+/// The start of a page: the last entry before it, and the generation of the index.
 #[derive(Debug, Clone)]
 struct Place {
     generation: u64,
@@ -93,7 +93,7 @@ async fn search(
     let words = fields.required("q", SearchText::parse);
     let kind = fields.optional("type", SearchType::parse);
     let limit = fields.optional("limit", Limit::parse);
-    // The list is this search: without it no cursor can be told from a bad one.
+    // A cursor belongs to one search: if the search is invalid, the cursor can't be checked.
     let search = words.clone().ok().zip(kind.ok());
     let search = search.map(|(words, kind)| (words, kind.unwrap_or_default()));
     let list = search.as_ref().map_or_else(String::new, |(words, kind)| {
@@ -112,7 +112,7 @@ async fn search(
         None => app.search.newest().await?,
         Some(place) => {
             let generation = app.search.generation(place.generation).await?;
-            // In another one the order is another.
+            // Another generation has another order.
             let gone = || Invalid::one("/cursor", "is too old: search again");
             Some(generation.ok_or_else(gone)?)
         }
@@ -142,7 +142,7 @@ async fn search(
     }))
 }
 
-/// A search, and the generation of the index it is answered from.
+/// A search, and the generation of the index that answers it.
 #[derive(Clone, Copy)]
 struct Found<'a> {
     app: &'a App,
@@ -243,8 +243,8 @@ impl Found<'_> {
         }))
     }
 
-    /// Returns the tags that the caller may know of: those of many posts, or of one that the caller may see. Counts are the
-    /// same for everybody.
+    /// Returns the tags that the caller may know of: those of many posts, and those of a post that the caller may see.
+    /// Counts are the same for everybody.
     async fn seen_tags(self, mut tags: Vec<TagView>) -> Result<Vec<TagView>, Problem> {
         let few = tags.iter().filter(|tag| tag.posts <= u64::from(FEW_POSTS));
         let posts = |tag: &TagView| {
@@ -252,7 +252,7 @@ impl Found<'_> {
             Ok::<_, Problem>((tag.tag.clone(), posts))
         };
         let few: HashMap<Tag, Vec<PostId>> = few.map(posts).collect::<Result<_, _>>()?;
-        // The newest post of each will do for most.
+        // For most tags, the newest post is enough.
         let newest = few.values().filter_map(|posts| posts.first());
         let mut seen = self.tags_of_seen(newest).await?;
         let unseen = few.iter().filter(|(tag, _)| !seen.contains(*tag));
@@ -262,7 +262,7 @@ impl Found<'_> {
         Ok(tags)
     }
 
-    /// The tags of those of these posts that the caller may see.
+    /// Returns the tags of those posts that the caller may see.
     async fn tags_of_seen(
         self,
         posts: impl Iterator<Item = &PostId>,
@@ -273,7 +273,7 @@ impl Found<'_> {
         }
         let posts: Vec<PostId> = posts.into_iter().collect();
         let store = &self.app.store;
-        // One that can't be read just now costs its tag, not the page.
+        // A post that can't be read at present costs its tag, not the page.
         let Readable { found: posts, .. } = store.readable_posts(&posts).await?;
         let authors: HashSet<UserId> = posts.values().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
@@ -293,7 +293,7 @@ impl Found<'_> {
     }
 }
 
-/// The ids of what was found, in order, and their positions.
+/// Returns the ids of the hits, in order, and their positions.
 fn split<I: Clone + Eq + Hash>(
     hits: &[Hit],
     id: impl Fn(&Subject) -> Option<I>,
@@ -304,7 +304,7 @@ fn split<I: Clone + Eq + Hash>(
     (ids, placed.into_iter().collect())
 }
 
-/// The position from which the next segment goes on, if there may be one.
+/// Returns the position after which the next segment begins, if there may be one.
 fn end(hits: &[Hit], most: usize) -> Option<Position> {
     let last = hits.last().filter(|_| hits.len() == most);
     last.map(|hit| hit.position)

@@ -1,4 +1,4 @@
-//! Erasing accounts.
+//! The erasure of accounts.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -16,15 +16,15 @@ const PAGE: i32 = 20;
 const POSTS: usize = 100;
 /// The number of cats that are read at a time.
 const CATS: usize = 100;
-/// The time one account may take while others wait. Holds in the cache outlast the turn, and a call
-/// that is under way at its end, so that nobody fills in what the turn is about to change.
+/// The time that one account may take while others wait. Holds in the cache outlast the turn and a call under way at its
+/// end, so that no reader caches what the turn is about to change.
 const TURN: Duration = HOLD_TIME
     .saturating_sub(aws::OPERATION)
     .saturating_sub(Duration::from_secs(1));
-/// Seconds between the two looks at the indexes that end an erasure, unless all of it takes
-/// less: more than an index ever lags behind.
+/// Seconds between the two looks at the indexes that end an erasure, unless the whole wait for it is shorter: more than an
+/// index ever lags behind.
 const LOOKS_APART: i64 = 60;
-/// After how many seconds an erasure that failed is tried again.
+/// Seconds until a failed erasure is tried again.
 const AGAIN_SECONDS: i64 = 60;
 
 impl Sweep {
@@ -38,7 +38,7 @@ impl Sweep {
         let mut seen: HashSet<UserId> = HashSet::new();
         let mut failed = 0;
         loop {
-            // The index lags: who was just erased may still be in it.
+            // The index lags: a user just erased may still be in it.
             let due = self.store.leavers(Timestamp::now(), PAGE).await?;
             let Some(user) = due.into_iter().find(|user| seen.insert(user.clone())) else {
                 return Ok(failed);
@@ -47,7 +47,7 @@ impl Sweep {
             if rest.is_zero() {
                 return Ok(failed);
             }
-            // What it did not come to in its turn is found by the next.
+            // The next turn finds what this one did not reach.
             match tokio::time::timeout(rest.min(TURN), self.erase(&user)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
@@ -61,14 +61,14 @@ impl Sweep {
                     tracing::info!("an account is not wholly erased yet");
                     let behind = Timestamp::now();
                     self.store.postpone_erasure(&user, behind).await?;
-                    // It has another turn in this run, once the others had theirs.
+                    // The user has another turn in this run, once the others have had theirs.
                     seen.remove(&user);
                 }
             }
         }
     }
 
-    /// One pass over all that a user left. The last of them ends the erasure: see `store/leaving.rs`.
+    /// Makes one pass over all that a user left. The last pass ends the erasure: see `store/leaving.rs`.
     async fn erase(&self, user: &UserId) -> Result<(), Error> {
         let begun = Timestamp::now();
         let Some(withdrawn) = self.store.withdrawn_at(user).await? else {
@@ -97,21 +97,21 @@ impl Sweep {
         let apart = LOOKS_APART.min(self.settled_after);
         let found = likes || comments || handles;
         let empty_by = begun.plus_seconds(-apart);
-        // The next of their own stamps: if they come back, what they say then is later.
+        // The user's next stamp: what they ask for after a return has a later one.
         let now = self.cache.stamp(user).await?;
         if !found && self.store.finish_erasure(user, empty_by, now).await? {
-            // Once more: a reader may have learned meanwhile that there is nobody. Somebody may come back.
+            // Once more: a reader may have cached meanwhile that the user doesn't exist, and the user may come back.
             self.cache.forget_user(user).await?;
             tracing::info!("an account is erased");
             return Ok(());
         }
-        // The first of two looks, or something came while it was erased: another pass.
+        // This was the first of two looks, or there was still something to erase: another pass follows.
         let next = Timestamp::now().plus_seconds(apart);
         Ok(self.store.note_look(user, found, next).await?)
     }
 
-    /// Has the stack's own user pool delete the user, once: who comes back by way of Google or Kakao has the same name
-    /// there, and another id.
+    /// Deletes the user, once, from the stack's own user pool: a user who comes back through Google or Kakao has the same
+    /// name there, and another id.
     async fn delete_sign_in(&self, user: &UserId) -> Result<(), Error> {
         let Some(pool) = &self.user_pool else {
             return Ok(());
@@ -161,7 +161,7 @@ impl Sweep {
         }
     }
 
-    /// Returns whether there were any.
+    /// Erases the user's likes, and returns whether there were any.
     async fn erase_likes(&self, user: &UserId) -> Result<bool, Error> {
         let mut after = None;
         loop {
@@ -169,7 +169,7 @@ impl Sweep {
             let Some(last) = likes.last() else {
                 return Ok(after.is_some());
             };
-            // Before they go: whatever becomes of this pass, they were there.
+            // Noted before they are erased, so that it counts even if this pass fails.
             if after.is_none() {
                 self.store.note_found(user).await?;
             }
@@ -183,7 +183,7 @@ impl Sweep {
         }
     }
 
-    /// Returns whether there were any.
+    /// Erases the user's comments, and returns whether there were any.
     async fn erase_comments(&self, user: &UserId) -> Result<bool, Error> {
         let mut after = None;
         loop {

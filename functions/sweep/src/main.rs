@@ -28,7 +28,7 @@ const AT_ONCE: usize = 16;
 const RUNS_APART: i64 = 60;
 /// Seconds between two nudges of the index.
 const NUDGES_APART: i64 = 15 * 60;
-/// The id that nudges the index. A user who has it is indexed again.
+/// The id of the user whose change nudges the index. A user who has this id is indexed again.
 const NOBODY: &str = "nobody";
 
 /// The number of a deleted cat's posts that are read at a time.
@@ -39,7 +39,7 @@ struct Sweep {
     cache: Cache,
     hand_over: HandOver,
     index: Queue,
-    /// Where users sign in, if that is the stack's own.
+    /// The user pool, if it is the stack's own.
     user_pool: Option<UserPool>,
     overdue_after: i64,
     /// The seconds after a withdrawal from which the last pass over what is left may begin.
@@ -85,8 +85,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 impl Scheduled for Sweep {
     type Error = Error;
 
-    /// Hands over what is overdue until nothing is, or time is out. A post that fails does not keep
-    /// the others waiting.
+    /// Does all work that is due, until none is left or time is out. A post that fails doesn't keep the others waiting.
     async fn run(&self, within: Duration) -> Result<(), Error> {
         let start = Instant::now();
         let mut failed = 0;
@@ -95,11 +94,11 @@ impl Scheduled for Sweep {
             let error = purrline::log::chain(&error);
             tracing::warn!(error, "deferred invalidations wait for the next run");
         }
-        // A part of the time for each, so that much of one keeps nothing else waiting for ever.
+        // Each kind of work has a part of the time, so that none keeps the others waiting for ever.
         let (posts_until, cats_until) = (start + within / 2, start + within * 3 / 4);
         let mut seen: HashSet<PostId> = HashSet::new();
         while Instant::now() < posts_until {
-            // The index lags: what was just handed over may still be in it.
+            // The index lags: posts just handed over may still be in it.
             let overdue = self.store.overdue(Timestamp::now(), PAGE).await?;
             let fresh: Vec<PostId> = overdue
                 .into_iter()
@@ -198,8 +197,8 @@ impl Sweep {
         Ok(self.store.delete_invalidation(pending).await?)
     }
 
-    /// Takes a cat that was deleted out of the posts that show it, and out of search, if the request that deleted it
-    /// died before; what time is too short for is left to the next run.
+    /// Takes a deleted cat out of the posts that show it, and out of search in case the deleting request died before it did.
+    /// What exceeds the time is left to the next run.
     async fn forget_cat(&self, cat: CatId, deadline: Instant) -> Result<(), Error> {
         let (list, mut before) = (PostList::Of(cat), None);
         while Instant::now() < deadline {
@@ -224,11 +223,11 @@ impl Sweep {
         let due = Timestamp::now().plus_seconds(self.overdue_after);
         let Edited { post: left, rev } = match self.store.drop_cat(post, cat, due).await {
             Ok(edited) => edited,
-            // It went itself.
+            // The post itself was deleted.
             Err(PostError::NotFound) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        // What fails here has its mark, and is handed over when it is overdue.
+        // A post whose hand-over fails here has its mark, and is handed over when it is overdue.
         let Some(rev) = rev else { return Ok(()) };
         let images = left.draft.images();
         let handed_over = self.hand_over.post(post, rev, images).await;
@@ -250,8 +249,8 @@ impl Sweep {
             return Ok(());
         };
         let handed_over = self.hand_over.post(post, mark.rev, &mark.images).await;
-        // Also one that failed: it must not keep the others waiting. Each time it waits twice as long, so
-        // that a queue that lags is not filled further.
+        // Also if it failed, so that it doesn't keep the others waiting. Each wait is twice as long as the last, so that a
+        // lagging queue is not filled further.
         let patience = self
             .overdue_after
             .saturating_mul(1 << mark.sent_again.min(MOST_DOUBLINGS));

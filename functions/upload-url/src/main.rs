@@ -15,9 +15,9 @@ use purrline::media::{Checksum, Media};
 use purrline::store::{Allowance, Answer, Grant, IdempotentRequest, Store};
 use purrline::{aws, env, log};
 
-/// A presigned PUT that is about to expire is no use to a client.
+/// Seconds before its expiry from which a presigned PUT is of no use to a client.
 const USEFUL_SECONDS: i64 = 60;
-/// The photos a user may upload a day and the bytes in all, unless the deployment sets other limits.
+/// The default limits of a user: photos a day, and bytes in all.
 const UPLOADS_PER_DAY: i64 = 200;
 const STORED_BYTES: i64 = 10 * 1024 * 1024 * 1024;
 
@@ -61,7 +61,7 @@ async fn upload(
     Body(new): Body<NewUpload>,
 ) -> Result<Answer, Problem> {
     let wanted = Wanted::new(&new)?;
-    // An erasure waits for what was allowed before, and for nothing else.
+    // An erasure waits only for uploads that were allowed before it.
     http::not_withdrawn(&parts.store, &caller).await?;
     let Some(request) = idempotency.request(&caller) else {
         return parts.mint(&caller, &wanted).await;
@@ -88,7 +88,7 @@ impl Parts {
             .await
     }
 
-    /// The answer that is remembered: this one, or that of a request that was faster.
+    /// Mints an answer and remembers it. Returns the answer of another request if that was faster.
     async fn mint_once(
         &self,
         caller: &UserId,
@@ -102,8 +102,7 @@ impl Parts {
         }
     }
 
-    /// Counts an upload among what the caller may have: 429 where they had their photos of the day, 409 where there
-    /// is no room for it.
+    /// Counts an upload against the caller's allowance: 429 if they had their photos of the day, 409 if there is no room.
     async fn grant(&self, caller: &UserId, size: UploadSize) -> Result<(), Problem> {
         let now = Timestamp::now();
         let grant = || self.store.grant_upload(caller, size, &self.most, now);

@@ -1,5 +1,5 @@
-//! The cache as it is deployed: several nodes, TLS, users, slots that move and nodes that die. The functions are the
-//! real ones, the cluster is the system's Valkey or Redis.
+//! The cache as it is deployed: several nodes, TLS, users, slots that move and nodes that die. The functions are the real
+//! ones; the cluster is the system's Valkey or Redis.
 
 mod nodes;
 
@@ -13,14 +13,14 @@ use crate::faults::impatient;
 use crate::support::{User, World, eventually};
 use nodes::{ANY_PASSWORD, ENTRY, Nodes};
 
-/// A stack whose functions have these settings besides.
+/// Starts a stack whose functions have these additional settings.
 async fn stack(settings: impl IntoIterator<Item = (String, String)>) -> World {
     let mut options = impatient();
     options.environment.extend(settings);
     World::with(options).await
 }
 
-/// A reader, three authors whom they follow, and what these posted, newest first.
+/// A reader, three authors whom the reader follows, and the authors' posts, newest first.
 struct Readers {
     reader: User,
     authors: Vec<User>,
@@ -40,7 +40,7 @@ impl Readers {
             authors,
             posts: Vec::new(),
         };
-        // Read once, so that it is there to be pushed onto.
+        // Read once, so that the cache has a feed to push to.
         readers.are_right("before anybody posted").await;
         for _ in 0..7 {
             readers.post(world).await;
@@ -48,7 +48,7 @@ impl Readers {
         readers
     }
 
-    /// Everybody posts.
+    /// Adds a post of each author.
     async fn post(&mut self, world: &World) {
         for author in &self.authors {
             self.posts.insert(0, author.post_id("meow").await);
@@ -70,7 +70,7 @@ impl Readers {
     }
 }
 
-/// Time that functions wait for the cache, all tries included: a faster read did not wait in vain.
+/// The time that functions wait for the cache, all attempts included: a faster read did not wait in vain.
 const SILENCE: Duration = Duration::from_millis(1500);
 
 /// Returns the functions' complaints about an unreachable cache.
@@ -86,8 +86,8 @@ fn nobody_complains(world: &World) {
     assert_eq!(complaints(world), Vec::<String>::new());
 }
 
-/// Fails when the certificate's authority is not trusted, when the password is not said, when keys of one command are of
-/// several slots, or when a pipeline is sent to one node only.
+/// Fails if the certificate's authority is not trusted, if the password is not sent, if one command's keys are in several
+/// slots, or if a pipeline is sent to one node only.
 #[tokio::test]
 async fn with_tls_and_a_password_three_nodes_serve() {
     let cluster = Nodes::start().await;
@@ -106,8 +106,7 @@ async fn with_tls_and_a_password_three_nodes_serve() {
     nobody_complains(&world);
 }
 
-/// By IAM a token is the password. Who signs it is AWS's to check; that it is sent, by every connection, is seen here.
-/// Fails when it is not.
+/// With IAM, a token is the password. AWS checks its signature; this test checks that every connection sends it.
 #[tokio::test]
 async fn by_iam_every_connection_signs_in() {
     let cluster = Nodes::start().await;
@@ -129,7 +128,7 @@ async fn by_iam_every_connection_signs_in() {
     assert!(users.iter().any(|user| user == ANY_PASSWORD), "{users:?}");
 }
 
-/// A user that is not let in is no cache: answers are right without one.
+/// A cache that refuses the user is treated as no cache: answers stay correct.
 #[tokio::test]
 async fn answers_come_from_the_tables_when_the_cache_refuses_sign_in() {
     let cluster = Nodes::start().await;
@@ -147,10 +146,10 @@ async fn answers_come_from_the_tables_when_the_cache_refuses_sign_in() {
     assert!(!complaints(&world).is_empty(), "this is how it is noticed");
 }
 
-/// A slot that moves is noticed by nobody: before, with none, some or all of its keys moved, and afterwards; by who reads,
-/// and by fan-outs that push meanwhile. While a slot is on its way, the cache answers nothing that is about several of
-/// its keys; who waited long enough for it reads the tables. Once it has moved the cache serves again. Fails when a
-/// redirection is taken for a failure of the cache.
+/// A moving slot changes no answer, with none, some or all of its keys moved, and afterwards, neither for readers nor for
+/// fan-outs that push meanwhile. While a slot moves, the cache answers no command about several of its keys, and readers
+/// that have waited long enough read the tables. Once the slot has moved, the cache serves again. Fails if a redirection is
+/// taken for a failure of the cache.
 #[tokio::test]
 async fn a_moving_slot_changes_no_answer() {
     let cluster = Nodes::start().await;
@@ -178,7 +177,7 @@ async fn a_moving_slot_changes_no_answer() {
         readers.are_right("it has moved").await;
         readers.post(&world).await;
         readers.are_right("it has moved, and all posted").await;
-        // Who was redirected in vain for too long has learnt better by now.
+        // Processes that were redirected in vain for too long have learnt the new owner by now.
         eventually("the cache serves again", async || {
             let moved = Timestamp::now().to_string();
             readers.are_right("it moved a while ago").await;
@@ -192,13 +191,13 @@ async fn a_moving_slot_changes_no_answer() {
     }
 }
 
-/// Readers at a time.
+/// Concurrent readers.
 const CLIENTS: usize = 8;
-/// How often they read, all together.
+/// The number of reads by all of them together.
 const READS: usize = 10_000;
 
-/// The bar: a node dies in the middle of 10,000 reads and its replica takes over: no wrong answer, none but 503 with
-/// `Retry-After`, and less than one in a hundred of those.
+/// The bar: a node dies in the middle of 10,000 reads and its replica takes over. No answer is wrong, none fails but with
+/// 503 and `Retry-After`, and less than one in a hundred does.
 #[tokio::test]
 async fn a_failover_in_the_middle_of_ten_thousand_reads() {
     let mut cluster = Nodes::start().await;
@@ -208,7 +207,7 @@ async fn a_failover_in_the_middle_of_ten_thousand_reads() {
     let (read, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let taken_over = AtomicBool::new(false);
     let client = async || {
-        // On until both are done: a fast machine reads more before a replica has taken over.
+        // Continue until both are done: a fast machine reads more before a replica has taken over.
         while read.fetch_add(1, Ordering::Relaxed) < READS || !taken_over.load(Ordering::Relaxed) {
             let reply = readers.reader.get("/v1/feed?limit=100").await;
             if reply.status == 503 {
@@ -238,14 +237,14 @@ async fn a_failover_in_the_middle_of_ten_thousand_reads() {
     readers.are_right("afterwards").await;
 }
 
-/// A node's machine is lost, and with it whatever would close its connections: functions open new ones as soon as nobody
-/// has answered on theirs, and find the replica that took over. Fails when they only do once a connection is closed.
+/// A node's machine is lost, so nothing closes the connections to it. Functions open new ones once a connection gets no
+/// answer, and find the replica that took over. Fails if they do so only once a connection is closed.
 #[tokio::test]
 async fn functions_leave_a_node_that_hangs() {
     let cluster = Nodes::start().await;
     let world = stack(cluster.environment()).await;
     let mut readers = Readers::on(&world).await;
-    // Not the one whose address functions have: on AWS that is the whole cache's.
+    // Not the node whose address the functions have: on AWS that is the whole cache's address.
     while cluster.slot(&readers.feed_key()).await.1 == ENTRY {
         readers = Readers::on(&world).await;
     }
@@ -267,7 +266,7 @@ async fn functions_leave_a_node_that_hangs() {
     assert!(anew.count() > 0, "{complaints:?}");
 }
 
-/// Networks and servers close what is idle: who comes next sees nothing of it.
+/// Networks and servers close idle connections: the next caller notices nothing.
 #[tokio::test]
 async fn idle_connections_that_were_closed_are_opened_again() {
     let cluster = Nodes::start().await;

@@ -19,21 +19,21 @@ const ADMIN: &str = "admin";
 const USER: &str = "purrline";
 /// The password of both.
 const PASSWORD: &str = "meow";
-/// The same with whatever password: as `ElastiCache` takes tokens, unseen.
+/// A user with the rights of `USER` whom any password signs in, as `ElastiCache` takes tokens that this server can't check.
 pub(super) const ANY_PASSWORD: &str = "anybody";
 
-/// The shard whose address functions are told.
+/// The shard whose address functions have.
 pub(super) const ENTRY: usize = 1;
 /// Nodes that own slots.
 const SHARDS: usize = 3;
 /// Slots of the cluster.
 const SLOTS: usize = 16_384;
-/// After how many milliseconds of silence the others take a node for dead.
+/// Milliseconds of silence after which the other nodes take a node for dead.
 const NODE_TIMEOUT: &str = "1000";
-/// Ports are taken by somebody else between looking and starting once in a while.
+/// The number of attempts to start: now and then another process takes a port between the look and the start.
 const TRIES: usize = 5;
 
-/// The cluster; its processes end with it.
+/// A running cluster. Its processes end when this is dropped.
 pub(super) struct Nodes {
     nodes: Vec<Node>,
     folder: TempDir,
@@ -48,7 +48,7 @@ struct Node {
 }
 
 impl Nodes {
-    /// Starts it, and waits until every slot is served and every replica has caught up.
+    /// Starts a cluster, and waits until every slot is served and every replica has caught up.
     pub(super) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         certificates(folder.path());
@@ -108,7 +108,7 @@ impl Nodes {
         ]
     }
 
-    /// The address without a user.
+    /// Returns the cluster's address without a user.
     pub(super) fn address(&self) -> String {
         format!("rediss://127.0.0.1:{}", self.nodes[ENTRY].port)
     }
@@ -126,7 +126,7 @@ impl Nodes {
         keys
     }
 
-    /// The users of all connections to the shards.
+    /// Returns the users of all connections to the shards.
     pub(super) async fn connected(&self) -> Vec<String> {
         let mut users = Vec::new();
         for node in &self.nodes[..SHARDS] {
@@ -137,14 +137,14 @@ impl Nodes {
         users
     }
 
-    /// The slot of a key, and the number of the shard that has it to begin with.
+    /// Returns a key's slot, and the number of the shard that owns it at first.
     pub(super) async fn slot(&self, key: &str) -> (usize, usize) {
         let slot: usize = self.nodes[0].ask(&format!("CLUSTER KEYSLOT {key}")).await;
         let shard = (0..SHARDS).find(|shard| slot < SLOTS * (shard + 1) / SHARDS);
         (slot, shard.unwrap())
     }
 
-    /// Begins to move a slot: keys that one shard doesn't have are asked of the other.
+    /// Begins to move a slot: the old owner redirects requests for keys that it lacks to the new one.
     pub(super) async fn begin_move(&self, slot: usize, from: usize, to: usize) {
         let (from, to) = (&self.nodes[from], &self.nodes[to]);
         to.ask::<()>(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", from.id))
@@ -153,7 +153,7 @@ impl Nodes {
             .await;
     }
 
-    /// Moves keys of the slot, at the most so many.
+    /// Moves up to `most` keys of the slot.
     pub(super) async fn move_keys(
         &self,
         slot: usize,
@@ -172,7 +172,7 @@ impl Nodes {
         moved
     }
 
-    /// The slot is the other's, and all shards know; the new owner first, so that nobody is sent to and fro.
+    /// Makes a shard the slot's owner, and tells all shards: the new owner first, so that no client is sent back and forth.
     pub(super) async fn end_move(&self, slot: usize, to: usize) {
         let others = (0..SHARDS).filter(|shard| *shard != to);
         for at in std::iter::once(to).chain(others) {
@@ -181,20 +181,19 @@ impl Nodes {
         }
     }
 
-    /// Kills a shard's node. Its replica takes over in a while.
+    /// Kills a shard's node. Its replica takes over after a while.
     pub(super) async fn kill(&mut self, shard: usize) {
         self.nodes[shard].child.kill().await.unwrap();
     }
 
-    /// Lets a shard's node fall silent: its connections stay open, and nothing comes on them. Its replica takes over in a
-    /// while.
+    /// Suspends a shard's node: its connections stay open, and no answer comes. Its replica takes over after a while.
     pub(super) async fn silence(&self, shard: usize) {
         let id = self.nodes[shard].child.id().unwrap().to_string();
         let stopped = Command::new("kill").args(["-STOP", &id]).status().await;
         assert!(stopped.unwrap().success());
     }
 
-    /// Has every node close connections that are idle for a second, and waits until functions have none.
+    /// Makes every node close connections that are idle for a second, and waits until functions have none.
     pub(super) async fn close_idle_connections(&self) {
         for node in &self.nodes {
             node.ask::<()>("CONFIG SET timeout 1").await;
@@ -313,7 +312,7 @@ impl Node {
         command.query_async(&mut connection).await
     }
 
-    /// Waits until an answer has this in it.
+    /// Waits until an answer contains the expected text.
     async fn says(&self, words: &str, expected: &str) {
         let what = format!("{words} of the node at {} says {expected}", self.port);
         eventually(&what, async || {
@@ -347,12 +346,12 @@ fn server() -> &'static str {
     }
 }
 
-/// An authority of the test's own, and the nodes' certificate by it.
+/// Writes a test authority, and a certificate of the nodes that it signed.
 fn certificates(folder: &Path) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    // Of another name than the nodes', or these seem to have signed themselves.
+    // The name must differ from the nodes', or their certificates would seem self-signed.
     let name = &mut authority.distinguished_name;
     name.push(DnType::CommonName, "authority");
     let key = KeyPair::generate().unwrap();

@@ -1,5 +1,5 @@
-//! Rule 8: nobody gets in where they don't belong. Every route is tried by its owner, another user,
-//! somebody without a token, and the owner with a token that has expired.
+//! Rule 8: each route serves only the callers entitled to it. Every route is called by its owner, another user, a caller
+//! without a token, and the owner with an expired token.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -20,13 +20,13 @@ fn expected(method: &Method, route: &str) -> Expected {
             "DELETE",
             "/v1/posts/{post}" | "/v1/cats/{cat}" | "/v1/posts/{post}/comments/{comment}",
         ) => (204, 403),
-        // Somebody else's upload.
+        // Another user's upload.
         ("POST", "/v1/classify") => (200, 422),
-        // A profile is everybody's own.
+        // Each caller has a profile of their own.
         ("POST", _) | ("PUT", "/v1/me") => (201, 201),
-        // Nobody follows themselves.
+        // Users can't follow themselves.
         (_, "/v1/users/{user}/follow") => (422, 202),
-        // Nor block themselves.
+        // Nor can they block themselves.
         (_, "/v1/users/{user}/block") => (422, 204),
         (_, "/v1/posts/{post}/save") => (204, 204),
         ("PUT" | "DELETE", _) => (202, 202),
@@ -52,7 +52,7 @@ async fn every_route_knows_who_may_do_what() {
     claims["exp"] = json!(1_700_000_000);
     let expired = owner.with_token(Some(&world.sign_in().sign(&claims).unwrap()));
     let image = owner.upload("image/jpeg", &image(JPEG)).await;
-    // Who leaves can do nothing any more: another test's.
+    // Leaving ends all other calls, so another test covers it.
     let calls = routes::calls()
         .filter(|(method, route, _)| (method.as_str(), *route) != ("DELETE", "/v1/me"));
     for (method, route, body) in calls {
@@ -114,7 +114,7 @@ async fn me_and_the_feed_are_the_callers_own() {
     assert_eq!(other.read_post(&post).await["liked"], false);
 }
 
-/// A caller can't say to be somebody else.
+/// A caller can't claim to be another user.
 #[tokio::test]
 async fn headers_that_name_a_user_are_ignored() {
     let world = World::shared().await;

@@ -9,7 +9,7 @@ use super::shapes::assert_blocked;
 use crate::faults::backstage::Backstage;
 use crate::support::{User, World, comments, eventually, id_of};
 
-/// Collects everything that one user can see of the other.
+/// Asserts that a reader sees nothing of an author.
 async fn assert_hidden(world: &World, reader: &User, author: &User, post: &str) {
     let user = format!("/v1/users/{}", author.id);
     for path in [
@@ -33,7 +33,7 @@ async fn assert_hidden(world: &World, reader: &User, author: &User, post: &str) 
             .contains(&post.to_owned())
     );
     assert!(!reader.feed_ids(20).await.contains(&post.to_owned()));
-    // Also where the cache can't help.
+    // Also without cached feeds.
     world.flush_cache().await.unwrap();
     assert!(!reader.feed_ids(20).await.contains(&post.to_owned()));
 }
@@ -88,7 +88,7 @@ async fn neither_sees_the_other_and_follows_between_them_end() {
     assert_eq!(counts(&world, &bad).await, (1, 1));
     assert_eq!(counts(&world, &nabi).await, (1, 1));
 
-    // In lists of a third, each sees everybody but the other, and pages are full.
+    // In a third user's lists, each sees everybody but the other, and pages are full.
     for (reader, hidden, list) in [
         (&nabi, &bad, format!("/v1/users/{}/followers", friend.id)),
         (&bad, &nabi, format!("/v1/users/{}/following", friend.id)),
@@ -105,7 +105,7 @@ async fn neither_sees_the_other_and_follows_between_them_end() {
         );
     }
 
-    // What one does to the other has no effect.
+    // Follows between the two have no effect.
     nabi.follow(&bad).await;
     bad.follow(&nabi).await;
     world.drained().await;
@@ -145,7 +145,7 @@ async fn each_user_has_their_own_block() {
     bad.unblock(&nabi).await;
     bad.unblock(&nabi).await;
     bad.read_post(&post).await;
-    // Nothing is left of it.
+    // No row of the blocks remains.
     let stage = Backstage::of(&world).await;
     for user in [&nabi, &bad] {
         let rows = stage.partition("BlocksTable", "user", &user.id).await;
@@ -165,7 +165,7 @@ async fn the_blocked_are_listed_latest_first_for_the_blocker_alone() {
         other.block(&nabi).await;
         blocked.insert(0, other);
     }
-    // Again: each keeps its place.
+    // Blocked again, each keeps its place.
     nabi.block(&blocked[3]).await;
     let ids: Vec<String> = blocked.iter().map(|user| user.id.clone()).collect();
     for size in [1, 2, 5, 100] {
@@ -200,7 +200,7 @@ async fn nobody_blocks_themselves() {
     nabi.me().await;
 }
 
-/// Fails when a block lets somebody exist, or keeps a trace of who does not.
+/// Fails if a block creates a user, or keeps a trace of one who doesn't exist.
 #[tokio::test]
 async fn nobody_blocks_who_does_not_exist() {
     let world = World::shared().await;
@@ -213,7 +213,7 @@ async fn nobody_blocks_who_does_not_exist() {
     nabi.put("/v1/users/@nobody_at_all/block")
         .await
         .problem(404);
-    // Taking back what is not there is fine, as ever.
+    // Removing a block that doesn't exist succeeds.
     nabi.delete(&block).await.expect(204);
     for path in ["", "/posts", "/cats", "/followers", "/following"] {
         nabi.get(&format!("/v1/users/{}{path}", nobody.id))
@@ -228,7 +228,7 @@ async fn nobody_blocks_who_does_not_exist() {
     }
     let row = stage.item("UsersTable", "id", &nobody.id).await;
     assert_eq!(row, None);
-    // Whoever writes anything that others see can be blocked.
+    // Any user who writes something that others see can be blocked.
     let post = nabi.post_id("x").await;
     for way in ["comment", "like", "cat"] {
         let user = world.user(way);
@@ -244,8 +244,8 @@ async fn nobody_blocks_who_does_not_exist() {
     }
 }
 
-/// Fails when a count is another for somebody who doesn't see all that it counts, or when a list leaves out
-/// anything but what README.md says.
+/// Fails if a count differs for a caller who doesn't see all that it counts, or if a list leaves out anything but what
+/// README.md says.
 #[tokio::test]
 async fn counts_are_the_same_for_everybody_and_lists_leave_out_hidden_users() {
     let world = World::own().await;
@@ -282,7 +282,7 @@ async fn counts_are_the_same_for_everybody_and_lists_leave_out_hidden_users() {
     assert_counts(&bad, 3, 2).await;
     assert_counts(&hater, 3, 2).await;
     assert_counts(&friend, 3, 3).await;
-    // In the feed, from the cache and from the store, they are the same.
+    // In the feed, counts are the same from the cache and from the store.
     for _ in 0..2 {
         for reader in [&nabi, &friend] {
             let shown = reader.feed(5).await;
@@ -293,7 +293,7 @@ async fn counts_are_the_same_for_everybody_and_lists_leave_out_hidden_users() {
         }
         world.flush_cache().await.unwrap();
     }
-    // Who has left is in no list, and is not counted once what they left is erased.
+    // A user who has left is in no list, and is not counted once their data is erased.
     hater.delete("/v1/me").await.expect(202);
     for list in [&comments(&post), &likes, &followers, &following] {
         assert_eq!(friend.walk(list, 2).await.len(), 2, "{list}");
@@ -334,8 +334,8 @@ async fn a_follow_that_races_with_a_block_loses() {
     }
 }
 
-/// Rule 7: whatever call it dies at, a block is there with all that belongs to it, or not at all; and
-/// the same request again brings it about.
+/// Rule 7: whichever call a block dies at, it is stored with all that belongs to it or not at all, and the same request
+/// again completes it.
 #[tokio::test]
 async fn a_block_is_whole_or_not_at_all() {
     let world = World::own().await;
@@ -358,7 +358,7 @@ async fn a_block_is_whole_or_not_at_all() {
             assert_eq!(followers, u64::from(!blocked), "{nth} {when:?}");
             let hidden = nabi.get(&format!("/v1/posts/{post}")).await.status == 404;
             assert_eq!(hidden, blocked, "{nth} {when:?}");
-            // Also in the feed that the cache had, though nobody sends the request again.
+            // Also in the feed that the cache had, even if the request is not repeated.
             let shown = nabi.feed_ids(5).await.contains(&post);
             assert_eq!(shown, !blocked, "{nth} {when:?}");
             nabi.block(&bad).await;
@@ -372,7 +372,7 @@ async fn a_block_is_whole_or_not_at_all() {
     }
 }
 
-/// Fails when likes pass through a block.
+/// Fails if likes pass through a block.
 #[tokio::test]
 async fn a_like_of_somebody_blocked_does_not_count() {
     let world = World::own().await;
@@ -385,13 +385,13 @@ async fn a_like_of_somebody_blocked_does_not_count() {
     world.drained().await;
     assert_eq!(nabi.read_post(&after).await["likes"], 0);
     assert_eq!(nabi.read_post(&before).await["likes"], 1);
-    // Taking one back is nobody else's business.
+    // Callers may take back their own likes across a block.
     bad.unlike(&before).await;
     world.drained().await;
     assert_eq!(nabi.read_post(&before).await["likes"], 0);
 }
 
-/// Fails when blocking is a way to see who blocks the caller.
+/// Fails if blocking reveals who blocks the caller.
 #[tokio::test]
 async fn mutual_blocks_list_only_the_id() {
     let world = World::shared().await;
@@ -411,7 +411,7 @@ async fn mutual_blocks_list_only_the_id() {
     }
 }
 
-/// The feed obeys at once, so a block counts as done only when the cache knows.
+/// A block applies to the feed at once, so it is answered only once the cache knows of it.
 #[tokio::test]
 async fn without_the_cache_a_block_is_not_answered() {
     let world = World::own().await;

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::routes;
 use crate::support::{JPEG, Reply, User, World, image};
 
-/// The largest body taken, in bytes.
+/// The largest body that is accepted, in bytes.
 const LIMIT: usize = 64 * 1024;
 
-/// Every call that takes a body: its method, path and a body it would take.
+/// Returns every call that takes a body: its method, path and a valid body.
 async fn calls_with_bodies(user: &User) -> Vec<(Method, String, Value)> {
     let post = user.post_id("x").await;
     let cat = user.cat_id("x").await;
@@ -69,7 +69,7 @@ async fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
             .await
             .problem(413);
         }
-        // Beyond what the load balancer itself takes, in its own words.
+        // Beyond the load balancer's own limit, which it answers in its own words.
         send(
             &nabi,
             &method,
@@ -153,7 +153,7 @@ async fn bodies_that_are_no_json_object_are_refused() {
             .await
             .problem(400);
         }
-        // The load balancer makes text of what it takes for text, and passes the rest on as it is.
+        // The load balancer decodes bodies that it takes for text, and passes others on unchanged.
         let request = nabi
             .request(method.clone(), &path)
             .header("content-type", "application/json");
@@ -161,7 +161,7 @@ async fn bodies_that_are_no_json_object_are_refused() {
             .header("content-encoding", "identity")
             .body(&b"{\"text\":\"\xff\xfe\"}"[..]);
         nabi.send(request).await.problem(400);
-        // Nesting that a parser could drown in.
+        // Nesting that could exhaust a parser.
         let deep = format!("{{\"text\":{}{}}}", "[".repeat(20_000), "]".repeat(20_000));
         send(
             &nabi,
@@ -223,7 +223,7 @@ async fn every_bad_field_is_named_at_once() {
             .bad_fields(400, &pointers);
     }
 
-    // A field given twice is no less wrong.
+    // A duplicate field is wrong as well.
     let twice = send(
         &nabi,
         &Method::POST,

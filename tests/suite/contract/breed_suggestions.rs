@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::shapes::assert_cat;
 use crate::support::{JPEG, World, id_of, image};
 
-/// The cat itself, without what was suggested.
+/// Separates the cat from its suggestions.
 fn without_suggestions(answer: &Value) -> (Value, Option<Value>) {
     let mut cat = answer.clone();
     let suggestions = cat.as_object_mut().unwrap().remove("breed_suggestions");
@@ -31,7 +31,7 @@ async fn a_photo_without_a_breed_is_answered_with_the_classifiers_three_best() {
     assert_eq!(suggestions, Some(expected["breeds"].clone()));
     assert_eq!(cat["breed"], Value::Null);
     assert_eq!(nabi.read_cat(&id_of(&cat)).await, cat);
-    // Remembered, not asked for again.
+    // The answer is remembered; the classifier isn't called again.
     let again = nabi.create_once("/v1/cats", "key", &body).await.expect(201);
     assert_eq!(again.json(), first.json());
 
@@ -60,7 +60,7 @@ async fn an_undecodable_photo_has_no_suggestions() {
     assert_eq!(without_suggestions(&answer).1, Some(json!([])));
 }
 
-/// Fails when a classifier that fails takes the cat along, is asked twice, or is waited for longer than 4 s.
+/// Fails if a failing classifier makes the cat fail, is called twice, or is waited for longer than 4 s.
 #[tokio::test]
 async fn a_classifier_that_fails_or_is_slow_costs_nothing_but_its_suggestions() {
     let world = World::own().await;
@@ -91,13 +91,13 @@ async fn a_classifier_that_fails_or_is_slow_costs_nothing_but_its_suggestions() 
         assert_eq!(suggestions, Some(json!([])), "{action:?}");
         assert_eq!(nabi.read_cat(&id_of(&cat)).await, cat);
     }
-    // A slow one is waited for.
+    // A slow classifier is waited for.
     let fault = calls(FaultAction::Delay(Duration::from_millis(2500)));
     let answer = nabi.create("/v1/cats", &body).await.expect(201).json();
     fault.clear();
     let suggestions = without_suggestions(&answer).1.unwrap();
     assert_eq!(suggestions.as_array().unwrap().len(), 3);
-    // Its process dies.
+    // The classifier's process dies.
     let rule = FaultRule::kill("classify", 1, When::Before).times(u64::MAX);
     let fault = world.on_call(rule).unwrap();
     let answer = nabi.create("/v1/cats", &body).await.expect(201).json();

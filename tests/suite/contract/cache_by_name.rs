@@ -1,4 +1,4 @@
-//! The cache is found by its name where its address is not given.
+//! Functions find the cache by its name if its address is not given.
 
 use std::process::Output;
 
@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::support::elasticache::{ElastiCache, error, group, serverless};
 use crate::support::{World, binaries};
 
-/// Only the name is given, so both kinds are looked through. The first request is refused, and sent again.
+/// Only the name is given, so both kinds of cache are searched. The first request is refused, and sent again.
 #[tokio::test]
 async fn functions_find_the_cache_by_its_name() {
     let elasticache = ElastiCache::start().await;
@@ -41,7 +41,7 @@ async fn functions_find_the_cache_by_its_name() {
     }
 }
 
-/// Runs `ops` with the settings of a function of this stack, and these besides.
+/// Runs `ops` with the settings of a function of this stack, and additional ones.
 async fn ops(
     world: &World,
     settings: impl IntoIterator<Item = (String, String)>,

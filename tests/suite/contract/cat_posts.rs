@@ -85,8 +85,8 @@ async fn an_unknown_cat_has_no_posts() {
         .problem(404);
 }
 
-/// Whether a cat is still the author's is looked at in the very transaction that stores the post: deleted at
-/// the same time, it is in no post that was stored afterwards.
+/// The transaction that stores a post checks that the author still has the cat: a cat deleted at the same time is in no post
+/// that is stored afterwards.
 #[tokio::test]
 async fn a_deleted_cat_is_in_no_later_post() {
     let world = World::shared().await;
@@ -103,8 +103,8 @@ async fn a_deleted_cat_is_in_no_later_post() {
     }
 }
 
-/// A cat is deleted after a post's author was found to own it, and before the post is stored. Fails when a
-/// post is stored without asking for its cats in the same transaction: nobody would take the cat out again.
+/// A cat is deleted after the post's author was found to own it, and before the post is stored. Fails if a post is stored
+/// without checking its cats in the same transaction: nothing would take the cat out again.
 #[tokio::test]
 async fn a_cat_deleted_during_the_request_is_in_no_post() {
     let world = World::own().await;

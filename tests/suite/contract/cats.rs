@@ -39,7 +39,7 @@ async fn a_cat_has_every_field_wherever_it_is_read() {
     for none in ["breed", "birth_date", "photo_url", "bio"] {
         assert_eq!(plain[none], Value::Null, "{none}");
     }
-    // What there is none of may also be said.
+    // Optional fields may also be given as null or empty.
     for bio in [Value::Null, json!("")] {
         let body =
             json!({ "name": "x", "breed": null, "birth_date": null, "photo": null, "bio": bio });
@@ -135,7 +135,7 @@ async fn fields_keep_both_limits() {
     let body = json!({ "breed": "", "birth_date": "x", "photo": 1, "bio": 2, "nmae": "x" });
     let all = ["/name", "/breed", "/birth_date", "/photo", "/bio", "/nmae"];
     nabi.create("/v1/cats", &body).await.bad_fields(400, &all);
-    // What there is none of yet can't be taken away.
+    // A new cat has no fields to clear.
     let body = json!({ "name": "x", "breed": "", "birth_date": "" });
     let empty = ["/breed", "/birth_date"];
     nabi.create("/v1/cats", &body).await.bad_fields(400, &empty);
@@ -223,7 +223,7 @@ async fn an_edit_changes_the_named_fields_and_an_empty_text_clears_one() {
     }
 }
 
-/// Edits of different fields at once all hold.
+/// Concurrent edits of different fields all take effect.
 #[tokio::test]
 async fn concurrent_edits_lose_nothing() {
     let nabi = World::shared().await.user("nabi");
@@ -259,7 +259,7 @@ async fn only_the_owner_may_change_or_delete_a_cat() {
         .change(&path, &json!({ "name": "theirs" }))
         .await
         .problem(403);
-    // Whatever the photo is.
+    // Whatever photo is given.
     other
         .change(&path, &json!({ "photo": "x" }))
         .await
@@ -293,7 +293,7 @@ async fn cats_are_listed_newest_first_in_any_page_size() {
     for size in [1, 2, 3, 7, 100] {
         assert_eq!(reader.walk_ids(&list, size).await, cats, "by {size}");
     }
-    // One that went meanwhile is no hole.
+    // A cat deleted meanwhile leaves no gap.
     let (page, next) = reader.page(&format!("{list}?limit=2")).await;
     nabi.delete(&format!("/v1/cats/{}", cats[2]))
         .await

@@ -5,20 +5,20 @@ use serde_json::Value;
 use super::shapes::assert_fields;
 use crate::support::{JPEG, Reply, World, image, jpeg_of_size, repository};
 
-/// An image of each type that is taken.
+/// An image of each supported type.
 const IMAGES: [(&str, &str); 3] = [
     ("image/jpeg", JPEG),
     ("image/png", "png-rgb-8.png"),
     ("image/webp", "webp-lossy.webp"),
 ];
 
-/// `model/breeds.json`, which is `/v1/breeds`.
+/// Returns the content of `model/breeds.json`, which `/v1/breeds` lists.
 fn known_breeds() -> Vec<Value> {
     let text = std::fs::read_to_string(repository().join("model/breeds.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-/// Fails unless this is the answer of so many breeds, most likely first. Returns their probabilities.
+/// Fails unless this is the answer for `count` breeds, most likely first. Returns their probabilities.
 #[track_caller]
 fn assert_classified(reply: &Reply, count: usize) -> Vec<f64> {
     assert_eq!(reply.status, 200, "{} {}", reply.request, reply.text());
@@ -104,13 +104,13 @@ async fn another_top_and_other_parameters_are_named() {
         ("?Top=5&top=0".to_owned(), vec!["/top", "/Top"]),
     ]);
     for (query, pointers) in bad {
-        // Before anybody looks at the image.
+        // Refused before the image is looked at.
         let reply = nabi.classify(&query, "image/jpeg", b"no image".into());
         reply.await.bad_fields(400, &pointers);
         let reply = nabi.classify_upload(&query, "no key");
         reply.await.bad_fields(400, &pointers);
     }
-    // Both of a query and a body that are wrong.
+    // Errors of the query and of the body together.
     let body = serde_json::json!({ "imag": "x" });
     nabi.create("/v1/classify?top=0", &body)
         .await
@@ -143,7 +143,7 @@ async fn the_bytes_say_what_they_are() {
         let reply = nabi.classify("", content_type, image(JPEG)).await;
         assert_eq!(reply.expect(200).json(), expected, "{content_type}");
     }
-    // As the load balancer passes it on where it is said not to be encoded.
+    // As the load balancer passes on a body whose encoding is `identity`.
     let request = nabi
         .request(reqwest::Method::POST, "/v1/classify")
         .header("content-type", "image/jpeg")
@@ -152,7 +152,7 @@ async fn the_bytes_say_what_they_are() {
     assert_eq!(nabi.send(request).await.expect(200).json(), expected);
 }
 
-/// 1 MiB is what the load balancer lets through, 10 MiB what may be uploaded.
+/// The load balancer lets 1 MiB through; an upload may have 10 MiB.
 #[tokio::test]
 async fn images_may_be_as_large_as_the_limits() {
     let nabi = World::shared().await.user("nabi");

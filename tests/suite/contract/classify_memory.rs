@@ -1,4 +1,4 @@
-//! The classifier's process lives with the least memory that Lambda gives, whatever it is sent.
+//! The classifier's process stays within the least memory that Lambda gives, whatever image it gets.
 
 use serde_json::Value;
 
@@ -21,13 +21,13 @@ mod corpus {
     }
 }
 
-/// The memory of the function, and the most that its process may have resident: 100 MB, and 116 MB once there was
-/// a progressive JPEG, whose coefficients are held at full size.
+/// The memory of the function, and the most that its process may have resident: 100 MB, and 116 MB after a progressive JPEG,
+/// whose coefficients are held at full size.
 const MEMORY_MIB: u64 = 128;
 const BAR_MIB: f64 = 100e6 / 1_048_576.0;
 const PROGRESSIVE_BAR_MIB: f64 = 116e6 / 1_048_576.0;
 
-/// All that the load balancer lets through; what is larger is uploaded.
+/// The largest body that the load balancer lets through; larger images are uploaded.
 const BODY_LIMIT: usize = 1024 * 1024;
 /// The most that may be uploaded.
 const UPLOAD_LIMIT: usize = 10 * 1024 * 1024;
@@ -90,7 +90,7 @@ impl Trial {
         }
     }
 
-    /// As bytes, or as an upload where the load balancer lets no such bytes through.
+    /// Classifies bytes sent in the request, or an upload if the load balancer doesn't let as many through.
     async fn by_either_way(&self, bytes: Vec<u8>) -> Reply {
         if bytes.len() <= BODY_LIMIT {
             return self.nabi.classify("", "image/png", bytes).await;
@@ -99,7 +99,8 @@ impl Trial {
         self.nabi.classify_upload("", &key).await
     }
 
-    /// Of all that was sent so far. A process that takes more than the function has is killed, and that is an error.
+    /// Asserts the peak memory for all images sent so far. A process that exceeds the function's memory is killed, which
+    /// counts as an error.
     async fn assert_peak(&self, what: &str, bar_mib: f64) {
         let status = self.world.status().await.unwrap();
         let classify = &status.functions["classify"];

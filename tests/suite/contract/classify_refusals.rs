@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{JPEG, User, World, image, jpeg_of_size};
 
-/// No image, or one that is broken.
+/// Returns bytes that are no image, or a broken one.
 fn broken() -> Vec<(&'static str, Vec<u8>)> {
     let jpeg = image(JPEG);
     let mut beheaded = jpeg.clone();
@@ -45,7 +45,7 @@ async fn broken_images_and_other_files_are_refused() {
         let reply = nabi.classify_upload("", &key).await;
         reply.bad_fields(422, &["/image"]);
     }
-    // Nothing can't be uploaded.
+    // An empty file can't be uploaded.
     nabi.classify("", "image/jpeg", Vec::new())
         .await
         .problem(422);
@@ -121,7 +121,7 @@ async fn other_media_types_are_refused() {
     }
 }
 
-/// An event of the load balancer with these bytes.
+/// Returns an event of the load balancer with these bytes.
 fn event(user: &User, bytes: &[u8]) -> Value {
     json!({
         "requestContext": { "elb": { "targetGroupArn": "arn:tg" } },
@@ -142,7 +142,7 @@ async fn bodies_above_1_mib_are_refused() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let image = jpeg_of_size(1024 * 1024 + 1);
-    // By the load balancer, in its own words, and by the function, should it ever get one.
+    // Refused by the load balancer, in its own words, and by the function, should such a body reach it.
     nabi.classify("", "image/jpeg", image.clone())
         .await
         .expect(413);
@@ -155,7 +155,7 @@ async fn bodies_above_1_mib_are_refused() {
     assert_ne!(answer["statusCode"], 413, "{answer}");
 }
 
-/// No presigned URL takes such an object, but the bucket may have one.
+/// No presigned URL allows such an object, but the bucket may contain one.
 #[tokio::test]
 async fn objects_above_10_mib_are_refused() {
     let world = World::own().await;
@@ -185,7 +185,7 @@ async fn objects_above_10_mib_are_refused() {
     assert!(more < 5.0, "what is too large was read: {more} MiB more");
 }
 
-/// Dimensions are read before pixels are.
+/// Dimensions are checked before pixels are decoded.
 #[tokio::test]
 async fn more_pixels_than_the_limit_are_refused() {
     let nabi = World::shared().await.user("nabi");

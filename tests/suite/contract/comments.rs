@@ -23,7 +23,7 @@ async fn count(caller: &User, author: &User, post: &str) -> u64 {
     read["comments"].as_u64().unwrap()
 }
 
-/// Somebody who follows the author and saved the post.
+/// Returns a new user who follows the author and saved the post.
 async fn fan_of(world: &World, author: &User, post: &str) -> User {
     let fan = world.user("fan");
     fan.follow(author).await;
@@ -57,7 +57,7 @@ async fn a_comment_has_every_field_and_is_counted_wherever_the_post_is_shown() {
         );
         assert_eq!(comment["author"], author(by).await);
         written.insert(0, comment);
-        // At once, also where the count was in the cache.
+        // At once, even if the count was cached.
         assert_eq!(count(&fan, &nabi, &post).await, n);
     }
     for caller in [&nabi, &fan, &world.user("third")] {
@@ -103,7 +103,7 @@ async fn a_text_has_1_to_1000_characters_of_any_kind() {
             .await
             .bad_fields(400, &["/text"]);
     }
-    // A page of the largest ones is cut to what an answer may hold, and the next goes on.
+    // A page of the largest comments is cut to what an answer may hold, and the next page continues.
     let largest = format!("x{}", "\u{1}".repeat(999));
     for _ in 0..100 {
         nabi.comment(&post, &largest).await;
@@ -140,7 +140,7 @@ async fn every_page_size_walks_each_comment_once_newest_first() {
             "by {size}"
         );
     }
-    // What comes while somebody walks is newer than their place; what goes is not a gap.
+    // New comments are newer than a walk's position; deletions leave no gap.
     let (first, next) = nabi.page(&format!("{}?limit=5", comments(&post))).await;
     assert_eq!(first, written[..5]);
     nabi.comment(&post, "new").await;
@@ -161,7 +161,7 @@ async fn its_author_and_the_posts_delete_a_comment_and_nobody_else() {
     for by in [&fan, &nabi] {
         let comment = id_of(&fan.comment(&post, "purr").await);
         other.uncomment(&post, &comment).await.problem(403);
-        // Not by way of another post.
+        // A comment can't be deleted by the path of another post.
         for anybody in [&fan, &nabi, &other] {
             anybody.uncomment(&another, &comment).await.problem(404);
         }
@@ -173,7 +173,7 @@ async fn its_author_and_the_posts_delete_a_comment_and_nobody_else() {
         assert_eq!(nabi.read_post(&post).await["comments"], 0);
         assert!(nabi.walk(&comments(&post), 5).await.is_empty());
     }
-    // Somebody's comment on their own post is nobody else's either.
+    // Only its author may delete a comment on their own post.
     let comment = id_of(&nabi.comment(&post, "mine").await);
     fan.uncomment(&post, &comment).await.problem(403);
 }
@@ -200,14 +200,14 @@ async fn comments_of_hidden_users_are_left_out_and_pages_stay_full() {
         assert_eq!(bad.walk_ids(&list, size).await, by_bad);
         assert_eq!(fan.walk(&list, size).await.len(), 12);
     }
-    // Who doesn't see the post sees none of its comments, not even their own.
+    // A user who doesn't see the post sees none of its comments, not even their own.
     let body = json!({ "text": "x" });
     bad.get(&comments(&mine)).await.problem(404);
     bad.create(&comments(&mine), &body).await.problem(404);
     bad.uncomment(&mine, &own).await.problem(404);
-    // Who doesn't see a comment's author can't tell that it is there.
+    // A user who doesn't see a comment's author can't tell that the comment exists.
     nabi.uncomment(&common, &by_bad[0]).await.problem(404);
-    // But the post's author has the last word on what stands below it.
+    // But the post's author may delete any comment below it.
     nabi.uncomment(&mine, &on_mine).await.expect(204);
     assert_eq!(nabi.walk_ids(&comments(&mine), 5).await, [own.as_str()]);
     assert_eq!(fan.read_post(&mine).await["comments"], 2);
@@ -215,7 +215,7 @@ async fn comments_of_hidden_users_are_left_out_and_pages_stay_full() {
     assert_eq!(bad.walk_ids(&comments(&mine), 5).await, [own, kept]);
 }
 
-/// Across any block, a comment's author and its post's may delete it, and others may not.
+/// Despite any block, a comment may be deleted by its author and its post's author, and by no other user.
 #[tokio::test]
 async fn a_block_keeps_nobody_from_deleting_their_comments() {
     let world = World::shared().await;
@@ -251,7 +251,7 @@ async fn a_block_keeps_nobody_from_deleting_their_comments() {
         third.block(&writer).await;
         third.uncomment(&post, kept).await.problem(404);
         assert_eq!(author.read_post(&post).await["comments"], 2);
-        // Who has left writes nothing any more, and below what they left nothing is there.
+        // A departed user can delete nothing, and below a departed author's post there is nothing.
         let (mine, below) = (&by_third, author.comment(&post, "own").await);
         if author_blocks {
             third.delete("/v1/me").await.expect(202);
@@ -264,7 +264,7 @@ async fn a_block_keeps_nobody_from_deleting_their_comments() {
     }
 }
 
-/// The account is withdrawn behind the API's back, so that this is about comments alone.
+/// The account is withdrawn directly in the store, so that this tests comments alone.
 #[tokio::test]
 async fn comments_of_departed_users_are_left_out() {
     let world = World::shared().await;
@@ -316,7 +316,7 @@ async fn unknown_posts_have_no_comments() {
             caller.uncomment(&post, gone).await.problem(404);
         }
     }
-    // The words say which of the two it is.
+    // The detail names which of the two is missing.
     let words = async |reply: crate::support::Reply| reply.problem(404)["detail"].clone();
     assert_eq!(
         words(nabi.uncomment("nothing", "nothing").await).await,
@@ -328,7 +328,7 @@ async fn unknown_posts_have_no_comments() {
             "There is no such comment."
         );
     }
-    // A comment by itself can't be read.
+    // A single comment can't be read.
     let path = format!("{}/{comment}", comments(&post));
     let reply = nabi.call(Method::GET, &path).await;
     reply.problem(405);
@@ -346,7 +346,7 @@ async fn the_same_request_again_gets_the_same_answer_and_one_comment() {
     let again = send(&fan, "key").await.expect(201);
     assert_eq!(again.json(), first.json());
     assert_eq!(again.header("location"), first.header("location"));
-    // Another body, another post: the key stands for another request.
+    // With another body or post, the key belongs to another request.
     fan.create_once(&comments(&post), "key", &json!({ "text": "twice" }))
         .await
         .problem(422);
@@ -357,7 +357,7 @@ async fn the_same_request_again_gets_the_same_answer_and_one_comment() {
         .await
         .bad_fields(400, &["/Idempotency-Key"]);
     assert_eq!(nabi.read_post(&post).await["comments"], 1);
-    // Another key, no key, another caller: each a comment of its own.
+    // Another key, no key or another caller each create a comment.
     for other in [
         send(&fan, "KEY").await,
         send(&nabi, "key").await,
@@ -366,13 +366,13 @@ async fn the_same_request_again_gets_the_same_answer_and_one_comment() {
         assert_ne!(other.expect(201).json()["id"], first.json()["id"]);
     }
     assert_eq!(nabi.read_post(&post).await["comments"], 4);
-    // The answer stays what it was, though the comment doesn't.
+    // The answer is remembered even after the comment is deleted.
     fan.uncomment(&post, &id_of(&first.json()))
         .await
         .expect(204);
     assert_eq!(send(&fan, "key").await.expect(201).json(), first.json());
     assert_eq!(nabi.walk(&comments(&post), 9).await.len(), 3);
-    // Many at once.
+    // Many identical requests at once.
     let replies = futures::future::join_all((0..8).map(|_| send(&fan, "at-once"))).await;
     let answers: Vec<Value> = replies
         .into_iter()

@@ -1,6 +1,6 @@
-//! The bar: a page of 20 comments of a post with 1,000,000 costs the same reads as of one with 100.
+//! The bar: a page of 20 comments costs the same reads for a post with 1,000,000 comments as for one with 100.
 //!
-//! `PURRLINE_COMMENTS` says how many there are (default 5,000).
+//! `PURRLINE_COMMENTS` is the number of comments (default 5,000).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::faults::backstage::Backstage;
 use crate::support::{User, World, comments};
 
-/// Authors who wrote the comments in turns, so that each is on every page.
+/// The number of authors who write the comments in turns, so that each is on every page.
 const AUTHORS: usize = 7;
 /// Comments that one `BatchWriteItem` takes.
 const BATCH: usize = 25;
 
-/// Writes so many comments on a post straight into the table. Gives their ids, oldest first.
+/// Writes `count` comments on a post directly into the table. Returns their ids, oldest first.
 async fn write(stage: &Backstage, authors: &[User], post: &str, count: usize) -> Vec<Id> {
     let source = IdSource::new();
     let ids: Vec<Id> = (0..count).map(|_| source.mint()).collect();
@@ -58,7 +58,7 @@ async fn write(stage: &Backstage, authors: &[User], post: &str, count: usize) ->
 /// The cost of a page: calls of each operation of each service, and rows read.
 type Cost = BTreeMap<Call, (u64, u64)>;
 
-/// A page of 20 after a comment, and its cost.
+/// Returns a page of 20 comments after a given one, and its cost.
 async fn page(world: &World, reader: &User, post: &str, after: Option<Id>) -> (Vec<Value>, Cost) {
     let mut path = format!("{}?limit=20", comments(post));
     if let Some(after) = after {
@@ -72,13 +72,13 @@ async fn page(world: &World, reader: &User, post: &str, after: Option<Id>) -> (V
         let rows = rows.get(&call).copied().unwrap_or_default();
         (call, (count, rows))
     };
-    // The cache is not asked, but a process that has just started makes its connection.
+    // Comments don't use the cache, but a process that has just started connects to it.
     let calls = calls.into_iter();
     let calls = calls.filter(|(call, _)| call.service != Service::Cache);
     (items, calls.map(cost).collect())
 }
 
-/// Fails when a page reads more than it shows, by a filter, an offset, or counting.
+/// Fails if a page reads more than it shows, because of a filter, an offset, or counting.
 #[tokio::test]
 async fn a_page_of_comments_costs_a_page_however_many_there_are() {
     let many = std::env::var("PURRLINE_COMMENTS").map_or(5_000, |many| many.parse().unwrap());
@@ -96,7 +96,7 @@ async fn a_page_of_comments_costs_a_page_however_many_there_are() {
     let of_small = write(&stage, &authors, &small, 100).await;
     let of_large = write(&stage, &authors, &large, many).await;
 
-    // Newest, in the middle, and the last full page.
+    // The newest page, one in the middle, and the last full one.
     let places = |ids: &[Id]| [None, Some(ids[ids.len() / 2]), Some(ids[21])];
     let mut costs = Vec::new();
     for (post, ids) in [(&small, &of_small), (&large, &of_large)] {
@@ -124,8 +124,8 @@ async fn a_page_of_comments_costs_a_page_however_many_there_are() {
         .iter()
         .map(|(call, cost)| (call.operation.as_str(), *cost))
         .collect();
-    // One more than is shown tells whether there are more. The post, its author, the caller, who blocks whom; then
-    // the authors of the comments, and the caller again.
+    // The query reads one more comment than is shown, to learn whether there are more. The other reads are the post, its
+    // author, the caller and their blocks; then the comments' authors, and the caller again.
     assert_eq!(made["Query"], (1, 21), "{made:?}");
     let (calls, rows) = made["BatchGetItem"];
     assert!(calls <= 5 && rows <= 3 + 8, "{made:?}");

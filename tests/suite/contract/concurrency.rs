@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::support::{User, World, eventually};
 
-/// Requests at a time.
+/// Concurrent requests.
 const AT_A_TIME: usize = 8;
 
-/// A stack with one process of each function, for several events at a time.
+/// Starts a stack with one process of each function, which handles several events at a time.
 async fn concurrent() -> World {
     let mut options = World::options();
     options.workers = 1;
@@ -20,7 +20,7 @@ async fn concurrent() -> World {
     World::with(options).await
 }
 
-/// Fails when a function takes its next event only after the one before.
+/// Fails if a function takes its next event only after the one before.
 #[tokio::test]
 async fn one_process_serves_several_requests_at_a_time() {
     let world = concurrent().await;
@@ -28,7 +28,7 @@ async fn one_process_serves_several_requests_at_a_time() {
     for user in &users {
         user.post_id("meow").await;
     }
-    // Shorter than a call may take, and long enough to tell all at once from one after the other.
+    // Shorter than a call may take, and long enough to distinguish concurrent from sequential requests.
     let slow = Duration::from_millis(1500);
     let rule = FaultRule::new(When::Before, FaultAction::Delay(slow)).function("profile");
     world
@@ -44,7 +44,7 @@ async fn one_process_serves_several_requests_at_a_time() {
     for (user, reply) in users.iter().zip(replies) {
         let reply = reply.expect(200);
         assert_eq!(reply.json()["id"], user.id.as_str());
-        // Each has a line of its own, with its own caller and calls.
+        // Each request has a log line of its own, with its caller and calls.
         let id = reply.header("x-request-id").unwrap();
         let line = eventually("its line", async || {
             let lines = world.logs("profile").unwrap();
@@ -60,7 +60,7 @@ async fn one_process_serves_several_requests_at_a_time() {
     assert_eq!(callers.len(), AT_A_TIME);
 }
 
-/// Batches too: the consumers' counters stay exact, and each follower has each post.
+/// Concurrent batches keep counters exact, and bring each post to each follower.
 #[tokio::test]
 async fn one_process_handles_several_batches_at_a_time() {
     let world = concurrent().await;
@@ -82,7 +82,7 @@ async fn one_process_handles_several_batches_at_a_time() {
     assert!(feeds.iter().all(|feed| feed.len() == posts.len()));
 }
 
-/// Told to end, it answers what it is at. Fails when SIGTERM ends it at once.
+/// A process that is told to end first answers its requests. Fails if SIGTERM ends it at once.
 #[tokio::test]
 async fn a_process_finishes_its_work_on_sigterm() {
     let world = World::own().await;
@@ -107,6 +107,6 @@ async fn a_process_finishes_its_work_on_sigterm() {
         (status.functions["profile"].processes == 0).then_some(())
     })
     .await;
-    // And another takes its place.
+    // Another process takes its place.
     user.me().await;
 }

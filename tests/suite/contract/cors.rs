@@ -1,4 +1,4 @@
-//! Browsers' needs: preflights, and headers that pages may read.
+//! What browsers need: preflights, and headers that pages may read.
 
 use reqwest::Method;
 use serde_json::json;
@@ -10,7 +10,7 @@ const OURS: &str = "https://purrline.example";
 const ALSO_OURS: &str = "http://localhost:5173";
 const FOREIGN: &str = "https://evil.example";
 
-/// Headers that a page's request may have: the API's own, and those that tracing tools add.
+/// Headers that a page's request may have: the API's own, and those of tracing tools.
 const ALLOWED: [&str; 7] = [
     "authorization",
     "content-type",
@@ -25,7 +25,7 @@ async fn world() -> World {
     World::with(World::options().parameter("CorsOrigins", &format!("{OURS},{ALSO_OURS}"))).await
 }
 
-/// A header's values in lower case, split at commas, sorted.
+/// Returns a header's values in lower case, split at commas, sorted.
 fn list(reply: &Reply, name: &str) -> Vec<String> {
     let values = reply
         .headers

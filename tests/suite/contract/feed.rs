@@ -40,8 +40,8 @@ async fn the_feed_has_only_own_and_followed_posts_newest_first() {
     assert_eq!(coco.feed_ids(20).await, [theirs, earlier]);
 }
 
-/// Before it is fanned out, whether the feed is in the cache, is rebuilt, or is read from the store; and once
-/// only when it is.
+/// The author's feed shows a post before fan-out, whether the feed is cached, rebuilt, or read from the store; and shows it
+/// only once afterwards.
 #[tokio::test]
 async fn an_own_post_is_in_the_feed_once_it_is_answered() {
     let world = World::own().await;
@@ -67,7 +67,7 @@ async fn an_own_post_is_in_the_feed_once_it_is_answered() {
     }
 }
 
-/// Two hundred people post and read at once.
+/// Two hundred users post and read at once.
 #[tokio::test]
 async fn everybody_finds_their_own_post_at_once() {
     let world = World::own().await;
@@ -86,7 +86,7 @@ async fn everybody_finds_their_own_post_at_once() {
     assert_eq!(feed.iter().collect::<HashSet<_>>().len(), 5, "{feed:?}");
 }
 
-/// Posts in a feed are the same objects as by id, counts and flags included.
+/// Posts in a feed equal those read by id, counts and flags included.
 #[tokio::test]
 async fn posts_in_the_feed_are_complete() {
     let world = World::shared().await;
@@ -102,7 +102,7 @@ async fn posts_in_the_feed_are_complete() {
     nabi.like(id).await;
     fan.like(id).await;
     world.drained().await;
-    // From the store, then from the cache.
+    // First from the store, then from the cache.
     for _ in 0..2 {
         let feed = nabi.feed(20).await;
         assert_eq!(feed, [nabi.read_post(id).await]);
@@ -128,7 +128,7 @@ async fn an_unfollowed_authors_posts_are_gone() {
     coco.post("unseen").await;
     world.drained().await;
     assert_eq!(nabi.feed_ids(20).await, std::slice::from_ref(&second));
-    // And back again, with what was posted meanwhile.
+    // Followed again, with what was posted meanwhile.
     nabi.follow(&coco).await;
     world.drained().await;
     let feed = nabi.feed(20).await;
@@ -138,7 +138,7 @@ async fn an_unfollowed_authors_posts_are_gone() {
     );
 }
 
-/// Past what the cache holds, to the very first post, in several page sizes.
+/// The feed continues beyond the cached part, to the very first post, in several page sizes.
 #[tokio::test]
 async fn the_feed_goes_back_to_the_first_post() {
     let world = World::own().await;
@@ -149,7 +149,7 @@ async fn the_feed_goes_back_to_the_first_post() {
     }
     world.drained().await;
     reader.feed(1).await;
-    // 250 posts: half of them pushed to the cached feed, after half that a rebuild finds.
+    // 250 posts: a rebuild finds the first half, the second half is pushed to the cached feed.
     let posts = |range: std::ops::Range<usize>| {
         futures::stream::iter(range)
             .map(|n| authors[n % 3].post_id("x"))
@@ -167,7 +167,7 @@ async fn the_feed_goes_back_to_the_first_post() {
     }
     world.flush_cache().await.unwrap();
     assert_eq!(reader.walk_ids("/v1/feed", 100).await, posted, "rebuilt");
-    // Deletions on both sides of the cache's boundary leave no gap and no short page.
+    // Deletions on both sides of the cached part's end leave no gap and no short page.
     let deleted: HashSet<&String> = [0, 5, 6, 7, 150, 198, 199, 200, 201, 202, 230, 249]
         .map(|n: usize| &posted[n])
         .into();
@@ -196,8 +196,8 @@ async fn the_feed_goes_back_to_the_first_post() {
     }
 }
 
-/// Others are followed and unfollowed in the middle of a walk: whoever is followed all along is there
-/// once each, in order.
+/// The reader follows and unfollows others in the middle of a walk: posts of authors followed throughout appear once each,
+/// in order.
 #[tokio::test]
 async fn a_walk_survives_follows_and_unfollows() {
     let world = World::shared().await;
@@ -259,7 +259,7 @@ async fn a_walk_survives_follows_and_unfollows() {
     );
 }
 
-/// The cache emptied in the middle of paging: each post once all the same.
+/// The cache is emptied in the middle of paging: each post still appears once.
 #[tokio::test]
 async fn a_walk_survives_an_emptied_cache() {
     let world = World::own().await;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::support::{World, eventually};
 
-/// How often the cache ran each command, itself excepted.
+/// Returns how many times the cache ran each command, except for this one.
 async fn commands(world: &World) -> Vec<(String, u64)> {
     let client = redis::Client::open(world.endpoints().cache.clone().unwrap()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -21,8 +21,8 @@ async fn commands(world: &World) -> Vec<(String, u64)> {
     stats.lines().filter_map(of_line).collect()
 }
 
-/// The round trips, and the calls of the store, that the function itself tells of its nth read, from 1. Lines come a
-/// little later than answers.
+/// Returns the round trips and the calls of the store that the function logs for its nth read, counted from 1. Log lines
+/// come a little later than answers.
 async fn told(world: &World, nth: usize) -> (Option<u64>, Option<u64>) {
     let line: Value = eventually("the function's line", async || {
         let logs = world.logs("feed").unwrap();
@@ -36,7 +36,7 @@ async fn told(world: &World, nth: usize) -> (Option<u64>, Option<u64>) {
     (line["cache"].as_u64(), line["dynamodb"].as_u64())
 }
 
-/// Authors are asked for when their posts are known.
+/// Authors are requested only once their posts are known.
 #[tokio::test]
 async fn a_process_that_sees_posts_for_the_first_time_needs_a_third_round_trip() {
     let mut options = World::options();
@@ -66,7 +66,7 @@ async fn a_process_that_sees_posts_for_the_first_time_needs_a_third_round_trip()
 
 #[tokio::test]
 async fn a_warm_read_of_20_posts_costs_two_round_trips_and_no_call_to_the_store() {
-    // One process, so that the one measured is the one warmed up.
+    // One process, so that the measured process is the warm one.
     let mut options = World::options();
     options.workers = 1;
     let world = World::with(options).await;
@@ -92,7 +92,7 @@ async fn a_warm_read_of_20_posts_costs_two_round_trips_and_no_call_to_the_store(
     let after = commands(&world).await;
 
     assert_eq!((measured.len(), &measured), (20, &warm));
-    // Nothing else runs, so every call is the read's.
+    // Nothing else runs, so every call belongs to the read.
     let made = |service: Service| -> u64 {
         calls
             .iter()
@@ -110,7 +110,7 @@ async fn a_warm_read_of_20_posts_costs_two_round_trips_and_no_call_to_the_store(
 
     assert_eq!(told(&world, 3).await, (Some(trips), Some(0)));
 
-    // As the cache counts them, commands within scripts too: it was asked, and nothing was written.
+    // As the cache counts its commands, including those within scripts: it was read, and not written to.
     let count = |of: &[(String, u64)], name: &str| {
         of.iter()
             .find(|(known, _)| known == name)

@@ -15,7 +15,7 @@ fn ids(users: &[User]) -> Vec<&str> {
     users.iter().map(|user| user.id.as_str()).collect()
 }
 
-/// Followers, following, and whether the caller follows them.
+/// Returns the user's followers and following counts, and whether the caller follows them.
 async fn seen(caller: &User, user: &User) -> (u64, u64, bool) {
     let seen = caller.see(user).await;
     (
@@ -117,7 +117,7 @@ async fn a_follow_by_handle_means_the_owner_at_that_moment() {
     world.pause_queue("FollowsQueue").await.unwrap();
     fan.put("/v1/users/@Popular/follow").await.expect(202);
     nabi.put_me(&profile("somebody_else")).await.expect(200);
-    // As if thirty days went by.
+    // As if thirty days had passed.
     let stage = Backstage::of(&world).await;
     stage.hold_for("popular", -1).await;
     other.put_me(&profile("popular")).await.expect(201);
@@ -141,7 +141,7 @@ async fn each_of_two_sees_whether_the_other_follows() {
     let both = async |caller: &User, user: &User| {
         let of = |user: &Value| (user["followed"] == true, user["follows_me"] == true);
         let seen = of(&caller.see(user).await);
-        // Lists say the same.
+        // Lists show the same.
         for list in ["followers", "following"] {
             let list = caller
                 .walk(&format!("/v1/users/{}/{list}", fan.id), 9)
@@ -225,11 +225,11 @@ async fn lists_of_follows_are_latest_first_in_every_page_size() {
                 latest_first,
                 "{list} by {size}"
             );
-            // The caller follows them all.
+            // The caller follows all of them.
             assert!(users.iter().all(|user| user["followed"] == true), "{list}");
         }
     }
-    // Who comes back comes first; who says it again stays where they were.
+    // A follower who returns comes first; one who follows again keeps their place.
     others[2].unfollow(&nabi).await;
     world.drained().await;
     others[2].follow(&nabi).await;
@@ -282,7 +282,7 @@ async fn a_walk_through_followers_survives_new_and_lost_followers() {
     );
 }
 
-/// Nobody comes to exist by being followed. Fails when a follow counts for whoever has that id.
+/// A follow creates no user. Fails if a follow counts for a user who takes that id later.
 #[tokio::test]
 async fn a_follow_of_nobody_has_no_effect() {
     let world = World::own().await;
@@ -310,7 +310,7 @@ async fn a_follow_of_nobody_has_no_effect() {
     assert!(stage.follows("following", &fan.id).await.is_empty());
     assert!(stage.follows("followers", &nobody.id).await.is_empty());
 
-    // They come: nobody follows them, until somebody does.
+    // The user arrives, and has no followers until a new follow.
     nobody.me().await;
     assert_eq!(seen(&fan, &nobody).await, (0, 0, false));
     fan.put(&path).await.expect(202);
@@ -328,8 +328,8 @@ async fn a_follower_exists_from_their_first_follow() {
     assert_eq!(seen(&nabi, &fan).await, (0, 1, false));
 }
 
-/// A user who is erased between the moment in which a follow of theirs is looked at and that in which it is written
-/// does not come back by it. Fails when the followers' count is written on no condition.
+/// A user who is erased between the moment in which their follow is checked and that in which it is written is not
+/// recreated. Fails if the followers' count is written without a condition.
 #[tokio::test]
 async fn a_follow_does_not_recreate_an_erased_user() {
     let world = World::own().await;
@@ -364,8 +364,8 @@ async fn a_follow_does_not_recreate_an_erased_user() {
     assert!(stage.follows("following", &fan.id).await.is_empty());
 }
 
-/// A stack on which nobody follows more than three, the view from behind it, one who follows three, and five more to
-/// follow.
+/// Starts a stack on which a user may follow at most three, and returns it with its backstage, a user who follows three, and
+/// other users.
 async fn at_the_most() -> (World, Backstage, User, Vec<User>) {
     let options = World::options().parameter("MaxFollowing", "3");
     let world = World::with(options.parameter("ErasureSeconds", "1")).await;
@@ -383,13 +383,13 @@ async fn at_the_most() -> (World, Backstage, User, Vec<User>) {
     (world, stage, fan, others)
 }
 
-/// Fails when there is no limit, when the caller isn't told, and when an unfollow makes no room.
+/// Fails if there is no limit, if the caller isn't told, or if an unfollow makes no room.
 #[tokio::test]
 async fn nobody_follows_more_than_the_most() {
     let (world, stage, fan, others) = at_the_most().await;
     let follow = |other: &User| format!("/v1/users/{}/follow", other.id);
     fan.put(&follow(&others[3])).await.problem(409);
-    // Others may, and unfollowing is no matter of the limit.
+    // Other users may follow, and the limit doesn't affect unfollowing.
     others[0].follow(&others[3]).await;
     fan.unfollow(&others[0]).await;
     world.drained().await;
@@ -398,7 +398,7 @@ async fn nobody_follows_more_than_the_most() {
     assert_eq!(fan.me().await["following"], 3);
     assert!(fan.see(&others[3]).await["followed"] == true);
 
-    // Where the cache doesn't know, the follow is taken, and has no effect.
+    // If the cache doesn't know of the limit, the follow is accepted, and has no effect.
     world.flush_cache().await.unwrap();
     fan.follow(&others[4]).await;
     world.drained().await;
@@ -413,17 +413,17 @@ async fn nobody_follows_more_than_the_most() {
     assert_follows_exact(&stage, &fan, &others).await;
 }
 
-/// Fails when the 409 goes by what the cache knew last.
+/// Fails if the 409 relies on the cache's last knowledge.
 #[tokio::test]
 async fn a_follow_that_is_allowed_is_taken_at_the_most() {
     let (world, stage, fan, others) = at_the_most().await;
     let follow = |other: &User| format!("/v1/users/{}/follow", other.id);
-    // The last one's answer was lost.
+    // A repeated follow, as after a lost answer.
     fan.put(&follow(&others[2])).await.expect(202);
     world.drained().await;
     fan.put(&follow(&others[3])).await.problem(409);
 
-    // One for another, before the consumer knows.
+    // One follow replaces another, before the consumer knows.
     world.pause_queue("FollowsQueue").await.unwrap();
     fan.delete(&follow(&others[0])).await.expect(202);
     fan.put(&follow(&others[3])).await.expect(202);
@@ -433,7 +433,7 @@ async fn a_follow_that_is_allowed_is_taken_at_the_most() {
     assert!(fan.see(&others[3]).await["followed"] == true);
     fan.put(&follow(&others[4])).await.problem(409);
 
-    // A block ends a follow, and so does an erasure, each from either end.
+    // A block ends a follow, and so does an erasure, each by either user.
     fan.block(&others[1]).await;
     fan.put(&follow(&others[4])).await.expect(202);
     world.drained().await;
@@ -460,7 +460,7 @@ async fn assert_follows_exact(stage: &Backstage, fan: &User, others: &[User]) {
     stage.assert_exact(&users, &[]).await;
 }
 
-/// Consumers side by side, and words that come together: never more than the most. Fails when the limit is looked at
+/// With parallel consumers, and commands that come together, the limit is never exceeded. Fails if the limit is checked
 /// without being a condition of the write.
 #[tokio::test]
 async fn the_limit_of_follows_holds_across_parallel_consumers() {
@@ -492,7 +492,7 @@ async fn the_limit_of_follows_holds_across_parallel_consumers() {
     assert_follows_exact(&stage, &fan, &others).await;
 }
 
-/// Fails when a page of a long list reads more partitions than it is bounded to.
+/// Fails if a page of a long list reads more partitions than its bound.
 #[tokio::test]
 async fn a_page_of_a_millions_followers_reads_sixteen_partitions() {
     let world = World::own().await;

@@ -1,5 +1,5 @@
-//! Every route says the same of what the caller may not know of as of what never was: nobody learns that
-//! somebody blocks them, or that something is there after all.
+//! Every route answers the same for what the caller may not know of as for what never existed: no caller learns that a user
+//! blocks them, or that something exists after all.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::routes;
 use crate::support::{Reply, User, World, comments, id_of};
 
-/// Why the caller may not know of something.
+/// The reason why the caller may not know of something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hidden {
     /// Its author blocks the caller.
@@ -16,11 +16,11 @@ enum Hidden {
     CallerBlocks,
     /// Its author has left.
     AuthorLeft,
-    /// It was deleted; its author is there.
+    /// It was deleted, and its author is still there.
     Deleted,
 }
 
-/// The things a path may name.
+/// The things that a path may name.
 struct Things {
     user: String,
     post: String,
@@ -72,7 +72,7 @@ async fn call(caller: &User, method: &Method, path: &str, body: Option<&Value>) 
     caller.send(request).await
 }
 
-/// The status, and what a problem says besides.
+/// Returns the status, and a problem's detail.
 fn said(reply: &Reply) -> (u16, Value) {
     let detail = if reply.status >= 400 {
         reply.problem(reply.status)["detail"].clone()
@@ -82,8 +82,8 @@ fn said(reply: &Reply) -> (u16, Value) {
     (reply.status, detail)
 }
 
-/// Fails when any route tells what is hidden from what never was. A block is the one exception: whoever is there
-/// can be blocked by everybody.
+/// Fails if any route distinguishes a hidden object from one that never existed. A block is the one exception: any existing
+/// user can be blocked by everybody.
 #[tokio::test]
 async fn hidden_objects_are_answered_like_unknown_ones() {
     let world = World::shared().await;
@@ -128,7 +128,7 @@ async fn hidden_objects_are_answered_like_unknown_ones() {
                 said(&never_reply),
                 "{why:?}: {method} {route}"
             );
-            // What is read, and what is changed at once, is not found; what is queued is taken for granted.
+            // Reads and immediate changes answer 404; queued changes are accepted without a look.
             let queued = route.ends_with("/like") || route.ends_with("/follow");
             let taken_back = route.ends_with("/save") || route.ends_with("/block");
             let expected = match method {
@@ -144,7 +144,7 @@ async fn hidden_objects_are_answered_like_unknown_ones() {
         }
         let least = if why == Hidden::Deleted { 11 } else { 18 };
         assert!(tried >= least, "{why:?}: only {tried} calls");
-        // Nothing of it had an effect.
+        // None of these calls had an effect.
         if matches!(why, Hidden::AuthorBlocks | Hidden::CallerBlocks) {
             caller.unblock(&author).await;
             author.unblock(&caller).await;
@@ -160,9 +160,9 @@ async fn hidden_objects_are_answered_like_unknown_ones() {
     }
 }
 
-/// A handle leads nowhere where its owner is hidden from the caller, on every route that takes one, whatever else is wrong
-/// with the call. Two calls know more, of users whom the caller may know of by other means: a block of somebody who is
-/// there, and the end of the caller's own.
+/// On every route that takes a handle, a hidden owner's handle is answered as an unknown one, whatever else is wrong with
+/// the call. Two calls reveal more, about users whom the caller may know of by other means: blocking an existing user, and
+/// ending the caller's own block.
 #[tokio::test]
 async fn a_handle_tells_nothing_of_who_is_hidden() {
     let world = World::shared().await;
@@ -207,7 +207,7 @@ async fn a_handle_tells_nothing_of_who_is_hidden() {
                 if knows_more {
                     assert_eq!(hidden_reply.status, 204, "{why:?}: {method} {route}");
                     if method == Method::PUT && why == Hidden::AuthorBlocks {
-                        // The end of it is known to the caller, and nothing of it stays.
+                        // The caller knows that the block ended, and nothing of it remains.
                         caller.unblock(&author).await;
                     } else if method == Method::DELETE {
                         caller.block(&author).await;
@@ -223,7 +223,7 @@ async fn a_handle_tells_nothing_of_who_is_hidden() {
     }
 }
 
-/// A user who has left may not change what is hidden from themselves, either.
+/// A user who has left can't change their own hidden things, either.
 #[tokio::test]
 async fn a_departed_user_can_change_nothing() {
     let world = World::shared().await;

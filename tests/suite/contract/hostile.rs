@@ -1,10 +1,10 @@
-//! The OWASP API Security Top 10 (2023), as a table: what is tried, on every route, and that it is of no use. Nobody gets
-//! in, nothing breaks, and neither answers nor logs tell anything. Every answer is also held against openapi.json, and
-//! every line of the log looked at, wherever a request is sent.
+//! The OWASP API Security Top 10 (2023) as tables of attacks, each tried on every route without effect. No caller gets in,
+//! nothing breaks, and neither answers nor logs reveal anything. With every request, the answer is also checked against
+//! openapi.json, and every log line is inspected.
 //!
-//! What is not a matter of single requests is tested elsewhere: whose objects are whose (API1, `access`), rates and
-//! sizes (API4 and API6, `limits`, `bodies`, `idempotency`), origins (API8, `cors`), and the one service of others that
-//! is asked, the sign-in provider (API10, `faults::sign_in_keys`).
+//! Attacks that take more than single requests are tested elsewhere: the ownership of objects (API1, `access`), rates and
+//! sizes (API4 and API6, `limits`, `bodies`, `idempotency`), origins (API8, `cors`), and the one external service that is
+//! called, the sign-in provider (API10, `faults::sign_in_keys`).
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -14,17 +14,17 @@ use super::wrong_tokens::wrong;
 use crate::support::secrets::SECRET;
 use crate::support::{JPEG, Reply, User, World, id_of, image};
 
-/// A call that is in order.
+/// A valid call.
 struct Call {
     method: Method,
-    /// The route as the contract has it, `{post}` and such in it.
+    /// The route as in the contract, with `{post}` and such.
     route: &'static str,
     path: String,
     body: Option<Value>,
 }
 
-/// Every call of every route that needs a token, on what belongs to this user; but for leaving, after which
-/// nothing could be tried, and which has tests of its own here and in `tokens`.
+/// Returns every call of every route that needs a token, on this user's own objects. Leaving is left out, since nothing
+/// could be tried afterwards; it has tests of its own here and in `tokens`.
 async fn calls(user: &User) -> Vec<Call> {
     let post = user.post_id("x").await;
     let cat = user.cat_id("x").await;
@@ -43,12 +43,12 @@ async fn calls(user: &User) -> Vec<Call> {
         .filter(|(method, route, _)| (method.as_str(), *route) != ("DELETE", "/v1/me"))
         .map(call)
         .collect();
-    // What it takes away is needed before.
+    // Deletions last: the other calls need what they delete.
     calls.sort_by_key(|call| call.method == Method::DELETE);
     calls
 }
 
-/// Words that no answer may hold: the attempts themselves, and details of the implementation.
+/// Asserts that an answer holds neither the attempt itself nor details of the implementation.
 fn tells_nothing(what: &str, reply: &Reply) {
     let told = format!("{:?} {}", reply.headers, reply.text()).to_ascii_lowercase();
     let inside = [
@@ -78,7 +78,7 @@ fn tells_nothing(what: &str, reply: &Reply) {
     }
 }
 
-/// It was refused, or came to nothing, in order.
+/// Asserts that an attempt was refused, or had no effect, with a proper answer.
 fn no_use(what: &str, reply: &Reply, allowed: &[u16]) {
     assert!(
         allowed.contains(&reply.status),
@@ -92,7 +92,7 @@ fn no_use(what: &str, reply: &Reply, allowed: &[u16]) {
     }
 }
 
-/// API2, broken authentication: no bad token is let in, anywhere.
+/// API2, broken authentication: no route accepts a bad token.
 #[tokio::test]
 async fn no_route_takes_a_bad_token() {
     let world = World::shared().await;
@@ -169,7 +169,7 @@ async fn no_id_in_a_path_gets_through() {
     }
 }
 
-/// Query parameters that nobody asked for.
+/// Query parameters that no route has.
 const QUERIES: &[(&str, &str)] = &[
     ("API2 a token", "access_token=zeugma"),
     ("API3 rights", "admin=true&role=zeugma"),
@@ -199,7 +199,7 @@ async fn no_query_gets_through() {
     let world = World::shared().await;
     let user = world.user("hostile");
     for (what, query) in QUERIES {
-        // Anew for each: some go away.
+        // New calls for each query, since deletions remove objects.
         for call in calls(&user).await {
             let and = if call.path.contains('?') { '&' } else { '?' };
             let mut request =
@@ -251,7 +251,7 @@ async fn no_header_gets_through() {
                 request = request.json(body);
             }
             let reply = user.send(request).await;
-            // Nobody follows or blocks themselves.
+            // Users can't follow or block themselves.
             no_use(what, &reply, &[200, 201, 202, 204, 404, 422]);
             let told = format!("{:?} {}", reply.headers, reply.text());
             assert!(!told.contains(SECRET), "{what}: {told}");
@@ -268,7 +268,7 @@ async fn no_header_gets_through() {
     }
 }
 
-/// API1 and API5: who leaves is who asks, whatever else is said.
+/// API1 and API5: the caller is the user who leaves, whatever else the request says.
 #[tokio::test]
 async fn nobody_else_is_made_to_leave() {
     let world = World::shared().await;
@@ -318,7 +318,7 @@ fn more_than_may_be() -> Value {
     })
 }
 
-/// API3, what belongs to nobody's hands.
+/// API3: fields that no caller may set.
 #[tokio::test]
 async fn no_body_sets_more_than_it_may() {
     let world = World::shared().await;
@@ -339,7 +339,7 @@ async fn no_body_sets_more_than_it_may() {
     }
 }
 
-/// Values that stand where others should.
+/// Returns values of wrong types or contents for a field.
 fn values() -> Vec<(&'static str, Value)> {
     let text = |text: &str| Value::from(text);
     vec![
@@ -359,7 +359,7 @@ fn values() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// API3, API7 and API8 in each field of each body: refused, or stored as what it is, a text.
+/// API3, API7 and API8 in each field of each body: each value is refused, or stored as the text that it is.
 #[tokio::test]
 async fn no_field_gets_through() {
     let world = World::shared().await;
@@ -383,7 +383,7 @@ async fn no_field_gets_through() {
     }
 }
 
-/// API4 and API8, bodies that are no bodies.
+/// API4 and API8: malformed bodies.
 #[tokio::test]
 async fn no_body_breaks_anything() {
     let world = World::shared().await;
@@ -444,7 +444,7 @@ async fn no_body_breaks_anything() {
 
 const XXE: &str = r#"<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>zeugma&b;</a>"#;
 
-/// API5 and API9: there is nothing but the contract's routes.
+/// API5 and API9: only the contract's routes exist.
 #[tokio::test]
 async fn there_are_no_other_routes() {
     let world = World::shared().await;

@@ -35,7 +35,7 @@ async fn the_same_request_again_gets_the_same_answer_again() {
         .await
         .problem(422);
     assert_eq!(mismatch["type"], "/problems/idempotency-mismatch");
-    // Another key, no key, another caller: each a post of its own.
+    // Another key, no key or another caller each create a post.
     let others = [
         nabi.create_once("/v1/posts", "KEY", &body)
             .await
@@ -50,7 +50,7 @@ async fn the_same_request_again_gets_the_same_answer_again() {
     ];
     assert!(others.iter().all(|post| post["id"] != first.json()["id"]));
     assert_eq!(nabi.me().await["posts"], 3);
-    // The answer stays what it was, though the post doesn't.
+    // The answer is remembered even after the post is deleted.
     nabi.delete_post(first.json()["id"].as_str().unwrap()).await;
     assert_eq!(
         nabi.create_once("/v1/posts", "key", &body)
@@ -68,7 +68,7 @@ async fn the_same_key_means_other_things_on_other_paths() {
     nabi.create_once("/v1/posts", "shared", &json!({ "text": "x" }))
         .await
         .expect(201);
-    // The key was used for another request, or stands for itself here: never for the other's answer.
+    // The key either belongs to the other request or is independent here, and never gets the other's answer.
     let reply = nabi
         .create_once(
             "/v1/uploads",
@@ -178,7 +178,7 @@ async fn ten_at_once_with_one_key_make_one_post() {
     );
 }
 
-/// The store's time to live is a day, and what is over counts as gone even before it is removed.
+/// The store's time to live is a day, and an expired key counts as gone even before it is removed.
 #[tokio::test]
 async fn a_key_is_remembered_for_a_day() {
     let world = World::shared().await;

@@ -1,11 +1,11 @@
-//! Likes: queued, counted exactly, and the caller's last word wins.
+//! Likes: queued, counted exactly, and the caller's last request wins.
 
 use serde_json::json;
 
 use super::shapes::assert_user;
 use crate::support::{User, World, eventually, id_of};
 
-/// A post's likes as this caller sees them, wherever it is shown.
+/// Returns a post's likes as this caller sees them, and whether the caller likes it.
 async fn seen(caller: &User, post: &str) -> (u64, bool) {
     let read = caller.read_post(post).await;
     (
@@ -33,7 +33,7 @@ async fn a_like_is_queued_and_then_shows_everywhere() {
     })
     .await;
     assert_eq!(seen(&nabi, &post).await, (1, false));
-    // In the feeds, where the post was cached without it, and in the author's list.
+    // In the feeds, whose cached post lacked the like, and in the author's list.
     world.drained().await;
     for (caller, liked) in [(&fan, true), (&nabi, false)] {
         let author_list = caller
@@ -127,7 +127,7 @@ async fn likers_are_listed_latest_first() {
     for fan in &fans {
         fan.like(&post).await;
     }
-    // Somebody who did nothing else is a user too, and the author may like it.
+    // A user who has done nothing else counts too, and the author may like the post.
     nabi.like(&post).await;
     fans[2].unlike(&post).await;
     reader.follow(&fans[5]).await;

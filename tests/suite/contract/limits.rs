@@ -25,13 +25,13 @@ async fn call(caller: &User, method: &Method, path: &str, body: Option<&Value>) 
     caller.send(request).await
 }
 
-/// The seconds after which to try again.
+/// Returns the seconds after which to try again.
 fn retry_after(reply: &Reply) -> u64 {
     reply.problem(429);
     reply.header("retry-after").unwrap().parse().unwrap()
 }
 
-/// Fails for a function that doesn't ask for limits.
+/// Fails for a function that doesn't check limits.
 #[tokio::test]
 async fn every_route_has_a_limit_of_its_own_for_each_caller() {
     let world = limited("1/2", "1/2").await;
@@ -74,11 +74,11 @@ async fn refused_requests_change_nothing() {
     retry_after(&refused);
     let head = nabi.call(Method::HEAD, &format!("/v1/posts/{post}")).await;
     assert_eq!((head.status, head.body.len()), (429, 0));
-    // Another route.
+    // Another route has its own limit.
     nabi.me().await;
 }
 
-/// Fails when what is refused is served all the same, and thrown away.
+/// Fails if a refused request is served and its answer thrown away.
 #[tokio::test]
 async fn refused_requests_cost_no_more_calls() {
     let world = limited("1/1", "off").await;
@@ -90,7 +90,7 @@ async fn refused_requests_cost_no_more_calls() {
     let any = FaultRule::new(When::Before, FaultAction::Delay(Duration::ZERO));
     let any = any.function("post-read").times(u64::MAX);
     let calls = world.on_call(any).unwrap();
-    // As many processes as there are know of it, each once it has refused.
+    // Each process knows of the limit once it has refused a call.
     let mut free = 0;
     for _ in 0..5 {
         let before = calls.fired();
@@ -102,7 +102,7 @@ async fn refused_requests_cost_no_more_calls() {
 
 #[tokio::test]
 async fn the_rate_limit_refills() {
-    // One every six seconds, which the two calls don't take.
+    // One token every six seconds, which is longer than the two calls take.
     let world = limited("10/1", "off").await;
     let nabi = world.user("nabi");
     nabi.me().await;
@@ -116,7 +116,7 @@ async fn the_rate_limit_refills() {
     assert!(started.elapsed() < Duration::from_secs(20));
 }
 
-/// A limit is no reason to be down, nor to be slow.
+/// Limits fail open: without the cache, calls are neither refused nor slow.
 #[tokio::test]
 async fn without_the_cache_calls_pass() {
     let world = limited("1/1", "1/1").await;

@@ -51,7 +51,7 @@ async fn an_empty_list_is_a_page_without_a_next() {
     newcomer.me().await;
     let author = world.user("author");
     let (post, cat) = (author.post_id("x").await, author.cat_id("x").await);
-    // Breeds there always are.
+    // The list of breeds is never empty.
     for list in LISTS.iter().filter(|list| **list != "/v1/breeds") {
         for user in [&nabi, &newcomer] {
             let path = routes::with_cat(&routes::path(list, &post, &user.id), &cat);
@@ -61,8 +61,9 @@ async fn an_empty_list_is_a_page_without_a_next() {
     }
 }
 
-/// A user with three cats, one of which is in seven posts with the user's tag, of which three are saved, three
-/// followers, who like the last post and comment on it, three whom they follow, and three whom they block; that post and that cat.
+/// Creates a user with three cats, of which one is in seven posts with the user's tag. Three of the posts are saved; three
+/// followers like the last post and comment on it; the user follows three others and blocks three. Returns the user, that
+/// post and that cat.
 async fn popular(world: &World) -> (User, String, String) {
     let nabi = world.user("nabi");
     for n in 0..2 {
@@ -109,7 +110,7 @@ async fn a_cursor_is_good_for_its_own_list_only() {
     for (caller, list, cursor) in &cursors {
         let url_safe = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
         assert!(cursor.chars().all(url_safe), "{cursor}");
-        // Its own, with any limit, by anybody who may read the list.
+        // A cursor works for its own list, with any limit, for any caller who may read the list.
         caller
             .get(&format!("{list}?cursor={cursor}&limit=1"))
             .await
@@ -175,7 +176,7 @@ async fn every_page_size_walks_each_item_once_newest_first() {
         format!("/v1/users/{}/posts", nabi.id),
         "/v1/feed".to_owned(),
     ] {
-        // 3, 4 and 12 fill the last page exactly: no empty one follows.
+        // 3, 4 and 12 fill the last page exactly: no empty page follows.
         for size in [1, 3, 4, 5, 11, 12, 13, 100] {
             assert_eq!(
                 ids(&nabi.walk(&list, size).await),
@@ -236,7 +237,7 @@ async fn a_walk_survives_posts_and_deletions() {
         loop {
             let (page, next) = reader.page(&format!("{list}?limit={size}{cursor}")).await;
             walked.extend(ids(&page).into_iter().map(str::to_owned));
-            // The page's own last item, the next one, and one further on: each turn another.
+            // In turns: the page's own last item, the next one, and one further on.
             let ahead: Vec<&String> = all_along
                 .iter()
                 .filter(|id| !walked.contains(id) && !deleted.contains(*id))
@@ -270,12 +271,12 @@ async fn a_walk_survives_posts_and_deletions() {
     }
 }
 
-/// The load balancer takes no answer above 1 MB: such a page holds fewer, and the walk misses nothing.
+/// The load balancer takes no answer above 1 MB: a page of larger posts holds fewer, and the walk misses nothing.
 #[tokio::test]
 async fn a_page_too_large_for_one_answer_holds_fewer() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    // Each character is six bytes of JSON, and seven where that is in JSON again.
+    // Each character is six bytes of JSON, and seven in JSON within JSON.
     let text = format!("x{}", "\u{1}".repeat(1999));
     let mut posted: Vec<String> = futures::stream::iter(0..100)
         .map(|_| nabi.post_id(&text))

@@ -1,4 +1,4 @@
-//! An optional field that is `null` is one that is left out, in every request.
+//! In every request, an optional field that is `null` equals a missing one.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::routes;
 use crate::support::{JPEG, Reply, World, image};
 
-/// A field of a request's body, and whether it must be there.
+/// A field of a request's body, and whether it is required.
 type Field = (String, bool);
 
-/// The fields of an operation's JSON body, as the API's description has them.
+/// Returns the fields of an operation's JSON body, as in the API's description.
 fn fields(document: &Value, method: &Method, route: &str) -> Vec<Field> {
     let path = ["{post}", "{cat}", "{user}"]
         .iter()
@@ -49,7 +49,7 @@ async fn null_means_left_out_in_every_request() {
                 .await
         };
         let fields = fields(&document, &method, route);
-        // Twice: the first PUT of a profile is answered otherwise.
+        // Twice, since the first PUT of a profile has another answer.
         send(&body).await;
         let expected = shape(&send(&body).await);
         for (name, required) in &fields {
@@ -65,7 +65,7 @@ async fn null_means_left_out_in_every_request() {
                 seen.1 += 1;
             }
         }
-        // All at once, and what is not known stays so.
+        // All fields at once; an unknown field stays unknown.
         let mut all = body.clone();
         for (name, _) in fields.iter().filter(|(name, _)| body.get(name).is_none()) {
             all[name] = Value::Null;
@@ -74,11 +74,11 @@ async fn null_means_left_out_in_every_request() {
         all["nickname"] = Value::Null;
         send(&all).await.bad_fields(400, &["/nickname"]);
     }
-    // None of the fields that there are was passed over.
+    // None of the existing fields was skipped.
     assert!(seen.0 >= 7 && seen.1 >= 17, "{seen:?}");
 }
 
-/// An answer's status, and its body without what differs each time.
+/// Returns an answer's status, and its body without the fields that differ each time.
 fn shape(reply: &Reply) -> (u16, Value) {
     let mut body = reply.json();
     for changing in [

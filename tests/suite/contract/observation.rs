@@ -1,5 +1,4 @@
-//! The functions' own reports: one line for each request and batch, by which a request's path can be followed,
-//! and metrics for `CloudWatch`.
+//! The functions' logs: one line for each request and batch, which trace a request's path, and metrics for `CloudWatch`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +12,7 @@ use crate::support::{JPEG, User, World, eventually, image, repository};
 
 const TRACE: &str = "1-67891233-abcdef012345678912345678";
 
-/// A function's lines so far that are JSON, oldest first.
+/// Returns a function's JSON log lines so far, oldest first.
 fn lines(world: &World, function: &str) -> Vec<Value> {
     let lines = world.logs(function).unwrap();
     let lines = lines
@@ -22,7 +21,7 @@ fn lines(world: &World, function: &str) -> Vec<Value> {
     lines.collect()
 }
 
-/// The line of a function that this is true of. Lines come a little later than answers.
+/// Returns the first matching line of a function. Lines come a little later than answers.
 async fn line(world: &World, function: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     eventually(&format!("a line of {function}"), async || {
         lines(world, function).into_iter().find(|line| wanted(line))
@@ -30,12 +29,12 @@ async fn line(world: &World, function: &str, wanted: impl Fn(&Value) -> bool) ->
     .await
 }
 
-/// The line of the request that an answer came to.
+/// Returns the line of the request with this id.
 async fn request_line(world: &World, function: &str, request_id: &str) -> Value {
     line(world, function, |line| line["request_id"] == request_id).await
 }
 
-/// The batch in which something came that goes back to a trace.
+/// Returns the line of the batch that contains a message of this trace.
 async fn batch_line(world: &World, function: &str, trace: &str) -> Value {
     let of_trace = |line: &Value| {
         let traces = line["traces"].as_str().unwrap_or_default();
@@ -67,7 +66,7 @@ async fn traced(user: &User, method: Method, path: &str, body: Option<&Value>) -
 async fn a_request_is_one_line_with_its_caller_and_calls() {
     let world = World::own().await;
     let user = world.user("nabi");
-    // The first call of a new cache loads the script that admits calls, which takes it more round trips.
+    // On a new cache, the first call loads the script that admits calls, which takes more round trips.
     user.post_id("warm").await;
     world.reset_calls();
     let body = json!({ "text": "meow" });
@@ -109,7 +108,7 @@ async fn anonymous_requests_log_no_caller() {
     let id = reply.header("x-request-id").unwrap();
     let line = request_line(&world, "feed", id).await;
     assert_eq!(line.get("caller"), None, "{line}");
-    // The load balancer began one.
+    // The load balancer began a trace.
     assert!(line["trace"].as_str().unwrap().starts_with("1-"), "{line}");
 }
 
@@ -127,7 +126,7 @@ async fn a_trace_goes_from_the_load_balancer_through_the_queues() {
 
     let body = json!({ "text": "meow" });
     traced(&nabi, Method::POST, "/v1/posts", Some(&body)).await;
-    // What the consumer itself sends goes back to the request too.
+    // Messages that the consumer sends carry the request's trace too.
     batch_line(&world, "fan-out", TRACE).await;
     batch_line(&world, "index", TRACE).await;
 
@@ -137,7 +136,7 @@ async fn a_trace_goes_from_the_load_balancer_through_the_queues() {
     batch_line(&world, "like-consumer", TRACE).await;
 }
 
-/// A message keeps its trace through its tries, into the dead-letter queue, and out of it.
+/// A message keeps its trace through its attempts, into the dead-letter queue, and out of it.
 #[tokio::test]
 async fn a_trace_outlives_the_dead_letter_queue() {
     let world = World::with(impatient()).await;
@@ -171,7 +170,7 @@ async fn a_trace_outlives_the_dead_letter_queue() {
     applied.await;
 }
 
-/// The metrics on the dashboard that are the project's own.
+/// Returns the project's own metrics on the dashboard.
 fn on_dashboard() -> BTreeSet<String> {
     let template = std::fs::read_to_string(repository().join("template.yaml")).unwrap();
     let own = template
@@ -181,7 +180,7 @@ fn on_dashboard() -> BTreeSet<String> {
         .collect()
 }
 
-/// The metrics of a line, by what `CloudWatch` asks of one:
+/// Returns the metrics of a line, after checking the line against `CloudWatch`'s rules:
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 fn metrics(line: &Value) -> BTreeMap<String, String> {
     assert!(line["_aws"]["Timestamp"].is_u64(), "{line}");
@@ -205,7 +204,7 @@ fn metrics(line: &Value) -> BTreeMap<String, String> {
     metrics
 }
 
-/// The sum of what a function measured.
+/// Returns the sum of a function's values of a metric.
 fn sum(world: &World, function: &str, metric: &str) -> f64 {
     let values = lines(world, function)
         .into_iter()
@@ -223,7 +222,7 @@ async fn every_metric_of_the_dashboard_is_emitted() {
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
     fan.follow(&nabi).await;
     world.drained().await;
-    // Neither has a feed in the cache, and then both do.
+    // Neither user has a cached feed at first, and then both do.
     fan.feed(20).await;
     let post = nabi.post_id("meow").await;
     fan.like(&post).await;
@@ -272,7 +271,7 @@ async fn every_metric_of_the_dashboard_is_emitted() {
     }
 }
 
-/// Functions that no caller waits for log that they ran, and the outcome.
+/// Functions that no caller waits for log each run and its outcome.
 #[tokio::test]
 async fn each_run_of_a_schedule_has_a_line() {
     let world = World::with(World::options()).await;

@@ -1,5 +1,5 @@
-//! `GET /v1/openapi.json`: the API's own description. That answers are as it says, every other test checks
-//! with each of its requests (see [`crate::support::documented`]).
+//! `GET /v1/openapi.json`: the API's own description. Every other test checks with each of its requests that answers match
+//! it (see [`crate::support::documented`]).
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::support::documented::assert_valid;
 use crate::support::{World, repository};
 
-/// After a change of the code, `UPDATE_EXPECT=1` writes the file anew.
+/// The file equals what the code generates. With `UPDATE_EXPECT=1`, the test rewrites the file.
 #[test]
 fn the_file_is_what_the_code_says() {
     let file = repository().join("openapi.json");
@@ -31,7 +31,7 @@ async fn is_served_to_anybody() {
     );
 }
 
-/// A route is anything in backticks that ends with a path, such as `PATCH /v1/me`.
+/// A route in a page is anything in backticks that ends with a path, such as `PATCH /v1/me`.
 #[test]
 fn pages_for_readers_name_routes_that_exist() {
     let root = repository();
@@ -132,7 +132,7 @@ fn every_reference_leads_somewhere_and_everything_is_referred_to() {
     }
 }
 
-/// Path, method and description of each operation.
+/// Returns the path, method and description of each operation.
 fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Value)> {
     let paths = document["paths"].as_object().unwrap().iter();
     paths.flat_map(|(path, item)| {
@@ -141,7 +141,7 @@ fn operations(document: &Value) -> impl Iterator<Item = (&String, &String, &Valu
     })
 }
 
-/// Every object, with the JSON pointer to it.
+/// Visits every object, with the JSON pointer to it.
 fn visit(node: &Value, pointer: &str, see: &mut impl FnMut(&str, &Value)) {
     match node {
         Value::Object(object) => {

@@ -72,7 +72,7 @@ async fn unknown_paths_are_not_found_whatever_the_method() {
     ]
     .map(str::to_owned)
     .into();
-    // A slash too many.
+    // A trailing slash.
     unknown.extend(
         SIGNED_IN
             .iter()
@@ -148,7 +148,7 @@ async fn malformed_ids_are_not_found() {
         "-",
         "_",
     ];
-    // A tag is no id.
+    // A tag is not an id.
     let has_id = |route: &str| route.contains('{') && !route.contains("{tag}");
     for (method, route, body) in routes::calls().filter(|(_, route, _)| has_id(route)) {
         let ids: Vec<&str> = if route.contains("{post}") || route.contains("{cat}") {
@@ -163,13 +163,13 @@ async fn malformed_ids_are_not_found() {
                 request = request.json(body);
             }
             let reply = nabi.send(request).await;
-            // A post id of a right shape may be liked before anybody looks; these have none.
+            // A well-formed post id may be liked without a lookup; these ids are malformed.
             reply.problem(404);
         }
     }
 }
 
-/// Every byte percent-encoded.
+/// Percent-encodes every byte.
 fn encoded(id: &str) -> String {
     let bytes: Vec<String> = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
     bytes.concat()

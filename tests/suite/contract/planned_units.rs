@@ -60,7 +60,7 @@ async fn an_operation_uses_the_units_that_it_is_planned_to() {
     let world = World::own().await;
     let [author, reader, other] = ["nabi", "coco", "momo"].map(|name| world.user(name));
     let meow = json!({ "text": "meow" });
-    // Once before: what is there for the first time costs a unit more or less.
+    // Once before measuring: creating a row costs a unit more or less.
     reader.follow(&author).await;
     author.follow(&other).await;
     let first = author.post_id("meow").await;
@@ -108,7 +108,7 @@ async fn an_operation_uses_the_units_that_it_is_planned_to() {
         );
         for (table, used) in &used {
             let planned = planned.get(table).copied().unwrap_or_default();
-            // The local tables count a local index once in a transaction; the plan, to be on the safe side, twice.
+            // The local tables count a local index once in a transaction; the plan counts it twice, to be on the safe side.
             let most = used.write * 4.0 / 3.0;
             assert!(
                 planned.read.to_bits() == used.read.to_bits()
@@ -119,19 +119,19 @@ async fn an_operation_uses_the_units_that_it_is_planned_to() {
     }
 }
 
-/// Bytes that Lambda itself logs for a run: START, END and REPORT, as long as in its documentation.
+/// Bytes that Lambda itself logs for a run: START, END and REPORT, of the lengths in its documentation.
 const LAMBDA_LINES: [usize; 3] = [73, 51, 128];
 /// Bytes that `CloudWatch` adds to each line.
 const PER_LINE: usize = 26;
 /// Runs to look at.
 const RUNS: usize = 50;
 
-/// A run logs as much as it is planned to, within a tenth: a read of a feed, of which there are most.
+/// A run logs as much as planned, within a tenth. It reads a feed, the most frequent request.
 #[tokio::test]
 async fn a_run_logs_as_much_as_the_plan_assumes() {
     let world = World::own().await;
     let reader = world.user("reader");
-    // Of the requests, and after each the metrics.
+    // Lines of requests, each followed by its metrics.
     let lines_of_runs = async |runs: usize| {
         eventually("all lines are there", async || {
             let lines = world.logs("feed").unwrap();

@@ -73,7 +73,7 @@ async fn an_edit_changes_only_the_named_fields() {
     nabi.change(&path, &json!({ "cats": [] })).await.expect(200);
 }
 
-/// Nothing is written, so nothing is fanned out again.
+/// An edit without changes writes nothing, so nothing is fanned out again.
 #[tokio::test]
 async fn an_edit_that_changes_nothing_writes_nothing() {
     let world = World::own().await;
@@ -100,12 +100,12 @@ async fn an_edit_that_changes_nothing_writes_nothing() {
         assert_eq!(nabi.get(&path).await.expect(200).json(), post);
     }
     assert_eq!(stage.item("PostsTable", "id", id).await, before);
-    // It is for nobody else to try.
+    // Other users can't try it.
     other.change(&path, &json!({})).await.problem(403);
     let edited = nabi.change(&path, &json!({ "text": "#other" })).await;
     let edited = edited.expect(200).json();
     assert_time(&edited["edited_at"]);
-    // Nor does one that changes nothing touch the time of one that did.
+    // An edit without changes also keeps the time of the last edit.
     let again = nabi.change(&path, &json!({ "text": "#other" })).await;
     assert_eq!(again.expect(200).json(), edited);
 }
@@ -133,7 +133,7 @@ async fn an_image_appears_once_in_a_post() {
             .bad_fields(400, &twice);
         nabi.change(&path, &body).await.bad_fields(400, &twice);
     }
-    // With whatever else is wrong.
+    // Together with all other errors.
     let body = json!({ "text": 5, "images": ["k", "k"], "cats": 1 });
     let bad = ["/text", "/images/1", "/cats"];
     nabi.create("/v1/posts", &body).await.bad_fields(400, &bad);
@@ -183,7 +183,7 @@ async fn an_edit_keeps_the_rules_of_a_post() {
     nabi.change(&path(&words), &json!({ "text": "", "images": [key] }))
         .await
         .expect(200);
-    // What was refused changed nothing.
+    // Refused edits changed nothing.
     assert_eq!(
         nabi.get(&path(&wordless)).await.expect(200).json(),
         wordless
@@ -203,7 +203,7 @@ async fn only_the_author_may_change_or_delete() {
     other.delete(&path).await.problem(403);
     assert_eq!(nabi.get(&path).await.expect(200).json(), post);
     nabi.delete(&path).await.expect(204);
-    // Gone for others and the author alike: nobody learns whose it was.
+    // The post is gone for others and the author alike: no caller learns whose it was.
     for caller in [&nabi, &other] {
         caller
             .change(&path, &json!({ "text": "x" }))
@@ -225,7 +225,7 @@ async fn an_edit_shows_everywhere_at_once() {
         (reader.feed_ids(5).await == [post.clone()]).then_some(())
     })
     .await;
-    // Now it is cached; whoever reads after the answer sees the edit.
+    // The post is now cached; a reader after the answer sees the edit.
     let edited = nabi
         .change(&path, &json!({ "text": "after #now" }))
         .await
@@ -275,7 +275,7 @@ async fn deleted_is_gone_from_every_read_at_once() {
         );
         assert_eq!(caller.see(&nabi).await["posts"], 1);
     }
-    // Nor does it come back once everything is settled.
+    // The deleted post does not reappear once all queues are drained.
     world.drained().await;
     assert_eq!(reader.feed_ids(5).await, std::slice::from_ref(&kept));
     assert_eq!(nabi.feed_ids(5).await, [kept]);

@@ -221,7 +221,7 @@ async fn cats_must_be_the_callers() {
     nabi.create("/v1/posts", &json!({ "text": "x", "cats": [] }))
         .await
         .expect(201);
-    // What can be no id is no cat of anybody's either.
+    // A malformed id is answered like another user's cat.
     let long = "c".repeat(41);
     for cat in [
         &theirs,
@@ -259,7 +259,7 @@ async fn ten_cats_are_the_most() {
     nabi.create("/v1/posts", &json!({ "text": "x", "cats": cats }))
         .await
         .bad_fields(400, &["/cats"]);
-    // One named twice is shown once.
+    // A cat that is named twice is shown once.
     let body = json!({ "text": "x", "cats": [cats[1], cats[0], cats[1]] });
     let post = nabi.create("/v1/posts", &body).await.expect(201).json();
     assert_eq!(post["cats"], json!([cats[1], cats[0]]));

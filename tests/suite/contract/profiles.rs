@@ -11,12 +11,12 @@ use crate::support::{JPEG, Reply, User, World, eventually, image};
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// A profile of nothing but what it must have.
+/// Returns a profile of required fields only.
 fn plain(handle: &str) -> Value {
     json!({ "handle": handle, "name": "나비 집사" })
 }
 
-/// A user with such a profile, and with their own handle.
+/// Returns a user with such a profile and a handle of their own.
 async fn profiled(world: &World, name: &str) -> User {
     let user = world.user(name);
     user.put_me(&plain(&user.own_handle())).await.expect(201);
@@ -37,7 +37,7 @@ async fn by_handle(caller: &User, handle: &str) -> Option<Value> {
 async fn a_profile_is_created_once_and_shown_to_everybody() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
-    // To be here is not to have a profile.
+    // A user exists without a profile.
     let before = nabi.me().await;
     let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
     let handle = nabi.own_handle();
@@ -66,7 +66,7 @@ async fn a_profile_is_created_once_and_shown_to_everybody() {
     assert_eq!(nabi.see(&nabi).await, me);
     assert_eq!(other.see(&nabi).await, me);
     assert_eq!(nabi.put_me(&body).await.expect(200).json(), me);
-    // Somebody who was never here before.
+    // A user who was never here before.
     let new = world.user("new");
     let me = new
         .put_me(&plain(&new.own_handle()))
@@ -175,7 +175,7 @@ async fn handles_names_and_bios_keep_their_limits() {
         .bad_fields(400, &["/handle", "/name", "/bio"]);
 }
 
-/// Handles and names from when more could be chosen are shown, and found, until they are changed.
+/// Handles and names that earlier rules allowed are shown, and found, until they are changed.
 #[tokio::test]
 async fn names_from_earlier_rules_are_still_shown() {
     let world = World::shared().await;
@@ -249,7 +249,7 @@ async fn a_patch_changes_single_fields() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
-    // Also of whoever has chosen nothing yet.
+    // Also for a user who has chosen nothing yet.
     let mut me = nabi.me().await;
     let bio = nabi.patch_me(&json!({ "bio": "b" })).await.expect(200);
     me["bio"] = json!("b");
@@ -281,7 +281,7 @@ async fn a_patch_changes_single_fields() {
     let restored = nabi.patch_me(&json!({ "avatar": avatar })).await;
     assert!(restored.expect(200).json()["avatar_url"].is_string());
 
-    // The rules are those of PUT, and what is refused changes nothing.
+    // The rules are those of PUT, and a refused edit changes nothing.
     let before = nabi.me().await;
     other.put_me(&plain(&other.own_handle())).await.expect(201);
     let taken = json!({ "handle": other.own_handle(), "bio": "changed" });
@@ -317,7 +317,7 @@ async fn an_avatar_is_an_upload_of_the_callers() {
             .await
             .bad_fields(422, &["/avatar"]);
     }
-    // None of it was a profile.
+    // None of these requests created a profile.
     assert_ne!(nabi.me().await["name"], "x");
     nabi.put_me(&body(&mine)).await.expect(201);
 }
@@ -334,7 +334,7 @@ async fn a_handle_has_one_user() {
     taken.bad_fields(409, &["/handle"]);
     assert_eq!(taken.json()["type"], "/problems/handle-taken");
     assert_eq!(other.me().await, before);
-    // One's own is not taken.
+    // A user's own handle is not taken.
     nabi.put_me(&plain(&nabi.own_handle())).await.expect(200);
     assert_eq!(
         by_handle(&other, &nabi.own_handle()).await,
@@ -377,7 +377,7 @@ async fn users_are_found_by_handle_wherever_by_id() {
                 .problem(404);
         }
     }
-    // It is the same list.
+    // Both paths lead to the same list.
     let (_, next) = fan
         .page(&format!("/v1/users/@{handle}/posts?limit=1"))
         .await;
@@ -386,9 +386,9 @@ async fn users_are_found_by_handle_wherever_by_id() {
         let rest = format!("/v1/users/{name}/posts?cursor={cursor}");
         assert_eq!(fan.page(&rest).await.0.len(), 2);
     }
-    // A handle is no id.
+    // A handle is not an id.
     fan.get(&format!("/v1/users/{handle}.")).await.problem(404);
-    // Whom one blocks is found by handle to be unblocked, and by nothing else.
+    // A blocked user is found by handle to be unblocked, and for nothing else.
     let block = format!("/v1/users/@{handle}/block");
     fan.put(&block).await.expect(204);
     for list in ["", "/posts", "/followers", "/following"] {
@@ -423,11 +423,11 @@ async fn a_released_handle_stays_reserved_for_30_days() {
     let now = purrline::domain::Timestamp::now().seconds();
     let held = until.unwrap() - now;
     assert!((30 * DAY - 60..=30 * DAY).contains(&held), "{held} seconds");
-    // Taken back at once; then the other one is held.
+    // The user takes the old handle back at once; then the new one is held.
     nabi.put_me(&plain(&old)).await.expect(200);
     assert_eq!(stage.owner_of(&old).await.unwrap().1, None);
     assert_eq!(by_handle(&other, &new).await, Some(json!(nabi.id)));
-    // Until the end of its time, and no longer, whether or not the table has noticed.
+    // A handle is held until its time ends, and no longer, whether or not the table has removed the row.
     stage.hold_for(&new, 60).await;
     other
         .put_me(&plain(&new))
@@ -443,7 +443,7 @@ async fn a_released_handle_stays_reserved_for_30_days() {
     assert_eq!(stage.owner_of(&new).await, Some((other.id.clone(), None)));
 }
 
-/// Fails when one account may keep handles from everybody by giving them up.
+/// Fails if an account may withhold any number of handles by giving them up.
 #[tokio::test]
 async fn nobody_holds_more_than_five_handles() {
     let world = World::shared().await;
@@ -456,7 +456,7 @@ async fn nobody_holds_more_than_five_handles() {
     refused.bad_fields(409, &["/handle"]);
     assert_eq!(refused.json()["type"], "/problems/handles-too-many");
     assert_eq!(nabi.me().await["handle"], handle(5).as_str());
-    // The index of handles is a moment behind: what counts stands in the profile, written with each change.
+    // The index of handles lags a moment: the profile, written with each change, has the list that counts.
     let stage = Backstage::of(&world).await;
     let row = stage.item("UsersTable", "id", &nabi.id).await.unwrap();
     let given_up = text(&row, "given_up");
@@ -464,7 +464,7 @@ async fn nobody_holds_more_than_five_handles() {
     given_up.sort_unstable();
     let expected = [nabi.own_handle()].into_iter().chain((1..5).map(handle));
     assert_eq!(given_up, expected.collect::<Vec<_>>());
-    // One of them may be taken back, and what is no handle may change.
+    // A held handle may be taken back, and other fields may change.
     for n in [2, 5, 3] {
         nabi.put_me(&plain(&handle(n))).await.expect(200);
     }
@@ -490,19 +490,19 @@ async fn generated_handles_stay_reserved_for_their_users() {
             .await
             .bad_fields(409, &["/handle"]);
     }
-    // They lead to their users, who need not have asked for them.
+    // Generated handles lead to their users, who need not have read them before.
     let posted = world.user("posted");
     let post = posted.post("x").await;
     let shown = post["author"]["handle"].as_str().unwrap();
     assert_eq!(by_handle(&nabi, shown).await, Some(json!(posted.id)));
     assert_eq!(by_handle(&nabi, &of_other).await, Some(json!(other.id)));
-    // Also when they have chosen another, and when they have chosen these.
+    // Also after a user has chosen another handle, or the generated one.
     other.put_me(&plain(&other.own_handle())).await.expect(201);
     assert_eq!(by_handle(&nabi, &of_other).await, Some(json!(other.id)));
     let me = other.put_me(&plain(&of_other)).await.expect(200).json();
     assert_eq!(me["handle"], of_other);
     assert_eq!(by_handle(&nabi, &of_other).await, Some(json!(other.id)));
-    // What only looks alike is free: i, l, o and u are no digits.
+    // A similar handle is free: i, l, o and u are not digits.
     let alike = format!("cat_u{:0>12}", nabi.id.split('-').next_back().unwrap());
     nabi.put_me(&plain(&alike)).await.expect(201);
 }
@@ -522,7 +522,7 @@ async fn authors_are_shown_as_they_are_now() {
         json!({ "handle": format!("{handle}_2"), "name": "second" }),
         json!({ "handle": handle, "name": "third", "avatar": null }),
     ] {
-        // Out of the cache.
+        // So that the author is cached.
         for _ in 0..2 {
             reader.feed(5).await;
         }
@@ -549,7 +549,7 @@ async fn authors_are_shown_as_they_are_now() {
     }
 }
 
-/// Asks for it, and again where too much was asked of this machine at once.
+/// Sends a profile, and repeats that while the machine is overloaded.
 async fn claim(user: &User, body: &Value) -> Reply {
     eventually("it is answered", async || {
         let reply = user.put_me(body).await;
@@ -558,7 +558,8 @@ async fn claim(user: &User, body: &Value) -> Reply {
     .await
 }
 
-/// The bar, as clients see it: a hundred who ask for one handle at once, more than the functions take at a time.
+/// The bar, as clients see it: a hundred users want one handle at once, which are more requests than the functions take at a
+/// time.
 #[tokio::test]
 async fn one_of_a_hundred_users_gets_a_contested_handle() {
     let mut options = World::options();
@@ -568,7 +569,7 @@ async fn one_of_a_hundred_users_gets_a_contested_handle() {
     let started = std::time::Instant::now();
     let mut winners = HashSet::new();
     for round in 0..ROUNDS {
-        // Others after five rounds: whoever won them all gives up no more handles.
+        // New users after five rounds: one who won them all may give up no more handles.
         if round % 5 == 0 {
             users = (0..100).map(|_| world.user("nabi")).collect();
         }

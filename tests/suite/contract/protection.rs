@@ -1,6 +1,6 @@
-//! Headers that every answer has, whoever asks for what: `Cache-Control`, `X-Content-Type-Options`, and over HTTPS
-//! `Strict-Transport-Security`. That no answer at all lacks them, every other test checks with each of its requests
-//! (see [`crate::support::documented`]).
+//! Headers that every answer has, whatever the caller or route: `Cache-Control`, `X-Content-Type-Options`, and over HTTPS
+//! `Strict-Transport-Security`. Every other test checks with each of its requests that no answer lacks them (see
+//! [`crate::support::documented`]).
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,11 +1,11 @@
-//! A rolling deploy: for a while the functions of two releases send each other messages. Each release's are recorded in
-//! `tests/messages/<release>.json`, as it sent them.
+//! A rolling deploy: for a while, the functions of two releases send each other messages. `tests/messages/<release>.json`
+//! records the messages of each release.
 //!
-//! This release handles those of earlier ones, and earlier ones handle this one's: they pass over what they don't know,
-//! as this one does, so whatever they do know must be there, and what is new must make no difference to who passes over
-//! it. Say so in [`MAKES_NO_DIFFERENCE`], or give the message another `v`.
+//! This release handles the messages of earlier ones, and they handle this one's. All releases ignore unknown fields. So
+//! every field that an earlier release knows must still be there, and a new field must make no difference to a release that
+//! ignores it: list such a field in [`MAKES_NO_DIFFERENCE`], or give the message another `v`.
 //!
-//! With `RECORD=<release>` in the environment what this one sends is recorded.
+//! With `RECORD=<release>` in the environment, this release's messages are recorded.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,9 +18,9 @@ use crate::support::{User, World, eventually, repository};
 /// Messages by their queue.
 type Messages = BTreeMap<String, Vec<Value>>;
 
-/// Fields that came after the first release, and whoever passes over them does right nevertheless: queue and path.
+/// Fields that came after the first release and that earlier releases may ignore: queue and path.
 const MAKES_NO_DIFFERENCE: &[(&str, &str)] = &[
-    // Words are put in order by their endpoint's clock, as they were.
+    // Without this field, requests are ordered by their endpoint's clock, as before.
     ("LikesQueue", "/own_clock"),
     ("FollowsQueue", "/own_clock"),
 ];
@@ -46,7 +46,7 @@ fn recorded() -> BTreeMap<String, Messages> {
     files.map(|file| read(file.unwrap().path())).collect()
 }
 
-/// A stack on which messages stay in the queues, and on which two followers make one famous.
+/// Starts a stack whose messages stay in the queues, and on which two followers make an author an influencer.
 async fn stage() -> Backstage {
     let options = World::options().parameter("InfluencerFollowers", "2");
     let world = World::with(options).await;
@@ -56,7 +56,7 @@ async fn stage() -> Backstage {
     Backstage::of(&world).await
 }
 
-/// Returns a queue's messages, one of each shape.
+/// Takes a queue's messages, keeps one of each shape in `into`, and returns the bodies.
 async fn taken(stage: &Backstage, queue: &str, into: &mut Messages) -> Vec<String> {
     let bodies = stage.take(queue).await;
     let known = into.entry(queue.to_owned()).or_default();
@@ -80,7 +80,7 @@ async fn handed(stage: &Backstage, consumer: &str, bodies: &[String]) {
     );
 }
 
-/// Each kind of message that there is, as this release sends it.
+/// Returns each kind of message, as this release sends it.
 async fn sent() -> Messages {
     let stage = stage().await;
     let mut sent = Messages::new();
@@ -96,7 +96,7 @@ async fn sent() -> Messages {
     taken(&stage, "LikesQueue", &mut sent).await;
     taken(&stage, "IndexQueue", &mut sent).await;
     let whole = taken(&stage, "FanOutQueue", &mut sent).await;
-    // Cut for each shard.
+    // Split by shard.
     stage.spread_followers(&author, 16).await;
     handed(&stage, "fan-out", &whole).await;
     let chunks = taken(&stage, "FanOutQueue", &mut sent).await;
@@ -107,7 +107,7 @@ async fn sent() -> Messages {
     fans[0].unfollow(&fans[1]).await;
     let follows = taken(&stage, "FollowsQueue", &mut sent).await;
     handed(&stage, "follow-consumer", &follows).await;
-    // Famous by now, which is announced to all.
+    // The author is an influencer now, which is announced to all followers.
     author.post_id("purr again").await;
     let whole = taken(&stage, "FanOutQueue", &mut sent).await;
     handed(&stage, "fan-out", &whole).await;
@@ -116,7 +116,7 @@ async fn sent() -> Messages {
     sent
 }
 
-/// The kinds of values by their paths; of what has few values, the value.
+/// Returns the kinds of values by their paths, and the value itself where only few are possible.
 fn looks_like(message: &Value) -> BTreeMap<String, String> {
     let mut paths = BTreeMap::new();
     walk("", message, &mut paths);
@@ -169,7 +169,7 @@ async fn earlier_releases_find_what_they_know() {
     }
 }
 
-/// As they were, and with a field more at each place, as a later release might send them.
+/// Returns a message as recorded, and with a field more at each place, as a later release might send it.
 fn versions(message: &Value) -> [String; 2] {
     let mut more = message.clone();
     more["later"] = json!({ "than": "this" });
@@ -179,7 +179,7 @@ fn versions(message: &Value) -> [String; 2] {
     [message.to_string(), more.to_string()]
 }
 
-/// A recorded message about these, in place of those that it was about.
+/// Returns a recorded message that is about these objects instead.
 fn about(message: &Value, post: &str, cat: &str, author: &User, fan: &User) -> Value {
     let mut message = message.clone();
     let id = match message["kind"].as_str() {
@@ -237,7 +237,7 @@ async fn messages_of_earlier_releases_are_handled() {
             assert_eq!(author.me().await["followers"], 1, "{release}");
             handed(&stage, "like-consumer", &says("LikesQueue", "like", true)).await;
             assert_eq!(stage.likes_of(&post).await.0, 1, "{release}");
-            // Each pushes a post of its own, by itself, onto a feed that is there.
+            // Each message pushes a post of its own, by itself, onto an existing feed.
             let mut posts = Vec::<String>::new();
             assert_eq!(fan.feed_ids(10).await, posts, "{release}");
             for message in &recorded["FanOutQueue"] {
@@ -245,7 +245,7 @@ async fn messages_of_earlier_releases_are_handled() {
                 let body = versions(&about(message, &posts[0]))[version].clone();
                 handed(&stage, "fan-out", &[body]).await;
                 if message["chunk"]["announces"].is_string() {
-                    // From now on merged in, with what was never pushed.
+                    // From now on readers merge the author's posts in, including the one that was never pushed.
                     posts.push(post.clone());
                 }
                 assert_eq!(fan.feed_ids(10).await, posts, "{release}: {message}");

@@ -1,10 +1,9 @@
 //! Rule 8: each function's role allows only the calls it makes, on the resources it uses.
 //!
-//! Locally no role is enforced. So the flows of the API are run, the calls of each function are
-//! taken down, and they are compared with what the template allows it: a call that isn't allowed
-//! would fail on AWS, and what is allowed and never called is too much. Each action is compared together with what it
-//! is done to: a table or an index, a queue, a bucket or a folder of it, a function. A transaction is as many as it
-//! has parts.
+//! Locally, no role is enforced. So this runs the flows of the API, records the calls of each function, and compares them
+//! with what the template allows: a call that isn't allowed would fail on AWS, and a permission that is never used is too
+//! much. Each action is compared together with its resource: a table or an index, a queue, a bucket or a folder of it, a
+//! function. A transaction counts as each of its parts.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +16,7 @@ use crate::faults::backstage::Backstage;
 use crate::support::user_pool::{POOL, UserPool};
 use crate::support::{JPEG, User, World, comments, eventually, image, repository};
 
-/// YAML as JSON; `!Sub x` becomes `{"!Sub": x}`.
+/// Converts YAML to JSON; `!Sub x` becomes `{"!Sub": x}`.
 fn plain(yaml: &MarkedYamlOwned) -> Value {
     match &yaml.data {
         YamlDataOwned::Value(ScalarOwned::String(text)) => json!(text),
@@ -47,7 +46,7 @@ fn list(value: &Value) -> Vec<&Value> {
         .map_or_else(|| vec![value], |items| items.iter().collect())
 }
 
-/// The statements of a function's role: its own policies, or those of the role that it names.
+/// Returns the statements of a function's role: its own policies, or those of the role that it names.
 fn statements<'a>(template: &'a Value, function: &str) -> Vec<&'a Value> {
     let resources = &template["Resources"];
     let properties = &resources[function]["Properties"];
@@ -63,12 +62,12 @@ fn statements<'a>(template: &'a Value, function: &str) -> Vec<&'a Value> {
         .collect()
 }
 
-/// The headers with everything switched on.
+/// Returns the branch of an `!If` in which all optional parts are enabled.
 fn where_it_holds(value: &Value) -> &Value {
     value.get("!If").map_or(value, |branches| &branches[1])
 }
 
-/// A function's role: the one that it names, or the one that SAM makes.
+/// Returns the name of a function's role: the one that it names, or the one that SAM makes.
 fn role(template: &Value, function: &str) -> String {
     let properties = &template["Resources"][function]["Properties"];
     match properties["Role"]["!GetAtt"].as_str() {
@@ -83,7 +82,7 @@ fn actions(statement: &Value) -> impl Iterator<Item = String> + '_ {
         .map(|action| action.as_str().unwrap().to_owned())
 }
 
-/// An action, and what it may be done to, or is.
+/// An action, and the resource that it is allowed on or applies to.
 type Action = (String, String);
 
 /// Returns a resource's local name; tables, buckets and functions go by their names.
@@ -94,7 +93,7 @@ fn name<'a>(plan: &'a Plan, logical_id: &str) -> Option<&'a str> {
     let functions = plan.functions.values();
     let functions = functions.map(|it| (&it.logical_id, &it.name));
     let mut all = tables.chain(queues).chain(buckets).chain(functions);
-    // No part of the local stack; a test's stand-in.
+    // The user pool is no part of the local stack; the test has a stand-in.
     if logical_id == "UserPool" {
         return Some(POOL);
     }
@@ -102,7 +101,7 @@ fn name<'a>(plan: &'a Plan, logical_id: &str) -> Option<&'a str> {
         .map(|(_, name)| name.as_str())
 }
 
-/// The actions and resources that a role allows.
+/// Returns the actions and resources that a role allows.
 fn granted(plan: &Plan, statements: &[&Value]) -> BTreeSet<Action> {
     let mut granted = BTreeSet::new();
     for statement in statements {
@@ -125,7 +124,7 @@ fn arn(resource: &Value) -> Option<(&str, &str)> {
     }
 }
 
-/// Whether what is granted has what is asked for in it.
+/// Returns whether a grant includes an action on a resource.
 fn covers(granted: &Action, asked: &Action) -> bool {
     let within = match granted.1.strip_suffix('*') {
         Some(prefix) => asked.1.starts_with(prefix),
@@ -145,10 +144,10 @@ fn asked_for(plan: &Plan, function: &str) -> BTreeSet<Action> {
         .collect()
 }
 
-/// Allowed for what no function calls itself (what a presigned URL lets its bearer do, S3 saying "not found" instead of "forbidden"), or not here: more than a thousand followers are
-/// cut into messages of their own, which `faults::large_fan_out` does, what search has no use for any
-/// more is removed after a quarter of an hour, and a feed's follows are only read where the cache is lost between
-/// two calls of one read.
+/// Returns whether a permission is for something that no function calls itself (what a presigned URL lets its bearer do, or
+/// S3's answering "not found" instead of "forbidden"), or for something that doesn't happen here: more than a thousand
+/// followers are split into several messages, which `faults::large_fan_out` does; the index's unused objects are removed
+/// after a quarter of an hour; and a feed's follows are read only if the cache is lost between two calls of one read.
 fn is_not_seen_here(world: &World, function: &str, (action, resource): &Action) -> bool {
     let table = |logical_id| world.table_name(logical_id) == Some(resource);
     let queue = |logical_id| name(world.plan(), logical_id) == Some(resource);
@@ -162,7 +161,7 @@ fn is_not_seen_here(world: &World, function: &str, (action, resource): &Action) 
     }
 }
 
-/// Does everything that the API can do at least once, with and without the cache.
+/// Does everything that the API offers at least once, with and without the cache.
 async fn everything(world: &World) {
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
     let (kept, deleted) = posts(world, &nabi, &fan).await;
@@ -180,7 +179,7 @@ async fn everything(world: &World) {
     world.drained().await;
     nabi.delete_post(&deleted).await;
     fan.unlike(&kept).await;
-    // The cache may be outdated.
+    // The cache may be outdated, and claim that the limit of follows is reached.
     Backstage::of(world).await.note_follows_most(&fan).await;
     fan.follow(&nabi).await;
     fan.unfollow(&nabi).await;
@@ -191,7 +190,7 @@ async fn everything(world: &World) {
     returning(world, &nabi, &kept).await;
 }
 
-/// Answers a post that stays, and one that is to go.
+/// Returns a post that stays, and one that is to be deleted.
 async fn posts(world: &World, nabi: &User, fan: &User) -> (String, String) {
     let wanted = json!({ "content_type": "image/png", "size": 1 });
     for _ in 0..2 {
@@ -199,7 +198,7 @@ async fn posts(world: &World, nabi: &User, fan: &User) -> (String, String) {
             .await
             .expect(201);
     }
-    // Where the bytes are used up, the bucket is asked what there is.
+    // Once the allowance of bytes is used up, `upload-url` lists what the bucket has.
     let used_up = Backstage::of(world);
     let all = 10 * 1024 * 1024 * 1024;
     used_up.await.granted_long_ago(nabi, "bytes", all).await;
@@ -242,17 +241,17 @@ async fn posts(world: &World, nabi: &User, fan: &User) -> (String, String) {
     (kept, deleted)
 }
 
-/// Answers a photo.
+/// Returns a photo's key.
 async fn profiles(nabi: &User, fan: &User) -> String {
     let photo = nabi.upload("image/jpeg", &image(JPEG)).await;
     let profile = json!({ "handle": "nabi", "name": "나비", "avatar": photo });
     nabi.put_me(&profile).await.expect(201);
-    // One that is given up, and taken back.
+    // The handle is given up, and taken back.
     for handle in ["nabi_2", "nabi"] {
         let profile = json!({ "handle": handle, "name": "나비", "avatar": photo });
         nabi.put_me(&profile).await.expect(200);
     }
-    // Chosen and generated.
+    // A chosen handle, and a generated one.
     for (by, handle) in [
         (fan, json!("nabi")),
         (nabi, fan.me().await["handle"].clone()),
@@ -314,7 +313,7 @@ async fn community(world: &World, nabi: &User, fan: &User, kept: &str) {
 }
 
 async fn cats_and_search(world: &World, nabi: &User, fan: &User, photo: &str) {
-    // A busy machine may start the first process so slowly that a call passes before its token comes.
+    // On a busy machine, the first process may start so slowly that a call passes before its rate-limit token comes.
     eventually("classify asks the cache for a token", async || {
         nabi.classify_upload("", photo).await.expect(200);
         let mut calls = world.calls().into_keys();
@@ -352,7 +351,7 @@ async fn cats_and_search(world: &World, nabi: &User, fan: &User, photo: &str) {
 
 /// Leaves a fan-out unsent, as a crash would.
 async fn left_unsent(world: &World, nabi: &User) {
-    // One that has no index yet.
+    // A process that has no index yet.
     world.kill_function("index").unwrap();
     world.pause_queue("FanOutQueue").await.unwrap();
     let image = nabi.upload("image/png", b"x").await;
@@ -363,7 +362,7 @@ async fn left_unsent(world: &World, nabi: &User) {
     world.drained().await;
 }
 
-/// Notes that consumers write while the cache is out of reach.
+/// Makes consumers defer invalidations while the cache is unreachable.
 async fn untold(world: &World, nabi: &User, fan: &User, kept: &str) {
     for function in ["follow-consumer", "like-consumer", "save"] {
         let rule = FaultRule::new(When::Before, FaultAction::Disconnect).function(function);
@@ -380,7 +379,7 @@ async fn untold(world: &World, nabi: &User, fan: &User, kept: &str) {
     world.run_schedule("sweep").await.unwrap();
 }
 
-/// Somebody leaves who has left something of everything.
+/// Makes a user leave who has something of every kind.
 async fn leaving(world: &World, nabi: &User, fan: &User, kept: &str) {
     fan.follow(nabi).await;
     fan.like(kept).await;
@@ -413,7 +412,7 @@ async fn erased(world: &World, user: &User) {
     .await;
 }
 
-/// Users whom somebody blocks leave and return, each by another function.
+/// Blocked users leave and return, each through another function.
 async fn returning(world: &World, nabi: &User, kept: &str) {
     let other = world.user("other");
     let users: Vec<User> = (0..7).map(|_| world.user("returning")).collect();
@@ -445,7 +444,7 @@ async fn returning(world: &World, nabi: &User, kept: &str) {
 #[tokio::test]
 async fn every_call_is_allowed_and_nothing_else() {
     let mut options = World::options().parameter("ErasureSeconds", "1");
-    // Nobody meets a limit, but all are asked for: that is what most functions use the cache for.
+    // No caller meets a limit, but all limits are checked: for that, most functions use the cache.
     for limit in ["ReadLimit", "WriteLimit", "ClassifyLimit"] {
         options = options.parameter(limit, "9999999/9999999");
     }
@@ -467,7 +466,7 @@ async fn every_call_is_allowed_and_nothing_else() {
             .filter(|asked| asked.function == *name)
             .map(|asked| (asked.action, asked.resource))
             .chain(asked_for(world.plan(), name))
-            // Who asks stands in no request; only `sweep` knows the pool.
+            // The stand-in's requests don't name the calling function; only `sweep` knows the pool.
             .chain(of_the_pool.iter().filter(|_| name == "sweep").cloned())
             .collect();
         let granted = granted(world.plan(), &statements(&template, &function.logical_id));
@@ -489,7 +488,7 @@ async fn every_call_is_allowed_and_nothing_else() {
             }
         }
     }
-    // Who signs in to the cache: those who use it.
+    // Roles that sign in to the cache are those of the functions that use it.
     let sign_in = &template["Resources"]["CacheSignIn"]["Properties"]["Roles"];
     let sign_in: BTreeSet<&str> = list(sign_in)
         .into_iter()
@@ -514,7 +513,7 @@ async fn every_call_is_allowed_and_nothing_else() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A function's own code is denied the network calls that Lambda needs of its role.
+/// A function's own code is denied the network calls that Lambda needs its role for.
 #[tokio::test]
 async fn no_function_touches_network_interfaces() {
     let world = World::shared().await;
@@ -530,7 +529,7 @@ async fn no_function_touches_network_interfaces() {
     }
 }
 
-/// No wildcard actions, and only resources of this very template.
+/// Roles have no wildcard actions, and name only resources of this template.
 #[tokio::test]
 async fn roles_name_their_actions_and_resources() {
     let world = World::shared().await;

@@ -1,5 +1,5 @@
-//! Every route there is, as the library declares them and the API's document describes them. What holds for all
-//! routes is tested by looping over these.
+//! Every route, as the library declares it and the API's document describes it. Tests of what holds for all routes loop over
+//! these.
 
 use std::sync::LazyLock;
 
@@ -11,9 +11,9 @@ use crate::support::User;
 
 /// A path and its methods.
 pub(crate) struct Route {
-    /// `{post}`, `{comment}`, `{cat}` and `{user}` stand for ids.
+    /// The path, in which `{post}`, `{comment}`, `{cat}` and `{user}` stand for ids.
     pub(crate) path: &'static str,
-    /// The methods, HEAD left out.
+    /// The methods without HEAD.
     pub(crate) methods: &'static [Method],
 }
 
@@ -22,10 +22,10 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(purrline::openapi::document);
 /// The routes that need a token: all but two.
 pub(crate) static SIGNED_IN: LazyLock<Vec<Route>> = LazyLock::new(|| by_path(|it| !is_public(it)));
 
-/// Those that don't.
+/// The routes that need no token.
 pub(crate) static PUBLIC: LazyLock<Vec<Route>> = LazyLock::new(|| by_path(is_public));
 
-/// The paths whose answer is a list, but for search, which takes a query of its own.
+/// The paths whose answer is a list, except for search, which requires a query.
 pub(crate) static LISTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let lists = ROUTES.iter().filter(|route| {
         let operation = operation(route);
@@ -37,7 +37,7 @@ pub(crate) static LISTS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     lists.map(|route| named(route.path)).collect()
 });
 
-/// An operation of the document.
+/// Returns an operation of the document.
 fn operation(route: &purrline::http::routes::Route) -> &'static Value {
     &DOCUMENT["paths"][route.path][route.method.to_lowercase()]
 }
@@ -46,7 +46,7 @@ fn is_public(operation: &Value) -> bool {
     operation["security"] == json!([])
 }
 
-/// The paths of some operations, each with their methods.
+/// Returns the paths of some operations, each with its methods.
 fn by_path(wanted: impl Fn(&Value) -> bool) -> Vec<Route> {
     let mut paths: Vec<(&str, Vec<Method>)> = Vec::new();
     for route in ROUTES.iter().filter(|route| wanted(operation(route))) {
@@ -63,7 +63,7 @@ fn by_path(wanted: impl Fn(&Value) -> bool) -> Vec<Route> {
     paths.into_iter().map(route).collect()
 }
 
-/// A path in which each parameter is named after the kind of its id.
+/// Returns a path in which each parameter is named after the kind of its id.
 fn named(path: &str) -> &'static str {
     let names = [
         ("/posts/{id}", "/posts/{post}"),
@@ -77,13 +77,13 @@ fn named(path: &str) -> &'static str {
     path.leak()
 }
 
-/// Whether a list is another for each caller.
+/// Returns whether a list differs by caller.
 pub(crate) fn is_callers_own(list: &str) -> bool {
     list == "/v1/feed" || list.starts_with("/v1/me/")
 }
 
 impl Route {
-    /// The methods, HEAD where there is GET, sorted by name.
+    /// Returns the methods, with HEAD beside GET, sorted by name.
     pub(crate) fn allowed(&self) -> Vec<String> {
         let head = self.methods.contains(&Method::GET).then_some(Method::HEAD);
         let mut methods: Vec<String> = self
@@ -97,8 +97,8 @@ impl Route {
     }
 }
 
-/// A route's path with ids in it, and a tag of the user's own; a comment's id, which has the same form, is the
-/// post's, unless it was put in before.
+/// Returns a route's path with ids, and a tag of the user's own. A comment's id, which has the same form, is the post's,
+/// unless it was filled in before.
 pub(crate) fn path(route: &str, post: &str, user: &str) -> String {
     let tag = tag_of(user);
     let ids = [
@@ -111,23 +111,23 @@ pub(crate) fn path(route: &str, post: &str, user: &str) -> String {
         .fold(route.to_owned(), |path, (name, id)| path.replace(name, id))
 }
 
-/// A tag that no other user has.
+/// Returns a tag that no other user has.
 pub(crate) fn tag_of(user: &str) -> String {
     user.replace('-', "_")
 }
 
-/// A path with a cat's id in it, where it has a place for one.
+/// Fills a cat's id into a path, if there is a place for one.
 pub(crate) fn with_cat(path: &str, cat: &str) -> String {
     path.replace("{cat}", cat)
 }
 
-/// As [`path`], with the query that the route must have.
+/// Returns [`path`] with the query that the route requires.
 pub(crate) fn good_path(route: &str, post: &str, user: &str) -> String {
     let query = if route == "/v1/search" { "?q=x" } else { "" };
     format!("{}{query}", path(route, post, user))
 }
 
-/// A body with the key of an upload in it, where it has a place for one.
+/// Fills an upload's key into a body, if there is a place for one.
 pub(crate) fn with_image(mut body: Value, key: &str) -> Value {
     if let Some(image) = body.get_mut("image") {
         *image = json!(key);
@@ -135,7 +135,7 @@ pub(crate) fn with_image(mut body: Value, key: &str) -> Value {
     body
 }
 
-/// A body with a handle in it that this caller may take, where it has a place for one.
+/// Fills a handle that this caller may take into a body, if there is a place for one.
 pub(crate) fn with_handle(mut body: Value, caller: &User) -> Value {
     if let Some(handle) = body.get_mut("handle") {
         *handle = json!(caller.own_handle());
@@ -143,8 +143,8 @@ pub(crate) fn with_handle(mut body: Value, caller: &User) -> Value {
     body
 }
 
-/// A body that this route takes, with no field that may be left out, unless it would be empty; nothing if it takes
-/// none. An upload's key is to be put in by [`with_image`], the caller's handle by [`with_handle`].
+/// Returns a valid body of a route without optional fields, unless it would be empty; `None` if the route takes no body.
+/// [`with_image`] fills in an upload's key, [`with_handle`] the caller's handle.
 pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
     let is_it = |it: &&purrline::http::routes::Route| {
         named(it.path) == route && it.method == method.as_str()
@@ -168,7 +168,7 @@ pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
     }))
 }
 
-/// Every method of every route that needs a token, with a body it would take.
+/// Returns every method of every route that needs a token, with a valid body.
 pub(crate) fn calls() -> impl Iterator<Item = (Method, &'static str, Option<Value>)> {
     SIGNED_IN.iter().flat_map(|route| {
         route

@@ -1,4 +1,4 @@
-//! Saved posts: once or twice alike, latest saved first, for the caller alone.
+//! Saved posts: saving twice changes nothing, the latest comes first, and only the caller sees them.
 
 use super::shapes::assert_post;
 use crate::support::{User, World, id_of};
@@ -29,7 +29,7 @@ async fn saved_posts_are_listed_latest_saved_first() {
     for &n in &order {
         save(&nabi, &posts[n]).await;
     }
-    // Again: it keeps its place.
+    // Saved again, the post keeps its place.
     save(&nabi, &posts[3]).await;
     let expected: Vec<&String> = order.iter().rev().map(|&n| &posts[n]).collect();
     for size in [1, 2, 3, 7, 100] {
@@ -116,7 +116,7 @@ async fn a_deleted_post_is_gone_and_pages_stay_full() {
     for size in [1, 2, 3] {
         assert_eq!(nabi.walk_ids("/v1/me/saved", size).await, left);
     }
-    // It can be taken off the list, and not be put on it again.
+    // A deleted post can be unsaved, and not be saved again.
     unsave(&nabi, &posts[0]).await;
     nabi.put(&format!("/v1/posts/{}/save", posts[0]))
         .await

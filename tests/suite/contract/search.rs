@@ -1,29 +1,29 @@
-//! Search: what is found by which words, in which order, and what is not.
+//! Search: which words find what, in which order, and what is not found.
 
 use purrline::domain::Cursor;
 use serde_json::{Value, json};
 
 use crate::support::{User, World, eventually, id_of};
 
-/// A stack with one process that searches: what it found once, it finds from then on.
+/// Starts a stack with one process that searches: what it has found once, it finds from then on.
 async fn searched() -> World {
     let mut options = World::options();
     options.workers = 1;
     World::with(options).await
 }
 
-/// A word that only this user's test knows.
+/// Returns a word that only this user's test uses.
 fn word(user: &User) -> String {
     user.id.replace('-', "x")
 }
 
-/// As a query holds it.
+/// Encodes words for a query.
 pub(super) fn encoded(words: &str) -> String {
     let encoded: Vec<String> = words.bytes().map(|byte| format!("%{byte:02X}")).collect();
     encoded.concat()
 }
 
-/// One page of what is found.
+/// Returns one page of results.
 async fn find(user: &User, kind: &str, words: &str) -> Vec<Value> {
     let path = format!("/v1/search?limit=100&type={kind}&q={}", encoded(words));
     let page = user.get(&path).await.expect(200).json();
@@ -95,13 +95,13 @@ async fn posts_are_found_by_the_words_of_their_text() {
             "{words}"
         );
     }
-    // Nothing that a text could be found by.
+    // Without any searchable character.
     assert!(find_ids(&reader, "!!!").await.is_empty());
     let shown = find(&reader, "posts", &w).await.remove(0);
     assert_eq!(shown, reader.read_post(&post).await);
 }
 
-/// Fails when the index is trusted, or fan-out tells search of new posts only.
+/// Fails if the index alone is trusted, or if fan-out tells search of new posts only.
 #[tokio::test]
 async fn an_edited_post_is_found_by_its_new_text_and_a_deleted_one_at_once_no_more() {
     let world = searched().await;
@@ -120,7 +120,7 @@ async fn an_edited_post_is_found_by_its_new_text_and_a_deleted_one_at_once_no_mo
     found(&nabi, &w, &[&edited]).await;
 }
 
-/// Fails when newer posts are not preferred, or are preferred to ones that fit far better.
+/// Fails if newer posts are not preferred, or are preferred to ones that match far better.
 #[tokio::test]
 async fn the_best_comes_first_and_of_equals_the_newest() {
     let world = searched().await;
@@ -134,7 +134,7 @@ async fn the_best_comes_first_and_of_equals_the_newest() {
     found(&nabi, &w, &[&best, &newer, &older, &worst]).await;
 }
 
-/// Fails when a cursor's generation of the index is not kept.
+/// Fails if the index's generation of a cursor is not kept.
 #[tokio::test]
 async fn every_page_size_walks_each_item_once_also_while_others_write() {
     let world = searched().await;
@@ -166,7 +166,7 @@ async fn every_page_size_walks_each_item_once_also_while_others_write() {
         }
         assert_eq!(walked, all, "by {size}");
     }
-    // A new one comes first, and others change what words are worth; the walk that has begun goes on.
+    // A new post comes first, and deletions change the words' weights; a walk that has begun goes on unchanged.
     let (page, next) = nabi.page(&format!("{list}&limit=4")).await;
     let mut walked: Vec<String> = page.iter().map(id_of).collect();
     let new = nabi.post_id(&format!("{w} {w} {w} {w}")).await;
@@ -245,7 +245,7 @@ async fn users_are_found_while_their_name_is_typed() {
     let shown = find(&reader, "users", &handle).await.remove(0);
     assert_eq!(shown, reader.see(&nabi).await);
     assert_eq!(shown["followed"], true);
-    // Another name: found by it, and no longer by the old one.
+    // After a change, the new name finds the user, and the old one no longer does.
     introduce(&nabi, &handle, "구름").await;
     eventually("the new name is found", async || {
         (ids(&format!("{theirs} 구")).await == std::slice::from_ref(&nabi.id)).then_some(())
@@ -254,7 +254,7 @@ async fn users_are_found_while_their_name_is_typed() {
     assert!(ids(&format!("{theirs} 나비")).await.is_empty());
 }
 
-/// Fails when deleted posts count, or a tag is found by its middle.
+/// Fails if deleted posts count, or if the middle of a tag finds it.
 #[tokio::test]
 async fn tags_are_found_while_they_are_typed_with_their_counts() {
     let world = searched().await;
@@ -289,7 +289,7 @@ async fn tags_are_found_while_they_are_typed_with_their_counts() {
         })
         .await;
     };
-    // The tag itself first, then those of the most posts; `과` begins as `고` does on the keyboard.
+    // The tag itself comes first, then those of the most posts; on the keyboard, `과` begins as `고` does.
     expect(
         &format!("{w}고"),
         &[("고", 1), ("고양이", 3), ("고래", 2), ("과자", 1)],
@@ -350,7 +350,7 @@ async fn bad_input_names_the_field() {
             .await
             .bad_fields(400, &fields);
     }
-    // Whatever is searched for, it is only words.
+    // Any query is only words, not syntax.
     for q in [
         "\"", "a AND (", "*", "+x -y", "text:x", "x\u{1}y", "\\", "~", "=", "ㄱ\u{1}",
     ] {
@@ -360,7 +360,7 @@ async fn bad_input_names_the_field() {
     }
 }
 
-/// Fails when a page is read from another generation of the index, whose order is another.
+/// Fails if a page is read from another generation of the index, which has another order.
 #[tokio::test]
 async fn a_cursor_of_a_generation_that_is_gone_is_too_old() {
     let world = searched().await;
@@ -416,7 +416,7 @@ async fn a_cursor_is_good_for_its_own_search_only() {
     }
 }
 
-/// Fails when search doesn't ask who is there for whom, or gives pages that aren't full.
+/// Fails if search doesn't check who is visible to the caller, or if its pages aren't full.
 #[tokio::test]
 async fn blocked_and_departed_users_are_not_found() {
     let world = searched().await;
@@ -458,7 +458,7 @@ async fn blocked_and_departed_users_are_not_found() {
         .page(&format!("/v1/search?q={w}&limit=2&cursor={next}"))
         .await;
     assert_eq!((page.len(), next), (1, None));
-    // And the other way round.
+    // The same in the other direction.
     let hidden = reader.post_id(&format!("{w} 숨은")).await;
     found(&nabi, &format!("{w} 숨은"), &[&hidden]).await;
     assert!(find_ids(&other, &format!("{w} 숨은")).await.is_empty());
@@ -522,7 +522,7 @@ async fn a_tag_of_nobody_the_caller_sees_is_not_found() {
     assert_eq!(sizes(1).await, [1, 1, 1, 1]);
     assert_eq!(sizes(3).await, [3, 1]);
     assert_eq!(sizes(4).await, [4]);
-    // And the other way round.
+    // The same in the other direction.
     reader.post(&format!("#{w}readers")).await;
     eventually("nabi finds it", async || {
         (tags(&nabi).await.len() == 6).then_some(())
@@ -572,7 +572,7 @@ async fn width_accents_spaces_and_invisible_characters_make_no_difference() {
             "{words}"
         );
     }
-    // Tags and names too.
+    // Also for tags and names.
     nabi.post(&format!("#{w}Café")).await;
     introduce(&nabi, &word(&nabi), &format!("{w} Zoë 나비 집사🐱")).await;
     eventually("the tag and the name are found", async || {
@@ -629,7 +629,7 @@ async fn cats_are_found_by_every_name_of_their_breed() {
         assert_eq!(ids(words).await, cats[2..3], "{words}");
     }
     assert!(ids("시안").await.is_empty());
-    // Another breed.
+    // The breed changes.
     let path = format!("/v1/cats/{}", cats[0]);
     let bengal = json!({ "breed": "bengal" });
     nabi.change(&path, &bengal).await.expect(200);
@@ -640,7 +640,7 @@ async fn cats_are_found_by_every_name_of_their_breed() {
     assert_eq!(ids("러시안").await, cats[1..2]);
 }
 
-/// Fails when a change of a cat isn't told, or search doesn't ask whose it is.
+/// Fails if a change of a cat isn't indexed, or if search ignores its owner.
 #[tokio::test]
 async fn cats_are_found_while_their_name_is_typed() {
     let world = searched().await;

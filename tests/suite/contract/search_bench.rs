@@ -1,4 +1,4 @@
-//! How fast search is. A small index in every run, and a large one where `PURRLINE_POSTS` says how many:
+//! The speed of search: with a small index in every run, and with a large one if `PURRLINE_POSTS` is its number of posts:
 //! `PURRLINE_POSTS=100000 ./dev test search_is_fast -- --nocapture`.
 
 #![allow(
@@ -19,7 +19,7 @@ use super::search::encoded;
 use crate::faults::backstage::{Backstage, Item};
 use crate::support::World;
 
-/// Limit for the 95th percentile of searches, in the function.
+/// The limit for the 95th percentile of searches, in the function.
 const P95: Duration = Duration::from_millis(50);
 
 /// A generator of numbers, the same each time (Steele, Lea and Flood's `SplitMix`).
@@ -34,7 +34,7 @@ impl Numbers {
         z ^ (z >> 31)
     }
 
-    /// One of them, the first ones far more often: as words are.
+    /// Returns one of the words, the first ones far more often, as in real text.
     fn one_of<'a>(&mut self, words: &'a [String]) -> &'a str {
         let unit = |n: u64| (n >> 11) as f64 / (1_u64 << 53) as f64;
         let at = (words.len() as f64).powf(unit(self.next())) as usize - 1;
@@ -70,7 +70,7 @@ impl Words {
         ]
         .map(str::to_owned)
         .into();
-        // The commonest thousand syllables or so, and made-up words of two to four of them.
+        // About a thousand common syllables, and made-up words of two to four of them.
         let syllable =
             |n: u64| char::from_u32(0xac00 + u32::try_from(n % 1100).unwrap() * 10).unwrap();
         while korean.len() < 20_000 {
@@ -113,7 +113,7 @@ impl Words {
         text
     }
 
-    /// Queries as people type them: one or two words, mostly common ones.
+    /// Returns a query as people type them: one or two words, mostly common ones.
     fn query(&self, numbers: &mut Numbers) -> (&'static str, String) {
         let words = if numbers.next().is_multiple_of(2) {
             &self.korean
@@ -131,7 +131,7 @@ impl Words {
     }
 }
 
-/// A post of the `n`-th minute, as the store has it.
+/// Returns a post's row, as the store has it.
 fn row(id: &str, text: &str) -> Item {
     let s = |text: &str| AttributeValue::S(text.to_owned());
     [
@@ -183,7 +183,7 @@ async fn bucket_bytes(stage: &Backstage) -> (usize, i64) {
     (objects.len(), sizes.sum())
 }
 
-/// The size of the newest generation's objects.
+/// Returns the number of objects of the newest generation, and their size.
 async fn index_bytes(stage: &Backstage) -> (usize, i64) {
     let s3 = stage.world.s3();
     let bucket = stage.world.bucket_name("SearchBucket").unwrap();
@@ -232,7 +232,7 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[(sorted.len() - 1) * percent / 100]
 }
 
-/// Fails when a search takes more than 50 ms in the function.
+/// Fails if a search takes more than 50 ms in the function.
 #[tokio::test]
 async fn search_is_fast() {
     let posts: usize = std::env::var("PURRLINE_POSTS").map_or(600, |posts| posts.parse().unwrap());
@@ -284,7 +284,7 @@ async fn search_is_fast() {
         "a function's first search, with its start and the download: {:?}",
         search("posts", "고양이").await
     );
-    // As the stack's own clock has it, with the store's part: the client's clock adds the load balancer.
+    // By the stack's own clock, including the store's part: the client's clock would add the load balancer.
     let mut taken = Vec::new();
     for _ in 0..if large { 2000 } else { 200 } {
         let (kind, q) = words.query(&mut numbers);

@@ -1,4 +1,4 @@
-//! Whatever is sent, wherever, none of it is logged.
+//! No part of any request is logged.
 
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -8,7 +8,7 @@ use super::routes;
 use crate::support::secrets::{self, SECRET};
 use crate::support::{World, eventually};
 
-/// The same with each of its texts, numbers and names the secret.
+/// Returns the body with the secret in place of each value.
 fn secretive(body: &Value) -> Value {
     let fields = body.as_object().into_iter().flatten();
     fields
@@ -16,14 +16,14 @@ fn secretive(body: &Value) -> Value {
         .collect()
 }
 
-/// A request without anything that is good about it, in every part that a request has. Fails when an error's own words,
-/// which quote what they are about, are logged.
+/// Requests with the secret in every part, so that each part is wrong. Fails if an error's own message, which quotes its
+/// cause, is logged.
 #[tokio::test]
 async fn nothing_that_is_sent_is_logged() {
     let world = World::shared().await;
     let user = world.user("secretive");
     let calls = routes::calls();
-    // Who leaves can ask for nothing any more.
+    // Leaving ends all other calls.
     let calls =
         calls.filter(|(method, route, _)| (method.as_str(), *route) != ("DELETE", "/v1/me"));
     let mut last = Vec::new();
@@ -55,7 +55,7 @@ async fn nothing_that_is_sent_is_logged() {
             requests.push(request(&format!("{path}?{SECRET}=%00&limit=1")));
         }
         for request in requests {
-            // Not by `send`, which sees to it that a test asks for what is described.
+            // Not by `send`, which checks that a test requests only what is described.
             let reply = request.send().await.unwrap();
             let (status, url) = (reply.status(), reply.url().clone());
             assert!(!status.is_server_error(), "{method} {url}: {status}");

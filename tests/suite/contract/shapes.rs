@@ -127,7 +127,7 @@ pub(crate) fn assert_user(user: &Value) {
     assert_time(&user["created_at"]);
 }
 
-/// Fails unless this is a user as they are shown to who blocks them.
+/// Fails unless this is a user as shown to a caller who blocks them.
 #[track_caller]
 pub(crate) fn assert_blocked(user: &Value) {
     assert_fields(user, &["id", "handle", "name", "blocked"]);
@@ -187,7 +187,7 @@ pub(crate) fn assert_fields(object: &Value, names: &[&str]) {
     assert_eq!(found, expected, "{object}");
 }
 
-/// `^[0-9A-Za-z_-]{1,40}$`
+/// Fails unless the id matches `^[0-9A-Za-z_-]{1,40}$`.
 #[track_caller]
 pub(crate) fn assert_id(id: &Value) {
     let text = id.as_str().unwrap();
@@ -198,7 +198,7 @@ pub(crate) fn assert_id(id: &Value) {
     );
 }
 
-/// 3 to 30 of `a-z 0-9 _ .`
+/// Fails unless the handle is 3 to 30 of `a-z 0-9 _ .`
 #[track_caller]
 fn assert_handle(handle: &Value) {
     let text = handle.as_str().unwrap();
@@ -209,7 +209,7 @@ fn assert_handle(handle: &Value) {
     );
 }
 
-/// RFC 3339 in UTC with milliseconds, and within the last hour.
+/// Fails unless the time is RFC 3339 in UTC with milliseconds, within the last hour.
 #[track_caller]
 pub(crate) fn assert_time(time: &Value) {
     let text = time.as_str().unwrap();
@@ -230,14 +230,14 @@ pub(crate) fn assert_time(time: &Value) {
     );
 }
 
-/// The time of day now, earlier or later by this much.
+/// Returns the present time, moved back or ahead.
 pub(crate) fn clock(back: Duration, ahead: Duration) -> String {
     let now = SystemTime::now() - back + ahead;
     let millis = i64::try_from(now.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     purrline::domain::Timestamp::from_millis(millis).to_string()
 }
 
-/// The author of a post, as a user without a profile is shown.
+/// Returns a post's author, as a user without a profile is shown.
 pub(crate) async fn author(user: &User) -> Value {
     let me = user.me().await;
     json!({ "id": me["id"], "handle": me["handle"], "name": me["name"], "avatar_url": me["avatar_url"] })

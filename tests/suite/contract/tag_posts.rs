@@ -25,7 +25,7 @@ async fn a_tag_lists_posts_of_all_authors_newest_first() {
     for size in [1, 4, 5, 24, 25, 100] {
         assert_eq!(reader.walk(&list, size).await, posts, "by {size}");
     }
-    // Deleted while somebody walks: no hole.
+    // Deletions in the middle of a walk leave no gap.
     let (page, next) = reader.page(&format!("{list}?limit=3")).await;
     for at in [3, 4, 5, 7] {
         let author = if posts[at]["author"]["id"] == nabi.id {
@@ -65,7 +65,7 @@ async fn any_spelling_of_a_tag_is_the_tag() {
             "{spelling}"
         );
     }
-    // A cursor is good for the list, however it is spelt.
+    // A cursor is valid for the list, however the tag is spelt.
     nabi.post(&format!("#strasse_{own}")).await;
     let (_, next) = nabi
         .page(&format!("/v1/tags/STRASSE_{own}/posts?limit=1"))
@@ -139,7 +139,7 @@ async fn edits_and_deletions_move_a_post_between_tags() {
     }
     nabi.delete_post(&post).await;
     assert_eq!(lists().await, (0, 0));
-    // Nothing is left behind.
+    // No row of the lists remains.
     let rows = Backstage::of(&World::shared().await).await;
     for tag in [a, b] {
         for shard in 0..16 {
@@ -153,7 +153,7 @@ async fn edits_and_deletions_move_a_post_between_tags() {
     }
 }
 
-/// All that may change of a post at once is one transaction: 30 tags and 10 cats.
+/// One transaction changes all that may change of a post at once: 30 tags and 10 cats.
 #[tokio::test]
 async fn thirty_tags_and_ten_cats_may_change_at_once() {
     let nabi = World::shared().await.user("nabi");
@@ -189,8 +189,8 @@ async fn thirty_tags_and_ten_cats_may_change_at_once() {
     );
 }
 
-/// The bar: whatever the tag's size, its newest page costs the same number of reads, and a write touches one
-/// partition of 16.
+/// The bar: whatever the tag's size, its newest page costs the same number of reads, and a write touches one partition of
+/// 16.
 #[tokio::test]
 async fn a_page_costs_the_same_for_every_size_of_tag() {
     let world = World::own().await;
@@ -221,7 +221,7 @@ async fn a_page_costs_the_same_for_every_size_of_tag() {
     for shard in 0..16 {
         let list = format!("tag#popular#{shard}");
         let rows = stage.partition("PostListsTable", "list", &list).await;
-        // 12.5 on the average; more than 35 happen once in a hundred million times.
+        // 12.5 on average; more than 35 happens once in a hundred million times.
         assert!(rows.len() <= 35, "{} of 200 in one partition", rows.len());
         for row in &rows {
             assert!(found.insert(text(row, "post")), "in two partitions");

@@ -51,7 +51,7 @@ async fn tags_are_found_and_normalised() {
                 "猫"
             ]),
         ),
-        // Folded, each is two.
+        // Case folding makes two characters of each.
         (
             &format!("#{} #{}x", "ß".repeat(25), "ß".repeat(25)),
             json!(["ss".repeat(25)]),
@@ -73,7 +73,7 @@ async fn tags_are_found_and_normalised() {
     }
 }
 
-/// Every tag of a post leads to it, whatever it is made of, and however the path spells it.
+/// Every tag of a post leads to it, whatever its characters and however the path spells it.
 #[tokio::test]
 async fn a_post_is_found_by_each_of_its_tags() {
     let nabi = World::shared().await.user("nabi");

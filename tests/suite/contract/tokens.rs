@@ -57,7 +57,7 @@ async fn every_wrong_token_is_refused_on_every_route() {
             );
         }
     }
-    // None of it had an effect.
+    // None of the calls had an effect.
     let seen = nabi.read_post(&post).await;
     assert_eq!(
         (&seen["text"], &seen["edited_at"]),
@@ -111,7 +111,7 @@ async fn good_tokens_in_all_their_spellings_are_taken() {
         format!("Bearer {}", signed("scope", Some(json!("anything else")))),
         format!("Bearer {}", signed("token_use", Some(json!("access")))),
         format!("Bearer {}", signed("typ", Some(json!("Bearer")))),
-        // By clocks that are a little apart.
+        // Clocks may differ a little.
         format!("Bearer {}", signed("exp", Some(json!(now() - 1)))),
         format!("Bearer {}", signed("nbf", Some(json!(now() + 5)))),
     ] {
@@ -120,7 +120,7 @@ async fn good_tokens_in_all_their_spellings_are_taken() {
             .expect(200);
         assert_eq!(reply.json()["id"], nabi.id);
     }
-    // As long as an id may be.
+    // Ids up to the maximum length.
     for id in [
         format!("{}{}", "n".repeat(30), nabi.id.replace("nabi", "")),
         "Z_-9".to_owned(),
@@ -145,7 +145,7 @@ async fn health_takes_whatever_token_there_is() {
     }
 }
 
-/// The tokens of a sign-in by Authorization Code with PKCE (its whole flow is tested with the local stack).
+/// Returns the tokens of a sign-in by Authorization Code with PKCE (the local stack's tests cover the whole flow).
 async fn signed_in(world: &World, user: &str) -> Value {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

@@ -7,7 +7,7 @@ use super::routes::tag_of;
 use crate::faults::backstage::Backstage;
 use crate::support::{User, World, eventually, id_of};
 
-/// A stack that computes what trends anew each second.
+/// Starts a stack that computes trends anew each second.
 async fn world() -> World {
     let options = World::options().parameter("TrendingSeconds", "1");
     World::with(options.parameter("ErasureSeconds", "1")).await
@@ -19,7 +19,7 @@ async fn trending(user: &User, query: &str) -> Vec<Value> {
     items
 }
 
-/// Waits until this is what trends.
+/// Waits until exactly these tags trend.
 async fn trends(user: &User, expected: &Value) {
     eventually(&format!("{expected} trends"), async || {
         (json!(trending(user, "").await) == *expected).then_some(())
@@ -65,7 +65,7 @@ async fn tags_are_counted_as_posts_come_change_and_go() {
         author.delete_post(post).await;
     }
     trends(&nabi, &json!([{ "tag": "cats", "posts": 1 }])).await;
-    // Without tags, then with tags again.
+    // The tags are removed, and come back.
     let (author, post) = &posts[4];
     author
         .change(&format!("/v1/posts/{post}"), &json!({ "text": "x" }))
@@ -79,7 +79,7 @@ async fn tags_are_counted_as_posts_come_change_and_go() {
     trends(&nabi, &json!([{ "tag": "x", "posts": 1 }])).await;
 }
 
-/// Twelve posts of one account are one author's.
+/// Twelve posts of one account count as one author's.
 #[tokio::test]
 async fn tags_of_the_most_authors_trend_first() {
     let world = world().await;
@@ -98,7 +98,7 @@ async fn tags_of_the_most_authors_trend_first() {
         ]),
     )
     .await;
-    // An author counts until their last post with the tag is gone, whichever it is.
+    // An author counts until their last post with the tag is gone, in any order of deletion.
     for post in &loud[1..] {
         nabi.delete_post(post).await;
     }
@@ -125,7 +125,7 @@ async fn tags_of_the_most_authors_trend_first() {
     .await;
 }
 
-/// Fails when the answer for everybody is given to a caller who may see none of a trend's posts.
+/// Fails if the answer for everybody is given to a caller who may see none of a trend's posts.
 #[tokio::test]
 async fn a_trend_of_hidden_authors_is_left_out() {
     let world = world().await;
@@ -143,14 +143,14 @@ async fn a_trend_of_hidden_authors_is_left_out() {
         all.filter(|trend| trend["tag"] != hidden).collect()
     };
     momo.me().await;
-    // At once, though the answer is kept, and either way.
+    // At once, though the answer is cached, and in both directions.
     reader.block(&nabi).await;
     assert_eq!(trending(&reader, "").await, without("nabis"));
     assert_eq!(trending(&reader, "?limit=2").await, without("nabis"));
     coco.block(&momo).await;
     assert_eq!(trending(&momo, "").await, without("cocos"));
     assert_eq!(trending(&nabi, "").await, *all.as_array().unwrap());
-    // Also to a token that outlives its user.
+    // Also with a token that outlives its user.
     let gone = world.user("gone");
     gone.me().await;
     coco.block(&gone).await;
@@ -166,7 +166,7 @@ async fn a_trend_of_hidden_authors_is_left_out() {
     assert_eq!(trending(&gone, "").await, without("cocos"));
     reader.block(&coco).await;
     assert_eq!(trending(&reader, "").await, Vec::<Value>::new());
-    // Another author shows it again.
+    // Another author makes the trend visible again.
     momo.post("#nabis").await;
     trends(&reader, &json!([{ "tag": "nabis", "posts": 3 }])).await;
     reader.unblock(&nabi).await;
@@ -176,7 +176,7 @@ async fn a_trend_of_hidden_authors_is_left_out() {
     .await;
 }
 
-/// Fails when a trend stays while nobody sees any of its posts.
+/// Fails if a trend stays although no user sees any of its posts.
 #[tokio::test]
 async fn a_trend_of_nobody_but_users_who_left_is_nobodys() {
     let world = world().await;
@@ -230,12 +230,11 @@ async fn limits_are_1_to_100_and_there_is_one_page() {
             .await
             .bad_fields(400, &fields);
     }
-    // It is a tag too.
+    // `trending` is also a tag.
     nabi.get("/v1/tags/trending/posts").await.expect(200);
 }
 
-/// The answer is computed once in a while, by a number of reads that doesn't depend on the posts, and given
-/// again meanwhile.
+/// The answer is computed once in a while, by a number of reads that doesn't depend on the posts, and reused meanwhile.
 #[tokio::test]
 async fn trending_tags_are_cached_for_ten_seconds() {
     let world = World::with(World::options().parameter("TrendingSeconds", "3600")).await;
@@ -254,7 +253,7 @@ async fn trending_tags_are_cached_for_ten_seconds() {
     world.reset_calls();
     let answer = trending(&nabi, "").await;
     assert_eq!(json!(answer), json!([{ "tag": "a", "posts": 1 }]));
-    // And who has left, and whom the caller doesn't see.
+    // The other queries read who has left, and whom the caller doesn't see.
     assert_eq!(queries(), 24 * 16 + 2);
     nabi.delete_post(&first).await;
     nabi.post("#b").await;

@@ -17,7 +17,7 @@ async fn wanted(user: &User) -> Value {
     user.create("/v1/uploads", &body).await.expect(201).json()
 }
 
-/// Whether the upload's object is there.
+/// Returns whether the upload's object exists.
 async fn is_there(world: &World, user: &User, upload: &Value) -> bool {
     let key = upload["key"].as_str().unwrap();
     let reply = user
@@ -79,7 +79,7 @@ async fn other_bytes_types_or_headers_are_refused_and_leave_nothing() {
         );
     }
     assert!(!is_there(&world, &nabi, &upload).await);
-    // Still good for what was signed.
+    // The URL is still valid for what was signed.
     nabi.put_bytes(&upload, BYTES).await.expect(200);
     assert!(is_there(&world, &nabi, &upload).await);
 }
@@ -147,7 +147,7 @@ async fn a_url_changed_or_used_otherwise_is_refused() {
     assert!(!is_there(&world, &nabi, &upload).await);
 }
 
-/// Signed as `upload-url` signs, but a quarter of an hour ago.
+/// A URL as `upload-url` signs it, but a quarter of an hour ago.
 #[tokio::test]
 async fn an_expired_url_is_refused() {
     let world = World::shared().await;

@@ -48,7 +48,7 @@ async fn an_upload_answer_is_enough_to_send_the_bytes() {
             headers.get("x-amz-checksum-sha256").and_then(Value::as_str),
             sha256.as_deref()
         );
-        // 15 minutes at most, and long enough to be of use.
+        // At most 15 minutes, and long enough to be useful.
         let expires = upload["expires_at"].as_str().unwrap();
         let minutes = |minutes: u64| {
             clock(
@@ -110,7 +110,7 @@ async fn sizes_keep_both_limits() {
         let body = json!({ "content_type": "image/jpeg", "size": size });
         nabi.create("/v1/uploads", &body).await.problem(413);
     }
-    // The largest there may be really goes through.
+    // A file of the largest size can really be uploaded.
     let largest = vec![7; usize::try_from(MOST).unwrap()];
     let upload = wanted(&nabi, "image/jpeg", &largest, None).await;
     nabi.put_bytes(&upload, &largest).await.expect(200);
@@ -191,7 +191,7 @@ async fn the_same_key_gives_the_same_upload_again() {
     );
 }
 
-/// Counts the answers that are 201; the others have this status.
+/// Counts the 201 answers, and asserts that the others have the given status.
 fn granted(replies: &[Reply], otherwise: u16) -> usize {
     let granted = |reply: &&Reply| {
         if reply.status != 201 {
@@ -202,7 +202,7 @@ fn granted(replies: &[Reply], otherwise: u16) -> usize {
     replies.iter().filter(granted).count()
 }
 
-/// Fails when there is no limit, when requests at once pass it, and when one that is sent again counts again.
+/// Fails if there is no limit, if concurrent requests exceed it, or if a repeated request counts again.
 #[tokio::test]
 async fn the_photos_of_a_day_are_bounded() {
     let world = World::with(World::options().parameter("UploadsPerDay", "3")).await;
@@ -222,7 +222,7 @@ async fn the_photos_of_a_day_are_bounded() {
     );
     let wait: i64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=24 * 60 * 60).contains(&wait), "{wait}");
-    // What was granted is granted, and others are not held to it.
+    // What was granted stays granted, and other users have limits of their own.
     let again = nabi.create_once("/v1/uploads", "one", &wanted).await;
     assert_eq!(again.expect(201).json()["key"], key);
     other.create("/v1/uploads", &wanted).await.expect(201);
@@ -234,8 +234,8 @@ async fn the_photos_of_a_day_are_bounded() {
     }
 }
 
-/// Fails when there is no limit, when requests at once pass it, and when what was never sent, or has expired unused,
-/// takes room for ever. What a user deletes takes room until the account is left.
+/// Fails if there is no limit, if concurrent requests exceed it, or if uploads that were never sent, or have expired unused,
+/// take room for ever. What a user deletes takes room until the account is left.
 #[tokio::test]
 async fn the_bytes_of_a_user_are_bounded() {
     let world = World::with(World::options().parameter("StoredBytes", "3000")).await;
@@ -253,12 +253,12 @@ async fn the_bytes_of_a_user_are_bounded() {
     upload(500).await.expect(201);
     upload(1).await.problem(409);
 
-    // Nobody sent the last two.
+    // The last two were never sent.
     stage.granted_long_ago(&nabi, "bytes", 3000).await;
     upload(1002).await.problem(409);
     upload(1001).await.expect(201);
     upload(1).await.problem(409);
-    // What may still be sent counts.
+    // An upload that may still be sent counts.
     stage.granted_long_ago(&nabi, "bytes", 3000).await;
     upload(1).await.expect(201);
     upload(1001).await.problem(409);

@@ -21,7 +21,7 @@ async fn a_new_user_has_a_generated_handle_and_no_counts() {
         assert_eq!(me[count], 0, "{count}");
     }
     assert_eq!(me["followed"], false);
-    // The same at any time, to anybody.
+    // The same at any time, for any caller.
     assert_eq!(nabi.me().await, me);
     assert_eq!(nabi.see(&nabi).await, me);
     assert_eq!(other.see(&nabi).await, me);
@@ -59,7 +59,7 @@ async fn posts_are_counted_exactly() {
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let posts = futures::future::join_all((0..8).map(|_| nabi.post_id("x"))).await;
     assert_eq!(reader.see(&nabi).await["posts"], 8);
-    // Three of them deleted, one of those by five at once.
+    // Three posts are deleted, one of them by five requests at once.
     nabi.delete_post(&posts[0]).await;
     nabi.delete_post(&posts[1]).await;
     let path = format!("/v1/posts/{}", posts[2]);

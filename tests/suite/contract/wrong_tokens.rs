@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::support::{User, World};
 
-/// A fault's name and a header with that fault.
+/// The names of faults, each with a header that has that fault.
 type Wrong = Vec<(&'static str, String)>;
 
-/// All of them, each otherwise as a good token of this user.
+/// Returns all faulty headers, each otherwise like a good token of this user.
 pub(crate) fn wrong(world: &World, user: &User) -> Wrong {
     let mut wrong = headers(user.token.as_deref().unwrap());
     wrong.extend(bearer(claims(world, user)));
@@ -20,13 +20,13 @@ pub(crate) fn wrong(world: &World, user: &User) -> Wrong {
     wrong
 }
 
-/// Now, in seconds since the epoch.
+/// Returns the present time in seconds since the epoch.
 pub(crate) fn now() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     now.as_secs()
 }
 
-/// The claims of a good token, with one of them changed, or left out.
+/// Returns the claims of a good token, with one of them changed or left out.
 pub(crate) fn changed(world: &World, user: &User, name: &str, value: Option<Value>) -> Value {
     let mut claims = world.sign_in().claims(&user.id);
     match value {
@@ -45,7 +45,7 @@ fn encode(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-/// No token, or a good one said in no good way.
+/// Returns headers without a token, or with a good one in a wrong form.
 fn headers(good: &str) -> Wrong {
     let basic = STANDARD.encode("nabi:secret");
     vec![
@@ -62,7 +62,7 @@ fn headers(good: &str) -> Wrong {
     ]
 }
 
-/// Tokens that are truly signed, and say what isn't good here.
+/// Returns tokens with a valid signature and wrong claims.
 fn claims(world: &World, user: &User) -> Wrong {
     let sign = |claims: &Value| world.sign_in().sign(claims).unwrap();
     let with = |name: &str, value: Value| sign(&changed(world, user, name, Some(value)));
@@ -98,7 +98,7 @@ fn claims(world: &World, user: &User) -> Wrong {
     ]
 }
 
-/// Tokens that say what is good, and are not signed so.
+/// Returns tokens with good claims and an invalid signature.
 fn signatures(world: &World, user: &User) -> Wrong {
     let sign_in = world.sign_in();
     let good = user.token.clone().unwrap();
@@ -155,7 +155,7 @@ fn hs256(world: &World, claims: &Value, secret: &[u8]) -> String {
     jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret)).unwrap()
 }
 
-/// The public key, which everybody knows, in its usual spellings.
+/// Returns the public key, which everybody knows, in its usual encodings.
 fn public_keys(world: &World) -> [Vec<u8>; 5] {
     let jwks = world.sign_in().jwks();
     let jwk = &jwks["keys"][0];

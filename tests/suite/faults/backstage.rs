@@ -24,7 +24,7 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 /// Time limit for everything to settle after a fault.
 const REST: Duration = Duration::from_mins(1);
 
-/// A stack seen from behind.
+/// A stack, with access to its tables, queues and cache.
 #[derive(Debug, Clone)]
 pub(crate) struct Backstage {
     pub(crate) world: World,
@@ -52,7 +52,7 @@ impl Backstage {
         self.world.table_name(logical_id).unwrap().to_owned()
     }
 
-    /// All items of a partition.
+    /// Returns all items of a partition.
     pub(crate) async fn partition(&self, table: &str, key: &str, value: &str) -> Vec<Item> {
         let query = self
             .tables
@@ -73,7 +73,7 @@ impl Backstage {
             .unwrap()
     }
 
-    /// The rows of a list of follows, of all its shards.
+    /// Returns the rows of a list of follows, from all its shards.
     pub(crate) async fn follows(&self, list: &str, user: &str) -> Vec<Item> {
         let counts = self.item("UsersTable", "id", user).await;
         let shards = counts.map_or(0, |counts| number(&counts, "follower_shards"));
@@ -87,7 +87,7 @@ impl Backstage {
         rows
     }
 
-    /// Lets the followers of a user who has none be spread over so many shards.
+    /// Spreads the future followers of a user, who has none yet, over a number of shards.
     pub(crate) async fn spread_followers(&self, user: &User, shards: usize) {
         user.me().await;
         let update = self.tables.update_item();
@@ -101,7 +101,7 @@ impl Backstage {
             .unwrap();
     }
 
-    /// The rows of a post's likes, of all their shards.
+    /// Returns the rows of a post's likes, from all their shards.
     pub(crate) async fn likes(&self, post: &str) -> Vec<Item> {
         let shards = (0..16).map(|shard| async move {
             let partition = format!("{post}#{shard}");
@@ -131,7 +131,7 @@ impl Backstage {
         Some((text(&row, "user"), until))
     }
 
-    /// Lets a handle that was given up be held until so many seconds from now.
+    /// Makes the reservation of a handle that was given up end so many seconds from now.
     pub(crate) async fn hold_for(&self, handle: &str, seconds: i64) {
         let until = purrline::domain::Timestamp::now()
             .plus_seconds(seconds)
@@ -151,7 +151,7 @@ impl Backstage {
             .unwrap();
     }
 
-    /// Lets a user's last upload have been granted long ago, and sets another number of what was granted.
+    /// Moves a user's last granted upload into the distant past, and sets one of the numbers of what was granted.
     pub(crate) async fn granted_long_ago(&self, user: &User, name: &str, value: i64) {
         let number = |number: i64| AttributeValue::N(number.to_string());
         let update = self.tables.update_item();
@@ -169,7 +169,7 @@ impl Backstage {
             .unwrap();
     }
 
-    /// The posts whose fan-out is not done.
+    /// Returns the posts whose fan-out is not done.
     pub(crate) async fn unfinished(&self) -> Vec<String> {
         let scan = self
             .tables
@@ -186,13 +186,13 @@ impl Backstage {
         items.iter().map(|item| text(item, "id")).collect()
     }
 
-    /// Runs `sweep` as if all that is not done were overdue.
+    /// Runs `sweep` as if everything unfinished were overdue.
     pub(crate) async fn sweep(&self) {
         self.make_due().await;
         self.world.run_schedule("sweep").await.unwrap();
     }
 
-    /// Lets all that is not done be overdue.
+    /// Makes everything unfinished overdue.
     pub(crate) async fn make_due(&self) {
         for post in self.unfinished().await {
             let update = self
@@ -202,7 +202,7 @@ impl Backstage {
             let update = update
                 .key("id", AttributeValue::S(post))
                 .update_expression("SET due_at = :long_ago");
-            // It may be done by now.
+            // The fan-out may be done by now.
             let update = update.condition_expression("attribute_exists(due_at)");
             let _ = update
                 .expression_attribute_values(":long_ago", AttributeValue::N("1".to_owned()))
@@ -211,14 +211,14 @@ impl Backstage {
         }
     }
 
-    /// The notes of what the cache is to forget.
+    /// Returns the deferred invalidations of the cache.
     pub(crate) async fn untold(&self) -> Vec<Item> {
         let of = |list| self.partition("PostListsTable", "list", list);
         let (feeds, likes) = futures::join!(of("invalidations#feeds"), of("invalidations#likes"));
         [feeds, likes].concat()
     }
 
-    /// Sweeps until no fan-out is left to do, the cache knows all, and every queue is empty.
+    /// Sweeps until no fan-out is unfinished, no invalidation is pending, and every queue is empty.
     pub(crate) async fn heal(&self) {
         let started = std::time::Instant::now();
         loop {
@@ -260,7 +260,7 @@ impl Backstage {
         }
     }
 
-    /// A post's count of comments, and the ids of those that there are, newest first.
+    /// Returns a post's count of comments, and the ids of the existing comments, newest first.
     pub(crate) async fn comments_of(&self, post: &str) -> (usize, Vec<String>) {
         let rows = self.partition("LikesTable", "post", post).await;
         let counts = rows.iter().find(|row| text(row, "user") == "#count");
@@ -272,7 +272,7 @@ impl Backstage {
         )
     }
 
-    /// A post's count of likes, and who likes it by its edges.
+    /// Returns a post's count of likes, and the users who like it by its edges.
     pub(crate) async fn likes_of(&self, post: &str) -> (usize, HashSet<String>) {
         let counts = self.partition("LikesTable", "post", post).await;
         let count = counts.first().map_or(0, |row| number(row, "likes"));
@@ -296,13 +296,13 @@ impl Backstage {
         }
     }
 
-    /// Takes all messages that are there off a queue.
+    /// Takes all messages off a queue.
     pub(crate) async fn take(&self, queue: &str) -> Vec<String> {
         let taken = self.take_with_times(queue).await;
         taken.into_iter().map(|(body, _)| body).collect()
     }
 
-    /// The same, each with when the queue took it, in milliseconds by the queue's clock.
+    /// Takes all messages off a queue, each with the time when the queue took it, in milliseconds by the queue's clock.
     pub(crate) async fn take_with_times(&self, queue: &str) -> Vec<(String, i64)> {
         let url = self.world.queue_url(queue).unwrap();
         let mut bodies = Vec::new();
@@ -337,14 +337,14 @@ impl Backstage {
         }
     }
 
-    /// Gives messages to a consumer in one batch. Which of them failed, by their places; all, if the
-    /// function itself did.
+    /// Gives messages to a consumer in one batch. Returns the positions of those that failed; all of them if the function
+    /// itself failed.
     pub(crate) async fn deliver(&self, function: &str, bodies: &[String]) -> Vec<usize> {
         let first = bodies.iter().map(|body| (body.clone(), 1));
         self.deliver_as(function, &first.collect::<Vec<_>>()).await
     }
 
-    /// The same, with how often each has been delivered, this time included.
+    /// Delivers messages like [`Self::deliver`], each with the number of its deliveries, including this one.
     pub(crate) async fn deliver_as(
         &self,
         function: &str,
@@ -353,7 +353,7 @@ impl Backstage {
         self.deliver_event(function, &batch(messages)).await
     }
 
-    /// The same, with when the queue took each message.
+    /// Delivers messages like [`Self::deliver_as`], each with the time when the queue took it.
     pub(crate) async fn deliver_sent(
         &self,
         function: &str,
@@ -419,7 +419,7 @@ impl Backstage {
         )
     }
 
-    /// The keys that the cache holds.
+    /// Returns the cache's keys.
     pub(crate) async fn keys(&self) -> Vec<Vec<u8>> {
         let mut connection = self.redis().await;
         redis::cmd("KEYS")
@@ -437,7 +437,7 @@ impl Backstage {
         set.query_async::<()>(&mut connection).await.unwrap();
     }
 
-    /// Deletes all of the index that search reads.
+    /// Deletes the whole search index.
     pub(crate) async fn lose_index(&self) {
         let (s3, bucket) = (self.world.s3(), self.world.bucket_name("SearchBucket"));
         let bucket = bucket.unwrap();
@@ -473,14 +473,14 @@ impl Backstage {
         ask.query_async(&mut self.redis().await).await.unwrap()
     }
 
-    /// For how many more seconds a key stays; less than 0 for ever.
+    /// Returns the seconds until a key expires; less than 0 if it never does.
     pub(crate) async fn ttl(&self, key: &[u8]) -> i64 {
         let mut ask = redis::cmd("TTL");
         ask.arg(key);
         ask.query_async(&mut self.redis().await).await.unwrap()
     }
 
-    /// One connection, for tests that don't kill the cache.
+    /// Returns the one connection to the cache, for tests that don't kill the cache.
     async fn redis(&self) -> MultiplexedConnection {
         let connect = || async {
             let client = redis::Client::open(self.world.endpoints().cache.clone().unwrap());
@@ -505,7 +505,7 @@ async fn config(endpoint: &str, region: &str) -> SdkConfig {
         .await
 }
 
-/// An event of these messages, whose ids are their places, with how often each has been delivered.
+/// Returns an event with these messages and the number of each one's deliveries. Message ids are positions.
 pub(crate) fn batch(bodies: &[(String, u32)]) -> Value {
     let record = |(at, (body, times)): (usize, &(String, u32))| {
         json!({
@@ -527,13 +527,13 @@ pub(crate) fn flag(item: &Item, name: &str) -> bool {
         .is_some_and(|value| *value.as_bool().unwrap())
 }
 
-/// A counter; 0 where there is none.
+/// Returns a counter, or 0 if it is missing.
 pub(crate) fn number(item: &Item, name: &str) -> usize {
     item.get(name)
         .map_or(0, |value| value.as_n().unwrap().parse().unwrap())
 }
 
-/// The id of a post, of a user.
+/// Returns the id of a post or user.
 pub(crate) fn id_of(item: &Value) -> String {
     item["id"]
         .as_str()

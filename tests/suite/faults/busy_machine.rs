@@ -1,4 +1,4 @@
-//! A machine that has other work to do: the local stack is slow there, and still answers as api.md says.
+//! On a busy machine the local stack is slow, and still answers as api.md says.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,9 +15,9 @@ use tempfile::TempDir;
 
 use crate::support::{World, binaries, eventually};
 
-/// More than the machine has processors, so that all of them are busy.
+/// Threads for each processor, so that all processors are busy.
 const THREADS_PER_PROCESSOR: usize = 4;
-/// The number of people who set their profile at once.
+/// The number of users who set their profile at once.
 const PEOPLE: usize = 24;
 
 /// Keeps every processor busy until it is dropped.
@@ -61,7 +61,7 @@ async fn all_set_their_profiles(world: &World) {
     join_all(put).await;
 }
 
-/// A folder of the functions' binaries in which this one starts only once the returned file is there.
+/// Returns a folder with the functions' binaries, in which this function starts only once the returned file exists.
 fn held_back(function: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let go = folder.path().join("go");
@@ -83,8 +83,8 @@ fn held_back(function: &str) -> (TempDir, PathBuf) {
     (folder, go)
 }
 
-/// Nobody is told that something doesn't answer that is merely slow, not even by a start that AWS would have given up.
-/// As `./dev up` runs it.
+/// No caller is told that a merely slow dependency doesn't answer, even when a start takes longer than AWS would allow. The
+/// stack runs with the patience of `./dev up`.
 #[tokio::test]
 async fn all_profiles_are_taken_while_the_processors_are_busy() {
     let busy = Busy::begin();
@@ -110,7 +110,7 @@ async fn all_profiles_are_taken_while_the_processors_are_busy() {
     drop(busy);
 }
 
-/// The same for a cache that takes longer than AWS's would be waited for. Fails when patience doesn't reach the
+/// The same for a cache that is slower than the functions would allow on AWS. Fails when patience doesn't reach the
 /// functions' clients.
 #[tokio::test]
 async fn a_slow_cache_is_waited_for() {

@@ -1,4 +1,4 @@
-//! Rule 13: clocks are not trusted. Each function has two processes that take turns, one with its clock five seconds
+//! Rule 13: clocks are not trusted. Each function has two processes that take turns; one of them has its clock five seconds
 //! ahead.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn stage() -> Backstage {
         ..impatient().parameter("ErasureSeconds", "1")
     };
     let stage = Backstage::of(&World::with(options).await).await;
-    // Until both processes of a function have started, one of them takes all.
+    // Until both of a function's processes have started, one of them takes all requests.
     let (one, other) = (stage.world.user("one"), stage.world.user("other"));
     let post = one.post_id("warm").await;
     other.follow(&one).await;
@@ -36,8 +36,7 @@ async fn stage() -> Backstage {
     stage
 }
 
-/// The words that are in a queue, and how far apart the clocks were that they were stamped by, in milliseconds. Puts
-/// them back.
+/// Returns how far apart the clocks were that stamped a queue's messages, in milliseconds. Puts the messages back.
 async fn stamps(stage: &Backstage, queue: &str) -> i64 {
     let taken = stage.take_with_times(queue).await;
     let ahead = taken.iter().map(|(body, sent)| {
@@ -50,12 +49,12 @@ async fn stamps(stage: &Backstage, queue: &str) -> i64 {
     ahead.iter().max().unwrap() - ahead.iter().min().unwrap()
 }
 
-/// Whether somebody follows another, by their own profile's count, of two users who follow nobody else.
+/// Returns whether a user follows the other, judging by the user's own count; neither may follow other users.
 async fn follows(by: &User) -> bool {
     by.me().await["following"] == 1
 }
 
-/// Fails when words are ordered by the clocks of the functions that took them.
+/// Fails when requests are ordered by the clocks of the functions that took them.
 #[tokio::test]
 async fn the_last_request_wins_whichever_clock_stamped_it() {
     let stage = stage().await;
@@ -65,7 +64,7 @@ async fn the_last_request_wins_whichever_clock_stamped_it() {
     for _ in 0..4 {
         posts.push(nabi.post_id("like me").await);
     }
-    // An odd number of calls in between, so that each order of the two clocks comes.
+    // An odd number of calls in between, so that both orders of the two clocks occur.
     for (at, post) in posts.iter().enumerate() {
         fan.like(post).await;
         fan.unlike(post).await;
@@ -92,7 +91,7 @@ async fn the_last_request_wins_whichever_clock_stamped_it() {
     stage.assert_exact(&[nabi.id, fan.id], &posts).await;
 }
 
-/// Fails when ids are minted by the clocks of the functions that store what they name.
+/// Fails when ids are minted by the clocks of the functions that store the objects.
 #[tokio::test]
 async fn posts_and_comments_are_in_the_order_in_which_they_were_written() {
     let stage = stage().await;
@@ -111,7 +110,7 @@ async fn posts_and_comments_are_in_the_order_in_which_they_were_written() {
     assert_eq!(nabi.feed_ids(10).await, posts);
 }
 
-/// Without the cache nobody shares a clock, and words are put in order by the queue's. Fails when such words are
+/// Without the cache the functions share no clock, so the queue's clock orders requests. Fails when such requests are
 /// ordered by the clocks of the functions that took them.
 #[tokio::test]
 async fn without_the_cache_the_last_word_holds_too() {
@@ -150,7 +149,7 @@ async fn without_the_cache_the_last_word_holds_too() {
         let ahead: Vec<i64> = ahead.collect();
         let apart = ahead.iter().max().unwrap() - ahead.iter().min().unwrap();
         assert!(apart > 4_000, "only one clock was asked: {ahead:?}");
-        // The last one first, and all of them again.
+        // Deliver the last message first, and then all of them again.
         for times in [1, 2] {
             let words = taken.iter().rev();
             let words = words.map(|(body, sent)| (body.clone(), times, *sent));
@@ -165,9 +164,8 @@ async fn without_the_cache_the_last_word_holds_too() {
     assert!(!follows(&fan).await);
 }
 
-/// A follow that was stamped by a clock that is ahead ends with the block that comes after it, and does not come back
-/// when it is delivered again: neither while the block stands nor after it. Fails when a block is not later than what
-/// is stored.
+/// A block ends a follow that was made before it, even one stamped by a clock that is ahead. The follow does not come back
+/// when it is delivered again, neither during the block nor after it. Fails when a block is not later than what is stored.
 #[tokio::test]
 async fn a_block_ends_a_follow_whichever_clock_that_was_stamped_by() {
     let stage = stage().await;
@@ -177,14 +175,14 @@ async fn a_block_ends_a_follow_whichever_clock_that_was_stamped_by() {
     let post = nabi.post_id("for friends").await;
     stage.world.pause_queue("FollowsQueue").await.unwrap();
     stage.world.stop_service(Service::Cache, Outage::Closed);
-    // One by each clock.
+    // One follow by each clock.
     for _ in 0..2 {
         bad.follow(&nabi).await;
         nabi.follow(&bad).await;
     }
     stage.world.resume_service(Service::Cache);
     let words = stage.take("FollowsQueue").await;
-    // As if the queue's clock were ahead as well: their own stamps count.
+    // The queue's clock seems to be ahead as well, so the follows' own stamps count.
     assert!(stage.deliver("follow-consumer", &words).await.is_empty());
     assert!(follows(&bad).await && follows(&nabi).await);
     assert_eq!(bad.feed_ids(5).await, [post.as_str()]);
@@ -205,7 +203,7 @@ async fn a_block_ends_a_follow_whichever_clock_that_was_stamped_by() {
     assert!(stage.deliver("follow-consumer", &words).await.is_empty());
     assert_ended("delivered again after the block").await;
 
-    // What they say from now on holds; at the latest when the clocks that were behind have caught up.
+    // Later follows take effect, at the latest when the clocks that were behind have caught up.
     eventually("they follow each other again", async || {
         bad.follow(&nabi).await;
         let word = stage.take("FollowsQueue").await;
@@ -215,8 +213,8 @@ async fn a_block_ends_a_follow_whichever_clock_that_was_stamped_by() {
     .await;
 }
 
-/// A follow that was accepted while the block stood, and is delivered after it, has no effect. Fails when the end of a
-/// block is not later than what was said before it.
+/// A follow that was accepted during a block, and is delivered after it, has no effect. Fails when the end of a block is not
+/// later than requests made before it.
 #[tokio::test]
 async fn requests_made_during_a_block_have_no_effect_after_it() {
     let stage = stage().await;
@@ -242,8 +240,8 @@ async fn requests_made_during_a_block_have_no_effect_after_it() {
     assert!(follows(&bad).await);
 }
 
-/// The stamps of two users may come from two nodes of the cache, whose clocks differ. Fails when the end of a block is
-/// stamped by the blocker's node alone.
+/// The stamps of two users may come from two nodes of the cache, whose clocks differ. Fails when only the blocker's node
+/// stamps the end of a block.
 #[tokio::test]
 async fn what_was_said_during_a_block_is_earlier_than_its_end_by_another_nodes_clock_too() {
     let stage = stage().await;
@@ -266,8 +264,8 @@ async fn what_was_said_during_a_block_is_earlier_than_its_end_by_another_nodes_c
     assert!(follows(&bad).await);
 }
 
-/// Without the cache nobody knows what either was given for a stamp: a block stays until it can be told. Fails when its
-/// end is stamped by one function's own clock.
+/// Without the cache, the last stamps of both users are unknown, so a block stays until the cache is back. Fails when one
+/// function's own clock stamps its end.
 #[tokio::test]
 async fn a_block_does_not_end_by_one_functions_own_clock() {
     let stage = stage().await;
@@ -296,8 +294,8 @@ async fn a_block_does_not_end_by_one_functions_own_clock() {
     assert!(!follows(&bad).await);
 }
 
-/// Without the cache, what somebody writes still comes after what they wrote before, and a comment after those that are
-/// there. Fails when ids are minted by a function's own clock alone.
+/// Without the cache, a user's posts still come after the user's earlier ones, and a comment after the existing ones. Fails
+/// when a function's own clock alone mints ids.
 #[tokio::test]
 async fn without_the_cache_ids_come_after_those_that_are_stored() {
     let stage = stage().await;
@@ -311,13 +309,13 @@ async fn without_the_cache_ids_come_after_those_that_are_stored() {
     stage.world.resume_service(Service::Cache);
     assert!(posts.is_sorted_by(|a, b| a < b), "{posts:?}");
 
-    // A comment by a clock that is ahead.
+    // A comment from a clock that is ahead.
     let ahead = Timestamp::now().plus_seconds(5);
     let ahead = Id::first_of(ahead).to_string();
     let row = json!({ "post": first, "id": ahead, "author": nabi.id, "text": "ahead" });
     fill(&stage, "CommentsTable", std::iter::once(row)).await;
     nabi.get("/v1/me").await;
-    // The call to the cache that tells the stamp, and no other.
+    // Only the call to the cache that returns the stamp fails.
     let silent = FaultRule::new(When::Before, FaultAction::Disconnect).function("comment");
     let silent = stage.world.on_call(silent.service(Service::Cache)).unwrap();
     let reply = eventually("the cache is back", async || {
@@ -331,13 +329,13 @@ async fn without_the_cache_ids_come_after_those_that_are_stored() {
     assert!(comment > ahead, "{comment} is before {ahead}");
 }
 
-/// Fails when somebody who comes back is still held to have left, because the clock was ahead by which they did.
+/// Fails when a user who comes back still counts as departed, because the clock that stamped the departure was ahead.
 #[tokio::test]
 async fn a_returning_user_is_served_at_once() {
     let stage = stage().await;
     let (nabi, other) = (stage.world.user("nabi"), stage.world.user("other"));
     other.me().await;
-    // Twice, so that each clock is asked.
+    // Twice, so that each clock is used.
     for _ in 0..2 {
         nabi.follow(&other).await;
         stage.world.drained().await;

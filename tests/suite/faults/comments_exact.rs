@@ -1,4 +1,4 @@
-//! Comments count exactly, and the same request again heals.
+//! Comments count exactly, and repeating a request heals.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::{User, World, comments, id_of};
 /// More calls than any request makes.
 const CALLS: u64 = 30;
 
-/// A post, its author, and somebody who follows the author and has its counts in the cache.
+/// Returns a post's author, a follower of the author with the post's counts in the cache, and the post.
 async fn watched(stage: &Backstage) -> (User, User, String) {
     let (nabi, fan) = (stage.world.user("nabi"), stage.world.user("fan"));
     fan.follow(&nabi).await;
@@ -31,7 +31,7 @@ async fn shown(reader: &User, post: &str) -> usize {
     usize::try_from(post["comments"].as_u64().unwrap()).unwrap()
 }
 
-/// Each place at which a request of the function may die, one after the other, until it dies no more.
+/// Kills the function at each of its calls, one after the other, until a request ends without being killed.
 async fn dying(
     stage: &Backstage,
     mut request: impl AsyncFnMut(u64, When, &mut dyn FnMut() -> bool),
@@ -56,9 +56,9 @@ async fn dying(
     }
 }
 
-/// Rule 7: whatever call it dies at, a comment is there and counted, or not at all; the same request
-/// again makes it one, counted everywhere. Fails when the count moves outside the comment's transaction,
-/// when the key is remembered apart, or when an answer known before leaves the cache as it is.
+/// Rule 7: whichever call the function dies at, a comment is stored and counted, or neither. The same request again makes it
+/// one comment, counted everywhere. Fails when the count moves outside the comment's transaction, when the key is remembered
+/// separately, or when repeating a known answer leaves the cache as it is.
 #[tokio::test]
 async fn a_comment_whose_writer_dies_is_whole_or_not_at_all() {
     let stage = stage().await;
@@ -85,8 +85,8 @@ async fn a_comment_whose_writer_dies_is_whole_or_not_at_all() {
     assert_eq!(nabi.walk_ids(&comments(&post), 7).await, expected);
 }
 
-/// The same of deletions: sent again, they find the comment gone, and see to the counts all the same.
-/// Fails when the cache is told by whoever found the comment alone.
+/// The same for deletions: a repeated one finds the comment gone, and corrects the counts all the same. Fails when only the
+/// request that found the comment tells the cache.
 #[tokio::test]
 async fn a_deletion_that_dies_is_whole_or_not_at_all() {
     let stage = stage().await;
@@ -114,8 +114,7 @@ async fn a_deletion_that_dies_is_whole_or_not_at_all() {
     .await;
 }
 
-/// Without the cache nothing is done: feeds would go on counting as before. Fails when an error of the
-/// cache is passed over.
+/// Without the cache no comment is accepted: feeds would show the old count. Fails when an error of the cache is ignored.
 #[tokio::test]
 async fn without_the_cache_a_comment_is_not_answered() {
     let stage = stage().await;
@@ -144,8 +143,8 @@ async fn without_the_cache_a_comment_is_not_answered() {
     }
 }
 
-/// The feed counts a comment also where nobody sends again the request that died. Fails when counts are
-/// forgotten after a comment is stored, and not held before.
+/// The feed counts a comment even if the request that died is never repeated. Fails when counts are forgotten after a
+/// comment is stored, instead of held before.
 #[tokio::test]
 async fn a_comment_whose_writer_dies_is_counted_in_feeds() {
     let stage = stage().await;
@@ -163,8 +162,8 @@ async fn a_comment_whose_writer_dies_is_counted_in_feeds() {
     .await;
 }
 
-/// Others that write the same items make a comment wait, not fail; and where they never stop, it is
-/// refused whole. Fails when a conflict is an error, or is tried for ever.
+/// Concurrent writes of the same items delay a comment without failing it. If the conflicts never stop, the comment is
+/// refused as a whole. Fails when a conflict is an error, or is retried for ever.
 #[tokio::test]
 async fn a_comment_that_conflicts_with_other_writes_is_retried() {
     let stage = stage().await;
@@ -198,8 +197,8 @@ async fn a_comment_that_conflicts_with_other_writes_is_retried() {
     assert_eq!(stage.comments_of(&post).await, (1, vec![comment]));
 }
 
-/// The answer to a transaction is lost, and the call tried again by itself: one comment, even without a
-/// key. Fails when a call that was tried again counts as a new one.
+/// The answer to a transaction is lost, and the client library retries the call: there is one comment, even without a key.
+/// Fails when a retried call counts as a new one.
 #[tokio::test]
 async fn an_answer_lost_on_the_way_makes_no_second_comment() {
     let stage = stage().await;
@@ -220,8 +219,7 @@ async fn an_answer_lost_on_the_way_makes_no_second_comment() {
     }
 }
 
-/// A post that is deleted while somebody comments on it gets no comment any more. Fails without the
-/// condition on the post.
+/// A post that is deleted during a request to comment on it gets no comment. Fails without the condition on the post.
 #[tokio::test]
 async fn a_comment_on_a_post_deleted_during_the_request_is_refused() {
     let stage = stage().await;
@@ -242,9 +240,9 @@ async fn a_comment_on_a_post_deleted_during_the_request_is_refused() {
     assert_eq!(stage.comments_of(&post).await, (0, vec![]));
 }
 
-/// 500 likes and 50 comments of one post at the same moment, whose counts are one row, while every second
-/// transaction of either meets another, as many of them would on DynamoDB: all are done, and count. Fails
-/// when either takes the other's write for an error, or overwrites its counter.
+/// 500 likes and 50 comments of one post at the same time, whose counts are in one row. Every second transaction of either
+/// kind meets a conflict, as many would on DynamoDB. All of them succeed, and count. Fails when either kind takes the
+/// other's write for an error, or overwrites its counter.
 #[tokio::test]
 async fn comments_get_through_a_storm_of_likes() {
     const LIKES: usize = 500;
@@ -297,8 +295,8 @@ async fn comments_get_through_a_storm_of_likes() {
     );
 }
 
-/// Users who comment and delete at random, side by side, while the function is killed again and again:
-/// each sends a request until it is answered. In the end there is what was answered, and nothing else.
+/// Users comment and delete at random, concurrently, while the function is killed again and again. Each sends a request
+/// until it is answered. In the end exactly the answered comments exist.
 #[tokio::test]
 async fn answered_comments_survive_every_crash() {
     const ROUNDS: u64 = 25;
@@ -332,7 +330,7 @@ async fn answered_comments_survive_every_crash() {
                 if !mine.is_empty() && random >> 62 == 0 {
                     let gone =
                         mine.swap_remove(usize::try_from(random >> 33).unwrap() % mine.len());
-                    // It may have been done by a request that died: then it is gone.
+                    // An earlier attempt that died may have deleted it.
                     while ![204, 404].contains(&user.uncomment(post, &gone).await.status) {}
                 } else {
                     let (key, body) = (

@@ -1,5 +1,5 @@
-//! Rules 1, 2 and 5: a consumer killed before or after any call it makes, and while it waits for the
-//! cache. Its messages come again, and all is right.
+//! Rules 1, 2 and 5: a consumer is killed before or after any of its calls, and while it waits for the cache. Its messages
+//! come again, and all data is correct.
 
 use purrline_local::{FaultRule, When};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::support::{User, eventually};
 /// More calls than any of these makes in one invocation, the cache's connections included.
 const MOST_CALLS: u64 = 60;
 
-/// One situation: users, posts, and the messages that are to be handled.
+/// One situation: users, a post, and the messages to handle.
 struct Scene {
     reader: User,
     author: User,
@@ -23,7 +23,7 @@ async fn pause(stage: &Backstage, queue: &str) {
     stage.world.pause_queue(queue).await.unwrap();
 }
 
-/// A reader with a feed in the cache, and a post in it.
+/// Returns a reader with a feed in the cache, an author whom the reader follows, and a post in the feed.
 async fn reader_and_post(stage: &Backstage) -> (User, User, String) {
     let (reader, author) = (stage.world.user("reader"), stage.world.user("author"));
     author.me().await;
@@ -53,11 +53,11 @@ fn follow(by: &User, whom: &User, follow: bool, at: i64) -> String {
         .to_string()
 }
 
-// ---- The three consumers: what there is, and what must be when it is handled ----
+// ---- The three consumers: the situation before, and the conditions after ----
 
 async fn likes(stage: &Backstage) -> Scene {
     let (reader, author, post) = reader_and_post(stage).await;
-    // One like from before is undone, one is the reader's own, one comes twice.
+    // One like from before is undone, one like is the reader's own, one message comes twice.
     assert!(
         stage
             .deliver("like-consumer", &[like("before", &post, true, 1)])
@@ -94,7 +94,7 @@ async fn likes_are_right(stage: &Backstage, scene: &Scene) {
 
 async fn follows(stage: &Backstage) -> Scene {
     let (reader, author, post) = reader_and_post(stage).await;
-    // The author is left, another followed, whose post the feed doesn't show yet.
+    // The reader unfollows the author, and follows another, whose post the feed doesn't show yet.
     let other = stage.world.user("other");
     let theirs = other.post_id("there before").await;
     let fan_out = stage.take("FanOutQueue").await;
@@ -148,8 +148,8 @@ async fn fan_out_is_right(stage: &Backstage, scene: &Scene) {
     assert!(stage.unfinished().await.is_empty());
 }
 
-/// Kills the consumer at its first call, its second, and so on, before and after each; each time the
-/// messages come again, to a new process.
+/// Kills the consumer at its first call, its second, and so on, before and after each. Each time the messages come again, to
+/// a new process.
 async fn die_at_every_call<S, R>(
     consumer: &str,
     set: impl Fn(Backstage) -> S,
@@ -180,7 +180,7 @@ async fn die_at_every_call<S, R>(
                 killed || failed.is_empty(),
                 "{consumer} failed by itself at call {nth}"
             );
-            // Twice, since it may have been killed right after its answer.
+            // Twice, since the process may have been killed right after its answer.
             let again = async || stage.deliver(consumer, &scene.messages).await.is_empty();
             assert!(
                 again().await || again().await,
@@ -192,7 +192,7 @@ async fn die_at_every_call<S, R>(
             } else {
                 (killed_at, spared + 1)
             };
-            // How many calls connect it varies a little.
+            // The number of calls that connect a process varies a little.
             if spared == 3 {
                 break;
             }
@@ -202,8 +202,8 @@ async fn die_at_every_call<S, R>(
     }
 }
 
-/// Fails when a like is counted before or after its edge, or the cache is not told of what a process
-/// that died has written.
+/// Fails when a like is counted before or after its edge, or when the cache doesn't learn what a process wrote before it
+/// died.
 #[tokio::test]
 async fn like_consumer_survives_a_crash_at_any_call() {
     die_at_every_call(
@@ -216,8 +216,8 @@ async fn like_consumer_survives_a_crash_at_any_call() {
     .await;
 }
 
-/// Fails when a follow's two rows and two counters are not one transaction, or when the follower's
-/// feed is only forgotten by the delivery that changed the edge.
+/// Fails when a follow's two rows and two counters are not one transaction, or when only the delivery that changed the edge
+/// forgets the follower's feed.
 #[tokio::test]
 async fn follow_consumer_survives_a_crash_at_any_call() {
     die_at_every_call(
@@ -243,8 +243,8 @@ async fn fan_out_survives_a_crash_at_any_call() {
     .await;
 }
 
-/// Consumers that wait for a cache which doesn't answer leave it to sweep, in time; and may be killed while they
-/// wait. Fails when a consumer passes over the cache, or forgets only what this very delivery changed.
+/// Consumers that wait for a cache that doesn't answer leave it to `sweep`, in time, and may be killed while they wait.
+/// Fails when a consumer ignores the cache, or forgets only what this very delivery changed.
 #[tokio::test]
 async fn consumers_may_be_killed_while_waiting_for_the_cache() {
     let stage = stage().await;
@@ -287,7 +287,7 @@ async fn consumers_may_be_killed_while_waiting_for_the_cache() {
     };
     futures::join!(futures::future::join_all(deliveries), killer);
     stage.world.resume_cache().unwrap();
-    // Connections may have to be made anew first.
+    // Connections may have to be opened again first.
     let told = async || {
         for (consumer, scene) in consumers {
             stage.deliver(consumer, &scene.messages).await;
@@ -305,8 +305,7 @@ async fn consumers_may_be_killed_while_waiting_for_the_cache() {
     fan_out_is_right(&stage, &fan_out).await;
 }
 
-/// `sweep` killed before and after each call it makes, and run again. Fails when it puts off what it
-/// has not sent.
+/// `sweep` is killed before and after each of its calls, and run again. Fails when it postpones what it has not sent.
 #[tokio::test]
 async fn sweep_survives_a_crash_at_any_call() {
     let stage = stage().await;

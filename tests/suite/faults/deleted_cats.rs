@@ -6,7 +6,7 @@ use serde_json::json;
 use super::stage;
 use crate::support::{User, id_of};
 
-/// The cats of each post of a list, one page.
+/// Returns the cats of each post on a list's first page.
 async fn cats(reader: &User, list: &str) -> Vec<Vec<String>> {
     let (posts, _) = reader.page(&format!("{list}?limit=100")).await;
     let cats = posts
@@ -17,8 +17,8 @@ async fn cats(reader: &User, list: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Fails when the note is removed before the last post is done, when a post is changed without its mark, or
-/// when a cache is left as it was.
+/// Fails when the deleted cat's row is removed before its last post is done, when a post is changed without its outbox mark,
+/// or when the cache keeps an old post.
 #[tokio::test]
 async fn a_deleted_cat_leaves_its_posts_though_sweep_dies() {
     let stage = stage().await;
@@ -36,7 +36,7 @@ async fn a_deleted_cat_leaves_its_posts_though_sweep_dies() {
     assert_eq!(cats(&fan, "/v1/feed").await, both);
 
     nabi.delete(&format!("/v1/cats/{coco}")).await.expect(204);
-    // One that is gone itself, and one that no longer shows it.
+    // One post is deleted, and one no longer shows the cat.
     nabi.delete_post(&posts[4]).await;
     let edit = json!({ "cats": [momo] });
     nabi.change(&format!("/v1/posts/{}", posts[5]), &edit)

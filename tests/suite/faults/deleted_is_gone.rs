@@ -1,5 +1,4 @@
-//! Rule 4: what is deleted is gone from every read made after the answer, whoever was filling the
-//! cache meanwhile.
+//! Rule 4: a deleted object is gone from every read made after the answer, even if a reader was filling the cache meanwhile.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,8 +11,8 @@ use super::leaving::fill;
 use super::{followers_of, stage};
 use crate::support::{User, eventually};
 
-/// A reader of an author, on a stack whose fan-out, which tells the cache of a deletion once more, works
-/// only by hand.
+/// Returns a reader of an author, on a stack whose fan-out, which tells the cache of a deletion once more, runs only by
+/// hand.
 async fn reader_and_author() -> (Backstage, User, User) {
     let stage = stage().await;
     let author = stage.world.user("author");
@@ -27,8 +26,8 @@ async fn fan_out(stage: &Backstage) {
     assert!(stage.deliver("fan-out", &messages).await.is_empty());
 }
 
-/// Who has seen a post knows its author; once the post is gone, the author is not read from the store for its
-/// sake, since that may be somebody who left. Fails when authors that are remembered are filled in.
+/// A reader who has seen a post knows its author. Once the post is gone, the author is not read from the store for it, since
+/// the author may have left. Fails when remembered authors are filled into the cache.
 #[tokio::test]
 async fn the_author_of_a_post_that_is_gone_is_not_brought_back() {
     let (stage, reader, author) = reader_and_author().await;
@@ -49,8 +48,8 @@ async fn the_author_of_a_post_that_is_gone_is_not_brought_back() {
     assert!(!stage.keys().await.contains(&card));
 }
 
-/// A reader takes a lease, reads the post from the store, is slow; the post is deleted; then the
-/// reader fills the cache. Fails when what is deleted leaves leases standing, or a fill needs none.
+/// A reader takes a lease, reads the post from the store, and is slow; the post is deleted; then the reader fills the cache.
+/// Fails when a deletion leaves leases valid, or when filling needs no lease.
 #[tokio::test]
 async fn a_slow_reader_does_not_bring_back_what_is_deleted() {
     let (stage, reader, author) = reader_and_author().await;
@@ -100,7 +99,7 @@ async fn a_slow_reader_does_not_bring_back_what_is_deleted() {
     }
 }
 
-/// The same of counts and likes: fails when a like leaves the leases on what it changes.
+/// The same for counts and likes. Fails when a like leaves leases on what it changes valid.
 #[tokio::test]
 async fn a_slow_reader_does_not_bring_back_old_counts() {
     let stage = stage().await;
@@ -135,8 +134,8 @@ async fn a_slow_reader_does_not_bring_back_old_counts() {
     );
 }
 
-/// Readers race with the deletion over and over: whoever asks after the answer sees nothing of it,
-/// neither do they later. Fails when the cache forgets before the store does, or after the answer.
+/// Readers race with a deletion over and over: a reader who asks after the answer doesn't see the post, then or later. Fails
+/// when the cache forgets the post before the store does, or after the answer.
 #[tokio::test]
 async fn readers_racing_with_a_deletion_never_see_it_after() {
     let (stage, reader, author) = reader_and_author().await;
@@ -172,8 +171,8 @@ async fn readers_racing_with_a_deletion_never_see_it_after() {
     author.delete("/v1/posts/0000000000001").await.problem(404);
 }
 
-/// Whom somebody unfollows is gone from the feed, whom they follow is there with all from before, at
-/// once when it has taken effect. Fails when a follow leaves the feed in the cache as it was.
+/// As soon as a follow or unfollow has taken effect, the feed shows all earlier posts of followed authors, and none of
+/// unfollowed ones. Fails when a follow leaves the cached feed as it was.
 #[tokio::test]
 async fn a_feed_follows_its_follows() {
     let stage = stage().await;
@@ -189,7 +188,7 @@ async fn a_feed_follows_its_follows() {
     reader.unfollow(&first).await;
     reader.follow(&second).await;
     stage.world.drained().await;
-    // A fan-out that was on its way all along.
+    // A fan-out that was on its way all the time.
     stage
         .deliver(
             "fan-out",
@@ -199,9 +198,9 @@ async fn a_feed_follows_its_follows() {
     assert_eq!(reader.walk_ids("/v1/feed", 1).await, old);
 }
 
-/// Writers at work leave what the cache has where it is, for no longer than they may take, and each puts what it wrote
-/// in place of earlier counts alone. Fails when a hold empties the key, when what is held is kept for a day, when older
-/// counts replace later ones, or when a lease from before a change is still good.
+/// Writers at work leave cached counts in place, for no longer than a write may take, and each replaces only earlier counts
+/// by its own. Fails when a hold empties the key, when held counts are kept for a day, when older counts replace later ones,
+/// or when a lease from before a change stays valid.
 #[tokio::test]
 async fn counts_are_shown_while_they_change_and_never_go_back() {
     let stage = stage().await;
@@ -277,8 +276,8 @@ async fn counts_are_shown_while_they_change_and_never_go_back() {
     assert_eq!(known().await, None, "read before the like");
 }
 
-/// Rule 4: nothing hangs on a post that was deleted for ever, however much it was, and whatever call its erasure
-/// dies at. Fails when comments or likes stay, and when the mark is cleared before they are gone.
+/// Rule 4: everything that belongs to a deleted post is erased, however much it is, and whichever call the erasure dies at.
+/// Fails when comments or likes stay, or when the mark is cleared before they are gone.
 #[tokio::test]
 async fn comments_and_likes_of_a_deleted_post_are_erased() {
     let stage = stage().await;

@@ -1,4 +1,4 @@
-//! Rule 2: likes and follows count exactly, and everybody's last word holds.
+//! Rule 2: likes and follows count exactly, and each user's last request wins.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,9 +14,9 @@ use crate::support::{User, World};
 /// Requests in flight at a time.
 const AT_ONCE: usize = 8;
 
-/// A stack whose consumers get all messages of a queue together, twice and shuffled.
+/// Starts a stack whose consumers get all messages of a queue together, twice and shuffled.
 async fn confused(queue: &str) -> Backstage {
-    // Long enough that a message waits for its turn among two thousand.
+    // Long enough that a message can wait for its turn among two thousand.
     let world = World::with(impatient().parameter("VisibilityTimeoutSeconds", "6")).await;
     world.pause_queue(queue).await.unwrap();
     world
@@ -25,7 +25,7 @@ async fn confused(queue: &str) -> Backstage {
     Backstage::of(&world).await
 }
 
-/// Lets the messages go, and kills the consumer three times at its transactions.
+/// Delivers the messages, and kills the consumer three times at its transactions.
 async fn deliver_and_kill(stage: &Backstage, queue: &str, consumer: &str, at: [u64; 3]) {
     let kill = |(nth, when)| FaultRule::kill(consumer, nth, when).operation("TransactWriteItems");
     let kills = [
@@ -46,7 +46,7 @@ async fn deliver_and_kill(stage: &Backstage, queue: &str, consumer: &str, at: [u
     );
 }
 
-/// Whether a pair's second word is the positive one: half of them.
+/// Returns whether a pair's second request is the positive one, which half of them are.
 const fn ends_well(a: usize, b: usize) -> bool {
     (a + b).is_multiple_of(2)
 }
@@ -54,8 +54,8 @@ const fn ends_well(a: usize, b: usize) -> bool {
 /// The bar of rule 2: 1,000 likes and 1,000 unlikes by 200 users on 5 posts, delivered twice and
 /// shuffled, with the consumer killed three times.
 ///
-/// Fails when a counter moves outside its edges' transaction, when a message counts that was applied
-/// before, when the word that comes last wins, when an undone edge leaves no tombstone.
+/// Fails when a counter moves outside its edges' transaction, when a message that was applied before counts again, when the
+/// request that arrives last wins, or when an undone edge leaves no tombstone.
 #[tokio::test]
 async fn a_thousand_likes_and_unlikes_count_exactly() {
     let stage = confused("LikesQueue").await;
@@ -80,7 +80,7 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
             }
         })
         .await;
-    // What the cache knows from before must not stay.
+    // The cache must not keep what it has now.
     author.feed(5).await;
     deliver_and_kill(&stage, "LikesQueue", "like-consumer", [2, 5, 9]).await;
 
@@ -117,10 +117,10 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
     }
 }
 
-/// The same of follows, among 25 users who all follow and unfollow one another.
+/// The same for follows, among 25 users who all follow and unfollow one another.
 ///
-/// Fails as the test of likes does, and when both lists of a follow are not written together, or
-/// when one batch moves two counters of one user.
+/// Fails as the test of likes does, and also when a follow's two rows are not written together, or when one batch moves two
+/// counters of one user.
 #[tokio::test]
 async fn follows_and_unfollows_count_exactly() {
     let stage = confused("FollowsQueue").await;
@@ -175,8 +175,8 @@ async fn follows_and_unfollows_count_exactly() {
     }
 }
 
-/// Several processes at work on the same few edges at the same moment, each with the words in another
-/// order. Fails when an edge is written on no condition, or on one that another's write fulfils.
+/// Several processes work on the same few edges at the same time, each with the messages in another order. Fails when an
+/// edge is written without a condition, or with one that another process's write fulfils.
 #[tokio::test]
 async fn consumers_side_by_side_count_exactly() {
     const SIDE_BY_SIDE: usize = 4;
@@ -216,14 +216,14 @@ async fn consumers_side_by_side_count_exactly() {
             ("follow-consumer", follow_words),
         ] {
             let deliveries = (0..SIDE_BY_SIDE).map(|which| {
-                // Each has the words from another one on, and not all of them.
+                // Each process starts with another message, and doesn't get all of them.
                 let mut words = words.clone();
                 let count = words.len();
                 words.rotate_left(which * count / SIDE_BY_SIDE);
                 words.truncate(count * 2 / 3);
                 let stage = &stage;
                 async move {
-                    // Those that kept meeting others come again.
+                    // Messages that kept conflicting with others come again.
                     while let failed @ [_, ..] = stage.deliver(consumer, &words).await.as_slice() {
                         words = failed.iter().map(|at| words[*at].clone()).collect();
                     }

@@ -1,4 +1,4 @@
-//! Rules 3 and 5: a feed that is rebuilt while others post, follow and read.
+//! Rules 3 and 5: a feed is rebuilt while others post, follow and read.
 
 use futures::future::join_all;
 use purrline::cache::{Feed, PostsAndMerged, Push, Rebuild};
@@ -10,7 +10,7 @@ use super::backstage::Backstage;
 use super::{followers_of, stage};
 use crate::support::User;
 
-/// A feed of one post.
+/// Returns a feed of one post.
 fn of(post: PostId) -> PostsAndMerged {
     PostsAndMerged {
         posts: PostWindow::new(vec![post], None),
@@ -22,8 +22,8 @@ fn id(post: &str) -> PostId {
     PostId::parse(post).unwrap()
 }
 
-/// Plays each kind of change between the start and the end of a rebuild. Fails when a fan-out passes
-/// by a feed that is being rebuilt, or a rebuild ends that a follow, or an emptied cache, undid.
+/// Plays each kind of change between the start and the end of a rebuild. Fails when a fan-out skips a feed that is being
+/// rebuilt, or when a rebuild succeeds that a follow or an emptied cache has invalidated.
 #[tokio::test]
 async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
     let stage = stage().await;
@@ -47,10 +47,10 @@ async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
     };
     let authors = std::slice::from_ref(&author);
 
-    // A feed that is nowhere is not pushed onto.
+    // A missing feed is not pushed onto.
     push(newer).await;
     assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
-    // A push, twice, and in disorder.
+    // A push that comes twice and out of order.
     let lease = begin().await;
     for post in [newer, new, newer] {
         push(post).await;
@@ -80,7 +80,7 @@ async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
             .unwrap(),
         "of before the follow"
     );
-    // A follow, and somebody else's rebuild after it.
+    // A follow, and another reader's rebuild after it.
     let late = begin().await;
     cache.forget_feeds(&[me.clone()].into()).await.unwrap();
     let lease = begin().await;
@@ -108,7 +108,7 @@ async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
             .unwrap()
     );
     assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
-    // Only half of what belongs to a feed.
+    // Only half of a feed's keys exist.
     let lease = begin().await;
     assert!(
         cache
@@ -132,8 +132,8 @@ fn follow(by: &User, whom: &User, on: bool) -> String {
     json!({ "v": 1, "follower": by.id, "followee": whom.id, "follow": on, "at": at }).to_string()
 }
 
-/// Readers, fan-outs and follows at once, on a feed that has just gone, over and over. Fails when a
-/// rebuild loses what was pushed or followed while it read the store.
+/// Readers, fan-outs and follows run concurrently on a feed that was just removed, over and over. Fails when a rebuild loses
+/// what was pushed or followed while it read the store.
 #[tokio::test]
 async fn a_rebuild_racing_with_fan_out_and_follows_loses_nothing() {
     let stage = stage().await;
@@ -195,8 +195,8 @@ async fn a_rebuild_racing_with_fan_out_and_follows_loses_nothing() {
     }
 }
 
-/// Fifty at once ask for a feed that is gone: it is read from the store once. Fails when everybody
-/// who finds it gone rebuilds it.
+/// Fifty readers request a missing feed at once: it is read from the store once. Fails when every reader who finds it
+/// missing rebuilds it.
 #[tokio::test]
 async fn fifty_readers_of_a_gone_feed_rebuild_it_once() {
     let stage = stage().await;
@@ -207,7 +207,7 @@ async fn fifty_readers_of_a_gone_feed_rebuild_it_once() {
         author.post("meow").await;
     }
     stage.world.drained().await;
-    // All processes are there, and connected.
+    // All processes have started and are connected.
     join_all((0..50).map(|_| reader.feed(1))).await;
     stage.world.flush_cache().await.unwrap();
     stage.world.reset_calls();
@@ -221,7 +221,7 @@ async fn fifty_readers_of_a_gone_feed_rebuild_it_once() {
         "whom the reader follows, and what the reader wrote; what the others wrote comes in one batch: {:?}",
         stage.world.calls()
     );
-    // And none, once it is there.
+    // A feed in the cache needs no query.
     reader.feed_ids(10).await;
     assert_eq!(queries(&stage), 2);
 }

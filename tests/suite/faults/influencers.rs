@@ -1,4 +1,4 @@
-//! Rule 3 where authors have more followers than their posts are pushed to: readers merge them in.
+//! Rule 3 for influencers, whose posts are not pushed: readers merge them in.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use super::large_fan_out::famous;
 use super::{followers_of, impatient};
 use crate::support::{User, World};
 
-/// A stack on which four followers make an influencer, and two no more.
+/// Starts a stack on which an author becomes an influencer with four followers, and stops being one with two.
 async fn stage() -> Backstage {
     let options = impatient().parameter("InfluencerFollowers", "3");
     Backstage::of(&World::with(options).await).await
 }
 
-/// How an author's posts are delivered, as the store says.
+/// Returns the way an author's posts are delivered, as in the store.
 async fn merging(stage: &Backstage, author: &User) -> Option<String> {
     let list = format!("recent#{}", author.id);
     let rows = stage.partition("PostListsTable", "list", &list).await;
@@ -25,7 +25,7 @@ async fn merging(stage: &Backstage, author: &User) -> Option<String> {
     row.contains_key("merging").then(|| text(row, "merging"))
 }
 
-/// How often fan-out looked for followers since the calls were reset.
+/// Returns how many times fan-out looked for followers since the calls were reset.
 fn looks(stage: &Backstage) -> u64 {
     let calls = stage.world.calls();
     let looks = calls
@@ -34,7 +34,7 @@ fn looks(stage: &Backstage) -> u64 {
     looks.map(|(_, count)| count).sum()
 }
 
-/// Posts, and lets it be fanned out. Answers the post, and how often it was looked for followers.
+/// Writes a post, and waits for its fan-out. Returns the post, and how many times fan-out looked for followers.
 async fn post(stage: &Backstage, author: &User) -> (String, u64) {
     stage.world.reset_calls();
     let post = author.post_id("meow").await;
@@ -42,7 +42,7 @@ async fn post(stage: &Backstage, author: &User) -> (String, u64) {
     (post, looks(stage))
 }
 
-/// Each of them sees these posts, newest first: by the cache as it is, and rebuilt.
+/// Asserts that each reader sees these posts, newest first: with the cache as it is, and with a rebuilt feed.
 async fn all_see(stage: &Backstage, readers: &[User], posts: &[String]) {
     for reader in readers {
         for size in [1, 100] {
@@ -63,8 +63,8 @@ async fn all_see(stage: &Backstage, readers: &[User], posts: &[String]) {
     }
 }
 
-/// Up and down across the threshold and up again. Fails when the post that crosses it is not pushed, when those
-/// behind it are, and when what was merged is lost on the way back.
+/// An author crosses the threshold upwards, downwards and upwards again. Fails when the post that crosses it is not pushed,
+/// when later ones are, or when merged posts are lost on the way back.
 #[tokio::test]
 async fn crossing_the_threshold_loses_and_repeats_nothing() {
     let stage = stage().await;
@@ -84,7 +84,7 @@ async fn crossing_the_threshold_loses_and_repeats_nothing() {
     assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
     add(&readers, false).await;
     add(&readers, false).await;
-    // Nobody goes to and fro for one follower.
+    // An author doesn't switch because of one follower.
     let left = readers.split_off(3);
     for reader in &left {
         reader.unfollow(&author).await;
@@ -97,7 +97,7 @@ async fn crossing_the_threshold_loses_and_repeats_nothing() {
     add(&readers, true).await;
     assert_eq!(merging(&stage, &author).await, None);
     add(&readers, true).await;
-    // Who left sees none of it; who comes sees all.
+    // Readers who unfollowed see nothing of the author; readers who follow see everything.
     for reader in &left {
         assert!(reader.feed_ids(10).await.is_empty());
         reader.follow(&author).await;
@@ -109,8 +109,8 @@ async fn crossing_the_threshold_loses_and_repeats_nothing() {
     assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
 }
 
-/// The consumer dies at each of its calls while it announces that an author is merged in. Fails when posts are
-/// left unpushed before every feed knows.
+/// The consumer dies at each of its calls while it announces an influencer. Fails when posts are no longer pushed before
+/// every feed knows of the announcement.
 #[tokio::test]
 async fn an_announcement_survives_a_crash_at_any_call() {
     let stage = stage().await;
@@ -147,8 +147,8 @@ async fn an_announcement_survives_a_crash_at_any_call() {
     }
 }
 
-/// Followers come, onto shards that were not there when the fan-out looked how many there are, and read their feeds
-/// before the announcement begins. Fails when it goes by the shards that there were.
+/// Followers are added to shards that did not exist when the fan-out read their number, and read their feeds before the
+/// announcement begins. Fails when the announcement goes only to the shards read before.
 #[tokio::test]
 async fn an_announcement_reaches_shards_that_are_new() {
     let options = World::options().parameter("InfluencerFollowers", "3");
@@ -159,7 +159,7 @@ async fn an_announcement_reaches_shards_that_are_new() {
     stage.world.pause_queue("FollowsQueue").await.unwrap();
     let first = author.post_id("first").await;
     let messages = stage.take("FanOutQueue").await;
-    // Less than a call may take.
+    // Shorter than a call may take.
     let pause = FaultAction::Delay(Duration::from_millis(1_500));
     let looked = FaultRule::new(When::After, pause)
         .function("fan-out")
@@ -194,7 +194,7 @@ async fn an_announcement_reaches_shards_that_are_new() {
     }
 }
 
-/// Posts are pushed until the last chunk of the announcement is done. Fails when its first is enough.
+/// Posts are pushed until the last chunk of the announcement is done. Fails when its first chunk is enough.
 #[tokio::test]
 async fn an_announcement_is_done_after_all_its_chunks() {
     let stage = stage().await;
@@ -220,7 +220,7 @@ async fn an_announcement_is_done_after_all_its_chunks() {
         );
     }
     assert_eq!(merging(&stage, &author).await, Some(name.clone()));
-    // Another one is pushed too, and brings the same announcement.
+    // Another post is pushed too, and brings the same announcement.
     let second = author.post_id("second").await;
     let also = chunks().await;
     assert_eq!(also.len(), 16);
@@ -232,7 +232,7 @@ async fn an_announcement_is_done_after_all_its_chunks() {
             .is_empty()
     );
     assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
-    // From here on nothing is pushed, and every feed knows.
+    // From now on nothing is pushed, and every feed merges the author in.
     let third = author.post_id("third").await;
     assert!(chunks().await.is_empty());
     assert!(stage.unfinished().await.contains(&second));
@@ -257,8 +257,8 @@ async fn an_announcement_is_done_after_all_its_chunks() {
     assert_eq!(author.feed_ids(1).await, [third]);
 }
 
-/// Down to the first post of each, whoever wrote it, in pages of any size, while the cache keeps eight. Fails when
-/// a page ends where the cached part does, or leaves out what lies between an influencer's posts.
+/// A feed leads to the first post of each author, in pages of any size, while the cache keeps eight. Fails when a page ends
+/// where the cached part does, or when it omits posts between an influencer's posts.
 #[tokio::test]
 async fn a_feed_goes_back_to_the_first_post_of_everybody() {
     let options = impatient()
@@ -291,7 +291,7 @@ async fn a_feed_goes_back_to_the_first_post_of_everybody() {
         let walked = reader.walk_ids("/v1/feed", size).await;
         assert_eq!(walked, posts, "{size} a page");
     }
-    // Half of them go, and the cache with them in the middle of a walk.
+    // Half of the posts are deleted, and the cache is emptied in the middle of a walk.
     let mut walked = Vec::new();
     let mut cursor = String::new();
     for n in (0..60).rev().step_by(2) {
@@ -310,7 +310,7 @@ async fn a_feed_goes_back_to_the_first_post_of_everybody() {
     assert_eq!(walked, posts);
 }
 
-/// A warm page with influencers in it costs four calls to the cache, two of them together, and none to the store.
+/// A warm page with influencers costs four calls to the cache, two of them together, and none to the store.
 #[tokio::test]
 async fn a_warm_page_with_influencers_costs_no_call_to_the_store() {
     let mut options = impatient().parameter("InfluencerFollowers", "1");
@@ -344,8 +344,8 @@ async fn a_warm_page_with_influencers_costs_no_call_to_the_store() {
     assert!((3..=4).contains(&made(true)), "{calls:?}");
 }
 
-/// A feed of 200 costs 2.6 KB at most, and nothing stays for ever. Fails when a list's elements grow, and when a
-/// key is written without a TTL.
+/// A feed of 200 posts costs 2.6 KB at most, and no key stays for ever. Fails when a list's elements grow, or when a key is
+/// written without a TTL.
 #[tokio::test]
 async fn a_feed_of_200_costs_two_and_a_half_kilobytes() {
     let stage = Backstage::of(&World::with(impatient()).await).await;
@@ -356,7 +356,7 @@ async fn a_feed_of_200_costs_two_and_a_half_kilobytes() {
     stage.world.drained().await;
     reader.feed(5).await;
     let cache = stage.cache().await;
-    // As long as ids of sign-in providers are.
+    // As long as the ids of sign-in providers are.
     let somebody = UserId::parse("auth0_5f7c8ec7c33c6c004bbafe82_abcdefghi").unwrap();
     super::large_fan_out::have_feeds(&cache, std::slice::from_ref(&somebody)).await;
     let ids = IdSource::new();

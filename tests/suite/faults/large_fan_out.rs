@@ -1,4 +1,4 @@
-//! Rule 1 at a size that takes several messages, and several shards.
+//! Rule 1 for a fan-out of several messages and several shards.
 
 use std::collections::HashSet;
 
@@ -16,8 +16,8 @@ use crate::support::User;
 const FOLLOWERS: usize = 2_500;
 const AT_ONCE: usize = 64;
 
-/// An author with followers written right into the table, spread over these shards, all of whose feeds are in
-/// the cache, empty.
+/// Returns an author with followers who are written directly into the table, spread over these shards, and the followers.
+/// All of them have an empty feed in the cache.
 pub(super) async fn famous(
     stage: &Backstage,
     followers: usize,
@@ -62,7 +62,7 @@ pub(super) async fn famous(
     (author, followers)
 }
 
-/// Notes how many followers an author has, and over how many shards they are spread.
+/// Stores the number of an author's followers and of their shards.
 async fn count(stage: &Backstage, author: &User, followers: usize, shards: usize) {
     author.me().await;
     let number = |number: usize| AttributeValue::N(number.to_string());
@@ -108,8 +108,8 @@ async fn feeds_with(cache: &Cache, followers: &[UserId], posts: &[PostId]) -> us
         .count()
 }
 
-/// By the queue, as it happens: every feed has every post, and the mark is gone. Fails when a part or a shard
-/// of followers is left out or the mark isn't cleared.
+/// Through the queue, every feed gets every post, and the mark is cleared. Fails when a part or a shard of followers is left
+/// out, or when the mark isn't cleared.
 #[tokio::test]
 async fn all_of_2500_followers_get_every_post() {
     let stage = stage().await;
@@ -126,15 +126,15 @@ async fn all_of_2500_followers_get_every_post() {
     }
 }
 
-/// A shard that is more than one message serves is gone on with by another. Fails when a message serves all,
-/// or ends where it may not.
+/// A shard with more followers than one message serves is continued by another message. Fails when one message serves all,
+/// or ends too early.
 #[tokio::test]
 async fn a_message_serves_ten_thousand_and_queues_the_rest() {
     let stage = stage().await;
     stage.world.pause_queue("FanOutQueue").await.unwrap();
     let all = 10_100;
     let (author, followers) = famous(&stage, all, 1).await;
-    // So that they are pushed.
+    // So few that the posts are pushed.
     count(&stage, &author, 1, 1).await;
     let posts = [PostId::parse(&author.post_id("one").await).unwrap()];
     let cache = stage.cache().await;
@@ -149,11 +149,11 @@ async fn a_message_serves_ten_thousand_and_queues_the_rest() {
     assert!(stage.unfinished().await.is_empty());
 }
 
-/// By hand: the mark stays until the last chunk is done; a chunk that crashed is all that is done
-/// again; one that comes twice changes nothing; chunks of a cut that was given up count for nothing.
+/// By hand: the mark stays until the last chunk is done; only the chunk that crashed is repeated; a chunk that comes twice
+/// changes nothing; chunks of an abandoned split don't count.
 ///
-/// Fails when the mark is cleared with the first chunk, when a crash repeats all of it, or when
-/// chunks are counted instead of named.
+/// Fails when the mark is cleared with the first chunk, when a crash repeats the whole fan-out, or when chunks are counted
+/// instead of named.
 #[tokio::test]
 async fn each_chunk_is_done_independently() {
     let stage = stage().await;
@@ -165,7 +165,7 @@ async fn each_chunk_is_done_independently() {
     let whole = stage.take("FanOutQueue").await;
     assert_eq!(whole.len(), 1);
 
-    // The cut is noted, and the process dies before the chunks are sent; then after some.
+    // The split is stored, and the process dies before the chunks are sent; then after some are.
     let mut given_up = Vec::new();
     for when in [When::Before, When::After] {
         let rule = FaultRule::kill("fan-out", 1, when)
@@ -186,7 +186,7 @@ async fn each_chunk_is_done_independently() {
         "the chunks push, not the cut"
     );
 
-    // One of the cut given up: pushes, but counts for nothing. One whose process dies at its push.
+    // A chunk of the abandoned split pushes, but doesn't count. Another chunk's process dies at its push.
     assert!(stage.deliver("fan-out", &given_up[..1]).await.is_empty());
     assert!(stage.deliver("fan-out", &chunks[..1]).await.is_empty());
     assert!(stage.deliver("fan-out", &chunks[..1]).await.is_empty());
@@ -233,7 +233,7 @@ async fn each_chunk_is_done_independently() {
     assert!(stage.unfinished().await.is_empty());
     assert_eq!(feeds_with(&cache, &followers, &posts).await, FOLLOWERS);
 
-    // All of it again.
+    // All messages again.
     for message in [&whole[..], &chunks[..10], &chunks[10..], &given_up[..]] {
         assert!(stage.deliver("fan-out", message).await.is_empty());
     }
@@ -244,9 +244,9 @@ async fn each_chunk_is_done_independently() {
     assert_eq!(feeds_with(&cache, &followers, &posts).await, FOLLOWERS);
 }
 
-/// Who comes when an author becomes famous is spread over shards; who was there before stays where they are,
-/// and leaves from there. Lists, counts and fan-out find all of them. Fails when a shard is guessed instead of
-/// read, and when what reads a list reads one shard.
+/// Followers who come once an author is famous are spread over shards. Earlier followers stay in their shard, and unfollow
+/// from there. Lists, counts and fan-out find all of them. Fails when a shard is guessed instead of read, or when a reader
+/// of a list reads one shard only.
 #[tokio::test]
 async fn followers_of_the_famous_are_spread() {
     let stage = stage().await;
@@ -283,7 +283,7 @@ async fn followers_of_the_famous_are_spread() {
         .assert_exact(std::slice::from_ref(&author.id), &[])
         .await;
 
-    // Everybody is found, latest first, in pages of any size.
+    // All followers are found, latest first, in pages of any size.
     let expected: HashSet<&str> = fans.iter().map(|fan| fan.id.as_str()).collect();
     for size in [7, 100] {
         let listed = author
@@ -306,7 +306,7 @@ async fn followers_of_the_famous_are_spread() {
         assert_eq!(fan.feed_ids(10).await, [post.as_str()]);
     }
 
-    // Half of each kind leave, twice; some come back.
+    // Half of each kind unfollow, twice; some of them return.
     let gone: Vec<User> = fans.iter().step_by(2).cloned().collect();
     for on in [false, false, true, false] {
         words(&gone, on).await;
@@ -324,7 +324,7 @@ async fn followers_of_the_famous_are_spread() {
         "one row each"
     );
 
-    // And nothing is left of anybody.
+    // No row of any follower is left.
     for _ in 0..2 {
         author
             .send(author.request(reqwest::Method::DELETE, "/v1/me"))
@@ -341,8 +341,8 @@ async fn followers_of_the_famous_are_spread() {
     }
 }
 
-/// A post that comes again is added to no list that has it; one that is not there is; and none is lost when
-/// lists are cut back. Fails when a chunk that is delivered twice pushes twice.
+/// A post that comes again is added to no list that has it, and to each list that lacks it; none is lost when lists are
+/// trimmed. Fails when a chunk that is delivered twice pushes twice.
 #[tokio::test]
 async fn a_redelivered_chunk_adds_nothing() {
     let stage = stage().await;

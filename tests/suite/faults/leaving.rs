@@ -1,4 +1,4 @@
-//! Leaving: gone at once, then erased everywhere, whatever the erasure dies at.
+//! Leaving: the user is hidden at once, then erased everywhere, whichever call the erasure dies at.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::backstage::{Backstage, Item, text};
 use super::impatient;
 use crate::support::{JPEG, User, World, eventually, eventually_within, id_of, image};
 
-/// Posts and followers of the largest account to erase: 300 by default; more shows how an erasure grows.
+/// Posts and followers of the largest account to erase: 300 by default. More shows how an erasure grows.
 const SIZE: &str = "PURRLINE_LEAVER";
 /// Time limit of the largest erasure.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -22,15 +22,15 @@ pub(super) async fn stage() -> Backstage {
     Backstage::of(&World::with(options).await).await
 }
 
-/// Somebody who did everything that leaves a trace, and a friend who did the same to them.
+/// A user who did everything that leaves a trace, and a friend who did the same to them.
 struct Life {
     leaver: User,
     friend: User,
-    /// Blocks the leaver, whom the leaver blocks too.
+    /// A user who blocks the leaver, and whom the leaver blocks.
     blocker: User,
-    /// The leaver's, which the friend likes and saved.
+    /// The leaver's post, which the friend likes and saved.
     post: String,
-    /// The friend's, which the leaver likes.
+    /// The friend's post, which the leaver likes.
     liked: String,
 }
 
@@ -75,7 +75,7 @@ impl Life {
         world.drained().await;
         leaver.block(&bad).await;
         bad.block(&leaver).await;
-        // Comments on each other's posts, and one on a post that is gone.
+        // Comments on each other's posts, and one on a deleted post.
         leaver.comment(&liked, "bye").await;
         friend.comment(&post, "bye").await;
         leaver.comment(&unliked, "bye").await;
@@ -91,7 +91,7 @@ impl Life {
         }
     }
 
-    /// Nobody sees anything of the leaver's.
+    /// Asserts that no user sees anything of the leaver's.
     async fn assert_gone(&self) {
         let Self {
             leaver,
@@ -123,7 +123,7 @@ impl Life {
             assert!(!friend.walk_ids(list, 5).await.contains(post), "{list}");
         }
         leaver.get("/v1/me").await.problem(404);
-        // What they would write now, the last pass of the erasure might not find.
+        // The last pass of the erasure might not find what the leaver writes now.
         for (method, path, body) in [
             (
                 Method::POST,
@@ -167,7 +167,7 @@ impl Life {
     }
 }
 
-/// A handle of that user's, which doesn't tell whose it is.
+/// Returns a handle of the user that doesn't contain the id.
 fn handle_of(user: &User, name: &str) -> String {
     let number = user.id.rsplit('-').next().unwrap();
     format!("{name}_{number}")
@@ -177,7 +177,7 @@ fn mentions(value: &AttributeValue, id: &str) -> bool {
     format!("{value:?}").contains(id)
 }
 
-/// Everything that mentions a user: items, objects by name and of the index by what they hold, keys of the cache.
+/// Returns everything that mentions a user: items, objects by name, objects of the index by content, and keys of the cache.
 pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
     let mut found = Vec::new();
     let tables = stage.tables.list_tables().send().await.unwrap();
@@ -214,7 +214,7 @@ pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
     for object in list.send().await.unwrap().contents() {
         let key = object.key().unwrap();
         let get = stage.world.s3().get_object().bucket(search).key(key);
-        // It may be removed meanwhile.
+        // The object may have been removed meanwhile.
         let Ok(object) = get.send().await else {
             continue;
         };
@@ -231,7 +231,7 @@ pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
     found
 }
 
-/// Lets `sweep` do its work until nothing of the user is left.
+/// Runs `sweep` until nothing of the user is left.
 pub(super) async fn erased(stage: &Backstage, id: &str) {
     eventually("the account is erased", async || {
         stage.sweep().await;
@@ -243,7 +243,7 @@ pub(super) async fn erased(stage: &Backstage, id: &str) {
             .then_some(())
     })
     .await;
-    // Deleted documents leave the index's bucket as the index goes on.
+    // Deleted documents leave the index's bucket with later batches.
     eventually("nothing is left", async || {
         stage.world.run_schedule("sweep").await.unwrap();
         stage.world.drained().await;
@@ -261,7 +261,7 @@ pub(super) async fn leave(user: &User) {
     assert_eq!(reply.json(), json!({ "status": "withdrawn" }));
 }
 
-/// Fails if what is shown does not ask who has left, or if any step of the erasure is left out.
+/// Fails if what is shown ignores who has left, or if any step of the erasure is left out.
 #[tokio::test]
 async fn a_departed_user_is_hidden_at_once_and_then_erased_everywhere() {
     let stage = stage().await;
@@ -279,7 +279,7 @@ async fn a_departed_user_is_hidden_at_once_and_then_erased_everywhere() {
         .get(&format!("/v1/users/{}", leaver.id))
         .await
         .problem(404);
-    // Old links don't become somebody else at once.
+    // Old links don't lead to another user at once.
     for handle in ["old", "new"].map(|handle| handle_of(leaver, handle)) {
         friend
             .get(&format!("/v1/users/@{handle}"))
@@ -303,7 +303,7 @@ async fn a_departed_user_is_hidden_at_once_and_then_erased_everywhere() {
         .await;
 }
 
-/// Fails if consumers do not ask who has left: a word said before is void whenever it is delivered.
+/// Fails if consumers ignore who has left: a request made before leaving is void, whenever it is delivered.
 #[tokio::test]
 async fn stale_edges_are_ignored_after_rejoining() {
     let stage = stage().await;
@@ -322,7 +322,7 @@ async fn stale_edges_are_ignored_after_rejoining() {
         stage.take("FollowsQueue").await,
     ];
     leave(leaver).await;
-    // While it is erased, and when it is.
+    // During the erasure, and after it.
     for _ in 0..2 {
         for (function, words) in ["like-consumer", "follow-consumer"].iter().zip(&late) {
             assert!(!words.is_empty());
@@ -335,7 +335,7 @@ async fn stale_edges_are_ignored_after_rejoining() {
         erased(&stage, &leaver.id).await;
     }
 
-    // Nobody raises them from the dead.
+    // A follow doesn't bring an erased user back.
     friend.follow(leaver).await;
     world.drained().await;
     let gone = format!("/v1/users/{}", leaver.id);
@@ -354,7 +354,7 @@ async fn stale_edges_are_ignored_after_rejoining() {
     assert_eq!(friend.feed_ids(1).await, [post]);
 }
 
-/// Rule 7: whatever call an erasure dies at, the next one finishes it, and the others' counts are exact.
+/// Rule 7: whichever call an erasure dies at, the next one finishes it, and other users' counts are exact.
 #[tokio::test]
 async fn an_erasure_survives_a_crash_at_any_call() {
     let stage = stage().await;
@@ -384,7 +384,7 @@ async fn an_erasure_survives_a_crash_at_any_call() {
             0,
             "{nth}"
         );
-        // Of the blocks only that of the other is kept, and wholly.
+        // Of the blocks only the other user's is kept, as a whole.
         let kept = stage
             .partition("BlocksTable", "user", &life.blocker.id)
             .await;
@@ -400,8 +400,8 @@ async fn an_erasure_survives_a_crash_at_any_call() {
     }
 }
 
-/// After a pass that found the indexes empty, one finds a like of which the index had not told, takes it away, and dies:
-/// the next empty look is the first of two again. Fails when what a pass finds is noted only at its end.
+/// After a pass that found the indexes empty, another finds a like that an index had not shown, removes it, and dies: the
+/// next empty look counts as the first of two again. Fails when a pass notes what it found only at its end.
 #[tokio::test]
 async fn a_pass_that_breaks_off_counts_as_one_that_found_something() {
     let stage = stage().await;
@@ -453,7 +453,7 @@ async fn without_the_cache_leaving_is_not_answered() {
     life.assert_gone().await;
 }
 
-/// Rows written right into a table.
+/// Writes rows directly into a table.
 pub(super) async fn fill(stage: &Backstage, table: &str, rows: impl Iterator<Item = Value>) {
     let attribute = |value: Value| match value {
         Value::String(text) => AttributeValue::S(text),

@@ -1,4 +1,4 @@
-//! Leaving a stack that has a user pool of its own: the user is deleted there too.
+//! Leaving a stack that has its own user pool: the user is deleted there too.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
@@ -13,7 +13,7 @@ async fn stage(pool: &UserPool, erasure_seconds: &str) -> Backstage {
     Backstage::of(&World::with(pool.of(options)).await).await
 }
 
-/// A user whom Cognito calls so, as it does who comes from another provider.
+/// Returns a user with this Cognito user name, which differs from the id if the user signs in with another provider.
 fn called(world: &World, name: &str, cognito: &str) -> User {
     let user = world.user(name);
     let mut claims = world.sign_in().claims(&user.id);
@@ -22,7 +22,7 @@ fn called(world: &World, name: &str, cognito: &str) -> User {
     user.with_token(Some(&token))
 }
 
-/// Runs `sweep` with this erasure due. Whether all that was due was done.
+/// Runs `sweep` with this erasure due. Returns whether everything due was done.
 async fn sweep(stage: &Backstage, user: &User) -> bool {
     let due = stage
         .tables
@@ -32,7 +32,7 @@ async fn sweep(stage: &Backstage, user: &User) -> bool {
         .update_expression("SET erase_at = :long_ago")
         .condition_expression("attribute_exists(withdrawn_at)")
         .expression_attribute_values(":long_ago", AttributeValue::N("1".to_owned()));
-    // It may be done by now.
+    // The erasure may be done by now.
     let _ = due.send().await;
     stage.world.run_schedule("sweep").await.is_ok()
 }
@@ -49,7 +49,7 @@ async fn erased(stage: &Backstage, user: &User) {
     .await;
 }
 
-/// Fails if an erasure ends although the pool did not do it, or if it is not tried again.
+/// Fails if an erasure ends although the pool did not delete the user, or if the deletion is not tried again.
 #[tokio::test]
 async fn an_erasure_ends_only_when_the_pool_has_deleted_the_user() {
     let pool = UserPool::start().await;
@@ -87,7 +87,7 @@ async fn an_erasure_ends_only_when_the_pool_has_deleted_the_user() {
     }
 }
 
-/// Fails if each pass deletes whoever has the name: somebody who came back by way of Google meanwhile has it too.
+/// Fails if each pass deletes the user of that name: a user who has come back through Google meanwhile has it too.
 #[tokio::test]
 async fn the_pool_is_asked_once_however_many_passes_an_erasure_takes() {
     let pool = UserPool::start().await;
@@ -101,7 +101,7 @@ async fn the_pool_is_asked_once_however_many_passes_an_erasure_takes() {
     assert_eq!(pool.asked().len(), 1);
 }
 
-/// A user of the pool's own is called by the id; and one who is deleted already can't keep the rest from being erased.
+/// In the pool, a user of its own is named by the id; and a user whom the pool lacks is still erased.
 #[tokio::test]
 async fn a_user_missing_from_the_pool_is_erased() {
     let pool = UserPool::start().await;

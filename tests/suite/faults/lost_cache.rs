@@ -8,7 +8,7 @@ use super::backstage::{Backstage, id_of};
 use super::{LONGEST, refused, stage};
 use crate::support::{User, eventually};
 
-/// A reader who follows three authors with 13 posts each; all posts, newest first.
+/// Returns a reader who follows three authors with 13 posts each, the authors, and all posts, newest first.
 async fn filled(stage: &Backstage) -> (User, Vec<User>, Vec<String>) {
     let authors: Vec<User> = (0..3).map(|_| stage.world.user("author")).collect();
     let reader = stage.world.user("reader");
@@ -25,7 +25,7 @@ async fn filled(stage: &Backstage) -> (User, Vec<User>, Vec<String>) {
     (reader, authors, posts)
 }
 
-/// Walks the feed, and lets something happen after each page.
+/// Walks the feed, and runs `happens` after each page.
 async fn walk_while(
     reader: &User,
     size: usize,
@@ -44,8 +44,8 @@ async fn walk_while(
     ids
 }
 
-/// The bar: emptied in the middle of paging, wholly or key by key, the walk yields each post once and
-/// in order. Fails when a position means something only to the cache.
+/// The bar: the cache is emptied in the middle of paging, as a whole or key by key, and the walk yields each post once and
+/// in order. Fails when only the cache understands a position.
 #[tokio::test]
 async fn emptied_while_paging_each_post_comes_once() {
     let stage = stage().await;
@@ -68,7 +68,7 @@ async fn emptied_while_paging_each_post_comes_once() {
             "a third gone after every {size}"
         );
     }
-    // While others post, too: what was there all along comes once.
+    // Others post meanwhile: posts that existed throughout come once.
     let walked = walk_while(&reader, 5, async |_| {
         authors[0].post("meanwhile").await;
         stage.world.flush_cache().await.unwrap();
@@ -77,9 +77,9 @@ async fn emptied_while_paging_each_post_comes_once() {
     assert_eq!(walked, posts);
 }
 
-/// Killed, hanging, or refusing: reads are right, and in time; what can't be done without it says so;
-/// and once it is back all is right. Fails when a read needs the cache, when a deletion is answered
-/// that the cache has not heard of, or when a consumer skips the cache.
+/// The cache is killed, hangs, or refuses connections: reads stay correct and in time, requests that need it fail properly,
+/// and once it is back everything is correct. Fails when a read needs the cache, when a deletion is answered that the cache
+/// doesn't know of, or when a consumer skips the cache.
 #[tokio::test]
 async fn without_a_cache_answers_stay_right() {
     let stage = stage().await;
@@ -111,7 +111,7 @@ async fn without_a_cache_answers_stay_right() {
             "stopped" => stage.world.resume_cache().unwrap(),
             _ => stage.world.resume_service(Service::Cache),
         }
-        // Sent again it heals: 204, or 404 if fan-out was faster to tell the cache.
+        // The same request again heals: 204, or 404 if fan-out told the cache first.
         let again = by.delete(&format!("/v1/posts/{gone}")).await;
         assert!(
             [204, 404].contains(&again.status),
@@ -136,8 +136,8 @@ async fn without_a_cache_answers_stay_right() {
     }
 }
 
-/// A server that dies by itself is started again, and functions find it: reads come from the cache once more. Fails
-/// when nobody looks after the server.
+/// A server that dies by itself is started again, and functions find it: reads come from the cache again. Fails when nothing
+/// supervises the server.
 #[tokio::test]
 async fn a_cache_that_dies_is_there_again_by_itself() {
     let stage = stage().await;
@@ -161,7 +161,7 @@ async fn a_cache_that_dies_is_there_again_by_itself() {
     );
 }
 
-/// Whether the cache has a key, as far as it can be reached.
+/// Returns whether the cache can be reached and has a key.
 async fn is_kept(stage: &Backstage, key: &str) -> bool {
     let client = redis::Client::open(stage.world.endpoints().cache.clone().unwrap()).unwrap();
     let Ok(mut connection) = client.get_multiplexed_async_connection().await else {
@@ -172,7 +172,7 @@ async fn is_kept(stage: &Backstage, key: &str) -> bool {
     exists.unwrap_or(false)
 }
 
-/// The id of its author.
+/// Returns the author of a post.
 async fn deleter(authors: &[User], reader: &User, post: &str) -> User {
     let post = reader.read_post(post).await;
     authors
@@ -182,7 +182,7 @@ async fn deleter(authors: &[User], reader: &User, post: &str) -> User {
         .clone()
 }
 
-/// Those of these posts that somebody else wrote.
+/// Returns the posts that this author did not write.
 async fn not_by(reader: &User, author: &User, posts: &[String]) -> Vec<String> {
     let theirs = reader
         .walk_ids(&format!("/v1/users/{}/posts", author.id), 100)

@@ -1,5 +1,5 @@
-//! Each rule of docs/invariants.md, with faults injected into the real binaries. Every test says which breaking
-//! change makes it fail.
+//! Each rule of docs/invariants.md, with faults injected into the real binaries. Every test names the breaking change that
+//! makes it fail.
 
 pub(crate) mod backstage;
 
@@ -37,10 +37,10 @@ use purrline_local::Options;
 use crate::support::{Reply, User, World};
 use backstage::Backstage;
 
-/// The longest that any function behind the load balancer may take.
+/// The longest time that a function behind the load balancer may take.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Options of a stack on which what failed is tried again soon.
+/// Returns options of a stack that retries failed work soon.
 pub(crate) fn impatient() -> Options {
     World::options()
         .parameter("OutboxSeconds", "1")
@@ -48,7 +48,7 @@ pub(crate) fn impatient() -> Options {
         .parameter("VisibilityTimeoutSeconds", "3")
 }
 
-/// Such a stack, and the view from behind it.
+/// Starts such a stack.
 async fn stage() -> Backstage {
     Backstage::of(&World::with(impatient()).await).await
 }
@@ -66,7 +66,7 @@ async fn followers_of(stage: &Backstage, author: &User, count: usize) -> Vec<Use
     followers
 }
 
-/// Fails unless a dependency that is down is answered as api.md says, and soon.
+/// Fails unless a request that needs a failed dependency is answered soon, and as api.md says.
 async fn refused(what: &str, request: impl Future<Output = Reply>) {
     let started = Instant::now();
     let reply = request.await;

@@ -1,4 +1,4 @@
-//! Dependencies that are down: 503 with Retry-After, in time, and nothing that was promised is lost.
+//! Failed dependencies: 503 with Retry-After, in time, and nothing that was accepted is lost.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::support::{self, id_of};
 const OUTAGES: [Outage; 3] = [Outage::Closed, Outage::Unavailable, Outage::Hang];
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 
-/// Queues down: posts are answered 201 and heal, likes and follows are refused. Fails when a post
-/// depends on the queue, or a like is answered that no queue has.
+/// Without queues, posts are answered 201 and heal; likes and follows are refused. Fails when a post depends on the queue,
+/// or when a like is accepted that no queue has.
 #[tokio::test]
 async fn without_queues_posts_are_kept_and_likes_refused() {
     let stage = stage().await;
@@ -40,8 +40,8 @@ async fn without_queues_posts_are_kept_and_likes_refused() {
     }
 }
 
-/// Tables down: whatever needs them is refused, in time. Fails when an error of the store becomes a
-/// 500, a timeout, or a crash.
+/// Without tables, each request that needs them is refused, in time. Fails when an error of the store becomes a 500, a
+/// timeout, or a crash.
 #[tokio::test]
 async fn without_tables_everything_is_refused_in_time() {
     let stage = stage().await;
@@ -59,7 +59,7 @@ async fn without_tables_everything_is_refused_in_time() {
     let profile = json!({ "handle": "author", "name": "Author" });
     stage.world.drained().await;
     for outage in OUTAGES {
-        // A feed that is in the cache needs no table.
+        // A cached feed needs no table.
         stage.world.flush_cache().await.unwrap();
         stage.world.stop_service(Service::Tables, outage);
         let create = author
@@ -89,7 +89,7 @@ async fn without_tables_everything_is_refused_in_time() {
             ),
         );
         refused("post", author.create("/v1/posts", &text)).await;
-        // These need no table.
+        // These requests need no table.
         author.like(&post).await;
         author.get("/v1/health").await.expect(200);
         stage.world.resume_service(Service::Tables);
@@ -110,8 +110,8 @@ async fn without_tables_everything_is_refused_in_time() {
     }
 }
 
-/// The bucket down: posts with an image are refused, others are not. Fails when a post waits for the
-/// bucket it doesn't need.
+/// Without the bucket, posts with an image are refused, and others are not. Fails when a post waits for a bucket that it
+/// doesn't need.
 #[tokio::test]
 async fn without_the_bucket_only_images_are_refused() {
     let stage = stage().await;
@@ -154,8 +154,8 @@ async fn without_the_bucket_only_images_are_refused() {
     );
 }
 
-/// The bucket fails when a post's image is to be kept: the post is answered, and `sweep` sees to it
-/// that the image outlives the expiry of unused uploads. Fails when only the writer keeps images.
+/// The bucket fails when a post's image is to be kept: the post is answered, and `sweep` makes the image outlive the expiry
+/// of unused uploads. Fails when only the writer keeps images.
 #[tokio::test]
 async fn an_image_that_was_not_kept_is_kept_by_sweep() {
     let stage = stage().await;

@@ -14,7 +14,7 @@ const QUEUES: [(&str, &str); 3] = [
     ("FanOutQueue", "fan-out"),
 ];
 
-/// Bad in every way, made from a good one.
+/// Returns malformed messages of every kind, made from a good one.
 fn poison(good: &Value) -> Vec<String> {
     let mut bad: Vec<String> = [
         "not json",
@@ -26,7 +26,7 @@ fn poison(good: &Value) -> Vec<String> {
         "\"text\"",
         "{}",
         "{\"v\":1}",
-        // A word that must not be logged.
+        // A secret that must not be logged.
         "zeugma",
         "\"zeugma\"",
         "{\"zeugma\":1}",
@@ -46,7 +46,7 @@ fn poison(good: &Value) -> Vec<String> {
         message["padding"] = json!("x".repeat(200 * 1024));
     }));
     if good["at"].is_number() {
-        // Of such a time every later word would be the earlier one, or none ever applied.
+        // With such a time, every later request would seem earlier, or none would ever apply.
         for at in [0, -1, 1, i64::MAX] {
             bad.push(with(&|message| message["at"] = json!(at)));
         }
@@ -89,8 +89,8 @@ fn good(user: &str, author: &User, post: &str) -> [Value; 3] {
     ]
 }
 
-/// In one batch, by hand: exactly the bad ones are reported. Fails when one body that can't be read
-/// fails its batch, or is taken for handled.
+/// In one batch, by hand: exactly the bad messages are reported. Fails when one unreadable body fails its batch, or counts
+/// as handled.
 #[tokio::test]
 async fn only_malformed_messages_of_a_batch_are_reported() {
     let (stage, author, _, post) = scene().await;
@@ -129,9 +129,8 @@ async fn only_malformed_messages_of_a_batch_are_reported() {
     assert_eq!(author.me().await["followers"], 3);
 }
 
-/// By the queues: the good ones are applied once, the bad ones rest in the dead-letter queues after
-/// their tries, and rest there again when they are replayed. Fails when a failed batch takes good
-/// ones along, or a bad one is dropped.
+/// Through the queues: good messages are applied once; bad ones end in the dead-letter queues after their attempts, and
+/// again when they are replayed. Fails when a failed batch takes good messages along, or when a bad one is dropped.
 #[tokio::test]
 async fn malformed_messages_move_to_the_dead_letter_queue() {
     let (stage, author, reader, post) = scene().await;
@@ -185,8 +184,8 @@ async fn malformed_messages_move_to_the_dead_letter_queue() {
     eventually("they rest again", resting).await;
 }
 
-/// Good messages that could not be handled for long rest there too, and are handled once what was
-/// broken is mended and they are replayed. Fails when dead letters lose what a replay needs.
+/// Good messages that could not be handled for a long time end there too. They are handled when they are replayed after the
+/// repair. Fails when dead letters lose what a replay needs.
 #[tokio::test]
 async fn dead_letters_are_handled_when_replayed() {
     let (stage, author, reader, post) = scene().await;

@@ -1,4 +1,4 @@
-//! A post that everybody reads and comments on is read from the cache, and one item that can't be read costs no page.
+//! A post that all users read and comment on is read from the cache, and one unreadable item costs no page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{followers_of, stage};
 use crate::support::{User, World, comments, eventually, id_of};
 
-/// How often feeds' readers asked the store since the calls were last counted anew.
+/// Returns how many times reads of feeds called the store since the calls were last reset.
 fn asked_the_store(world: &World) -> u64 {
     let calls = world.calls().into_iter();
     let asked =
@@ -25,8 +25,8 @@ fn comments_of(feed: &[Value], post: &str) -> u64 {
     post["comments"].as_u64().unwrap()
 }
 
-/// Eight comments at the same moment leave the counts where they can be read, at once and right, as likes do and changes of
-/// an author's profile. Fails when holds that overlap keep what they hold from everybody.
+/// Eight comments at the same time leave correct counts in the cache, readable at once. So do likes and changes of the
+/// author's profile. Fails when overlapping holds hide what they hold.
 #[tokio::test]
 async fn concurrent_changes_leave_the_cache_readable() {
     let stage = stage().await;
@@ -64,8 +64,8 @@ async fn concurrent_changes_leave_the_cache_readable() {
     assert_eq!(asked_the_store(&stage.world), 0, "the author is held");
 }
 
-/// A popular author's profile is read from the cache while it is being changed, however often that is. Fails when a change
-/// of a profile hides it until it is done.
+/// A popular author's profile is read from the cache while it changes, however many times. Fails when a change of a profile
+/// hides it until the change is done.
 #[tokio::test]
 async fn an_author_who_changes_their_profile_is_read_from_the_cache() {
     let stage = stage().await;
@@ -97,9 +97,9 @@ async fn an_author_who_changes_their_profile_is_read_from_the_cache() {
     assert_eq!(reader.feed(20).await[0]["author"]["name"], "slow");
 }
 
-/// 64 clients read their feeds without a pause while the newest post is commented on ten times a second: none sees a
-/// count from before a comment that was answered, no answer is a 5xx, and at most one read in a hundred asks the store.
-/// `PURRLINE_SECONDS=60` does it for a minute. Fails when a comment empties what the cache has of the counts.
+/// 64 clients read their feeds continuously while the newest post gets ten comments a second: none sees a count from before
+/// an answered comment, no answer is a 5xx, and at most one read in a hundred calls the store. `PURRLINE_SECONDS=60` runs it
+/// for a minute. Fails when a comment removes the cached counts.
 #[tokio::test]
 async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
     const READERS: usize = 64;
@@ -138,7 +138,7 @@ async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
             ticks.tick().await;
             let fan = fans[usize::try_from(n % 10).unwrap()].clone();
             let (path, answered) = (comments(&post), Arc::clone(answered));
-            // Those before are on their way meanwhile.
+            // Earlier comments are still on their way.
             underway.spawn(async move {
                 let reply = fan.create(&path, &json!({ "text": "purr" })).await;
                 assert_eq!(reply.status, 201, "{}", reply.text());
@@ -191,9 +191,9 @@ fn is_of(user: &User, item: &Value) -> bool {
     *of == json!(user.id)
 }
 
-/// An item of a busy partition can't be read: its post is shown with the counts that were known last; where it is the
-/// post itself, or its author, the others are shown, on every list there is, with the cache and without; and whoever asks
-/// for the item by its id is told to ask again. Fails when one item's error is the page's.
+/// An item of a busy partition can't be read. Unreadable counts are shown as last known. An unreadable post, or whatever
+/// belongs to an unreadable author, is left out of every list, with the cache and without. A request for the item by its id
+/// is told to try again. Fails when one item's error fails the page.
 #[tokio::test]
 async fn an_unreadable_item_costs_no_page() {
     let stage = stage().await;
@@ -246,7 +246,7 @@ async fn an_unreadable_item_costs_no_page() {
         let by_id = format!("/v1/posts/{}", posts[1]);
         reader.get(&by_id).await.problem(503);
         if table == likes {
-            // One post, and the last page of one.
+            // The post is listed alone, and as the last page of one.
             assert_eq!(reader.walk_ids(&own_list, 20).await, [posts[1].clone()]);
             let second = authors[1].post_id("y").await;
             let listed = reader.walk_ids(&own_list, 1).await;

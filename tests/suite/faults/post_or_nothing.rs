@@ -1,5 +1,5 @@
-//! Rules 1 and 7: a post that was answered reaches everybody, one that was not is wholly there or not
-//! at all, and the same request sent again heals.
+//! Rules 1 and 7: a post that was answered reaches all followers; one that was not exists wholly or not at all; and the same
+//! request again heals.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::support::{User, World};
 const TRIES: usize = 100;
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 
-/// The fault of one try.
+/// The fault of one attempt.
 #[derive(Debug, Clone)]
 enum Harm {
-    /// The client goes away after so many milliseconds.
+    /// The client disconnects after so many milliseconds.
     Cut(u64),
-    /// The function is killed, or a call of it goes wrong.
+    /// The function is killed, or one of its calls fails.
     Fault(FaultRule),
     /// A message is lost.
     Drop,
@@ -45,7 +45,7 @@ fn kill(operation: &str, when: When) -> Harm {
     Harm::Fault(rule.operation(operation))
 }
 
-/// Everything that may go wrong with a post, over and over; what takes long only once.
+/// Returns everything that may go wrong with a post, repeatedly; slow faults only once.
 fn harms() -> Vec<Harm> {
     use FaultAction::{Delay, Disconnect, Hang, Status};
     use Service::{Bucket, Queues, Tables};
@@ -95,7 +95,7 @@ fn harms() -> Vec<Harm> {
     harms
 }
 
-/// The request of a try: the key and the body are its own. Some have an image.
+/// Returns the request of an attempt, with its own key and body. Some have an image.
 fn request(author: &User, image: &str, number: usize) -> RequestBuilder {
     let mut body = json!({ "text": format!("try {number}") });
     if number.is_multiple_of(3) {
@@ -107,7 +107,7 @@ fn request(author: &User, image: &str, number: usize) -> RequestBuilder {
         .json(&body)
 }
 
-/// Sends it while harm is done. The post that was answered, if one was.
+/// Sends the request under a fault. Returns the post if it was answered.
 async fn attempt(
     stage: &Backstage,
     author: &User,
@@ -141,7 +141,7 @@ async fn attempt(
             fault.clear();
             match reply.status {
                 201 => {}
-                // What the load balancer says when the function dies.
+                // The load balancer's answer when the function dies.
                 502 => assert!(killing && fault.fired() > 0, "{rule:?}: {}", reply.text()),
                 _ => {
                     reply.problem(503);
@@ -154,7 +154,7 @@ async fn attempt(
     (reply.status == 201).then(|| id_of(&reply.json()))
 }
 
-/// All posts of the author by their texts, after checking that whoever looks sees the same.
+/// Returns all posts of the author by their texts, after checking that all users see the same.
 async fn everywhere(author: &User, followers: &[User]) -> HashMap<String, String> {
     let list = author
         .walk(&format!("/v1/users/{}/posts", author.id), 100)
@@ -185,13 +185,12 @@ async fn everywhere(author: &User, followers: &[User]) -> HashMap<String, String
     by_text
 }
 
-/// The bar of rule 1: in 100 tries an author is cut off, the function killed at any call, the store,
-/// the queue and the bucket answer 5xx, hang up or hang, a message is lost. Every 201 reaches every
-/// follower; every other try is wholly there or leaves nothing; sent again, each is there once.
+/// The bar of rule 1: in 100 attempts a client disconnects, the function is killed at any call, the store, the queue and the
+/// bucket answer 5xx, close the connection or hang, or a message is lost. Every 201 reaches every follower; every other
+/// attempt stores the post wholly or leaves nothing; each repeated request makes one post.
 ///
-/// Fails without the outbox mark, without `sweep`, when the mark is cleared early, when the post,
-/// its list entry, its count and its idempotency record are not one transaction, when a fan-out that
-/// wasn't queued fails the request.
+/// Fails without the outbox mark; without `sweep`; when the mark is cleared early; when the post, its list entry, its count
+/// and its idempotency record are not one transaction; or when a fan-out that wasn't queued fails the request.
 #[tokio::test]
 async fn a_post_is_wholly_there_or_not_at_all() {
     let stage = stage().await;
@@ -204,7 +203,7 @@ async fn a_post_is_wholly_there_or_not_at_all() {
             answered.insert(format!("try {number}"), id);
         }
     }
-    // One that was cut off may still run.
+    // A request whose client disconnected may still run.
     stage.heal().await;
     let there = everywhere(&author, &followers).await;
     for (text, id) in &answered {
@@ -243,8 +242,8 @@ async fn a_post_is_wholly_there_or_not_at_all() {
     );
 }
 
-/// Rule 7: the store does it, and the answer is lost on the way. Without an idempotency key too, the
-/// post is there once. Fails when a call that was tried again counts as a new one.
+/// Rule 7: the store writes the post, and its answer is lost. Even without an idempotency key, there is one post. Fails when
+/// a retried call counts as a new one.
 #[tokio::test]
 async fn an_answer_lost_on_the_way_makes_no_second_post() {
     let stage = stage().await;
@@ -264,8 +263,8 @@ async fn an_answer_lost_on_the_way_makes_no_second_post() {
     }
 }
 
-/// Rule 7: the same request many times at once, as by an impatient client, to as many processes: one
-/// post, one answer. Fails when the key is looked up, and not part of the transaction.
+/// Rule 7: many identical requests at once, as from an impatient client, to as many processes, make one post and have one
+/// answer. Fails when the key is only looked up, and not part of the transaction.
 #[tokio::test]
 async fn the_same_request_at_once_makes_one_post() {
     let stage = stage().await;
@@ -290,7 +289,7 @@ async fn the_same_request_at_once_makes_one_post() {
         .await;
 }
 
-/// Rule 1: fan-outs that are lost, come twice or in any order. Fails without the outbox.
+/// Rule 1: fan-outs are lost, come twice or in any order. Fails without the outbox.
 #[tokio::test]
 async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
     let stage = stage().await;
@@ -328,8 +327,8 @@ async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
     }
 }
 
-/// Rule 1 by the clock: what a crash left behind is due after `OutboxSeconds`, not before, and the
-/// schedule alone heals it. Fails when `sweep` sends again what isn't due, or nothing at all.
+/// Rule 1 by the clock: what a crash left behind is due after `OutboxSeconds`, not before, and the schedule alone heals it.
+/// Fails when `sweep` resends what isn't due, or nothing at all.
 #[tokio::test]
 async fn sweep_sends_overdue_fan_outs_again() {
     let stage =

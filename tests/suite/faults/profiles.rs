@@ -1,5 +1,5 @@
-//! Rule 7 for profiles: a handle and the profile that shows it agree, whoever asks and whatever dies, and
-//! authors are shown as they are.
+//! Rule 7 for profiles: a handle and the profile that shows it agree, at any time and whatever process dies, and authors are
+//! shown with their current profile.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::support::User;
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 
-/// Fails unless the user's handle is the user's, and these others are not in use: they are held for the
-/// user, or nobody's.
+/// Fails unless the user owns the handle that the profile shows, and these other handles are not in use: they are held for
+/// the user, or free.
 async fn assert_agreed(stage: &Backstage, user: &User, others: &[String]) {
     let row = stage.item("UsersTable", "id", &user.id).await.unwrap();
     let handle = text(&row, "handle");
@@ -36,16 +36,16 @@ async fn assert_agreed(stage: &Backstage, user: &User, others: &[String]) {
     }
 }
 
-/// The author of the newest post, as the reader's feed shows them.
+/// Returns the author of the newest post, as the reader's feed shows them.
 async fn shown(reader: &User) -> Value {
     reader.feed(1).await[0]["author"].clone()
 }
 
-/// A change is killed at each of its calls, before and after. Either all of it is there or nothing, handle
-/// and profile agree, a warm feed shows what is there, or until the change's time is up what was there before, and the same
-/// request again heals.
+/// A change is killed before and after each of its calls. Either all of it is stored or nothing; handle and profile agree; a
+/// warm feed shows what is stored, or, until the time of the change is up, the state before; and the same request again
+/// heals.
 ///
-/// Fails when handle and profile are not one transaction, and when the cache is told only afterwards.
+/// Fails when handle and profile are not one transaction, or when the cache is told only afterwards.
 #[tokio::test]
 async fn a_killed_change_leaves_handle_and_profile_consistent() {
     let stage = stage().await;
@@ -65,19 +65,19 @@ async fn a_killed_change_leaves_handle_and_profile_consistent() {
         ("EVALSHA", 1),
         ("BatchGetItem", 1),
         ("GetItem", 1),
-        // Handles given up before, as the profile says and as their own rows do.
+        // Handles given up before, as in the profile and as in their own rows.
         ("BatchGetItem", 2),
         ("BatchGetItem", 3),
         ("TransactWriteItems", 1),
         ("EVALSHA", 2),
-        // What is answered.
+        // The profile that is answered.
         ("BatchGetItem", 4),
     ];
     let (mut done, mut round) = (0, 0);
     for (operation, nth) in calls {
         for when in [When::Before, When::After] {
             let what = format!("{when:?} {operation} {nth}");
-            // The one they have and the five they may have given up, over and over.
+            // The author's handle and the five that they may have given up, repeatedly.
             round += 1;
             let number = round % 6;
             let avatar = author.upload("image/jpeg", JPEG).await;
@@ -128,8 +128,8 @@ async fn a_killed_change_leaves_handle_and_profile_consistent() {
     assert_eq!(done, 5, "after the transaction, and at whatever follows");
 }
 
-/// The store does it, and the answer is lost on the way: it was the first profile all the same. Fails when
-/// a call that was tried again counts as another.
+/// The store writes the profile, and its answer is lost: the profile still counts as the first. Fails when a retried call
+/// counts as another one.
 #[tokio::test]
 async fn an_answer_lost_on_the_way_is_still_the_first() {
     let stage = stage().await;
@@ -142,8 +142,8 @@ async fn an_answer_lost_on_the_way_is_still_the_first() {
     assert_agreed(&stage, &author, &[]).await;
 }
 
-/// Without a cache nothing is changed, which it would not know of: 503, and the same again heals. Whatever
-/// only reads goes on. Fails when the cache is told after the store, or when a failure to tell it is passed over.
+/// Without the cache a profile can't be changed, since the cache would keep the old one: 503, and the same request again
+/// heals. Reads continue. Fails when the cache is told after the store, or when a failure to tell it is ignored.
 #[tokio::test]
 async fn without_a_cache_profiles_stay_and_then_heal() {
     let stage = stage().await;
@@ -177,7 +177,7 @@ async fn without_a_cache_profiles_stay_and_then_heal() {
         crate::support::eventually("the same again heals", healed).await;
         assert_eq!(shown(&reader).await["name"], how);
     }
-    // It goes away once the store has it: not answered, since nobody may have heard of it.
+    // The cache fails once the store has the profile: the change is not answered, since the cache may not know of it.
     let slow = FaultRule::new(When::Before, FaultAction::Delay(Duration::from_secs(1)))
         .function("profile")
         .operation("TransactWriteItems");
@@ -203,8 +203,8 @@ async fn without_a_cache_profiles_stay_and_then_heal() {
     assert_eq!(shown(&reader).await["name"], "after");
 }
 
-/// A reader takes a lease, reads the author from the store, is slow; the author changes; then the reader
-/// fills the cache. Fails when a change leaves leases standing.
+/// A reader takes a lease, reads the author from the store, and is slow; the author changes; then the reader fills the
+/// cache. Fails when a change leaves leases valid.
 #[tokio::test]
 async fn a_slow_reader_does_not_bring_back_an_old_author() {
     let stage = stage().await;
@@ -230,7 +230,7 @@ async fn a_slow_reader_does_not_bring_back_an_old_author() {
     };
     cache.fill(&me, &lease, &missing, &before).await.unwrap();
     assert_eq!(shown(&reader).await["name"], "Author");
-    // What is in the cache is made for any address of images.
+    // Cached authors don't depend on the images' address.
     let authors = std::slice::from_ref(&id);
     let (known, _) = cache.hydrate(&me, &[], authors).await.unwrap();
     let view = known.authors[&id]
@@ -240,7 +240,7 @@ async fn a_slow_reader_does_not_bring_back_an_old_author() {
     assert_eq!((view.name.as_str(), view.avatar_url), ("Author", None));
 }
 
-/// An avatar outlives the expiry of unused uploads, and nothing else is kept. Fails when it isn't.
+/// An avatar outlives the expiry of unused uploads, and nothing else is kept. Fails when it isn't kept.
 #[tokio::test]
 async fn an_avatar_is_kept() {
     let stage = stage().await;
@@ -266,8 +266,8 @@ fn edit(handle: &str) -> ProfileEdit {
     }
 }
 
-/// Somebody changes their mind six times at once: once it is the first profile; one handle is theirs, the
-/// others are held for them. Fails when the profile is written whatever its handle has become.
+/// One user sends six changes at once. Exactly one of them makes the first profile; one handle is the user's, and the others
+/// are held for the user. Fails when a profile is written regardless of what became of its handle.
 #[tokio::test]
 async fn concurrent_changes_leave_one_handle() {
     let stage = stage().await;
@@ -290,9 +290,9 @@ async fn concurrent_changes_leave_one_handle() {
     }
 }
 
-/// A hundred who ask the store for one handle at the very same time, more than there are processes to: one
-/// has it, the others hear that it is taken. (Fifty rounds by way of the load balancer are in
-/// `contract::profiles`.) Fails when a handle is only looked up before it is taken.
+/// A hundred users ask the store for one handle at the same time, more than there are processes: one gets it, and the others
+/// learn that it is taken. (`contract::profiles` runs fifty rounds through the load balancer.) Fails when a handle is only
+/// looked up before it is taken.
 #[tokio::test]
 async fn one_of_a_hundred_claims_of_a_handle_wins() {
     let stage = stage().await;
@@ -323,7 +323,7 @@ async fn one_of_a_hundred_claims_of_a_handle_wins() {
         taken.insert(handle, winners[0].clone());
     }
     println!("10 rounds of 100 claims took {:?}", started.elapsed());
-    // Each handle leads to who won it, and everybody's profile has the last of theirs.
+    // Each handle leads to its winner, and each winner's profile has the last of their handles.
     for (handle, winner) in &taken {
         let profile = store.profile(winner).await.unwrap().unwrap();
         let (owner, until) = stage.owner_of(handle.as_str()).await.unwrap();

@@ -1,5 +1,5 @@
-//! Things that outlive an account, and things that must not: blocks by others, handles that were given up, uploads that
-//! arrive late, what an index shows late.
+//! Things that outlive an account, and things that must not: blocks by others, handles that were given up, late uploads, and
+//! rows that an index shows late.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use purrline_local::{FaultRule, When};
@@ -10,7 +10,7 @@ use super::impatient;
 use super::leaving::{erased, fill, leave, stage, traces};
 use crate::support::{JPEG, User, World, comments, eventually, id_of, image};
 
-/// The first thing that somebody does who returns.
+/// The first action of a returning user.
 #[derive(Debug, Clone, Copy)]
 enum Return {
     ReadsMe,
@@ -64,7 +64,7 @@ fn path(user: &User) -> String {
     format!("/v1/users/{}", user.id)
 }
 
-/// Neither of the two sees anything of the other's.
+/// Asserts that neither user sees anything of the other's.
 async fn assert_apart(nabi: &User, post: &str, bad: &User, what: &str) {
     for path in [
         path(nabi),
@@ -84,8 +84,8 @@ async fn assert_apart(nabi: &User, post: &str, bad: &User, what: &str) {
     }
 }
 
-/// Fails if an erasure takes away the blocks of others, if they are not looked at before the blocked one exists
-/// again, or if any of the ways to exist again leaves them behind.
+/// Fails if an erasure removes other users' blocks, if blocks are ignored before the blocked user exists again, or if any
+/// way to exist again loses them.
 #[tokio::test]
 async fn a_block_outlives_the_account_that_is_blocked() {
     let stage = stage().await;
@@ -101,7 +101,7 @@ async fn a_block_outlives_the_account_that_is_blocked() {
         nabi.block(&bad).await;
         all.push(bad);
     }
-    // Also of somebody who blocks nabi too: that one begins anew.
+    // One of them blocks nabi too; that block must not return.
     all[0].block(&nabi).await;
     let forgiven = world.user("forgiven");
     forgiven.me().await;
@@ -113,7 +113,7 @@ async fn a_block_outlives_the_account_that_is_blocked() {
         erased(&stage, &bad.id).await;
     }
 
-    // Nobody is listed while they are gone, and their ids are as good as any that nobody has.
+    // Users who are gone are not listed, and their ids are treated as unknown ones.
     assert!(nabi.walk("/v1/me/blocked", 5).await.is_empty());
     let unknown = world.user("unknown");
     for nobody in [&all[0], &unknown] {
@@ -127,7 +127,7 @@ async fn a_block_outlives_the_account_that_is_blocked() {
 
     for (bad, way) in all.iter().zip(WAYS) {
         let what = format!("{way:?}");
-        // Before they exist again, they read as the others do.
+        // Before they exist again, reads leave out the same as for blocked users.
         assert_apart(&nabi, &mine, bad, &what).await;
         let seen = bad.walk(&comments(&common), 5).await;
         let by_nabi = seen.iter().find(|it| it["author"]["id"] == nabi.id);
@@ -152,12 +152,12 @@ async fn a_block_outlives_the_account_that_is_blocked() {
             bad.me().await;
         }
     }
-    // Those who are there are listed again, each in its old place.
+    // Users who exist again are listed again, each in the old place.
     let there = all.iter().zip(WAYS).rev();
     let there = there.filter(|(_, way)| !matches!(way, Return::Leaves));
     let there: Vec<String> = there.map(|(bad, _)| bad.id.clone()).collect();
     assert_eq!(nabi.walk_ids("/v1/me/blocked", 2).await, there);
-    // Of their own blocks nothing came back.
+    // None of their own blocks came back.
     assert!(all[0].walk("/v1/me/blocked", 5).await.is_empty());
     for bad in all.iter().take(WAYS.len() - 1) {
         nabi.unblock(bad).await;
@@ -170,7 +170,7 @@ async fn a_block_outlives_the_account_that_is_blocked() {
     nabi.see(&forgiven).await;
 }
 
-/// Leaving a second time changes nothing about it, nor does it if the blocker leaves: then nothing is left of it.
+/// Leaving a second time keeps the block. If the blocker leaves, nothing of it is left.
 #[tokio::test]
 async fn a_block_outlives_two_accounts_and_not_its_blocker() {
     let stage = stage().await;
@@ -197,10 +197,10 @@ async fn a_block_outlives_two_accounts_and_not_its_blocker() {
     assert!(rows.items().is_empty(), "{:?}", rows.items());
 }
 
-/// The number of users who block the one who is blocked most: more than one part of an erasure takes.
+/// The number of users who block the most blocked user: more than an erasure handles at a time.
 const BLOCKERS: usize = 230;
 
-/// Rule 7: whatever call a return dies at, the same again brings back every block, of however many.
+/// Rule 7: whichever call a return dies at, the same request again brings back every block, however many there are.
 #[tokio::test]
 async fn a_return_survives_a_crash_at_any_call() {
     let stage = stage().await;
@@ -249,7 +249,7 @@ fn plain(handle: &str) -> Value {
     json!({ "handle": handle, "name": "Nabi" })
 }
 
-/// Fails if leaving is a way past the cap of handles, or keeps somebody from their own.
+/// Fails if leaving evades the cap of handles, or keeps users from their own handles.
 #[tokio::test]
 async fn released_handles_count_after_a_return() {
     let stage = stage().await;
@@ -260,7 +260,7 @@ async fn released_handles_count_after_a_return() {
         world.user("other"),
     );
     let handle = |user: &User, n: usize| format!("{}_{n}", user.own_handle());
-    // Six handles, of which five are given up; and five, of which four are.
+    // One user has six handles, five of them given up; the other has five, four of them given up.
     for (user, count) in [(&nabi, 6), (&moderate, 5)] {
         for n in 0..count {
             let status = if n == 0 { 201 } else { 200 };
@@ -273,7 +273,7 @@ async fn released_handles_count_after_a_return() {
         let reply = user.put_me(&plain(handle)).await;
         reply.bad_fields(409, &["/handle"]);
     };
-    // Six are held now: not a seventh, but one of them.
+    // Six are held now: the user may take one of them, but not a seventh.
     refused(&nabi, &handle(&nabi, 6)).await;
     for n in 0..6 {
         refused(&other, &handle(&nabi, n)).await;
@@ -287,7 +287,7 @@ async fn released_handles_count_after_a_return() {
     stage.hold_for(&handle(&nabi, 0), -2).await;
     nabi.put_me(&plain(&handle(&nabi, 6))).await.expect(200);
     refused(&nabi, &handle(&nabi, 7)).await;
-    // Five are held: a sixth may be taken, and none more.
+    // Five are held: a sixth may be taken, and no more.
     moderate
         .put_me(&plain(&handle(&moderate, 5)))
         .await
@@ -295,7 +295,7 @@ async fn released_handles_count_after_a_return() {
     refused(&moderate, &handle(&moderate, 6)).await;
 }
 
-/// Lets so many seconds pass for an account that is being erased.
+/// Moves an account's erasure so many seconds into the past.
 async fn let_pass(stage: &Backstage, user: &User, seconds: i64) {
     let row = stage.item("UsersTable", "id", &user.id).await.unwrap();
     for name in ["withdrawn_at", "erase_at", "empty_since"] {
@@ -331,7 +331,7 @@ async fn is_there(stage: &Backstage, user: &User) -> bool {
     stage.item("UsersTable", "id", &user.id).await.is_some()
 }
 
-/// Fails if an erasure ends while an upload can still arrive, or if somebody who has left gets another URL.
+/// Fails if an erasure ends while an upload can still arrive, or if a departed user gets another URL.
 #[tokio::test]
 async fn an_upload_that_arrives_late_is_erased() {
     let stage = Backstage::of(&World::with(impatient()).await).await;
@@ -347,12 +347,12 @@ async fn an_upload_that_arrives_late_is_erased() {
 
     stage.sweep().await;
     let before = traces(&stage, &leaver.id).await.len();
-    // Half an hour: a URL that is good for 15 minutes, and as long again for what began by then.
+    // Half an hour: a URL is valid for 15 minutes, and an upload that began by then may take as long again.
     let_pass(&stage, &leaver, 28 * 60).await;
     leaver.put_bytes(&upload, &bytes).await.expect(200);
     stage.sweep().await;
     assert_eq!(traces(&stage, &leaver.id).await.len(), before + 1);
-    // Then the first look at what is left, and a minute later the second.
+    // Then comes the first look at what is left, and a minute later the second.
     let_pass(&stage, &leaver, 2 * 60).await;
     stage.sweep().await;
     assert!(is_there(&stage, &leaver).await);
@@ -363,11 +363,11 @@ async fn an_upload_that_arrives_late_is_erased() {
     stage.sweep().await;
     let left = traces(&stage, &leaver.id).await;
     assert!(left.is_empty(), "{left:#?}");
-    // Whoever returns may upload.
+    // A user who returns may upload.
     leaver.create("/v1/uploads", &wanted).await.expect(201);
 }
 
-/// Fails if an erasure ends because an index, once, did not show what is there.
+/// Fails if an erasure ends because an index, once, did not show a row.
 #[tokio::test]
 async fn rows_that_an_index_shows_late_are_erased_too() {
     let stage = stage().await;
@@ -377,7 +377,7 @@ async fn rows_that_an_index_shows_late_are_erased_too() {
     leaver.like(&post).await;
     stage.world.drained().await;
     leave(&leaver).await;
-    // An index that lags does not have the rows yet.
+    // A lagging index does not have the rows yet.
     let like = stage.likes(&post).await.remove(0);
     let partition = text(&like, "post");
     let rows = [

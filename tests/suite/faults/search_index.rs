@@ -1,5 +1,5 @@
-//! The search index under faults: whatever fails, and when, the old generation stays whole, and the same
-//! messages again make the next one.
+//! The search index under faults: whatever fails, and when, the old generation stays intact, and the same messages again
+//! make the next one.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ async fn find(user: &User, words: &str) -> Vec<String> {
     items.iter().map(id_of).collect()
 }
 
-/// As a function finds it that starts now, with the newest generation.
+/// Returns what a newly started function finds, with the newest generation.
 async fn find_newest(stage: &Backstage, user: &User, words: &str) -> Vec<String> {
     stage.world.kill_function("search").unwrap();
     find(user, words).await
 }
 
-/// Posts a text; nothing tells search.
+/// Posts a text without telling search.
 async fn post_unheard(stage: &Backstage, author: &User, text: &str) -> String {
     let post = author.post_id(text).await;
     stage.take("FanOutQueue").await;
@@ -48,8 +48,8 @@ async fn quiet_stage() -> Backstage {
     stage
 }
 
-/// `index` killed before and after each call it makes, by a process that has an index already and by one
-/// that hasn't. Fails when a manifest names what isn't there, or an object is written twice under one name.
+/// `index` is killed before and after each of its calls, in a process that has an index already and in one that hasn't.
+/// Fails when a manifest names a missing object, or when an object is written twice under one name.
 #[tokio::test]
 async fn index_survives_a_crash_at_any_call() {
     let stage = quiet_stage().await;
@@ -60,7 +60,7 @@ async fn index_survives_a_crash_at_any_call() {
             for nth in 1.. {
                 assert!(nth < MOST_CALLS, "index calls without end");
                 let new = post_unheard(&stage, &author, "고양이").await;
-                // Also one that the index has: it changes a list of deleted documents.
+                // Also an indexed post, which changes a list of deleted documents.
                 let old = posts.first().cloned().unwrap_or_else(|| new.clone());
                 if !warm {
                     stage.world.kill_function("index").unwrap();
@@ -73,7 +73,7 @@ async fn index_survives_a_crash_at_any_call() {
                 let killed = fault.fired() > 0;
                 fault.clear();
                 assert_eq!(failed.is_empty(), !killed, "{when:?} call {nth}");
-                // Whatever it left behind, what was there is found, once.
+                // Whatever it left behind, earlier posts are found, once each.
                 let between = find_newest(&stage, &author, "고양이").await;
                 let without: Vec<&String> = between.iter().filter(|id| **id != new).collect();
                 assert_eq!(
@@ -93,8 +93,8 @@ async fn index_survives_a_crash_at_any_call() {
     }
 }
 
-/// Two indexers start from the same generation: the one that comes second begins again, on what the first
-/// one made. Fails when a manifest is put without a condition.
+/// Two indexers start from the same generation: the second starts over, from the first one's result. Fails when a manifest
+/// is put without a condition.
 #[tokio::test]
 async fn two_indexers_lose_nothing() {
     let stage = quiet_stage().await;
@@ -136,8 +136,8 @@ async fn generations(stage: &Backstage) -> usize {
         .unwrap()
 }
 
-/// The bucket is down: what was found is found, an indexer's messages come again, and a function that has
-/// no index yet says so. Fails when a search needs the bucket.
+/// Without the bucket, searches find what they found before, an indexer's messages come again, and a function without an
+/// index answers with an error. Fails when a search needs the bucket.
 #[tokio::test]
 async fn search_works_while_its_bucket_is_down() {
     let world = World::with(impatient()).await;
@@ -170,7 +170,7 @@ async fn search_works_while_its_bucket_is_down() {
     .await;
 }
 
-/// A bad message hurts no other, and one of what was never there is none.
+/// A malformed message affects no other, and a message about an object that never existed is not malformed.
 #[tokio::test]
 async fn a_malformed_index_message_never_blocks_others() {
     let stage = quiet_stage().await;

@@ -1,4 +1,4 @@
-//! The sign-in provider's keys out of reach.
+//! The sign-in provider's keys are unreachable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,7 +15,7 @@ const HANGS: u8 = 1;
 const BREAKS: u8 = 2;
 const ANSWERS: u8 = 3;
 
-/// A provider that does as it is told.
+/// Starts a provider, and returns its address, a switch for its behaviour, and a channel for its keys.
 async fn provider() -> (String, Arc<AtomicU8>, tokio::sync::watch::Sender<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
@@ -39,7 +39,7 @@ async fn provider() -> (String, Arc<AtomicU8>, tokio::sync::watch::Sender<String
                         body.len()
                     );
                     let mut request = [0; 4096];
-                    // Whoever hangs up gets no answer.
+                    // A client that hangs up gets no answer.
                     let _ = socket.read(&mut request).await;
                     let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
                 }
@@ -49,8 +49,8 @@ async fn provider() -> (String, Arc<AtomicU8>, tokio::sync::watch::Sender<String
     (url, mode, keys)
 }
 
-/// Every function answers 503 with Retry-After while it can't know, never 401 and never a hang; and
-/// recovers by itself. Fails when missing keys make a token invalid, or are given up for good.
+/// While its keys are unreachable, every function answers 503 with Retry-After, never 401, and doesn't hang; it recovers by
+/// itself. Fails when missing keys make a token invalid, or are never requested again.
 #[tokio::test]
 async fn unreachable_keys_are_a_503_and_not_a_401() {
     let (url, mode, keys) = provider().await;
@@ -73,7 +73,7 @@ async fn unreachable_keys_are_a_503_and_not_a_401() {
             refused("upload", user.create("/v1/uploads", &image)),
         );
         user.get("/v1/health").await.expect(200);
-        // What isn't a token at all needs no key.
+        // A malformed token needs no key.
         user.with_token(Some("nonsense"))
             .get("/v1/me")
             .await
@@ -87,14 +87,14 @@ async fn unreachable_keys_are_a_503_and_not_a_401() {
         })
         .await;
     }
-    // The keys last seen stay good.
+    // The keys last seen stay valid.
     mode.store(REFUSES, Ordering::SeqCst);
     user.get("/v1/me").await.expect(200);
     user.get("/v1/feed").await.expect(200);
 }
 
-/// A key that the provider begins to use right after another unknown one was looked for: until the keys are looked at
-/// again, nobody knows whether its tokens are good, so nobody is signed out. Fails when such a token is 401.
+/// The provider begins to use a key right after the keys were searched for another unknown one. Until they are read again,
+/// the function can't know whether the new key's tokens are good, so no user is signed out. Fails when such a token is 401.
 #[tokio::test]
 async fn a_rotated_key_keeps_everybody_signed_in() {
     let (url, mode, keys) = provider().await;
@@ -119,7 +119,7 @@ async fn a_rotated_key_keeps_everybody_signed_in() {
         keys_there.then_some(())
     })
     .await;
-    // Known for good are those that were looked for: now nobody looks for a while.
+    // An unknown key makes the function read the keys, and then not again for a while.
     nobodys.get("/v1/me").await.problem(401);
     keys.send_replace(sign_in.jwks().to_string());
     let mut waited = false;

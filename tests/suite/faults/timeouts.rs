@@ -1,4 +1,4 @@
-//! Functions that take too long are killed; whoever asked is answered, and the work is done again.
+//! Functions that take too long are killed; the caller is answered, and the work is done again.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::backstage::{Backstage, batch};
 use super::{LONGEST, followers_of, impatient, stage};
 use crate::support::World;
 
-/// Stops all processes of a function in their tracks (SIGSTOP), so that even their own clocks stand.
+/// Suspends all processes of a function (SIGSTOP), so that even their own timers stop.
 fn freeze(stage: &Backstage, function: &str) {
     let name = format!("AWS_SDK_UA_APP_ID={function}.");
     let tables = format!(
@@ -45,8 +45,8 @@ fn freeze(stage: &Backstage, function: &str) {
     );
 }
 
-/// A consumer that stands still is killed when its time is over, and its messages come again. Fails
-/// when a message is acknowledged before it is handled.
+/// A suspended consumer is killed when its time is over, and its messages come again. Fails when a message is acknowledged
+/// before it is handled.
 #[tokio::test]
 async fn a_frozen_consumer_is_killed_and_its_work_done_again() {
     let options = impatient().parameter("ConsumerTimeoutSeconds", "2");
@@ -75,8 +75,8 @@ async fn a_frozen_consumer_is_killed_and_its_work_done_again() {
     assert_eq!(errors().await, 1);
 }
 
-/// A request whose function stands still is answered when its time is over; the post it stored
-/// reaches everybody. Fails when a request's process is left alone.
+/// A request to a suspended function is answered when its time is over; the post that the function stored reaches all
+/// followers. Fails when the function's process is not killed.
 #[tokio::test]
 async fn a_frozen_writer_is_killed_and_its_post_fanned_out() {
     let stage = stage().await;
@@ -111,8 +111,8 @@ async fn a_frozen_writer_is_killed_and_its_post_fanned_out() {
     assert_eq!(feed[0]["id"], again["id"]);
 }
 
-/// A consumer whose calls hang gives up by itself before its time is over, and says which messages
-/// failed. Fails when consumers don't know their deadline.
+/// A consumer whose calls hang gives up by itself before its time is over, and reports which messages failed. Fails when
+/// consumers don't know their deadline.
 #[tokio::test]
 async fn a_consumer_whose_calls_hang_gives_up_in_time() {
     let options = impatient().parameter("ConsumerTimeoutSeconds", "2");

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::backstage::{Backstage, Item, text};
 use super::stage;
 
-/// All counters that aren't 0, summed by tag: authors and posts.
+/// Returns the sums of all counters that aren't 0, by tag: authors and posts.
 async fn counted(stage: &Backstage) -> BTreeMap<String, (i64, i64)> {
     let scan = stage.tables.scan().table_name(stage.table("TrendsTable"));
     let rows = scan.consistent_read(true).into_paginator().items().send();
@@ -27,15 +27,15 @@ async fn counted(stage: &Backstage) -> BTreeMap<String, (i64, i64)> {
     sums
 }
 
-/// By one author.
+/// Returns the counts of tags that one author used.
 fn expected<const N: usize>(counts: [(&str, i64); N]) -> BTreeMap<String, (i64, i64)> {
     counts
         .map(|(tag, posts)| (tag.to_owned(), (1, posts)))
         .into()
 }
 
-/// Fails when the counters move outside the transaction that notes what a post is counted for, when that
-/// isn't on condition of what was read, or when it comes after the mark is cleared.
+/// Fails when the counters move outside the transaction that records what a post is counted for, when that transaction isn't
+/// conditional on what was read, or when it comes after the mark is cleared.
 #[tokio::test]
 async fn posts_are_counted_once_whatever_is_delivered_twice_or_killed() {
     let stage = stage().await;
@@ -72,7 +72,7 @@ async fn posts_are_counted_once_whatever_is_delivered_twice_or_killed() {
     assert!(faults.iter().all(|fault| fault.fired() > 0), "{faults:?}");
 
     let faults = [kill(1, When::After), kill(3, When::Before)];
-    // Edited, deleted, and both at once, while the messages of before are still on their way.
+    // Edits, deletions, and both at once, while earlier messages are still on their way.
     for (at, post) in posts.iter().enumerate() {
         if at % 2 == 0 {
             let edit = json!({ "text": "#all #new" });
@@ -86,15 +86,15 @@ async fn posts_are_counted_once_whatever_is_delivered_twice_or_killed() {
     }
     stage.heal().await;
     assert!(faults.iter().all(|fault| fault.fired() > 0), "{faults:?}");
-    // 0 and 5 are gone; 2, 4, 6 and 8 are edited; 1, 3, 7 and 9 are as they were.
+    // Posts 0 and 5 are deleted; 2, 4, 6 and 8 are edited; 1, 3, 7 and 9 are unchanged.
     assert_eq!(
         counted(&stage).await,
         expected([("all", 8), ("new", 4), ("t0", 2), ("t1", 2)])
     );
 }
 
-/// Each author counts once for a tag, whichever hours their posts are of and in whichever order these are counted, come
-/// and go.
+/// Each author counts once for a tag, whatever the hours of their posts, and in whatever order these are counted, added and
+/// deleted.
 #[tokio::test]
 async fn authors_are_counted_once_over_all_hours() {
     use purrline::domain::{Draft, Id, Post, PostId, PostText, Timestamp, UserId};
@@ -124,7 +124,7 @@ async fn authors_are_counted_once_over_all_hours() {
     stage.heal().await;
     let cats = |authors, posts| BTreeMap::from([("cats".to_owned(), (authors, posts))]);
     assert_eq!(counted(&stage).await, cats(3, 12));
-    // The latest of one, all of another's but one, and all of the third's.
+    // One author's latest posts, all but one of another's, and all of the third's.
     for at in [1, 2, 4, 5, 6, 8, 9, 10, 11] {
         let (author, post) = &posts[at];
         store
@@ -136,7 +136,7 @@ async fn authors_are_counted_once_over_all_hours() {
     assert_eq!(counted(&stage).await, cats(2, 3));
 }
 
-/// A post of yesterday is counted no more, and no less.
+/// A post older than a day is neither counted nor subtracted.
 #[tokio::test]
 async fn posts_older_than_a_day_are_left_out() {
     use purrline::domain::{Draft, Id, Post, PostId, PostText, Timestamp, UserId};

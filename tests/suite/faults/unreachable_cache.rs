@@ -1,5 +1,5 @@
-//! The cache is out of reach of those who change the store, and keeps what it had: once it can be told, nothing old is
-//! shown for longer than until the next sweep.
+//! Functions that change the store can't reach the cache, which keeps its content: once it can be reached, outdated content
+//! is shown no longer than until the next sweep.
 
 use purrline_local::{Fault, FaultAction, FaultRule, Service, When};
 
@@ -23,7 +23,7 @@ async fn dead_letters(stage: &Backstage) -> u64 {
     queues.map(|queue| queue.dead_letters).sum()
 }
 
-/// A reader who follows two authors, each of whom has written a post, oldest first.
+/// Returns a reader who follows two authors, the authors, and one post of each, oldest first.
 async fn reader_of_two(stage: &Backstage) -> (User, [User; 2], [String; 2]) {
     let reader = stage.world.user("reader");
     let authors = ["first", "second"].map(|name| stage.world.user(name));
@@ -39,9 +39,9 @@ async fn reader_of_two(stage: &Backstage) -> (User, [User; 2], [String; 2]) {
     (reader, authors, posts)
 }
 
-/// An unfollow, a like, a post and a deletion are applied while no consumer reaches the cache, which readers do. Their
-/// messages are done, not dead; and the first sweep that reaches the cache puts all of it right. Fails when a consumer
-/// that can't tell the cache leaves it at that, or its message to the dead-letter queue.
+/// An unfollow, a like, a post and a deletion are applied while readers reach the cache and consumers don't. Their messages
+/// are handled, not dead, and the first sweep that reaches the cache corrects it. Fails when a consumer that can't reach the
+/// cache forgets about it, or leaves its message to the dead-letter queue.
 #[tokio::test]
 async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     let stage = stage().await;
@@ -59,7 +59,7 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     other.delete_post(&gone).await;
     stage.world.drained().await;
     assert!(faults[..3].iter().all(|fault| fault.fired() > 0));
-    // A reader that found the cache too slow looks elsewhere for a second.
+    // A reader that found the cache too slow avoids it for a second.
     let before_sweep = eventually("the feed is read from the cache", async || {
         let feed = reader.feed(20).await;
         let shown: Vec<String> = feed.iter().map(id_of).collect();
@@ -68,7 +68,7 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     .await;
     assert_eq!(before_sweep[0]["liked"], false);
     assert_eq!(stage.untold().await.len(), 2);
-    // The sweep has no way to it either: all waits for the next.
+    // The sweep can't reach the cache either: everything waits for the next.
     assert!(stage.world.run_schedule("sweep").await.is_err());
     stage.world.drained().await;
     assert_eq!(stage.untold().await.len(), 2);
@@ -89,8 +89,8 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     assert_eq!(dead_letters(&stage).await, 0);
 }
 
-/// A post is saved, and another no longer, while nobody who saves reaches the cache, which readers do: it is answered, and
-/// the first sweep puts it right. Fails when what was stored is answered 503, and noted nowhere.
+/// One post is saved and another unsaved while readers reach the cache and `save` doesn't: the requests are answered, and
+/// the first sweep corrects the cache. Fails when a stored change is answered 503, and its invalidation is not deferred.
 #[tokio::test]
 async fn a_save_that_the_cache_was_not_told_of_is_shown_after_the_next_sweep() {
     let stage = stage().await;
@@ -118,8 +118,8 @@ async fn a_save_that_the_cache_was_not_told_of_is_shown_after_the_next_sweep() {
     assert!(stage.untold().await.is_empty());
 }
 
-/// The sweep dies at any of its calls: what it did not come to, the next does. Fails when a note goes before the cache
-/// was told.
+/// The sweep dies at any of its calls; the next one does what is left. Fails when an invalidation is deleted before the
+/// cache has carried it out.
 #[tokio::test]
 async fn a_killed_sweep_loses_no_cache_invalidation() {
     let stage = stage().await;

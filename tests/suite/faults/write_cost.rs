@@ -45,7 +45,7 @@ async fn timed(stage: &Backstage, author: &User, way: Way) -> f64 {
         }
     }
     let millis = started.elapsed().as_secs_f64() * 1000.0;
-    // The fan-out of the one must not run beside the other.
+    // The fan-out of one post must not overlap with the next post.
     eventually("the post is fanned out", async || {
         stage.unfinished().await.is_empty().then_some(())
     })
@@ -113,11 +113,10 @@ async fn compare(stage: &Backstage, popular: &User, lonely: &User, way: Way) {
     );
 }
 
-/// Pairs of posts, one by an author with 60 followers and one by an author with none, in turns and in
-/// changing order, so that whatever else the machine does meets both alike. Compares the medians, of
-/// the client's round trip and of the function's own time; the bar is missed when the median of the
-/// pairs' differences is above 5 % with 99.9 % confidence (by the sign test's interval), so that a
-/// busy machine is no failure. What the writer calls is the same for both, call by call.
+/// Times pairs of posts, one by an author with 60 followers and one by an author with none, in turns and in changing order,
+/// so that the machine's other work affects both alike. Compares the medians of the client's round trip and of the
+/// function's own time. The bar is missed when the median of the pairs' differences is above 5 % with 99.9 % confidence (by
+/// the sign test's interval), so that a busy machine is no failure. The writer's calls are the same for both, call by call.
 ///
 /// Fails when the writer pushes to feeds, reads followers, or waits for the fan-out itself.
 #[tokio::test]
@@ -130,13 +129,13 @@ async fn sixty_followers_cost_the_writer_nothing() {
     let stage = Backstage::of(&world).await;
     let (popular, lonely) = (world.user("popular"), world.user("lonely"));
     followers_of(&stage, &popular, FOLLOWERS).await;
-    // Nor must what search does with the posts.
+    // Nor must the indexing of the posts for search.
     world.pause_queue("IndexQueue").await.unwrap();
     for author in [&popular, &lonely, &popular, &lonely] {
         timed(&stage, author, Way::Function).await;
     }
     let (mut with, mut without) = (calls(&stage, &popular).await, calls(&stage, &lonely).await);
-    // Some are made side by side.
+    // Some calls are concurrent.
     with.sort_unstable();
     without.sort_unstable();
     assert_eq!(with, without);

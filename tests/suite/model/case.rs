@@ -1,5 +1,5 @@
-//! One case: users of its own on the shared stack, real endpoints and consumers, and queues in the
-//! test's hand. Beside it runs what is known of how things must be at that moment.
+//! One case: its own users on the shared stack, with real endpoints and consumers, and with queues that the test delivers. A
+//! model keeps track of what must hold at each moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
@@ -24,9 +24,9 @@ const SLOW: Duration = Duration::from_millis(40);
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) author: usize,
-    /// It shows one of these: more than one only after an edit without an answer.
+    /// The post shows one of these texts. There are several only after an edit without an answer.
     pub(super) texts: Vec<String>,
-    /// Whether its deletion was tried, and answered.
+    /// `None` without an attempt to delete the post; otherwise whether one was answered.
     pub(super) deletion: Option<bool>,
 }
 
@@ -35,9 +35,9 @@ pub(super) struct Case {
     pub(super) stage: Backstage,
     pub(super) users: Vec<User>,
     pub(super) posts: BTreeMap<PostId, Known>,
-    /// Posts that were tried without an answer: author and text.
+    /// Attempted posts without an answer: author and text.
     pub(super) tried: Vec<(usize, String)>,
-    /// The last words on follows and likes, as said, and as far as they have taken effect.
+    /// The last requests on follows and likes: as accepted, and those that have taken effect.
     pub(super) said: Model,
     pub(super) applied: Model,
     pub(super) queues: [Vec<Message>; 3],
@@ -53,11 +53,11 @@ pub(super) struct Case {
 impl Case {
     pub(super) async fn new(stage: &Backstage) -> Self {
         let users: Vec<User> = (0..USERS).map(|_| stage.world.user("model")).collect();
-        // Nobody comes to exist by being followed.
+        // A follow doesn't create a user.
         for user in &users {
             user.me().await;
         }
-        // Some have their followers in several shards, as if they had once been very many.
+        // Some have their followers in several shards, as if they had once had very many.
         for user in users.iter().step_by(2) {
             stage.spread_followers(user, 3).await;
         }
@@ -102,7 +102,7 @@ impl Case {
         }
     }
 
-    /// Posts whose deletion was answered.
+    /// Returns the posts whose deletion was answered.
     fn deleted(&self) -> impl Iterator<Item = &PostId> {
         self.posts
             .iter()
@@ -179,7 +179,7 @@ impl Case {
                 let (to, author) = *to.get(&left);
                 if let Some(post) = self.pick(*post, |known| known.author == author) {
                     let reader = &self.users[to];
-                    // Whose feed is there gets it, and leaves it out.
+                    // A reader with a cached feed gets the post, and leaves it out.
                     reader.feed_ids(100).await;
                     self.stage.push(reader, &post).await;
                     let feed = reader.feed_ids(100).await;
@@ -200,7 +200,7 @@ impl Case {
         }
     }
 
-    /// One of the posts that such an operation can be tried on.
+    /// Returns one of the posts that an operation fits.
     fn pick(&self, which: Index, fits: impl Fn(&Known) -> bool) -> Option<PostId> {
         let posts: Vec<_> = self
             .posts
@@ -225,8 +225,8 @@ impl Case {
         format!("{} #cat", self.clock)
     }
 
-    /// Sends a request, which the function may be killed at, and again if the test says so. The last
-    /// answer; that of a killed function is a bare 502.
+    /// Sends a request, at which the function may be killed, and repeats it if the test says so. Returns the last answer; a
+    /// killed function's is a bare 502.
     async fn send(
         &self,
         by: usize,
@@ -321,7 +321,7 @@ impl Case {
             .send(by, (Method::DELETE, &path, None, "-"), crash, again)
             .await;
         let known = self.posts.get_mut(&post).unwrap();
-        // One whose deletion was tried before may be gone: tried before this, or killed at this.
+        // The post may be gone if its deletion was tried before, or if this attempt is killed.
         if crash.is_some() {
             known.deletion.get_or_insert(false);
         }
@@ -335,7 +335,7 @@ impl Case {
         known.deletion = Some(fits);
     }
 
-    /// Walks no longer must show these posts: by reader, post and author.
+    /// Removes posts from what walks must show: by reader, post and author.
     pub(super) fn forget(&mut self, which: impl Fn(usize, &str, Option<usize>) -> bool) {
         for (reader, walk) in self.walks.iter_mut().enumerate() {
             walk.must

@@ -1,5 +1,5 @@
-//! The queues in the test's hand: messages taken from where the endpoints sent them, and given to the
-//! consumers in whatever order.
+//! Queues that the test delivers: it takes messages from where the endpoints sent them, and gives them to the consumers in
+//! any order.
 
 use proptest::sample::Index;
 use purrline_local::{Fault, FaultAction, FaultRule, Service, When};
@@ -12,7 +12,7 @@ use crate::faults::backstage::flag;
 impl Queue {
     const ALL: [Self; 3] = [Self::Likes, Self::Follows, Self::FanOut];
 
-    /// Its place among all.
+    /// Returns the queue's position among all.
     pub(super) const fn place(self) -> usize {
         match self {
             Self::Likes => 0,
@@ -38,21 +38,21 @@ impl Queue {
     }
 }
 
-/// A message in the test's hand.
+/// A message that the test has taken.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) body: String,
     pub(super) says: Value,
-    /// When the queue took it, in milliseconds by the queue's clock.
+    /// The time when the queue took it, in milliseconds by the queue's clock.
     pub(super) sent: i64,
-    /// A consumer died on it: it may be half done.
+    /// Whether a consumer died on the message, so that it may be half done.
     pub(super) half_done: bool,
-    /// How often it was delivered.
+    /// The number of its deliveries.
     pub(super) times: u32,
 }
 
 impl Message {
-    /// When a word was said, in microseconds: where its endpoint had only its own clock, by the queue's.
+    /// Returns the time of a request, in microseconds: the queue's if its endpoint had only its own clock.
     fn said_at(&self) -> i64 {
         if self.says["own_clock"] == true {
             self.sent * 1000
@@ -67,11 +67,11 @@ impl Case {
         self.users.iter().position(|user| *id == *user.id).unwrap()
     }
 
-    /// Takes what the endpoints have sent meanwhile.
+    /// Takes the messages that the endpoints have sent meanwhile.
     pub(super) async fn collect(&mut self, queue: Queue) {
         for (body, sent) in self.stage.take_with_times(queue.name()).await {
             let says: Value = serde_json::from_str(&body).unwrap();
-            // A case that failed may have left some behind.
+            // A failed case may have left some behind.
             let mine = match queue {
                 Queue::Likes => self.users.iter().any(|user| says["user"] == *user.id),
                 Queue::Follows => self.users.iter().any(|user| says["follower"] == *user.id),
@@ -89,7 +89,7 @@ impl Case {
         }
     }
 
-    /// Keeps a queue's consumer from the cache.
+    /// Cuts a queue's consumer off from the cache.
     pub(super) fn cut_off(&self, queue: Queue) -> Fault {
         let rule = FaultRule::new(When::Before, FaultAction::Disconnect);
         let rule = rule.function(queue.consumer()).service(Service::Cache);
@@ -183,7 +183,7 @@ impl Case {
         }
     }
 
-    /// Delivers all there is, and sweeps, until nothing is left to do.
+    /// Delivers all messages, and sweeps, until nothing is left to do.
     pub(super) async fn settle(&mut self) {
         self.stage.world.clear_faults();
         for round in 0.. {
@@ -194,13 +194,13 @@ impl Case {
             );
             for queue in Queue::ALL {
                 loop {
-                    // Also what consumers queue themselves.
+                    // Also messages that consumers send themselves.
                     self.collect(queue).await;
                     let len = self.queues[queue.place()].len();
                     if len == 0 {
                         break;
                     }
-                    // From both ends, so that the order is neither.
+                    // From both ends, so that the order is neither the original nor its reverse.
                     let held = &self.queues[queue.place()];
                     let bodies = [0, len - 1].map(|at| (held[at].body.clone(), 1, held[at].sent));
                     let failed = self.stage.deliver_sent(queue.consumer(), &bodies).await;

@@ -1,8 +1,8 @@
-//! The reference model against the real thing: random interleavings of what users do, what queues
-//! deliver and what breaks, on the real endpoints, consumers, store and cache. What must hold at any
-//! moment is checked on the way; in the end, after everything is delivered, all is compared.
+//! The reference model against the real system: random interleavings of users' requests, deliveries and faults, on the real
+//! endpoints, consumers, store and cache. Conditions that hold at any moment are checked on the way; at the end, after
+//! everything is delivered, all data is compared.
 //!
-//! `PROPTEST_CASES` says how many cases (default 80), `PROPTEST_RNG_SEED` which.
+//! `PROPTEST_CASES` is the number of cases (default 80), `PROPTEST_RNG_SEED` selects them.
 
 mod case;
 mod deliveries;
@@ -27,9 +27,9 @@ const CASES_AT_A_TIME: u32 = 20;
 const CASES_WITH_CLOCKS_APART: u32 = 20;
 const AT_A_TIME: usize = 8;
 
-/// Rules 1 to 5 and 7 together. Fails when a consumer acknowledges before it has done all, when a
-/// deletion is answered before the cache has forgotten the post, when a fan-out clears its mark
-/// before the last push, when a follow leaves the feed as it was, when words win by order of arrival.
+/// Rules 1 to 5 and 7 together. Fails when a consumer acknowledges before it has done all its work, when a deletion is
+/// answered before the cache has forgotten the post, when a fan-out clears its mark before the last push, when a follow
+/// leaves the feed as it was, or when the order of arrival decides which request wins.
 #[test]
 fn whatever_happens_the_model_holds() {
     let cases = std::env::var("PROPTEST_CASES")
@@ -47,8 +47,8 @@ fn whatever_happens_the_model_holds() {
     }
 }
 
-/// The same with one process of each function that is given several events at a time, as Lambda's managed instances do:
-/// those that read and deliver at once share what it keeps.
+/// The same with one process of each function that gets several events at a time, as on Lambda's managed instances:
+/// concurrent reads and deliveries share the process's state.
 #[test]
 fn with_several_events_at_a_time_the_model_holds() {
     let config = Config {
@@ -64,8 +64,8 @@ fn with_several_events_at_a_time_the_model_holds() {
     }
 }
 
-/// The same with two processes of each function that take turns, one with its clock five seconds ahead. Fails when
-/// the order of two words is that of the clocks of those who took them.
+/// The same with two processes of each function that take turns, one with its clock five seconds ahead. Fails when the
+/// functions' clocks decide the order of two requests.
 #[test]
 fn whatever_the_clocks_say_the_model_holds() {
     let config = Config {
@@ -81,7 +81,7 @@ fn whatever_the_clocks_say_the_model_holds() {
     }
 }
 
-/// Each bug of `tests/planted` is caught. Needs a build that has them: `./dev plant` makes one.
+/// Each bug of `tests/planted` is caught. Needs a build with the bugs, which `./dev plant` makes.
 #[test]
 #[ignore = "needs the planted bugs: run ./dev plant"]
 fn each_planted_bug_is_caught() {
@@ -92,12 +92,12 @@ fn each_planted_bug_is_caught() {
         }
         let config = Config {
             failure_persistence: None,
-            // It is enough that it is caught: the history may be a long one.
+            // Catching the bug is enough: the history need not be short.
             max_shrink_iters: 0,
             ..Config::with_cases(2_000)
         };
         let started = std::time::Instant::now();
-        // Where all clocks agree, their order is right.
+        // This bug shows only where clocks differ.
         let clocks_apart = (bug == "own-clock").then_some(Duration::from_secs(5));
         let setting = Setting {
             bug: Some(&bug),
@@ -126,14 +126,14 @@ fn planted_bugs() -> Vec<(String, String)> {
     bugs
 }
 
-/// The kind of stack that histories are played on.
+/// The stack that histories are played on.
 #[derive(Debug, Clone, Copy)]
 struct Setting<'b> {
-    /// The planted bug that is on.
+    /// The planted bug that is enabled.
     bug: Option<&'b str>,
-    /// The number of events a process works on at a time.
+    /// The number of events that a process handles at a time.
     at_a_time: usize,
-    /// How far every other process's clock is ahead.
+    /// The time by which every other process's clock is ahead.
     clocks_apart: Option<Duration>,
 }
 
@@ -147,7 +147,7 @@ impl Default for Setting<'_> {
     }
 }
 
-/// Runs histories until one goes wrong.
+/// Plays histories until one fails.
 fn histories(config: Config, setting: &Setting<'_>) -> Result<(), String> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let stage = runtime.block_on(async {
@@ -156,7 +156,7 @@ fn histories(config: Config, setting: &Setting<'_>) -> Result<(), String> {
             clock_skew: setting.clocks_apart,
             ..World::options()
         }
-        // So that a few users, and a few posts, come to where the famous and their readers are.
+        // So that a few users and posts reach the thresholds of influencers and of their readers.
         .parameter("InfluencerFollowers", "2")
         .parameter("FeedLength", "4");
         if setting.at_a_time > 1 {
@@ -168,7 +168,7 @@ fn histories(config: Config, setting: &Setting<'_>) -> Result<(), String> {
             options.environment.extend([bug]);
         }
         let world = World::with(options).await;
-        // The test delivers.
+        // The test delivers the messages.
         for queue in ["LikesQueue", "FollowsQueue", "FanOutQueue"] {
             world.pause_queue(queue).await.unwrap();
         }
@@ -188,7 +188,7 @@ fn histories(config: Config, setting: &Setting<'_>) -> Result<(), String> {
     TestRunner::new(config)
         .run(&operations(), run)
         .map_err(|error| error.to_string())?;
-    // What operators are told of all histories together.
+    // The operators' check, over all histories together.
     let differences = runtime.block_on(async {
         let store = stage.store().await;
         store

@@ -17,7 +17,7 @@ pub(super) enum Queue {
     FanOut,
 }
 
-/// A call that goes wrong: the n-th from now, before or after it was served.
+/// A call that fails: the n-th from now, before or after it is served.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call {
     pub(super) nth: u64,
@@ -32,11 +32,11 @@ pub(super) enum Write {
     Delete(Index),
 }
 
-/// One thing that happens. At `crash` the process is killed. `meanwhile`: everybody reads the feed while it does, and
-/// waits long for one of the calls.
+/// One event of a history. `crash` is the call at which the process is killed. With `meanwhile`, all users read their feed
+/// during the event, and that call of their reads is slow.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
-    /// Somebody posts, edits, deletes; the function may be killed at it, and the caller may try again.
+    /// A user posts, edits or deletes. The function may be killed, and the caller may try again.
     Write {
         what: Write,
         crash: Option<Call>,
@@ -53,13 +53,13 @@ pub(super) enum Operation {
         post: Index,
         on: bool,
     },
-    /// The next page of the user's walk through the feed.
+    /// A user reads the next page of their walk through the feed.
     Read {
         by: usize,
         size: usize,
     },
-    /// Any messages of a queue are delivered in any order; they may be delivered again later, and
-    /// the function may be killed at it. `cut_off`: it doesn't reach the cache, which the next sweep does.
+    /// Any messages of a queue are delivered in any order. They may be delivered again later, and the function may be
+    /// killed. With `cut_off`, the function doesn't reach the cache, which the next sweep does.
     Deliver {
         queue: Queue,
         messages: Vec<Index>,
@@ -68,13 +68,13 @@ pub(super) enum Operation {
         cut_off: bool,
         meanwhile: Option<Call>,
     },
-    /// A fan-out that read its followers while this one still followed comes to push a post.
+    /// A fan-out pushes a post to a user who followed its author when the fan-out read the followers.
     PushLate {
         to: Index,
         post: Index,
     },
     EmptyCache,
-    /// One key of the cache goes.
+    /// One key of the cache is removed.
     Evict(Index),
     Sweep,
 }
@@ -93,7 +93,7 @@ fn meanwhile() -> impl Strategy<Value = Option<Call>> {
 }
 
 fn write() -> impl Strategy<Value = Write> {
-    // One writes more than the others, so that something of theirs lies below where lists are cut back to.
+    // One user writes more than the others, so that some of their posts are trimmed from lists.
     let author = prop_oneof![1 => Just(0), 1 => 0..USERS];
     prop_oneof![
         4 => author.prop_map(Write::Post),

@@ -7,8 +7,8 @@ use super::reference::Model;
 use crate::faults::backstage::id_of;
 
 impl Case {
-    /// Compares everything with the model, once all is delivered: with the cache as it is, and again
-    /// with feeds rebuilt from the store.
+    /// Compares everything with the model, once all is delivered: with the cache as it is, and again with feeds rebuilt from
+    /// the store.
     pub(super) async fn compare(&self) {
         let model = self.model().await;
         let ids: Vec<String> = model.posts().map(|(id, _)| id.clone()).collect();
@@ -24,7 +24,7 @@ impl Case {
         }
     }
 
-    /// What was said, with the posts there are. A write without an answer is wholly done or not at all.
+    /// Returns the accepted requests, with the existing posts. A write without an answer is done wholly or not at all.
     async fn model(&self) -> Model {
         let mut model = self.said.clone();
         let mut tried = self.tried.clone();

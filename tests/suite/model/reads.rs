@@ -1,4 +1,4 @@
-//! Feeds as they are read on the way, and what must hold of them at any moment.
+//! Reads of feeds during a history, and the conditions that hold of them at any moment.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(super) struct Walk {
 }
 
 impl Case {
-    /// Whether a consumer died on such a message, and it has not come again since.
+    /// Returns whether a consumer died on a matching message that has not been handled since.
     pub(super) fn half_done(&self, queue: Queue, matches: impl Fn(&Value) -> bool) -> bool {
         self.queues[queue.place()]
             .iter()
@@ -39,7 +39,7 @@ impl Case {
             let followed = |known: &Known| {
                 self.applied.follows(by, known.author) && !self.follow_half_done(by, known.author)
             };
-            // One's own from when they are answered, the others' once they are fanned out.
+            // A user's own posts once they are answered, others' posts once they are fanned out.
             let shown = |id: &PostId, known: &Known| {
                 known.author == by || (self.fanned_out.contains(id) && followed(known))
             };
@@ -84,7 +84,7 @@ impl Case {
         );
     }
 
-    /// Checks the rules that a post in a feed keeps at any moment.
+    /// Checks the rules that hold for a post in a feed at any moment.
     pub(super) fn check(&self, by: usize, post: &Value) {
         let id = id_of(post);
         let author = self.user(&post["author"]["id"]);
@@ -109,7 +109,7 @@ impl Case {
                 );
             }
         }
-        // One whose deletion nobody answered may be gone from the store, which then counts no likes.
+        // A post whose deletion was tried without an answer may be gone from the store, which then counts no likes.
         let doubtful = (self.posts.get(&id)).is_some_and(|known| known.deletion.is_some());
         if !doubtful && !self.half_done(Queue::Likes, |says| says["post"] == *id) {
             assert_eq!(post["likes"], self.applied.like_count(&id), "{post}");

@@ -1,4 +1,4 @@
-//! The reference model: what posts, follows, likes and feeds mean, as simply as it can be said.
+//! The reference model: the meaning of posts, follows, likes and feeds, as simply as possible.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,10 +14,10 @@ pub(super) struct Post {
     pub(super) text: String,
 }
 
-/// Somebody's last word on an edge, and when it was said.
+/// A user's last request about an edge: its time, and whether it was positive.
 type Word = (i64, bool);
 
-/// All there is.
+/// All posts, follows and likes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     posts: BTreeMap<PostId, Post>,
@@ -25,7 +25,7 @@ pub(super) struct Model {
     likes: HashMap<(User, PostId), Word>,
 }
 
-/// The latest word holds, in whatever order words come in.
+/// Records a request. The latest wins, in whatever order requests come.
 fn say<K: std::hash::Hash + Eq>(words: &mut HashMap<K, Word>, edge: K, at: i64, on: bool) {
     let word = words.entry(edge).or_insert((at, on));
     if at > word.0 {
@@ -56,7 +56,7 @@ impl Model {
         self.posts.get(id)
     }
 
-    /// All posts, oldest first.
+    /// Returns all posts, oldest first.
     pub(super) fn posts(&self) -> impl Iterator<Item = (&PostId, &Post)> {
         self.posts.iter()
     }
@@ -94,12 +94,12 @@ impl Model {
         following.map(|((_, followee), _)| *followee).collect()
     }
 
-    /// Whether the user's feed shows that author's posts.
+    /// Returns whether the user's feed shows that author's posts.
     pub(super) fn shows(&self, user: User, author: User) -> bool {
         user == author || self.follows(user, author)
     }
 
-    /// An author's posts, newest first.
+    /// Returns an author's posts, newest first.
     pub(super) fn posts_of(&self, author: User) -> Vec<PostId> {
         self.posts
             .iter()
@@ -109,7 +109,7 @@ impl Model {
             .collect()
     }
 
-    /// A user's feed, newest first.
+    /// Returns a user's feed, newest first.
     pub(super) fn feed(&self, user: User) -> Vec<PostId> {
         let shown = self
             .posts

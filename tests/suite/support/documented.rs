@@ -1,5 +1,5 @@
-//! Every answer that a test gets is held against the API's description, and every request that was
-//! fulfilled too: so the description lacks nothing that the suite sees.
+//! Checks every answer that a test gets against the API's description, and every request that succeeded too: so the
+//! description lacks nothing that the suite sees.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Reply;
 
-/// The description; objects have no fields but those described.
+/// The description, in which objects have no other fields than the described ones.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let mut document = purrline::openapi::document();
     close(&mut document);
@@ -20,7 +20,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 /// The validators of schemas, by the JSON pointers to them.
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
-/// A request, as far as it is described.
+/// The described parts of a request.
 pub(crate) struct Asked {
     method: Method,
     path: String,
@@ -51,7 +51,7 @@ impl Asked {
     /// Fails unless the answer is as described.
     #[track_caller]
     pub(crate) fn holds(&self, reply: &Reply) {
-        // These the load balancer answers by itself, without an id.
+        // The load balancer itself gives these answers, without an id.
         let by_itself = matches!(reply.status, 413 | 500 | 502..=504);
         let by_itself = by_itself && reply.header("x-request-id").is_none();
         if !self.path.starts_with("/v1/") || by_itself {
@@ -136,7 +136,7 @@ fn is_protected(reply: &Reply) {
         caching == "no-store" || (!failed && caching.starts_with("public, max-age=")),
         "{what}"
     );
-    // The local stack speaks plain HTTP, over which it means nothing.
+    // The local stack uses plain HTTP, where the header has no meaning.
     assert_eq!(reply.header("strict-transport-security"), None, "{what}");
 }
 
@@ -174,7 +174,7 @@ fn validator(pointer: &str) -> Arc<Validator> {
     Arc::clone(validator)
 }
 
-/// The pointer to the operation that a request is of.
+/// Returns the pointer to a request's operation.
 fn operation(method: &Method, path: &str) -> Option<String> {
     let method = method.as_str().to_lowercase();
     let paths = DOCUMENT["paths"].as_object().unwrap();
@@ -192,7 +192,7 @@ fn operation(method: &Method, path: &str) -> Option<String> {
     found.map(|(template, _)| format!("/paths/{}/{method}", escaped(template)))
 }
 
-/// The pointer itself, or where the reference there leads.
+/// Returns the pointer itself, or the target of the reference there.
 fn followed(pointer: &str) -> String {
     let reference = DOCUMENT.pointer(pointer).and_then(|it| it["$ref"].as_str());
     reference.map_or_else(
@@ -205,7 +205,7 @@ fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// Objects have no fields but those described, in every schema below.
+/// Forbids undescribed fields of objects, in every schema below.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(object) => {

@@ -1,4 +1,4 @@
-//! A stand-in for AWS's `ElastiCache`, as the SDK speaks with it.
+//! A stand-in for AWS's `ElastiCache`, compatible with the SDK.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ pub(crate) struct Answer {
     body: String,
 }
 
-/// A running stand-in. It refuses its first request, and answers all others as told.
+/// A running stand-in. It refuses its first request, and answers all others as set.
 #[derive(Debug, Clone)]
 pub(crate) struct ElastiCache {
     url: String,
@@ -55,7 +55,7 @@ impl ElastiCache {
         *self.answers.lock().unwrap() = answers.into_iter().collect();
     }
 
-    /// The requests so far, heads and bodies.
+    /// Returns the requests so far, heads and bodies.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
@@ -83,7 +83,7 @@ impl ElastiCache {
     }
 }
 
-/// A whole request; nothing where the client hangs up.
+/// Reads a whole request; `None` if the client hangs up.
 async fn read(socket: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     loop {
@@ -102,7 +102,7 @@ async fn read(socket: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// An error, as the service words it.
+/// Returns an error in the service's format.
 pub(crate) fn error(operation: &'static str, status: u16, code: &str) -> Answer {
     let body = format!(
         "<ErrorResponse xmlns=\"http://elasticache.amazonaws.com/doc/2015-02-02/\"><Error><Type>Sender</Type>\
@@ -115,7 +115,7 @@ pub(crate) fn error(operation: &'static str, status: u16, code: &str) -> Answer 
     }
 }
 
-/// A replication group at this address, without TLS.
+/// Returns a replication group at this address, without TLS.
 pub(crate) fn group(address: &str) -> Answer {
     let (host, port) = address
         .trim_start_matches("redis://")
@@ -138,7 +138,7 @@ pub(crate) fn group(address: &str) -> Answer {
     }
 }
 
-/// A serverless cache with the limits of the template.
+/// Returns a serverless cache with the limits of the template.
 pub(crate) fn serverless() -> Answer {
     let body = "<DescribeServerlessCachesResponse xmlns=\"http://elasticache.amazonaws.com/doc/2015-02-02/\">\
          <DescribeServerlessCachesResult><ServerlessCaches><member><ServerlessCacheName>cats</ServerlessCacheName>\

@@ -1,23 +1,23 @@
-//! The project's own images, and what can be made of them.
+//! The project's own images, and images made from them.
 
 use super::repository;
 
 /// A small JPEG of something like a cat.
 pub(crate) const JPEG: &str = "jpeg-baseline-420.jpg";
 
-/// An image of `tests/images`.
+/// Returns an image of `tests/images`.
 pub(crate) fn image(name: &str) -> Vec<u8> {
     let path = repository().join("tests/images").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A JPEG of exactly this size that shows the same: comments fill it up.
+/// Returns a JPEG of exactly this size with the same content, padded by comments.
 pub(crate) fn jpeg_of_size(size: usize) -> Vec<u8> {
     let jpeg = image(JPEG);
     let (start, rest) = jpeg.split_at(2);
     let mut padded = start.to_vec();
     let mut missing = size - jpeg.len();
-    // A segment is its marker, its length, which counts itself, and what it says.
+    // A segment has a marker, a length, which includes itself, and its content.
     while missing > 0 {
         let mut segment = missing.min(65_000);
         if (1..4).contains(&(missing - segment)) {

@@ -1,20 +1,19 @@
-//! Waiting for what must come true, without sleeping blindly.
+//! Waiting for conditions, without blind sleeps.
 
 use std::time::{Duration, Instant};
 
-/// Time limit for a condition to come true. Queues deliver within seconds; the rest is for busy machines.
+/// The time limit for a condition. Queues deliver within seconds; the rest is for busy machines.
 const PATIENCE: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(20);
 
-/// Asks again and again until there is an answer, and gives it. Fails, naming what was waited for,
-/// if there is none in 30 seconds.
+/// Repeats `ask` until it returns a value, and returns the value. Fails after 30 seconds, naming what it waited for.
 ///
 /// `eventually("the like is counted", async || (post.likes().await == 1).then_some(())).await`
 pub(crate) async fn eventually<T>(what: &str, ask: impl AsyncFnMut() -> Option<T>) -> T {
     eventually_within(PATIENCE, what, ask).await
 }
 
-/// As [`eventually`], with its own patience.
+/// Waits like [`eventually`], with another time limit.
 pub(crate) async fn eventually_within<T>(
     patience: Duration,
     what: &str,

@@ -9,7 +9,7 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
-    /// `GET /v1/feed`, for messages.
+    /// The method and path of the request, such as `GET /v1/feed`, for messages.
     pub(crate) request: String,
 }
 
@@ -28,12 +28,12 @@ impl Reply {
         })
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         match serde_json::from_slice(&self.body) {
@@ -47,7 +47,7 @@ impl Reply {
         }
     }
 
-    /// A header's one value; nothing if it isn't there.
+    /// Returns the one value of a header, or `None` if it is missing.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
@@ -67,8 +67,7 @@ impl Reply {
         self
     }
 
-    /// Fails unless the answer is an error of this status in the one form that errors have. Returns
-    /// the problem.
+    /// Fails unless the answer is an error of this status in the one form that errors have. Returns the problem.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16) -> Value {
         let what = format!("{}: {} {}", self.request, self.status, self.text());
@@ -139,7 +138,7 @@ impl Reply {
         problem
     }
 
-    /// As [`Reply::problem`], and that exactly these fields are named, in any order.
+    /// Fails like [`Reply::problem`], and also unless exactly these fields are named, in any order.
     #[track_caller]
     pub(crate) fn bad_fields(&self, status: u16, pointers: &[&str]) {
         let problem = self.problem(status);

@@ -1,14 +1,13 @@
-//! Secrets that no function may log: tokens, people's texts, and mail addresses. Every line of every function in every test
-//! is looked at; whoever sends a request, or waits for the queues, next fails. What comes after a test's last request is
-//! judged by others that run beside it only.
+//! Secrets that no function may log: tokens, users' texts, and mail addresses. Every line of every function in every test is
+//! inspected; the next test that sends a request, or waits for the queues, fails. Lines after a test's last request can fail
+//! only other tests that run beside it.
 
 use std::sync::{Mutex, PoisonError};
 
-/// The lines that said too much.
+/// The lines that revealed a secret.
 static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Marks of a line that reveals too much: beginnings of tokens, signatures and signed URLs,
-/// and words that tests write, and nobody else.
+/// Marks of a line that reveals too much: beginnings of tokens, signatures and signed URLs, and words that only tests write.
 const SECRETS: [&str; 8] = [
     "eyJ",
     "Bearer ",
@@ -19,10 +18,10 @@ const SECRETS: [&str; 8] = [
     "오늘",
     SECRET,
 ];
-/// For those who need a word of their own.
+/// A secret for tests that need one of their own.
 pub(crate) const SECRET: &str = "zeugma";
 
-/// Takes note of a function's line that says too much.
+/// Records a function's line if it reveals too much.
 pub(crate) fn look(function: &str, line: &str) {
     if says_too_much(line) {
         let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
@@ -30,7 +29,7 @@ pub(crate) fn look(function: &str, line: &str) {
     }
 }
 
-/// Fails if any function of any test has said too much so far.
+/// Fails if any function of any test has revealed a secret so far.
 pub(crate) fn none_said() {
     let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(said.is_empty(), "logged: {said:#?}");
@@ -40,7 +39,7 @@ fn says_too_much(line: &str) -> bool {
     SECRETS.iter().any(|secret| line.contains(secret)) || has_mail_address(line)
 }
 
-/// Whether it has something like `nabi@example.com`.
+/// Returns whether a line contains something like `nabi@example.com`.
 fn has_mail_address(line: &str) -> bool {
     let mut around = line.split('@');
     let mut before = around.next().unwrap_or_default();

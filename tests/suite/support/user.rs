@@ -1,4 +1,4 @@
-//! Somebody who calls the API.
+//! A caller of the API.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 use super::documented::Asked;
 use super::{Reply, secrets};
 
-/// Somebody who calls the API: with a token, or anonymous.
+/// A caller of the API, with a token or anonymous.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
-    /// The token's `sub`; empty for nobody.
+    /// The token's `sub`; empty for an anonymous caller.
     pub(crate) id: String,
     pub(crate) token: Option<String>,
-    /// Whether they are known to exist.
+    /// Whether the user is known to exist.
     exists: Arc<AtomicBool>,
     url: String,
     http: Client,
@@ -32,7 +32,7 @@ impl User {
         }
     }
 
-    /// The same caller with another token, or with none.
+    /// Returns the same caller with another token, or without one.
     pub(crate) fn with_token(&self, token: Option<&str>) -> Self {
         Self {
             token: token.map(str::to_owned),
@@ -40,7 +40,7 @@ impl User {
         }
     }
 
-    /// A request to a path, with the token, to be sent by [`User::send`].
+    /// Returns a request to a path, with the token, to be sent by [`User::send`].
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.url));
         match &self.token {
@@ -57,7 +57,7 @@ impl User {
         }
     }
 
-    /// Sends a request that says more than the API's description knows of.
+    /// Sends a request that contains more than the API's description allows.
     pub(crate) async fn send_more(&self, request: RequestBuilder) -> Reply {
         let request = request.build().unwrap();
         let name = format!("{} {}", request.method(), request.url());
@@ -67,7 +67,7 @@ impl User {
         reply
     }
 
-    /// Sends a request that may be left without an answer. An answer must be as the API's description says.
+    /// Sends a request that may get no answer. An answer must match the API's description.
     pub(crate) async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Reply> {
         let request = request.build()?;
         let name = format!("{} {}", request.method(), request.url());
@@ -94,12 +94,12 @@ impl User {
         self.call(Method::DELETE, path).await
     }
 
-    /// `POST` with a JSON body.
+    /// Sends `POST` with a JSON body.
     pub(crate) async fn create(&self, path: &str, body: &Value) -> Reply {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
-    /// `POST` with a JSON body and an `Idempotency-Key`.
+    /// Sends `POST` with a JSON body and an `Idempotency-Key`.
     pub(crate) async fn create_once(&self, path: &str, key: &str, body: &Value) -> Reply {
         self.send(
             self.request(Method::POST, path)
@@ -109,33 +109,33 @@ impl User {
         .await
     }
 
-    /// `PATCH` with a JSON body.
+    /// Sends `PATCH` with a JSON body.
     pub(crate) async fn change(&self, path: &str, body: &Value) -> Reply {
         self.send(self.request(Method::PATCH, path).json(body))
             .await
     }
 
-    /// `PUT` with a JSON body.
+    /// Sends `PUT` with a JSON body.
     pub(crate) async fn put_json(&self, path: &str, body: &Value) -> Reply {
         self.send(self.request(Method::PUT, path).json(body)).await
     }
 
-    /// `PATCH /v1/me`.
+    /// Sends `PATCH /v1/me`.
     pub(crate) async fn patch_me(&self, body: &Value) -> Reply {
         self.change("/v1/me", body).await
     }
 
-    /// `PUT /v1/me`.
+    /// Sends `PUT /v1/me`.
     pub(crate) async fn put_me(&self, body: &Value) -> Reply {
         self.put_json("/v1/me", body).await
     }
 
-    /// A handle that no other user of the stack asks for: the id, spelt as handles are.
+    /// Returns a handle that no other user of the stack asks for: the id, spelt as handles are.
     pub(crate) fn own_handle(&self) -> String {
         self.id.to_lowercase().replace('-', "_")
     }
 
-    // ---- What people do; each fails unless it is answered as api.md says ----
+    // ---- What users do; each fails unless it is answered as api.md says ----
 
     /// Posts a text and returns the post.
     pub(crate) async fn post(&self, text: &str) -> Value {
@@ -197,12 +197,12 @@ impl User {
             .json()
     }
 
-    /// `DELETE` of a comment.
+    /// Sends `DELETE` for a comment.
     pub(crate) async fn uncomment(&self, post: &str, comment: &str) -> Reply {
         self.delete(&format!("{}/{comment}", comments(post))).await
     }
 
-    /// Follows somebody, who signs in first if nobody followed them before: nobody comes to exist by being followed.
+    /// Follows a user. A user who may not exist yet signs in first, since a follow doesn't create them.
     pub(crate) async fn follow(&self, other: &Self) {
         if !other.exists.swap(true, Ordering::Relaxed) && other.token.is_some() {
             other.get("/v1/me").await;
@@ -242,7 +242,7 @@ impl User {
             .expect(202);
     }
 
-    /// `GET /v1/users/{id}`: somebody as this caller sees them.
+    /// Returns a user as this caller sees them (`GET /v1/users/{id}`).
     pub(crate) async fn see(&self, other: &Self) -> Value {
         self.get(&format!("/v1/users/{}", other.id))
             .await
@@ -250,22 +250,22 @@ impl User {
             .json()
     }
 
-    /// `GET /v1/me`.
+    /// Returns the caller as they see themselves (`GET /v1/me`).
     pub(crate) async fn me(&self) -> Value {
         self.get("/v1/me").await.expect(200).json()
     }
 
-    /// The newest posts of the caller's feed, one page.
+    /// Returns the newest posts of the caller's feed, one page.
     pub(crate) async fn feed(&self, limit: usize) -> Vec<Value> {
         self.page(&format!("/v1/feed?limit={limit}")).await.0
     }
 
-    /// The ids of the newest posts of the caller's feed, one page.
+    /// Returns the ids of the newest posts of the caller's feed, one page.
     pub(crate) async fn feed_ids(&self, limit: usize) -> Vec<String> {
         self.feed(limit).await.iter().map(id_of).collect()
     }
 
-    /// One page of a list, and the cursor of the next.
+    /// Returns one page of a list, and the cursor of the next.
     pub(crate) async fn page(&self, path: &str) -> (Vec<Value>, Option<String>) {
         let reply = self.get(path).await.expect(200);
         let page = reply.json();
@@ -283,7 +283,7 @@ impl User {
         (page["items"].as_array().unwrap().clone(), next)
     }
 
-    /// All items of a list (`/v1/feed`), by pages of this size, each full but the last.
+    /// Returns all items of a list (such as `/v1/feed`), read in pages of this size, each full but the last.
     pub(crate) async fn walk(&self, list: &str, size: usize) -> Vec<Value> {
         let mut items = Vec::new();
         let mut cursor = String::new();
@@ -306,7 +306,7 @@ impl User {
         }
     }
 
-    /// The ids of all items of a list.
+    /// Returns the ids of all items of a list.
     pub(crate) async fn walk_ids(&self, list: &str, size: usize) -> Vec<String> {
         self.walk(list, size).await.iter().map(id_of).collect()
     }
@@ -319,7 +319,7 @@ impl User {
         upload["key"].as_str().unwrap().to_owned()
     }
 
-    /// `POST /v1/classify` with an image's own bytes.
+    /// Sends `POST /v1/classify` with an image's own bytes.
     pub(crate) async fn classify(&self, query: &str, content_type: &str, bytes: Vec<u8>) -> Reply {
         let request = self
             .request(Method::POST, &format!("/v1/classify{query}"))
@@ -328,13 +328,13 @@ impl User {
         self.send(request).await
     }
 
-    /// `POST /v1/classify` with an upload's key.
+    /// Sends `POST /v1/classify` with an upload's key.
     pub(crate) async fn classify_upload(&self, query: &str, key: &str) -> Reply {
         self.create(&format!("/v1/classify{query}"), &json!({ "image": key }))
             .await
     }
 
-    /// Sends an upload's bytes as `POST /v1/uploads` said.
+    /// Uploads bytes as the answer to `POST /v1/uploads` says.
     pub(crate) async fn put_bytes(&self, upload: &Value, bytes: &[u8]) -> Reply {
         let method = upload["method"].as_str().unwrap().parse().unwrap();
         let mut request = self
@@ -342,7 +342,7 @@ impl User {
             .request(method, upload["url"].as_str().unwrap())
             .body(bytes.to_vec());
         for (name, value) in upload["headers"].as_object().unwrap() {
-            // reqwest writes the length itself, and twice if told.
+            // reqwest writes the length itself, and would write it twice if told.
             if name != "content-length" {
                 request = request.header(name, value.as_str().unwrap());
             }
@@ -350,18 +350,18 @@ impl User {
         self.send(request).await
     }
 
-    /// An HTTP client, for addresses outside the API.
+    /// Returns an HTTP client, for addresses outside the API.
     pub(crate) fn http(&self) -> &Client {
         &self.http
     }
 }
 
-/// The path of a post's comments.
+/// Returns the path of a post's comments.
 pub(crate) fn comments(post: &str) -> String {
     format!("/v1/posts/{post}/comments")
 }
 
-/// The id of a post, of a user, of anything.
+/// Returns the id of a post, a user or anything else.
 pub(crate) fn id_of(item: &Value) -> String {
     item["id"]
         .as_str()

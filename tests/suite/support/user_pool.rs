@@ -10,18 +10,18 @@ use tokio::net::{TcpListener, TcpStream};
 /// The pool's id.
 pub(crate) const POOL: &str = "us-east-1_Cats";
 
-/// How a pool answers.
+/// The way a pool answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answers {
-    /// Whatever it is asked is done.
+    /// The pool does what it is asked.
     Done,
-    /// It knows no such user.
+    /// The pool knows no such user.
     NoSuchUser,
-    /// It is asked too often.
+    /// The pool gets too many requests.
     TooMany,
-    /// It fails.
+    /// The pool fails.
     Fails,
-    /// It closes the connection.
+    /// The pool closes the connection.
     HangsUp,
 }
 
@@ -47,7 +47,7 @@ impl Answers {
     }
 }
 
-/// A request, as it came.
+/// A request as received.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     head: String,
@@ -61,14 +61,14 @@ impl Asked {
         values.next().map(|(_, value)| value)
     }
 
-    /// The operation, as roles call it.
+    /// Returns the operation, as roles name it.
     pub(crate) fn action(&self) -> String {
         let target = self.header("x-amz-target").unwrap();
         let (_, operation) = target.split_once('.').unwrap();
         format!("cognito-idp:{operation}")
     }
 
-    /// The id of the pool that is asked.
+    /// Returns the id of the pool in the request.
     pub(crate) fn pool(&self) -> String {
         self.body()["UserPoolId"].as_str().unwrap().to_owned()
     }
@@ -87,7 +87,7 @@ pub(crate) struct UserPool {
 }
 
 impl UserPool {
-    /// One that does whatever it is asked, on a free port.
+    /// Starts a stand-in that does whatever it is asked, on a free port.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pool = Self {
@@ -104,7 +104,7 @@ impl UserPool {
         pool
     }
 
-    /// A stack whose users sign in here.
+    /// Returns options of a stack whose users sign in at this pool.
     pub(crate) fn of(&self, mut options: Options) -> Options {
         let endpoint = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
         for (name, value) in [("USER_POOL_ID", POOL), (endpoint, &self.url)] {
@@ -115,12 +115,12 @@ impl UserPool {
         options
     }
 
-    /// Answers so from now on.
+    /// Sets the answers from now on.
     pub(crate) fn answers(&self, answers: Answers) {
         *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = answers;
     }
 
-    /// The requests so far.
+    /// Returns the requests so far.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.clone()
@@ -135,13 +135,13 @@ impl UserPool {
             self.answers.lock().unwrap().text()
         };
         if let Some(answer) = answer {
-            // Whoever hangs up gets no answer.
+            // A client that hangs up gets no answer.
             let _ = socket.write_all(answer.as_bytes()).await;
         }
     }
 }
 
-/// A whole request; nothing where the client hangs up.
+/// Reads a whole request; `None` if the client hangs up.
 async fn read(socket: &mut TcpStream) -> Option<Asked> {
     let mut bytes = Vec::new();
     loop {

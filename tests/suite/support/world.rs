@@ -12,13 +12,13 @@ use tokio::sync::OnceCell;
 
 use super::{User, secrets};
 
-/// Time limit of a request: longer than any function's.
+/// The time limit of a request: longer than any function's.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Time limit for queues to drain.
+/// The time limit for queues to drain.
 const DRAIN: Duration = Duration::from_mins(1);
 
-/// The stack of all tests that change nothing of it.
+/// The stack of all tests that change nothing about it.
 static SHARED: OnceCell<Arc<Stack>> = OnceCell::const_new();
 
 /// A stack, and users who call it. All of [`Stack`]'s methods are here too.
@@ -37,7 +37,7 @@ impl Deref for World {
 }
 
 impl World {
-    /// The stack that tests share which inject no faults, change no settings, and count no calls.
+    /// Returns the stack shared by tests that inject no faults, change no settings, and count no calls.
     pub(crate) async fn shared() -> Self {
         let stack = SHARED
             .get_or_init(|| async { start(Self::options()).await })
@@ -45,12 +45,12 @@ impl World {
         Self::on(Arc::clone(stack))
     }
 
-    /// A stack of the test's own.
+    /// Starts a stack for one test.
     pub(crate) async fn own() -> Self {
         Self::with(Self::options()).await
     }
 
-    /// A stack of the test's own, started with these options; see [`World::options`].
+    /// Starts a stack for one test with these options; see [`World::options`].
     pub(crate) async fn with(options: Options) -> Self {
         Self::on(start(options).await)
     }
@@ -59,7 +59,7 @@ impl World {
         // Connections belong to the runtime of one test, so each test has a client of its own.
         let http = Client::builder()
             .timeout(TIMEOUT)
-            // Before the load balancer closes it, which a request may meet.
+            // Shorter than the load balancer's timeout, whose closing a request may otherwise meet.
             .pool_idle_timeout(Duration::from_secs(20))
             .no_proxy()
             .build()
@@ -67,16 +67,16 @@ impl World {
         Self { stack, http }
     }
 
-    /// The deployed template with the binaries of this build, keeping no data. With `TEST_LOG` set,
-    /// the functions' lines are printed.
+    /// Returns options for the deployed template with the binaries of this build, keeping no data. With `TEST_LOG` set, the
+    /// functions' log lines are printed.
     pub(crate) fn options() -> Options {
         let mut options = Options::new(repository().join("template.yaml"), binaries())
             .parameter("IndexWindowSeconds", "1");
-        // Tests call more often than people do; those of the limits set them.
+        // Tests call more frequently than people do; tests of the limits set them.
         for limit in ["ReadLimit", "WriteLimit", "ClassifyLimit"] {
             options = options.parameter(limit, "off");
         }
-        // And some of their times are shorter than what is deployed may have.
+        // Some settings are shorter than the template allows for deployments.
         options.constraints = Constraints::Waived;
         options.on_line = Some(secrets::look);
         if std::env::var_os("TEST_LOG").is_some() {
@@ -85,13 +85,13 @@ impl World {
         options
     }
 
-    /// A user of this name whom no other test knows.
+    /// Returns a user whose id begins with this name, and whom no other test uses.
     pub(crate) fn user(&self, name: &str) -> User {
         static USERS: AtomicUsize = AtomicUsize::new(0);
         self.user_called(&format!("{name}-{}", USERS.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// The user of this very id.
+    /// Returns the user with exactly this id.
     pub(crate) fn user_called(&self, id: &str) -> User {
         User::new(
             id,
@@ -101,12 +101,12 @@ impl World {
         )
     }
 
-    /// Somebody without a token.
+    /// Returns a caller without a token.
     pub(crate) fn anonymous(&self) -> User {
         User::new("", None, self.url(), self.http.clone())
     }
 
-    /// A client of the stack's buckets, as who may do anything there.
+    /// Returns a client of the stack's buckets with all permissions.
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         use aws_sdk_s3::config::{BehaviorVersion, Config, Credentials, Region};
         let (key, secret) = (purrline_local::ACCESS_KEY, purrline_local::SECRET_KEY);
@@ -121,8 +121,8 @@ impl World {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// Waits until every queue is empty and nothing runs. On a shared stack other tests' requests
-    /// count too: wait for what is expected there, with [`super::eventually`], where that says enough.
+    /// Waits until every queue is empty and nothing runs. On a shared stack other tests' requests count too: if it is
+    /// enough, wait for the expected result there, with [`super::eventually`].
     pub(crate) async fn drained(&self) {
         if !self.drain(DRAIN).await {
             let queues = self.status().await.map(|status| status.queues);
@@ -131,7 +131,7 @@ impl World {
         secrets::none_said();
     }
 
-    /// The last lines that functions logged as warnings or errors.
+    /// Returns the last lines that functions logged as warnings or errors.
     fn complaints(&self) -> Vec<String> {
         let complains = |line: &String| {
             line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#)
@@ -166,7 +166,7 @@ async fn start(options: Options) -> Arc<Stack> {
     }
 }
 
-/// The repository's root.
+/// Returns the repository's root.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -174,8 +174,7 @@ pub(crate) fn repository() -> PathBuf {
         .to_owned()
 }
 
-/// The folder of the binaries: what `FUNCTIONS_DIR` says, or `target/<profile>`, above the
-/// `deps` that this test is in.
+/// Returns the folder of the binaries: `FUNCTIONS_DIR`, or `target/<profile>`, above the `deps` that this test is in.
 pub(crate) fn binaries() -> PathBuf {
     if let Some(folder) = std::env::var_os("FUNCTIONS_DIR") {
         return folder.into();

@@ -135,7 +135,8 @@ impl Dataset {
         PostId(Id::from_u64(bits).unwrap_or(first))
     }
 
-    /// The time at which all users joined and all follows were made, in milliseconds since the epoch: before the first post.
+    /// Returns the time at which all users joined and all follows were made, in milliseconds since the epoch: before the
+    /// first post.
     pub(crate) const fn began_millis() -> i64 {
         FIRST_MILLIS
     }
@@ -192,8 +193,8 @@ fn edges(size: &Size) -> Vec<(u32, u32)> {
     edges
 }
 
-/// Returns a number of different numbers below a bound, as far as there are, without an excluded one: a walk in equal steps
-/// that are coprime to the bound.
+/// Returns up to `many` different numbers below a bound, without an excluded one: a walk in equal steps that are coprime to
+/// the bound.
 fn some(
     random: &mut Random,
     many: u32,

@@ -70,7 +70,7 @@ impl Options {
         Ok(if self.quick { QUICK_SCALE } else { self.scale })
     }
 
-    /// Tells whether a part is to be measured.
+    /// Returns whether a part is to be measured.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

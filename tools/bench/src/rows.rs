@@ -83,7 +83,7 @@ fn follow(list: String, user: u32) -> Item {
     ])
 }
 
-/// Returns the rows of users that somebody follows, in the order of the table's keys.
+/// Returns the rows of the users that a user follows, in the order of the table's keys.
 pub(crate) fn following(set: &Dataset, by: u32) -> impl Iterator<Item = Item> + '_ {
     let list = format!("following#{}", user_text(by));
     set.following.get(by).iter().map(move |of| {
@@ -96,7 +96,7 @@ pub(crate) fn following(set: &Dataset, by: u32) -> impl Iterator<Item = Item> + 
     })
 }
 
-/// Returns the rows of somebody's followers, partition by partition.
+/// Returns the rows of a user's followers, partition by partition.
 pub(crate) fn followers(set: &Dataset, of: u32) -> impl Iterator<Item = Item> + '_ {
     let all = set.followers.get(of);
     let shards = shards(all.len());

@@ -51,7 +51,7 @@ fn resource(template: &str, name: &str) -> Result<String> {
     Ok(format!("{}\n", lines.join("\n")))
 }
 
-/// Tells whether the template has a parameter.
+/// Returns whether the template has a parameter.
 pub(crate) fn has_parameter(template: &str, name: &str) -> bool {
     let declared = format!("  {name}:");
     let lines = template.lines().skip_while(|line| *line != "Parameters:");

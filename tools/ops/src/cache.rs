@@ -33,7 +33,7 @@ pub(crate) struct Command {
 
 impl Command {
     pub(crate) async fn run(self, on_aws: bool) -> Result<(), Error> {
-        // First: AWS can be asked from anywhere, the cache itself only from inside its network.
+        // First, since AWS answers from anywhere, the cache itself only from inside its network.
         if on_aws && self.user.is_none() && self.post.is_none() {
             describe().await?;
         }
@@ -47,7 +47,7 @@ impl Command {
     }
 }
 
-/// Prints the cache's state and limits, as AWS tells them.
+/// Prints the cache's state and limits, as AWS reports them.
 async fn describe() -> Result<(), Error> {
     let name = env::required("CACHE_NAME")?;
     let described = Description::of(&aws::config().await, &name, Kind::from_env()?).await;
@@ -81,7 +81,7 @@ async fn nodes(cache: &Cache) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether a line of `INFO` is about a database's keys: `db0`.
+/// Returns whether a line of `INFO` is about a database's keys: `db0`.
 fn is_database(name: &str) -> bool {
     let number = name.strip_prefix("db").unwrap_or_default();
     !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())

@@ -118,7 +118,7 @@ fn print(message: &Message) {
     println!("  {}", message.body().unwrap_or_default());
 }
 
-/// Sends some dead letters again, except for those sent since this began: they failed again.
+/// Sends some dead letters again, except those sent since this call began: they failed again.
 async fn replay(queue: &Queue, most: usize) -> Result<(), Error> {
     let progress = Progress::new("sending again");
     let (began, mut replayed) = (Timestamp::now(), 0);

@@ -10,12 +10,12 @@ use clap::Args;
 
 use crate::error::Error;
 
-/// A variable whose presence tells that the settings are in the environment.
+/// The variable whose presence shows that the settings are in the environment.
 const HERE: &str = "PURRLINE_OPS";
 /// The longest time for the local stack to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Tells whether this process has a stack's settings.
+/// Returns whether this process has a stack's settings.
 pub(crate) fn are_here() -> bool {
     std::env::var_os(HERE).is_some()
 }

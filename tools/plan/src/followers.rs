@@ -1,7 +1,7 @@
 //! The distribution of authors' follower counts: a truncated power law, plus some authors by name.
 //!
 //! The density of authors with `x` followers is proportional to `x` to the power of `-exponent`, between a least and a most
-//! number. The least is chosen such that the mean equals the mean number of users that somebody follows.
+//! number. The least is chosen such that the mean equals the mean number of users that a user follows.
 
 use serde::Serialize;
 

@@ -37,7 +37,7 @@ pub(crate) struct Limit {
     pub load: f64,
     pub capacity: f64,
     pub unit: &'static str,
-    /// The one who sets the limit, and the way to raise it.
+    /// The origin of the limit, and the way to raise it.
     pub set_by: &'static str,
 }
 
@@ -80,7 +80,7 @@ impl Found {
     }
 }
 
-/// Returns all limits, those met first first.
+/// Returns all limits, in the order in which growing traffic meets them.
 pub(crate) fn limits(
     usage: &Usage,
     traffic: &Traffic,

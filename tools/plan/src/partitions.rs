@@ -27,9 +27,9 @@ const HOT_TAG: f64 = 0.2;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Partition {
     pub what: String,
-    /// Units a second that are asked of it.
+    /// Units a second that the load needs.
     pub units: f64,
-    /// Units a second that it has.
+    /// Units a second that the partition takes.
     pub limit: f64,
 }
 

@@ -216,7 +216,7 @@ impl Traffic {
         self.run(&consumer.function, batches, seconds, memory);
         self.s3_puts += batches * consumer.s3_puts_per_batch;
         self.s3_gets += batches * consumer.s3_gets_per_batch;
-        // Received and deleted, and asked for in vain.
+        // Calls that receive and delete messages, and polls that find none.
         self.sqs_calls += 2.0 * (messages / PER_CALL).max(batches) + IDLE_POLLS;
         self.batches.insert(queue, batches);
         Ok(())

@@ -126,7 +126,7 @@ pub struct Usage {
     /// All users.
     pub users: f64,
     pub per_user: PerUser,
-    /// Users that somebody follows, on average.
+    /// Users that a user follows, on average.
     pub follows_held: f64,
     /// The distribution of authors' follower counts.
     pub followers: Followers,

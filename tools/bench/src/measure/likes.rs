@@ -91,7 +91,7 @@ async fn warm_up(stage: &Stage) -> Result<()> {
         .collect::<Result<_>>()?;
     futures::stream::iter(&callers)
         .for_each_concurrent(AT_ONCE, async |caller| {
-            // Whatever comes of it.
+            // The outcome doesn't matter.
             let _ = stage.try_call(caller, Call::Like(post)).await;
         })
         .await;

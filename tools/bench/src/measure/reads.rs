@@ -37,7 +37,7 @@ pub(crate) async fn measure(
     let mut rounds = Rounds::new();
     let steps = u64::from(effort.rounds).saturating_mul(crate::numbers::count(&effort.clients));
     let bar = bar("reads", steps.saturating_mul(2));
-    // Processes start when they are first needed: that is no part of it.
+    // Processes start when they are first needed, which must not be measured.
     let most = effort.clients.iter().copied().max().unwrap_or(1);
     for way in Way::BOTH {
         closed_loop(stage, way.call(), readers, most, effort.round).await?;

@@ -18,9 +18,9 @@ use crate::sim::Work;
 use crate::traffic::Traffic;
 use crate::usage::Usage;
 
-/// Seconds of normal operation before.
+/// Seconds of normal operation before the failure.
 const BEFORE: f64 = 30.0;
-/// Seconds simulated afterwards.
+/// Seconds simulated after the cache's return.
 const AFTER: f64 = 900.0;
 /// Ids that a page requests.
 const IDS_READ: f64 = 23.0;
@@ -44,8 +44,8 @@ impl Reads<'_> {
         Ok(units.get(table).copied().unwrap_or(Units::default()).read)
     }
 
-    /// Returns, for a number of seconds since the cache is back: the share of reads that are the first of their reader, and
-    /// the share of requested posts that nobody has requested since.
+    /// Returns, for a number of seconds since the cache is back, the share of reads that are the first of their reader, and
+    /// the share of requested posts that no reader has requested since.
     fn first(&self, since: f64) -> (f64, f64) {
         let users = self.usage.hourly_users().max(1.0);
         let posts = self.usage.daily(self.usage.per_user.posts) * self.usage.habits.days_read;
@@ -130,7 +130,7 @@ impl<'a> Storm<'a> {
         let warm = measured.seconds(measured.operation("read_feed")?, memory);
         let alone = measured.seconds(measured.operation("read_without_cache")?, memory);
         let rebuild = measured.waited_ms(measured.operation("rebuild_feed")?.waits_added) / 1e3;
-        // Each execution waits once a second to learn that the cache is gone: of all time that part.
+        // Each execution spends this part of every second learning that the cache is gone.
         let without = alone / (1.0 - NOTICED);
         let work = |at: f64| {
             let seconds = match at {

@@ -106,7 +106,7 @@ fn pushing_takes_longer_with_more_followers() {
         told.figures["fan_out_seconds"]
     };
     assert!(seconds(1e6) < seconds(1e7) && seconds(1e7) < seconds(6.5e8));
-    // As template.yaml limits the cache it is never faster than this.
+    // The cache's limit in template.yaml allows nothing faster.
     let push = basis.measured.operation("push").unwrap().ecpu;
     assert!(seconds(6.5e8) >= 6.5e8 * push / basis.template.cache_ecpus);
 }

@@ -121,7 +121,7 @@ fn dice(state: &mut u64) -> f64 {
 
 #[test]
 fn waits_of_one_server_match_the_pollaczek_khinchine_formula() {
-    // M/D/1: on average one waits rho * D / (2 * (1 - rho)), and is served D.
+    // M/D/1: on average a message waits rho * D / (2 * (1 - rho)), and is handled for D.
     let (tick, service) = (0.1, 1.0);
     for load in [0.3, 0.5, 0.8] {
         let (mut sum, mut state) = (0.0, 1);

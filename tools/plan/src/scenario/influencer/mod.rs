@@ -177,7 +177,7 @@ fn about_readers(usage: &Usage, basis: &Basis, followers: f64, readers: &Readers
 fn about_likes(basis: &Basis, count: f64, liked: &Outcome) -> Result<String, Error> {
     let (consumer, work) = queues::consumer("Likes", 0.0, &basis.measured, &basis.template)?;
     let most = coming(count)(0.0);
-    // No more are counted than come, than the consumer does, and than the partitions take.
+    // Likes are counted no faster than they come, than the consumer handles them, and than the partitions take them.
     let done = most
         .min(queues::capacity(&consumer, work))
         .min(LIKE_SHARDS * WRITES / LIKE_UNITS);
