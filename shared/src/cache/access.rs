@@ -1,4 +1,4 @@
-//! How the cache is entered: its address, whose certificate it shows, and who signs in.
+//! Access to the cache: its address, the authority that signed its certificate, and the user that signs in.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -18,24 +18,24 @@ use crate::env::{self, BadSetting};
 
 /// The lifetime of a token: the longest that `ElastiCache` accepts.
 const TOKEN: Duration = Duration::from_mins(15);
-/// A connection that signed in is closed after 12 hours, unless it signs in again.
+/// The interval at which a connection signs in again: the cache closes it 12 hours after it last signed in.
 const SIGN_IN_AGAIN: Duration = Duration::from_hours(1);
 
-/// How the cache is entered. Not to be printed: the address may have a password.
+/// The address of the cache and the means to sign in. Not `Debug`, as the address may contain a password.
 #[derive(Clone, Default)]
 pub struct Access {
     /// `redis://host:port`, or `rediss://` with TLS; a name and a password may stand before the host.
     pub url: String,
-    /// The certificate, in PEM, of who signed the cache's; else it must be signed by one of the authorities that
-    /// browsers trust, as `ElastiCache`'s are.
+    /// The certificate, in PEM, of the authority that signed the cache's certificate; `None` if it is one of those that
+    /// browsers trust, as for `ElastiCache`.
     pub authority: Option<Vec<u8>>,
     /// The user that signs in by IAM, with tokens instead of a password.
     pub identity: Option<Identity>,
 }
 
 impl Access {
-    /// The access that `CACHE_URL`, `CACHE_CA_FILE` and, where `CACHE_USER` is set, [`Identity::from_env`] describe.
-    /// Where only `CACHE_NAME` is given, the address is found by it.
+    /// Reads `CACHE_URL`, `CACHE_CA_FILE` and, if `CACHE_USER` is set, [`Identity::from_env`]. Without `CACHE_URL`,
+    /// looks up the address by `CACHE_NAME`.
     pub(super) fn from_env() -> Result<Self, BadSetting> {
         let read = |path: PathBuf| {
             let bad = |error: std::io::Error| BadSetting::new("CACHE_CA_FILE", error.to_string());
@@ -57,7 +57,7 @@ impl Access {
         })
     }
 
-    /// Has connections enter so.
+    /// Sets up a client with this access.
     pub(super) fn enter(&self, mut client: ClusterClientBuilder) -> ClusterClientBuilder {
         if let Some(authority) = &self.authority {
             client = client.certs(TlsCertificates {
@@ -72,8 +72,8 @@ impl Access {
     }
 }
 
-/// Finds the address of the cache that `CACHE_NAME` names. A thread of its own waits for AWS, so that opening a cache
-/// stays a plain call: a function has nothing else to do while it starts.
+/// Finds the address of the cache that `CACHE_NAME` names. Waits for AWS on a separate thread, so that opening a cache
+/// need not be async; a function has nothing else to do while it starts.
 #[cfg(feature = "find-cache")]
 fn find(kind: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
     let bad = |problem: String| BadSetting::new("CACHE_NAME", problem);
@@ -113,24 +113,24 @@ fn find(_: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
 /// A user that signs in to `ElastiCache` by IAM.
 ///
 /// The password is a presigned request that would call `connect`
-/// (<https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html>). It is signed with the credentials that the
-/// environment has at that moment, by every connection for itself, so none is ever too old. The client signs in with the
-/// first, at once with the second, and then every hour; where it is refused later on, the connection lasts until the
-/// cache closes it, 12 hours after it last signed in, and another is opened.
+/// (<https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html>). Every connection signs its own with the
+/// credentials that the environment has at that moment, so none is ever too old. The client signs in with one token, at
+/// once with a second, and then every hour. If a later sign-in is refused, the connection lasts until the cache closes
+/// it, 12 hours after it last signed in, and the client opens another.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The user, as in the cache's user group.
     pub user: String,
     /// The cache's name: of a serverless cache, or of a replication group.
     pub cache: String,
-    /// Whether it is serverless.
+    /// Whether the cache is serverless.
     pub serverless: bool,
-    /// Where it is.
+    /// The cache's AWS region.
     pub region: String,
 }
 
 impl Identity {
-    /// This user, of the cache of this kind that `CACHE_NAME` and `AWS_REGION` name.
+    /// Returns this user of the cache that `CACHE_NAME` and `AWS_REGION` name, which is of this kind.
     fn from_env(user: String, kind: Option<Kind>) -> Result<Self, BadSetting> {
         let kind = kind.ok_or_else(|| BadSetting::new("CACHE_KIND", "must be set"))?;
         Ok(Self {
@@ -141,7 +141,7 @@ impl Identity {
         })
     }
 
-    /// Returns a token for the user to sign in with, for 15 minutes from `now` on.
+    /// Returns a token to sign in with, valid for 15 minutes from `now`.
     fn token(&self, now: SystemTime, keys: &Credentials) -> Result<String, NoToken> {
         let kind = if self.serverless {
             "&ResourceType=ServerlessCache"
@@ -172,7 +172,7 @@ impl Identity {
         Ok(signed.trim_start_matches("http://").to_owned())
     }
 
-    /// A token at once, and another each time after so long.
+    /// Yields a token at once, and another after each interval of `again`.
     fn tokens(
         &self,
         again: Duration,
@@ -232,8 +232,8 @@ mod tests {
 
     use super::*;
 
-    /// Each connection asks for as many as it needs, as long as it lives. Without credentials none can be signed: it is
-    /// tried again all the same.
+    /// A connection takes tokens for as long as it lives. The stream goes on even if a token can't be signed, as here,
+    /// without credentials.
     #[tokio::test]
     async fn connections_sign_in_again_and_again() {
         let identity = Identity {
@@ -251,7 +251,7 @@ mod tests {
         }
     }
 
-    /// As botocore's `RequestSigner` signs the same.
+    /// The signatures are those of botocore's `RequestSigner`.
     #[test]
     fn tokens_are_what_aws_signs() {
         let keys = Credentials::new(

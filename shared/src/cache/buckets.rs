@@ -1,14 +1,15 @@
-//! Admits calls: decides whether a caller may call that often (token buckets), and in which
-//! order the caller's words are.
+//! Admission of calls: limits how often a caller may call (token buckets), and puts a caller's requests in order
+//! (stamps).
 //!
-//! All of it is one script on keys of one slot, so one round trip, and by the clock of the node that has the slot: one
-//! for all instances that serve the same caller. The last stamp is kept beside it, so a caller's stamps grow also where
-//! another node with an earlier clock takes over.
+//! One script on keys of one slot does both, in one round trip, by the clock of the node that has the slot: the same
+//! clock for all instances that serve a caller. The last stamp is stored too, so a caller's stamps increase even if a
+//! node with an earlier clock takes over.
 //!
-//! Two callers' stamps may come from two nodes, whose clocks differ by as much as clocks do, and decide nothing between
-//! callers alone. Where the words of two meet on one edge, which is where one of them blocks the other, what is stored
-//! decides: while the block stands every follow is refused, whatever its stamp, and it ends the stored follow by a
-//! version after the stored one. The end of a block takes the next stamp of each of the two: see `Store::unblock`.
+//! Stamps of two callers may come from two nodes, whose clocks may differ, so stamps alone decide nothing between
+//! callers. Where requests of two callers concern the same edge, which happens when one blocks the other, the stored
+//! state decides: while the block stands, every follow is refused, whatever its stamp, and the block ends a stored
+//! follow with a version after the stored one. The end of a block takes the next stamp of each of the two: see
+//! `Store::unblock`.
 
 use std::time::Duration;
 
@@ -19,34 +20,33 @@ use super::keys::{calls_key, full_key, stamp_key};
 use super::{Cache, Error, count_trip, scripts};
 use crate::domain::{RateLimit, UserId, Version};
 
-/// For how many seconds a caller's last stamp is kept: longer than the cache's clock can jump back by when another
-/// node takes over.
+/// The seconds that a caller's last stamp is kept: longer than the cache's clock can jump back when another node takes
+/// over.
 const STAMP_SECONDS: u32 = 60 * 60;
-/// For how many seconds it is known that a user follows as many as anybody may. An unfollow ends it, but may meet a
-/// follow that is applied at the same time.
+/// The seconds that the cache remembers that a user follows the maximum number of users. An unfollow clears the record,
+/// but may meet a follow that is applied at the same time.
 const FULL_SECONDS: u32 = 10 * 60;
 
 /// The cache's answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// To be sent again after so long.
+    /// The caller must wait this long before the next try.
     Wait(Duration),
-    /// To go on.
+    /// The call may proceed.
     Go(Admitted),
 }
 
 /// The facts about an admitted call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Admitted {
-    /// The call's place among the caller's words, if it was asked for.
+    /// The call's place in the order of the caller's requests, if it was asked for.
     pub stamp: Option<Version>,
     /// Whether the caller has reached the limit of follows, as far as the cache knows.
     pub follows_most: bool,
 }
 
 impl Cache {
-    /// Takes a token out of the caller's bucket for a route, if the route is limited, and says where among the
-    /// caller's words this call stands, if that matters.
+    /// Takes a token from the caller's bucket for a route, if the route is limited, and stamps the call, if `stamped`.
     pub async fn admit(
         &self,
         caller: &UserId,
@@ -74,7 +74,7 @@ impl Cache {
         }))
     }
 
-    /// The user's next stamp, as [`Cache::admit`] gives it to their calls.
+    /// Returns the user's next stamp, as [`Cache::admit`] gives it to their calls.
     pub async fn stamp(&self, user: &UserId) -> Result<Version, Error> {
         match self.admit(user, "", None, true).await? {
             Admission::Go(Admitted {
@@ -85,7 +85,7 @@ impl Cache {
         }
     }
 
-    /// Notes who follows as many as anybody may, and who may follow others again.
+    /// Records which users follow the maximum number of users, and which may follow others again.
     pub async fn note_follows_most(
         &self,
         full: impl IntoIterator<Item = &UserId>,

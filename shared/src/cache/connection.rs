@@ -1,10 +1,10 @@
-//! The connections to the cache's nodes, which are made anew where the client would not, or not in time.
+//! The connections to the cache's nodes, replaced where the client would not replace them, or not in time.
 //!
-//! * A node that ends closes its connections, and the client finds who has taken over. One that falls silent (its machine is
-//!   lost, its network parted, its process hangs) does not: the client would go on waiting where nothing comes any more, long
-//!   after a replica has taken over.
-//! * When all connections were closed, because nobody used them for long, the client answers that they ended, or that there
-//!   are none, until it has made one, which may be longer than its retries last.
+//! * A node that shuts down closes its connections, and the client finds its successor. A node that falls silent (its
+//!   machine is lost, its network partitioned, its process hangs) does not close them: the client would keep waiting
+//!   long after a replica has taken over.
+//! * When all connections were closed because they were idle for long, the client answers that they ended, or that
+//!   there are none, until it has opened one, which may take longer than its retries last.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,10 +18,10 @@ use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 use tokio::time::Instant;
 
-/// The number of calls without an answer after which connections are made anew. Each has waited its whole time, all its
-/// tries included.
+/// The number of calls without an answer after which the connections are replaced. Each has waited for the full
+/// timeout, all its retries included.
 const SILENCES: u32 = 2;
-/// The shortest time between two epochs: a cache that is merely slow is not helped by greetings.
+/// The minimum time between two epochs: new connections do not help a cache that is merely slow.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
 /// The connections to the nodes of the cluster. Cheap to clone.
@@ -33,7 +33,7 @@ struct Shared {
     epoch: Mutex<Epoch>,
 }
 
-/// Connections to all nodes, since they were last made anew.
+/// The connections to all nodes, from one replacement to the next.
 #[derive(Clone)]
 struct Epoch {
     connection: Connection,
@@ -42,7 +42,7 @@ struct Epoch {
 }
 
 impl ClusterConnection {
-    /// Needs a running executor; connects in the background.
+    /// Connects in the background. Needs a running executor.
     pub(super) fn open(client: ClusterClient) -> Self {
         let epoch = Mutex::new(Epoch::begin(&client));
         Self(Arc::new(Shared { client, epoch }))
@@ -61,7 +61,7 @@ impl ClusterConnection {
         self.call(send).await
     }
 
-    /// Sends it only once: it may be long, and the caller can build it again.
+    /// Sends a pipeline once, without a retry: it may be long, and the caller can build it again.
     pub(super) async fn route_pipeline(
         &self,
         pipeline: Pipeline,
@@ -90,7 +90,7 @@ impl ClusterConnection {
         }
     }
 
-    /// Notes what went wrong on the connections of an epoch. Returns the ones to use instead, if those are gone.
+    /// Records an error on the connections of an epoch. Returns the connections to use instead, if those are lost.
     fn instead(&self, then: Instant, error: Option<&RedisError>) -> Option<Connection> {
         match error {
             Some(error) if error.is_timeout() => {
@@ -107,7 +107,7 @@ impl ClusterConnection {
         epoch.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that nobody answered a call on the connections of an epoch.
+    /// Records that a call on the connections of an epoch got no answer.
     fn was_silent(&self, then: Instant) {
         let mut epoch = self.epoch();
         if epoch.began != then {
@@ -120,7 +120,7 @@ impl ClusterConnection {
         }
     }
 
-    /// Returns connections in place of those of an epoch, which are gone; none if it is too soon.
+    /// Returns connections that replace the lost ones of an epoch; `None` if it is too soon for that.
     fn after(&self, then: Instant) -> Option<Connection> {
         let mut epoch = self.epoch();
         if epoch.began == then {
@@ -133,8 +133,8 @@ impl ClusterConnection {
     }
 }
 
-/// Whether there was no connection to send anything on, or it ended. Then a command may be sent again, as the client does
-/// itself: none does harm twice.
+/// Returns true if there was no connection to send on, or it ended. The command may then be sent again, as the client
+/// itself does: every command is safe to repeat.
 pub(super) fn is_unconnected(error: &RedisError) -> bool {
     error.kind() == ErrorKind::ClusterConnectionNotFound || error.is_connection_dropped()
 }

@@ -15,13 +15,13 @@ pub struct Description {
     pub kind: Kind,
     /// The state, such as `available`.
     pub status: String,
-    /// The address as `CACHE_URL` has it; none while AWS is still making the cache.
+    /// The address as in `CACHE_URL`; `None` while AWS is creating the cache, or if its cluster mode is off.
     pub url: Option<String>,
     /// Engine, size and limits, each with its name.
     pub details: Vec<(&'static str, String)>,
 }
 
-/// AWS does not describe a cache.
+/// The reason why AWS did not describe a cache.
 #[derive(Debug, thiserror::Error)]
 pub enum NoDescription {
     /// AWS can't be reached, or refuses.
@@ -39,7 +39,7 @@ impl NoDescription {
 }
 
 impl Description {
-    /// Asks AWS for the cache of this name: among those of one kind, or of both where none is given.
+    /// Asks AWS for the cache of this name, among caches of one kind, or of both if `kind` is `None`.
     pub async fn of(
         aws: &SdkConfig,
         name: &str,
@@ -78,7 +78,7 @@ impl Description {
         Self {
             kind: Kind::Serverless,
             status: cache.status().unwrap_or("unknown").to_owned(),
-            // It takes nothing but TLS.
+            // A serverless cache accepts only TLS.
             url: cache.endpoint().and_then(|endpoint| url(endpoint, true)),
             details: known(details),
         }
@@ -95,7 +95,7 @@ impl Description {
             ("failover", failover),
             ("user groups", Some(group.user_group_ids().join(", "))),
         ];
-        // Without one, cluster mode is off, which the client's language is not made for.
+        // Without one, cluster mode is off, which the client does not support.
         let endpoint = group.configuration_endpoint();
         Self {
             kind: Kind::Nodes,
@@ -147,7 +147,7 @@ fn engine(name: Option<&str>, version: Option<&str>) -> Option<String> {
     Some(version.map_or_else(|| name.to_owned(), |version| format!("{name} {version}")))
 }
 
-/// A range with its unit, such as `at most 10 GB`.
+/// Formats a range with its unit, such as `at most 10 GB`.
 fn limit(least: Option<i32>, most: Option<i32>, unit: &str) -> String {
     match (least, most) {
         (Some(least), Some(most)) => format!("{least} to {most} {unit}"),

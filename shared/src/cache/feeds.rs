@@ -12,11 +12,11 @@ use super::nodes::read;
 use super::{Cache, Error, count_trip};
 use crate::domain::{PostWindow, UserId};
 
-/// The most follows that one command adds: ElastiCache Serverless takes no more than 3,999 arguments.
+/// The maximum number of follows that one command adds: ElastiCache Serverless accepts no more than 3,999 arguments.
 const FOLLOWS_PER_COMMAND: usize = 1000;
 
-/// The longest lifetime of an author's timeline: it is one for all who follow, and a cache that lost a write at a failover
-/// would hide a post from all of them.
+/// The maximum lifetime of an author's timeline. It is short because all followers share the timeline: a cache that
+/// lost a write at a failover would hide a post from all of them.
 const TIMELINE_TTL_SECONDS: u64 = 5 * 60;
 
 /// A feed, if the cache has it.
@@ -24,12 +24,12 @@ const TIMELINE_TTL_SECONDS: u64 = 5 * 60;
 pub enum Feed {
     /// The feed.
     Here(PostsAndMerged),
-    /// Nothing, or not all that is needed.
+    /// The feed or the user's follows are missing, or the feed is being rebuilt.
     Gone,
 }
 
 impl Cache {
-    /// The user's feed: one round trip.
+    /// Returns the user's feed, in one round trip.
     pub async fn feed(&self, user: &UserId) -> Result<Feed, Error> {
         count_trip();
         let mut commands = redis::pipe();
@@ -43,7 +43,7 @@ impl Cache {
         })
     }
 
-    /// The timelines of these authors, as far as the cache has them: one round trip.
+    /// Returns those timelines of these authors that the cache has, in one round trip.
     pub async fn author_timelines(
         &self,
         authors: &[UserId],
@@ -66,7 +66,7 @@ impl Cache {
         Ok(known.collect())
     }
 
-    /// Forgets the feed and the follows of these users, after they were changed in the store.
+    /// Forgets the feeds and follows of these users, after they were changed in the store.
     pub async fn forget_feeds(&self, users: &HashSet<UserId>) -> Result<(), Error> {
         count_trip();
         let dels = users.iter().map(|user| {
@@ -77,8 +77,8 @@ impl Cache {
         try_join_all(dels).await.map(|_| ())
     }
 
-    /// Forgets the feeds and the follows of these users, which are about to be changed in the store, and keeps them from
-    /// being rebuilt until they are forgotten again, or for as long as a request may last.
+    /// Forgets the feeds and follows of these users, which are about to be changed in the store, and prevents rebuilds
+    /// until they are forgotten again, or for as long as a request may last.
     pub async fn hold_feeds(&self, users: &HashSet<UserId>) -> Result<(), Error> {
         count_trip();
         let lease = Lease::new();
@@ -108,8 +108,8 @@ impl Cache {
         self.begin(&[feed_key(user), following_key(user)]).await
     }
 
-    /// Puts the rebuilt feed in its place. Returns whether it is there; it is not if the user's follows changed
-    /// meanwhile, or the cache lost the placeholder.
+    /// Puts the rebuilt feed in place. Returns false, and changes nothing, if the user's follows changed meanwhile or
+    /// the cache lost the placeholder.
     pub async fn finish_rebuild(
         &self,
         user: &UserId,
@@ -117,7 +117,7 @@ impl Cache {
         feed: &PostsAndMerged,
         following: &[UserId],
     ) -> Result<bool, Error> {
-        // Beside its place, so that a rebuild that was overtaken leaves nothing there.
+        // A key of its own, so that an overtaken rebuild changes nothing.
         let fresh = format!("{}:{}", following_key(user), lease.token());
         let mut members = vec![user.as_str()];
         members.extend(following.iter().map(UserId::as_str));
@@ -142,7 +142,7 @@ impl Cache {
         self.begin(&[timeline_key(author)]).await
     }
 
-    /// Puts an author's rebuilt timeline in its place.
+    /// Puts an author's rebuilt timeline in place, unless the cache lost the placeholder. Returns whether it did.
     pub async fn finish_author_timeline(
         &self,
         author: &UserId,

@@ -10,24 +10,25 @@ use super::nodes::read;
 use super::{Cache, Error, count_trip};
 use crate::domain::{Author, HydratedPosts, Post, PostCounts, PostId, UserId, ViewerState};
 
-/// Some authors whom the viewer follows, the viewer among them; `None` where the follows are not in the cache.
+/// Those of the requested authors whom the viewer follows, the viewer included; `None` if the follows are not in the
+/// cache.
 pub type Followed = Option<HashSet<UserId>>;
 
 /// The parts of a page of posts that the cache does not have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Missing {
-    /// Posts of which it is not known whether they exist.
+    /// Posts that are not known to exist or to be gone.
     pub posts: Vec<PostId>,
     /// Posts whose counts are not known.
     pub counts: Vec<PostId>,
-    /// Posts of which it is not known what the viewer did to them.
+    /// Posts whose viewer's state is not known.
     pub viewer: Vec<PostId>,
     /// Authors that are not known.
     pub authors: Vec<UserId>,
 }
 
 impl Missing {
-    /// Whether nothing is missing.
+    /// Returns true if nothing is missing.
     pub fn is_empty(&self) -> bool {
         self.posts.is_empty()
             && self.counts.is_empty()
@@ -61,7 +62,7 @@ impl Cache {
     }
 }
 
-/// The commands that ask for posts, their counts, and the viewer's state of them.
+/// Returns the commands that ask for posts, their counts, and the viewer's state of them.
 fn ask_posts(viewer: &UserId, posts: &[PostId]) -> Vec<Cmd> {
     if posts.is_empty() {
         return Vec::new();
@@ -78,7 +79,7 @@ fn ask_posts(viewer: &UserId, posts: &[PostId]) -> Vec<Cmd> {
     posts.iter().map(object).chain([states]).collect()
 }
 
-/// The commands that ask for authors, and which of them the viewer follows.
+/// Returns the commands that ask for authors, and which of them the viewer follows.
 fn ask_authors(viewer: &UserId, authors: &[UserId]) -> Vec<Cmd> {
     if authors.is_empty() {
         return Vec::new();
@@ -92,7 +93,7 @@ fn ask_authors(viewer: &UserId, authors: &[UserId]) -> Vec<Cmd> {
     authors.iter().map(card).chain([followed]).collect()
 }
 
-/// The number of commands that ask for these things.
+/// Returns the number of commands that ask for these things.
 fn asked<T>(things: &[T]) -> usize {
     match things.len() {
         0 => 0,
@@ -155,18 +156,18 @@ fn read_authors(
     Ok(Some(followed.map(|(author, _)| author.clone()).collect()))
 }
 
-/// The command that asks which of these authors a viewer follows.
+/// Returns the command that asks which of these authors a viewer follows.
 fn ask_followed(viewer: &UserId, authors: &[UserId]) -> Cmd {
     let mut ask = cmd("SMISMEMBER");
-    // The viewer is a member of every set, so that none is empty and an absent one is known.
+    // The viewer is a member of their own set, so an answer without the viewer means that there is no set.
     ask.arg(following_key(viewer))
         .arg(viewer.as_str())
         .arg(authors.iter().map(UserId::as_str).collect::<Vec<_>>());
     ask
 }
 
-/// Reads an object's key: a value in JSON, or `null` where there is none. `None` where nothing is known, as while a lease
-/// stands there.
+/// Parses an object: a value in JSON, or `null` for one that does not exist. Returns `None` where nothing is known, as
+/// while a lease stands there.
 #[expect(
     clippy::option_option,
     reason = "nothing known, known to be none, or a value"
@@ -175,7 +176,7 @@ fn object<T: DeserializeOwned>(bytes: Option<&Vec<u8>>) -> Option<Option<T>> {
     serde_json::from_slice(bytes?).ok()
 }
 
-/// A viewer's state of a post as a field's value: nothing, liked, saved, or both.
+/// Returns a viewer's state of a post as a field's value: nothing, liked, saved, or both.
 pub(super) const fn viewer_field(state: ViewerState) -> &'static str {
     match (state.liked, state.saved) {
         (false, false) => "n",

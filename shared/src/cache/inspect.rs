@@ -1,4 +1,4 @@
-//! Reads of the cache's content for operators. Nothing changes.
+//! Reads the cache's content for operators, without changing it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::keys::{
 use super::{Cache, Error};
 use crate::domain::{PostId, UserId};
 
-/// A key and its value's measures.
+/// A key, and the type, size and lifetime of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The key.
@@ -22,14 +22,14 @@ pub struct Kept {
     pub kind: Option<String>,
     /// The number of entries; of a string, the number of bytes.
     pub length: u64,
-    /// The memory it takes, in bytes, all told.
+    /// The memory that the key takes in total, in bytes.
     pub bytes: u64,
     /// The time until it expires; `None` if it doesn't.
     pub goes_in: Option<Duration>,
 }
 
 impl Cache {
-    /// The keys of a user, but for the token buckets.
+    /// Returns the keys of a user's feed, timeline, follows, likes and saves, and profile.
     pub async fn kept_for_user(&self, user: &UserId) -> Result<Vec<Kept>, Error> {
         let keys = [
             feed_key,
@@ -41,7 +41,7 @@ impl Cache {
         self.kept(keys.map(|key| key(user))).await
     }
 
-    /// The keys of a post.
+    /// Returns the keys of a post and of its counts.
     pub async fn kept_for_post(&self, post: PostId) -> Result<Vec<Kept>, Error> {
         self.kept([post_key(post), counts_key(post)]).await
     }
@@ -80,7 +80,7 @@ impl Cache {
         })
     }
 
-    /// Each node's `INFO`, by its address.
+    /// Returns each node's `INFO`, by the node's address.
     pub async fn nodes_tell(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
         let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllNodes, None));
         let told = self.connection.route_command(cmd("INFO"), all).await?;

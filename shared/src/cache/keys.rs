@@ -1,4 +1,4 @@
-//! The names of the keys, which `cache` lists.
+//! The names of the keys. The module `cache` lists them.
 
 use crate::domain::{PostId, UserId};
 
@@ -18,7 +18,7 @@ pub(super) fn viewer_key(user: &UserId) -> String {
     format!("liked:{{{user}}}")
 }
 
-/// The field of a post in the hash of [`viewer_key`].
+/// Returns the field of a post in the hash of [`viewer_key`].
 pub(super) fn field(post: PostId) -> Vec<u8> {
     post.0.to_bytes().to_vec()
 }
@@ -35,7 +35,7 @@ pub(super) fn author_key(user: &UserId) -> String {
     format!("author:{{{user}}}")
 }
 
-/// The key of the writers that are about to change a key.
+/// Returns the key of the writers that hold a key.
 pub(super) fn writers_key(key: &str) -> String {
     format!("held:{key}")
 }

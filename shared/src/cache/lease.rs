@@ -1,6 +1,6 @@
 //! Leases: placeholders that keep stale values from being filled in.
 
-/// The token of a placeholder. It begins with `?`, as neither JSON nor the state of a viewer does.
+/// The token of a placeholder. Begins with `?`, unlike JSON and the state of a viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease(String);
 

@@ -1,28 +1,28 @@
-//! Lists of posts: pushed onto by fan-out, read, and rebuilt when they are gone.
+//! Lists of posts: fan-out pushes posts onto them, and readers rebuild those that are gone.
 //!
-//! A list's elements, in any order but for the first; posts are pushed at its end, where that costs least:
+//! The elements of a list, in any order except for the first; posts are pushed at the end, where that costs least:
 //!
 //! | element | means |
 //! |---|---|
-//! | `?` and a token | the first: the list is being rebuilt by the one who knows the token |
+//! | `?` and a token | the first: the process that knows the token is rebuilding the list |
 //! | `-` and 8 bytes | the floor: posts up to this id may be missing (see [`PostWindow`]) |
-//! | `.` | there is no floor; here because Redis has no empty lists |
-//! | `@merged:<author>` | the author's own list is to be merged in |
+//! | `.` | there is no floor; needed because Redis has no empty lists |
+//! | `@merged:<author>` | the author's timeline is to be merged in |
 //! | 8 bytes | the id of a post |
 
 use super::lease::Lease;
 use super::{Cache, Error, count_trip, scripts};
 use crate::domain::{PostId, PostWindow, UserId};
 
-/// The lifetime of a list, read or not: a day. Whatever went wrong with it (a cache that lost some writes at a failover, a
-/// change whose consumer could not reach the cache) is right again within that time.
+/// The lifetime of a list, read or not: a day. Within that time, every list recovers from errors (a cache that lost
+/// some writes at a failover, a change whose consumer could not reach the cache).
 pub(super) const TTL_SECONDS: u64 = 24 * 60 * 60;
 /// The time that a rebuild may take before another may start.
 pub(super) const REBUILD_SECONDS: u64 = 15;
-/// A list is trimmed only when it is too long by a seventh, so that most pushes cost one command.
+/// A list is trimmed only when it is a seventh too long, so that most pushes cost one command.
 const SLACK: usize = 7;
-/// The most authors that are merged into a feed in the cache. Users who follow more of them read from the store, where a
-/// hundred cost one read: each merged here is another list to ask for, with every page.
+/// The maximum number of authors that are merged into a feed in the cache. Users who follow more such authors read from
+/// the store, where a hundred cost one read; each author merged here is another list to read for every page.
 pub const MOST_MERGED: usize = 200;
 
 const MERGED: &str = "@merged:";
@@ -30,11 +30,11 @@ const MERGED: &str = "@merged:";
 /// An attempt at rebuilding a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rebuild {
-    /// It is ours: read the store, then finish.
+    /// The caller rebuilds the list: read the store, then finish.
     Ours(Lease),
     /// Another process is rebuilding it, and will finish soon.
     Others,
-    /// The list is here.
+    /// The list exists.
     Done,
 }
 
@@ -43,12 +43,12 @@ pub enum Rebuild {
 pub struct PostsAndMerged {
     /// The posts.
     pub posts: PostWindow,
-    /// Authors whose posts are not in it.
+    /// The authors whose timelines are to be merged in.
     pub merged: Vec<UserId>,
 }
 
 impl PostsAndMerged {
-    /// Reads a list's elements; `None` if the list is not there, or not yet.
+    /// Parses a list's elements; `None` if the list does not exist or is being rebuilt.
     pub(super) fn read(list: &[Vec<u8>]) -> Option<Self> {
         if list.first()?.first() == Some(&b'?') {
             return None;
@@ -82,18 +82,18 @@ impl PostsAndMerged {
     }
 }
 
-/// A post as an element.
+/// Returns the element for a post.
 pub(super) fn element(post: PostId) -> Vec<u8> {
     post.0.to_bytes().to_vec()
 }
 
-/// The element that has an author's own list merged in.
+/// Returns the element that says to merge an author's timeline in.
 pub(super) fn merged_mark(author: &UserId) -> Vec<u8> {
     format!("{MERGED}{author}").into_bytes()
 }
 
 impl Cache {
-    /// The length at which a list is trimmed.
+    /// Returns the length at which a list is trimmed.
     pub(super) fn trim_at(&self) -> usize {
         self.feed_length
             .saturating_add(self.feed_length.div_ceil(SLACK))
@@ -107,7 +107,7 @@ impl Cache {
         Ok(trim.invoke_async(&mut connection).await?)
     }
 
-    /// Starts to rebuild the list of the first key; the other keys are what belongs to it.
+    /// Starts to rebuild the list at the first key; the other keys belong to it.
     pub(super) async fn begin(&self, keys: &[String]) -> Result<Rebuild, Error> {
         count_trip();
         let lease = Lease::new();
@@ -124,8 +124,8 @@ impl Cache {
         })
     }
 
-    /// Puts a rebuilt list in its place. Returns whether it is there; it is not if its sources changed meanwhile, or the
-    /// cache lost the placeholder.
+    /// Puts a rebuilt list in place. Returns false, and changes nothing, if its sources changed meanwhile or the cache
+    /// lost the placeholder.
     pub(super) async fn commit(
         &self,
         keys: &[String],

@@ -6,40 +6,42 @@
 //! | `timeline:{<user>}` | list | ids of the newest posts of an author who is merged into feeds, likewise | user |
 //! | `following:{<user>}` | set | the users whom the user follows, and the user | user |
 //! | `liked:{<user>}` | hash | post id → `n`, `l`, `s` or `b`: the user did nothing to it, likes it, saved it, or both | user |
-//! | `post:{<post>}` | string | the post as stored, or nothing for one that is gone | post |
-//! | `counts:{<post>}` | string | the post's exact counts, and how often they have changed | post |
-//! | `held:counts:{<post>}`, `held:author:{<user>}` | hash | their writers at work: token → deadline | post, user |
-//! | `calls:{<user>}:<route>` | hash | the user's token bucket for a route: `tokens`, and the time `at` which | user |
+//! | `post:{<post>}` | string | the post as stored, or `null` for one that is gone | post |
+//! | `counts:{<post>}` | string | the post's exact counts, and the number of their changes | post |
+//! | `held:counts:{<post>}`, `held:author:{<user>}` | hash | the writers that hold the key: token → deadline | post, user |
+//! | `calls:{<user>}:<route>` | hash | the user's token bucket for a route: its `tokens`, counted `at` a time | user |
 //! | `stamp:{<user>}` | string | the last stamp given to a request of the user's, in microseconds | user |
-//! | `full:{<user>}` | string | exists while the user follows as many users as anybody may | user |
-//! | `author:{<user>}` | string | the author as shown, or nothing for one who has left | user |
+//! | `full:{<user>}` | string | exists while the user follows the maximum number of users | user |
+//! | `author:{<user>}` | string | the author as shown, or `null` for one who has left | user |
 //!
-//! Nothing here is the truth: every key has a TTL, may vanish at any moment, and is filled again from
-//! the store. Two rules keep what is filled from being stale:
+//! The cache is never authoritative: every key has a TTL and may vanish at any moment, and whatever copies the store is
+//! refilled from it. Two rules keep refilled values from being stale:
 //!
-//! * A writer of the store deletes the key afterwards ([`Cache::forget_post`] and its like), and
-//!   does not count the change as done before that.
-//! * A reader who fills a key takes a lease on it before reading the store: a placeholder with a random token
-//!   stands in the key, and the value replaces it only if it still stands there. A change in
-//!   between, or an emptied cache, takes the placeholder away, and the value is not kept. (Leases:
-//!   Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.)
+//! * A writer deletes the key after it has changed the store ([`Cache::forget_post`] and the like), and reports the
+//!   change as done only after that.
+//! * A reader takes a lease on a key before it reads the store: it puts a placeholder with a random token there, and
+//!   the value replaces the placeholder only if that is still there. A change in between, or an emptied cache, removes
+//!   the placeholder, and the value is discarded. (Leases: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.)
 //!
-//! For authors, counts and blocks nobody does what a function leaves undone that dies in between, as sweep does for
-//! posts. So their writers hold the key first ([`Hold`], [`Cache::hold_feeds`]).
+//! If a function dies between the two steps, `sweep` completes the change of a post, but nothing does so for authors,
+//! counts and blocks. So their writers hold the key first ([`Hold`], [`Cache::hold_feeds`]):
 //!
-//! * The feeds of both users of a block are forgotten, and a placeholder keeps everybody from filling them in; it expires.
-//! * Authors are forgotten likewise, and nobody fills them in until the last of their writers has let go, or had the
-//!   time to, by the server's clock.
-//! * Counts of a popular post are changed again and again, and stay readable: nobody was answered yet, so what stood there
-//!   before is still right. But it stays no longer than any of its writers may take, so where one dies it is read anew.
-//!   Writers read the counts from the store once they have changed them, and put them in place of earlier ones, by the
-//!   number of changes that is counted with them in the same transaction. Only where nothing stands, readers fill them in.
+//! * Blocks: the feeds of both users are forgotten, and a placeholder, which expires, keeps readers from refilling
+//!   them.
+//! * Authors who leave are forgotten likewise, and readers can't refill them until their last writer has released them,
+//!   or its deadline has passed by the server's clock.
+//! * Counts, and authors whose profile changes, stay readable: the writer's caller has not been answered yet, so the
+//!   old value is still correct. It expires at the first deadline of its writers, and is read anew if one of them dies.
+//! * Counts of a popular post change all the time, so their writers replace them instead of deleting them: a writer
+//!   reads the counts from the store after its change, and puts them over earlier ones, which have a lower number of
+//!   changes (counted in the same transaction). Readers fill counts in only where there are none.
 //!
-//! A consumer that can't reach the cache records in the store what the cache must forget, and `sweep` carries it out
-//! (`store::invalidations`): a cache that was out of reach for an hour, and kept all it had, is right within a minute.
+//! If the cache is unreachable after a change, the function records in the store what the cache must forget, and
+//! `sweep` carries it out (`store::invalidations`). So a cache that was unreachable for an hour, and kept its data, is
+//! consistent within a minute.
 //!
-//! A feed's placeholder is a list too, so that a fan-out's `RPUSHX` lands on it while the feed is
-//! rebuilt, and is in the rebuilt feed.
+//! A feed's placeholder is a list too, so that the `RPUSHX` of a fan-out appends to it during a rebuild, and the
+//! rebuilt feed contains the post.
 
 mod access;
 mod buckets;
@@ -88,20 +90,20 @@ pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
 pub use objects::{HOLD_TIME, Hold};
 pub use push::Push;
 
-/// The cache did not answer, or not in its language: carry on without it.
+/// The cache did not answer, or not with what was asked for. Callers carry on without it.
 #[derive(Debug, thiserror::Error)]
 #[error("the cache is unavailable: {0}")]
 pub struct Error(#[from] redis::RedisError);
 
-/// Timeouts of a connection and of an answer, both lengthened by [`env::patient`].
+/// The timeouts for connecting and for an answer; [`env::patient`] lengthens both.
 const CONNECT: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_millis(500);
-/// The time that one command may take with all its tries.
+/// The timeout of a command, all its retries included.
 const OVERALL: Duration = Duration::from_millis(1500);
 
-/// The time without traffic after which a connection is tried: networks forget those that are idle.
+/// The idle time after which a connection is probed: networks drop idle connections.
 const IDLE: Duration = Duration::from_mins(1);
-/// The time in which the server must acknowledge sent data; otherwise its network counts as gone.
+/// The time in which the server must acknowledge sent data; otherwise the connection counts as lost.
 #[cfg(target_os = "linux")]
 const TAKEN: Duration = Duration::from_secs(2);
 
@@ -114,12 +116,12 @@ fn tcp() -> TcpSettings {
     settings
 }
 
-/// A round trip is made: a wait for the server, however many commands go out together.
+/// Counts a round trip: one wait for the server, whatever the number of commands sent together.
 fn count_trip() {
     invocation::record_call(Callee::Cache);
 }
 
-/// The cache. Cheap to clone; made once, during init, and connected in the background.
+/// A client of the cache. Cheap to clone; created once, during init, and connected in the background.
 #[derive(Clone)]
 pub struct Cache {
     connection: ClusterConnection,
@@ -134,15 +136,16 @@ impl std::fmt::Debug for Cache {
 }
 
 impl Cache {
-    /// Opens the cache at `CACHE_URL`: `redis://host:port`, or `rediss://` with TLS. Without that, the feature
-    /// `find-cache` finds the address by `CACHE_NAME`. `CACHE_CA_FILE` has the certificate of the authority that signed
-    /// the cache's; `CACHE_USER`, `CACHE_NAME` and `CACHE_KIND` are for signing in by IAM (see [`Access`]). Feeds are kept as long as `FEED_LENGTH` says.
+    /// Opens the cache at `CACHE_URL`: `redis://host:port`, or `rediss://` with TLS. If that is not set, the feature
+    /// `find-cache` looks up the address by `CACHE_NAME`. `CACHE_CA_FILE` is the certificate of the authority that
+    /// signed the cache's certificate; `CACHE_USER`, `CACHE_NAME` and `CACHE_KIND` set up sign-in by IAM (see
+    /// [`Access`]). `FEED_LENGTH` is the number of posts that a feed keeps.
     pub fn from_env() -> Result<Self, BadSetting> {
         let cache = Self::open(&Access::from_env()?)
             .map_err(|error| BadSetting::new("CACHE_URL", error.to_string()))?;
         let connecting = cache.clone();
         lifecycle::begin(async move {
-            // What many commands are parted by, too.
+            // Connects, and learns the nodes by which commands are grouped.
             let _ = connecting.nodes().await;
         });
         Ok(Self {
@@ -151,7 +154,7 @@ impl Cache {
         })
     }
 
-    /// Opens the cache at an address; as [`Cache::open`].
+    /// Opens the cache at an address, like [`Cache::open`].
     pub fn new(url: &str) -> Result<Self, Error> {
         Self::open(&Access {
             url: url.to_owned(),
@@ -177,18 +180,18 @@ impl Cache {
         })
     }
 
-    /// The number of posts of a list that are kept.
+    /// Returns the number of posts that a list keeps.
     pub const fn feed_length(&self) -> usize {
         self.feed_length
     }
 
-    /// One command, without counting a round trip: for commands that go out together.
+    /// Sends a command without counting a round trip, for commands that are sent together.
     async fn send<T: FromRedisValue>(&self, command: Cmd) -> Result<T, Error> {
         let mut connection = self.connection.clone();
         Ok(command.query_async(&mut connection).await?)
     }
 
-    /// Waits until the server answers, in any way.
+    /// Waits for the server's answer to `PING`.
     pub async fn ping(&self) -> Result<(), Error> {
         count_trip();
         self.send::<redis::Value>(redis::cmd("PING"))

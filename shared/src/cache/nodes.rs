@@ -1,7 +1,7 @@
-//! Many commands at once, in a pipeline for each node of the cluster.
+//! Sends many commands at once, in a pipeline for each node of the cluster.
 //!
-//! The client sends commands one by one, which costs it more than the cache's server takes for them; a pipeline it
-//! sends to one node, which refuses keys that are not its own. So commands are parted here by the nodes of their keys.
+//! Sending commands one by one costs the client more than executing them costs the server. A pipeline goes to one node,
+//! which refuses keys of other nodes, so commands are grouped here by the nodes of their keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use redis::{Arg, Cmd, Pipeline, RedisError, Value, cmd};
 use super::connection::is_unconnected;
 use super::{Cache, Error, count_trip};
 
-/// The most commands in one pipeline: so that it is answered in time, and the server is free for others in between.
+/// The maximum number of commands in a pipeline, so that it is answered in time and the server can serve others in
+/// between.
 const COMMANDS_PER_PIPELINE: usize = 500;
 
 /// The nodes of the cluster, by their slots.
@@ -21,7 +22,7 @@ const COMMANDS_PER_PIPELINE: usize = 500;
 pub(super) struct Nodes(HashMap<Slot, usize>);
 
 impl Nodes {
-    /// Reads the answer to `CLUSTER SLOTS`: runs of slots, each with its first, its last, and the node that has them.
+    /// Reads the answer to `CLUSTER SLOTS`: runs of slots, each with its first slot, its last, and its node.
     fn read(answer: Vec<Vec<Value>>) -> Self {
         let mut names: Vec<Value> = Vec::new();
         let mut slots = HashMap::new();
@@ -44,14 +45,14 @@ impl Nodes {
     }
 }
 
-/// Commands of one node.
+/// Commands for one node.
 struct Part {
     route: Route,
     places: Vec<usize>,
     pipeline: Pipeline,
 }
 
-/// The key that a command is about: its first argument.
+/// Returns a command's key: its first argument.
 fn key(command: &Cmd) -> &[u8] {
     match command.args_iter().nth(1) {
         Some(Arg::Simple(key)) => key,
@@ -60,19 +61,19 @@ fn key(command: &Cmd) -> &[u8] {
 }
 
 impl Cache {
-    /// The answers to these commands, each about one key or keys of one slot, in their order. No round trip
-    /// counted: they go out together.
+    /// Returns the answers to these commands, in their order. Each command must use one key, or keys of one slot. The
+    /// caller counts the round trip.
     pub(super) async fn each(
         &self,
         commands: impl Fn() -> Vec<Cmd> + Send + Sync,
     ) -> Result<Vec<Value>, Error> {
         match self.each_by_node(commands()).await {
-            // Some of the slots are another node's by now: one by one, as the client finds them.
+            // Some slots have moved to another node: send one by one, for the client to find it.
             Err(Error(error)) if error.redirect_node().is_some() => {
                 self.know_nodes(None);
                 try_join_all(commands().into_iter().map(|command| self.send(command))).await
             }
-            // On the connections that were made instead.
+            // Try again on the connections that replaced the lost ones.
             Err(Error(error)) if is_unconnected(&error) => self.each_by_node(commands()).await,
             answers => answers,
         }
@@ -110,7 +111,7 @@ impl Cache {
         Ok(answers.into_iter().map(|(_, answer)| answer).collect())
     }
 
-    /// The answers to commands of one node, with their places.
+    /// Returns the answers to one node's commands, with their places.
     async fn part(&self, part: Part) -> Result<Vec<(usize, Value)>, Error> {
         let Part {
             route,
@@ -149,7 +150,7 @@ impl Cache {
     }
 }
 
-/// Reads answers.
+/// Converts answers.
 pub(super) fn read<T: redis::FromRedisValue>(answers: Vec<Value>) -> Result<Vec<T>, Error> {
     let answers = answers.into_iter().map(redis::from_redis_value);
     Ok(answers

@@ -15,18 +15,18 @@ use super::lease::Lease;
 use super::{Cache, Error, count_trip, scripts};
 use crate::domain::{HydratedPosts, Invalidation, Like, PostCounts, PostId, UserId};
 
-/// The lifetime of an object: a day. A lease lasts as long as a request may.
+/// The lifetimes of an object, a day, and of a lease, which lasts as long as a request may.
 const TTL_SECONDS: u64 = 24 * 60 * 60;
 const LEASE_SECONDS: u64 = 15;
-/// The lifetime of a hold that nobody releases: all work under it must be over by then.
+/// The lifetime of a hold that is not released. All work under the hold must be done by then.
 pub const HOLD_TIME: Duration = Duration::from_secs(LEASE_SECONDS);
-/// The lifetime of what is known of a user's likes and saves.
+/// The lifetime of a user's likes and saves.
 const VIEWER_TTL_SECONDS: u64 = 60 * 60;
 
-/// Objects that are about to be changed in the store. What the cache has of counts and authors is shown until they are
-/// released, but no longer than a request may last; authors who are leaving are read from the store meanwhile. So they are right
-/// also if whoever changes them dies in between, and however many change them at once, the cache is read again as soon as
-/// the last has released them.
+/// A hold on objects that are about to be changed in the store. Until the release, readers see the cached counts and
+/// authors, but no longer than a request may last; authors who are leaving are read from the store meanwhile. So the
+/// answers are correct even if a writer dies. The cache is used again once the last of an object's writers has released
+/// it.
 #[derive(Debug)]
 #[must_use = "what is changed is to be released"]
 pub struct Hold {
@@ -34,18 +34,18 @@ pub struct Hold {
     keys: Vec<String>,
 }
 
-/// Prefixes of writers' tokens: those that leave the old value readable, and those that hide it.
+/// The prefixes of the tokens of writers that leave the old value readable, and of those that hide it.
 const SHOWN: &str = "";
 const HIDDEN: &str = "!";
-/// The token of a writer that doesn't hold anything.
+/// The token of a writer without a hold.
 const NOBODY: &str = "";
 
 impl Cache {
-    /// Takes leases on what is missing, before the store is read for it: one round trip.
+    /// Takes leases on what is missing, before the caller reads it from the store, in one round trip.
     pub async fn lease(&self, caller: &UserId, missing: &Missing) -> Result<Lease, Error> {
         count_trip();
         let lease = Lease::new();
-        // Writers of posts hold nothing: what they leave undone, sweep does.
+        // Writers of posts hold nothing: `sweep` completes what they leave undone.
         let posts = missing.posts.iter().map(|&post| (post_key(post), false));
         let counts = missing.counts.iter();
         let counts = counts.map(|&post| (counts_key(post), true));
@@ -80,8 +80,8 @@ impl Cache {
         Ok(lease)
     }
 
-    /// Fills in what was missing, where the leases still stand: one round trip. What is missing in
-    /// the answers of the store does not exist.
+    /// Fills in what was missing where the leases still stand, in one round trip. What the store did not return does
+    /// not exist.
     pub async fn fill(
         &self,
         caller: &UserId,
@@ -147,7 +147,7 @@ impl Cache {
         self.forget(author_key(author)).await
     }
 
-    /// Forgets what a key holds, a lease on it, too.
+    /// Forgets a key's value, or a lease on the key.
     async fn forget(&self, key: String) -> Result<(), Error> {
         let mut connection = self.connection.clone();
         let forget = scripts::FORGET.key(key);
@@ -155,7 +155,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Forgets all that is kept for a user, who has been erased in the store.
+    /// Forgets a user who has been erased in the store.
     pub async fn forget_user(&self, user: &UserId) -> Result<(), Error> {
         count_trip();
         let mut del = cmd("DEL");
@@ -173,8 +173,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Forgets the counts of these posts and what is known of these likes, after they were changed in
-    /// the store.
+    /// Forgets these likes and the counts of their posts, after they were changed in the store.
     pub async fn forget_likes(&self, likes: &HashSet<Like>) -> Result<(), Error> {
         count_trip();
         let posts: HashSet<PostId> = likes.iter().map(|like| like.post).collect();
@@ -205,8 +204,7 @@ impl Cache {
         try_join_all(fields).await.map(|_| ())
     }
 
-    /// Forgets what is known of these likes, after they were changed in the store, and puts the counts of their posts,
-    /// as the store has them since.
+    /// Forgets these likes, after they were changed in the store, and puts the current counts of their posts.
     pub async fn put_likes(
         &self,
         likes: &HashSet<Like>,
@@ -222,8 +220,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Lets go of a post's counts, once the store has changed them, and puts them as they are since. Without a hold it
-    /// does the same for somebody who may have died in between.
+    /// Puts a post's counts as they are since a change in the store, and releases the hold on them. Without a hold,
+    /// does so on behalf of a writer that may have died before it did.
     pub async fn put_counts(
         &self,
         hold: Option<&Hold>,
@@ -245,7 +243,7 @@ impl Cache {
         Ok(())
     }
 
-    /// Forgets what is known of a user's hand on a post, after they saved it, or no longer, in the store.
+    /// Forgets a user's state of a post, after they saved or unsaved it in the store.
     pub async fn forget_save(&self, user: &UserId, post: PostId) -> Result<(), Error> {
         count_trip();
         let mut del = cmd("HDEL");
@@ -258,7 +256,7 @@ impl Cache {
         self.hold(SHOWN, vec![author_key(author)]).await
     }
 
-    /// Holds an author who is about to leave: what the cache has of them is shown to nobody from now on.
+    /// Holds an author who is about to leave, and hides the cached author from now on.
     pub async fn hide_author(&self, author: &UserId) -> Result<Hold, Error> {
         self.hold(HIDDEN, vec![author_key(author)]).await
     }

@@ -1,6 +1,6 @@
 //! Pushing a post onto many lists.
 //!
-//! `RPUSHX` touches only lists that are there, and tells how long they are then.
+//! `RPUSHX` changes only lists that exist, and returns their new lengths.
 
 use futures::{StreamExt, TryStreamExt};
 use redis::{Cmd, cmd};
@@ -11,7 +11,7 @@ use super::nodes::read;
 use super::{Cache, Error, count_trip};
 use crate::domain::{PostId, UserId};
 
-/// The number of lists that are trimmed at a time.
+/// The maximum number of lists that are trimmed at the same time.
 const TRIMS_AT_ONCE: usize = 256;
 
 /// A push of one post onto lists.
@@ -19,14 +19,14 @@ const TRIMS_AT_ONCE: usize = 256;
 pub struct Push {
     /// The post.
     pub post: PostId,
-    /// Its author, if the author's own list is to be merged in from now on.
+    /// The post's author, if their timeline is to be merged in from now on.
     pub merging: Option<UserId>,
-    /// Whether the push is a repetition, so that some lists may have the post: then each is looked at first.
+    /// Whether the push is repeated, so that some lists may have the post already: then each list is checked first.
     pub redelivered: bool,
 }
 
 impl Push {
-    /// A post, for the first time.
+    /// Returns the first push of a post.
     pub const fn of(post: PostId) -> Self {
         Self {
             post,
@@ -37,13 +37,13 @@ impl Push {
 }
 
 impl Cache {
-    /// Pushes a post onto the feeds of these users, as far as they are there; twice is once.
+    /// Pushes a post onto those feeds of these users that exist. A repeated push does not show the post twice.
     pub async fn push(&self, push: &Push, feeds: &[UserId]) -> Result<(), Error> {
         self.push_onto(push, feeds.iter().map(feed_key).collect())
             .await
     }
 
-    /// Shows a new post in its author's own feed, which fan-out pushes it onto again.
+    /// Pushes a new post onto its author's own feed at once; fan-out pushes it again.
     pub async fn show_own(&self, post: PostId, author: &UserId) -> Result<(), Error> {
         self.push_onto(&Push::of(post), vec![feed_key(author)])
             .await
@@ -63,7 +63,7 @@ impl Cache {
         let mark = push.merging.as_ref().map(merged_mark);
         let elements: Vec<Vec<u8>> = mark.into_iter().chain([element(push.post)]).collect();
         let add = |list: &String| {
-            // In one piece: this is what a fan-out spends its time with.
+            // Allocated at once, since a fan-out spends most of its time here.
             let mut add = Cmd::with_capacity(2 + elements.len(), 128);
             add.arg("RPUSHX").arg(list).arg(&elements);
             add
@@ -88,7 +88,7 @@ impl Cache {
         let post = element(post);
         let ask = |list: &String| {
             let mut ask = cmd("LPOS");
-            // From the end: it was pushed of late.
+            // Search from the end, as the post was pushed recently.
             ask.arg(list).arg(&post).arg("RANK").arg(-1);
             ask
         };

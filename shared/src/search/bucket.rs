@@ -1,11 +1,10 @@
-//! The index in its bucket: immutable objects, and manifests that say which of them are the index.
+//! The index in its bucket: immutable objects, and manifests that say which of them make up the index.
 //!
-//! `v1/data/<random>` is one object for each segment of the index, with its files one after the other,
-//! and one for each of its lists of deleted documents. `v1/manifests/<number>` says which objects a
-//! generation of the index is made of. Numbers count down, so that the newest manifest is the first of
-//! the list: one call finds it. Nothing is ever overwritten. A manifest is put on condition that its
-//! number is not taken, so of two writers who start from the same generation only one succeeds; and
-//! until it is there, whatever else was put is invisible.
+//! `v1/data/<random>` is an object for each segment of the index, with its files one after the other, and for each list
+//! of deleted documents. `v1/manifests/<number>` lists the objects of a generation of the index. The numbers count
+//! down, so that the newest manifest is first in the bucket's listing: one call finds it. Nothing is ever overwritten.
+//! A manifest is put on condition that its number is not taken, so of two writers that start from the same generation
+//! only one succeeds, and until the manifest is there, everything else that was put is invisible.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,38 +26,38 @@ use crate::env::{self, BadSetting};
 use crate::invocation::Callee;
 use crate::lifecycle;
 
-/// The prefix of the objects' names. Another format is another index beside this one.
+/// The prefix of the objects' names. An index of another format lives beside this one.
 pub(super) const FORMAT: &str = "v1";
-/// Seconds for which objects stay that no newest manifest names, for readers who still page through an older one; shorter
-/// where everything deleted must be gone sooner.
+/// The seconds for which objects stay that the newest manifest does not name, for readers who page through an older
+/// one; shorter where deleted content must be gone sooner.
 pub(super) const KEPT_SECONDS: i64 = 15 * 60;
-/// The number of objects that one call removes.
+/// The maximum number of objects that one call removes.
 const AT_ONCE: usize = 1000;
-/// An object is some megabytes, and a function's deadline ten seconds.
+/// The timeouts: an object has some megabytes, and a function's deadline is ten seconds.
 const ATTEMPT: Duration = Duration::from_secs(4);
 const OPERATION: Duration = Duration::from_secs(8);
 
 /// The parts of a generation of the index.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
-    /// Counts the generations.
+    /// The number of the generation.
     pub(super) generation: u64,
-    /// Tells whose manifest this is, where two writers meet.
+    /// A random name that tells the manifests of two writers apart.
     pub(super) writer: String,
-    /// The index's own description, tantivy's `meta.json`.
+    /// Tantivy's description of the index, its `meta.json`.
     pub(super) meta: String,
     /// The objects, each with the names of its files.
     pub(super) objects: BTreeMap<String, Vec<String>>,
-    /// The objects that the generations before had, and when they left.
+    /// The objects that earlier generations had, and when they were dropped.
     pub(super) left: BTreeMap<String, Timestamp>,
-    /// The segments that still hold documents that were deleted, and since when.
+    /// The segments that hold deleted documents, and since when.
     #[serde(default)]
     pub(super) deleted: BTreeMap<String, Timestamp>,
 }
 
 impl Manifest {
-    /// The next generation, in which these segments hold documents that were deleted. What left longer ago than `kept`
-    /// seconds is forgotten.
+    /// Returns the next generation, in which these segments hold deleted documents. Forgets objects that were dropped
+    /// more than `kept` seconds ago.
     pub(super) fn next(
         &self,
         meta: String,
@@ -95,16 +94,16 @@ fn is_over(since: Timestamp, seconds: i64, now: Timestamp) -> bool {
     since.plus_seconds(seconds) < now
 }
 
-/// A name that nobody else will think of.
+/// Returns a name that no other writer chooses.
 pub(super) fn random_name() -> String {
     format!("{:032x}", rand::random::<u128>())
 }
 
-/// Whether a manifest was put.
+/// The outcome of putting a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Put {
     Done,
-    /// Another writer's has that number.
+    /// Another writer's manifest has that number.
     Taken,
 }
 
@@ -116,7 +115,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// The bucket that `SEARCH_BUCKET` names. Begins to connect to it.
+    /// Opens the bucket that `SEARCH_BUCKET` names, and begins to connect to it.
     pub(super) fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
         let bucket = Self::new(aws, env::required("SEARCH_BUCKET")?);
         let connect = bucket.client.head_bucket().bucket(&bucket.name).customize();
@@ -127,7 +126,7 @@ impl Bucket {
     }
 
     pub(super) fn new(aws: &SdkConfig, name: String) -> Self {
-        // An endpoint of our own (a local stack) has no name for each bucket.
+        // A custom endpoint (a local stack) has no host name for each bucket.
         let moved =
             std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || aws.endpoint_url().is_some();
         let timeouts = TimeoutConfig::builder()
@@ -146,7 +145,7 @@ impl Bucket {
         }
     }
 
-    /// The number of the newest manifest, if there is any.
+    /// Returns the number of the newest manifest, if there is one.
     pub(super) async fn newest(&self) -> Result<Option<u64>, Error> {
         let prefix = manifest_prefix();
         let page = self
@@ -160,7 +159,7 @@ impl Bucket {
         Ok(page.contents().first().and_then(generation_of))
     }
 
-    /// The manifest of that number, if it is there.
+    /// Returns the manifest of that number, if it is there.
     pub(super) async fn manifest(&self, generation: u64) -> Result<Option<Manifest>, Error> {
         let bytes = self.get(&manifest_name(generation)).await?;
         bytes
@@ -168,7 +167,7 @@ impl Bucket {
             .transpose()
     }
 
-    /// Puts a manifest, unless there is one of that number.
+    /// Puts a manifest, unless there is one of its number.
     pub(super) async fn put_manifest(&self, manifest: &Manifest) -> Result<Put, Error> {
         let sent = self
             .client
@@ -182,7 +181,8 @@ impl Bucket {
             .await;
         match sent {
             Ok(_) => Ok(Put::Done),
-            // An earlier try may have put it, and only its answer was lost. 409: another is about to.
+            // An earlier attempt may have put it, and only its answer was lost. 409 means that another put is under
+            // way.
             Err(error) if is_taken(&error) => match self.manifest(manifest.generation).await? {
                 Some(known) if known.writer == manifest.writer => Ok(Put::Done),
                 _ => Ok(Put::Taken),
@@ -191,13 +191,13 @@ impl Bucket {
         }
     }
 
-    /// An object of data.
+    /// Returns a data object.
     pub(super) async fn data(&self, name: &str) -> Result<Vec<u8>, Error> {
         let bytes = self.get(&data_name(name)).await?;
         bytes.ok_or_else(|| Error::broken(format_args!("the object {name} is gone")))
     }
 
-    /// Puts an object of data.
+    /// Puts a data object.
     pub(super) async fn put_data(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
         self.client
             .put_object()
@@ -237,8 +237,8 @@ impl Bucket {
         read.map_err(Error::unavailable)?
     }
 
-    /// Removes manifests and objects that nobody needs any more: what writers left who died before their
-    /// manifest was there, and what a newer one did without for `kept` seconds.
+    /// Removes unneeded manifests and objects: those of writers that died before putting their manifest, and those that
+    /// newer generations have not used for `kept` seconds. Returns their number.
     pub(super) async fn tidy(&self, newest: &Manifest, kept: i64) -> Result<usize, Error> {
         let now = Timestamp::now();
         let is_old = |object: &Object| {
@@ -248,7 +248,7 @@ impl Bucket {
         };
         let (manifests, data) = (manifest_prefix(), data_name(""));
         let (manifests, data) = futures::try_join!(self.list(&manifests), self.list(&data))?;
-        // A manifest counts as left when the next newer one came.
+        // A manifest counts as dropped once the next one was put.
         let followed = manifests.iter().zip(manifests.iter().skip(1));
         let over = followed
             .filter(|(newer, older)| {

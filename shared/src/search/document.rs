@@ -1,7 +1,7 @@
 //! The documents of the index.
 //!
-//! One index for all kinds, each with fields of its own, so that there is one manifest, one writer and
-//! one thing to download. Texts are not kept, nor is anything that is shown: what is found is a key.
+//! One index holds all kinds, each with fields of its own, so there is one manifest, one writer and one thing to
+//! download. The index keeps no texts and nothing that is shown: a search finds keys.
 
 use sha2::{Digest as _, Sha256};
 use tantivy::TantivyDocument;
@@ -13,32 +13,32 @@ use crate::domain::{
     Author, BREEDS, Cat, CatId, Id, Name, Post, PostId, Profile, Subject, Tag, UserId, tags_of,
 };
 
-/// The fields.
+/// The fields of the index.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fields {
-    /// `post/<id>`: what a document is deleted by, and what is found.
+    /// The key, such as `post/<id>`: documents are deleted by it, and searches return it.
     pub(super) key: Field,
-    /// Tells documents of the same rank apart, and when a post was written: its id; elsewhere the key's
-    /// digest.
+    /// The tie-breaker between documents of the same rank: a post's id, which also tells when it was written; for
+    /// others, the key's digest.
     pub(super) order: Field,
     /// The terms of a post's text.
     pub(super) text: Field,
-    /// A post's tags, each as [`tag_term`].
+    /// The terms of a post's tags (see [`tag_term`]).
     pub(super) tags: Field,
-    /// The words of a user's name and handle, and what they begin with.
+    /// The words of a user's name and handle, and their beginnings.
     pub(super) user: Field,
-    /// The same of a cat's name and breed.
+    /// The words of a cat's name and breed, and their beginnings.
     pub(super) cat: Field,
 }
 
-/// The name of the field of keys, as fast fields go by names.
+/// The name of the field of keys, as fast fields are accessed by name.
 pub(super) const KEY: &str = "key";
 /// The name of the field of orders.
 pub(super) const ORDER: &str = "order";
 
-/// The index's schema. Changing it takes another [`FORMAT`](super::bucket::FORMAT), beside which the old index is
-/// forgotten. Changing only what texts are found by doesn't: what was indexed before is found by its older terms, which
-/// are the same ones for most words, until `./dev ops reindex` has every document written anew.
+/// Returns the index's schema. A change of it requires a new [`FORMAT`](super::bucket::FORMAT), and the old index is
+/// abandoned. A change of the terms alone does not: documents are found by their old terms, most of which stay the
+/// same, until `./dev ops reindex` writes them all anew.
 pub(super) fn schema() -> (Schema, Fields) {
     let mut schema = Schema::builder();
     let indexed = |record, norms| {
@@ -66,7 +66,7 @@ pub(super) fn schema() -> (Schema, Fields) {
     (schema.build(), fields)
 }
 
-/// The key of what can be found.
+/// Returns a subject's key.
 pub(super) fn key(subject: &Subject) -> String {
     match subject {
         Subject::Post(id) => format!("post/{id}"),
@@ -75,7 +75,7 @@ pub(super) fn key(subject: &Subject) -> String {
     }
 }
 
-/// The thing that a key stands for.
+/// Parses a key.
 pub(super) fn subject(key: &str) -> Option<Subject> {
     let (kind, id) = key.split_once('/')?;
     match kind {
@@ -95,34 +95,34 @@ fn order(subject: &Subject) -> u64 {
     }
 }
 
-/// When a post was written, in milliseconds, from its order.
+/// Returns when a post was written, in milliseconds, from its order.
 pub(super) fn written_at(order: u64) -> i64 {
     Id::from_u64(order).map_or(0, |id| id.created_at().millis())
 }
 
-/// A tag's term: what is typed on the way to it, then the tag itself.
+/// Returns a tag's term: the letters typed for it, then the tag itself.
 pub(super) fn tag_term(tag: &Tag) -> String {
     format!("{}\0{tag}", analysis::letters(tag.as_str()))
 }
 
-/// The tag of a term.
+/// Returns the tag of a term.
 pub(super) fn tag_of(term: &[u8]) -> Option<Tag> {
     let (_, tag) = std::str::from_utf8(term).ok()?.split_once('\0')?;
     Tag::parse(tag).ok()
 }
 
-/// The term of a whole word of a name.
+/// Returns the term for a whole word of a name.
 pub(super) fn whole(word: &str) -> String {
     format!("={word}")
 }
 
-/// The term of what a word of a name begins with.
+/// Returns the term for the beginning of a word of a name.
 pub(super) fn beginning(word: &str) -> String {
     format!("~{word}")
 }
 
-/// Everything that a breed is called: its id and its names, where the classifier knows it by one of them, and the
-/// owner's word for it otherwise.
+/// Returns all names of a breed: its id and names, if the classifier knows it by one of them; otherwise what its owner
+/// calls it.
 fn breed_names(breed: &str) -> Vec<&str> {
     let letters = |name: &str| -> String {
         let letters = analysis::letters(name);
@@ -136,7 +136,7 @@ fn breed_names(breed: &str) -> Vec<&str> {
     known.map_or_else(|| vec![breed], Vec::from)
 }
 
-/// Something to be found, and what by.
+/// A searchable subject, and the terms that find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     subject: Subject,
@@ -146,7 +146,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// A post: by its text and its tags.
+    /// Creates a post's document, found by the post's text and tags.
     pub fn post(post: &Post) -> Self {
         let text = post.draft.text().as_str();
         Self {
@@ -157,7 +157,7 @@ impl Document {
         }
     }
 
-    /// A user: by handle and name, as they are shown.
+    /// Creates a user's document, found by handle and name, as they are shown.
     pub fn user(profile: &Profile) -> Self {
         let shown = Author::of(&profile.id, Some(profile));
         let name = profile.name.as_ref().map(Name::as_str);
@@ -168,7 +168,7 @@ impl Document {
         )
     }
 
-    /// A cat: by its name, and by its breed's.
+    /// Creates a cat's document, found by the names of the cat and its breed.
     pub fn cat(cat: &Cat) -> Self {
         let breed = cat.breed.as_ref().map(Name::as_str);
         let names = [cat.name.as_str()].into_iter();
@@ -185,7 +185,7 @@ impl Document {
         }
     }
 
-    /// The kind of thing.
+    /// Returns the subject.
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }

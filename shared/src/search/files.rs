@@ -18,13 +18,13 @@ use tantivy::directory::{
 use super::Error;
 use super::bucket::{Bucket, Manifest};
 
-/// The file of the index's own description.
+/// The name of tantivy's description of the index.
 pub(super) const META: &str = "meta.json";
-/// The number of objects that are fetched at a time.
+/// The maximum number of objects that are fetched at the same time.
 const AT_ONCE: usize = 8;
 
-/// A folder of this process alone, empty at first and removed in the end. What a process left that was
-/// killed lies in the same place, and goes away when the next one starts.
+/// A folder of this process alone, empty at first and removed in the end. If a process was killed, the next one that
+/// starts removes its folder, which has the same path.
 #[derive(Debug)]
 pub(super) struct Folder(PathBuf);
 
@@ -58,11 +58,11 @@ impl Folder {
         Ok(fs::File::create(self.0.join(name))?.write_all(bytes)?)
     }
 
-    /// Removes all files but these.
+    /// Removes all files except these.
     pub(super) fn keep(&self, names: &BTreeSet<String>) -> Result<(), Error> {
         for name in self.names()?.difference(names) {
             match fs::remove_file(self.0.join(name)) {
-                // The index tidies up too.
+                // Tantivy removes files too.
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(error.into());
                 }
@@ -72,7 +72,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Files as one object: a line of JSON with their names and sizes, then the files.
+    /// Packs files into one object: a line of JSON with their names and sizes, then the files.
     pub(super) fn pack(&self, names: &[String]) -> Result<Vec<u8>, Error> {
         let files = names
             .iter()
@@ -90,7 +90,7 @@ impl Folder {
         Ok(object)
     }
 
-    /// The files of an object. It must hold these, no others.
+    /// Writes the files of an object, which must contain exactly these.
     pub(super) fn unpack(&self, object: &[u8], names: &[String]) -> Result<(), Error> {
         let mut parts = object.splitn(2, |byte| *byte == b'\n');
         let (head, mut rest) = (
@@ -111,7 +111,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Fetches a manifest's objects, except those that are here.
+    /// Fetches a manifest's objects, except those that are already on disk.
     pub(super) async fn fetch(
         &self,
         bucket: &Bucket,
@@ -140,12 +140,12 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What stays goes away with the disk.
+        // What remains is gone with the disk.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// One generation of the index for reading: files that several share, and a description of its own.
+/// A read-only generation of the index: files shared with other generations, and a description of its own.
 #[derive(Debug, Clone)]
 pub(super) struct Snapshot {
     files: MmapDirectory,
@@ -204,7 +204,7 @@ impl Directory for Snapshot {
         Ok(())
     }
 
-    /// Nobody writes, so nobody is kept out.
+    /// Does nothing, since nobody writes.
     fn acquire_lock(&self, _: &Lock) -> Result<DirectoryLock, LockError> {
         Ok(DirectoryLock::from(Box::new(())))
     }

@@ -1,15 +1,15 @@
-//! The form in which spellings meet that a search doesn't tell apart.
+//! The form shared by all spellings that a search does not tell apart.
 //!
-//! Besides the normal form's (NFC, case folded), these make no difference:
+//! In addition to the normal form (NFC, case folded), these differences are ignored:
 //!
-//! * Width: letters, digits and ASCII's signs are taken for what they are compatible with (`ﾈｺ`, `ＣＡＴ`, `ﬁ`). Symbols are
-//!   not, since `™` is no part of the word before it; and Hangul's single letters are not, which Unicode has twice: they
-//!   stay those that keyboards type.
-//! * Accents, in the scripts that write their words without them too: Latin, Greek, Cyrillic. Not `й`, which is no `и`
-//!   with an accent, and nothing of Japanese, Hangul or Indic scripts, where `ガ` is no `カ`. Letters with a stroke or
-//!   joined ones are no letters with marks to Unicode, so the few that Europe writes are listed.
-//! * Characters that are drawn as nothing: joiners, soft hyphens, zero-width spaces, variation selectors. Only Hangul's
-//!   fillers divide words: they are drawn as a space.
+//! * Width: letters, digits and ASCII's signs are replaced by their compatible characters (`ﾈｺ`, `ＣＡＴ`, `ﬁ`). Symbols
+//!   are not, since `™` is not part of the word before it. Nor are the single letters of Hangul, which Unicode has
+//!   twice: they become those that keyboards type.
+//! * Accents, in scripts that are also written without them: Latin, Greek, Cyrillic. Not `й`, which is not an accented
+//!   `и`, and nothing in Japanese, Hangul or Indic scripts, where `ガ` is not `カ`. To Unicode, letters with a stroke and
+//!   ligatures are not letters with marks, so the few that European languages use are listed.
+//! * Invisible characters: joiners, soft hyphens, zero-width spaces, variation selectors. Only Hangul's fillers divide
+//!   words, since they are drawn as a space.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, Script};
 use icu_properties::{CodePointMapData, CodePointSetData};
@@ -20,7 +20,7 @@ use unicode_properties::{
 
 use crate::domain::normal_form;
 
-/// Brings a text into the form that its spellings share.
+/// Converts a text into the form that its spellings share.
 pub(super) fn form(text: &str) -> String {
     let mut wide = String::with_capacity(text.len());
     for c in normal_form(text).chars() {
@@ -30,7 +30,7 @@ pub(super) fn form(text: &str) -> String {
             c => push_compatible(c, &mut wide),
         }
     }
-    // What was compatible may have a capital.
+    // A compatible character may be a capital.
     normal_form(&without_accents(&normal_form(&wide)))
 }
 
@@ -52,7 +52,7 @@ fn push_compatible(c: char, text: &mut String) {
     }
 }
 
-/// Hangul's single letters as keyboards type them, from either width.
+/// Returns a single letter of Hangul, of either width, as keyboards type it.
 fn typed_letter(c: char) -> Option<char> {
     let (half, full) = match c {
         '\u{3131}'..='\u{318e}' => return Some(c),

@@ -1,40 +1,40 @@
-//! Search: tantivy's index, kept in a bucket and on the functions' own disks.
+//! Search: a tantivy index, kept in a bucket and on the functions' own disks.
 //!
-//! Each function that changes something that can be found sends an [`IndexMessage`](crate::domain::IndexMessage).
-//! The function `index` takes these in batches, reads each thing as it is now, and makes the next
-//! generation of the index of it ([`Indexer`]). The function `search` keeps the newest generation on its
-//! disk ([`Search`]) and answers with ids; what they stand for is read from the store, so what is deleted
-//! or hidden never shows, whatever the index says.
+//! Each function that changes something searchable sends an [`IndexMessage`](crate::domain::IndexMessage). The function
+//! `index` takes these messages in batches, reads the current state of each subject from the store, and writes the next
+//! generation of the index ([`Indexer`]). The function `search` keeps the newest generation on its disk ([`Search`])
+//! and answers with ids, whose content is read from the store. So nothing deleted or hidden ever shows, whatever the
+//! index says.
 //!
-//! # Why so
+//! # Costs and alternatives
 //!
-//! Nothing here costs while nobody searches or posts. A batch of changes is about four calls to S3: with
-//! one every five seconds all month long some $8, with a thousand posts a day some cents. A search
-//! costs one list of one name every few seconds for each busy instance. The index of 100,000 posts is some
-//! 27 MB, which a function that starts has in a quarter of a second on the local stack. Sums here are prices of
-//! AWS multiplied by hand; none was measured there.
+//! This design costs nothing while nobody searches or posts. A batch of changes takes about four calls to S3: some $8 a
+//! month with one batch every five seconds, some cents with a thousand posts a day. A search costs one list call for
+//! one name every few seconds for each busy instance. The index of 100,000 posts is some 27 MB, which a starting
+//! function fetches in a quarter of a second on the local stack. These sums are AWS's prices multiplied by hand; none
+//! was measured there.
 //!
-//! It stops where an index no longer fits a function's disk and start: at some millions of posts, or when
-//! more are written than one function indexes (thousands a second). From there the same segments would be
-//! read in place, as quickwit does: its splits are tantivy's segments in S3 too, one immutable object each,
-//! named by a metastore, with their beginnings cached and the rest read by range. That takes a request some
-//! rounds of 20 ms to S3 each, which a copy on disk doesn't.
+//! Its limit is reached when an index no longer fits a function's disk and start-up, at some millions of posts, or when
+//! more posts are written than one function can index (thousands a second). Beyond that, the same segments could be
+//! read in place, as quickwit does: its splits are tantivy segments in S3 too, one immutable object each, named by a
+//! metastore, with their beginnings cached and the rest read by range. Each request then takes some rounds of 20 ms to
+//! S3, which a copy on disk does not.
 //!
-//! The other way without a server is postings in DynamoDB: an item for each term and post. A post of 30
-//! words is then some 60 writes of a unit each with their deletions to come: $75 for a million posts, where
-//! S3 takes cents. Words such as `고양이` are one hot partition, to be sharded; a search for two words
-//! reads the shorter list whole, ten thousand postings being some 50 reads of a page; and phrases, ranking
-//! and prefixes would all be ours to write. It has no upper end, and a post is found at once. `OpenSearch`,
-//! serverless too, costs hundreds of dollars a month at rest.
+//! The other option without a server is postings in DynamoDB: an item for each term and post. A post of 30 words then
+//! takes some 60 writes of a unit each, later deletions included: $75 for a million posts, where S3 takes cents. Words
+//! such as `고양이` are one hot partition, to be sharded; a search for two words reads the shorter list whole, and ten
+//! thousand postings take some 50 reads of a page; and phrases, ranking and prefixes would all be ours to write. On the
+//! other hand, it has no upper limit, and a post is found at once. `OpenSearch`, serverless too, costs hundreds of
+//! dollars a month at rest.
 //!
 //! # Order
 //!
-//! BM25, where a post half a year newer outdoes one that fits twice as well. That is a factor of
-//! `2^(time / half a year)`: the order of two posts never changes with time, so a cursor stays right.
-//! A cursor also says which generation of the index it was given for, and that one is read on as long as it
-//! is kept (15 minutes): whatever is written meanwhile, each post comes once.
+//! Results are ordered by BM25 and age: being half a year newer counts as much as matching twice as well. The factor is
+//! `2^(time / half a year)`, so the order of two posts never changes with time, and a cursor stays valid. A cursor also
+//! names the generation of the index it was made for, and paging continues in that generation for as long as it is kept
+//! (15 minutes): whatever is written meanwhile, each post comes once.
 //!
-//! Tags are no documents: they are the terms of a field of the posts, so their counts can't go astray.
+//! Tags are not documents but terms of a field of the posts, so their counts can't drift.
 
 mod analysis;
 mod bucket;
@@ -54,7 +54,7 @@ pub use query::{Hit, Position};
 pub use reader::{Generation, Search};
 pub use writer::{Change, Indexer};
 
-/// Why the index was not read or written.
+/// The reason why the index was not read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting is missing.

@@ -1,4 +1,4 @@
-//! Looking something up in one generation of the index.
+//! Searches in one generation of the index.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -17,14 +17,14 @@ use super::document::{self, KEY, ORDER, subject, tag_of};
 use super::reader::Generation;
 use crate::domain::{PostId, SearchText, Subject, Tag, TagView};
 
-/// How much newer a post is that outdoes one which fits twice as well: half a year, in milliseconds.
+/// The age difference, in milliseconds, that counts as much as matching twice as well: half a year.
 const HALVED_BY: f64 = 182.0 * 24.0 * 3600.0 * 1000.0;
-/// Keeps ranks above 0, where a float's bits sort as it does.
+/// Keeps ranks above 0, where a float's bits sort like the float.
 const ABOVE_ZERO: f64 = 64.0;
-/// How much more a word counts that is a name's word, not only its beginning.
+/// The weight of a match with a whole word of a name, in addition to that of its beginning.
 const WHOLE: Score = 2.0;
 
-/// A place in the order of what was found: the best first.
+/// A place in the order of results: greater is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     rank: u32,
@@ -32,7 +32,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// As 12 bytes.
+    /// Returns the position as 12 bytes.
     pub fn to_bytes(self) -> [u8; 12] {
         let mut bytes = [0; 12];
         let (rank, order) = bytes.split_at_mut(4);
@@ -41,7 +41,7 @@ impl Position {
         bytes
     }
 
-    /// From 12 bytes.
+    /// Parses a position from its 12 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (rank, order) = bytes.split_first_chunk()?;
         Some(Self {
@@ -51,22 +51,22 @@ impl Position {
     }
 }
 
-/// Something found.
+/// A search result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hit {
-    /// The thing that was found.
+    /// The subject that was found.
     pub subject: Subject,
-    /// Where in the order.
+    /// The place in the order of results.
     pub position: Position,
 }
 
 impl Generation {
-    /// Its number.
+    /// Returns the generation's number.
     pub const fn number(&self) -> u64 {
         self.number
     }
 
-    /// Posts whose text has all of the words: the best after this position, at most so many.
+    /// Returns posts whose text has all of the words: the best after this position, at most `most`.
     pub fn posts(
         &self,
         words: &SearchText,
@@ -92,8 +92,8 @@ impl Generation {
         self.find(all.collect(), true, after, most)
     }
 
-    /// Users who have, for each of the words, a word in their name or handle that begins so, or one for those
-    /// together that are Korean.
+    /// Returns users whose name or handle has, for each of the words, a word that begins with it; adjacent Korean words
+    /// may also match as one.
     pub fn users(
         &self,
         words: &SearchText,
@@ -103,8 +103,8 @@ impl Generation {
         self.named(self.fields.user, words, after, most)
     }
 
-    /// Cats that have, for each of the words, a word in their name or their breed's that begins so, or one for those
-    /// together that are Korean.
+    /// Returns cats whose name or breed has, for each of the words, a word that begins with it; adjacent Korean words
+    /// may also match as one.
     pub fn cats(
         &self,
         words: &SearchText,
@@ -192,7 +192,8 @@ impl Generation {
         Ok(posts.collect())
     }
 
-    /// The tags that begin so, those of the most posts first: the ones after this one, at most so many.
+    /// Returns the tags that begin with these words, at most `most` after this one: an exact match first, then those
+    /// with the most posts.
     pub fn tags(
         &self,
         words: &SearchText,
@@ -263,7 +264,7 @@ fn term(field: Field, text: &str) -> Box<dyn Query> {
     ))
 }
 
-/// Collects the best after a position.
+/// A collector of the best documents after a position.
 #[derive(Debug, Clone, Copy)]
 struct Best {
     newer_first: bool,
@@ -296,14 +297,14 @@ impl Best {
     }
 }
 
-/// Where posts' times are counted from, so that ranks are small: 2024.
+/// The time from which posts' ages are counted, so that ranks are small: the start of 2024.
 const EPOCH: f64 = 1_704_067_200_000.0;
 
 struct BestOfSegment {
     best: Best,
     segment: SegmentOrdinal,
     orders: Column<u64>,
-    /// The worst on top.
+    /// A heap with the worst document on top.
     found: BinaryHeap<Reverse<(Position, DocId)>>,
 }
 

@@ -1,8 +1,8 @@
-//! Reading the index.
+//! Reads the index.
 //!
-//! A function keeps the newest generation on its disk. It checks the bucket for a newer one at most every two seconds, and
-//! answers from its copy meanwhile; only after a pause of more than [`STALE`] does a search wait for the check. While the
-//! bucket is down, the old generation is read.
+//! A function keeps the newest generation on its disk. It checks the bucket for a newer one at most every two seconds,
+//! and meanwhile answers from its copy; a search waits for the check only after a pause of more than [`STALE`]. While
+//! the bucket is unavailable, searches read the old generation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,9 +23,9 @@ const FRESH: Duration = Duration::from_secs(2);
 /// The age up to which the copy answers while a check is under way. Together with the batching of changes this stays far
 /// below a minute.
 const STALE: Duration = Duration::from_secs(20);
-/// The time that a search waits for a newer generation.
+/// The maximum time that a search waits for a newer generation.
 const WAIT: Duration = Duration::from_secs(3);
-/// The number of generations that are kept open, for callers who page through an older one.
+/// The maximum number of generations kept open, for callers who page through older ones.
 const OPEN: usize = 4;
 
 /// One generation of the index.
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Generation {
     }
 }
 
-/// The index, as the bucket has it.
+/// A reader of the index. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Search(Arc<Inner>);
 
@@ -50,29 +50,29 @@ pub struct Search(Arc<Inner>);
 struct Inner {
     bucket: Bucket,
     state: Mutex<State>,
-    /// The folder; held while a generation is being fetched.
+    /// The folder, locked while a generation is being fetched.
     folder: tokio::sync::Mutex<Folder>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the bucket last said what is the newest; nothing before it ever did.
+    /// The time of the last successful check of the bucket; `None` before the first.
     asked: Option<Instant>,
-    /// Whether it is being asked.
+    /// Whether a check is under way in the background.
     asking: bool,
-    /// The newest, if there is any.
+    /// The newest generation known, if any.
     newest: Option<Arc<Generation>>,
-    /// Others, the one used last at the end.
+    /// Older generations, the most recently used last.
     older: Vec<Arc<Generation>>,
 }
 
 impl Search {
-    /// With the bucket that `SEARCH_BUCKET` names.
+    /// Opens the index in the bucket that `SEARCH_BUCKET` names.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, Error> {
         Self::new(Bucket::from_env(aws)?, "purrline-search")
     }
 
-    /// With the bucket of that name, and a folder of that name among the temporary ones.
+    /// Opens the index in the bucket of that name, with a folder of that name in the directory for temporary files.
     pub fn open(aws: &SdkConfig, bucket: String, folder: &str) -> Result<Self, Error> {
         Self::new(Bucket::new(aws, bucket), folder)
     }
@@ -85,7 +85,7 @@ impl Search {
         })))
     }
 
-    /// The newest generation, as far as is known here; nothing if nothing was ever indexed.
+    /// Returns the newest known generation; `None` if nothing was ever indexed.
     pub async fn newest(&self) -> Result<Option<Arc<Generation>>, Error> {
         let age = {
             let state = self.0.state();
@@ -100,7 +100,7 @@ impl Search {
             return Ok(self.0.state().newest.clone());
         }
         let inner = Arc::clone(&self.0);
-        // A task of its own: what it has fetched counts even if this search waits no longer.
+        // A separate task, so that its result counts even if this search stops waiting.
         let asking =
             tokio::spawn(inherit_trace(async move { inner.ask().await }).in_current_span());
         let asked = match tokio::time::timeout(WAIT, asking).await {
@@ -119,13 +119,13 @@ impl Search {
         }
     }
 
-    /// The generation of that number, for whoever pages through it; nothing if it is gone: it is kept for 15
-    /// minutes after the next.
+    /// Returns the generation of that number, for paging; `None` if it is gone: it is kept for 15 minutes after the
+    /// next one.
     pub async fn generation(&self, number: u64) -> Result<Option<Arc<Generation>>, Error> {
         if let Some(known) = self.0.known(number) {
             return Ok(Some(known));
         }
-        // Another process may have given a newer one than this one knows.
+        // Another process may have returned a generation that is newer than any known here.
         self.newest().await?;
         match self.0.known(number) {
             Some(known) => Ok(Some(known)),
@@ -139,7 +139,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks while the function does something else.
+    /// Asks in the background, unless a check is already under way there.
     fn ask_meanwhile(self: &Arc<Self>) {
         if std::mem::replace(&mut self.state().asking, true) {
             return;
@@ -213,7 +213,7 @@ impl Inner {
         }))
     }
 
-    /// The objects of the generations that are open.
+    /// Returns the objects of the open generations.
     fn objects(&self) -> BTreeMap<String, Vec<String>> {
         let state = self.state();
         let open = state.newest.iter().chain(&state.older);
@@ -221,7 +221,7 @@ impl Inner {
             .collect()
     }
 
-    /// Closes generations that nobody pages through, and removes files that none has.
+    /// Closes the generations that have not been used for the longest, and removes files that no open one needs.
     fn tidy(&self, folder: &Folder) -> Result<(), Error> {
         {
             let mut state = self.state();

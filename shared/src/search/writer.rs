@@ -1,17 +1,17 @@
-//! Writing the index.
+//! Writes the index.
 //!
-//! A batch of changes becomes the next generation: documents are deleted by their keys and added anew,
-//! the new segment and the lists of deleted documents are put into the bucket, then the manifest. Whatever
-//! fails before leaves the old generation whole, and the same batch again does all of it; so does another
-//! writer's manifest that came first. What is written on disk counts for nothing then.
+//! A batch of changes becomes the next generation: documents are deleted by their keys and added anew, then the new
+//! segment and the lists of deleted documents are put into the bucket, then the manifest. If anything fails before
+//! that, or another writer's manifest comes first, the old generation stays whole, what was written on disk is
+//! discarded, and the same batch is applied again from the start.
 //!
-//! Segments are merged by eights of about the same size, up to a size that a function manages to merge and
-//! to send in seconds, so that a small batch costs little, and a search looks into few of them.
+//! Segments of about the same size are merged once there are eight, up to a size that a function can merge and send
+//! within seconds. So a small batch costs little, and a search reads few segments.
 //!
-//! A deleted document is no longer found, but its words stay in its segment, and the segment in the bucket. So that nothing
-//! of an erased user remains, a segment is written anew an hour after the first deletion from it: one segment with each
-//! batch, the longest overdue first. Segments that no manifest needs are removed from the bucket 15 minutes later. Where
-//! nothing changes, `sweep` sends empty batches.
+//! A deleted document is no longer found, but its words stay in its segment, and the segment in the bucket. So that
+//! nothing of an erased user remains, a segment is rewritten an hour after the first deletion from it: one segment with
+//! each batch, the most overdue first. Segments that no manifest needs are removed from the bucket 15 minutes later. If
+//! nothing else changes, `sweep` sends empty batches.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,22 +28,22 @@ use super::files::{Folder, META};
 use crate::domain::{Subject, Timestamp};
 use crate::env;
 
-/// The least that the writer works with.
+/// The writer's memory budget in bytes: the least that tantivy accepts.
 const MEMORY: usize = 15_000_000;
-/// The number of segments of a size that are merged.
+/// The number of segments of one size class at which they are merged.
 const MERGED: usize = 8;
-/// Segments with fewer documents are all of one size.
+/// Segments with fewer documents than this are all of one size class.
 const SMALLEST: u32 = 64;
-/// The most documents of a merged segment.
+/// The maximum number of documents of a merged segment.
 const LARGEST: u32 = 50_000;
-/// A segment of which so large a part (one in this number) was deleted is written anew.
+/// A segment is rewritten once more than one in this many of its documents are deleted.
 const DELETED: u32 = 3;
-/// After how many seconds a segment that documents were deleted from is written anew: twice what an erasure waits for.
+/// A segment is rewritten this many times an erasure's wait after the first deletion from it.
 const REWRITE_ERASURES: i64 = 2;
-/// Seconds that an erasure waits, by default.
+/// The seconds that an erasure waits, by default.
 const ERASURE_SECONDS: i64 = 30 * 60;
 
-/// The state of something that can be searched for: its document, or nothing if it is gone.
+/// The state of a searchable subject: its document, or `None` if it is gone.
 pub type Change = (Subject, Option<Document>);
 
 /// Writes the index.
@@ -53,13 +53,13 @@ pub struct Indexer {
     folder: Folder,
     /// The objects whose files are on disk.
     here: BTreeMap<String, Vec<String>>,
-    /// Where it was left; nothing at the start and after whatever failed.
+    /// The state after the last batch; `None` at the start and after a failure.
     writing: Option<Writing>,
-    /// After how many seconds a segment that documents were deleted from is written anew.
+    /// The seconds after the first deletion from a segment until it is rewritten.
     rewrite_after: i64,
-    /// For how many seconds the bucket keeps what no newest manifest names.
+    /// The seconds for which the bucket keeps what the newest manifest no longer names.
     kept: i64,
-    /// When this writer tidied the bucket last.
+    /// When this writer last tidied the bucket.
     tidied: Option<Timestamp>,
 }
 
@@ -77,8 +77,8 @@ impl std::fmt::Debug for Writing {
 }
 
 impl Indexer {
-    /// Opens the bucket that `SEARCH_BUCKET` names. Deleted documents are gone from it after about 75 minutes, or sooner
-    /// where `ERASURE_SECONDS` is shorter than on AWS.
+    /// Opens the bucket that `SEARCH_BUCKET` names. Deleted documents are gone from the bucket after about 75 minutes,
+    /// or sooner if `ERASURE_SECONDS` is shorter than on AWS.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, Error> {
         let erasure = env::seconds("ERASURE_SECONDS", ERASURE_SECONDS)?;
         let erasure = erasure.min(ERASURE_SECONDS);
@@ -89,7 +89,7 @@ impl Indexer {
         })
     }
 
-    /// With the bucket of that name, and a folder of that name among the temporary ones.
+    /// Opens the bucket of that name, with a folder of that name in the directory for temporary files.
     pub fn open(aws: &SdkConfig, bucket: String, folder: &str) -> Result<Self, Error> {
         Self::new(Bucket::new(aws, bucket), folder)
     }
@@ -106,8 +106,7 @@ impl Indexer {
         })
     }
 
-    /// Goes on from the newest generation, unless this writer knows it: to be called before what changed is
-    /// read.
+    /// Loads the newest generation, unless this writer already has one. Call this before reading what changed.
     pub async fn begin(&mut self) -> Result<(), Error> {
         if self.writing.is_none() {
             self.writing = Some(self.start().await?);
@@ -115,10 +114,10 @@ impl Indexer {
         Ok(())
     }
 
-    /// Makes these changes. [`Error::Overtaken`] means that another writer came first: read what changed
-    /// again, since it may have changed once more, and try again.
+    /// Applies these changes. [`Error::Overtaken`] means that another writer came first: read again what changed, since
+    /// it may have changed once more, and retry.
     pub async fn apply(&mut self, changes: Vec<Change>) -> Result<(), Error> {
-        // Whatever fails from here on, or is given up, leaves nothing to go on with.
+        // If anything fails from here on, or the call is cancelled, there is no state to continue from.
         let mut writing = match self.writing.take() {
             Some(writing) => writing,
             None => self.start().await?,
@@ -139,12 +138,12 @@ impl Indexer {
                 manifest.ok_or_else(|| Error::broken("the newest manifest is gone"))?
             }
         };
-        // What the index gave up on the way to a generation that never was is gone.
+        // Files that the index deleted on the way to an unpublished generation are gone.
         let names = self.folder.names()?;
         self.here.retain(|object, files| {
             manifest.objects.contains_key(object) && files.iter().all(|file| names.contains(file))
         });
-        // First, so that nothing an earlier try wrote passes for what is fetched.
+        // Before the fetch, so that no file of an earlier attempt is taken for a fetched one.
         let stays = self.here.values().flatten().cloned().collect();
         self.folder.keep(&stays)?;
         let here = |object: &str| self.here.contains_key(object);
@@ -168,7 +167,7 @@ impl Indexer {
             .memory_budget_per_thread(MEMORY)
             .build();
         let writer: IndexWriter = index.writer_with_options(options)?;
-        // Merging is a step of its own here: a function stands still between two batches.
+        // Merging is a separate step here: a function is suspended between two batches.
         writer.set_merge_policy(Box::new(NoMergePolicy));
         Ok(Writing {
             manifest,
@@ -178,7 +177,7 @@ impl Indexer {
         })
     }
 
-    /// Puts new segments into the bucket, then the manifest; nothing if there are no changes.
+    /// Puts new segments into the bucket, then the manifest. Does nothing if there are no changes.
     async fn publish(&mut self, writing: &mut Writing) -> Result<(), Error> {
         let names = self.folder.names()?;
         let known: BTreeMap<&Vec<String>, &String> = writing
@@ -219,7 +218,7 @@ impl Indexer {
         }
         self.here = manifest.objects.clone();
         let live: BTreeSet<&String> = manifest.objects.values().flatten().collect();
-        // Files of the index itself, such as its lock, begin with a dot.
+        // Files of tantivy itself, such as its lock, begin with a dot.
         let stays = |name: &&String| name.starts_with('.') || *name == META || live.contains(name);
         self.folder
             .keep(&self.folder.names()?.iter().filter(stays).cloned().collect())?;
@@ -227,7 +226,7 @@ impl Indexer {
         Ok(())
     }
 
-    /// Merges segments and tidies the bucket, where that is due. The changes are in the index already.
+    /// Merges segments and tidies the bucket, if that is due. The changes are already published.
     async fn maintain(&mut self, writing: &mut Writing) -> Result<(), Error> {
         let segments = writing.index.load_metas()?.segments;
         let mut due = due(&segments);
@@ -238,7 +237,7 @@ impl Indexer {
         if !due.is_empty() {
             writing.writer.merge(&due).wait()?;
             match self.publish(writing).await {
-                // The other one will come to it.
+                // The other writer will merge them.
                 Err(Error::Overtaken) => {
                     *writing = self.start().await?;
                 }
@@ -271,8 +270,8 @@ impl Writing {
     }
 }
 
-/// The files of a segment, as they go into objects: its list of deleted documents changes, the others
-/// never do.
+/// Returns the files of a segment, grouped as they go into objects: the list of deleted documents changes, the other
+/// files never do.
 fn files_of(segment: &SegmentMeta, names: &BTreeSet<String>) -> Vec<Vec<String>> {
     let id = segment.id().uuid_string();
     let never = |name: &&String| {
@@ -289,7 +288,7 @@ fn files_of(segment: &SegmentMeta, names: &BTreeSet<String>) -> Vec<Vec<String>>
     files
 }
 
-/// The segments to merge now, if any.
+/// Returns the segments to merge or rewrite now, if any.
 fn due(segments: &[SegmentMeta]) -> Vec<SegmentId> {
     let sizes: Vec<(u32, SegmentId)> = segments
         .iter()
@@ -305,8 +304,8 @@ fn due(segments: &[SegmentMeta]) -> Vec<SegmentId> {
     thinned.map(SegmentMeta::id).into_iter().collect()
 }
 
-/// The segment that documents were deleted from the longest ago, if that was before then. Of one of which it isn't known
-/// since when, it was.
+/// Returns the segment with the oldest deletion, if that was before `before`. A segment without a known time of
+/// deletion counts as the oldest.
 fn rewritten(
     segments: &[SegmentMeta],
     since: &BTreeMap<String, Timestamp>,
@@ -319,7 +318,8 @@ fn rewritten(
         .map(|(_, segment)| segment)
 }
 
-/// The smaller ones of the smallest size of which there are eight, as many as fit into one.
+/// Returns the segments to merge: of the smallest size class with at least eight, its smallest segments, as many as fit
+/// into one.
 fn due_of<T: Copy>(segments: &[(u32, T)]) -> Vec<T> {
     let mut sizes: BTreeMap<u32, Vec<(u32, T)>> = BTreeMap::new();
     for segment in segments {
@@ -353,8 +353,8 @@ fn due_of<T: Copy>(segments: &[(u32, T)]) -> Vec<T> {
 mod tests {
     use super::*;
 
-    /// Batches of that many documents, one after the other: how many segments there are at the most, how
-    /// often a document was written, and how many were merged at once at the most.
+    /// Adds batches of that many documents, one after the other. Returns the maximum number of segments, how often each
+    /// document was written, and the maximum number of documents merged at once.
     fn grow(batch: u32, batches: u32) -> (usize, f64, u32) {
         let (mut segments, mut most, mut written, mut largest) = (Vec::new(), 0, 0_u64, 0);
         for n in 0..batches {
@@ -389,7 +389,7 @@ mod tests {
             let (most, ratio, largest) = grow(batch, batches);
             let full = usize::try_from(batch * batches / (LARGEST / 2)).unwrap();
             assert!(most < 45 + full, "{batch}: {most} segments");
-            // Six sizes from one to the largest, and the smallest size takes some more.
+            // There are six size classes, and the smallest takes some more merges.
             assert!(ratio < 10.0, "{batch}: each is written {ratio} times");
             assert!(largest <= LARGEST);
         }

@@ -1,7 +1,7 @@
-//! The pixels that the model will look at, gathered row by row as a decoder brings them, then resized.
+//! The pixels that the model sees, collected row by row from a decoder, then resized.
 //!
-//! Only what lies in the frame is held, and large images are shrunk on the way by averaging blocks of
-//! pixels. So it takes a few megabytes at most, whatever the image's size.
+//! A canvas holds only what lies in the frame, and shrinks large images by averaging blocks of pixels. So it takes a
+//! few megabytes at most, whatever the image's size.
 
 use super::Square;
 use super::colour::{self, Layout, PAPER};
@@ -9,7 +9,7 @@ use super::framing::{Axis, Strip, spare_scale};
 use super::orientation::Orientation;
 use super::resize::resize;
 
-/// Where the pixels go; blank paper at first.
+/// The pixels collected so far, on blank paper.
 #[derive(Debug)]
 pub(super) struct Canvas {
     side: usize,
@@ -18,16 +18,16 @@ pub(super) struct Canvas {
     blocks: Blocks,
 }
 
-/// RGB, row by row.
+/// Blocks of RGB pixels, row by row.
 #[derive(Debug)]
 enum Blocks {
-    /// Of one pixel.
+    /// Blocks of one pixel.
     Pixels(Vec<[u8; 3]>),
-    /// Of several: how much darker they are than white paper, summed up.
+    /// Blocks of several pixels: the sums of their differences from white paper.
     Shades(Vec<[u32; 3]>),
 }
 
-/// Where the pixels of a row lie: in row `y`, at `first`, `first + step` and so on.
+/// The place of pixels in an image: in row `y`, at `first`, `first + step` and so on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) y: usize,
@@ -36,7 +36,7 @@ pub(super) struct Place {
 }
 
 impl Canvas {
-    /// For an image of `width` by `height` pixels, of which the model looks at `side` by `side`, and which
+    /// Creates a canvas for an image of `width` by `height` pixels, of which the model sees `side` by `side`, and which
     /// its decoder shrinks by `scale`.
     pub(super) fn new(width: usize, height: usize, side: usize, scale: usize) -> Self {
         let short = width.min(height);
@@ -159,7 +159,7 @@ impl Canvas {
     }
 }
 
-/// The pixels of a row.
+/// Converts the pixels of a row.
 fn each<const N: usize>(
     data: &[u8],
     colour: impl Fn([u8; N]) -> [u8; 3],
@@ -168,8 +168,8 @@ fn each<const N: usize>(
     pixels.iter().map(move |&pixel| colour(pixel))
 }
 
-/// The mean of every block, rounded as by Pillow (`Reduce.c`). Those at the image's right and lower edge may be
-/// smaller than the others.
+/// Returns the mean of every block, rounded as Pillow does (`Reduce.c`). Blocks at the image's right and lower edges
+/// may be smaller than the others.
 fn averages(shades: &[[u32; 3]], columns: &Strip, rows: &Strip) -> Vec<[u8; 3]> {
     let counts = rows
         .blocks()

@@ -1,6 +1,6 @@
-//! Pixels of any layout as RGB.
+//! Converts pixels of any layout to RGB.
 
-/// How a decoder lays out a pixel; 8 bits a sample.
+/// The layout of a decoder's pixel, with 8 bits a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
     /// Grey.
@@ -16,7 +16,7 @@ pub(super) enum Layout {
 }
 
 impl Layout {
-    /// Bytes of one pixel.
+    /// Returns the number of bytes of a pixel.
     pub(super) const fn bytes(self) -> usize {
         match self {
             Self::L => 1,
@@ -27,20 +27,20 @@ impl Layout {
     }
 }
 
-/// White: what shines through where an image is transparent.
+/// White: the background of transparent images.
 pub(super) const PAPER: u8 = 255;
 
-/// A grey.
+/// Converts a grey.
 pub(super) fn from_l([l]: [u8; 1]) -> [u8; 3] {
     [l; 3]
 }
 
-/// A grey on paper.
+/// Converts a grey with opacity, on paper.
 pub(super) fn from_la([l, a]: [u8; 2]) -> [u8; 3] {
     from_rgba([l, l, l, a])
 }
 
-/// A colour on paper.
+/// Converts a colour with opacity, on paper.
 pub(super) fn from_rgba([r, g, b, a]: [u8; 4]) -> [u8; 3] {
     match a {
         u8::MAX => [r, g, b],
@@ -48,12 +48,12 @@ pub(super) fn from_rgba([r, g, b, a]: [u8; 4]) -> [u8; 3] {
     }
 }
 
-/// Ink on paper.
+/// Converts ink on paper.
 pub(super) fn from_cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     [c, m, y].map(|ink| times(u8::MAX - ink, u8::MAX - k))
 }
 
-/// The product of two fractions of 255, rounded; exact, without a division.
+/// Returns the product of two fractions of 255, rounded exactly, without a division.
 fn times(a: u8, b: u8) -> u8 {
     let product = u16::from(a) * u16::from(b) + 128;
     let [_, high] = (product + (product >> 8)).to_le_bytes();

@@ -1,13 +1,13 @@
-//! The part of an image that the model gets.
+//! The part of an image that the model sees.
 
 use std::ops::Range;
 
-/// Pixels of the source that at least remain for one of the model's, along either axis, when an image is shrunk before it
-/// is resized: Pillow's `reducing_gap`.
+/// The minimum number of source pixels for each of the model's, along either axis, that remain when an image is shrunk
+/// before it is resized: Pillow's `reducing_gap`.
 const GAP: usize = 2;
 
-/// One axis of torchvision's `Resize(resized(side))` and `CenterCrop(side)`, taken as one: `source` pixels become
-/// `resized`, of which `side` are kept, in the middle.
+/// One axis of torchvision's `Resize(resized(side))` and `CenterCrop(side)` combined: `source` pixels become `resized`,
+/// of which the middle `side` are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Axis {
     source: usize,
@@ -20,27 +20,27 @@ pub(super) struct Axis {
 pub(super) struct Strip {
     axis: Axis,
     scale: usize,
-    /// Pixels of a block.
+    /// The number of pixels of a block.
     pub(super) block: usize,
     /// The pixels to keep.
     pub(super) held: Range<usize>,
 }
 
-/// The shorter side of an image of whose middle the model looks at `side` by `side` pixels: as `resized` in
-/// model/common.py, which says why.
+/// Returns the shorter side of a resized image, of which the model sees the middle `side` by `side` pixels: the same as
+/// `resized` in model/common.py, which gives the reason.
 const fn resized(side: usize) -> usize {
     side * 13 / 12
 }
 
-/// By how much an image may be shrunk before it's resized, if its shorter side has `short` pixels.
+/// Returns the factor by which an image may be shrunk before it is resized, if its shorter side has `short` pixels.
 pub(super) fn spare_scale(short: usize, side: usize) -> usize {
     (short / (GAP * resized(side)).max(1)).max(1)
 }
 
 impl Axis {
-    /// For one that has `source` pixels, of an image whose shorter one has `short`.
+    /// Creates an axis of `source` pixels, for an image whose shorter side has `short`.
     pub(super) fn new(source: usize, short: usize, side: usize) -> Self {
-        // torchvision rounds it down.
+        // torchvision rounds down.
         let resized = (resized(side) * source / short.max(1)).max(side);
         Self {
             source,
@@ -58,7 +58,7 @@ impl Axis {
         } = self;
         let spare = resized - side;
         let unit = resized * scale;
-        // How far beyond the frame the filter reaches; and the frame lies a pixel off when mirrored.
+        // The filter reaches beyond the frame, and a mirrored frame lies a pixel off.
         let reach = 2 * source.div_ceil(unit) + 1;
         let first = (spare / 2 * source / unit).saturating_sub(reach);
         let last = (spare / 2 + side + 1) * source / unit + reach;
@@ -85,7 +85,7 @@ impl Strip {
             .map(move |start| block.min(held.end - start))
     }
 
-    /// The frame, in blocks from the first one; `reversed` if the axis is seen the other way round.
+    /// Returns the frame, in blocks from the first one; `reversed` if the axis is viewed in reverse.
     pub(super) fn frame(&self, reversed: bool) -> Range<f64> {
         let Axis {
             source,
@@ -106,7 +106,7 @@ impl Strip {
     }
 }
 
-/// A number of pixels, which is always far below 2^32.
+/// Converts a number of pixels, which is always far below 2^32.
 fn float(number: usize) -> f64 {
     u32::try_from(number).map_or(f64::INFINITY, f64::from)
 }

@@ -1,7 +1,7 @@
-//! JPEG: baseline and progressive; grey, YCbCr, RGB, CMYK and YCCK.
+//! Decodes JPEG: baseline and progressive; grey, YCbCr, RGB, CMYK and YCCK.
 //!
-//! Large ones are decoded at a half, a quarter or an eighth, which takes that much less memory and time.
-//! Of a progressive one, though, all coefficients are held at full size.
+//! Large images are decoded at a half, a quarter or an eighth of their size, which takes that much less memory and
+//! time. Of a progressive image, though, all coefficients are held at full size.
 
 use libjpeg_turbo_rs::{ComponentInfo, DecodeLimits, Decoder, PixelFormat, ScalingFactor};
 
@@ -15,14 +15,14 @@ use super::orientation::Orientation;
 /// The first bytes of every file.
 pub(super) const SIGNATURE: &[u8] = &[0xFF, 0xD8, 0xFF];
 
-/// The most scans of a JPEG; about ten are usual in a progressive one. A few bytes make one, and each costs a walk through
-/// the whole image.
+/// The maximum number of scans of a JPEG; about ten are usual in a progressive one. A few bytes make a scan, and each
+/// costs a pass over the whole image.
 const MAX_SCANS: usize = 100;
 
-/// Decodes what a model of that side looks at, and how it must be turned.
+/// Decodes the part that a model of that side sees, and the orientation.
 pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
     let decoder_limits = DecodeLimits {
-        // Checked below, for an answer of their own.
+        // Checked below, for more specific errors.
         max_width: usize::MAX,
         max_height: usize::MAX,
         max_pixels: u64::MAX,
@@ -50,14 +50,14 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
         8.. => (8, 8),
     };
     let samples = samples(width, height, &header.components);
-    // A block of 64 samples takes a bit at least.
+    // A block of 64 samples takes at least a bit.
     if samples / 64 > bytes.len() * 8 {
         return Err(ImageError::broken("the JPEG is cut short"));
     }
-    // A byte each: the planes as they are coded, and the pixels that are put together from them.
+    // One byte for each sample of the coded planes, and of the pixels assembled from them.
     let planes_and_pixels = (samples + width * height * layout.bytes()) / (scale * scale);
     if progressive {
-        // A number of two bytes for each sample, besides.
+        // A coefficient of two bytes for each sample, too.
         let memory = planes_and_pixels + samples * 2;
         limits::check_memory(width * height, memory, limits::PROGRESSIVE_BYTES)?;
     } else {
@@ -67,7 +67,7 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
     decoder.set_scale(ScalingFactor::try_new(1, denominator).map_err(ImageError::broken)?);
     let mut image = decoder.decode_image().map_err(ImageError::broken)?;
     if layout == Layout::Cmyk {
-        // As Adobe's programs write it, and others do after them: 255 is no ink.
+        // Adobe's programs, and others after them, write 255 for no ink.
         image.data.iter_mut().for_each(|ink| *ink = !*ink);
     }
 

@@ -1,18 +1,18 @@
-//! How large an image may be. All of it is known from the header, before anything is unpacked.
+//! The limits of an image's size, all checked by its header, before anything is decompressed.
 
 use super::ImageError;
 
-/// The most pixels: 50 million. A few bytes can claim any number of them, and each costs time.
+/// The maximum number of pixels: 50 million. A few bytes can claim any number of pixels, and each costs time.
 pub const MAX_PIXELS: u64 = 50_000_000;
 
-/// The longest side, in pixels; that of JPEG's own limit.
+/// The maximum side, in pixels, which is JPEG's own limit.
 pub const MAX_SIDE: u32 = 65_535;
 
-/// How much memory a decoder may take.
+/// The maximum number of bytes that a decoder may take.
 pub(super) const DECODER_BYTES: usize = 24_000_000;
 
-/// The same for a progressive JPEG: enough for 12.5 megapixels from a camera. Most of it are coefficients,
-/// which can't be had at a reduced size.
+/// The same for a progressive JPEG: enough for 12.5 megapixels from a camera. Most of it is for coefficients, which are
+/// not available at a reduced size.
 pub(super) const PROGRESSIVE_BYTES: usize = 41_000_000;
 
 /// Checks a header's width and height, and returns them.
@@ -33,8 +33,8 @@ pub(super) fn check_pixels(width: u32, height: u32) -> Result<(usize, usize), Im
     Ok((side(width)?, side(height)?))
 }
 
-/// Whether an image of so many pixels, which takes so many bytes to decode, takes at most `limit`. If
-/// not, the error names how many pixels one of its kind may have.
+/// Checks that an image of that many pixels, which takes that many bytes to decode, takes at most `limit` bytes.
+/// Otherwise, the error says how many pixels an image of its kind may have.
 pub(super) fn check_memory(pixels: usize, bytes: usize, limit: usize) -> Result<(), ImageError> {
     if bytes <= limit {
         return Ok(());

@@ -1,10 +1,10 @@
-//! Tells a cat's breed from a photo, by a `ResNet18` that tract runs.
+//! Classifies a cat's breed from a photo, with a `ResNet18` that tract runs.
 //!
-//! An image goes through [`Classifier::classify`] in three steps. It is decoded (`jpeg`, `png`, `webp`)
-//! onto a `canvas`, which keeps the part that the model looks at and resizes it exactly as training did.
-//! The `model` gives a number for each breed, already calibrated. Softmax makes probabilities of them.
+//! [`Classifier::classify`] takes three steps. It decodes an image (`jpeg`, `png`, `webp`) onto a `canvas`, which keeps
+//! the part that the model sees and resizes it exactly as training did. The `model` computes a number for each breed,
+//! already calibrated. Softmax turns these into probabilities.
 //!
-//! All of it works inside a bounded memory, on any input: see `limits`.
+//! The memory is bounded for any input: see `limits`.
 
 mod canvas;
 mod colour;
@@ -28,7 +28,7 @@ pub use self::limits::{MAX_PIXELS, MAX_SIDE};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// A model that is ready to run. Share it; it takes `&self` only.
+/// A model that is ready to run. It can be shared, since all methods take `&self`.
 #[derive(Debug)]
 pub struct Classifier {
     model: Model,
@@ -46,25 +46,25 @@ pub struct LoadError(#[source] Error);
 /// An image that can't be classified.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// It is none that we read. Send another.
+    /// The format is not supported. Send another image.
     #[error("must be a JPEG, PNG or WebP image")]
     NotAnImage,
-    /// It is damaged, cut short, or of a rare kind that we don't read. Send it anew, or save it again.
+    /// The image is damaged, cut short, or of a rare kind that is not supported. Send it again, or save it anew.
     #[error("the image is broken, or of a kind that can't be read")]
     Broken(#[source] Error),
     /// The file is too large. Shrink it.
     #[error("the image must have at most {UPLOAD_MAX_BYTES} bytes")]
     TooManyBytes,
-    /// It has too many pixels, for any image or for one of its kind. Shrink it.
+    /// The image has too many pixels, for any image or for one of its kind. Shrink it.
     #[error("an image of this kind must have at most {limit} pixels")]
     TooManyPixels {
-        /// The largest allowed number.
+        /// The maximum number of pixels.
         limit: u64,
     },
     /// A side is too long. Crop it.
     #[error("the image must be at most {MAX_SIDE} pixels wide and high")]
     TooLong,
-    /// Neither the image's fault nor the caller's.
+    /// The classifier failed. Neither the image nor the caller is at fault.
     #[error("the classifier failed")]
     Failed(#[source] Error),
 }
@@ -76,8 +76,8 @@ impl ImageError {
 }
 
 impl Classifier {
-    /// Reads the model's two files from a folder and runs it once, so that the first image doesn't wait
-    /// for what tract does then. Takes about a fifth of a second of CPU.
+    /// Reads the model's two files from a folder and runs the model once, so that the first image does not wait for
+    /// tract's one-time work. Takes about a fifth of a second of CPU.
     pub fn load(dir: &Path) -> Result<Self, LoadError> {
         let model = Model::load(dir).map_err(LoadError)?;
         let blank = Square(vec![0; model.side() * model.side() * 3]);
@@ -90,13 +90,13 @@ impl Classifier {
         self.model.info()
     }
 
-    /// The side of the square that the model looks at, in pixels.
+    /// Returns the side, in pixels, of the square that the model sees.
     pub fn side(&self) -> usize {
         self.model.side()
     }
 
-    /// All breeds, the most likely first. Takes tens of milliseconds of CPU, and up to tens of megabytes:
-    /// call it off the async threads, and not twice at a time.
+    /// Returns all breeds, the most likely first. Takes tens of milliseconds of CPU, and up to tens of megabytes: call
+    /// it off the async threads, and only once at a time.
     pub fn classify(&self, image: &[u8]) -> Result<Vec<BreedProbability>, ImageError> {
         let mut breeds: Vec<_> = BREEDS
             .into_iter()
@@ -107,7 +107,7 @@ impl Classifier {
         Ok(breeds)
     }
 
-    /// The probability of each breed, in the order of [`BREEDS`]. As [`Classifier::classify`] otherwise.
+    /// Returns the probability of each breed, in the order of [`BREEDS`]. Otherwise like [`Classifier::classify`].
     pub fn probabilities(&self, image: &[u8]) -> Result<[f32; BREEDS.len()], ImageError> {
         let square = square(image, self.model.side())?;
         let logits = self.model.run(&square).map_err(ImageError::Failed)?;
@@ -140,7 +140,7 @@ fn square(image: &[u8], side: usize) -> Result<Square, ImageError> {
     Ok(canvas.finish(orientation))
 }
 
-/// Makes numbers sum to 1, and all positive.
+/// Turns numbers into probabilities, which are positive and sum to 1.
 fn softmax<const N: usize>(logits: [f32; N]) -> [f32; N] {
     let top = logits.into_iter().fold(f32::NEG_INFINITY, f32::max);
     let shares = logits.map(|logit| (logit - top).exp());

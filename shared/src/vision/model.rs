@@ -9,10 +9,10 @@ use super::convolution::accelerate;
 use super::{Error, Square};
 use crate::domain::{BREEDS, ModelInfo};
 
-/// The graph; its weights lie beside it in a file of the same name and `.data`.
+/// The file of the graph; its weights are beside it in a file of the same name plus `.data`.
 const FILE: &str = "resnet18-cats.onnx";
 
-/// Per channel: the mean and the standard deviation of the images that the network was trained on.
+/// The mean and the standard deviation, per channel, of the images that the network was trained on.
 const NORMS: [(f32, f32); 3] = [(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)];
 
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// Reads it from a folder and makes it ready to run.
+    /// Reads the model from a folder and makes it ready to run.
     pub(super) fn load(dir: &Path) -> Result<Self, Error> {
         let model = tract_onnx::onnx()
             .model_for_path(dir.join(FILE))?
@@ -59,12 +59,12 @@ impl Model {
         &self.info
     }
 
-    /// The side of the square that it looks at, in pixels.
+    /// Returns the side, in pixels, of the square that the model sees.
     pub(super) fn side(&self) -> usize {
         self.side
     }
 
-    /// Its verdict on an image, one number for each breed.
+    /// Runs the model on an image. Returns one number for each breed.
     pub(super) fn run(&self, square: &Square) -> Result<[f32; BREEDS.len()], Error> {
         let shape = [1, 3, self.side, self.side];
         let image = Tensor::from_shape(&shape, &planes(square))?;
@@ -78,12 +78,12 @@ impl Model {
     }
 }
 
-/// Everything that is done to the network once, so that it runs fast: here and nowhere else.
+/// Does everything that makes the network run fast, once; no other code does.
 fn optimise(model: TypedModel) -> TractResult<Arc<TypedSimplePlan>> {
     accelerate(model)?.into_optimized()?.into_runnable()
 }
 
-/// RGB pixels as the network was trained on them: a plane for each colour, normalised.
+/// Converts RGB pixels to what the network was trained on: a plane for each colour, normalised.
 fn planes(Square(pixels): &Square) -> Vec<f32> {
     let (pixels, _) = pixels.as_chunks::<3>();
     let [red, green, blue] = NORMS;

@@ -1,11 +1,11 @@
-//! How a camera was held: the EXIF orientation.
+//! The EXIF orientation: how the camera was held.
 
 use std::io;
 
 use exif::{In, Reader, Tag};
 
-/// How much of an EXIF block is read. That's as much as a JPEG can hold; in other formats it can go on for
-/// megabytes, of which the parser would make many more.
+/// The maximum number of bytes of an EXIF block that are read: as many as a JPEG can hold. In other formats, a block
+/// may have megabytes, for which the parser would take many more.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// The transformation of the stored pixels to the photographer's view: swap the axes or not, then mirror either.
@@ -20,8 +20,8 @@ pub(super) struct Orientation {
 }
 
 impl Orientation {
-    /// From an EXIF block, with or without its `Exif\0\0` prefix. Upright if the block says nothing
-    /// of the kind or can't be read: people want an answer, not a verdict on their metadata.
+    /// Reads an EXIF block, with or without its `Exif\0\0` prefix. Upright if the block has no orientation or can't be
+    /// read: callers want an answer, not an error about metadata.
     pub(super) fn from_exif(block: Option<&[u8]>) -> Self {
         block
             .and_then(|block| {
@@ -32,7 +32,7 @@ impl Orientation {
             .unwrap_or_default()
     }
 
-    /// From the tag's value, 1 to 8.
+    /// Converts the tag's value, 1 to 8; `None` for any other.
     pub(super) const fn from_tag(value: u32) -> Option<Self> {
         let (swapped, columns_reversed, rows_reversed) = match value {
             1 => (false, false, false),
@@ -72,7 +72,7 @@ impl Orientation {
     }
 }
 
-/// The orientation tag's value.
+/// Reads the orientation tag's value.
 fn read(tiff: &[u8]) -> Result<u32, exif::Error> {
     let mut reader = Reader::new();
     // A broken maker's note is no reason to stand the cat on its head.

@@ -1,6 +1,6 @@
-//! PNG: every colour type and depth, interlaced or not. Of an animated one, the first picture.
+//! Decodes PNG: every colour type and depth, interlaced or not; of an animation, the first picture.
 //!
-//! Rows are taken as they are unpacked, so memory hardly grows with the image.
+//! Rows are processed as they are decompressed, so the memory hardly grows with the image.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -31,7 +31,7 @@ const ADAM7: &[[usize; 4]] = &[
 /// Longer ancillary chunks are skipped: the decoder would copy them twice, and none of them matters.
 const BALLAST_BYTES: usize = 64 * 1024;
 
-/// Decodes what a model of that side looks at, and how it must be turned.
+/// Decodes the part that a model of that side sees, and the orientation.
 pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
     let limits = Limits {
         bytes: limits::DECODER_BYTES,
@@ -60,14 +60,14 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
             canvas.pixels(Place { y, first, step }, layout, row.data());
         }
     }
-    // One that was cut short shows it now; and its EXIF may have come last.
+    // Fails if the file was cut short, and reads an EXIF block that comes last.
     reader.finish().map_err(ImageError::broken)?;
     let orientation = Orientation::from_exif(reader.info().exif_metadata.as_deref());
     Ok((canvas, orientation))
 }
 
-/// The file without what makes it needlessly long. Only chunks are left out that a decoder can do without:
-/// the first letter of their name is small.
+/// Returns the file without its needlessly long chunks. Removes only chunks that a decoder can do without: the first
+/// letter of their name is lowercase.
 fn without_ballast(bytes: &[u8]) -> Cow<'_, [u8]> {
     let is_ballast = |chunk: &[u8]| {
         chunk.len() > BALLAST_BYTES && chunk.get(4).is_some_and(u8::is_ascii_lowercase)
@@ -79,7 +79,7 @@ fn without_ballast(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(lean.concat())
 }
 
-/// The signature, then the chunks, then what is no whole chunk.
+/// Iterates over the signature, then the chunks, then a rest that is not a whole chunk.
 fn chunks(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let (signature, mut rest) = bytes.split_at_checked(SIGNATURE.len()).unwrap_or_default();
     let chunks = std::iter::from_fn(move || {

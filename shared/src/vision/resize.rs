@@ -1,13 +1,13 @@
-//! Resizing as Pillow does it, to the bit: a triangle filter, first along the rows, then along the columns, 8 bits
-//! in between, weights in fixed point (`Resample.c`, `ImagingResample`). The network was trained on Pillow's
-//! pixels, and a grey level here or there moves its answer.
+//! Resizes exactly as Pillow does, to the bit: a triangle filter, first along the rows, then along the columns, 8 bits
+//! in between, weights in fixed point (`Resample.c`, `ImagingResample`). The network was trained on Pillow's pixels,
+//! and even single grey levels change its answer.
 
 use std::ops::Range;
 
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd, dispatch, i32x4};
 
-/// Binary places of a weight: Pillow's `PRECISION_BITS` for 8-bit samples.
+/// The binary places of a weight: Pillow's `PRECISION_BITS` for 8-bit samples.
 const PLACES: u32 = 32 - 8 - 2;
 
 /// The source pixels of a pixel of the result, with their weights.
@@ -16,9 +16,9 @@ struct Taps {
     weights: Vec<i32>,
 }
 
-/// RGB pixels of `side` by `side`, row by row, from those that lie in a frame of the source. Its `width` pixels
-/// make a row; the frame is in pixels, along the rows and along the columns. What is stored on its side is
-/// resized along the columns first: Pillow turns it first, so they are rows to it.
+/// Returns `side` by `side` RGB pixels, row by row, from a frame of the source. A row of the source has `width` pixels;
+/// the frame is in pixels, along the rows and along the columns. A source that is stored on its side is resized along
+/// the columns first: Pillow turns it before resizing, which makes them rows.
 pub(super) fn resize(
     source: &[[u8; 3]],
     width: usize,
@@ -49,7 +49,7 @@ fn along_rows_simd<S: Simd>(
     width: usize,
     columns: &[Taps],
 ) -> Vec<[u8; 3]> {
-    // Four numbers a pixel, of which one is for nothing: so a pixel is weighed at once.
+    // Four numbers a pixel, one of them unused, so that a pixel is weighted at once.
     let mut wide = vec![[0; 4]; width];
     let mut result = Vec::with_capacity(source.len() / width * columns.len());
     for row in source.chunks_exact(width) {
@@ -99,7 +99,7 @@ fn rounded(sum: [i32; 3]) -> [u8; 3] {
     sum.map(|sum| u8::try_from((sum >> PLACES).clamp(0, 255)).unwrap_or(u8::MAX))
 }
 
-/// The taps of every pixel of the result along one axis, on which the source has `length` pixels.
+/// Returns the taps of every pixel of the result along one axis, on which the source has `length` pixels.
 fn taps(frame: &Range<f64>, length: usize, side: usize) -> Vec<Taps> {
     let scale = (frame.end - frame.start) / float(side);
     let support = scale.max(1.0);
@@ -121,12 +121,12 @@ fn taps(frame: &Range<f64>, length: usize, side: usize) -> Vec<Taps> {
         .collect()
 }
 
-/// Numbers of pixels are far below 2^32.
+/// Converts a number of pixels, which is always far below 2^32.
 fn float(number: usize) -> f64 {
     u32::try_from(number).map_or(f64::INFINITY, f64::from)
 }
 
-/// Without what is behind the point; nothing is below zero.
+/// Drops the fraction; negative numbers become 0.
 #[allow(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
@@ -136,7 +136,7 @@ fn whole(number: f64) -> usize {
     number as usize
 }
 
-/// Rounded half up; weights are from 0 to 1.
+/// Rounds half up; weights are never negative.
 #[allow(clippy::as_conversions, clippy::cast_possible_truncation)]
 fn fixed(weight: f64) -> i32 {
     (weight + 0.5) as i32

@@ -1,4 +1,4 @@
-//! The parts, each by itself. Whole images are compared with Pillow's pixels and ONNX Runtime's answers in
+//! Tests of each part by itself. Whole images are compared with Pillow's pixels and ONNX Runtime's answers in
 //! `shared/tests/vision`.
 
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ fn png(width: u32, height: u32, data: &[u8], exif: Option<Vec<u8>>) -> Vec<u8> {
     file
 }
 
-/// A PNG that says it is that large, and ends there.
+/// Returns a PNG that claims this size and ends after the header.
 fn bomb(width: u32, height: u32) -> Vec<u8> {
     let mut file = Vec::new();
     let encoder = ::png::Encoder::new(&mut file, width, height);
@@ -42,7 +42,7 @@ fn bomb(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// An EXIF block that holds the orientation and nothing else.
+/// Returns an EXIF block that holds only the orientation.
 fn exif(orientation: u8) -> Vec<u8> {
     let mut block = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     block.extend([orientation, 0, 0, 0, 0, 0, 0]);
@@ -87,7 +87,8 @@ fn a_model_must_be_there_and_whole() {
 
 #[test]
 fn frames_are_torchvisions() {
-    // Resize(26) and CenterCrop(24), worked out by torchvision: its rows of 26 by so many columns, and the first.
+    // Resize(26) and CenterCrop(24) by torchvision: the number of columns it makes for 26 rows, and the first that it
+    // keeps.
     for (width, height, resized, offset) in [(300, 200, 39, 8), (333, 200, 43, 10), (1, 1, 26, 1)] {
         let short = width.min(height);
         let frame = Axis::new(width, short, SIDE).strip(1, 1);
@@ -104,7 +105,7 @@ fn frames_are_torchvisions() {
 
 #[test]
 fn every_orientation_is_turned_upright() {
-    // What is seen, in rows: 1 2 / 3 4. How each orientation stores it.
+    // How each orientation stores an image that is seen as the rows 1 2 / 3 4.
     let stored = [
         [1, 2, 3, 4],
         [2, 1, 4, 3],
@@ -162,7 +163,7 @@ fn what_is_clear_is_white() {
 
 #[test]
 fn a_large_image_keeps_its_colours() {
-    // Far above what the model needs, and no multiple of anything.
+    // Far larger than the model needs, with sides that are primes.
     let flat = [10, 100, 250].repeat(1009 * 757);
     let flat = pixels(&png(1009, 757, &flat, None), SIDE).unwrap();
     assert_eq!(flat, [10, 100, 250].repeat(SIDE * SIDE));
@@ -171,7 +172,7 @@ fn a_large_image_keeps_its_colours() {
 #[test]
 fn of_an_animated_png_the_first_picture_is_seen() {
     let (width, height) = (200, 200);
-    // What doesn't compress, so that the second picture is long enough to be left out.
+    // Noise does not compress, so the second picture is long enough to be left out.
     let noise = |seed: u32| -> Vec<u8> {
         let mut state = seed;
         let next = || {
@@ -214,7 +215,7 @@ fn the_kind_is_found_in_the_bytes() {
 #[test]
 fn limits_are_checked_from_the_header() {
     let limited = |file: &[u8]| pixels(file, SIDE).unwrap_err();
-    // At the limit it's only that the rest is missing.
+    // At the limit, the only problem is that the rest is missing.
     assert!(matches!(
         limited(&bomb(10_000, 5_000)),
         ImageError::Broken(_)
@@ -227,7 +228,7 @@ fn limits_are_checked_from_the_header() {
     assert!(matches!(limited(&bomb(65_536, 1)), ImageError::TooLong));
     let large = vec![0; usize::try_from(UPLOAD_MAX_BYTES).unwrap() + 1];
     assert!(matches!(limited(&large), ImageError::TooManyBytes));
-    // It compresses to nothing, but takes 8 bytes a pixel to unpack.
+    // The image compresses to almost nothing, but takes 8 bytes a pixel to decode.
     let (width, height) = (2000, 2000);
     let lossless = webp(ColorType::L8, width, height, &vec![0; 4_000_000]);
     assert!(matches!(
@@ -261,7 +262,7 @@ fn what_is_cut_short_is_broken() {
 fn the_tables_of_lossless_data_are_added_up() {
     let data: Vec<u8> = (0_u8..=255).cycle().take(40 * 30 * 3).collect();
     let file = webp(ColorType::Rgb8, 40, 30, &data);
-    // After the container's header, the chunk's, and the picture's own.
+    // The data follows the headers of the container, the chunk and the picture.
     let bytes = vp8l::table_bytes(&file[12 + 8 + 5..], 40, 30, usize::MAX).unwrap();
     assert!((500..100_000).contains(&bytes), "{bytes}");
     assert_eq!(vp8l::table_bytes(&[], 40, 30, 0), None);

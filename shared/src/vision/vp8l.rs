@@ -1,20 +1,20 @@
-//! How much memory the prefix codes of lossless WebP data take.
+//! The memory that the prefix codes of lossless WebP data take.
 //!
-//! A few bytes describe a code whose table takes kilobytes, and there may be 65,536 times five of them, used or
-//! not. The decoder believes whatever it's told. So this reads the data up to the codes and adds up their tables,
-//! before the decoder sees it. See the format's specification, RFC 9649, for the names.
+//! A few bytes describe a code whose table takes kilobytes, and there may be 65,536 groups of five codes, used or not.
+//! The decoder trusts whatever the data says. So this module reads the data up to the codes and adds up the sizes of
+//! their tables, before the decoder sees the data. The names are those of the format's specification, RFC 9649.
 
 /// The numbers of symbols in the five codes of a group: green, red, blue, alpha, distance.
 const ALPHABETS: [usize; 5] = [256 + 24, 256, 256, 256, 40];
-/// In which order the lengths of the code for code lengths are written.
+/// The order in which the lengths of the code for code lengths are written.
 const LENGTHS_ORDER: [usize; 19] = [
     17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
 ];
-/// The longest word of a code, in bits.
+/// The maximum length of a codeword, in bits.
 const MAX_LENGTH: usize = 15;
 
-/// The bytes that the decoder will take for tables; it stops counting above `limit`. `None` if the decoder will
-/// find the data broken.
+/// Returns the number of bytes that the decoder will take for tables; stops counting above `limit`. Returns `None` if
+/// the decoder will find the data broken.
 ///
 /// The data starts with the transforms, after any header.
 pub(super) fn table_bytes(data: &[u8], width: usize, height: usize, limit: usize) -> Option<usize> {
@@ -66,14 +66,14 @@ pub(super) fn table_bytes(data: &[u8], width: usize, height: usize, limit: usize
     Some(bytes)
 }
 
-/// Data, read bit by bit, from the lowest of a byte up.
+/// A reader of data bit by bit, from the lowest bit of a byte up.
 struct Bits<'a> {
     data: &'a [u8],
     at: usize,
 }
 
 impl Bits<'_> {
-    /// A number of at most 24 bits.
+    /// Reads a number of at most 24 bits.
     fn read(&mut self, count: usize) -> Option<usize> {
         let mut bytes = self.data.get(self.at / 8..)?.iter().copied();
         let window = [(); 4].map(|()| bytes.next().unwrap_or(0));
@@ -86,7 +86,7 @@ impl Bits<'_> {
         Some(self.read(1)? == 1)
     }
 
-    /// The number of colours in the cache.
+    /// Reads the number of colours in the cache.
     fn colour_cache(&mut self) -> Option<usize> {
         if !self.flag()? {
             return Some(0);
@@ -95,8 +95,8 @@ impl Bits<'_> {
         (1..=11).contains(&bits).then_some(1 << bits)
     }
 
-    /// Skips an image that has one group of codes. Gives the largest number that a pixel's red and green make
-    /// together: as a copied pixel was written out once, those that are written out will do.
+    /// Skips an image that has one group of codes. Returns the largest number that a pixel's red and green form
+    /// together. Only pixels that are written out are checked, since each copied pixel was written out once.
     fn small_image(&mut self, pixels: usize) -> Option<usize> {
         let cache = self.colour_cache()?;
         let [green, red, blue, alpha, distance] = self.group(cache)?;
@@ -122,7 +122,7 @@ impl Bits<'_> {
         Some(largest)
     }
 
-    /// A length or distance.
+    /// Reads a length or distance.
     fn prefixed(&mut self, prefix: usize) -> Option<usize> {
         if prefix < 4 {
             return Some(prefix + 1);
@@ -158,7 +158,7 @@ impl Bits<'_> {
         Code::new(&lengths)
     }
 
-    /// The lengths of a code's words, themselves in code.
+    /// Reads the lengths of a code's codewords, which are coded themselves.
     fn lengths(&mut self, lengths: &mut [usize]) -> Option<()> {
         let mut first = [0; LENGTHS_ORDER.len()];
         let count = self.read(4)? + 4;
@@ -193,22 +193,22 @@ impl Bits<'_> {
 
 /// A prefix code.
 enum Code {
-    /// Its word has no bits.
+    /// One symbol, whose codeword has no bits.
     One(usize),
-    /// By the bit that is their word; even if both are the same.
+    /// Two symbols, which may be the same, by the bit that is their codeword.
     Two([usize; 2]),
-    /// A canonical one.
+    /// A canonical code.
     Many {
-        /// The number of words of each length, from 1.
+        /// The number of codewords of each length, from 1.
         counts: [usize; MAX_LENGTH],
-        /// Their symbols, in order.
+        /// The codewords' symbols, in order.
         symbols: Vec<usize>,
     },
 }
 
 impl Code {
-    /// From the length of each symbol's word, 0 for those that have none. `None` unless each sequence of bits is one
-    /// of words.
+    /// Creates a code from the length of each symbol's codeword, 0 for symbols without one. Returns `None` unless every
+    /// sequence of bits is one of codewords.
     fn new(lengths: &[usize]) -> Option<Self> {
         let mut words: Vec<(usize, usize)> = lengths
             .iter()
@@ -230,7 +230,7 @@ impl Code {
         (taken == 1 << MAX_LENGTH).then_some(Self::Many { counts, symbols })
     }
 
-    /// The next symbol.
+    /// Reads the next symbol.
     fn next(&self, bits: &mut Bits<'_>) -> Option<usize> {
         let (counts, symbols) = match self {
             Self::One(symbol) => return Some(*symbol),

@@ -1,7 +1,7 @@
-//! WebP: lossy and lossless, with or without opacity. Of an animated one, the first picture.
+//! Decodes WebP: lossy and lossless, with or without opacity; of an animation, the first picture.
 //!
-//! The container is read here, and the decoder is given a fresh one that holds a single picture, whose size and
-//! memory are known by then: it would believe whatever the file says.
+//! This module parses the container and gives the decoder a new one with a single picture, whose size and memory are
+//! known by then, since the decoder would trust whatever the file says.
 
 use std::io::Cursor;
 
@@ -21,7 +21,7 @@ pub(super) const SIGNATURE: (&[u8], &[u8]) = (b"RIFF", b"WEBP");
 const ANIMATED: u8 = 0x02;
 const OPACITY: u8 = 0x10;
 
-/// Decodes what a model of that side looks at, and how it must be turned.
+/// Decodes the part that a model of that side sees, and the orientation.
 pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
     let broken = || ImageError::broken("the WebP's container is broken");
     let file = File::read(bytes).ok_or_else(broken)?;
@@ -44,7 +44,7 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
         .and_then(|mut decoder| decoder.read_image(&mut data))
         .map_err(ImageError::broken)?;
 
-    // An animation's picture may cover a part of it only.
+    // An animation's picture may cover only a part of it.
     let mut canvas = Canvas::new(width, height, side, 1);
     let (first, top) = picture.place;
     for (y, row) in (top..).zip(data.chunks_exact(columns * layout.bytes())) {
@@ -75,7 +75,7 @@ enum Stream<'a> {
 }
 
 impl<'a> File<'a> {
-    /// `None` if it isn't what a file must be, or is cut short.
+    /// Parses a file; `None` if it is malformed or cut short.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let (&[_, _, _, _, length @ ..], rest) = bytes.split_first_chunk::<8>()?;
         let length = usize::try_from(u32::from_le_bytes(length)).ok()?;
@@ -120,7 +120,7 @@ impl<'a> File<'a> {
 }
 
 impl<'a> Picture<'a> {
-    /// `None` if it sticks out.
+    /// Parses an animation's picture; `None` if it extends beyond the animation.
     fn of_animation(frame: &'a [u8], (width, height): (u32, u32)) -> Option<Self> {
         let (header, rest) = frame.split_first_chunk::<16>()?;
         let (numbers, _) = header.as_chunks::<3>();
@@ -148,22 +148,23 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// The most bytes that decoding takes, for so many columns and rows. `None` if the data is broken.
+    /// Returns the maximum number of bytes that decoding takes, for so many columns and rows; `None` if the data is
+    /// broken.
     fn memory(&self, columns: usize, rows: usize) -> Option<usize> {
         let (data, each, coded) = match (self.stream, self.opacity) {
             // RGB, and a plane and a half.
             (Stream::Lossy(data), None) => (data, 5, None),
-            // RGBA, a plane and a half, the opacity as RGBA and as such.
+            // RGBA, a plane and a half, the opacity as RGBA and by itself.
             (Stream::Lossy(data), Some(&[how, ref opacity @ ..])) => {
                 (data, 11, (how & 3 != 0).then_some(opacity))
             }
             (Stream::Lossy(_), Some([])) => return None,
-            // RGB, RGBA, and what the blocks are told.
+            // RGB, RGBA, and the values of the blocks.
             (Stream::Lossless(data), _) => (data, 8, Some(data.get(5..)?)),
         };
-        // The data is in memory up to twice more.
+        // Up to two more copies of the data are in memory.
         let bytes = columns * rows * each + data.len() * 2;
-        // What is too large anyway isn't looked into.
+        // The tables don't matter if the image is too large anyway.
         let coded = coded.filter(|_| bytes <= limits::DECODER_BYTES);
         let tables = coded.map_or(Some(0), |coded| {
             vp8l::table_bytes(coded, columns, rows, limits::DECODER_BYTES)
@@ -171,7 +172,7 @@ impl<'a> Picture<'a> {
         Some(bytes + tables)
     }
 
-    /// A file of its own.
+    /// Returns a file with only this picture.
     fn alone(&self) -> Vec<u8> {
         let mut body = SIGNATURE.1.to_vec();
         match (self.stream, self.opacity) {
@@ -193,7 +194,7 @@ impl<'a> Picture<'a> {
 }
 
 impl Stream<'_> {
-    /// Its own word on its width and height.
+    /// Returns the width and height in the stream's own header.
     fn size(self) -> Option<(u32, u32)> {
         match self {
             Self::Lossy(data) => {
@@ -215,20 +216,20 @@ impl Stream<'_> {
     }
 }
 
-/// The chunks of a container, with their names, as far as they are whole.
+/// Iterates over a container's chunks, with their names, up to the first incomplete one.
 fn chunks(mut rest: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     std::iter::from_fn(move || {
         let (name, after) = rest.split_first_chunk()?;
         let (&length, after) = after.split_first_chunk()?;
         let length = usize::try_from(u32::from_le_bytes(length)).ok()?;
         let chunk = after.get(..length)?;
-        // Of even length, by a filler that may be missing at the end.
+        // A filler makes the length even, but may be missing at the end.
         rest = after.get(length + length % 2..).unwrap_or_default();
         Some((name, chunk))
     })
 }
 
-/// The first picture's data, after that of its opacity if it has any.
+/// Returns the first picture's data, after that of its opacity if it has any.
 fn streams<'a>(
     chunks: impl Iterator<Item = (&'a [u8; 4], &'a [u8])>,
 ) -> Option<(Option<&'a [u8]>, Stream<'a>)> {

@@ -1,6 +1,7 @@
-//! The scripts that the cache runs: each is atomic, on keys of one slot, and one round trip.
+//! The scripts that the cache runs. Each is atomic, uses keys of one slot, and takes one round trip.
 //!
-//! Each file says which keys and arguments the script takes. `writers.lua` and `settle.lua` are what several of them share.
+//! Each file documents its keys and arguments. `writers.lua` and `settle.lua` hold functions that several scripts
+//! share.
 
 use std::sync::LazyLock;
 

@@ -15,12 +15,12 @@ const FINALS: [&str; 28] = [
     "ㅎ",
 ];
 
-/// A syllable, or a letter of one.
+/// Returns true for a syllable or a letter of Hangul.
 pub(super) const fn is_hangul(c: char) -> bool {
     matches!(c, '\u{ac00}'..='\u{d7a3}' | '\u{1100}'..='\u{11ff}' | '\u{3131}'..='\u{318e}' | '\u{a960}'..='\u{a97f}' | '\u{d7b0}'..='\u{d7ff}')
 }
 
-/// Appends a character, a syllable as its letters.
+/// Appends a character to `letters`, a syllable as its letters.
 pub(super) fn spell(c: char, letters: &mut String) {
     match syllable(c) {
         Some((initial, vowel, last)) => {
@@ -43,7 +43,7 @@ fn syllable(c: char) -> Option<(char, &'static str, &'static str)> {
     Some((*initial, vowel, last))
 }
 
-/// A letter that is typed as two, standing alone: on the way from `ㄱ` to `ㄳ`.
+/// Returns the two letters that are typed for a single compound one, as on the way from `ㄱ` to `ㄳ`.
 fn compound(c: char) -> Option<&'static str> {
     Some(match c {
         'ㄳ' => "ㄱㅅ",

@@ -1,19 +1,18 @@
 //! The terms that a text is found by.
 //!
-//! Texts meet in one [`form`]. A run of letters and digits is a word, and is
-//! found by its English stem. Scripts that are written without spaces, or, as Korean, with particles
-//! stuck to their words, have no words that could be told apart without a dictionary: a run of them is
-//! cut into overlapping pairs of characters, and found by a phrase of pairs, so `고양이` is in `고양이가`
-//! and `길고양이`. A single such character finds what begins with it. An emoji is a word.
+//! Texts and searches are compared in one [`form`]. A run of letters and digits is a word, and is found by its English
+//! stem. Scripts without spaces, and Korean, which attaches particles to its words, can't be divided into words without
+//! a dictionary. A run of them is cut into overlapping pairs of characters and found by a phrase of pairs, so `고양이` is
+//! found in `고양이가` and `길고양이`. A single such character finds runs that begin with it. An emoji is a word.
 //!
 //! Many people leave out the spaces of Korean, so a space between two words of Hangul divides nothing: the pair of
-//! characters around it is a term too, and `고양이카페` finds `고양이 카페`. Conversely, the words of a search are looked for one
-//! by one, which also finds them joined in one word; a word of a single syllable may also stand directly beside its
-//! neighbour. Like any search by pairs, this finds some pairs that only meet by chance (`나비` in `하나 비가`).
+//! characters around it is a term too, and `고양이카페` finds `고양이 카페`. Conversely, each word of a search is looked up by
+//! itself, which also finds it joined with others in one word; a word of a single syllable may also stand directly
+//! beside its neighbour. Like any search by pairs, this finds some pairs that only meet by chance (`나비` in `하나 비가`).
 //!
-//! Names and tags are found while they are typed: by what they begin with. Hangul is typed letter by
-//! letter, and on the way from `나` to `나비` stands `납`, which is no beginning of `나비` by syllables. So
-//! there they are taken apart into the letters that are typed: `ㄴㅏㅂㅣ`.
+//! Names and tags are found by their beginnings, while they are being typed. Hangul is typed letter by letter, and the
+//! keyboard shows `납` on the way from `나` to `나비`, which by syllables is not a beginning of `나비`. So names and tags are
+//! split into the letters that are typed: `ㄴㅏㅂㅣ`.
 
 mod hangul;
 mod names;
@@ -27,19 +26,19 @@ use runs::{Run, runs};
 
 pub(super) use names::{beginning, beginnings, joined, letters, names, typed};
 
-/// A word or a pair with its place in the text.
+/// A term with its position in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Placed {
     pub(super) term: String,
     pub(super) position: usize,
 }
 
-/// A condition for a text to be found.
+/// A condition that a text must meet to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Clause {
     /// This term.
     Term(String),
-    /// These terms, one right after the other; at least two.
+    /// These terms, directly one after the other; at least two.
     Phrase(Vec<String>),
     /// Any of these terms; at least two.
     Any(Vec<String>),
@@ -60,7 +59,7 @@ pub(super) fn terms(text: &str) -> Vec<Placed> {
     let mut place = |term, position| terms.push(Placed { term, position });
     for (run, around) in runs(text) {
         if let Some(pair) = around {
-            // The place between the last pair of the run before and the first of this one.
+            // The position between the last pair of the run before and the first pair of this one.
             place(pair, position.saturating_sub(1));
         }
         match run {
@@ -81,7 +80,7 @@ pub(super) fn terms(text: &str) -> Vec<Placed> {
     terms
 }
 
-/// The conditions for a text to be found by these words, all of which must hold. Nothing is found by nothing.
+/// Returns the conditions that a text must all meet to be found by these words. No words find nothing.
 pub(super) fn clauses(words: &str) -> Vec<Clause> {
     let mut clauses = Vec::new();
     let mut runs = runs(words).into_iter().peekable();

@@ -1,4 +1,4 @@
-//! Names and tags, letter by letter as they are typed.
+//! Names and tags, split into the letters that are typed.
 
 use super::hangul::{is_hangul, spell};
 use super::runs::is_letter;
@@ -7,7 +7,7 @@ use crate::search::form::form;
 /// The longest prefix that a name is found by, in letters; anything typed beyond it is ignored.
 pub(super) const MAX_BEGINNING: usize = 40;
 
-/// A name or tag, letter by letter as it is typed.
+/// Returns a name or tag letter by letter, as it is typed.
 pub(in crate::search) fn letters(text: &str) -> String {
     spelt(&form(text))
 }
@@ -19,8 +19,8 @@ fn spelt(form: &str) -> String {
     })
 }
 
-/// Returns the words of names, letter by letter: as they stand between spaces, and their parts where they have more than
-/// letters and digits; and where one word ends and the next begins in Hangul, from each word on, both as one.
+/// Returns the words of names, letter by letter: each as it stands between spaces, and its parts if it has more than
+/// letters and digits. Where words meet in Hangul, also returns, from each word on, the rest of them joined.
 pub(in crate::search) fn names<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut add = |word: &str| {
@@ -49,7 +49,7 @@ pub(in crate::search) fn names<'a>(texts: impl IntoIterator<Item = &'a str>) -> 
     words
 }
 
-/// The words typed to find a name, letter by letter.
+/// Returns the words typed to find a name, letter by letter.
 pub(in crate::search) fn typed(text: &str) -> Vec<String> {
     form(text)
         .split_whitespace()
@@ -58,7 +58,7 @@ pub(in crate::search) fn typed(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Joins typed words between which spaces make no difference: where one ends and the next begins in Hangul.
+/// Joins typed words where spaces make no difference: where one ends and the next begins in Hangul.
 pub(in crate::search) fn joined(words: &[String]) -> Vec<String> {
     let mut joined: Vec<String> = Vec::new();
     for word in words {
@@ -72,13 +72,13 @@ pub(in crate::search) fn joined(words: &[String]) -> Vec<String> {
     joined
 }
 
-/// The beginnings of a word, up to the longest that it is found by.
+/// Returns the beginnings of a word, up to [`MAX_BEGINNING`] letters.
 pub(in crate::search) fn beginnings(word: &str) -> impl Iterator<Item = &str> {
     let ends = word.char_indices().map(|(at, c)| at + c.len_utf8());
     ends.take(MAX_BEGINNING).filter_map(|end| word.get(..end))
 }
 
-/// The beginning of a word that is looked for.
+/// Returns the beginning by which a word is looked up.
 pub(in crate::search) fn beginning(word: &str) -> &str {
     beginnings(word).last().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The runs of a text: its words, its stretches of scripts without spaces, its emoji.
+//! The runs of a text: words, stretches of scripts without spaces, emoji.
 
 use unicode_properties::{
     GeneralCategory, GeneralCategoryGroup as Group, UnicodeGeneralCategory as _,
@@ -19,7 +19,7 @@ enum Kind {
 fn kind(c: char) -> Kind {
     match c {
         '\'' | '\u{2019}' => Kind::Apostrophe,
-        // Thai, Lao, Burmese, Khmer; kana, ideographs, Hangul and its letters, and what lies between.
+        // Thai, Lao, Burmese, Khmer; kana, ideographs, Hangul and its letters, and the ranges between.
         '\u{e00}'..='\u{eff}'
         | '\u{1000}'..='\u{109f}'
         | '\u{1780}'..='\u{17ff}'
@@ -42,7 +42,7 @@ fn kind(c: char) -> Kind {
     }
 }
 
-/// Letters, digits and the marks on them; not the ones that only choose how an emoji looks.
+/// Returns true for letters, digits and the marks on them, but not for the marks that only change an emoji's look.
 pub(super) fn is_letter(c: char) -> bool {
     matches!(
         c.general_category_group(),
@@ -50,7 +50,7 @@ pub(super) fn is_letter(c: char) -> bool {
     ) && !matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{20e3}')
 }
 
-/// Characters of one kind in a row; a symbol by itself.
+/// Consecutive characters of one kind; a symbol is a run by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Run {
     Word(String),
@@ -75,7 +75,8 @@ impl Run {
     }
 }
 
-/// The runs of a text, each with the pair of Hangul around the white space that alone divides it from the one before.
+/// Returns the runs of a text. Where only white space divides two runs, with Hangul on both sides, the second run comes
+/// with the pair of characters around the space.
 pub(super) fn runs(text: &str) -> Vec<(Run, Option<String>)> {
     let mut found: Vec<(Run, Option<String>)> = Vec::new();
     for (run, spaced) in divided(text) {
@@ -87,7 +88,7 @@ pub(super) fn runs(text: &str) -> Vec<(Run, Option<String>)> {
     found
 }
 
-/// The runs of a text, and whether there is only white space before each.
+/// Returns the runs of a text, and whether there is only white space before each.
 fn divided(text: &str) -> Vec<(Run, bool)> {
     let mut runs: Vec<(Run, bool)> = Vec::new();
     let mut open = false;
@@ -99,7 +100,7 @@ fn divided(text: &str) -> Vec<(Run, bool)> {
         match (kind, runs.last_mut().map(|(run, _)| run)) {
             (Kind::Word, Some(Run::Word(word))) if open => word.push(c),
             (Kind::Unspaced, Some(Run::Unspaced(run))) if open => run.push(c),
-            // Between two letters it belongs to the word: `cat's`.
+            // An apostrophe between two letters belongs to the word: `cat's`.
             (Kind::Apostrophe, Some(Run::Word(word)))
                 if open
                     && characters

@@ -1,4 +1,4 @@
-//! Words that find texts, and words that don't.
+//! Tests of which words find which texts.
 
 use super::names::MAX_BEGINNING;
 use super::*;
@@ -6,7 +6,7 @@ use crate::search::form::form;
 use proptest::prelude::*;
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Whether a text is found by these words, as the index would.
+/// Returns true if these words find a text, as in the index.
 fn finds(words: &str, text: &str) -> bool {
     let terms = terms(text);
     let at = |term: &String, position: Option<usize>| -> Vec<usize> {
@@ -134,7 +134,7 @@ fn nothing_is_found_by_nothing() {
     }
 }
 
-/// The words that this keyboard shows on its way to a word, letter by letter.
+/// The steps are what a Korean keyboard shows on the way to a word, letter by letter.
 #[test]
 fn every_step_of_typing_is_a_beginning() {
     for (word, steps) in [
@@ -186,7 +186,7 @@ fn names_in_korean_are_found_with_and_without_their_spaces() {
             .iter()
             .any(|word| word.starts_with(&letters("안블루")))
     );
-    // One word for each of the name's words, however many there are.
+    // One joined word for each of the name's words, whatever their number.
     assert!(names([["나비"; 25].join(" ").as_str()]).len() <= 2 + 25);
     for (name, typed) in [
         ("나비 집사🐱", "나비집사"),

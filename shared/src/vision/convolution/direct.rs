@@ -1,4 +1,5 @@
-//! Any convolution: what a pixel of the result depends on becomes a row, and the rows are multiplied by the kernel.
+//! Computes any convolution: the values that a pixel of the result depends on become a row, and the rows are multiplied
+//! by the kernel.
 
 #![allow(
     clippy::indexing_slicing,
@@ -11,14 +12,14 @@ use fearless_simd::{Simd, f32x16};
 use super::map::{Finish, Map, Scratch, Window};
 use super::matrix::{Columns, LANES, Matrix, Rows};
 
-/// About how many values the rows have that are made at a time, for them to stay in a cache; and how many rows
-/// these are at least and at most. The kernel is read once for so many: the deepest layers have 36 in all.
+/// The approximate number of values in the rows built at a time, so that they stay in a cache, and the minimum and
+/// maximum number of these rows. The kernel is read once for all of them: the deepest layers have 36 rows in all.
 const VALUES: usize = 65_536;
 const MIN_ROWS: usize = 36;
 const MAX_ROWS: usize = 96;
 
-/// The kernel as a matrix: a column for each channel of the result; from top to bottom as a window's values lie in
-/// a [`Map`].
+/// Returns the kernel as a matrix: a column for each channel of the result, with its values from top to bottom in the
+/// order of a window's values in a [`Map`].
 pub(super) fn kernel(window: &Window, channels: usize, weights: Columns) -> Matrix {
     let area = window.side * window.side;
     let order: Vec<usize> = (0..area)
@@ -68,10 +69,10 @@ pub(super) fn convolve<S: Simd>(
     }
 }
 
-/// Copies what is in the window of a pixel of the result; outside the map, there are zeros.
+/// Copies the values in the window of a pixel of the result, with zeros outside the map.
 fn gather(map: &Map, window: &Window, row: usize, column: usize, values: &mut [f32]) {
     let channels = map.channels;
-    // In the padded map; then, in the window, what of it is inside.
+    // The window's start in the padded map; then, in the window, the part that is inside the map.
     let left = column * window.stride;
     let from = window.padding.saturating_sub(left).min(window.side);
     let to = window

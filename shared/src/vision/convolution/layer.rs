@@ -1,4 +1,4 @@
-//! A convolution with all that belongs to it.
+//! A convolution with its constants.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -29,10 +29,11 @@ thread_local! {
 }
 
 impl Layer {
-    /// For maps of some channels, a height and a width. The weights lie as in ONNX: by the channel of the result, the
-    /// channel, and the place in the window.
+    /// Creates a layer for maps with these channels, height and width. The weights are in ONNX's order: by the channel
+    /// of the result, the channel of the map, and the place in the window.
     ///
-    /// `None` if the lengths don't fit, or there isn't a multiple of [`LANES`] of channels of the result.
+    /// Returns `None` if the lengths don't match, or the number of the result's channels is not a multiple of
+    /// [`LANES`].
     pub(super) fn new(
         window: Window,
         [channels, height, width]: [usize; 3],
@@ -65,7 +66,7 @@ impl Layer {
     ///
     /// # Panics
     ///
-    /// If the map, the residual or the result has another shape than the layer's.
+    /// Panics if the map, the residual or the result has another shape than the layer's.
     pub(super) fn run(
         &self,
         level: Level,

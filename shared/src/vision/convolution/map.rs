@@ -1,4 +1,4 @@
-//! Maps of features, and what every convolution does with them; the maximum over windows.
+//! Maps of features, the operations after a convolution, and the maximum over windows.
 
 use fearless_simd::prelude::*;
 use fearless_simd::{Level, Simd, dispatch, f32x16};
@@ -14,7 +14,7 @@ pub(super) struct Map<'a> {
     pub(super) channels: usize,
 }
 
-/// The square that moves over a map, and how. A map is padded on all sides alike.
+/// The square that moves over a map, its stride, and the padding of the map, the same on all sides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Window {
     pub(super) side: usize,
@@ -23,12 +23,12 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Its positions along a side.
+    /// Returns the number of the window's positions along a side.
     pub(super) fn places(&self, side: usize) -> usize {
         (side + 2 * self.padding).saturating_sub(self.side) / self.stride + 1
     }
 
-    /// Returns the height and width of its result for a map.
+    /// Returns the height and width of the window's result for a map.
     pub(super) fn results(&self, map: &Map) -> (usize, usize) {
         (self.places(map.height), self.places(map.width))
     }
@@ -37,14 +37,14 @@ impl Window {
 /// The operations after a convolution.
 pub(super) struct Finish<'a> {
     pub(super) bias: &'a [f32],
-    /// Added to the result.
+    /// Values to be added to the result.
     pub(super) residual: Option<&'a [f32]>,
     /// Whether negative results become zero.
     pub(super) relu: bool,
 }
 
 impl Finish<'_> {
-    /// Puts the sums for some channels of a pixel into the result.
+    /// Applies the operations to the sums for some channels of a pixel, and stores them in the result.
     #[inline(always)]
     #[allow(
         clippy::indexing_slicing,
@@ -86,7 +86,7 @@ impl Scratch {
     }
 }
 
-/// The maximum over each window, of each channel for itself.
+/// Computes the maximum over each window, for each channel by itself.
 pub(super) fn max_pool(level: Level, map: &Map, window: &Window, result: &mut [f32]) {
     dispatch!(level, simd => max_pool_simd(simd, map, window, result));
 }
@@ -94,7 +94,7 @@ pub(super) fn max_pool(level: Level, map: &Map, window: &Window, result: &mut [f
 #[inline(always)]
 fn max_pool_simd<S: Simd>(_: S, map: &Map, window: &Window, result: &mut [f32]) {
     let (_, width) = window.results(map);
-    // From where to where a window reaches inside the map.
+    // The part of a window that is inside the map.
     let range = |place: usize, side: usize| {
         let start = place * window.stride;
         start.saturating_sub(window.padding)

@@ -12,16 +12,16 @@ use fearless_simd::prelude::*;
 use fearless_simd::{Simd, f32x16, i16x16, i32x16};
 use tract_onnx::prelude::f16;
 
-/// Columns that are processed together, whatever the width of the processor's registers.
+/// The number of columns processed together, whatever the width of the processor's registers.
 pub(super) const LANES: usize = 16;
 
-/// Blocks of columns and rows that are summed at a time, so that the sums stay in registers: those of AVX-512, and
-/// narrower ones.
+/// The numbers of blocks of columns, with AVX-512 and with narrower registers, and of rows that are summed at a time,
+/// so that the sums stay in registers.
 const WIDE: usize = 4;
 const NARROW: usize = 1;
 const ROWS: usize = 6;
 
-/// Steps of the depth before the next rows: `WIDE` blocks of this depth stay in a cache while all rows pass.
+/// The steps of the depth before the next rows: `WIDE` blocks of this depth stay in a cache while all rows pass.
 const DEPTH: usize = 128;
 
 type Block<T> = [T; LANES];
@@ -33,7 +33,7 @@ pub(super) struct Matrix {
     values: Values,
 }
 
-/// Per block of columns, from top to bottom.
+/// The values of each block of columns, from top to bottom.
 enum Values {
     Single(Vec<Block<f32>>),
     /// Takes half the memory, and is widened where it is used.
@@ -68,7 +68,8 @@ struct Part {
 }
 
 impl Matrix {
-    /// Of a multiple of [`LANES`] of columns. In each, `order` says where what belongs at each depth lies.
+    /// Creates a matrix with a multiple of [`LANES`] columns. For each depth, `order` gives the place of the value in a
+    /// column.
     pub(super) fn new(columns: Columns, order: &[usize]) -> Self {
         let (count, values) = match columns {
             Columns::Single(values) => (
@@ -92,7 +93,7 @@ impl Matrix {
         self.depth
     }
 
-    /// Multiplies rows by it.
+    /// Multiplies rows by the matrix.
     #[inline(always)]
     pub(super) fn multiply<S: Simd>(&self, simd: S, rows: &mut Rows, widened: &mut Widened) {
         let blocks = self.columns / LANES;
@@ -109,9 +110,10 @@ impl Matrix {
         }
     }
 
-    /// Does `B` blocks of columns. The rows are shared out evenly, as fewer than [`ROWS`] use the processor less.
+    /// Multiplies rows by `B` blocks of columns. Divides the rows evenly, as a part of fewer than [`ROWS`] uses the
+    /// processor less.
     ///
-    /// Values in half precision are widened with the first rows: the sums give the memory time to bring them.
+    /// Widens values in half precision with the first rows: memory delivers them while the sums are computed.
     #[inline(always)]
     fn strip<S: Simd, const B: usize>(
         &self,
@@ -187,7 +189,7 @@ impl Matrix {
         }
     }
 
-    /// Does up to [`ROWS`] rows of it, over a part of the depth. `right` gives the values of each step.
+    /// Multiplies up to [`ROWS`] rows, over a part of the depth. `right` returns the values of each step.
     #[inline(always)]
     fn rows<S: Simd, const B: usize>(
         &self,
@@ -268,13 +270,13 @@ fn pack_half(columns: &[f16], order: &[usize]) -> Values {
     }
 }
 
-/// The bits of a number in half precision that is `2^SHIFT` times the one that is meant. So none is subnormal, and
-/// to widen it takes four steps, of many numbers at once.
+/// The bits of `2^SHIFT` times a number, in half precision. So none is subnormal, and widening takes four steps for
+/// many numbers at once.
 type Shifted = i16;
 
 const SHIFT: u16 = 10;
 
-/// `None` from 64 on.
+/// Converts a number; `None` if it is not finite or its magnitude is 64 or more.
 fn shift(value: f16) -> Option<Shifted> {
     let bits = value.to_bits();
     let shifted = match (bits >> 10) & 31 {
@@ -287,8 +289,8 @@ fn shift(value: f16) -> Option<Shifted> {
 
 #[inline(always)]
 fn widen<S: Simd>(simd: S, values: &Block<Shifted>) -> f32x16<S> {
-    // The sign, the exponent and the fraction come where they are in single precision. As the exponent counts from
-    // another number there, by 112, a factor of two to that power is missing.
+    // Moves the sign, the exponent and the fraction to their places in single precision. The exponent's bias is greater
+    // by 112 there, so a factor of 2^112 is missing.
     let (low, high) = i16x16::load_array_ref(simd, values).widen();
     let bits = (low.combine(high) << 13) & i32x16::splat(simd, 0x8fff_e000_u32.cast_signed());
     let factor = f32::from_bits((127 + 112 - u32::from(SHIFT)) << 23);

@@ -14,7 +14,7 @@
 //! |---|---|---|
 //! | processor time, with decoding | 48 ms | 148 ms |
 //! | processor time until ready | 330 ms | 495 ms |
-//! | memory at the most | 56 MiB | 83 MiB |
+//! | peak memory | 56 MiB | 83 MiB |
 //!
 //! Measured with the example `classify_once`, in turns, on a busy virtual machine with AVX2. The library was compiled at
 //! optimisation level 1 and tract at 3, which favours tract; deployed, both are compiled at 3. The memory differs because
@@ -61,7 +61,7 @@ use self::ops::{Convolution, Pool};
 
 /// Replaces the convolutions of a network that tract has loaded, but not yet optimised. Results differ by rounding only.
 ///
-/// The weights are in memory twice only one layer at a time. Those in half precision may stay so.
+/// Only one layer's weights at a time are in memory twice. Weights in half precision may stay so.
 pub(super) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
     // Drops what the loader left over, like the weights as they are in the file.
     model.compact()?;
@@ -83,7 +83,7 @@ pub(super) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
 struct Rewriter {
     source: TypedModel,
     target: TypedModel,
-    /// The target's outlets for those of the source, with the channels first, last, or both.
+    /// The target's outlets for those of the source, with channels first, last, or both.
     channels_first: HashMap<OutletId, OutletId>,
     channels_last: HashMap<OutletId, OutletId>,
 }
@@ -169,7 +169,7 @@ impl Rewriter {
         outlets.first().copied().context("a node without output")
     }
 
-    /// The height and width of a map of one image with the channels first; `None` of anything else.
+    /// Returns the channels, height and width of a map of one image with the channels first; `None` for anything else.
     fn map(&self, outlet: OutletId) -> TractResult<Option<[usize; 3]>> {
         let fact = self.source.outlet_fact(outlet)?;
         Ok(match fact.shape.as_concrete() {
@@ -259,7 +259,7 @@ impl Rewriter {
         self.wire(&node.name, Pool { window }, &[input]).map(Some)
     }
 
-    /// Makes an addition or a `ReLU` a part of the convolution before it.
+    /// Merges an addition or a `ReLU` into the convolution before it.
     fn fuse(&mut self, node: &TypedNode, operation: &TypedBinOp) -> TractResult<Option<OutletId>> {
         let &[a, b] = node.inputs.as_slice() else {
             return Ok(None);
@@ -303,7 +303,7 @@ impl Rewriter {
         Ok(None)
     }
 
-    /// The convolution that makes a value in the target, and its inputs, if the value is used once only.
+    /// Returns the convolution that computes a value in the target, and its inputs, if the value is used only once.
     fn only_before(&self, outlet: OutletId) -> TractResult<Option<(Convolution, Vec<OutletId>)>> {
         let once = self.source.outlet_successors(outlet).len() == 1
             && !self.source.output_outlets()?.contains(&outlet);
@@ -316,7 +316,7 @@ impl Rewriter {
     }
 }
 
-/// The window of a convolution or the like, if it is square and the same in both directions.
+/// Returns the window of a convolution or the like, if it is square and the same in both directions.
 fn window(spec: &PoolSpec, [_, height, width]: [usize; 3]) -> Option<Window> {
     let &[side, other] = spec.kernel_shape.as_slice() else {
         return None;

@@ -1,4 +1,4 @@
-//! The operators that the graph gets. They take maps of one image with the channels last.
+//! The operators that replace tract's in the graph. They take maps of one image with the channels last.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tract_onnx::tract_core::internal::{
 use super::layer::Layer;
 use super::map::{Map, Window, max_pool};
 
-/// A convolution, and an addition and a `ReLU` after it if wanted.
+/// A convolution, optionally followed by an addition and a `ReLU`.
 #[derive(Debug, Clone)]
 pub(super) struct Convolution {
     pub(super) layer: Arc<Layer>,

@@ -15,7 +15,7 @@ use super::*;
 use tract_onnx::tract_core::ops::cast::cast;
 use tract_onnx::tract_core::ops::math;
 
-/// Numbers from -1 to 1, the same each time; half precision holds them.
+/// Returns numbers from -1 to 1, the same each time, which half precision can hold.
 fn numbers(count: usize) -> Vec<f32> {
     let mut state = 1_u32;
     std::iter::repeat_with(|| {
@@ -27,7 +27,7 @@ fn numbers(count: usize) -> Vec<f32> {
     .collect()
 }
 
-/// Every kind of processor that this one can stand for.
+/// Returns the levels of instructions that this processor supports.
 fn levels() -> Vec<Level> {
     let level = Level::new();
     #[cfg(target_arch = "x86_64")]
@@ -44,7 +44,7 @@ fn levels() -> Vec<Level> {
         .collect()
 }
 
-/// The pixel of a map that is at a place of a window; `None` in the padding.
+/// Returns the pixel of a map that is at a place of a window; `None` in the padding.
 fn pixel<'a>(
     map: &Map<'a>,
     window: Window,
@@ -57,7 +57,7 @@ fn pixel<'a>(
     (y < map.height && x < map.width).then(|| &map.values[at..at + map.channels])
 }
 
-/// Each pixel of what a window makes of a map.
+/// Returns the position of each pixel of a window's result for a map.
 fn results(map: &Map, window: Window) -> Vec<(usize, usize)> {
     let (height, width) = window.results(map);
     (0..height)
@@ -65,7 +65,7 @@ fn results(map: &Map, window: Window) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// A convolution as it is defined.
+/// Computes a convolution by its definition.
 fn definition(map: &Map, window: Window, weights: &[f32], bias: &[f32]) -> Vec<f32> {
     let area = window.side * window.side;
     let mut values = Vec::new();
@@ -93,7 +93,7 @@ fn definition(map: &Map, window: Window, weights: &[f32], bias: &[f32]) -> Vec<f
     values.into_iter().map(|value| value as f32).collect()
 }
 
-/// But for rounding, which depends on the largest of the values.
+/// Checks that values are equal except for rounding, which depends on the largest of them.
 fn assert_close(left: &[f32], right: &[f32]) {
     assert_eq!(left.len(), right.len());
     let largest = right.iter().copied().map(f32::abs).fold(1.0, f32::max);
@@ -105,7 +105,7 @@ fn assert_close(left: &[f32], right: &[f32]) {
     }
 }
 
-/// Compares a layer with the definition, with and without what comes after it.
+/// Compares a layer with the definition, with and without the operations after it.
 fn check(window: Window, [channels, height, width]: [usize; 3], outputs: usize) {
     let values = numbers(channels * height * width);
     let map = Map {
@@ -292,7 +292,8 @@ fn spec(window: Window, channels: usize, outputs: usize) -> PoolSpec {
     }
 }
 
-/// A stem, a residual block as it is, one that halves the map, and a convolution that stays tract's; two outputs.
+/// Returns a network of a stem, a plain residual block, one that halves the map, and a convolution that stays tract's,
+/// with two outputs.
 fn network() -> TractResult<TypedModel> {
     let mut builder = Builder(TypedModel::default());
     let window = |side, stride, padding| Window {

@@ -1,10 +1,10 @@
 //! Winograd's convolution F(2x2, 3x3): 16 multiplications where the definition has 36, after Lavin and Gray, "Fast
 //! Algorithms for Convolutional Neural Networks", <https://arxiv.org/abs/1509.09308>, section 4.1.
 //!
-//! The result is made in tiles of two by two pixels. What a tile depends on, four by four pixels, is transformed
-//! (`Bᵀ d B`). So was the kernel (`G g Gᵀ`), once. At each of the 16 places, that leaves a product of matrices: a
-//! row for each tile, a column for each channel of the result. A last transform of the 16 products makes the
-//! tile (`Aᵀ m A`).
+//! The result is computed in tiles of two by two pixels. The four by four pixels that a tile depends on are transformed
+//! (`Bᵀ d B`), as the kernel was, once (`G g Gᵀ`). For each of the 16 places, this leaves a product of matrices: a row
+//! for each tile, a column for each channel of the result. A last transform (`Aᵀ m A`) of the 16 products gives the
+//! tile.
 
 #![allow(
     clippy::indexing_slicing,
@@ -18,22 +18,23 @@ use tract_onnx::prelude::f16;
 use super::map::{Finish, Map, Scratch, Window};
 use super::matrix::{Columns, LANES, Matrix, Rows};
 
-/// Places in a transformed tile.
+/// The number of places in a transformed tile.
 const PLACES: usize = 16;
 
-/// Values that are processed at a time, so that they stay in a cache: 1 MiB.
+/// The number of values processed at a time, so that they stay in a cache: 1 MiB.
 const VALUES: usize = 262_144;
 
-/// From how many tiles on it is the faster way. The kernel grows to 16/9 of its size, and is read once for all tiles.
+/// The number of tiles from which this method is faster. The kernel grows to 16/9 of its size, and is read once for all
+/// tiles.
 const MIN_TILES: usize = 20;
 
-/// From how many channels on the transformed kernel is kept in half precision, for the sake of memory: 6 of 12 MB in
-/// `ResNet18`. Probabilities move by less than a thousandth.
+/// The number of channels from which the transformed kernel is kept in half precision, to save memory: 6 of 12 MB in
+/// `ResNet18`. Probabilities change by less than a thousandth.
 const ROUNDED_CHANNELS: usize = 256;
 
 pub(super) type Kernel = [Matrix; PLACES];
 
-/// Whether a convolution can be done this way, and is then faster.
+/// Returns true if this method can compute a convolution, and is faster.
 pub(super) fn suits(window: &Window, height: usize, width: usize, channels: usize) -> bool {
     let tiles = height.div_ceil(2) * width.div_ceil(2);
     (window.side, window.stride, window.padding) == (3, 1, 1)
@@ -41,7 +42,7 @@ pub(super) fn suits(window: &Window, height: usize, width: usize, channels: usiz
         && tiles >= MIN_TILES
 }
 
-/// The transformed kernel.
+/// Returns the transformed kernel.
 pub(super) fn kernel(channels: usize, weights: Columns) -> Kernel {
     let transformed: Vec<[f32; PLACES]> = match weights {
         Columns::Single(weights) => kernels(weights, |weight| weight),
@@ -68,7 +69,7 @@ fn kernels<T: Copy>(weights: &[T], widen: impl Fn(T) -> f32) -> Vec<[f32; PLACES
         .collect()
 }
 
-/// `G g Gᵀ`.
+/// Computes `G g Gᵀ`.
 fn transform(g: &[f32; 9]) -> [f32; PLACES] {
     let expand = |[a, b, c]: [f32; 3]| [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c];
     let columns = [0, 1, 2].map(|column| expand([g[column], g[3 + column], g[6 + column]]));
@@ -90,7 +91,7 @@ pub(super) fn convolve<S: Simd>(
     let tiles = map.height.div_ceil(2) * columns;
     let chunks = (tiles * PLACES * (map.channels + outputs)).div_ceil(VALUES);
     let chunk = tiles.div_ceil(chunks.max(1));
-    // A cache line more than needed, as lines at equal distances in powers of two would displace each other.
+    // One cache line more than needed, as lines at distances of a power of two would displace each other.
     let (before, after) = (chunk * map.channels + LANES, chunk * outputs + LANES);
     let length = PLACES * (before + after) + map.channels;
     let (values, widened) = scratch.take(length);
@@ -126,7 +127,7 @@ pub(super) fn convolve<S: Simd>(
             let sums = places(product, after, index * outputs, outputs);
             let (row, column) = (2 * (tile / columns), 2 * (tile % columns));
             let at = (row * map.width + column) * outputs;
-            // Of a tile that sticks out at the end of an odd side, a part is dropped.
+            // Drops the part of a tile that extends beyond the end of an odd side.
             let inside = (row + 1 < map.height, column + 1 < map.width);
             let targets = [
                 Some(at),
@@ -139,7 +140,7 @@ pub(super) fn convolve<S: Simd>(
     }
 }
 
-/// The four by four pixels that a tile depends on; outside the map, zeros.
+/// Returns the four by four pixels that a tile depends on, with zeros outside the map.
 #[inline(always)]
 fn tile_pixels<'a>(
     map: &Map<'a>,
@@ -148,7 +149,7 @@ fn tile_pixels<'a>(
     column: usize,
 ) -> [&'a [f32]; PLACES] {
     std::array::from_fn(|place| {
-        // In a map with a border of one.
+        // Coordinates in a map with a border of one pixel.
         let (y, x) = (2 * row + place / 4, 2 * column + place % 4);
         if (1..=map.height).contains(&y) && (1..=map.width).contains(&x) {
             let at = ((y - 1) * map.width + x - 1) * map.channels;
@@ -159,7 +160,7 @@ fn tile_pixels<'a>(
     })
 }
 
-/// A tile's part in each of the 16 planes that follow each other.
+/// Returns a tile's part in each of the 16 consecutive planes.
 #[inline(always)]
 fn places(planes: &[f32], stride: usize, at: usize, length: usize) -> [&[f32]; PLACES] {
     std::array::from_fn(|place| &planes[place * stride + at..][..length])
@@ -176,7 +177,7 @@ fn places_mut(planes: &mut [f32], stride: usize, at: usize, length: usize) -> [&
     })
 }
 
-/// `Bᵀ d B`, of all channels.
+/// Computes `Bᵀ d B` for all channels.
 #[inline(always)]
 fn transform_pixels<S: Simd>(
     simd: S,
@@ -207,7 +208,7 @@ fn transform_pixels<S: Simd>(
     }
 }
 
-/// `Aᵀ m A`, of all channels of the result; and what comes after a convolution.
+/// Computes `Aᵀ m A` for all channels of the result, and applies the operations after a convolution.
 #[inline(always)]
 fn transform_sums<S: Simd>(
     simd: S,

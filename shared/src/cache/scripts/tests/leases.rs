@@ -156,7 +156,7 @@ async fn forgetting_takes_value_lease_and_writer_away() {
 async fn counts_are_replaced_by_later_ones_only() {
     let server = Server::start().await;
     let cases = [
-        // What stands there, the revision that is put, and what stands there then.
+        // The value before, the revision that is put, and the value after.
         (None, 2, None),
         (Some("?1"), 2, None),
         (Some("!1"), 2, Some("!1")),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The element of a post's id; ids of other sizes than a Lua number can tell apart.
+/// Returns the element of a post's id. The ids are too large for a Lua number to tell them apart.
 fn id(number: u64) -> Vec<u8> {
     (0xF000_0000_0000_0000 + number).to_be_bytes().to_vec()
 }

@@ -1,4 +1,4 @@
-//! Each branch of each script, against a server of the system's Valkey or Redis.
+//! Tests of each branch of each script, against the system's Valkey or Redis server.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +14,7 @@ mod admission;
 mod leases;
 mod lists;
 
-/// A server of the test's own, which ends with it.
+/// A server for one test, which ends with it.
 struct Server {
     child: Child,
     connection: MultiplexedConnection,
@@ -93,18 +93,18 @@ impl Server {
         self.ask(&["GET", key]).await
     }
 
-    /// The milliseconds that a key has left.
+    /// Returns the milliseconds until a key expires.
     async fn ttl(&self, key: &str) -> i64 {
         self.ask(&["PTTL", key]).await
     }
 
-    /// The server's time in milliseconds.
+    /// Returns the server's time in milliseconds.
     async fn now(&self) -> i64 {
         let (seconds, micros): (i64, i64) = self.ask(&["TIME"]).await;
         seconds * 1000 + micros / 1000
     }
 
-    /// Adds a writer whose deadline is that many milliseconds away.
+    /// Adds a writer whose deadline is `millis` milliseconds away.
     async fn writer(&self, held: &str, token: &str, millis: i64) {
         let deadline = (self.now().await + millis).to_string();
         self.ask::<()>(&["HSET", held, token, &deadline]).await;
