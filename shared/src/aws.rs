@@ -24,17 +24,18 @@ use crate::invocation::{self, Callee};
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// The longest that a call takes, all attempts together: shorter than any function's own limit, so that it can still answer.
+/// The maximum time of a call, all attempts together: shorter than any function's own limit, so that it can still
+/// answer.
 pub const OPERATION: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
 
-/// The configuration every client is made from; read once, when a function starts. No call is made.
+/// Loads the configuration of every client; called once, when a function starts. Makes no call.
 ///
-/// A call takes at most 4 seconds in three attempts with jitter between them: 1 second to connect,
-/// 2 seconds an attempt; longer where [`patient`] says so. Protection against stalled streams is off: it would cost a timer for each
-/// call, and the one body that is large enough to stall, an image's, is watched by who reads it.
+/// A call takes at most 4 seconds in three attempts with jitter between them: 1 second to connect, 2 seconds an
+/// attempt; longer where [`patient`] says so. Protection against stalled streams is off: it would cost a timer for each
+/// call, and the one body that is large enough to stall, an image's, is watched by its reader.
 pub async fn config() -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(patient(CONNECT))
@@ -53,7 +54,7 @@ pub async fn config() -> SdkConfig {
         .await
 }
 
-/// Counts a client's calls for the invocation that makes them, each attempt.
+/// An interceptor that counts a client's calls, each attempt, for the invocation that makes them.
 #[derive(Debug)]
 pub(crate) struct CountCalls(pub(crate) Callee);
 
@@ -73,8 +74,8 @@ impl Intercept for CountCalls {
     }
 }
 
-/// Makes of any call a bare `GET /` that nobody signed: it does nothing but open the connection that calls go by.
-/// Its response is not a response to the call, which fails.
+/// An interceptor that turns any call into an unsigned, bare `GET /`, which only opens the connection that later calls
+/// use. The call itself fails, since the response is not a response to it.
 #[derive(Debug)]
 pub(crate) struct OnlyConnect;
 
@@ -88,7 +89,7 @@ impl Intercept for OnlyConnect {
         _: &BeforeSerializationInterceptorContextRef<'_>,
         settings: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // What is down is left to the first call that needs it.
+        // A dependency that is down is left to the first call that needs it.
         settings
             .interceptor_state()
             .store_put(RetryConfig::disabled());

@@ -1,8 +1,8 @@
 //! Queue consumers and scheduled functions: one mechanism for all.
 //!
-//! A consumer names its message and how some of them are handled; this module parses
-//! each record, reports exactly the ids that failed (SQS brings those again, and after its tries rests
-//! them in the dead-letter queue), survives a panic, logs why, and answers before the deadline.
+//! A consumer names its message and handles groups of messages; this module parses each record, reports exactly the ids
+//! that failed (SQS delivers those again, and after its tries moves them to the dead-letter queue), survives a panic,
+//! logs the reason, and answers before the deadline.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
@@ -25,43 +25,43 @@ use crate::invocation::{Callee, Calls, Invocation, Trace};
 use crate::lifecycle::take_events;
 use crate::metrics;
 
-/// The largest body that is parsed: this project's own messages are under a kilobyte.
+/// The maximum size of a body that is parsed: this project's own messages are under a kilobyte.
 const MAX_BODY: usize = 16 * 1024;
-/// The time before the deadline at which a batch is given up, so that the answer still gets out.
+/// The time before the deadline at which a batch is given up, so that the answer can still be sent.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// A message as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received<M> {
-    /// The id that SQS knows it by.
+    /// The id by which SQS knows the message.
     pub id: String,
     /// The message itself.
     pub message: M,
-    /// Whether it was delivered before: then some of it may be done.
+    /// Whether the message was delivered before: then some of its work may be done.
     pub redelivered: bool,
-    /// When the queue took it, by the queue's clock.
+    /// The time at which the queue took the message, by the queue's clock.
     pub sent: Option<Timestamp>,
-    /// The trace of the request that it goes back to, if it says so.
+    /// The trace of the request that caused the message, if the message names it.
     pub trace: Option<Trace>,
 }
 
-/// A message that was not handled, and must come again.
+/// A message that was not handled, and must be delivered again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// The id that SQS knows it by.
+    /// The id by which SQS knows the message.
     pub id: String,
-    /// Why, for the log.
+    /// The reason, for the log.
     pub why: String,
 }
 
-/// A consumer of a queue. Handling must be idempotent: SQS brings messages twice, and this module
-/// handles messages again, in ever smaller groups, when handling them together panicked.
+/// A consumer of a queue. Handling must be idempotent: SQS may deliver a message twice, and this module handles
+/// messages again, in ever smaller groups, if handling them together panicked.
 pub trait Consumer: Send + Sync + 'static {
-    /// The message that its queue carries.
+    /// The message that the queue carries.
     type Message: DeserializeOwned + Clone + Send + Sync;
 
-    /// The number of messages that are handled together. Groups are handled side by side, and one that is slow
-    /// or panics is reported alone.
+    /// The maximum number of messages that are handled together. Groups are handled side by side, and a group that is
+    /// slow or panics is reported alone.
     const TOGETHER: usize;
 
     /// Handles a group. Returns the messages that were not handled.
@@ -71,12 +71,12 @@ pub trait Consumer: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<Failed>> + Send;
 }
 
-/// All of a batch, for one reason.
+/// Returns all messages of a batch as failed, for one reason.
 pub fn all_failed<M>(batch: &[Received<M>], why: &impl std::fmt::Display) -> Vec<Failed> {
     failed(batch, |_| Some(why.to_string()))
 }
 
-/// Those messages of a batch for which there is a reason.
+/// Returns those messages of a batch as failed for which there is a reason.
 pub fn failed<M>(batch: &[Received<M>], why: impl Fn(&M) -> Option<String>) -> Vec<Failed> {
     let failure = |received: &Received<M>| {
         why(&received.message).map(|why| Failed {
@@ -87,9 +87,9 @@ pub fn failed<M>(batch: &[Received<M>], why: impl Fn(&M) -> Option<String>) -> V
     batch.iter().filter_map(failure).collect()
 }
 
-/// Runs a consumer until the platform ends the process: one batch at a time, or several where the platform says so
-/// (`AWS_LAMBDA_MAX_CONCURRENCY`). Before the first it waits for the connections that the clients made so far begin
-/// to open.
+/// Runs a consumer until the platform ends the process: one batch at a time, or several if the platform says so
+/// (`AWS_LAMBDA_MAX_CONCURRENCY`). Before the first batch, waits for the connections that the existing clients are
+/// opening.
 pub async fn run<C: Consumer>(consumer: C) -> Result<(), lambda_runtime::Error> {
     let consumer = Arc::new(consumer);
     let handler = service_fn(move |event: LambdaEvent<SqsEvent>| {
@@ -108,10 +108,10 @@ pub async fn run<C: Consumer>(consumer: C) -> Result<(), lambda_runtime::Error> 
 
 /// A task that a function does on a schedule.
 pub trait Scheduled: Send + Sync + 'static {
-    /// Why it did not do all of it.
+    /// The reason why the task was not completed.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Does it, within this time.
+    /// Does the task within this time.
     fn run(&self, within: Duration) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
@@ -155,7 +155,7 @@ fn item_failure(failed: Failed) -> BatchItemFailure {
     failure
 }
 
-/// Handles one event. Returns the messages that must come again.
+/// Handles one event. Returns the messages that must be delivered again.
 async fn consume<C: Consumer>(
     consumer: &C,
     event: SqsEvent,
@@ -210,27 +210,27 @@ fn whole_millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// When the queue took a message, by the queue's clock.
+/// Returns the time at which the queue took a message, by the queue's clock.
 fn sent(record: &SqsMessage) -> Option<Timestamp> {
     let millis = record.attributes.get("SentTimestamp")?.parse().ok()?;
     Some(Timestamp::from_millis(millis))
 }
 
-/// The time that a message was queued, by the clocks of the queue and of this machine.
+/// Returns the time for which a message was queued, by the clocks of the queue and of this machine.
 fn queued(record: &SqsMessage) -> Option<Duration> {
     let sent = u64::try_from(sent(record)?.millis()).ok()?;
     let sent = UNIX_EPOCH.checked_add(Duration::from_millis(sent))?;
     Some(SystemTime::now().duration_since(sent).unwrap_or_default())
 }
 
-/// The trace that all of these belong to, if it is one.
+/// Returns the trace that all of these messages belong to, if it is a single one.
 fn common_trace<M>(group: &[Received<M>]) -> Option<Trace> {
     let mut traces = group.iter().map(|received| &received.trace);
     let first = traces.next()?.clone();
     first.filter(|first| traces.all(|trace| trace.as_ref() == Some(first)))
 }
 
-/// A message's id, and the trace that it belongs to.
+/// Returns a message's id, and the trace that the message belongs to.
 fn trace(record: &SqsMessage) -> Option<(String, Trace)> {
     let header = record.attributes.get("AWSTraceHeader")?;
     Some((record.message_id.clone()?, Trace::parse(header)?))
@@ -273,7 +273,7 @@ fn parse_all<M: DeserializeOwned>(
     (batch, failed)
 }
 
-/// Why a body is no message, without what it says: serde's own words quote it.
+/// Returns why a body is no message, without quoting it, as serde's own text does.
 fn unreadable(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         Category::Io | Category::Syntax | Category::Eof => "not JSON",
@@ -282,8 +282,8 @@ fn unreadable(error: &serde_json::Error) -> String {
     format!("{what}, at column {}", error.column())
 }
 
-/// A group as a whole; after a panic its halves, and so on, so that only the bad message is reported, and
-/// what was handled by the deadline counts.
+/// Handles a group as a whole; after a panic, handles its halves, and so on, so that only the bad message is reported,
+/// and messages handled by the deadline count.
 async fn handle<C: Consumer>(
     consumer: &C,
     group: Vec<Received<C::Message>>,

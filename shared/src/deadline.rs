@@ -6,7 +6,7 @@ use lambda_runtime::Context;
 
 /// The time limit without a credible deadline.
 const DEFAULT: Duration = Duration::from_secs(10);
-/// A deadline this far back counts as none: `cargo lambda` sends such.
+/// A deadline this far back counts as none: `cargo lambda` sends such deadlines.
 const STALE: Duration = Duration::from_mins(1);
 
 /// Returns the time left until the invocation's deadline, less the time to answer.

@@ -1,9 +1,9 @@
 //! The consumer of a queue of edges, likes or follows: applies the queued changes to the store, then updates the cache.
 //!
-//! All changes of a batch are applied together, so that the counter of a popular post or user is written once. Every edge
-//! of the batch is refreshed in the cache, even one that already was as the message says: the process that applied that
-//! message may have died before it reached the cache. While the cache is unreachable, the store keeps a pending
-//! invalidation, which `sweep` carries out once the cache answers, and the messages are done.
+//! All changes of a batch are applied together, so that the counter of a popular post or user is written once. Every
+//! edge of the batch is refreshed in the cache, even one that the message doesn't change: the process that first
+//! applied the message may have died before it reached the cache. While the cache is unreachable, the store keeps a
+//! pending invalidation, which `sweep` carries out once the cache answers, and the messages count as handled.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -22,9 +22,9 @@ pub type Words<K> = [(EdgeOf<K>, Change)];
 /// The edges of a kind.
 pub type EdgeOf<K> = <<K as EdgeKind>::Message as EdgeMessage>::Edge;
 
-/// A kind of edge: what its consumer does in a way of its own.
+/// A kind of edge: the parts of its consumer that differ from others'.
 pub trait EdgeKind: Send + Sync + 'static {
-    /// The message that its queue carries.
+    /// The message that the queue carries.
     type Message: EdgeMessage<Edge: Clone + Debug + Eq + Hash + Send + Sync>
         + serde::de::DeserializeOwned
         + Clone
@@ -34,29 +34,29 @@ pub trait EdgeKind: Send + Sync + 'static {
     /// The plural that names the edges in log lines.
     const NAME: &'static str;
 
-    /// Whether there can be such an edge. A word on one that there can't be is dropped: the endpoint refuses it, so it is
-    /// somebody's mistake.
+    /// Returns whether such an edge can exist. A change of one that can't is dropped: the endpoint refuses it, so the
+    /// message is a mistake.
     fn can_exist(_edge: &EdgeOf<Self>) -> bool {
         true
     }
 
-    /// Applies words to the store.
+    /// Applies changes to the store.
     fn apply(
         store: &Store,
         words: Vec<(EdgeOf<Self>, Change)>,
     ) -> impl Future<Output = Applied<EdgeOf<Self>>> + Send;
 
-    /// Brings the cache up to date about these edges, which are in the store as it should show them.
+    /// Updates the cache for these edges, whose current state is in the store.
     fn refresh(
         store: &Store,
         cache: &Cache,
         edges: &HashSet<EdgeOf<Self>>,
     ) -> impl Future<Output = Result<(), cache::Error>> + Send;
 
-    /// Returns what the cache must forget of these edges if it can't be brought up to date.
+    /// Returns what the cache must forget if it can't be updated for these edges.
     fn invalidation(edges: HashSet<EdgeOf<Self>>) -> Invalidation;
 
-    /// Does what remains once the cache is up to date; `full` are the users who have as many edges as anybody may.
+    /// Does what remains once the cache is up to date; `full` are the users who have the maximum number of edges.
     fn after_refresh(
         _cache: &Cache,
         _words: &Words<Self>,
@@ -105,7 +105,7 @@ impl<K: EdgeKind> Consumer for EdgeConsumer<K> {
         let Applied { failures, full } = K::apply(&self.store, words.clone()).await;
         match self.refresh(&words).await {
             Ok(true) => K::after_refresh(&self.cache, &words, &full).await,
-            // A cache that is out of reach is not waited for twice.
+            // An unreachable cache is not waited for twice.
             Ok(false) => {}
             Err(error) => return consumer::all_failed(&batch, &error),
         }
@@ -118,7 +118,7 @@ impl<K: EdgeKind> Consumer for EdgeConsumer<K> {
 }
 
 impl<K: EdgeKind> EdgeConsumer<K> {
-    /// Brings the cache up to date, or has that done later. Returns whether the cache is up to date.
+    /// Updates the cache, or defers that. Returns whether the cache is up to date.
     async fn refresh(&self, words: &Words<K>) -> Result<bool, store::Error> {
         let edges: HashSet<_> = words.iter().map(|(edge, _)| edge.clone()).collect();
         let Err(error) = K::refresh(&self.store, &self.cache, &edges).await else {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The largest factor that `PATIENCE` may be.
+/// The maximum value of `PATIENCE`.
 const MOST_PATIENCE: u32 = 20;
 
 /// A setting is missing or unusable: the function must not start.
@@ -15,7 +15,7 @@ pub struct BadSetting {
     problem: String,
 }
 
-/// As it is shown to people: a function's `main` that ends with an error prints this.
+/// The message for people, since a function's `main` that ends with an error prints the error's `Debug` form.
 impl fmt::Debug for BadSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -23,7 +23,7 @@ impl fmt::Debug for BadSetting {
 }
 
 impl BadSetting {
-    /// A setting with a value that can't be used, and why.
+    /// Creates an error for a setting whose value can't be used, with the reason.
     pub fn new(name: &str, problem: impl Into<String>) -> Self {
         Self {
             name: name.to_owned(),
@@ -42,8 +42,8 @@ pub fn optional(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Lengthens a timeout by the factor `PATIENCE`, where that is set.
-/// On a machine that runs everything, what is waited for may get no processor for a while.
+/// Lengthens a timeout by the factor `PATIENCE`, if that is set. On a machine that runs everything, the process that is
+/// waited for may get no processor for a while.
 pub fn patient(time: Duration) -> Duration {
     let factor = optional("PATIENCE").and_then(|factor| factor.parse().ok());
     time.saturating_mul(factor.unwrap_or(1).clamp(1, MOST_PATIENCE))
@@ -54,7 +54,7 @@ pub fn seconds(name: &str, unless_set: i64) -> Result<i64, BadSetting> {
     whole_number(name, unless_set)
 }
 
-/// Returns a whole number from 1 on, or the default if the variable is not set.
+/// Returns a whole number of at least 1, or the default if the variable is not set.
 pub fn whole_number<N>(name: &str, unless_set: N) -> Result<N, BadSetting>
 where
     N: FromStr + PartialOrd + From<u8>,

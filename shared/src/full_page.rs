@@ -4,17 +4,17 @@ use std::future::Future;
 
 use crate::domain::Segment;
 
-/// The most reads that a page costs. Each is up to twice as long as the one before: together they go past about 500
-/// entries, of which a caller sees fewer than a page only where somebody meant it so.
+/// The maximum number of reads for a page. Each is up to twice as long as the one before: together they pass about 500
+/// entries, of which a caller sees fewer than a page only if somebody arranged it so.
 const MOST_READS: usize = 10;
-/// The longest segment that is read at a time: the largest page, and one more.
+/// The maximum length of a segment that is read at a time: the largest page, and one more.
 const LONGEST: usize = 101;
 
 /// Reads a page of a list of which the caller may not see every entry, and fills it while there is more to see. `read`
 /// reads at most a number of entries after a position, and returns the visible ones.
 ///
-/// Where hardly anything is visible, it stops after ten reads with a shorter page, and the next page goes on from there:
-/// a page costs a page, whatever is in the list.
+/// If hardly anything is visible, the page ends after ten reads, shorter than asked for, and the next page continues
+/// from there: the cost of a page is bounded, whatever the list contains.
 pub async fn full_page<T, P, E, R>(
     size: usize,
     after: Option<P>,
@@ -39,7 +39,7 @@ where
 {
     let mut items: Vec<(T, P)> = Vec::new();
     let mut end = after;
-    // One more than is asked for tells whether there is a next page.
+    // One more than asked for shows whether there is a next page.
     let mut most = size.saturating_add(1);
     for _ in 0..reads {
         let segment = read(end, most).await?;
@@ -63,8 +63,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Pages of any size walk what may be seen once, in order; each but the last is full, or cost
-        /// all the reads it may.
+        /// Pages of any size walk the visible entries once, in order; each page but the last is full, or took the
+        /// maximum number of reads.
         #[test]
         fn pages_walk_what_is_seen(
             seen in prop::collection::vec(prop::bool::weighted(0.2), 0..200), size in 1..9_usize, reads in 1..4_usize,

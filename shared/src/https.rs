@@ -6,8 +6,8 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::crypto::aws_lc_rs;
 
-/// Opens a connection for one call: nothing is kept. The roots are compiled in, because loading the system's takes
-/// longer than all the rest of a function's start.
+/// Returns a connector for one call: no connection is kept. The roots are compiled in, because loading the system's
+/// takes longer than all the rest of a function's start.
 pub(crate) fn connector() -> Result<HttpsConnector<HttpConnector>, rustls::Error> {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),

@@ -1,5 +1,5 @@
-//! The current invocation, for all code that works for it: the trace that it belongs to, its caller, and
-//! how many calls it made. It goes along with the task, so that nothing has to hand it on.
+//! The current invocation, for all code that works for it: its trace, its caller, and the number of calls it made. It
+//! follows the task, so that no code has to pass it on.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,7 +29,7 @@ pub enum Callee {
     Cache,
 }
 
-/// Calls made, each attempt counted; of the cache, round trips.
+/// The calls made, each attempt counted; for the cache, round trips.
 #[derive(Debug, Default)]
 pub struct Calls([AtomicU32; 5]);
 
@@ -45,7 +45,7 @@ impl Calls {
         }
     }
 
-    /// The count so far.
+    /// Returns the count so far.
     pub fn of(&self, callee: Callee) -> u32 {
         self.counter(callee).load(Ordering::Relaxed)
     }
@@ -61,7 +61,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// An invocation that belongs to a trace, if to any, counts its calls here, and is over at the deadline.
+    /// Creates an invocation that belongs to a trace, if any, counts its calls in `calls`, and ends at the deadline.
     pub fn new(trace: Option<Trace>, calls: Arc<Calls>, deadline: Option<Instant>) -> Arc<Self> {
         Arc::new(Self {
             trace,
@@ -71,12 +71,12 @@ impl Invocation {
         })
     }
 
-    /// Its trace.
+    /// Returns the trace.
     pub const fn trace(&self) -> Option<&Trace> {
         self.trace.as_ref()
     }
 
-    /// The hash of who calls, once that is known.
+    /// Returns the hash of the caller, once the caller is known.
     pub fn caller(&self) -> Option<&str> {
         self.caller.get().map(String::as_str)
     }
@@ -101,7 +101,7 @@ pub fn inherit_trace<F: Future>(work: F) -> impl Future<Output = F::Output> {
     CURRENT.scope(current(), work)
 }
 
-/// Counts a call that is made.
+/// Counts a call for the current invocation.
 pub fn record_call(callee: Callee) {
     let count = |invocation: &Option<Arc<Invocation>>| {
         if let Some(invocation) = invocation {
@@ -109,16 +109,16 @@ pub fn record_call(callee: Callee) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     };
-    // Nobody counts what is done outside of invocations, such as during init.
+    // Calls outside of invocations, such as during init, are not counted.
     let _ = CURRENT.try_with(count);
 }
 
-/// The time at which the invocation at work is given up, if it is known.
+/// Returns the time at which the current invocation is given up, if it is known.
 pub fn deadline() -> Option<Instant> {
     current()?.deadline
 }
 
-/// Records the caller, once it is known.
+/// Records the caller of the current invocation.
 pub fn record_caller(user: &UserId) {
     if let Some(invocation) = current() {
         invocation.caller.get_or_init(|| hash(user));
@@ -130,7 +130,7 @@ pub fn trace() -> Option<Trace> {
     current()?.trace.clone()
 }
 
-/// The first eight bytes of the SHA-256 of a user's id, in hexadecimal: enough to find a user's lines by,
+/// Returns the first eight bytes of the SHA-256 of a user's id, in hexadecimal: enough to find a user's log lines, by
 /// `printf %s <id> | sha256sum | cut -c1-16`.
 fn hash(user: &UserId) -> String {
     let digest = Sha256::digest(user.as_str());
@@ -138,15 +138,15 @@ fn hash(user: &UserId) -> String {
     format!("{:016x}", u64::from_be_bytes(first.unwrap_or_default()))
 }
 
-/// The request that work goes back to, as the load balancer names it in `X-Amzn-Trace-Id`: AWS's own trace id,
-/// `1-` with eight hexadecimal digits of the time and 24 random ones.
+/// The trace of a request, as the load balancer names it in `X-Amzn-Trace-Id`: AWS's own trace id, `1-` with eight
+/// hexadecimal digits of the time and 24 random ones.
 ///
 /// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace(String);
 
 impl Trace {
-    /// The `Root` of a tracing header, if there is one. What comes before and after it is a client's to say.
+    /// Parses the `Root` of a tracing header, if there is one. The client determines the fields before and after it.
     pub fn parse(header: &str) -> Option<Self> {
         let mut fields = header.split(';').map(str::trim);
         let root = fields.find_map(|field| field.strip_prefix("Root="))?;
@@ -157,12 +157,12 @@ impl Trace {
         (hex(time, 8) && hex(random, 24)).then(|| Self(root.to_ascii_lowercase()))
     }
 
-    /// The id.
+    /// Returns the id.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As a tracing header.
+    /// Returns a tracing header with this trace.
     pub fn header(&self) -> String {
         format!("Root={}", self.0)
     }

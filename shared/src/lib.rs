@@ -1,7 +1,7 @@
 //! Purrline: the backend of a social feed for people who love cats.
 //!
-//! [`domain`] is the core, without I/O. Everything else is an adapter behind a feature of its name;
-//! a function enables what it needs.
+//! [`domain`] is the core, without I/O. Everything else is an adapter behind the feature of its name; a function
+//! enables the features it needs.
 
 #[cfg(feature = "aws")]
 pub mod aws;

@@ -1,9 +1,9 @@
 //! The start and end of a function's process.
 //!
-//! While it starts it opens its connections, and it waits for them before it takes its first event, so that no request
-//! pays for that: Lambda gives the processor for it while a function starts, and lets it stand still from then on until
-//! there is something to do. Told to end by SIGTERM, it finishes what it is at. Lambda itself tells so only to functions
-//! with an extension; there is none here, since nothing is left to do when an invocation is over.
+//! A starting process opens its connections, and waits for them before it takes its first event, so that no request
+//! pays for that: Lambda provides the processor while a function starts, and from then on only while there is work. On
+//! SIGTERM, the process finishes its work in progress. Lambda sends SIGTERM only to functions with an extension; there
+//! is none here, since nothing is left to do when an invocation is over.
 
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,7 @@ use tokio::task::JoinHandle;
 
 static BEGUN: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
-/// Starts a task to finish before the first event. Its outcome is ignored. Needs a
-/// running executor.
+/// Starts a task to finish before the first event. Its outcome is ignored. Needs a running executor.
 pub(crate) fn begin(work: impl Future<Output = ()> + Send + 'static) {
     let work = tokio::spawn(work);
     let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,15 +36,16 @@ mod events {
     use tokio::sync::watch;
     use tower::util::MapFutureLayer;
 
-    /// Time to wait for tasks that begin at the start. A dependency that is down then is waited for by the request that needs it.
+    /// The time to wait for tasks that begin at the start. A dependency that is down then is waited for by the request
+    /// that needs it.
     const PATIENCE: Duration = Duration::from_secs(1);
-    /// Time to finish the work in progress when the process is told to end. Lambda waits half a second.
+    /// The time to finish the work in progress when the process is told to end. Lambda waits half a second.
     const GRACE: Duration = Duration::from_millis(400);
 
-    /// Events in progress, until they are answered.
+    /// The number of events that are not answered yet.
     static AT_WORK: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 
-    /// Takes events until the process is told to end: one at a time, or several where the platform says so
+    /// Takes events until the process is told to end: one at a time, or several if the platform says so
     /// (`AWS_LAMBDA_MAX_CONCURRENCY`).
     pub(crate) async fn take_events<S>(runtime: Runtime<S>) -> Result<(), Error>
     where
@@ -53,9 +53,9 @@ mod events {
         S::Future: Send,
     {
         let begun = std::mem::take(&mut *BEGUN.lock().unwrap_or_else(PoisonError::into_inner));
-        // What takes longer goes on.
+        // Tasks that take longer continue.
         let _ = tokio::time::timeout(PATIENCE, join_all(begun)).await;
-        // The layer that it has by itself puts a span around each event, and so into each line of its log.
+        // The default layer of the runtime puts a span around each event, and so into each line of its log.
         let counted = MapFutureLayer::new(|answered| async {
             let _at_work = AtWork::new();
             answered.await
@@ -70,12 +70,12 @@ mod events {
         let finished = at_work.wait_for(|events| *events == 0);
         tokio::select! {
             ended = running => ended,
-            // What takes longer is cut off.
+            // Events that take longer are cut off.
             _ = tokio::time::timeout(GRACE, finished) => Ok(()),
         }
     }
 
-    /// Counts an event as long as it lives.
+    /// An event in progress, counted while this value lives.
     struct AtWork;
 
     impl AtWork {

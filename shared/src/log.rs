@@ -1,5 +1,5 @@
-//! A function's log: JSON lines on standard output, filtered by `RUST_LOG`
-//! (`info` where it says nothing usable): a level, and others for single modules: `info,purrline::feed=debug`.
+//! A function's log: JSON lines on standard output, filtered by `RUST_LOG` (`info` if it is unset or unusable): a
+//! level, and others for single modules: `info,purrline::feed=debug`.
 
 #[cfg(feature = "log")]
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -8,10 +8,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 #[cfg(feature = "log")]
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Starts logging, and logs panics too, and starts to collect [metrics](crate::metrics). Starting twice changes nothing.
+/// Starts logging, also of panics, and collecting [metrics](crate::metrics). Starting twice changes nothing.
 #[cfg(feature = "log")]
 pub fn init() {
-    // Not `EnvFilter`: with the regular expressions that it can read it makes each function larger.
+    // Not `EnvFilter`: its support for regular expressions makes each function larger.
     let wanted = crate::env::optional("RUST_LOG").and_then(|wanted| wanted.parse().ok());
     let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let lines = tracing_subscriber::fmt::layer()

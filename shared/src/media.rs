@@ -1,8 +1,7 @@
-//! Uploads (S3): where clients put images, and where the world reads them.
+//! Uploads (S3): clients put images there, and the world reads them.
 //!
-//! A client gets a presigned PUT for one object of a given type and size that doesn't exist yet. The
-//! object is tagged as unused, and the bucket's lifecycle removes it after two days unless a post
-//! used it, which takes the tag off.
+//! A client gets a presigned PUT for one object of a given type and size that doesn't exist yet. The object is tagged
+//! as unused, and the bucket's lifecycle removes it after two days unless a post uses it, which removes the tag.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,20 +27,20 @@ use crate::lifecycle;
 
 /// The lifetime of a presigned PUT.
 const VALID_SECONDS: u32 = 15 * 60;
-/// The time in which an object must be read; it leaves time to use it in and to answer.
+/// The time limit for reading an object; it leaves time to use the object and to answer.
 const READ: Duration = Duration::from_secs(5);
-/// The time for which an object's body may stand still.
+/// The time for which an object's body may stall.
 const STALL: Duration = Duration::from_secs(1);
-/// Times that a body is fetched when it breaks off.
+/// The maximum number of times that a body is fetched if it breaks off.
 const FETCHES: u32 = 3;
-/// The tag of an upload that no post uses; the bucket's lifecycle rule knows it by this.
+/// The tag of an upload that no post uses, by which the bucket's lifecycle rule finds it.
 const UNUSED: &str = "state=unused";
 
 /// The bucket of uploads.
 #[derive(Debug, Clone)]
 pub struct Media {
     client: Client,
-    /// Signs what clients send, who may reach the bucket elsewhere.
+    /// Signs the requests of clients, who may reach the bucket at another address.
     signer: Client,
     bucket: String,
 }
@@ -63,7 +62,7 @@ pub enum ReadError {
     /// There is no such object.
     #[error("there is no such object")]
     Missing,
-    /// It is larger than the reader accepts.
+    /// The object is larger than the reader accepts.
     #[error("the object is larger than the reader takes")]
     TooLarge,
     /// The bucket did not answer, or not in time.
@@ -81,26 +80,26 @@ struct OtherLength;
 pub struct Checksum([u8; 32]);
 
 impl Checksum {
-    /// From its 32 bytes.
+    /// Creates a checksum from its 32 bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 }
 
-/// A request that puts one object into the bucket, signed.
+/// A signed request that puts one object into the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PresignedPut {
-    /// The URL to send it to.
+    /// The URL to send the request to.
     pub url: String,
-    /// Every header it must have. Browsers set `content-length` themselves; it must be this one.
+    /// Every header that the request must have. Browsers set `content-length` themselves; it must be this one.
     pub headers: BTreeMap<String, String>,
-    /// The time at which it expires.
+    /// The time at which the request expires.
     pub expires_at: Timestamp,
 }
 
 impl Media {
-    /// The bucket that `MEDIA_BUCKET` names, which clients reach where `UPLOAD_ENDPOINT_URL` says, if it does. Begins
-    /// to connect to it.
+    /// Creates the bucket that `MEDIA_BUCKET` names, which clients reach at `UPLOAD_ENDPOINT_URL`, if that is set.
+    /// Begins to connect to it.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
         let media = Self::new(aws, env::required("MEDIA_BUCKET")?);
         let media = match env::optional("UPLOAD_ENDPOINT_URL") {
@@ -114,9 +113,9 @@ impl Media {
         Ok(media)
     }
 
-    /// The bucket of that name.
+    /// Creates the bucket with this name.
     pub fn new(aws: &SdkConfig, bucket: String) -> Self {
-        // An endpoint of our own (a local stack) has no name for each bucket.
+        // An endpoint of our own (a local stack) has no host name for each bucket.
         let moved =
             std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || aws.endpoint_url().is_some();
         let config = Builder::from(aws)
@@ -131,8 +130,8 @@ impl Media {
         }
     }
 
-    /// Signs for clients who reach the bucket by this URL, in whose path the bucket's name follows. A signature
-    /// covers the host.
+    /// Signs for clients who reach the bucket by this URL, to whose path the bucket's name is added. A signature covers
+    /// the host.
     #[must_use]
     pub fn reached_at(mut self, endpoint: &str) -> Self {
         let config = self.client.config().to_builder();
@@ -141,8 +140,8 @@ impl Media {
         self
     }
 
-    /// A PUT of an object of this type, size and, where given, checksum; good for 15 minutes, and
-    /// only while the key has no object. Signed here, without a call.
+    /// Signs a PUT of an object of this type, size and, if given, checksum, valid for 15 minutes, and only while the
+    /// key has no object. Makes no call.
     pub async fn presign(
         &self,
         key: &ImageKey,
@@ -150,7 +149,7 @@ impl Media {
         size: UploadSize,
         checksum: Option<Checksum>,
     ) -> Result<PresignedPut, Error> {
-        // S3 counts from the second in which it was signed.
+        // S3 counts from the second of the signature.
         let start = Timestamp::from_millis(Timestamp::now().seconds().saturating_mul(1000));
         let presigning = PresigningConfig::builder()
             .start_time(
@@ -185,8 +184,8 @@ impl Media {
         })
     }
 
-    /// Whether the key's object is there. The role needs `s3:ListBucket`: without it, S3 says
-    /// "forbidden" of what is missing.
+    /// Returns whether the key's object exists. The role needs `s3:ListBucket`: without it, S3 answers "forbidden" for
+    /// a missing object.
     pub async fn uploaded(&self, key: &ImageKey) -> Result<bool, Error> {
         let head = self
             .client
@@ -216,12 +215,11 @@ impl Media {
         Ok(self.uploaded(&key).await?.then_some(key))
     }
 
-    /// The bytes of the key's object, of which there may be `limit`: a larger object is refused by the
-    /// size that S3 tells, before any of it is read.
+    /// Reads the key's object, of at most `limit` bytes: a larger object is refused by the size that S3 reports, before
+    /// any of it is read.
     ///
-    /// A call is tried again as all calls are, and a body that breaks off or stalls is fetched anew, all
-    /// of it within five seconds. The role needs `s3:GetObject`, and `s3:ListBucket` as
-    /// [`Media::uploaded`] does.
+    /// A call is tried again as all calls are, and a body that breaks off or stalls is fetched again, all of it within
+    /// five seconds. The role needs `s3:GetObject`, and `s3:ListBucket` as [`Media::uploaded`] does.
     pub async fn read(&self, key: &ImageKey, limit: u64) -> Result<Vec<u8>, ReadError> {
         let reading = async {
             let mut fetches = 1;
@@ -265,8 +263,8 @@ impl Media {
         })
     }
 
-    /// Takes the "unused" tag off, so that the object stays. Doing it twice is fine, and so is an object
-    /// that is gone: somebody took it away, and the post goes on without it.
+    /// Removes the "unused" tag, so that the object stays. Removing it twice is harmless, and so is a missing object:
+    /// somebody deleted it, and the post continues without it.
     pub async fn keep(&self, key: &ImageKey) -> Result<(), Error> {
         let call = self
             .client
@@ -282,7 +280,7 @@ impl Media {
 }
 
 impl Media {
-    /// Returns the bytes of a user's uploads, used or not. The role needs `s3:ListBucket`.
+    /// Returns the number of bytes of a user's uploads, used or not. The role needs `s3:ListBucket`.
     pub async fn stored_by(&self, owner: &UserId) -> Result<i64, Error> {
         let list = self.client.list_objects_v2().bucket(&self.bucket);
         let mut pages = list.prefix(ImageKey::prefix(owner)).into_paginator().send();
@@ -330,7 +328,7 @@ impl Media {
 #[error("{0} objects were not deleted")]
 struct NotDeleted(usize);
 
-/// A body of that many bytes, in one piece of memory: it may be large, and a function's memory small.
+/// Reads a body of this many bytes into one piece of memory: it may be large, and a function's memory small.
 async fn collect(mut body: ByteStream, size: u64) -> Result<Vec<u8>, Error> {
     let size = usize::try_from(size).map_err(Error::new)?;
     let mut bytes = Vec::with_capacity(size);
@@ -350,8 +348,8 @@ async fn collect(mut body: ByteStream, size: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Whether a presigned URL's signature covers a header. What it doesn't cover (inside Lambda, the
-/// SDK adds its own trace id) is none of the client's business.
+/// Returns whether a presigned URL's signature covers a header. Clients need not send other headers (inside Lambda, the
+/// SDK adds its own trace id).
 fn is_signed(header: &str, url: &str) -> bool {
     let list = url
         .split(['?', '&'])

@@ -3,19 +3,19 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
-//! All are in the namespace [`NAMESPACE`], with the dimension `Stack` (`STACK_NAME`, or `local`). There are nine, so that
-//! one stack's stay among the ten that an account has for nothing.
+//! All are in the namespace [`NAMESPACE`], with the dimension `Stack` (`STACK_NAME`, or `local`). There are nine, so
+//! that one stack's stay within the ten that an account has for free.
 //!
 //! | metric | unit | is |
 //! |---|---|---|
 //! | `FeedHits` | count | feeds read from the cache |
 //! | `FeedMisses` | count | feeds that were not in the cache, or could not be read from it |
 //! | `FeedRebuilds` | count | of the misses, feeds put into the cache anew |
-//! | `FanOutFollowers` | count | to how many followers' feeds one message brought a post |
-//! | `FanOutLag` | milliseconds | from the creation of a post until the last of one message's feeds had it |
+//! | `FanOutFollowers` | count | the followers to whose feeds one message pushed a post |
+//! | `FanOutLag` | milliseconds | the time from a post's creation until the last of one message's feeds had it |
 //! | `LikesApplied`, `FollowsApplied` | count | messages that were handled, repeated and void ones among them |
-//! | `QueueAge` | milliseconds | how long the oldest message of a batch was queued |
-//! | `ClassifyTime` | milliseconds | from an image's bytes to its breeds |
+//! | `QueueAge` | milliseconds | the time for which the oldest message of a batch was queued |
+//! | `ClassifyTime` | milliseconds | the time from an image's bytes to its breeds |
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -35,7 +35,7 @@ static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
 pub fn init() {
     let stack = env::optional("STACK_NAME").unwrap_or_else(|| "local".to_owned());
     let builder = Builder::new().cloudwatch_namespace(NAMESPACE);
-    // Else somebody collects already.
+    // An error means that a collector is already installed.
     if let Ok(collector) = builder.with_dimension("Stack", stack).init() {
         COLLECTOR.get_or_init(|| collector);
         for name in [
@@ -54,14 +54,14 @@ pub fn init() {
     }
 }
 
-/// Writes the measurements since the last time, if there are any. `CloudWatch` reads them from the log.
+/// Writes the measurements since the last flush, if there are any. `CloudWatch` reads them from the log.
 pub fn flush() {
     let Some(collector) = COLLECTOR.get() else {
         return;
     };
     let mut lines = Vec::new();
     if collector.flush(&mut lines).is_ok() && !lines.is_empty() {
-        // At once, so that no other line gets between. A log that is gone is no reason to fail.
+        // All lines at once, so that no other line gets between. A missing log is no reason to fail.
         let _ = std::io::stdout().lock().write_all(&lines);
     }
 }
@@ -81,12 +81,12 @@ pub fn feed_rebuilt() {
     counter!("FeedRebuilds").increment(1);
 }
 
-/// Counts likes, and their undoings, that are in the store.
+/// Counts messages about likes that were handled, repeated and void ones among them.
 pub fn likes_applied(likes: usize) {
     counter!("LikesApplied").increment(whole(likes));
 }
 
-/// Counts follows, and their undoings, that are in the store.
+/// Counts messages about follows that were handled, repeated and void ones among them.
 pub fn follows_applied(follows: usize) {
     counter!("FollowsApplied").increment(whole(follows));
 }
@@ -97,7 +97,7 @@ pub fn fanned_out(followers: usize, lag: Duration) {
     histogram!("FanOutLag").record(millis(lag));
 }
 
-/// Records the time that the oldest message of a batch was queued.
+/// Records the time for which the oldest message of a batch was queued.
 #[cfg(feature = "consumer")]
 pub(crate) fn queued(age: Duration) {
     histogram!("QueueAge").record(millis(age));

@@ -1,5 +1,5 @@
-//! Queues (SQS, standard): at least once, in any order. Each message carries the trace of the
-//! invocation that sends it.
+//! Queues (SQS, standard), which deliver at least once, in any order. Each message carries the trace of the invocation
+//! that sends it.
 
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
@@ -16,7 +16,7 @@ use crate::env::{self, BadSetting};
 use crate::invocation::{self, Callee};
 use crate::lifecycle;
 
-/// Messages of one call.
+/// The maximum number of messages of one call.
 const BATCH: usize = 10;
 
 /// A queue to send messages to, as JSON.
@@ -44,7 +44,7 @@ impl Error {
 }
 
 impl Queue {
-    /// The queue whose URL the environment variable of that name holds. Begins to connect to it.
+    /// Creates the queue whose URL is in this environment variable. Begins to connect to it.
     pub fn from_env(aws: &SdkConfig, variable: &str) -> Result<Self, BadSetting> {
         let queue = Self::new(aws, env::required(variable)?);
         let call = queue.client.get_queue_attributes().queue_url(&queue.url);
@@ -55,7 +55,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Returns the queue of that URL.
+    /// Creates the queue with this URL.
     pub fn new(aws: &SdkConfig, url: String) -> Self {
         Self {
             client: Client::from_conf(
@@ -124,7 +124,7 @@ impl Queue {
                 "a message was not sent"
             );
         }
-        // Whatever is not named as sent was not.
+        // A message that is not named as sent was not sent.
         let sent = |at: &usize| {
             answer
                 .successful()
@@ -135,7 +135,7 @@ impl Queue {
     }
 }
 
-/// The trace of the invocation at work, as SQS carries it along, with redeliveries and to the dead-letter queue.
+/// Returns the current invocation's trace, as SQS carries it along, with redeliveries and to the dead-letter queue.
 fn trace_attribute() -> Result<Option<MessageSystemAttributeValue>, BuildError> {
     let value = |trace: invocation::Trace| {
         MessageSystemAttributeValue::builder()

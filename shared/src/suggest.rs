@@ -1,8 +1,8 @@
-//! Breeds suggested for a cat's photo: by the function that classifies, called through Lambda itself.
+//! Breeds suggested for a cat's photo, by the classifying function, which is called through Lambda itself.
 //!
-//! It is called as the load balancer calls it, with the caller's own token, so that it decides by its own
-//! rules whose upload the photo is. What it says is an extra: there is one try, of four seconds at most, and
-//! where it fails there is no suggestion.
+//! It is called as the load balancer calls it, with the caller's own token, so that it decides by its own rules whose
+//! upload the photo is. Its suggestions are an extra: there is one try, of four seconds at most, and no suggestion if
+//! it fails.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ use crate::lifecycle;
 
 /// Time limit of the one try.
 const WITHIN: Duration = Duration::from_secs(4);
-/// Breeds to suggest.
+/// The maximum number of breeds to suggest.
 const MOST: usize = 3;
 
-/// Suggests breeds.
+/// The source of suggested breeds.
 #[derive(Debug, Clone)]
 pub struct Suggestions {
     client: Client,
@@ -72,7 +72,7 @@ struct Likely {
 }
 
 impl Suggestions {
-    /// By the function that `CLASSIFY_FUNCTION` names. Begins to connect to Lambda.
+    /// Creates a source from the function that `CLASSIFY_FUNCTION` names. Begins to connect to Lambda.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
@@ -95,8 +95,8 @@ impl Suggestions {
         })
     }
 
-    /// The three likeliest breeds of the cat in an upload, by its owner's `Authorization`; none where they
-    /// can't be had.
+    /// Returns the three most likely breeds of the cat in an upload, by its owner's `Authorization`; none if the
+    /// function fails.
     pub async fn of(&self, photo: &ImageKey, authorization: &str) -> Vec<BreedProbability> {
         self.ask(photo, authorization)
             .await

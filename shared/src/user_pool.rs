@@ -1,8 +1,8 @@
-//! The stack's own user pool (Amazon Cognito), which is told one thing: to forget a user who is erased.
+//! The stack's own user pool (Amazon Cognito), which gets a single request: to delete a user who is erased.
 //!
-//! That is one request, signed and sent here: the SDK's client has more than a hundred of them, and takes longer to
-//! build than the function that would use it. It goes to `AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER` where that is
-//! set, as the SDK's would.
+//! This module signs and sends that request itself: the SDK's client has more than a hundred of them, and takes longer
+//! to build than the function that would use it. The request goes to `AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER` if
+//! that is set, as the SDK's would.
 
 use std::io::Cursor;
 use std::time::{Duration, SystemTime};
@@ -42,10 +42,10 @@ pub struct UserPool {
     credentials: SharedCredentialsProvider,
 }
 
-/// A user may not be deleted yet.
+/// The deletion of a user failed, or its outcome is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is nothing to sign the request with.
+    /// There are no credentials to sign the request with.
     #[error("no credentials to ask the user pool with")]
     NoCredentials(#[from] CredentialsError),
     /// The request can't be signed.
@@ -57,7 +57,7 @@ pub enum Error {
     /// The pool did not answer in time.
     #[error("the user pool took too long")]
     TimedOut,
-    /// The pool answered that it did not do it.
+    /// The pool answered with an error.
     #[error("the user pool answered {status}: {reason}")]
     Refused {
         /// The answer's status.
@@ -78,7 +78,7 @@ impl Error {
 }
 
 impl UserPool {
-    /// The pool that `USER_POOL_ID` names; none where users sign in elsewhere.
+    /// Creates the pool that `USER_POOL_ID` names; returns `None` if it is not set, since users sign in elsewhere.
     pub fn from_env(aws: &SdkConfig) -> Result<Option<Self>, BadSetting> {
         let Some(id) = env::optional("USER_POOL_ID") else {
             return Ok(None);
@@ -99,7 +99,7 @@ impl UserPool {
         }))
     }
 
-    /// Deletes a user, by the name that the pool has for them. A user who is not there is deleted.
+    /// Deletes a user, by the pool's name for them. A user who doesn't exist counts as deleted.
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
         let body = json!({ "UserPoolId": self.id, "Username": name }).to_string();
         match tokio::time::timeout(WITHIN, self.ask(body)).await {
@@ -160,7 +160,7 @@ impl UserPool {
     }
 }
 
-/// The name of the error that an answer tells of, without the namespace that may stand before it.
+/// Returns the name of the error in an answer, without the namespace that may stand before it.
 fn reason(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Answer {

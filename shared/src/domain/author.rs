@@ -33,7 +33,7 @@ pub struct AuthorView {
 }
 
 impl Author {
-    /// An author, with or without a profile.
+    /// Creates an author, with or without a profile.
     pub fn of(id: &UserId, profile: Option<&Profile>) -> Self {
         let handle = profile
             .and_then(|p| p.handle.clone())

@@ -26,7 +26,7 @@ pub struct BreedName {
 }
 
 impl BreedName {
-    /// The names of the breed of that id; nothing where the classifier knows none.
+    /// Returns the names of the breed with this id; `None` if the classifier doesn't know it.
     pub fn of(id: &Name) -> Option<Self> {
         let breed = BREEDS.iter().find(|breed| breed.id == id.as_str());
         breed.map(|breed| breed.name)
@@ -90,7 +90,7 @@ impl Breed {
         Self { id, name }
     }
 
-    /// The breed of that id.
+    /// Returns the breed with this id.
     pub fn of(id: &str) -> Option<Self> {
         BREEDS.into_iter().find(|breed| breed.id == id)
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Bio, BreedName, BreedProbability, CatId, ImageKey, Name, Reason, Timestamp, UserId};
 
-/// The reason why a cat's id is refused that isn't one of the caller's cats'.
+/// The reason for refusing a cat's id that isn't one of the caller's cats'.
 pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");
 
 /// A cat as stored. Its time of registration follows from its id.
@@ -89,12 +89,12 @@ pub struct RegisteredCat<'a> {
 pub struct BirthDate(Date);
 
 impl BirthDate {
-    /// Parses a day, as of now.
+    /// Parses a day, checked against the current time.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         Self::parse_at(text, Timestamp::now())
     }
 
-    /// Parses a day, as of then.
+    /// Parses a day, checked against `now`.
     fn parse_at(text: &str, now: Timestamp) -> Result<Self, Reason> {
         const BAD: Reason =
             Reason::new("must be a date, YYYY-MM-DD, from 1970-01-01 and not in the future");

@@ -1,10 +1,9 @@
-//! Characters: which of them show something, and which stand for nothing between others.
+//! Characters: which are visible, which are ignorable, and which have no place in a line.
 //!
-//! Unicode has no property for "is seen". A character is seen here unless it is white space, a control or format
-//! character, a mark without anything to stand on, ignorable by default (`Default_Ignorable_Code_Point`, such as the
-//! Hangul fillers, which are letters), a noncharacter, or one of three that are drawn as nothing although Unicode takes
-//! them for symbols. Private and unassigned characters count as seen: fonts draw them, some as a box, and a new emoji
-//! is unassigned to tables that are a year old.
+//! Unicode has no property for "is visible". A character is visible here unless it is white space, a control or format
+//! character, a mark by itself, ignorable by default (`Default_Ignorable_Code_Point`, such as the Hangul fillers, which
+//! are letters), a noncharacter, or one of three symbols that are drawn as nothing. Private and unassigned characters
+//! count as visible: fonts draw them, some as a box, and a new emoji is unassigned in tables that are a year old.
 
 use icu_properties::CodePointSetData;
 use icu_properties::props::{BidiControl, DefaultIgnorableCodePoint};
@@ -12,15 +11,15 @@ use unicode_properties::{
     GeneralCategory, GeneralCategoryGroup as Group, UnicodeGeneralCategory as _,
 };
 
-/// Symbols that are drawn as nothing: braille's blank, the null note head, and the stand-in for an object.
+/// Symbols that are drawn as nothing: braille's blank, the null note head, and the object replacement character.
 const BLANK_SYMBOLS: [char; 3] = ['\u{2800}', '\u{1d159}', '\u{fffc}'];
 
-/// Whether a text has at least one character that is seen.
+/// Returns whether a text has at least one visible character.
 pub fn is_visible(text: &str) -> bool {
     text.chars().any(is_seen)
 }
 
-/// Whether a character is seen by itself.
+/// Returns whether a character is visible by itself.
 fn is_seen(c: char) -> bool {
     let drawn = match c.general_category_group() {
         Group::Mark | Group::Separator => false,
@@ -34,12 +33,13 @@ fn is_seen(c: char) -> bool {
     drawn && !is_ignorable(c)
 }
 
-/// Whether a character is drawn as nothing unless it is supported: fillers, joiners, variation selectors and the like.
+/// Returns whether a character is drawn as nothing unless it is supported: fillers, joiners, variation selectors and
+/// the like.
 pub(super) fn is_ignorable(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// Whether a character has no place in one line of text: a control character, one that turns the direction of
+/// Returns whether a character has no place in one line of text: a control character, one that turns the direction of
 /// those around it, or one that breaks the line.
 pub(super) fn is_out_of_line(c: char) -> bool {
     matches!(
@@ -50,7 +50,7 @@ pub(super) fn is_out_of_line(c: char) -> bool {
     ) || CodePointSetData::new::<BidiControl>().contains(c)
 }
 
-/// Whether a character is set aside for programs' own use: the last two of each plane, and 32 more.
+/// Returns whether a character is reserved for programs' own use: the last two of each plane, and 32 more.
 fn is_noncharacter(c: char) -> bool {
     matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
 }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is put beside something that is seen, something is seen.
+        /// A text with a visible character stays visible, whatever is added to it.
         #[test]
         fn more_text_hides_nothing(before in ".{0,5}", seen in "[a-z가-힣🐈]", after in ".{0,5}") {
             let text = format!("{before}{seen}{after}");

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 const DIGEST_LEN: usize = 6;
 
-/// Where to read on in a list.
+/// The position from which to continue a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
@@ -22,15 +22,15 @@ pub struct Cursor(String);
 pub struct BadCursor;
 
 impl Cursor {
-    /// A cursor for a position in the list of that name. The name holds everything the list depends
-    /// on: `feed/<user>`, `followers/<user>`.
+    /// Issues a cursor for a position in the list named `list`. The name holds everything that the list depends on:
+    /// `feed/<user>`, `followers/<user>`.
     pub fn issue(list: &str, position: &[u8]) -> Self {
         let mut bytes = digest(list, position).to_vec();
         bytes.extend_from_slice(position);
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// The position in the list of that name.
+    /// Returns the position in the list named `list`.
     pub fn open(text: &str, list: &str) -> Result<Vec<u8>, BadCursor> {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadCursor)?;
         let (mark, position) = bytes.split_at_checked(DIGEST_LEN).ok_or(BadCursor)?;
@@ -41,7 +41,7 @@ impl Cursor {
         }
     }
 
-    /// The text clients send back.
+    /// Returns the text that clients send back.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,15 +1,15 @@
 //! Edges: who likes what, who follows whom.
 //!
-//! A word on an edge ("like", "unlike") is queued, and may be delivered late, twice or out of order.
-//! Each carries the version at which an endpoint accepted it; the latest wins. An undone edge stays
-//! as a tombstone, so that an older word delivered after it is known to be older.
+//! A change of an edge ("like", "unlike") is queued, and may be delivered late, twice or out of order. Each change
+//! carries the version at which an endpoint accepted it; the latest wins. An undone edge stays as a tombstone, so that
+//! an older change delivered afterwards is known to be older.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::{PostId, UserId, Version};
 
-/// The most users that one user follows, unless the deployment says otherwise.
+/// The maximum number of users that one user follows, unless the deployment sets another.
 pub const MAX_FOLLOWING: i64 = 7_500;
 
 /// A user's like of a post.
@@ -30,42 +30,42 @@ pub struct Follow {
     pub followee: UserId,
 }
 
-/// The caller's word on one edge.
+/// A change of one edge, as the caller requested it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Change {
     /// Whether the edge is to exist.
     pub active: bool,
-    /// When an endpoint accepted it.
+    /// The version at which an endpoint accepted the change.
     pub version: Version,
 }
 
 /// An edge as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edge {
-    /// Whether it exists; a tombstone if not.
+    /// Whether the edge exists; `false` for a tombstone.
     pub active: bool,
-    /// The version of the latest word on it.
+    /// The version of the latest change.
     pub version: Version,
-    /// When it last came to exist: lists of edges are ordered by this.
+    /// The version at which the edge last came to exist; lists of edges are ordered by it.
     pub since: Version,
 }
 
-/// The effect of a word on an edge.
+/// The effect of a change on an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing: the stored word is as late or later.
+    /// No effect: the stored change is as late or later.
     Stale,
-    /// The edge becomes this, and its counters move by the delta: -1, 0 or 1.
+    /// The edge becomes `edge`, and its counters move by `delta`: -1, 0 or 1.
     Becomes {
         /// The edge to store.
         edge: Edge,
-        /// The number to add to each counter of it.
+        /// The number to add to each counter of the edge.
         delta: i64,
     },
 }
 
 impl Edge {
-    /// Returns the effect of a word on an edge, stored or not.
+    /// Returns the effect of a change on an edge, stored or not.
     pub fn after(stored: Option<Self>, change: Change) -> Outcome {
         let Change { active, version } = change;
         let stale = stored.is_some_and(|edge| edge.version >= version);
@@ -88,7 +88,7 @@ impl Edge {
     }
 }
 
-/// The latest word on each edge of a batch; of two with the same version the first.
+/// Returns the latest change of each edge in a batch; of two with the same version, the first.
 pub fn last_words<K: Eq + Hash>(
     words: impl IntoIterator<Item = (K, Change)>,
 ) -> HashMap<K, Change> {
@@ -112,8 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// However a history of words is shuffled and repeated, the last one holds, and the deltas
-        /// sum up to it.
+        /// However a history of changes is shuffled and repeated, the last one wins, and the deltas sum up to it.
         #[test]
         fn the_last_word_holds_in_any_order(
             words in prop::collection::vec(any::<bool>(), 1..12),

@@ -1,14 +1,13 @@
 //! Known parts of lists of posts, and their merging.
 //!
-//! A list that is kept short (a feed or an author's posts in the cache, the recent posts of an author in
-//! the store) knows its newest posts and its floor: every post of the list that is newer than the floor is
-//! known. Posts are added in whatever order and however often they are delivered; trimming the list raises
-//! the floor to the newest dropped post. A post that arrives late, below the floor, is ignored, since
-//! there may be gaps around it.
+//! A list that is kept short (a feed or an author's posts in the cache, the recent posts of an author in the store)
+//! knows its newest posts and its floor: every post of the list that is newer than the floor is known. Posts may be
+//! delivered in any order and repeatedly; trimming the list raises the floor to the newest dropped post. A post that
+//! arrives late, below the floor, is ignored, since there may be gaps around it.
 
 use super::PostId;
 
-/// The default number of posts of a list that are kept in the cache.
+/// The default number of posts that the cache keeps of a list.
 pub const FEED_LENGTH: usize = 200;
 
 /// A list of posts, newest first, each once: all that are newer than its floor.
@@ -19,7 +18,7 @@ pub struct PostWindow {
 }
 
 impl PostWindow {
-    /// A list of these posts, which may come in any order and repeatedly. Without a floor there are no others.
+    /// Creates a list of posts, which may come in any order and repeatedly. Without a floor the list is complete.
     pub fn new(mut ids: Vec<PostId>, floor: Option<PostId>) -> Self {
         ids.retain(|id| Some(*id) > floor);
         ids.sort_unstable_by(|a, b| b.cmp(a));
@@ -27,28 +26,28 @@ impl PostWindow {
         Self { ids, floor }
     }
 
-    /// The posts, newest first.
+    /// Returns the posts, newest first.
     pub fn ids(&self) -> &[PostId] {
         &self.ids
     }
 
-    /// The newest post that may be missing; nothing if none is.
+    /// Returns the newest post that may be missing; `None` if the list is complete.
     pub const fn floor(&self) -> Option<PostId> {
         self.floor
     }
 
-    /// The posts after a position (older than it), newest first.
+    /// Returns the posts after a position (older than it), newest first.
     pub fn after(&self, position: Option<PostId>) -> &[PostId] {
         let start = position.map_or(0, |position| self.ids.partition_point(|&id| id >= position));
         self.ids.get(start..).unwrap_or_default()
     }
 
-    /// Whether a post is known to be on it.
+    /// Returns whether a post is known to be on the list.
     pub fn has(&self, post: PostId) -> bool {
         self.ids.binary_search_by(|id| post.cmp(id)).is_ok()
     }
 
-    /// The newest `most` posts of it.
+    /// Trims the list to its newest `most` posts.
     #[must_use]
     pub fn trimmed(mut self, most: usize) -> Self {
         if let Some(dropped) = self.ids.get(most) {
@@ -58,7 +57,7 @@ impl PostWindow {
         self
     }
 
-    /// Several lists as one, which is known as far as all of them are.
+    /// Merges lists into one, which has the highest of their floors.
     pub fn merged(lists: impl IntoIterator<Item = Self>) -> Self {
         let mut ids = Vec::new();
         let mut floor = None;
@@ -81,7 +80,7 @@ mod tests {
         PostId(Id::from_u64(n).unwrap())
     }
 
-    /// A list that got these posts in this order and was trimmed to `most` after each.
+    /// Returns a list that got these posts in this order and was trimmed to `most` after each.
     fn kept(posts: &[u64], most: usize) -> PostWindow {
         posts.iter().fold(PostWindow::default(), |list, &post| {
             let mut ids = list.ids.clone();

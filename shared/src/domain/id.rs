@@ -1,9 +1,9 @@
 //! Time-ordered 64-bit ids.
 //!
-//! Layout, from the top: a zero bit (so that an id is a positive `i64`), 41 bits of milliseconds
-//! since 2024-01-01T00:00:00Z (until 2093), 22 bits that start at random in each millisecond and
-//! count up within one process. Two processes may, once in millions of ids, mint the same one: who
-//! stores an id does so on condition that it is new, and mints another if it is not.
+//! Layout, from the top: a zero bit (so that an id is a positive `i64`), 41 bits of milliseconds since
+//! 2024-01-01T00:00:00Z (until 2093), 22 bits that start at random in each millisecond and count up within one process.
+//! Two processes may, once in millions of ids, mint the same one: a writer stores an id on condition that it is new,
+//! and mints another if it is not.
 //!
 //! As text: 13 digits of Crockford's base 32 in lower case, most significant first, so that texts
 //! sort as the ids do. JavaScript can't hold 64 bits in a number, so JSON carries the text.
@@ -26,17 +26,17 @@ const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 pub struct Id(u64);
 
 impl Id {
-    /// The id's 64 bits, most significant byte first: they sort as the id does.
+    /// Returns the id's 64 bits, most significant byte first: they sort as the id does.
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()
     }
 
-    /// From 64 bits; `None` if the top bit is set.
+    /// Creates an id from 64 bits; returns `None` if the top bit is set.
     pub const fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         Self::from_u64(u64::from_be_bytes(bytes))
     }
 
-    /// From a number; `None` if the top bit is set.
+    /// Creates an id from a number; returns `None` if the top bit is set.
     pub const fn from_u64(bits: u64) -> Option<Self> {
         if bits >> 63 == 0 {
             Some(Self(bits))
@@ -45,19 +45,19 @@ impl Id {
         }
     }
 
-    /// When it was minted, to the millisecond.
+    /// Returns the time at which the id was minted, to the millisecond.
     pub fn created_at(self) -> Timestamp {
         let millis = i64::try_from(self.0 >> RANDOM_BITS).unwrap_or(i64::MAX);
         Timestamp::from_millis(millis.saturating_add(EPOCH_MILLIS))
     }
 
-    /// The smallest id of a millisecond, for ranges in time.
+    /// Returns the smallest id of a millisecond, for ranges in time.
     pub fn first_of(at: Timestamp) -> Self {
         let millis = u64::try_from(at.millis().saturating_sub(EPOCH_MILLIS)).unwrap_or(0);
         Self((millis << RANDOM_BITS) & (u64::MAX >> 1))
     }
 
-    /// Whether a text is 13 of an id's digits, even if no id is spelt so.
+    /// Returns whether a text is 13 of an id's digits, even if no id has this text.
     pub(super) fn is_made_of_digits(text: &str) -> bool {
         text.len() == TEXT_LEN && text.bytes().all(|digit| DIGITS.contains(&digit))
     }
@@ -91,28 +91,28 @@ impl fmt::Display for Id {
     }
 }
 
-/// Mints ids: each later than the one before, in one process.
+/// A source of ids, each later than the one before, within one process.
 #[derive(Debug, Default)]
 pub struct IdSource(AtomicU64);
 
 impl IdSource {
-    /// A source that has minted nothing yet.
+    /// Creates a source that has minted nothing yet.
     pub const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// A new id, later than every id this source minted before, even if the clock went back.
+    /// Mints an id that is later than every id this source minted before, even if the clock went back.
     pub fn mint(&self) -> Id {
         self.mint_at(Timestamp::now())
     }
 
-    /// The same, of a given time, and later than an id that another process minted.
+    /// Mints an id of a given time that is also later than `known`, an id that another process minted.
     pub fn mint_after(&self, at: Timestamp, known: Option<Id>) -> Id {
         let known = known.map(|id| id.created_at().plus_millis(1));
         self.mint_at(known.map_or(at, |known| known.max(at)))
     }
 
-    /// The same, of a given time.
+    /// Mints an id as [`Self::mint`] does, but of a given time.
     pub fn mint_at(&self, at: Timestamp) -> Id {
         let millisecond = Id::first_of(at).0;
         // The top random bit stays clear, so that counting up has room for two million.
@@ -145,12 +145,12 @@ macro_rules! id_type {
                 Id::parse(text).map(Self)
             }
 
-            /// The position it is in a list ordered by ids; nothing for what is none.
+            /// Decodes the id from a position in a list ordered by ids; returns `None` for other bytes.
             pub fn at_position(bytes: &[u8]) -> Option<Self> {
                 bytes.try_into().ok().and_then(Id::from_bytes).map(Self)
             }
 
-            /// When it was created, to the millisecond.
+            /// Returns the time of creation, to the millisecond.
             pub fn created_at(self) -> Timestamp {
                 self.0.created_at()
             }

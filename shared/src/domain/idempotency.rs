@@ -1,4 +1,4 @@
-//! Idempotency keys: the same request sent again is answered again, not done again.
+//! Idempotency keys: a request that is sent again is answered again, not done again.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,7 +29,7 @@ text_type!(IdempotencyKey);
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// Of a request.
+    /// Computes the fingerprint of a request.
     pub fn of(method: &str, path: &str, body: &[u8]) -> Self {
         let mut hasher = Sha256::new();
         for part in [method.as_bytes(), path.as_bytes(), body] {

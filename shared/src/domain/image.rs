@@ -1,4 +1,4 @@
-//! Images: what may be uploaded, and the keys uploads go by.
+//! Images: the media types and sizes of uploads, and their keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::{Reason, UserId};
 /// The largest upload: 10 MiB.
 pub const UPLOAD_MAX_BYTES: u64 = 10 * 1024 * 1024;
 
-/// The reason why a key is refused that isn't the caller's, or has no object.
+/// The reason for refusing a key that isn't the caller's, or has no object.
 pub const NOT_UPLOADED: Reason = Reason::new("is not an image that you uploaded");
 
 /// The media types that may be uploaded.
@@ -27,7 +27,7 @@ pub enum ContentType {
 }
 
 impl ContentType {
-    /// All of them.
+    /// All media types.
     pub const ALL: [Self; 3] = [Self::Jpeg, Self::Png, Self::Webp];
 
     /// Parses a media type, exactly as api.md spells it.
@@ -39,7 +39,7 @@ impl ContentType {
             .ok_or(BAD)
     }
 
-    /// The media type.
+    /// Returns the media type.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
@@ -62,7 +62,7 @@ impl ContentType {
 pub struct UploadSize(u64);
 
 impl UploadSize {
-    /// `None` above the limit or for nothing at all.
+    /// Creates a size; returns `None` for 0 bytes and above the limit.
     pub const fn new(bytes: u64) -> Option<Self> {
         if bytes >= 1 && bytes <= UPLOAD_MAX_BYTES {
             Some(Self(bytes))
@@ -71,14 +71,14 @@ impl UploadSize {
         }
     }
 
-    /// In bytes.
+    /// Returns the size in bytes.
     pub const fn bytes(self) -> u64 {
         self.0
     }
 }
 
-/// An upload's key, `uploads/<user>/<22 characters>.<jpg|png|webp>`: bound to its owner, and with 128
-/// random bits, so that nobody guesses it.
+/// An upload's key, `uploads/<user>/<22 characters>.<jpg|png|webp>`: bound to its owner, and impossible to guess, with
+/// 128 random bits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageKey {
@@ -87,7 +87,7 @@ pub struct ImageKey {
 }
 
 impl ImageKey {
-    /// A new key for an upload of this user's.
+    /// Mints a new key for an upload of this user's.
     pub fn mint(owner: &UserId, kind: ContentType) -> Self {
         let name = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
         let key = format!("{}{name}.{}", Self::prefix(owner), kind.extension());
@@ -120,9 +120,8 @@ impl ImageKey {
         })
     }
 
-    /// The key that a user sent, if it is one of theirs. What this service never handed out is, like what
-    /// was handed out to somebody else, nothing that they uploaded. Whether there is an object, the
-    /// bucket knows.
+    /// Parses a key that a user sent, if it is one of theirs. A key that this service never handed out is refused like
+    /// somebody else's. Only the bucket knows whether there is an object.
     pub fn sent_by(user: &UserId, text: &str) -> Result<Self, Reason> {
         Self::parse(text)
             .ok()
@@ -140,7 +139,7 @@ impl ImageKey {
         &self.owner
     }
 
-    /// The key's text.
+    /// Returns the key's text.
     pub fn as_str(&self) -> &str {
         &self.key
     }
@@ -169,7 +168,7 @@ pub struct Upload {
     /// The headers, by their names in lower case.
     pub headers: BTreeMap<String, String>,
     /// The time at which it expires.
-    // A time as text, as it went out: two such texts compare as their times do.
+    // The time as text, as it was sent: two such texts compare as their times do.
     pub expires_at: String,
 }
 

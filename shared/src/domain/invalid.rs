@@ -5,13 +5,13 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Why one value was refused, in a sentence fit for the client.
+/// The reason why one value was refused, as a sentence for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Reason(Cow<'static, str>);
 
 impl Reason {
-    /// A reason with a fixed text.
+    /// Creates a reason with a fixed text.
     pub const fn new(text: &'static str) -> Self {
         Self(Cow::Borrowed(text))
     }
@@ -42,7 +42,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    /// One bad field.
+    /// Creates an `Invalid` with one bad field.
     pub fn one(pointer: impl Into<String>, reason: impl fmt::Display) -> Self {
         let mut invalid = Self::default();
         invalid.push(pointer, reason);
@@ -57,7 +57,7 @@ impl Invalid {
         });
     }
 
-    /// `Err` if any field was bad.
+    /// Returns `Err` if any field was bad.
     pub fn into_result(self) -> Result<(), Self> {
         if self.errors.is_empty() {
             Ok(())

@@ -1,12 +1,12 @@
-//! Where URLs stand in a text.
+//! The URLs in a text.
 //!
-//! Nothing in a URL is a tag. A URL is `scheme://` with whatever follows, or a host with a path or query, as people write
-//! them without a scheme: `localhost`, four numbers, or parts of any script of which the last is ASCII letters
-//! (`example.com`, `고양이.com`, `www.example.co.kr:8080`) or punycode. Which last
-//! parts there are (`.com`, `.photography`) is a list that grows each month, so this one takes any: the text
-//! `cats.dogs/#fox` loses its tag, which is rarer than a URL under a domain that a list doesn't know.
+//! Nothing in a URL is a tag. A URL is `scheme://` with whatever follows, or a host with a path or query, as people
+//! write them without a scheme: `localhost`, four numbers, or parts of any script of which the last is ASCII letters
+//! (`example.com`, `고양이.com`, `www.example.co.kr:8080`) or punycode. The list of existing last parts (`.com`,
+//! `.photography`) grows each month, so any last part is taken: the text `cats.dogs/#fox` loses its tag, which is rarer
+//! than a URL under a domain that a list doesn't know.
 //!
-//! A URL ends before white space, before a character that RFC 3986 gives no place in it, before a bracket that it
+//! A URL ends before white space, before a character that RFC 3986 doesn't allow in it, before a bracket that it
 //! doesn't open, and before punctuation and symbols outside ASCII: letters of any script are part of it, since browsers
 //! show paths decoded, but `。`, `」` and emoji belong to the sentence around.
 
@@ -32,7 +32,7 @@ pub(super) fn urls(text: &str) -> Vec<Range<usize>> {
     urls
 }
 
-/// Returns where schemes and hosts start, and where what follows them does.
+/// Returns where schemes and hosts start, and where the text after them starts.
 fn starts(text: &str) -> impl Iterator<Item = (usize, usize)> {
     let schemes = text.match_indices(SCHEME_END).filter_map(|(at, _)| {
         let start = run_before(text.get(..at)?, is_of_scheme);
@@ -42,7 +42,7 @@ fn starts(text: &str) -> impl Iterator<Item = (usize, usize)> {
         let before = without_port(text.get(..at)?);
         let start = run_before(before, is_of_host);
         let name = before.get(start..).filter(|host| is_name(host));
-        // A particle or word that stands before it without a space is no part of these.
+        // A particle or word that stands before such a host without a space is no part of it.
         let ascii = || run_before(before, |c| c.is_ascii() && is_of_host(c));
         let start = name.map_or_else(ascii, |_| start);
         let is_host = name.is_some() || is_machine(before.get(start..)?);
@@ -51,7 +51,7 @@ fn starts(text: &str) -> impl Iterator<Item = (usize, usize)> {
     schemes.chain(hosts)
 }
 
-/// Returns where the characters of that kind start that a text ends with.
+/// Returns where the characters of a kind start that a text ends with.
 fn run_before(text: &str, is_part: fn(char) -> bool) -> usize {
     text.trim_end_matches(is_part).len()
 }
@@ -64,7 +64,7 @@ fn is_of_host(c: char) -> bool {
     matches!(c, '-' | '.') || is_letter(c)
 }
 
-/// A letter or digit of any script, or a mark on one.
+/// Returns whether a character is a letter or digit of any script, or a mark on one.
 fn is_letter(c: char) -> bool {
     matches!(
         c.general_category_group(),
@@ -79,12 +79,12 @@ fn without_port(text: &str) -> &str {
         .unwrap_or(text)
 }
 
-/// Whether it is a machine that has an address, or this one.
+/// Returns whether a host is an IPv4 address or `localhost`.
 fn is_machine(text: &str) -> bool {
     text.eq_ignore_ascii_case("localhost") || text.parse::<Ipv4Addr>().is_ok()
 }
 
-/// Whether it is two parts or more with dots between, the last of them ASCII letters or punycode.
+/// Returns whether a host is two parts or more with dots between, the last of them ASCII letters or punycode.
 fn is_name(text: &str) -> bool {
     let Some((parts, last)) = text.rsplit_once('.') else {
         return false;
@@ -95,7 +95,7 @@ fn is_name(text: &str) -> bool {
         && parts.split('.').all(|part| !part.is_empty())
 }
 
-/// Returns the length of what belongs to a URL of the text behind its scheme, or behind its host.
+/// Returns how much of a text, which follows a URL's scheme or host, belongs to the URL.
 fn end_of(text: &str) -> usize {
     let mut open: Vec<char> = Vec::new();
     for (at, c) in text.char_indices() {

@@ -1,7 +1,7 @@
 //! The messages of the queues: JSON with a version, `"v": 1`.
 //!
-//! Unknown fields are passed over, so that functions of two releases understand each other while
-//! one replaces the other; another version is refused.
+//! Readers ignore unknown fields, so that functions of two releases understand each other while one replaces the other.
+//! They refuse any other version.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -26,12 +26,13 @@ impl<'de> Deserialize<'de> for V1 {
     }
 }
 
-/// How far an endpoint's own clock may be from the queue's. Tokens are refused long before.
+/// The largest difference between an endpoint's own clock and the queue's, in microseconds. Tokens are refused at a
+/// much smaller one.
 const CLOCKS_APART: u64 = 60 * 1_000_000;
 
-/// When a word was said. An endpoint that had only its own clock is put right by the queue's, which is one for all
-/// endpoints. Where the two are further apart than clocks may be, the queue says when the message was sent again, out of
-/// the dead-letter queue: then the endpoint's own clock counts, so that no later word loses to it.
+/// Returns the time of a change. If the endpoint had only its own clock, the queue's clock, which all endpoints share,
+/// corrects it. A larger difference than clocks have means that the message was sent again, from the dead-letter queue:
+/// then the endpoint's own clock counts, so that no later change loses to this one.
 fn said_at(at: Version, own_clock: bool, sent: Option<Timestamp>) -> Version {
     let Some(sent) = sent.filter(|_| own_clock) else {
         return at;
@@ -48,7 +49,7 @@ const fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
-/// A word on an edge, as a queue carries it.
+/// A change of an edge, as a queue carries it.
 pub trait EdgeMessage {
     /// The kind of edge.
     type Edge;
@@ -56,7 +57,7 @@ pub trait EdgeMessage {
     /// Returns the edge.
     fn edge(&self) -> Self::Edge;
 
-    /// Returns the word on it. `sent` is when the queue took the message, by the queue's clock.
+    /// Returns the change of the edge. `sent` is the time at which the queue took the message, by the queue's clock.
     fn change(&self, sent: Option<Timestamp>) -> Change;
 }
 
@@ -69,20 +70,20 @@ pub struct LikeMessage {
     pub user: UserId,
     /// The post.
     pub post: PostId,
-    /// Liked, or no longer.
+    /// Whether the user now likes the post.
     pub like: bool,
-    /// When the endpoint accepted it, in microseconds since the epoch.
+    /// The time at which the endpoint accepted the change, in microseconds since the epoch.
     pub at: Version,
-    /// Whether `at` is only by the endpoint's own clock.
+    /// Whether `at` comes only from the endpoint's own clock.
     #[serde(default, skip_serializing_if = "is_false")]
     pub own_clock: bool,
-    /// When the queue took it first, where it was sent again out of the dead-letter queue.
+    /// The time at which the queue first took the message, if it was sent again from the dead-letter queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_sent: Option<Timestamp>,
 }
 
 impl LikeMessage {
-    /// Accepted at this stamp.
+    /// Creates a message that was accepted at `stamp`.
     pub const fn new(user: UserId, post: PostId, like: bool, stamp: Stamp) -> Self {
         Self {
             v: V1,
@@ -123,20 +124,20 @@ pub struct FollowMessage {
     pub follower: UserId,
     /// The user who is followed.
     pub followee: UserId,
-    /// Follows, or no longer.
+    /// Whether the follower now follows the followee.
     pub follow: bool,
-    /// When the endpoint accepted it, in microseconds since the epoch.
+    /// The time at which the endpoint accepted the change, in microseconds since the epoch.
     pub at: Version,
-    /// Whether `at` is only by the endpoint's own clock.
+    /// Whether `at` comes only from the endpoint's own clock.
     #[serde(default, skip_serializing_if = "is_false")]
     pub own_clock: bool,
-    /// When the queue took it first, where it was sent again out of the dead-letter queue.
+    /// The time at which the queue first took the message, if it was sent again from the dead-letter queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_sent: Option<Timestamp>,
 }
 
 impl FollowMessage {
-    /// Accepted at this stamp.
+    /// Creates a message that was accepted at `stamp`.
     #[expect(clippy::similar_names, reason = "the field's own terms")]
     pub const fn new(follower: UserId, followee: UserId, follow: bool, stamp: Stamp) -> Self {
         Self {
@@ -169,22 +170,22 @@ impl EdgeMessage for FollowMessage {
     }
 }
 
-/// A post to bring to its author's followers: the whole task, or one chunk of it.
+/// The task to deliver a post to its author's followers, whole or one chunk of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FanOutMessage {
     /// The format's version.
     pub v: V1,
     /// The post.
     pub post: PostId,
-    /// The revision of the post that was handed over: an older one leaves the rest to the newer.
+    /// The revision of the post that was handed over. The task of an older one leaves the rest to that of the newer.
     pub rev: u32,
-    /// The part of the followers that it serves; all of them by default.
+    /// The followers that the task serves; `None` for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chunk: Option<Chunk>,
 }
 
 impl FanOutMessage {
-    /// The whole task.
+    /// Creates the whole task.
     pub const fn whole(post: PostId, rev: u32) -> Self {
         Self {
             v: V1,
@@ -194,7 +195,7 @@ impl FanOutMessage {
         }
     }
 
-    /// One chunk of it.
+    /// Creates one chunk of the task.
     pub const fn chunk(post: PostId, rev: u32, chunk: Chunk) -> Self {
         Self {
             v: V1,
@@ -208,18 +209,18 @@ impl FanOutMessage {
 /// A part of a fan-out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// Its name, unique among all that were ever cut for the post.
+    /// The chunk's name, unique among all that were ever cut for the post.
     pub name: String,
-    /// The followers it serves.
+    /// The followers that the chunk serves.
     #[serde(flatten)]
     pub followers: Followers,
-    /// The announcement that it brings along, that the author's posts are merged in from now on.
+    /// The name of the announcement that the author's posts are merged in from now on, if the chunk carries it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announces: Option<String>,
 }
 
-/// An author's followers of one shard, by id. It stays right while people follow and unfollow: whoever
-/// comes in belongs to exactly one shard.
+/// An author's followers in one shard, ordered by id. It stays consistent while people follow and unfollow, because
+/// every follower belongs to exactly one shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Followers {
     /// The author.
@@ -227,7 +228,7 @@ pub struct Followers {
     /// The shard.
     #[serde(default)]
     pub shard: u16,
-    /// From the first after this one on; from the start where nothing is said.
+    /// The follower after whom these start; `None` for the start of the shard.
     #[serde(default)]
     pub after: Option<UserId>,
 }
@@ -244,8 +245,8 @@ pub enum Subject {
     Cat(CatId),
 }
 
-/// Something changed, or went away: search is to look at it again. It says nothing of how it changed, so
-/// that messages may come twice and in any order.
+/// A notice that something changed or was deleted, and search must read it again. The message doesn't say how it
+/// changed, so that messages may arrive twice and in any order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexMessage {
     /// The format's version.
@@ -256,7 +257,7 @@ pub struct IndexMessage {
 }
 
 impl IndexMessage {
-    /// This changed.
+    /// Creates a message about a subject that changed.
     pub const fn new(subject: Subject) -> Self {
         Self { v: V1, subject }
     }
@@ -303,7 +304,7 @@ mod tests {
         assert_eq!(said(Stamp::Own(now), sent(200_000)), 0);
     }
 
-    /// An early word that is replayed within a minute is as early as it was.
+    /// A change that is replayed within a minute keeps the time at which it was first sent.
     #[test]
     fn a_replayed_word_is_as_old_as_when_it_was_first_sent() {
         let [nabi, coco] = ["nabi", "coco"].map(|id| UserId::parse(id).unwrap());

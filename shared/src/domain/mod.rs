@@ -1,7 +1,7 @@
 //! The core: types and rules, no I/O, no async, no AWS.
 //!
-//! Everything from outside is parsed here, once, into types that can't be wrong; what works on them
-//! is total. The adapters (`store`, `cache`, `queue`, `media`, `http`) speak in these types only.
+//! Input is parsed here, once, into types that can't be invalid; functions on them are total. The adapters (`store`,
+//! `cache`, `queue`, `media`, `http`) exchange only these types.
 
 mod author;
 mod breed;

@@ -6,14 +6,14 @@ use super::Reason;
 use super::character::{is_out_of_line, is_visible};
 use super::text::{text_type, without_null};
 
-/// A name: 1 to 50 characters (Unicode scalar values), at least one of which is seen, and none of which is a
-/// control, bidirectional or line-break character. Kept as it was written.
+/// A name: 1 to 50 characters (Unicode scalar values), at least one of them visible and none of them a control,
+/// bidirectional or line-break character. Kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub struct Name(String);
 
 impl Name {
-    /// The most characters of such a text.
+    /// The maximum number of characters.
     pub const MAX_CHARS: usize = 50;
 
     /// Parses a name.
@@ -34,14 +34,13 @@ impl Name {
 
 text_type!(Name, stored);
 
-/// The text of a user about themselves or their cat: at most 500 characters, none of them U+0000, kept as it
-/// was written.
+/// A user's text about themselves or their cat: at most 500 characters, none of them U+0000, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub struct Bio(String);
 
 impl Bio {
-    /// The most characters of such a text.
+    /// The maximum number of characters.
     pub const MAX_CHARS: usize = 500;
 
     /// Parses a text.

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Cursor, Reason, Version};
 
-/// The largest page in bytes, as it stands inside the function's answer. The load balancer takes 1 MB
-/// for the whole answer, with its headers.
+/// The maximum size of a page in bytes, as escaped inside the function's answer. The load balancer takes 1 MB for the
+/// whole answer, with its headers.
 const MAX_BYTES: usize = 900 * 1024;
 
 /// The number of items on a page: 1 to 100, 20 by default.
@@ -16,7 +16,7 @@ const MAX_BYTES: usize = 900 * 1024;
 pub struct Limit(u8);
 
 impl Limit {
-    /// The most items that a page holds.
+    /// The maximum number of items on a page.
     pub const MAX: u8 = 100;
 
     /// Parses `?limit=`.
@@ -29,7 +29,7 @@ impl Limit {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> usize {
         self.0.into()
     }
@@ -45,7 +45,7 @@ impl Default for Limit {
 /// time the greater one comes first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimedPosition<T> {
-    /// The time since which the entry is in the list.
+    /// The time at which the entry was added to the list.
     pub since: Version,
     /// The entry.
     pub entry: T,
@@ -61,7 +61,7 @@ impl<T: fmt::Display> TimedPosition<T> {
 }
 
 impl<T: FromStr> TimedPosition<T> {
-    /// Decodes the position from a cursor; `None` for anything else.
+    /// Decodes the position from a cursor; returns `None` for other bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (since, entry) = bytes.split_first_chunk()?;
         Some(Self {
@@ -71,12 +71,12 @@ impl<T: FromStr> TimedPosition<T> {
     }
 }
 
-/// A segment of a list: some of its entries with their positions, and where it goes on.
+/// A segment of a list: some of its entries with their positions, and the position where the list continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment<T, P> {
     /// The entries that the caller may see, in the list's order.
     pub items: Vec<(T, P)>,
-    /// The position of its last entry, visible or not; `None` at the list's end.
+    /// The position of the segment's last entry, visible or not; `None` at the end of the list.
     pub end: Option<P>,
 }
 
@@ -92,7 +92,7 @@ pub struct Page<T> {
 }
 
 impl<T, P> Segment<T, P> {
-    /// These items, whose positions follow from them, and where the list goes on.
+    /// Creates a segment whose positions follow from its items. The list continues after `end`.
     pub fn new(items: Vec<T>, end: Option<P>, position: impl Fn(&T) -> P) -> Self {
         let placed = |item| {
             let position = position(&item);
@@ -102,7 +102,7 @@ impl<T, P> Segment<T, P> {
         Self { items, end }
     }
 
-    /// The first `most` of these items; of the others it only matters whether there are any.
+    /// Creates a segment of the first `most` items. The others only show that the list continues.
     pub fn first(most: usize, mut items: Vec<T>, position: impl Fn(&T) -> P) -> Self {
         let more = items.len() > most;
         items.truncate(most);
@@ -112,14 +112,14 @@ impl<T, P> Segment<T, P> {
 }
 
 impl<T: Serialize> Page<T> {
-    /// A list that is one page.
+    /// Creates a page that holds a whole list.
     pub const fn whole(items: Vec<T>) -> Self {
         Self { items, next: None }
     }
 
-    /// A page of the list of that name, with a cursor to where it goes on, which holds a position as these
-    /// bytes. Where the items are too large for one answer it holds fewer, at least one, and the next page
-    /// goes on after them.
+    /// Creates a page of the list named `list`. Its cursor holds the position where the list continues, encoded by
+    /// `bytes`. If the items are too large for one answer, the page holds fewer, at least one, and the next page
+    /// continues after them.
     pub fn new<P, B: AsRef<[u8]>>(
         list: &str,
         segment: Segment<T, P>,
@@ -143,7 +143,7 @@ impl<T: Serialize> Page<T> {
     }
 }
 
-/// An item's size in an answer, which is JSON inside JSON: quotes and backslashes are escaped again.
+/// Returns an item's size in an answer, which is JSON inside JSON: quotes and backslashes are escaped again.
 fn size_of(item: &impl Serialize) -> usize {
     let json = serde_json::to_vec(item).unwrap_or_default();
     json.len()

@@ -9,12 +9,12 @@ use super::{
     tags_of,
 };
 
-/// The most images of a post.
+/// The maximum number of images of a post.
 pub const MAX_IMAGES: usize = 10;
-/// The most cats that a post shows.
+/// The maximum number of cats that a post shows.
 pub const MAX_CATS: usize = 10;
 
-/// The content of a post: a text, which may show nothing where there is an image, images and cats.
+/// The content of a post: a text, images and cats. The text may be blank if there is an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     text: PostText,
@@ -23,8 +23,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// A post with neither text nor image says nothing; more than 10 images or cats are too many. An image or a
-    /// cat named twice is shown once.
+    /// Creates a draft, which needs a visible text or an image, and has at most 10 images and 10 cats. An image or a
+    /// cat named twice is kept once.
     pub fn new(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         if !text.is_visible() && images.is_empty() {
@@ -47,34 +47,34 @@ impl Draft {
         })
     }
 
-    /// A draft that was stored, under the rules of its time.
+    /// Restores a stored draft, which may follow older rules.
     pub const fn stored(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Self {
         Self { text, images, cats }
     }
 
-    /// The same, no longer showing a cat.
+    /// Removes a cat from those shown.
     #[must_use]
     pub fn without(mut self, cat: CatId) -> Self {
         self.cats.retain(|shown| *shown != cat);
         self
     }
 
-    /// Takes it apart: the text, the images and the cats.
+    /// Splits the draft into text, images and cats.
     pub fn into_parts(self) -> (PostText, Vec<ImageKey>, Vec<CatId>) {
         (self.text, self.images, self.cats)
     }
 
-    /// The text.
+    /// Returns the text.
     pub const fn text(&self) -> &PostText {
         &self.text
     }
 
-    /// The images, in order.
+    /// Returns the images, in order.
     pub fn images(&self) -> &[ImageKey] {
         &self.images
     }
 
-    /// The cats shown, in order.
+    /// Returns the cats shown, in order.
     pub fn cats(&self) -> &[CatId] {
         &self.cats
     }
@@ -90,7 +90,7 @@ fn each_once<T: PartialEq>(all: Vec<T>) -> Vec<T> {
     once
 }
 
-/// The content that a request gives a post, as far as it says any: all of a new post, or what an edit changes.
+/// The content in a request: all of a new post, or the fields that an edit changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PostEdit {
     /// The new text.
@@ -135,7 +135,7 @@ pub struct Post {
 }
 
 impl Post {
-    /// The tags of the text.
+    /// Returns the tags of the text.
     pub fn tags(&self) -> Vec<Tag> {
         tags_of(self.draft.text.as_str())
     }
@@ -148,7 +148,7 @@ pub struct PostCounts {
     pub likes: u64,
     /// The number of comments.
     pub comments: u64,
-    /// The number of changes of the counts: of two readings, the one with more is the later.
+    /// The number of changes of the counts: of two readings, the one with the higher `rev` is the later.
     #[serde(default)]
     pub rev: u64,
 }
@@ -162,12 +162,12 @@ pub struct ViewerState {
     pub saved: bool,
 }
 
-/// Everything known of some posts to a viewer: what a page of them is presented from.
+/// Everything needed to present a page of posts to a viewer.
 #[derive(Debug, Clone, Default)]
 pub struct HydratedPosts {
     /// The posts.
     pub posts: HashMap<PostId, Post>,
-    /// The ids of posts that do not exist, or no longer.
+    /// The ids of posts that never existed or were deleted.
     pub gone: HashSet<PostId>,
     /// Their counts.
     pub counts: HashMap<PostId, PostCounts>,

@@ -1,6 +1,6 @@
-//! Presentation: builds the JSON of answers from what the store and the cache have.
+//! Presentation: builds the JSON of answers from the data of the store and the cache.
 //!
-//! Here alone an image's key becomes an address.
+//! Only this module turns an image's key into a URL.
 
 use super::{
     Author, AuthorView, BlockedView, BreedName, Cat, CatView, Comment, CommentView, HydratedPosts,
@@ -12,7 +12,7 @@ use super::{
 pub struct ImageHost(String);
 
 impl ImageHost {
-    /// Takes the base URL, with or without a slash at its end.
+    /// Creates a host from its base URL, with or without a slash at the end.
     pub fn new(base: &str) -> Self {
         Self(base.trim_end_matches('/').to_owned())
     }
@@ -29,7 +29,8 @@ impl ImageHost {
     }
 }
 
-/// Presents visible posts, in their order. A post waits while nothing is known of its author, who may have withdrawn.
+/// Presents visible posts, in their order. Posts of an unknown author are left out, since the author may have
+/// withdrawn.
 pub fn present_posts<'p>(
     visible: impl IntoIterator<Item = &'p Post>,
     known: &HydratedPosts,

@@ -1,20 +1,20 @@
-//! How often a caller may call.
+//! The rate limit of a caller.
 
 use std::num::NonZeroU32;
 
 use super::Reason;
 
-/// A token bucket: it fills by so many tokens a minute, up to its size, and each call takes one out.
+/// A token bucket, which fills by `per_minute` tokens a minute, up to `burst`, and from which each call takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// The calls a minute that are let through in the long run.
+    /// The calls a minute that are allowed in the long run.
     pub per_minute: NonZeroU32,
-    /// The calls that are let through at once after a rest.
+    /// The calls that are allowed at once after a rest.
     pub burst: NonZeroU32,
 }
 
 impl RateLimit {
-    /// Parses `<calls a minute>/<at once>`, such as `600/300`; nothing for `off`.
+    /// Parses `<calls a minute>/<at once>`, such as `600/300`; returns `None` for `off`.
     pub fn parse(text: &str) -> Result<Option<Self>, Reason> {
         const BAD: Reason =
             Reason::new("must be <calls a minute>/<at once>, such as 600/300, or off");

@@ -6,16 +6,16 @@ use super::character::is_visible;
 use super::text::{text_type, without_null};
 use super::{CatView, Page, PostView, Reason, Tag, UserView};
 
-/// The words of `?q=`: 1 to 100 characters, at least one of which is seen and none of which is U+0000, without the
-/// white space around them.
+/// The text of `?q=`, without surrounding white space: 1 to 100 characters, at least one of them visible and none of
+/// them U+0000.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchText(String);
 
 impl SearchText {
-    /// The most characters, without the white space around them.
+    /// The maximum number of characters, without surrounding white space.
     pub const MAX_CHARS: usize = 100;
 
-    /// Parses it.
+    /// Parses `?q=`.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         let text = text.trim();
         if text.chars().nth(Self::MAX_CHARS).is_some() || !is_visible(text) {
@@ -36,16 +36,16 @@ pub enum SearchType {
     /// Posts, by the words of their text.
     #[default]
     Posts,
-    /// Users, by what their handle or a word of their name begins with.
+    /// Users, by the beginning of their handle or of a word of their name.
     Users,
-    /// Cats, by what a word of their name begins with.
+    /// Cats, by the beginning of a word of their name.
     Cats,
-    /// Tags, by what they begin with.
+    /// Tags, by their beginning.
     Tags,
 }
 
 impl SearchType {
-    /// All of them, by what they are called.
+    /// All types, with their names.
     pub const ALL: [(&'static str, Self); 4] = [
         ("posts", Self::Posts),
         ("users", Self::Users),
@@ -53,7 +53,7 @@ impl SearchType {
         ("tags", Self::Tags),
     ];
 
-    /// Parses it.
+    /// Parses `?type=`.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
         let found = found.map(|(_, kind)| kind);
@@ -61,7 +61,7 @@ impl SearchType {
     }
 }
 
-/// A page of what was found, in JSON: its `type` says what the items are.
+/// A page of results in JSON; its `type` says what the items are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SearchPage {
@@ -76,7 +76,7 @@ pub enum SearchPage {
 }
 
 impl SearchPage {
-    /// A page of that kind on which there is nothing.
+    /// Returns an empty page of a type.
     pub const fn empty(kind: SearchType) -> Self {
         match kind {
             SearchType::Posts => Self::Posts(Page::whole(Vec::new())),
@@ -99,12 +99,12 @@ pub struct TagView {
 }
 
 impl TagView {
-    /// Its position in a list ordered by counts.
+    /// Encodes the tag's position in a list ordered by counts.
     pub fn to_position(&self) -> Vec<u8> {
         [&self.posts.to_be_bytes(), self.tag.as_str().as_bytes()].concat()
     }
 
-    /// The tag at a position; nothing for what is none.
+    /// Decodes the tag from a position; returns `None` for other bytes.
     pub fn at_position(bytes: &[u8]) -> Option<Self> {
         let (posts, tag) = bytes.split_first_chunk()?;
         Some(Self {

@@ -7,7 +7,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::Reason;
 use super::character::is_visible;
 
-/// Refuses a text with U+0000, which ends a text for many who read it.
+/// Refuses a text with U+0000, which many readers take for the end of a text.
 pub(super) fn without_null(text: &str) -> Result<(), Reason> {
     if text.contains('\0') {
         return Err(Reason::new("must be without the character U+0000"));
@@ -15,18 +15,18 @@ pub(super) fn without_null(text: &str) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Whether a text has at most so many characters, which are Unicode scalar values.
+/// Returns whether a text has at most `most` characters, which are Unicode scalar values.
 fn fits(text: &str, most: usize) -> bool {
     text.chars().nth(most).is_none()
 }
 
-/// Gives a type around a text what all such types have; `stored` to those that are read back as they were stored.
+/// Implements what all types around a text share; with `stored`, also a constructor for texts read back from the store.
 macro_rules! text_type {
     ($name:ident, stored) => {
         text_type!($name);
 
         impl $name {
-            /// Takes a text that was stored, under the rules of its time.
+            /// Restores a stored text, which may follow older rules.
             pub fn stored(text: &str) -> Self {
                 Self(text.to_owned())
             }
@@ -62,10 +62,10 @@ pub(super) use text_type;
 pub struct PostText(String);
 
 impl PostText {
-    /// The most characters of such a text.
+    /// The maximum number of characters.
     pub const MAX_CHARS: usize = 2000;
 
-    /// Parses a text; one that shows nothing is a text too, see [`super::Draft`].
+    /// Parses a text, which may be blank: see [`super::Draft`].
     pub fn parse(text: &str) -> Result<Self, Reason> {
         if !fits(text, Self::MAX_CHARS) {
             return Err(Reason::new("must be at most 2000 characters"));
@@ -74,7 +74,7 @@ impl PostText {
         Ok(Self(text.to_owned()))
     }
 
-    /// Whether it shows anything.
+    /// Returns whether the text has a visible character.
     pub fn is_visible(&self) -> bool {
         is_visible(&self.0)
     }
@@ -82,14 +82,14 @@ impl PostText {
 
 text_type!(PostText, stored);
 
-/// A comment's text: 1 to 1,000 characters (Unicode scalar values), at least one of which is seen and none of
-/// which is U+0000, kept as it was written.
+/// A comment's text: 1 to 1,000 characters (Unicode scalar values), at least one of them visible and none of them
+/// U+0000, kept as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct CommentText(String);
 
 impl CommentText {
-    /// The most characters of such a text.
+    /// The maximum number of characters.
     pub const MAX_CHARS: usize = 1000;
 
     /// Parses a text.
@@ -106,7 +106,7 @@ impl CommentText {
 
 text_type!(CommentText, stored);
 
-/// The form in which spellings of the same text meet: NFC, full case folding, NFC.
+/// Returns the normal form, in which spellings of the same text are equal: NFC, full case folding, NFC.
 pub fn normal_form(text: &str) -> String {
     text.nfc().default_case_fold().nfc().collect()
 }

@@ -1,4 +1,4 @@
-//! Points in time: what clients see, and what orders a caller's words.
+//! Points in time: those that clients see, and those that order a caller's changes.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,33 +13,33 @@ use super::Reason;
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The wall clock.
+    /// Returns the wall clock's time.
     pub fn now() -> Self {
         Self(i64::try_from(since_epoch().as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// From milliseconds since the epoch.
+    /// Creates a timestamp from milliseconds since the epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns the milliseconds since the epoch.
     pub const fn millis(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since the epoch, as DynamoDB's TTL wants them.
+    /// Returns the whole seconds since the epoch, as DynamoDB's TTL wants them.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// This many milliseconds later.
+    /// Returns the time this many milliseconds later.
     #[must_use]
     pub const fn plus_millis(self, millis: i64) -> Self {
         Self(self.0.saturating_add(millis))
     }
 
-    /// This many seconds later.
+    /// Returns the time this many seconds later.
     #[must_use]
     pub const fn plus_seconds(self, seconds: i64) -> Self {
         self.plus_millis(seconds.saturating_mul(1000))
@@ -70,19 +70,19 @@ impl Serialize for Timestamp {
     }
 }
 
-/// When an endpoint accepted a word of the caller's, in microseconds since the epoch. Of two words
-/// on the same edge the later version wins, in whatever order they are delivered.
+/// The time at which an endpoint accepted a caller's change, in microseconds since the epoch. Of two changes of the
+/// same edge the later version wins, in whatever order they are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "i64")]
 pub struct Version(i64);
 
-/// The latest version this process told.
+/// The latest version that this process issued.
 static LAST: AtomicI64 = AtomicI64::new(0);
 
 impl TryFrom<i64> for Version {
     type Error = Reason;
 
-    /// No message is from before 2024 or after 2100.
+    /// Refuses times before 2024 or after 2100, which no message has.
     fn try_from(micros: i64) -> Result<Self, Reason> {
         const SECOND: i64 = 1_000_000;
         if (1_704_067_200 * SECOND..4_102_444_800 * SECOND).contains(&micros) {
@@ -94,8 +94,8 @@ impl TryFrom<i64> for Version {
 }
 
 impl Version {
-    /// The wall clock, but later than every version this process told before: of two requests one after
-    /// the other, the second has the later word, even if the clock went back between.
+    /// Returns the wall clock's time, but later than every version this process issued before: of two requests one
+    /// after the other, the second has the later version, even if the clock went back between.
     pub fn now() -> Self {
         let clock = i64::try_from(since_epoch().as_micros()).unwrap_or(i64::MAX);
         let next = |last: i64| clock.max(last.saturating_add(1));
@@ -105,57 +105,57 @@ impl Version {
         Self(next(last.unwrap_or_default()))
     }
 
-    /// From microseconds since the epoch.
+    /// Creates a version from microseconds since the epoch.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since the epoch.
+    /// Returns the microseconds since the epoch.
     pub const fn micros(self) -> i64 {
         self.0
     }
 
-    /// The first version after this one.
+    /// Returns the first version after this one.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// This version, or where it is no later than one that is stored, the first one after that.
+    /// Returns this version or, if it is no later than the stored one, the first version after that.
     #[must_use]
     pub fn after(self, stored: Option<Self>) -> Self {
         stored.map_or(self, |stored| self.max(stored.next()))
     }
 
-    /// To the millisecond.
+    /// Returns the time, to the millisecond.
     pub const fn timestamp(self) -> Timestamp {
         Timestamp(self.0.div_euclid(1000))
     }
 }
 
-/// When a caller said something, for deciding which of two words about the same thing is the later one.
+/// The time of a caller's change, which decides which of two changes of the same thing is the later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stamp {
-    /// Given by the one clock that all instances share, and later than every such stamp of this caller before.
+    /// Issued by the one clock that all instances share, and later than every such stamp of this caller before.
     Shared(Version),
-    /// Read from this instance's clock, which may differ from others' by seconds: nobody else could be asked.
+    /// Read from this instance's clock, because the shared one was unavailable; it may differ from others' by seconds.
     Own(Version),
 }
 
 impl Stamp {
-    /// A stamp by this instance's clock.
+    /// Creates a stamp by this instance's clock.
     pub fn own() -> Self {
         Self::Own(Version::now())
     }
 
-    /// The version that it stands for.
+    /// Returns the stamp's version.
     pub const fn version(self) -> Version {
         match self {
             Self::Shared(version) | Self::Own(version) => version,
         }
     }
 
-    /// Whether it is only by this instance's clock.
+    /// Returns whether the stamp is only by this instance's clock.
     pub const fn is_own(self) -> bool {
         matches!(self, Self::Own(_))
     }
@@ -170,8 +170,8 @@ fn since_epoch() -> std::time::Duration {
     now
 }
 
-/// How far this process's clock is ahead of the machine's, as a test says in `CLOCK_AHEAD_MS`. No deployed build
-/// reads it.
+/// Returns how far this process's clock is ahead of the machine's, as a test sets in `CLOCK_AHEAD_MS`. No deployed
+/// build reads it.
 #[cfg(feature = "shifted-clock")]
 fn shifted_by() -> std::time::Duration {
     static AHEAD: std::sync::LazyLock<std::time::Duration> = std::sync::LazyLock::new(|| {

@@ -1,8 +1,8 @@
 //! Trending tags: those that the most authors of the last hours used.
 //!
-//! An author of a hundred posts is one author. To count each once over many hours, an author is counted for a tag in the
-//! hour of the latest post that has it: a newer post moves the author on, and a deleted one back ([`AuthorHours`]). So
-//! the sum over any hours up to now is of different authors, exactly.
+//! An author of a hundred posts counts once. To count each once over many hours, an author is counted for a tag in the
+//! hour of their latest post with it: a newer post moves the author to a later hour, and a deletion back
+//! ([`AuthorHours`]). So the sum over any hours up to now counts exactly the different authors.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 use super::text::text_type;
 use super::{Tag, TagView, Timestamp, UserId};
 
-/// Of how many hours posts are counted: the hour that runs, and those before it.
+/// The number of hours whose posts are counted: the current hour, and those before it.
 pub const TREND_HOURS: u8 = 24;
-/// For how many hours it is remembered what an author wrote in them: a little more, since clocks differ.
+/// The number of hours for which an author's posts are remembered: a little more, since clocks differ.
 const REMEMBERED_HOURS: i64 = 26;
-/// Up to how many authors of a tag are told apart: what so few wrote may be hidden from a caller altogether.
+/// The maximum number of authors of a tag who are told apart: a tag of so few may be hidden from a caller altogether.
 pub const FEW_AUTHORS: usize = 8;
 
 /// An hour of posts, in UTC, as `2026-11-22T08`.
@@ -26,12 +26,12 @@ pub const FEW_AUTHORS: usize = 8;
 pub struct TrendHour(String);
 
 impl TrendHour {
-    /// The hour of a moment.
+    /// Returns the hour of a moment.
     pub fn of(at: Timestamp) -> Self {
         Self(at.to_string().chars().take(13).collect())
     }
 
-    /// The hours that count now, latest first.
+    /// Returns the hours that count now, latest first.
     pub fn all(now: Timestamp) -> impl Iterator<Item = Self> {
         (0..TREND_HOURS).map(move |back| Self::of(now.plus_seconds(-3600 * i64::from(back))))
     }
@@ -39,20 +39,20 @@ impl TrendHour {
 
 text_type!(TrendHour, stored);
 
-/// Tells an author apart from others without naming them: 72 bits of the id's SHA-256. Rows with it outlive an account
-/// by two days.
+/// A mark that tells an author apart from others without naming them: 72 bits of the id's SHA-256. Rows with it outlive
+/// an account by two days.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AuthorMark(String);
 
 impl AuthorMark {
-    /// The mark of a user.
+    /// Returns the mark of a user.
     pub fn of(user: &UserId) -> Self {
         let digest = Sha256::digest(user.as_str().as_bytes());
         Self(URL_SAFE_NO_PAD.encode(digest.into_iter().take(9).collect::<Vec<u8>>()))
     }
 
-    /// Returns the partition, of that many, that counts the author's posts.
+    /// Returns which of `of` partitions counts the author's posts.
     pub fn shard(&self, of: u8) -> u8 {
         let sum = self
             .0
@@ -64,12 +64,12 @@ impl AuthorMark {
 
 text_type!(AuthorMark, stored);
 
-/// By how much the counts of a tag in an hour move.
+/// The change of a tag's counts in an hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TrendMove {
-    /// Posts more, or fewer.
+    /// The change of the number of posts.
     pub posts: i64,
-    /// Authors more, or fewer.
+    /// The change of the number of authors.
     pub authors: i64,
 }
 
@@ -78,23 +78,23 @@ pub struct TrendMove {
 pub struct AuthorHours(BTreeMap<TrendHour, u64>);
 
 impl AuthorHours {
-    /// As it was stored.
+    /// Restores the stored hours.
     pub fn stored(hours: impl IntoIterator<Item = (TrendHour, u64)>) -> Self {
         Self(hours.into_iter().collect())
     }
 
-    /// Each hour with its posts, oldest first.
+    /// Returns each hour with its number of posts, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (&TrendHour, u64)> {
         self.0.iter().map(|(hour, posts)| (hour, *posts))
     }
 
-    /// Forgets the hours that count no more.
+    /// Forgets the hours that are no longer remembered.
     pub fn forget_before(&mut self, now: Timestamp) {
         let first = TrendHour::of(now.plus_seconds(-3600 * REMEMBERED_HOURS));
         self.0.retain(|hour, _| *hour >= first);
     }
 
-    /// Counts a post of that hour, or no longer. Returns what this moves in which hours.
+    /// Adds a post of an hour, or removes one. Returns the changes of the counts, by hour.
     pub fn count(&mut self, hour: &TrendHour, added: bool) -> BTreeMap<TrendHour, TrendMove> {
         let before = self.latest().cloned();
         let posts = self.0.remove(hour).unwrap_or_default();
@@ -124,21 +124,21 @@ impl AuthorHours {
     }
 }
 
-/// A tag that trends, or what is counted of it in some hour.
+/// A trending tag, or a tag's counts in some hour.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trend {
     /// The tag.
     pub tag: Tag,
     /// The number of authors who used it.
     pub authors: u64,
-    /// In how many posts.
+    /// The number of posts with it.
     pub posts: u64,
-    /// The marks of all of its authors, if they are few; else none.
+    /// The marks of all of its authors, if they are few; otherwise empty.
     pub few: Vec<AuthorMark>,
 }
 
 impl Trend {
-    /// As everybody sees it.
+    /// Returns the tag as everybody sees it.
     pub fn view(self) -> TagView {
         TagView {
             tag: self.tag,
@@ -147,8 +147,8 @@ impl Trend {
     }
 }
 
-/// The tags of the most authors, by partial counts of any order, each author counted in one of them: at most so many,
-/// most authors first, then most posts, then by their names.
+/// Returns the tags with the most authors, at most `most` of them: most authors first, then most posts, then by name.
+/// The partial counts come in any order, and each author is counted in one of them.
 pub fn most_used(counts: impl IntoIterator<Item = Trend>, most: usize) -> Vec<Trend> {
     let mut sums: HashMap<Tag, Trend> = HashMap::new();
     for part in counts {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against counting anew the posts that are there, from any hour on.
+        /// Compares with a fresh count of the existing posts, from any hour on.
         #[test]
         fn authors_and_posts_are_counted_exactly(
             events in prop::collection::vec((0..12_u8, 0..5_u8, 0..6_u8, any::<prop::sample::Index>(), prop::bool::weighted(0.3)), 0..120),

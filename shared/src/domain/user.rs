@@ -8,8 +8,8 @@ use super::{Bio, Id, ImageKey, Name, Reason, Timestamp, UserId};
 
 const GENERATED: &str = "cat_";
 
-/// Handles that nobody may choose, however dots and low lines divide them: those that speak for the service, those
-/// that programs take for something else, and the first names of paths. Sorted.
+/// Handles that nobody may choose, with or without dots and underscores: those that speak for the service, those that
+/// programs take for something else, and the first names of paths. Sorted.
 const RESERVED: [&str; 93] = [
     "about",
     "abuse",
@@ -106,14 +106,14 @@ const RESERVED: [&str; 93] = [
     "www",
 ];
 
-/// A handle: 3 to 30 of `a-z 0-9 _ .`. Those that may be chosen are fewer: see [`Handle::choose`].
+/// A handle: 3 to 30 of `a-z 0-9 _ .`. Users can choose only some of them: see [`Handle::choose`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Handle(String);
 
 impl Handle {
-    /// Parses a handle that somebody wants, without its `@`: it begins and ends with a letter or digit, so that no
-    /// sentence's full stop is taken for its end, and is not reserved.
+    /// Parses a handle that a user wants, without its `@`: it must begin and end with a letter or digit, so that a
+    /// sentence's full stop is not taken for its end, and must not be reserved.
     pub fn choose(text: &str) -> Result<Self, Reason> {
         let handle = Self::parse(text)?;
         let ends = [text.bytes().next(), text.bytes().next_back()];
@@ -129,7 +129,7 @@ impl Handle {
         Ok(handle)
     }
 
-    /// Parses a handle, without its `@`, that somebody may have: chosen, generated, or chosen when more could be.
+    /// Parses a handle, without its `@`, that a user may have: chosen, generated, or chosen under older rules.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         let allowed = |byte: u8| {
             byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.')
@@ -141,8 +141,8 @@ impl Handle {
         }
     }
 
-    /// The handle a user without a profile is shown under: `cat_` and 13 digits made of the first 63
-    /// bits of the id's SHA-256, so that it is the same everywhere without being stored.
+    /// Returns the handle under which a user without a profile is shown: `cat_` and 13 digits made of the first 63 bits
+    /// of the id's SHA-256, so that it is the same everywhere without being stored.
     pub fn generated(id: &UserId) -> Self {
         let hash = Sha256::digest(id.as_str().as_bytes());
         let bits = hash
@@ -154,12 +154,12 @@ impl Handle {
         Self(format!("{GENERATED}{digits}"))
     }
 
-    /// Whether a user may take it: all that look generated are kept for whom they are generated for.
+    /// Returns whether a user may take the handle: one that looks generated is kept for the user it is generated for.
     pub fn is_open_to(&self, user: &UserId) -> bool {
         !self.looks_generated() || *self == Self::generated(user)
     }
 
-    /// Whether it is of the form that generated handles have.
+    /// Returns whether the handle has the form of generated ones.
     pub fn looks_generated(&self) -> bool {
         let digits = self.0.strip_prefix(GENERATED);
         digits.is_some_and(Id::is_made_of_digits)
@@ -175,7 +175,7 @@ impl TryFrom<String> for Handle {
 
 text_type!(Handle);
 
-/// How a path names a user: by id, or by handle.
+/// A user as a path names them: by id, or by handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserRef {
     /// `nabi`
@@ -215,12 +215,12 @@ pub struct Profile {
     pub posts: u64,
     /// The time of the user's first activity.
     pub created_at: Timestamp,
-    /// Whether the user has left: gone for everyone, and about to be erased.
+    /// Whether the user has withdrawn: hidden from everyone, and about to be erased.
     pub withdrawn: bool,
 }
 
 impl Profile {
-    /// A user who has left no trace yet.
+    /// Creates the profile of a user who has left no trace yet.
     pub const fn new(id: UserId, created_at: Timestamp) -> Self {
         Self {
             id,
@@ -237,7 +237,7 @@ impl Profile {
     }
 }
 
-/// How a caller and another user stand to each other.
+/// The relation between a caller and another user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Relation {
     /// Whether the caller follows the user.
@@ -246,8 +246,7 @@ pub struct Relation {
     pub follows_me: bool,
 }
 
-/// A change of the caller's profile by `PUT` or `PATCH`: `None` leaves a field, and `Some(None)` clears it where
-/// there is to be none.
+/// A change of the caller's profile by `PUT` or `PATCH`: `None` leaves a field, and `Some(None)` clears it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProfileEdit {
     /// The new handle.

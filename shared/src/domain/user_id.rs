@@ -23,7 +23,7 @@ impl UserId {
         }
     }
 
-    /// The id's text.
+    /// Returns the id's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,19 +1,19 @@
-//! Visibility: who may see what. The one rule, for every list there is, and however its entries were read.
+//! Visibility: the one rule of who may see what, for every list, however its entries were read.
 //!
 //! A viewer sees what an author made (posts, comments, cats, likes, follows, and the profile itself) unless
 //!
 //! - the author has withdrawn: that is hidden from everybody, the author included;
 //! - one of the two blocks the other;
-//! - it is for a feed, and the viewer doesn't follow the author.
+//! - the list is a feed, and the viewer doesn't follow the author.
 //!
-//! Deleted things are hidden from everybody, because neither the store nor the cache has it. A viewer has signed in:
+//! Deleted things are hidden from everybody, because neither the store nor the cache has them. A viewer is signed in:
 //! an anonymous request is refused before anything is read.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{Author, AuthorMark, Post, PostId, Profile, Timestamp, Trend, UserId};
 
-/// The facts about a viewer and an author that decide whether one sees what the other made.
+/// The facts about a viewer and an author that decide whether the viewer sees what the author made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Whether the author has withdrawn.
@@ -24,31 +24,31 @@ pub struct Standing {
     pub unfollowed: bool,
 }
 
-/// Whether a viewer sees what an author made.
+/// Returns whether a viewer sees what an author made.
 pub fn may_see(viewer: &UserId, author: &UserId, standing: Standing) -> bool {
     let apart = standing.blocked || standing.unfollowed;
     !standing.withdrawn && (viewer == author || !apart)
 }
 
-/// Whether a viewer may know of a tag that trends; `blocked` tells whether there is a block with an author. A tag of few
-/// authors is hidden with the last of them; one of many is everybody's.
+/// Returns whether a viewer sees a tag that trends; `blocked` tells whether there is a block between the viewer and an
+/// author. A tag of few authors is hidden if all of them are blocked; a tag of many authors is shown to everybody.
 pub fn may_see_trend(trend: &Trend, blocked: impl Fn(&AuthorMark) -> bool) -> bool {
     trend.few.is_empty() || trend.few.iter().any(|author| !blocked(author))
 }
 
-/// Some users as far as a viewer may see them.
+/// The visibility of some users to a viewer.
 #[derive(Debug, Clone)]
 pub struct Visibility {
     viewer: UserId,
     profiles: HashMap<UserId, Profile>,
     withdrawn: HashSet<UserId>,
     blocked: HashSet<UserId>,
-    /// The authors that a feed shows; `None` where this is no feed.
+    /// The authors that a feed shows; `None` outside a feed.
     followed: Option<HashSet<UserId>>,
 }
 
 impl Visibility {
-    /// Takes the profiles of users, and those with whom there is a block, whichever way.
+    /// Creates a visibility from users' profiles and the users with whom there is a block, in either direction.
     pub fn new(
         viewer: &UserId,
         profiles: HashMap<UserId, Profile>,
@@ -65,8 +65,8 @@ impl Visibility {
         }
     }
 
-    /// Takes what the cache has of authors, and those of them whom the viewer follows. A block ends the follows between
-    /// two users, so between followed users there is none.
+    /// Creates the visibility of a feed from the authors that the cache holds and those of them whom the viewer
+    /// follows. A block ends the follows between two users, so there is none between the viewer and those authors.
     pub fn of_feed(
         viewer: &UserId,
         authors: &HashMap<UserId, Option<Author>>,
@@ -79,14 +79,14 @@ impl Visibility {
         }
     }
 
-    /// The same where only posts of followed authors, and the viewer's own, are shown.
+    /// Restricts the visibility to followed authors and the viewer.
     #[must_use]
     pub fn in_feed(mut self, followed: HashSet<UserId>) -> Self {
         self.followed = Some(followed);
         self
     }
 
-    /// Whether the viewer sees what this author made.
+    /// Returns whether the viewer sees what this author made.
     pub fn allows(&self, author: &UserId) -> bool {
         let followed = self.followed.as_ref();
         let standing = Standing {
@@ -97,7 +97,7 @@ impl Visibility {
         may_see(&self.viewer, author, standing)
     }
 
-    /// The posts among these that exist and the viewer sees, in this order.
+    /// Returns the posts of `ids` that exist and that the viewer sees, in the order of `ids`.
     pub fn visible_posts<'p>(
         &self,
         ids: &[PostId],
@@ -107,31 +107,32 @@ impl Visibility {
         posts.filter(|post| self.allows(&post.author))
     }
 
-    /// The author to show with what they made, if the viewer sees it.
+    /// Returns the author to show with what they made, if the viewer sees it.
     pub fn author(&self, user: &UserId) -> Option<Author> {
         self.allows(user)
             .then(|| Author::of(user, self.profiles.get(user)))
     }
 
-    /// The user, if the viewer sees them. A user of whom nothing is stored but an edge has existed `since` that.
+    /// Returns the user's profile, if the viewer sees them. A user of whom only an edge is stored has existed
+    /// `since` that edge.
     pub fn profile(&self, user: &UserId, since: Timestamp) -> Option<Profile> {
         let profile = self.profiles.get(user).cloned();
         self.allows(user)
             .then(|| profile.unwrap_or_else(|| Profile::new(user.clone(), since)))
     }
 
-    /// The user, if they exist and the viewer sees them.
+    /// Returns the user's profile, if they exist and the viewer sees them.
     pub fn existing(&self, user: &UserId) -> Option<&Profile> {
         self.profiles.get(user).filter(|_| self.allows(user))
     }
 
-    /// Whether the viewer finds the lists of this user: their own always, and those of users who exist and whom they
+    /// Returns whether the viewer finds the lists of this user: always their own, and those of existing users whom they
     /// see.
     pub fn finds(&self, user: &UserId) -> bool {
         self.viewer == *user || self.existing(user).is_some()
     }
 
-    /// Whether the user has withdrawn, and is being erased.
+    /// Returns whether the user has withdrawn and is being erased.
     pub fn has_withdrawn(&self, user: &UserId) -> bool {
         self.withdrawn.contains(user)
     }

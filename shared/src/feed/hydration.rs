@@ -1,7 +1,8 @@
-//! Hydration: from ids to everything that is shown with posts, and the facts about who may see them.
+//! Hydration: reads everything that is shown with posts, and the facts that decide who may see them, by the posts' ids.
 //!
-//! Posts, counts, authors and the viewer's state come from the cache in one or two round trips. What the cache lacks comes
-//! from the store, in batches, and is filled in under a lease; without the cache, all of it comes from the store.
+//! Posts, counts, authors and the viewer's state come from the cache in one or two round trips. What the cache lacks
+//! comes from the store, in batches, and is put into the cache under a lease; without the cache, all of it comes from
+//! the store.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -19,7 +20,7 @@ use crate::store;
 const REMEMBERED_POSTS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 impl Feeds {
-    /// Hydrates posts of the viewer's feed. `followed` are the authors that the feed shows, where they were read from the
+    /// Hydrates posts of the viewer's feed. `followed` are the authors that the feed shows, if they were read from the
     /// store for this page.
     pub(super) async fn hydrate(
         &self,
@@ -68,7 +69,7 @@ impl Feeds {
     ) -> Result<(HydratedPosts, Visibility), Failure> {
         let others = ids.iter().filter(|id| !prefetched.has(**id));
         let others: Vec<PostId> = others.copied().collect();
-        // Authors that are known before their posts are don't cost another round trip.
+        // Authors that are known before their posts don't cost another round trip.
         let early = prefetched.authors_of(ids, &others);
         let early: HashSet<UserId> = early.chain(self.post_authors.of(&others)).collect();
         let early: Vec<UserId> = early.into_iter().collect();
@@ -78,12 +79,12 @@ impl Feeds {
         self.post_authors.remember(known.posts.values());
         self.post_authors.forget(&known.gone);
         known.add(prefetched.posts.clone());
-        // What the cache has of authors is of no use without the viewer's follows: it is asked for again with them.
+        // The cached authors are useless without the viewer's follows: they are asked for again with them.
         let mut all_followed = early_followed.unwrap_or_else(|| {
             known.authors.clear();
             HashSet::new()
         });
-        // Only authors of posts that are there are filled in: of one who left, nothing is to come back.
+        // Only authors of existing posts are filled in: no data of an author who withdrew may come back.
         let authors = known.posts.values().map(|post| &post.author);
         let late: HashSet<&UserId> = authors
             .filter(|author| !known.authors.contains_key(*author))
@@ -95,7 +96,7 @@ impl Feeds {
         Ok((known, visibility))
     }
 
-    /// Hydrates posts that will probably be shown, but for their authors; none where the cache can't be used.
+    /// Hydrates posts that will probably be shown, without their authors; returns none if the cache can't be used.
     pub(super) async fn prefetch(
         &self,
         viewer: &UserId,
@@ -115,7 +116,7 @@ impl Feeds {
         }
     }
 
-    /// Adds what the cache lacks of posts from the store, and fills it in.
+    /// Reads the data of posts that the cache lacks from the store, and puts it into the cache.
     async fn fill_posts(
         &self,
         viewer: &UserId,
@@ -144,7 +145,7 @@ impl Feeds {
         )?;
         let unread = posts.unread.len() + counts.unread.len() + states.unread.len();
         if unread > 0 {
-            // One item that can't be read must not cost the page.
+            // One item that can't be read must not cost the whole page.
             tracing::warn!(unread, "a feed is shown without what can't be read");
         }
         let found = HydratedPosts {
@@ -219,7 +220,7 @@ fn without<T: Eq + Hash>(all: Vec<T>, excluded: &HashSet<T>) -> Vec<T> {
         .collect()
 }
 
-/// Hydrated before it was known which posts a page shows, while other things were read.
+/// Data that was hydrated before the page's posts were known, while other data was read.
 #[derive(Debug, Default)]
 pub(super) struct Prefetched {
     /// Posts that the page will probably show.
@@ -233,7 +234,8 @@ impl Prefetched {
         self.posts.posts.contains_key(&post) || self.posts.gone.contains(&post)
     }
 
-    /// The authors of the prefetched ones of these posts, and those of the other ones that are on a timeline.
+    /// Returns the authors of the prefetched posts among `ids`, and the authors whose timelines contain one of
+    /// `others`.
     fn authors_of(&self, ids: &[PostId], others: &[PostId]) -> impl Iterator<Item = UserId> {
         let posts = ids.iter().filter_map(|id| self.posts.posts.get(id));
         let wrote = |(_, posts): &&(UserId, PostWindow)| others.iter().any(|id| posts.has(*id));
@@ -244,8 +246,8 @@ impl Prefetched {
     }
 }
 
-/// The authors of the posts that this process has shown last: a post's author never changes. So authors can be asked for
-/// together with their posts, and not only once these are known.
+/// The authors of the posts that this process showed last: a post's author never changes. So authors can be asked for
+/// together with their posts, rather than after them.
 #[derive(Debug)]
 pub(super) struct PostAuthors(Mutex<LruCache<PostId, UserId>>);
 
@@ -281,7 +283,7 @@ impl PostAuthors {
     }
 }
 
-/// The reason why the cache gave no answer.
+/// The reason why hydration by the cache failed.
 enum Failure {
     Cache(cache::Error),
     Store(store::Error),

@@ -1,9 +1,9 @@
 //! Reading a feed, in four steps:
 //!
-//! 1. the skeleton (`skeleton`): the ids of a page's posts, from the cache where the feed is there, rebuilt where it is
-//!    gone, from the store where the cache can't be used;
-//! 2. hydration (`hydration`): everything known of them, from the cache, and what it lacks from the store;
-//! 3. visibility ([`Visibility`](crate::domain::Visibility)): those of them that the viewer may see;
+//! 1. the skeleton (`skeleton`): the ids of a page's posts, from the cache if it has the feed, rebuilt if the feed is
+//!    gone, from the store if the cache can't be used;
+//! 2. hydration (`hydration`): everything known about them, from the cache, and what the cache lacks from the store;
+//! 3. visibility ([`Visibility`](crate::domain::Visibility)): the posts that the viewer may see;
 //! 4. presentation ([`present_posts`]): the answer.
 //!
 //! The answer is the same whichever way it was read. A position in a feed is a post's id, so it means the same in the
@@ -22,22 +22,22 @@ use crate::domain::{ImageHost, PostId, PostView, Segment, Timestamp, UserId, pre
 use crate::full_page::full_page;
 use crate::store::{self, Store};
 
-/// The time for which the cache is left alone after it did not answer.
+/// The time for which the cache is not used after it did not answer.
 const CACHE_PAUSE_MILLIS: i64 = 1000;
 
-/// Reads feeds.
+/// The reader of feeds.
 #[derive(Debug)]
 pub struct Feeds {
     store: Store,
     cache: Cache,
     images: ImageHost,
     post_authors: PostAuthors,
-    /// The time until which the cache is left alone, in milliseconds since 1970.
+    /// The time until which the cache is not used, in milliseconds since 1970.
     paused_until: AtomicI64,
 }
 
 impl Feeds {
-    /// Reads feeds by this cache and this store.
+    /// Creates a reader of feeds in this cache and this store.
     pub fn new(store: Store, cache: Cache, images: ImageHost) -> Self {
         Self {
             store,
@@ -48,8 +48,8 @@ impl Feeds {
         }
     }
 
-    /// Reads a page of the viewer's feed: the newest `size` posts older than a position. Where posts are hidden, it reads
-    /// on until the page is full (see [`full_page`]).
+    /// Reads a page of the viewer's feed: the newest `size` posts older than a position. If posts are hidden, reads on
+    /// until the page is full (see [`full_page`]).
     pub async fn page(
         &self,
         viewer: &UserId,
@@ -73,7 +73,7 @@ impl Feeds {
         Timestamp::now().millis() < self.paused_until.load(Ordering::Relaxed)
     }
 
-    /// Leaves the cache alone for a while: to wait for it again and again would cost more than it saves.
+    /// Stops using the cache for a while: waiting for it again and again would cost more than it saves.
     fn pause_cache(&self, error: &cache::Error) {
         tracing::warn!(%error, "reading feeds without the cache");
         self.paused_until.store(

@@ -1,7 +1,7 @@
 //! The skeleton of a feed: the ids of its posts, newest first.
 //!
-//! The newest ones stand in the cache: the viewer's own list, and the timelines of the authors that are merged into it.
-//! A list that is gone is rebuilt. Older ones, and all of them where the cache can't be used, are merged from the
+//! The newest ids are in the cache: in the viewer's own list, and in the timelines of the authors that are merged into
+//! it. A list that is gone is rebuilt. Older ids, and all of them if the cache can't be used, are merged from the
 //! followed authors' lists in the store.
 
 use std::collections::{HashMap, HashSet};
@@ -17,12 +17,12 @@ use crate::domain::{PostId, PostWindow, UserId};
 use crate::metrics;
 use crate::store::{self, Delivery, RECENT, Recent, Store};
 
-/// The number of ids taken from the window beyond those needed, where they cost little: a few deleted posts on a page don't
-/// make it cost another round.
+/// The number of ids taken from the window beyond those needed, since they cost little there: a few deleted posts on a
+/// page don't make it cost another round.
 const SPARE: usize = 3;
 /// The number of authors' lists that are read or rebuilt at a time.
 const LISTS_AT_ONCE: usize = 32;
-/// The number of tries at a rebuild that a change of the user's follows undid.
+/// The number of tries at a rebuild that a change of the user's follows undoes.
 const REBUILD_TRIES: u32 = 3;
 /// The number of checks whether another process has finished its rebuild, and the time between two.
 const REBUILD_WAITS: u32 = 60;
@@ -34,14 +34,14 @@ const TIMELINE_WAITS: u32 = 20;
 pub(super) struct Skeleton<'f> {
     feeds: &'f Feeds,
     viewer: &'f UserId,
-    /// The cached part; `None` where the cache can't be used.
+    /// The cached part; `None` if the cache can't be used.
     window: Option<PostWindow>,
-    /// The authors whose lists are read from the store, once any is.
+    /// The authors whose lists are read from the store, once one of them is.
     authors: OnceCell<Authors>,
 }
 
 impl<'f> Skeleton<'f> {
-    /// Reads the cached part, and prefetches the posts known so far of the page that begins at a position.
+    /// Reads the cached part, and prefetches the known posts of the page that begins at a position.
     pub(super) async fn open(
         feeds: &'f Feeds,
         viewer: &'f UserId,
@@ -58,7 +58,7 @@ impl<'f> Skeleton<'f> {
         Ok((skeleton, prefetched))
     }
 
-    /// The next ids after a position: about as many as asked for, and none only at the feed's end.
+    /// Returns the next ids after a position: about as many as asked for, and none only at the feed's end.
     pub(super) async fn older_than(
         &self,
         position: Option<PostId>,
@@ -78,7 +78,7 @@ impl<'f> Skeleton<'f> {
         Ok(posts.ids().to_vec())
     }
 
-    /// The authors that the feed shows, the viewer among them, if they were read from the store.
+    /// Returns the authors that the feed shows, the viewer among them, if they were read from the store.
     pub(super) fn followed(&self) -> Option<&HashSet<UserId>> {
         self.authors.get().map(|authors| &authors.ids)
     }
@@ -87,13 +87,13 @@ impl<'f> Skeleton<'f> {
 /// The outcome of asking for an author's timeline.
 enum Timeline {
     Here(PostWindow),
-    /// It is to be read from the store, and put into the cache by the one who has the lease.
+    /// The timeline must be read from the store; the holder of the lease puts it into the cache.
     Gone(Option<Lease>),
 }
 
 impl Feeds {
     /// Returns the cached part of the feed, merged with its influencers' timelines, and the posts prefetched meanwhile;
-    /// `None` where the cache can't be used.
+    /// `None` if the cache can't be used.
     async fn window(
         &self,
         viewer: &UserId,
@@ -142,7 +142,7 @@ impl Feeds {
         Ok((Some(window), prefetched))
     }
 
-    /// The timelines of these authors; `None` where the cache can't be used.
+    /// Returns the timelines of these authors; `None` if the cache can't be used.
     async fn author_timelines(
         &self,
         authors: Vec<UserId>,
@@ -168,7 +168,8 @@ impl Feeds {
         Ok(Some(timelines))
     }
 
-    /// An author's timeline that was gone: one of those who ask for it reads the store, and puts it in its place.
+    /// Rebuilds an author's timeline that is gone: one of its readers reads the store, and puts the timeline into the
+    /// cache.
     async fn rebuild_timeline(&self, author: &UserId) -> Result<PostWindow, store::Error> {
         let lease = match self.begin_or_await_timeline(author).await {
             Ok(Timeline::Here(posts)) => return Ok(posts),
@@ -238,7 +239,7 @@ impl Feeds {
         };
         let too_many = feed.merged.len() > MOST_MERGED;
         let feed = PostsAndMerged {
-            // One more is enough to tell.
+            // One more is enough to show that there are too many.
             merged: feed
                 .merged
                 .into_iter()
@@ -298,7 +299,7 @@ impl Authors {
             store.recent_posts(&following),
             newest_by(store, viewer, None, RECENT)
         )?;
-        // Nobody's own posts are merged in.
+        // The viewer's own posts are never merged in.
         let delivery = Delivery::Pushed;
         recent.insert(viewer.clone(), Recent { posts, delivery });
         Ok(Self {
@@ -308,14 +309,14 @@ impl Authors {
         })
     }
 
-    /// The authors whose posts are merged in, not pushed. The viewer's own are always pushed.
+    /// Returns the authors whose posts are merged in, not pushed. The viewer's own are always pushed.
     fn merged(&self) -> Vec<UserId> {
         let merged = |(_, recent): &(&UserId, &Recent)| recent.delivery != Delivery::Pushed;
         let merged = self.recent.iter().filter(merged);
         merged.map(|(author, _)| author.clone()).collect()
     }
 
-    /// The newest posts of all of them that are older than a position, at most this many.
+    /// Returns the newest posts of all authors that are older than a position, at most this many.
     async fn newest(
         &self,
         store: &Store,
@@ -342,7 +343,7 @@ impl Authors {
     }
 }
 
-/// The last of the newest `most` posts of these lists, as far as they are known; `None` if there are fewer. A list with a
+/// Returns the last of the newest `most` posts of these lists that are known; `None` if there are fewer. A list with a
 /// floor above it may have others among them.
 fn last_of_newest<'a>(lists: impl Iterator<Item = &'a PostWindow>, most: usize) -> Option<PostId> {
     let mut ids: Vec<PostId> = lists.flat_map(PostWindow::ids).copied().collect();
@@ -350,14 +351,14 @@ fn last_of_newest<'a>(lists: impl Iterator<Item = &'a PostWindow>, most: usize) 
     most.checked_sub(1).and_then(|last| ids.get(last)).copied()
 }
 
-/// The newest posts of an author that are older than a position, at most this many.
+/// Returns the newest posts of an author that are older than a position, at most this many.
 async fn newest_by(
     store: &Store,
     author: &UserId,
     before: Option<PostId>,
     most: usize,
 ) -> Result<PostWindow, store::Error> {
-    // One more tells where they end.
+    // One more shows whether there are others.
     let ids = store
         .posts_by(author, before, most.saturating_add(1))
         .await?;

@@ -1,7 +1,7 @@
 //! The guard around `lambda_http`, which reads the load balancer's events and writes the answers to them.
 //!
-//! [`mend`] stands before it and changes an event only where `lambda_http` can't take it as it is; [`restore`] stands
-//! behind it and puts back the request that the client sent.
+//! [`mend`] runs before `lambda_http` and changes an event only where `lambda_http` can't take it as it is; [`restore`]
+//! runs after it and restores the request that the client sent.
 //!
 //! | an event has | `lambda_http` by itself | with the guard |
 //! |---|---|---|
@@ -36,10 +36,10 @@ use crate::invocation::Trace;
 const TRACE: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const PROTOCOL: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The path of an event that is no request: none that a client can send, so [`restore`] refuses it.
+/// The path of an event that is no request: no client can send it, so [`restore`] refuses it.
 const NO_PATH: &str = "/ ";
-/// The longest path with its parameters, in bytes: the load balancer takes no more, and `lambda_http` panics where it is
-/// longer than 64 KiB once it has encoded it.
+/// The maximum length of a path with its parameters, in bytes: the load balancer takes no more, and `lambda_http`
+/// panics if it is longer than 64 KiB once encoded.
 const MAX_TARGET: usize = 16 * 1024;
 
 /// The event is no request that HTTP allows.
@@ -47,7 +47,7 @@ const MAX_TARGET: usize = 16 * 1024;
 #[error("not a request: its method, path or body can't be read")]
 pub(super) struct NoRequest;
 
-/// An event with single or with multi-value headers and parameters, whichever the target group is set to.
+/// An event with single or with multi-value headers and parameters, depending on the target group's setting.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Event {
@@ -64,7 +64,7 @@ struct Event {
     is_base64_encoded: bool,
 }
 
-/// Makes an event one that `lambda_http` takes. Anything but an event of the load balancer stays as it is.
+/// Makes an event acceptable to `lambda_http`. Anything but an event of the load balancer stays as it is.
 pub(super) fn mend(mut invocation: LambdaInvocation) -> LambdaInvocation {
     let Some((mut event, had_nulls)) = Event::read(&invocation.body) else {
         return invocation;
@@ -92,7 +92,7 @@ impl Event {
         Some((event, true))
     }
 
-    /// Whether it belongs to a trace, begun by the load balancer or by its client.
+    /// Returns whether the event belongs to a trace, begun by the load balancer or by its client.
     fn has_trace(&self) -> bool {
         let single = self.headers.iter();
         let several = self.multi_value_headers.iter();
@@ -103,7 +103,7 @@ impl Event {
             .any(|(_, header)| Trace::parse(header).is_some())
     }
 
-    /// Mends the event, and tells whether anything had to be mended.
+    /// Mends the event, and returns whether anything had to be mended.
     fn mend(&mut self) -> bool {
         if !self.is_request() {
             *self = Self {
@@ -125,7 +125,7 @@ impl Event {
             .retain(|_, values| !values.is_empty());
         let in_place = self.path.starts_with('/');
         if !in_place {
-            // Nothing is there.
+            // No route has this path.
             "/".clone_into(&mut self.path);
         }
         let context = self.request_context.pointer("/elb");
@@ -136,7 +136,7 @@ impl Event {
         !in_place || !has_context || values != self.values()
     }
 
-    /// Whether its method, its path and its body can be read.
+    /// Returns whether the event's method, path and body can be read.
     fn is_request(&self) -> bool {
         let body = self.body.as_deref().filter(|_| self.is_base64_encoded);
         Method::from_bytes(self.http_method.as_bytes()).is_ok()
@@ -144,7 +144,7 @@ impl Event {
             && body.is_none_or(|body| STANDARD.decode(body).is_ok())
     }
 
-    /// The length of the path with its parameters.
+    /// Returns the length of the path with its parameters.
     fn target_len(&self) -> usize {
         let single = self.query_string_parameters.iter();
         let single = single.map(|(name, value)| name.len() + value.len());
@@ -156,7 +156,7 @@ impl Event {
         self.path.len() + single.chain(several).sum::<usize>()
     }
 
-    /// The number of headers and their values, and of parameters.
+    /// Returns the number of headers and their values, and of parameters.
     fn values(&self) -> usize {
         let several = self.multi_value_headers.values();
         let several: usize = several.map(|values| values.len().saturating_add(1)).sum();
@@ -175,7 +175,7 @@ fn is_value(value: &str) -> bool {
     HeaderValue::from_str(value).is_ok()
 }
 
-/// The request as the client sent it, whose path `lambda_http` has resolved and whose parameters it has shuffled.
+/// Returns the request as the client sent it: `lambda_http` has resolved its path and shuffled its parameters.
 pub(super) fn restore(request: lambda_http::Request) -> Result<Request<Bytes>, NoRequest> {
     let mut query: Vec<&str> = request
         .uri()
@@ -183,7 +183,7 @@ pub(super) fn restore(request: lambda_http::Request) -> Result<Request<Bytes>, N
         .into_iter()
         .flat_map(|query| query.split('&'))
         .collect();
-    // Stable: values of one name stay as they are.
+    // The sort is stable: values of one name keep their order.
     query.sort_by_key(|pair| pair.split_once('=').map_or(*pair, |(name, _)| name));
     let mut uri = request.raw_http_path().to_owned();
     if !query.is_empty() {
@@ -201,7 +201,7 @@ pub(super) fn restore(request: lambda_http::Request) -> Result<Request<Bytes>, N
     Ok(Request::from_parts(parts, body))
 }
 
-/// The trace that a request belongs to: the one that the load balancer began or went on with, else the invocation's.
+/// Returns the trace of a request: the one that the load balancer began or continued, else the invocation's.
 pub(super) fn trace(headers: &HeaderMap) -> Option<Trace> {
     let headers = headers.get_all(TRACE).into_iter();
     headers
@@ -209,14 +209,14 @@ pub(super) fn trace(headers: &HeaderMap) -> Option<Trace> {
         .find_map(Trace::parse)
 }
 
-/// Whether the client spoke HTTPS to the load balancer, which says so in a header that no client can set.
+/// Returns whether the client used HTTPS to the load balancer, which says so in a header that no client can set.
 pub(super) fn is_https(headers: &HeaderMap) -> bool {
     let last = headers.get_all(PROTOCOL).into_iter().next_back();
     last.is_some_and(|protocol| protocol == "https")
 }
 
-/// Makes the headers of an answer such that the load balancer takes them: each once, its values joined by commas, since
-/// `lambda_http` tells single-value target groups only the first; and none that describes a connection.
+/// Makes an answer's headers acceptable to the load balancer: each occurs once, its values joined by commas, since
+/// `lambda_http` tells single-value target groups only the first; and none describes a connection.
 pub(super) fn tidy(headers: &mut HeaderMap) {
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);

@@ -39,14 +39,14 @@ const TRACING: [HeaderName; 4] = [
     HeaderName::from_static("sentry-trace"),
     HeaderName::from_static("baggage"),
 ];
-/// Time for which a browser may cache the answer to a preflight.
+/// The time for which a browser may cache the answer to a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_hours(1);
-/// Time reserved for answering that a function's time ran out.
+/// The time reserved for the answer that a function's time ran out.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(300);
-/// The largest body, as it stands in the answer: the load balancer takes 1 MB for all of the answer.
+/// The maximum size of a body, as escaped in the answer: the load balancer takes 1 MB for all of the answer.
 const MAX_ANSWER: usize = 1_000_000;
 
-/// A router and all that goes around it.
+/// A router with the layers around it.
 pub struct Api {
     router: Router,
     cors: CorsLayer,
@@ -56,7 +56,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// The router as the load balancer's clients see it. Starts fetching the provider's keys.
+    /// Puts the layers around a router. Starts fetching the provider's keys.
     pub fn new(router: Router, settings: Settings) -> Self {
         let sign_in = settings
             .sign_in
@@ -76,7 +76,7 @@ impl Api {
         }
     }
 
-    /// The answer to one request, with the context of its invocation.
+    /// Answers one request, with the context of its invocation.
     pub async fn answer(&self, request: lambda_http::Request) -> Response<Full<Bytes>> {
         let started = Instant::now();
         let context = request.lambda_context_ref().cloned().unwrap_or_default();
@@ -132,7 +132,7 @@ impl Api {
     }
 
     async fn with_cors(&self, request: Request<Bytes>, found: Found, budget: Duration) -> Response {
-        // Without an origin, it is no preflight, but the question which methods there are.
+        // Without an origin, the request is no preflight, but asks for the path's methods.
         if request.method() == Method::OPTIONS && !request.headers().contains_key(ORIGIN) {
             return options(&found);
         }
@@ -192,7 +192,7 @@ impl Api {
 #[error("the answer is larger than the load balancer takes")]
 struct TooLarge;
 
-/// A body's size as a JSON string, in which quotes and backslashes are escaped.
+/// Returns a body's size as a JSON string, in which quotes and backslashes are escaped.
 fn size_in_json(body: &[u8]) -> usize {
     body.len()
         + body
@@ -209,7 +209,7 @@ struct Panicked;
 #[error("a rule of the load balancer sends this route to a function that doesn't serve it")]
 struct Misrouted;
 
-/// Only requests that the table knows come as far as a router.
+/// Answers a request that the table knows, but this function's router doesn't: others never reach a router.
 async fn misrouted() -> Problem {
     Problem::internal(&Misrouted)
 }
@@ -244,19 +244,19 @@ fn cors(origins: Origins) -> CorsLayer {
                 .chain(TRACING)
                 .collect::<Vec<_>>(),
         )
-        // The load balancer says the same of its own answers: see the listeners in template.yaml.
+        // The load balancer exposes the same in its own answers: see the listeners in template.yaml.
         .expose_headers([LOCATION, RETRY_AFTER, WWW_AUTHENTICATE, REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)
 }
 
-/// Circumstances that an answer depends on besides its handler.
+/// The circumstances that an answer depends on besides its handler.
 struct Asked<'a> {
     request_id: &'a str,
     head: bool,
     https: bool,
 }
 
-/// Adds the request's id and the headers of every answer, and turns whatever failed into a problem.
+/// Adds the request's id and the headers of every answer, and turns any failure into a problem.
 async fn finish(response: Response, asked: &Asked<'_>) -> Response<Full<Bytes>> {
     let (mut parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, MAX_ANSWER).await;
@@ -265,7 +265,7 @@ async fn finish(response: Response, asked: &Asked<'_>) -> Response<Full<Bytes>> 
         (Some(problem), _) => Some(problem),
         (None, Err(error)) => Some(Problem::internal(error)),
         (None, Ok(text)) if failed => {
-            // What it says may quote the request.
+            // The text may quote the request, so it is not logged.
             let (status, bytes) = (parts.status.as_u16(), text.len());
             tracing::warn!(status, bytes, "an error that is no problem");
             Some(Problem::of(parts.status))

@@ -1,8 +1,8 @@
 //! Bodies of requests: each is a struct, declared once by [`body!`].
 //!
-//! The struct's fields are what a request may say: [`FromFields::read`] parses them, and the API's document describes
-//! them by the same types and doc comments. A field's type tells whether it may be left out (`Option`), emptied
-//! ([`Clearable`]) or is a list ([`List`]).
+//! The struct's fields are those that a request may have: [`FromFields::read`] parses them, and the API's document
+//! describes them by the same types and doc comments. A field's type tells whether it may be omitted (`Option`),
+//! emptied ([`Clearable`]) or is a list ([`List`]).
 
 use std::collections::HashSet;
 use std::marker::PhantomData;
@@ -29,7 +29,7 @@ impl<S: Sync, T: FromFields> FromRequestParts<S> for Body<T> {
 
 /// A body that is read from the fields of a JSON object.
 pub trait FromFields: Sized {
-    /// Takes the body's fields out of these, which note every bad one.
+    /// Takes the body's fields out of `fields`, which records every bad one.
     fn read(fields: &mut Fields) -> Result<Self, Bad>;
 }
 
@@ -54,7 +54,7 @@ pub(super) use body;
 
 /// The type of a body's field.
 pub(super) trait Field: Sized {
-    /// Takes the field out.
+    /// Takes the field out of `fields`.
     fn take(fields: &mut Fields, name: &str) -> Result<Self, Bad>;
 }
 
@@ -110,8 +110,8 @@ impl<T: Text> Text for Clearable<T> {
     }
 }
 
-/// A text that the document describes as a `T`, but that the handler checks, because an invalid one is answered other than
-/// by 400. For example, a key that this service never issued is an image that was never uploaded: 422.
+/// A text that the document describes as a `T`, but that the handler checks, because an invalid one has another answer
+/// than 400. For example, a key that this service never issued is an image that was never uploaded: 422.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Unchecked<T> {
     /// The text as it was sent.
@@ -137,7 +137,7 @@ impl<T: Text, const MAX: usize> Field for Option<List<T, MAX>> {
     }
 }
 
-/// A list of at most `MAX` texts, each there once.
+/// A list of at most `MAX` texts, without duplicates.
 #[derive(Debug)]
 pub struct DistinctList<T, const MAX: usize>(pub Vec<T>);
 
@@ -204,7 +204,7 @@ mod schema {
     }
 
     inline! {
-        // None of the reserved ones, which are too many to list.
+        // The pattern doesn't exclude reserved handles, which are too many to list.
         () ChosenHandle = |_| json_schema!({ "type": "string", "pattern": "^[a-z0-9][a-z0-9_.]{1,28}[a-z0-9]$" });
         () ByteCount = UploadSize::json_schema;
         (T: JsonSchema) Unchecked<T> = T::json_schema;

@@ -18,9 +18,8 @@ use crate::domain::Invalid;
 /// The fields of a request whose body is a JSON object, or the parameters of its query (see
 /// [`Query`](super::Query)).
 ///
-/// Each call takes a field out and says `Bad` if it can't be used; [`Fields::finish`] gives what was
-/// found, or a 400 that names every bad field, and every field nobody asked for. A field that is `null` means
-/// the same as one that is left out.
+/// Each call takes a field out and returns `Bad` if it can't be used; [`Fields::finish`] returns the values, or a 400
+/// that names every bad field and every field that was not taken. A field that is `null` counts as omitted.
 ///
 /// ```ignore
 /// let text = fields.required("text", PostText::parse);
@@ -28,8 +27,7 @@ use crate::domain::Invalid;
 /// let (text, images) = fields.finish((text, images))?;
 /// ```
 ///
-/// As an extractor it answers 415 for another media type, 413 above 64 KiB, and 400 for what is no JSON
-/// object.
+/// As an extractor it answers 415 for another media type, 413 above 64 KiB, and 400 for anything but a JSON object.
 #[derive(Debug, Default)]
 pub struct Fields {
     values: BTreeMap<String, Value>,
@@ -79,8 +77,7 @@ impl Fields {
         })
     }
 
-    /// A whole number from 0 that must be there, also one spelt `5.0`; one too large for 64 bits is the
-    /// largest of them.
+    /// Takes a required whole number from 0, also one written `5.0`; one too large for 64 bits becomes the largest.
     pub fn number(&mut self, name: &str) -> Result<u64, Bad> {
         match self.take(name) {
             None => self.bad(pointer(name), "is missing"),
@@ -123,8 +120,8 @@ impl Fields {
         parsed.into_iter().collect::<Result<_, _>>().map(Some)
     }
 
-    /// These, and what is wrong with others of which all that is of use was taken: for a request that
-    /// has both a query and a body.
+    /// Adds the faults of other fields, whose useful values were all taken: for a request that has both a query and a
+    /// body.
     #[must_use]
     pub fn with(mut self, others: Self) -> Self {
         let mut invalid = others.noted();
@@ -135,13 +132,13 @@ impl Fields {
     /// Returns the values if no field was bad and none is left over; else 400.
     pub fn finish<T: All>(self, found: T) -> Result<T::Found, Problem> {
         self.noted().into_result()?;
-        // Each `Bad` was recorded with its reason, so this is not reached with one.
+        // Each `Bad` was recorded with its reason, so none reaches this point.
         found
             .all()
             .map_err(|Bad(())| Problem::bad_request("Some of the input was refused."))
     }
 
-    /// Returns every field that is bad or left over.
+    /// Returns every field that is bad or was not taken.
     fn noted(mut self) -> Invalid {
         for name in self.values.into_keys() {
             self.invalid.push(pointer(&name), "is not known here");
@@ -149,7 +146,7 @@ impl Fields {
         self.invalid
     }
 
-    /// Takes a field out; none if it is omitted or `null`.
+    /// Takes a field out; returns `None` if it is omitted or `null`.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.values.remove(name).filter(|value| !value.is_null())
     }
@@ -174,7 +171,7 @@ impl Fields {
         parse(text).or_else(|reason| self.bad(pointer, reason))
     }
 
-    /// Notes that a field is bad.
+    /// Records that a field is bad.
     pub(super) fn bad<T>(&mut self, pointer: String, reason: impl fmt::Display) -> Result<T, Bad> {
         self.invalid.push(pointer, reason);
         Err(Bad(()))
@@ -226,7 +223,7 @@ impl<'de> Visitor<'de> for &mut Fields {
     }
 }
 
-/// The JSON pointer to a field of the body.
+/// Returns the JSON pointer to a field of the body.
 fn pointer(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
@@ -299,11 +296,11 @@ fn is_json(parts: &Parts) -> bool {
         })
 }
 
-/// Several fields together: a tuple of what [`Fields`]' calls gave.
+/// Several fields together: a tuple of the results of [`Fields`]' methods.
 pub trait All {
     /// The tuple of their values.
     type Found;
-    /// Returns all values, or that one is bad.
+    /// Returns all values, or `Bad` if one is bad.
     fn all(self) -> Result<Self::Found, Bad>;
 }
 

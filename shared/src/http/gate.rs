@@ -1,7 +1,7 @@
-//! The gate that a caller passes on the way to a route: it may refuse, and tells where the call stands among the caller's.
+//! The gate between a caller and a route: it may refuse a request, and orders it among the caller's requests.
 //!
-//! A request that changes something waits for the gate. One that reads is served meanwhile, so that it takes no longer,
-//! and its answer is withheld if the gate refuses.
+//! A request that changes something waits for the gate. One that reads is served meanwhile, so that the gate doesn't
+//! delay it, and its answer is withheld if the gate refuses.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -17,21 +17,21 @@ use super::Problem;
 use crate::domain::{UserId, Version};
 use crate::invocation;
 
-/// Decides whether a caller may go on with a method of a route.
+/// Decides whether a caller may proceed with a method of a route.
 pub(super) type Gate = Arc<
     dyn Fn(UserId, Method, String) -> BoxFuture<'static, Result<Admitted, Problem>> + Send + Sync,
 >;
 
 type Asked = JoinHandle<Result<Admitted, Problem>>;
 
-/// The facts about an admitted call; empty where the cache could not be asked.
+/// The facts about an admitted call; empty if the cache could not be asked.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Admitted {
     pub(super) stamp: Option<Version>,
     pub(super) follows_most: bool,
 }
 
-/// The gate's answer to a request that is served meanwhile.
+/// The gate's answer to a request that is being served meanwhile.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Verdict(Arc<Mutex<Option<Asked>>>);
 

@@ -13,7 +13,7 @@ use crate::domain::{Fingerprint, IdempotencyKey, Invalid};
 pub struct Idempotency {
     /// The key.
     pub key: Option<IdempotencyKey>,
-    /// Of this request.
+    /// The fingerprint of this request.
     pub fingerprint: Fingerprint,
 }
 
@@ -56,7 +56,7 @@ mod remembered {
     use crate::store::{Answer, IdempotencyRecord, IdempotentRequest};
 
     impl Idempotency {
-        /// Returns what the store knows this request by; nothing, if it has no key.
+        /// Returns the identity of this request for the store; `None` if it has no key.
         pub fn request(self, caller: &UserId) -> Option<IdempotentRequest> {
             let Self { key, fingerprint } = self;
             key.map(|key| IdempotentRequest {
@@ -81,7 +81,7 @@ mod remembered {
     }
 
     impl Answer {
-        /// 201, where what was created is, and what it looks like.
+        /// Creates a 201 with the location and the JSON of what was created.
         pub fn created(location: String, view: &impl Serialize) -> Result<Self, Problem> {
             let body = serde_json::to_string(view).map_err(|error| Problem::internal(&error))?;
             Ok(Self {

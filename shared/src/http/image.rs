@@ -1,4 +1,4 @@
-//! Bodies that are an image, or say which.
+//! Bodies that are an image or name one.
 
 use axum::body::Bytes;
 use axum::extract::FromRequestParts;
@@ -11,11 +11,10 @@ use crate::domain::ContentType;
 
 /// A body that is an image itself, or a JSON object that names one. Any other media type is 415.
 ///
-/// The kind of image is found from its bytes: the media type only has to be one of those
-/// accepted.
+/// The bytes determine the kind of image: the media type only has to be one of those accepted.
 #[derive(Debug)]
 pub enum ImageBody {
-    /// The image's own bytes, not looked at yet.
+    /// The image's own bytes, not checked yet.
     Bytes(Bytes),
     /// The fields of the object.
     Fields(Fields),

@@ -1,7 +1,7 @@
-//! Rate limits: each route has a bucket of tokens for each caller, in the cache. The same question to the cache tells the
-//! order of the caller's requests (see [`Word`](super::Word)).
+//! Rate limits: each route has a token bucket for each caller, in the cache. The same question to the cache orders the
+//! caller's requests (see [`Word`](super::Word)).
 //!
-//! If the cache doesn't answer in time, calls pass: a limit is no reason to be down.
+//! If the cache doesn't answer in time, calls are admitted: a limit is no reason to be down.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -25,14 +25,15 @@ const REFUSALS: usize = 1000;
 const PAUSE_MILLIS: i64 = 1000;
 
 impl Settings {
-    /// Limits how often each caller may call each route: `READ_LIMIT` for those that only read,
-    /// `WRITE_LIMIT` for the others (see [`RateLimit::parse`]; not set, there is no limit).
+    /// Limits how often each caller may call each route: `READ_LIMIT` for routes that only read, `WRITE_LIMIT` for the
+    /// others (see [`RateLimit::parse`]). Without the variable there is no limit.
     pub fn limited_by(mut self, cache: &Cache) -> Result<Self, BadSetting> {
         self.gate = Limits::from_env()?.gate(cache.clone());
         Ok(self)
     }
 
-    /// The same, and lets the cache put each caller's words in order: see [`Word`](super::Word).
+    /// Limits calls as [`Settings::limited_by`] does, and lets the cache order each caller's requests: see
+    /// [`Word`](super::Word).
     pub fn ordered(mut self, cache: &Cache) -> Result<Self, BadSetting> {
         let limits = Limits {
             ordered: true,
@@ -48,7 +49,7 @@ impl Settings {
 struct Limits {
     reads: Option<RateLimit>,
     writes: Option<RateLimit>,
-    /// Whether what changes something gets a stamp.
+    /// Whether a request that changes something gets a stamp.
     ordered: bool,
 }
 
@@ -88,8 +89,8 @@ fn gate(cache: Cache, limits: Limits) -> Gate {
             (limits.writes, limits.ordered)
         };
         async move {
-            // Refused before it is served: else a caller far over the limit would cost as much as one
-            // within it.
+            // A known refusal comes before the request is served: otherwise a caller far over the limit would cost as
+            // much as one within it.
             if let Some(wait) = refusals.wait(&caller, &method, &route) {
                 return Err(Problem::too_many_requests(wait));
             }
@@ -150,7 +151,7 @@ impl Refusals {
     }
 }
 
-/// A `HEAD` counts as a `GET`.
+/// Returns the method that a call counts as: a `HEAD` counts as a `GET`.
 fn asked_as(method: &Method) -> &Method {
     if *method == Method::HEAD {
         &Method::GET

@@ -1,15 +1,16 @@
 //! HTTP, once for all functions: the load balancer's events in, answers out.
 //!
-//! A function is an [`axum::Router`] handed to [`run`]: handlers, mounted on operations that [`routes`] declares. Around it, for every request:
+//! A function is an [`axum::Router`] handed to [`run`]: handlers, mounted on operations that [`routes`] declares.
+//! Around it, every request gets:
 //!
-//! - `x-request-id`, CORS, one log line, and which trace it belongs to;
+//! - `x-request-id`, CORS, one log line, and the trace that it belongs to;
 //! - `Cache-Control`, `X-Content-Type-Options` and, over HTTPS, `Strict-Transport-Security`;
 //! - 404 and 405 from one table of [routes] that all functions share, so that `Allow` names the
 //!   methods another function serves, and a request routed to the wrong function still gets the
-//!   right answer;
+//!   correct answer;
 //! - 413 above the body limit, 500 for a panic, 503 with `Retry-After` shortly before the function's
 //!   deadline;
-//! - 429 where a caller calls too often, see [`Settings::limited_by`];
+//! - 429 if a caller calls too often, see [`Settings::limited_by`];
 //! - every error as `application/problem+json` with the request id as `instance`.
 //!
 //! A handler takes what it needs as arguments, in this order, because the first that fails answers:
@@ -17,7 +18,7 @@
 //! [`ImageBody`] (400, 413, 415). It returns `Result<impl IntoResponse, Problem>`; errors of the domain
 //! and of the adapters turn into problems by `?`.
 //!
-//! `lambda_http` reads the events and writes the answers, behind a small guard (`alb`) that mends what it can't take.
+//! `lambda_http` reads the events and writes the answers, behind a small guard (`alb`) that mends events it can't take.
 
 mod alb;
 mod api;
@@ -77,12 +78,12 @@ use tower::util::MapRequestLayer;
 
 use crate::lifecycle::take_events;
 
-/// Whatever keeps a function from starting or running on.
+/// An error that keeps a function from starting or continuing.
 pub type Error = lambda_runtime::Error;
 
-/// Answers the load balancer's events by the router until the process is told to end: one at a time, or several
-/// where the platform says so (`AWS_LAMBDA_MAX_CONCURRENCY`). Before the first it waits for the connections that
-/// the clients made so far begin to open.
+/// Answers the load balancer's events with the router until the process is told to end: one at a time, or several if
+/// the platform says so (`AWS_LAMBDA_MAX_CONCURRENCY`). Before the first event, waits for the connections that the
+/// existing clients are opening.
 pub async fn run(router: Router, settings: Settings) -> Result<(), Error> {
     let api = Arc::new(Api::new(router, settings));
     let answering = service_fn(move |request| {

@@ -6,14 +6,14 @@ use axum::http::request::Parts;
 use super::{Fields, Problem, Query};
 use crate::domain::{BadCursor, Cursor, Limit};
 
-/// The query of a list: `?limit=` (1 to 100, 20 unless told) and `?cursor=`.
+/// The query of a list: `?limit=` (1 to 100, 20 by default) and `?cursor=`.
 #[derive(Debug)]
 pub struct Paging(Fields);
 
 impl Paging {
-    /// Returns the page's size, and the position in the list of that name to continue from: without a cursor, from its
-    /// start. A bad limit, a bad cursor and any other parameter are all named in one 400. A position
-    /// that `decode` can't read is a bad cursor.
+    /// Returns the page's size, and the position from which to continue the list named `list`; `None`, without a
+    /// cursor, for its start. One 400 names a bad limit, a bad cursor and any other parameter. A position that `decode`
+    /// can't read is a bad cursor.
     pub fn open<P>(
         self,
         list: &str,

@@ -8,14 +8,14 @@ use crate::domain::{CatId, CommentId, PostId, Tag, UserId, UserRef};
 #[cfg(feature = "store")]
 use crate::store::Store;
 
-/// The path's one parameter, or its two as a pair, percent-decoded and parsed. What doesn't parse can't
-/// exist: 404.
+/// The path's one parameter, or its two as a pair, percent-decoded and parsed. A parameter that doesn't parse names
+/// nothing that can exist: 404.
 #[derive(Debug, Clone)]
 pub struct Path<T>(pub T);
 
 /// A type that a path's parameter parses into.
 pub trait FromPath: Sized {
-    /// Returns the value; none if no such thing can exist.
+    /// Returns the value; `None` if no such thing can exist.
     fn from_path(text: &str) -> Option<Self>;
     /// The text of the 404.
     const NOT_FOUND: &'static str;
@@ -35,7 +35,7 @@ impl FromPath for CatId {
     }
 }
 
-/// In any spelling of it, without its `#`.
+/// Accepts any spelling of the tag, without its `#`.
 impl FromPath for Tag {
     const NOT_FOUND: &'static str = "There is no such tag.";
     fn from_path(text: &str) -> Option<Self> {
@@ -66,14 +66,14 @@ impl FromPath for UserRef {
 
 #[cfg(feature = "store")]
 impl Path<UserRef> {
-    /// The user's id: 404 if nobody has the handle. Whether there is a user of that id is not asked, nor whether the
-    /// caller may know of them.
+    /// Returns the user's id; 404 if nobody has the handle. Doesn't check whether a user of that id exists, or whether
+    /// the caller may know of them.
     pub async fn user(self, store: &Store) -> Result<UserId, Problem> {
         store.user(self.0).await?.ok_or_else(Self::not_found)
     }
 
-    /// The user's id: 404 if nobody has the handle, or somebody of whom the caller may not know. An id is taken as it
-    /// is.
+    /// Returns the user's id; 404 if nobody has the handle, or a user of whom the caller may not know. An id is not
+    /// checked.
     pub async fn seen_user(self, caller: &UserId, store: &Store) -> Result<UserId, Problem> {
         let by_handle = self.is_handle();
         let user = self.user(store).await?;
@@ -85,7 +85,7 @@ impl Path<UserRef> {
         Ok(user)
     }
 
-    /// Whether the path names the user by their handle.
+    /// Returns whether the path names the user by their handle.
     pub const fn is_handle(&self) -> bool {
         matches!(self.0, UserRef::Handle(_))
     }
@@ -95,13 +95,13 @@ impl<T> Path<T>
 where
     T: FromPath,
 {
-    /// The 404 for a thing of this kind that doesn't exist.
+    /// Returns the 404 for a thing of this kind that doesn't exist.
     pub fn not_found() -> Problem {
         Problem::not_found(T::NOT_FOUND)
     }
 }
 
-/// The first of these parameters that are left, parsed; nothing if there can't be such a thing.
+/// Parses the next of these parameters; 404 if no such thing can exist.
 fn next<'p, T: FromPath>(texts: &mut impl Iterator<Item = &'p str>) -> Result<T, Problem> {
     let value = texts.next().and_then(T::from_path);
     value.ok_or_else(Path::<T>::not_found)
@@ -124,7 +124,7 @@ impl<S: Send + Sync, A: FromPath, B: FromPath> FromRequestParts<S> for Path<(A, 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // Whichever it is, the path leads to no `B`.
+        // Whichever parameter isn't UTF-8, the path leads to no `B`.
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| Path::<B>::not_found())?;

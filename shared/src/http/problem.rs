@@ -12,13 +12,13 @@ use serde::Serialize;
 use super::problem_type::{ProblemType, Type};
 use crate::domain::{FieldError, Invalid};
 
-/// Seconds that a client is asked to wait before it tries again.
+/// The seconds that a client is asked to wait before it tries again.
 const RETRY_AFTER_SECONDS: u64 = 2;
-/// Bad fields that a problem names at most; a request with more is no honest mistake.
+/// The maximum number of bad fields that a problem names; a request with more is no honest mistake.
 const MAX_ERRORS: usize = 100;
 
-/// A request that could not be fulfilled, and why, in words fit for the client. It holds nothing of
-/// the error beneath: that one is logged.
+/// The reason why a request could not be fulfilled, in words for the client. It contains nothing of the underlying
+/// error, which is logged instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     kind: Option<ProblemType>,
@@ -39,7 +39,7 @@ impl Problem {
         }
     }
 
-    /// A problem that clients handle in a way of its own, with the status of its type.
+    /// Creates a problem that clients handle in a way of its own, with the status of its type.
     pub fn of_type(kind: ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind: Some(kind),
@@ -58,7 +58,7 @@ impl Problem {
         self
     }
 
-    /// The same, said of one field too, by its JSON pointer. What went wrong on our side is about none.
+    /// Makes the problem name a field, by its JSON pointer. A server error concerns no field and stays as it is.
     #[must_use]
     pub fn about(self, pointer: &str) -> Self {
         if self.status.is_server_error() {
@@ -68,38 +68,38 @@ impl Problem {
         self.with_errors(invalid)
     }
 
-    /// 400: the request can't be read.
+    /// Creates a 400: the request can't be read.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// 400: some fields are bad; all of them are named.
+    /// Creates a 400 that names all of the bad fields.
     pub fn invalid(invalid: Invalid) -> Self {
         Self::bad_request("Some of the input was refused, see `errors`.").with_errors(invalid)
     }
 
-    /// 401: the caller is unknown.
+    /// Creates a 401: the caller is unknown.
     pub fn unauthorized(detail: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, detail)
             .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// 403: it belongs to somebody else.
+    /// Creates a 403: the thing belongs to somebody else.
     pub fn forbidden(detail: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, detail)
     }
 
-    /// 403: the caller has left.
+    /// Creates a 403: the caller has withdrawn.
     pub fn withdrawn() -> Self {
         Self::forbidden("This account was withdrawn.")
     }
 
-    /// 404: there is nothing of this kind here.
+    /// Creates a 404: there is nothing of this kind here.
     pub fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
-    /// 405: this path has other methods.
+    /// Creates a 405: the path has only other methods.
     pub(super) fn method_not_allowed(allow: &str) -> Self {
         let problem = Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -111,32 +111,32 @@ impl Problem {
         }
     }
 
-    /// 413: too large.
+    /// Creates a 413: something is too large.
     pub fn too_large(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
-    /// 413: a body above the limit, which is in bytes.
+    /// Creates a 413: the body is above the limit, which is in bytes.
     pub(super) fn body_too_large(limit: usize) -> Self {
         Self::too_large(format!("The body is larger than {limit} bytes."))
     }
 
-    /// 415: an unsupported media type.
+    /// Creates a 415: the media type is not supported.
     pub fn unsupported_media_type(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
     }
 
-    /// 422: well-formed, but it can't be done.
+    /// Creates a 422: the request is well-formed, but can't be done.
     pub fn unprocessable(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
-    /// 422: some fields, well-formed, name what can't be used; all of them are named.
+    /// Creates a 422 that names all fields that are well-formed, but name something that can't be used.
     pub fn unusable(invalid: Invalid) -> Self {
         Self::unprocessable("Some of the input can't be used, see `errors`.").with_errors(invalid)
     }
 
-    /// 500, logging the error.
+    /// Creates a 500, and logs the error.
     pub fn internal(error: &dyn Error) -> Self {
         tracing::error!(error = crate::log::chain(error), "failed");
         Self::new(
@@ -145,12 +145,12 @@ impl Problem {
         )
     }
 
-    /// 503 with `Retry-After`: a dependency of this request does not answer. Logs the error.
+    /// Creates a 503 with `Retry-After`: a dependency of this request does not answer. Logs the error.
     pub fn unavailable(error: &dyn Error) -> Self {
         Self::unavailable_for(error, Duration::from_secs(RETRY_AFTER_SECONDS))
     }
 
-    /// 503 that asks the client to wait that long. Logs the error.
+    /// Creates a 503 that asks the client to wait this long. Logs the error.
     pub fn unavailable_for(error: &dyn Error, wait: Duration) -> Self {
         tracing::warn!(error = crate::log::chain(error), "unavailable");
         let detail = "Something this needs does not answer, please try again.";
@@ -158,19 +158,19 @@ impl Problem {
             .with_header(RETRY_AFTER, whole_seconds(wait).into())
     }
 
-    /// 429: the caller called too often, and may call again after this time.
+    /// Creates a 429: the caller called too often, and may call again after this time.
     pub fn too_many_requests(wait: Duration) -> Self {
         Self::too_many_of(wait, "requests")
     }
 
-    /// The same for a limit on the number of things within a time.
+    /// Creates a 429 for a limit on the number of things within a time.
     pub fn too_many_of(wait: Duration, things: &str) -> Self {
         let seconds = whole_seconds(wait);
         let detail = format!("Too many {things}: try again in {seconds} s.");
         Self::of_type(ProblemType::RateLimited, detail).with_header(RETRY_AFTER, seconds.into())
     }
 
-    /// The problem for a status that came without one.
+    /// Creates the problem for a status that came without one.
     pub(super) fn of(status: StatusCode) -> Self {
         Self::new(
             status,
@@ -178,12 +178,12 @@ impl Problem {
         )
     }
 
-    /// The answer's status.
+    /// Returns the answer's status.
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The body: JSON that repeats the request's id.
+    /// Returns the body: JSON that repeats the request's id.
     pub(super) fn body(&self, instance: &str) -> Vec<u8> {
         let body = ProblemBody {
             kind: Type(self.kind),
@@ -235,7 +235,7 @@ impl From<Invalid> for Problem {
 }
 
 impl IntoResponse for Problem {
-    /// The head; the body follows where the request's id is known.
+    /// Builds the head. The body is added where the request's id is known.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         response.headers_mut().extend(self.headers.clone());

@@ -1,4 +1,4 @@
-//! Types of problems: one for each that clients handle in a way of its own, beyond what its status says.
+//! Types of problems: one for each problem that clients handle in a way of its own, beyond its status.
 //!
 //! To add one, add a variant and its arms below; [`Problem::of_type`](super::Problem::of_type) makes a problem of
 //! it, and the `OpenAPI` document lists it with its advice.
@@ -11,9 +11,9 @@ use serde::{Serialize, Serializer};
 pub enum ProblemType {
     /// The handle is somebody else's, or kept for somebody else.
     HandleTaken,
-    /// The caller gave up too many handles of late.
+    /// The caller gave up too many handles recently.
     HandlesTooMany,
-    /// The idempotency key came with another request before.
+    /// The idempotency key was used with another request before.
     IdempotencyMismatch,
     /// The caller already follows the maximum number of users.
     FollowingTooMany,
@@ -21,7 +21,7 @@ pub enum ProblemType {
     StorageFull,
     /// The caller called too often.
     RateLimited,
-    /// Something that the request needs does not answer.
+    /// A service that the request needs does not answer.
     Unavailable,
 }
 
@@ -37,7 +37,7 @@ impl ProblemType {
         Self::Unavailable,
     ];
 
-    /// The type's URI, relative to the API's.
+    /// Returns the type's URI, relative to the API's.
     pub const fn uri(self) -> &'static str {
         match self {
             Self::HandleTaken => "/problems/handle-taken",
@@ -50,7 +50,7 @@ impl ProblemType {
         }
     }
 
-    /// The status that problems of this type are answered with.
+    /// Returns the status of problems of this type.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::HandleTaken
@@ -63,7 +63,7 @@ impl ProblemType {
         }
     }
 
-    /// The type in a few words, the same for every problem of it.
+    /// Returns the type in a few words, the same for every problem of it.
     pub const fn title(self) -> &'static str {
         match self {
             Self::HandleTaken => "Handle taken",
@@ -76,7 +76,7 @@ impl ProblemType {
         }
     }
 
-    /// Advice for clients.
+    /// Returns advice for clients.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::HandleTaken => "Ask the user for another handle.",
@@ -98,7 +98,7 @@ impl ProblemType {
     }
 }
 
-/// A problem's `type`; `about:blank` where its status says all.
+/// A problem's `type`; `about:blank` if the status says all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Type(pub(super) Option<ProblemType>);
 

@@ -1,16 +1,15 @@
-//! Headers that protect every answer: who may keep it, that nobody guesses its type, and that browsers stay
-//! on HTTPS.
+//! Headers that protect every answer: from caches, from guesses at its type, and from an unencrypted connection.
 
 use axum::http::header::{CACHE_CONTROL, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
-/// For a year, as the content delivery network says it of the pictures.
+/// One year, as in the content delivery network's answers for the pictures.
 const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// Adds them. An answer belongs to its caller, so nobody keeps it, unless it is no error and its handler said
-/// for how long it is good for everybody. Browsers ignore `Strict-Transport-Security` in what came unencrypted.
+/// Adds the headers. An answer belongs to its caller, so no cache keeps it, unless it is no error and its handler set
+/// how long it is valid for everybody. Browsers ignore `Strict-Transport-Security` in unencrypted answers.
 pub(super) fn protect(status: StatusCode, headers: &mut HeaderMap, https: bool) {
     if status.is_client_error() || status.is_server_error() {
         headers.insert(CACHE_CONTROL, NO_STORE);

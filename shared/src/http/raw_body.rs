@@ -1,4 +1,4 @@
-//! The body of a request, before anybody looks into it.
+//! The body of a request, before it is parsed.
 
 use axum::body::Bytes;
 

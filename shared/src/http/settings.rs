@@ -6,7 +6,7 @@ use super::gate::Gate;
 use super::sign_in::{Pace, Provider};
 use crate::env::{self, BadSetting};
 
-/// The largest body a function takes unless it says otherwise, and the largest JSON even then.
+/// The maximum size of a function's body by default, and of JSON in every function.
 pub(super) const BODY_LIMIT: usize = 64 * 1024;
 
 /// The callers that are let in, the origins that may read answers, and the limits.
@@ -26,7 +26,7 @@ pub(super) enum Origins {
 }
 
 impl Settings {
-    /// For routes that need a token: `AUTH_ISSUER`, `AUTH_AUDIENCE`, `AUTH_JWKS_URL`, and what
+    /// Reads the settings for routes that need a token: `AUTH_ISSUER`, `AUTH_AUDIENCE`, `AUTH_JWKS_URL`, and those that
     /// [`Settings::public_from_env`] reads.
     pub fn from_env() -> Result<Self, BadSetting> {
         let jwks_url = env::required("AUTH_JWKS_URL")?
@@ -44,7 +44,7 @@ impl Settings {
         })
     }
 
-    /// For routes that anybody may call: `CORS_ORIGINS`, separated by commas, or `*`.
+    /// Reads the settings for routes that anybody may call: `CORS_ORIGINS`, separated by commas, or `*`.
     pub fn public_from_env() -> Result<Self, BadSetting> {
         let origins = std::env::var("CORS_ORIGINS").unwrap_or_default();
         Ok(Self {
@@ -55,8 +55,8 @@ impl Settings {
         })
     }
 
-    /// Takes bodies of up to so many bytes instead of 64 KiB, which stays the limit of JSON. The load
-    /// balancer's own limit is 1 MB.
+    /// Accepts bodies of up to this many bytes instead of 64 KiB, which stays the limit of JSON. The load balancer's
+    /// own limit is 1 MB.
     #[must_use]
     pub const fn with_body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
@@ -75,7 +75,7 @@ impl Origins {
             return Ok(Self::Any);
         }
         let bad = |_| BadSetting::new("CORS_ORIGINS", "must be origins separated by commas, or *");
-        // A `*` among others would be taken for an origin's name.
+        // A `*` among others is not refused here: `AllowOrigin::list` panics at it.
         let value = |origin: &&str| origin.trim_end_matches('/').parse::<HeaderValue>();
         origins
             .iter()

@@ -1,16 +1,16 @@
-//! Answers that tell no more than how things stand.
+//! Answers that report only a status.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// How things stand, in JSON: `{"status": "ok"}`.
+/// A status in JSON: `{"status": "ok"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Status {
-    /// This answers.
+    /// The function answers.
     Ok,
-    /// The queue has it; it takes effect within seconds.
+    /// The queue has the request, which takes effect within seconds.
     Queued,
     /// The account is gone for everybody, and is erased in the background.
     Withdrawn,

@@ -7,8 +7,8 @@ use super::gate::Admitted;
 use super::{Caller, Problem};
 use crate::domain::{Stamp, UserId};
 
-/// The signed-in caller with the stamp of their request, for functions that are [`Settings::ordered`]: a request that came
-/// after the answer to another one of the same caller has the later stamp, whichever instances served them.
+/// The signed-in caller with the stamp of their request, for functions that are [`Settings::ordered`]: a request that
+/// came after the answer to another one of the same caller has the later stamp, whichever instances served them.
 ///
 /// [`Settings::ordered`]: super::Settings::ordered
 #[derive(Debug, Clone, PartialEq, Eq)]

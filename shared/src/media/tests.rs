@@ -79,7 +79,7 @@ async fn a_presigned_put_is_for_one_new_object_of_a_type_size_and_checksum() {
             ("x-amz-tagging", "state=unused"),
         ]
     );
-    // Each of them is covered by the signature, and nothing else has to be sent.
+    // The signature covers each of them, and nothing else has to be sent.
     let mut expected: Vec<String> = put.headers.keys().cloned().collect();
     expected.push("host".to_owned());
     expected.sort();

@@ -1,4 +1,4 @@
-//! An example of each thing that is answered. Tests hold them against the schemas.
+//! An example of each answer. Tests check them against the schemas.
 
 use serde_json::{Map, Value, json};
 
@@ -11,7 +11,7 @@ const REGISTERED: &str = "2026-11-01T09:00:00.000Z";
 const KEY: &str = "uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
 const URL: &str = "https://images.purrline.example/uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
 
-/// Adds examples to the definitions of answers; requests have theirs with their types.
+/// Adds examples to the definitions of answers; the types of requests declare their own.
 pub(super) fn add_to(definitions: &mut Map<String, Value>) {
     let examples = [
         ("Post", post()),
@@ -33,7 +33,7 @@ pub(super) fn add_to(definitions: &mut Map<String, Value>) {
     }
 }
 
-/// Adds to each content below the examples that its schema's definition has.
+/// Adds to each content in a node the examples of its schema's definition.
 pub(super) fn add_to_contents(node: &mut Value, definitions: &Map<String, Value>) {
     match node {
         Value::Object(object) => {
@@ -62,7 +62,7 @@ fn add_to_content(content: &mut Value, definitions: &Map<String, Value>) {
     }
 }
 
-/// The examples of a schema: its own, those of any that it refers to, or pages with an item each.
+/// Returns the examples of a schema: its own, those of any schema that it refers to, or pages with an item each.
 fn of_schema(schema: &Value, definitions: &Map<String, Value>) -> Vec<Value> {
     if let Some(one_of) = schema["oneOf"].as_array() {
         let each = one_of.iter();
@@ -158,7 +158,7 @@ fn cat() -> Value {
     })
 }
 
-/// Registered with a photo and without a breed.
+/// Returns a cat that was registered with a photo and without a breed.
 fn registered_cat() -> Value {
     json!({
         "id": CAT,

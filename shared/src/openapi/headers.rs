@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-/// A header's name, and the reference to its description.
+/// Returns a header's name, and the reference to its description.
 pub(super) fn header(name: &str) -> (String, Value) {
     let reference = json!({ "$ref": format!("#/components/headers/{name}") });
     (name.to_owned(), reference)
 }
 
-/// Describes every header, to be referred to by [`header`].
+/// Describes every header, for the references that [`header`] returns.
 pub(super) fn headers() -> Value {
     let header = |description, schema: Value| json!({ "description": description, "required": true, "schema": schema });
     json!({

@@ -2,7 +2,7 @@
 //!
 //! [`crate::http::routes`] declares the operations. The schemas of answers and bodies follow from their types, and the
 //! descriptions of fields from doc comments. `openapi.json` at the repository's root holds the result, and `health`
-//! serves it. Tests see to it that it is current, and that every answer that any test gets is in it.
+//! serves it. Tests ensure that it is current, and that it describes every answer that any test gets.
 
 mod examples;
 mod headers;
@@ -37,7 +37,7 @@ and creates nothing twice.
 
 **Limits** apply per caller and route; a 429 says when to try again.";
 
-/// The document.
+/// Returns the document.
 pub fn document() -> Value {
     let settings = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into());
@@ -76,7 +76,7 @@ pub fn document() -> Value {
     })
 }
 
-/// The types of problems, and the advice on each.
+/// Returns a table of the types of problems, with the advice on each.
 fn problem_types() -> String {
     let row = |kind: ProblemType| {
         let (uri, status) = (kind.uri(), kind.status().as_u16());

@@ -10,7 +10,7 @@ use super::problems::PROBLEMS;
 use crate::domain::{ContentType, Cursor, IdempotencyKey, Limit};
 use crate::http::routes::{Answer, Content, Example, Operation, Paged, Parameter, Place, SchemaOf};
 
-/// The generators of schemas: fields that may be left out are described otherwise in a request than in an answer.
+/// The generators of schemas: optional fields are described differently in a request than in an answer.
 pub(super) struct Schemas {
     pub(super) of_requests: SchemaGenerator,
     pub(super) of_answers: SchemaGenerator,
@@ -103,7 +103,7 @@ fn responses(operation: &Operation, schemas: &mut Schemas) -> BTreeMap<u16, Valu
     responses
 }
 
-/// The statuses of the problems that follow from an operation's input.
+/// Returns the statuses of the problems that follow from an operation's input.
 fn implied_problems(operation: &Operation) -> Vec<u16> {
     let in_place = |place: fn(&Place) -> bool| {
         let mut parameters = operation.parameters.iter();
@@ -163,7 +163,7 @@ fn response(answer: &Answer, operation: &Operation, schemas: &mut Schemas) -> Va
     Value::Object(response)
 }
 
-/// The parameters that operations share.
+/// Returns the parameters that operations share.
 pub(super) fn shared_parameters(schemas: &mut SchemaGenerator) -> Value {
     json!({
         "limit": {

@@ -33,7 +33,7 @@ impl ProblemKind {
     }
 }
 
-/// Every kind of problem there is.
+/// Every kind of problem.
 pub(super) const PROBLEMS: &[ProblemKind] = &[
     kind(
         400,
@@ -86,7 +86,7 @@ pub(super) const PROBLEMS: &[ProblemKind] = &[
     kind(503, "Unavailable", "A dependency does not answer.").with("Retry-After"),
 ];
 
-/// The responses for all kinds, by their names.
+/// Returns the responses for all kinds, by their names.
 pub(super) fn responses(schemas: &mut SchemaGenerator) -> Map<String, Value> {
     let response = |kind: &ProblemKind| (kind.name.to_owned(), kind.response(schemas));
     PROBLEMS.iter().map(response).collect()
@@ -95,7 +95,7 @@ pub(super) fn responses(schemas: &mut SchemaGenerator) -> Map<String, Value> {
 impl ProblemKind {
     fn response(&self, schemas: &mut SchemaGenerator) -> Value {
         let names = ["X-Request-Id"].into_iter().chain(self.header);
-        // Of some statuses, every problem is of one type.
+        // Every problem of these statuses is of one type.
         let always = [ProblemType::RateLimited, ProblemType::Unavailable];
         let typed = always
             .into_iter()

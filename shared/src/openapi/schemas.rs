@@ -1,7 +1,7 @@
 //! The schemas of the texts and numbers in requests and answers, and of pages of a search.
 //!
-//! Each schema allows what its type's parser does; tests compare them on random texts. Where JSON Schema
-//! can't say it all, the schema allows more, and the comment says what.
+//! Each schema allows what its type's parser does; tests compare them on random texts. Where JSON Schema can't express
+//! a rule, the schema allows more, and the comment says what.
 
 use std::borrow::Cow;
 
@@ -15,12 +15,12 @@ use crate::domain::{
 };
 use crate::http::routes::{Sha256, Top};
 
-/// As api.md has it: what is in an id is nobody's business.
+/// As in api.md: the content of an id is opaque.
 const ID: &str = "^[0-9A-Za-z_-]{1,40}$";
 /// Not U+0000.
 const NO_NULL: &str = "^[^\\u0000]*$";
-/// Not U+0000, and one character that is no white space of Unicode's, spelt so that every dialect of regular
-/// expressions takes it for the same.
+/// Not U+0000, and at least one character that is not Unicode white space, spelt so that every dialect of regular
+/// expressions reads it alike.
 const NOT_BLANK: &str = "^[^\\u0000]*[^\\u0000\\t-\\r \\u0085\\u00A0\\u1680\\u2000-\\u200A\\u2028\\u2029\\u202F\\u205F\\u3000][^\\u0000]*$";
 /// No control, bidirectional or line-break characters, and one character that is not blank.
 const NAME: &str = "^[^\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069]*[^\\u0000- \\u007F-\\u00A0\\u061C\\u1680\\u2000-\\u200F\\u2028-\\u202F\\u205F\\u2066-\\u2069\\u3000][^\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069]*$";
@@ -51,14 +51,14 @@ schemas! {
     // An id, or `@` and a handle in any case.
     UserRef: { "type": "string", "pattern": "^([0-9A-Za-z_-]{1,40}|@[A-Za-z0-9_.]{3,30})$" }
     Handle: { "type": "string", "pattern": "^[a-z0-9_.]{3,30}$" }
-    // Of the characters that show nothing by themselves, the schema knows the white space.
+    // Of the characters that are invisible by themselves, the schema knows only white space.
     Name: { "type": "string", "minLength": 1, "maxLength": Name::MAX_CHARS, "pattern": NAME }
     Bio: { "type": "string", "maxLength": Bio::MAX_CHARS, "pattern": NO_NULL }
     PostText: { "type": "string", "maxLength": PostText::MAX_CHARS, "pattern": NO_NULL }
     // As with names.
     CommentText: { "type": "string", "minLength": 1, "maxLength": CommentText::MAX_CHARS, "pattern": NOT_BLANK }
-    // Letters, digits, marks and `_` of any script, not digits alone: not all dialects of regular expressions
-    // know Unicode's categories, so this leaves out what of ASCII is none of these.
+    // Letters, digits, marks and `_` of any script, not digits alone: not all dialects of regular expressions know
+    // Unicode's categories, so the schema only excludes the ASCII characters that are none of these.
     Tag: {
         "type": "string", "minLength": 1, "maxLength": Tag::MAX_CHARS,
         "pattern": "^[^\\u0000-/:-@\\[-\\^`{-\\u007F]+$",
@@ -73,7 +73,7 @@ schemas! {
     Cursor: { "type": "string", "pattern": "^[0-9A-Za-z_-]+$" }
     Limit: { "type": "integer", "minimum": 1, "maximum": Limit::MAX, "default": Limit::default().get() }
     IdempotencyKey: { "type": "string", "pattern": "^[!-~]{1,64}$" }
-    // The white space around it doesn't count towards the length. As with names.
+    // The surrounding white space doesn't count towards the length. As with names.
     SearchText: { "type": "string", "minLength": 1, "maxLength": SearchText::MAX_CHARS, "pattern": NOT_BLANK }
     SearchType: { "type": "string", "enum": SearchType::ALL.map(|(name, _)| name), "default": "posts" }
     ContentType: { "type": "string", "enum": ContentType::ALL.map(ContentType::as_str) }
@@ -83,7 +83,7 @@ schemas! {
     Top: { "type": "integer", "minimum": 1, "maximum": BREEDS.len(), "default": Top::default().0 }
 }
 
-/// One schema for each kind, so that clients can tell them by `type`, without the request.
+/// One schema for each kind, so that clients can tell them apart by `type`, without the request.
 impl JsonSchema for SearchPage {
     fn inline_schema() -> bool {
         true

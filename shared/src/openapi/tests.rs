@@ -17,7 +17,7 @@ fn validator<T: JsonSchema>() -> Validator {
     options.build(&schema).unwrap()
 }
 
-/// Texts of all kinds: of what parsers look at, of their lengths, and of anything.
+/// Returns texts of all kinds: those that parsers distinguish, those of various lengths, and any others.
 fn texts() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-z0-9_.]{0,40}",
@@ -52,7 +52,7 @@ agree! {
     idempotency_keys: IdempotencyKey, IdempotencyKey::parse;
 }
 
-/// Texts of which something is seen: of some others, the schemas don't know.
+/// Returns texts with a visible character: the schemas don't know all texts without one.
 fn visible_texts() -> impl Strategy<Value = String> {
     let out_of_line = "x?[\0\t\u{7f}\u{85}\u{9f}\u{61c}\u{200e}\u{200f}\u{2028}-\u{202e}\u{2066}-\u{2069}]{0,2}x?";
     prop_oneof![3 => texts(), 1 => out_of_line]

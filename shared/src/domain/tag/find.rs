@@ -21,7 +21,7 @@ pub(super) const JOINER: char = '\u{200d}';
 /// The canonical combining class of viramas, which join a consonant to the next.
 const VIRAMA: u8 = 9;
 
-/// The first 30 distinct tags of a text, in order.
+/// Returns the first 30 distinct tags of a text, in order.
 pub fn tags_of(text: &str) -> Vec<Tag> {
     let mut tags: Vec<Tag> = Vec::new();
     if !text.contains(SIGNS) {
@@ -49,14 +49,14 @@ pub fn tags_of(text: &str) -> Vec<Tag> {
     tags
 }
 
-/// Whether a sign behind this text stands right behind no letter, digit, mark or `_`.
+/// Returns whether a sign after this text can begin a tag: it doesn't directly follow a letter, digit, mark or `_`.
 fn stands_free(before: &str) -> bool {
     let last = before.chars().rev().find(|c| !is_passed_over(*c));
     let is_enclosing = |c: char| c.general_category() == GeneralCategory::EnclosingMark;
     last.is_none_or(|c| c == KEYCAP || !(continues(c) || is_enclosing(c)))
 }
 
-/// The characters of a tag that a text begins with, without those that are passed over, and the rest of the text.
+/// Returns the tag characters that a text begins with, without those that are passed over, and the rest of the text.
 /// The text is in NFC.
 pub(super) fn run_of(text: &str) -> (String, &str) {
     let mut run = String::new();
@@ -70,7 +70,7 @@ pub(super) fn run_of(text: &str) -> (String, &str) {
             NON_JOINER | JOINER => true,
             c if is_passed_over(c) => continue,
             c if MEDIAL.contains(&c) => !run.is_empty() && next().is_some_and(continues),
-            // With the keycap behind it, it is an emoji.
+            // A digit followed by the keycap is an emoji.
             c if c.is_ascii_digit() => next() != Some(KEYCAP),
             c => continues(c),
         };
@@ -87,7 +87,7 @@ fn rest(text: &str, from: usize) -> &str {
     text.get(from..).unwrap_or_default()
 }
 
-/// Whether a joiner or non-joiner changes how the letters around it are drawn: after UAX #31, 2.3.
+/// Returns whether a joiner or non-joiner changes how the letters around it are drawn: after UAX #31, 2.3.
 fn draws_otherwise(c: char, before: &str, after: &str) -> bool {
     let Some(last) = before.chars().next_back() else {
         return false;
@@ -116,12 +116,12 @@ fn draws_otherwise(c: char, before: &str, after: &str) -> bool {
         && right.is_some_and(|it| it == dual || it == JoiningType::RightJoining)
 }
 
-/// Whether a character is drawn as nothing by itself and doesn't divide the text around it.
+/// Returns whether a character is drawn as nothing by itself and doesn't divide the text around it.
 pub(super) fn is_passed_over(c: char) -> bool {
     const OTHERS: [char; 9] = [
         // Soft hyphen, combining grapheme joiner, Khmer's inherent vowels, Mongolian's vowel separator.
         '\u{ad}', '\u{34f}', '\u{17b4}', '\u{17b5}', '\u{180e}', NON_JOINER, JOINER,
-        // Word joiner, and what it was called before.
+        // Word joiner, and its predecessor, the zero-width no-break space.
         '\u{2060}', '\u{feff}',
     ];
     OTHERS.contains(&c) || CodePointSetData::new::<VariationSelector>().contains(c)
@@ -143,7 +143,7 @@ fn is_letter(c: char) -> bool {
     c.general_category_group() == GeneralCategoryGroup::Letter && !is_ignorable(c)
 }
 
-/// Whether a character makes a tag of a run: digits alone are none.
+/// Returns whether a character makes a run a tag: digits alone don't.
 pub(super) fn names(c: char) -> bool {
     c == '_' || is_letter(c) || c.general_category() == GeneralCategory::LetterNumber
 }

@@ -257,8 +257,8 @@ fn the_first_thirty_count() {
 /// The characters that matter to tags: signs, scripts that join, viramas, invisible ones, dots, and those that end a tag.
 const TEXT: &str = "[#＃a-zßİŉ가-힣ㄱ-ㅎ\u{1100}-\u{1112}\u{1161}-\u{1175}\u{11a8}-\u{11c2}0-9_ ./:\u{301}\u{345}\u{323}ه-يرو\u{651}क्षා්ර\u{9b0}\u{9cd}\u{9af}\u{ad}\u{34f}\u{200b}-\u{200f}\u{2060}\u{20dd}\u{20e3}\u{3164}\u{fe0e}\u{fe0f}\u{e0100}·・･\u{387}\u{5f4}\u{f0b}🐱葛]{0,60}";
 
-/// One or two of each kind of case that twitter-text's conformance suite has of hashtags. Purrline's tags differ where
-/// the contract does, or a script is better served:
+/// One or two cases of each kind in twitter-text's conformance suite for hashtags. Purrline's tags differ where the
+/// contract does, or where that serves a script better:
 ///
 /// * `_` names a tag by itself and with digits (`#_`, `#1_2`), as the contract has it.
 /// * Signs between words end a tag, as `-` does: Hebrew's maqaf, Japanese's wave dash and full-width tilde. So does the

@@ -57,12 +57,12 @@ impl Text for Sha256 {
     }
 }
 
-/// A number of breeds, for `?top=`: 5 unless told.
+/// A number of breeds, for `?top=`: 5 by default.
 #[derive(Debug, Clone, Copy)]
 pub struct Top(pub usize);
 
 impl Top {
-    /// Parses the parameter.
+    /// Parses `?top=`.
     pub fn parse(text: &str) -> Result<Self, Reason> {
         match text.parse() {
             Ok(top)

@@ -1,21 +1,21 @@
 //! Every operation of the API, declared once: its method and path, its parameters and body, and its answers.
 //!
-//! A function mounts its handlers on what is declared here: `LIKE_POST.by(like)`. From the same declarations come 404
-//! and 405 (see [`find`]), the `OpenAPI` document, and the lists that the tests loop over. A body is a type that both
-//! the handler and the document read, see [`super::Body`].
+//! A function mounts its handlers on these declarations: `LIKE_POST.by(like)`. They also determine 404 and 405 (see
+//! [`find`]), the `OpenAPI` document, and the lists that the tests loop over. A body is a type that both the handler
+//! and the document read, see [`super::Body`].
 //!
-//! The declarations stand here, in a module for each group of the document, rather than in the functions: each function
-//! answers 404 and 405 for all of the API, and the functions are binaries that don't link each other. They link no more
-//! than the table of methods and paths; the rest of a declaration is read under the feature `openapi` alone.
+//! The declarations are here, in a module for each group of the document, rather than in the functions: each function
+//! answers 404 and 405 for all of the API, and the functions are binaries that don't link each other. They link only
+//! the table of methods and paths; the rest of a declaration is read under the feature `openapi` alone.
 //!
 //! To add an operation, add its declaration to the module of its group, and to the `operations` there.
 //!
 //! # Why no library declares them
 //!
 //! `schemars` makes the schemas, and its derive reads the doc comments. The libraries that would make the rest, utoipa
-//! (6.0) and aide (0.15), describe a handler where it is, so the document would have to link every function, and no
-//! function would know the others' routes. Besides, utoipa's schemas know neither `if` and `else` nor `const`, and aide
-//! is built on an earlier schemars; its successor is an alpha.
+//! (6.0) and aide (0.15), describe a handler where it is defined, so the document would have to link every function,
+//! and no function would know the others' routes. Besides, utoipa's schemas have neither `if` and `else` nor `const`,
+//! and aide is built on an earlier schemars; its successor is an alpha.
 
 mod cats;
 mod comments;
@@ -73,9 +73,9 @@ pub(crate) const GROUPS: [Group; 10] = [
 /// A method of a path.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
-    /// The method. Where there is GET, there is HEAD too.
+    /// The method. `GET` implies `HEAD`.
     pub method: &'static str,
-    /// The path; `{name}` stands for one segment that is not empty.
+    /// The path; `{name}` stands for one non-empty segment.
     pub path: &'static str,
 }
 
@@ -116,19 +116,19 @@ pub static ROUTES: [Route; COUNT] = {
 /// The table's answer for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// There is such a route; its path as the table spells it.
+    /// The route exists; its path as the table spells it.
     Route(&'static str),
-    /// The path is there, with other methods: `Allow`'s value.
+    /// The path exists, with other methods: `Allow`'s value.
     OtherMethods(&'static str, String),
-    /// There is no such path.
+    /// The path doesn't exist.
     Nothing,
 }
 
-/// Looks a request up.
+/// Looks a request up in the table.
 pub fn find(method: &Method, path: &str) -> Found {
     let paths = ROUTES.iter().map(|route| route.path);
     let paths = paths.filter(|route| matches(route, path));
-    // As the router has it, a name goes before a parameter.
+    // As in the router, a literal segment takes precedence over a parameter.
     let Some(path) = paths.min_by_key(|route| route.matches('{').count()) else {
         return Found::Nothing;
     };

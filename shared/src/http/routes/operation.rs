@@ -7,7 +7,7 @@ use axum::routing::{MethodFilter, on};
 use super::super::{FromFields, Status};
 use crate::domain::Page;
 
-/// A method of a path, with all that is to be known of it.
+/// A method of a path, with its full description.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
     not(feature = "openapi"),
@@ -16,22 +16,22 @@ use crate::domain::Page;
 pub struct Operation {
     pub(crate) method: &'static str,
     filter: MethodFilter,
-    /// The path; `{name}` stands for one segment that is not empty.
+    /// The path; `{name}` stands for one non-empty segment.
     pub(crate) path: &'static str,
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) description: &'static str,
-    /// Whether no token is needed, and nobody's calls are counted.
+    /// Whether the operation needs no token, and its calls are not counted.
     pub(crate) public: bool,
     pub(crate) parameters: &'static [Parameter],
     pub(crate) paged: Paged,
-    /// Whether it takes an `Idempotency-Key`.
+    /// Whether the operation takes an `Idempotency-Key`.
     pub(crate) idempotent: bool,
     pub(crate) body: Option<SchemaOf>,
     /// Whether the body may be an image itself.
     pub(crate) or_an_image: bool,
     pub(crate) answers: [Option<Answer>; 2],
-    /// The problems of which there is more to say than their status does, and what.
+    /// The problems that need more explanation than their status, with that explanation.
     pub(crate) problems: &'static [(u16, &'static str)],
     /// Operations that take the answer's `id`.
     pub(crate) links: &'static [&'static str],
@@ -77,7 +77,7 @@ pub(crate) enum Example {
     Number(u64),
 }
 
-/// The answer to a request that is fulfilled.
+/// The answer to a request that succeeds.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
     not(feature = "openapi"),
@@ -87,7 +87,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) description: &'static str,
     pub(crate) content: Content,
-    /// A header that it has besides those of every answer.
+    /// A header besides those of every answer.
     pub(crate) header: Option<&'static str>,
 }
 
@@ -114,7 +114,7 @@ pub(crate) trait Described {}
 #[cfg(not(feature = "openapi"))]
 impl<T> Described for T {}
 
-/// The schema of a type, or the reference to it; nothing where no document is made.
+/// The schema of a type, or the reference to it; empty without the feature `openapi`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SchemaOf(
     #[cfg(feature = "openapi")] pub(crate) fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
@@ -155,7 +155,7 @@ macro_rules! methods {
 methods! { get GET put PUT post POST patch PATCH delete DELETE }
 
 impl Operation {
-    /// The route on which this handler answers.
+    /// Returns the route on which this handler answers.
     pub fn by<H, T, S>(self, handler: H) -> Router<S>
     where
         H: Handler<T, S>,
@@ -212,19 +212,19 @@ impl Operation {
         self.answer(status, description, Content::Json(SchemaOf::new::<T>()))
     }
 
-    /// 201 with `Location`, once for each `Idempotency-Key`.
+    /// Answers 201 with `Location`, once for each `Idempotency-Key`.
     pub(super) const fn creates<T: Described>(self, description: &'static str) -> Self {
         self.idempotent()
             .answers::<T>(201, description)
             .with_header("Location")
     }
 
-    /// A page of such items.
+    /// Answers a page of items of this type.
     pub(super) const fn lists<T: Described + 'static>(self) -> Self {
         self.finds::<Page<T>>()
     }
 
-    /// A page of this type.
+    /// Answers a page of this type.
     pub(super) const fn finds<T: Described>(self) -> Self {
         Self {
             paged: Paged::Yes,
@@ -233,7 +233,7 @@ impl Operation {
         .answers::<T>(200, "A page of the list.")
     }
 
-    /// The list is one page.
+    /// Makes the list a single page.
     pub(super) const fn one_page(self) -> Self {
         Self {
             paged: Paged::OnePage,
@@ -253,7 +253,7 @@ impl Operation {
         self.answer(204, description, Content::Nothing)
     }
 
-    /// The answer before this has an `ETag`, and is 304 for clients that have it already.
+    /// Gives the previous answer an `ETag`, and answers 304 to clients that already have it.
     pub(super) const fn revalidated(self) -> Self {
         const CURRENT: &str = "The version in `If-None-Match` is still current.";
         self.with_header("ETag")
@@ -283,7 +283,7 @@ impl Operation {
         Self { answers, ..self }
     }
 
-    /// A header of the last answer.
+    /// Adds a header to the last answer.
     const fn with_header(self, name: &'static str) -> Self {
         let header = Some(name);
         let answers = match self.answers {

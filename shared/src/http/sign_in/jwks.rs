@@ -1,12 +1,12 @@
 //! The provider's public keys: fetched when first needed, kept, and fetched again when a token names
 //! a key that is not among them, or after an hour.
 //!
-//! At most one fetch is under way at a time, and each is bounded. While the provider is down, the keys last seen
-//! stay good, for a day.
+//! At most one fetch runs at a time, and each has a time limit. While the provider is down, the last fetched keys stay
+//! valid, for a day.
 //!
-//! A token may name a key that the provider began to use after the last fetch, and anybody can send a token that
-//! names no key at all. So an unknown key is looked for at once, but only now and then: until it was looked for,
-//! nobody knows whether such a token is good (503), and when the provider doesn't have the key, it is not (401).
+//! A token may name a key that the provider began to use after the last fetch, and anybody can send a token that names
+//! a key that doesn't exist. So an unknown key is looked for at once, but not too often: until then, it is undecided
+//! whether such a token is valid (503), and if the provider doesn't have the key, the token is not (401).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -26,25 +26,25 @@ use tokio::sync::OwnedMutexGuard;
 use crate::env::patient;
 use crate::https::connector;
 
-/// Time that the provider may take to answer.
+/// The time that the provider may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// The time a request waits for a fetch that another request began.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The largest set of keys taken, in bytes.
+/// The maximum size of a set of keys, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 /// The number of unknown key ids that are remembered.
 const UNKNOWN: usize = 1000;
 
-/// How often the provider is asked.
+/// The intervals at which the provider is asked.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Pace {
-    /// How often unknown keys are looked for, whatever tokens say: anybody can send an unknown key id.
+    /// The interval between looks for unknown keys, whatever tokens say: anybody can send an unknown key id.
     pub(in crate::http) unknown_key: Duration,
-    /// How soon a provider that failed is asked again.
+    /// The time after which a provider that failed is asked again.
     pub(in crate::http) failed: Duration,
-    /// The age at which keys are fetched again, so that a withdrawn one does not stay good for ever.
+    /// The age at which keys are fetched again, so that a withdrawn one does not stay valid for ever.
     pub(in crate::http) max_age: Duration,
-    /// The age up to which keys are good while the provider doesn't answer.
+    /// The age up to which keys are valid while the provider doesn't answer.
     pub(in crate::http) max_stale: Duration,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct Key {
 
 type Keys = Arc<HashMap<String, Arc<Key>>>;
 
-/// The provider's keys can't be had, so nobody knows whether a token is good.
+/// The provider's keys can't be had, so it is unknown whether a token is valid.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unavailable {
     #[error("the provider's keys can't be fetched")]
@@ -87,7 +87,7 @@ pub(super) enum Unavailable {
 }
 
 impl Unavailable {
-    /// The time to wait before the same token is sent again, where that is known.
+    /// Returns the time to wait before the same token is sent again, if that is known.
     pub(super) const fn wait(&self) -> Option<Duration> {
         match self {
             Self::JustLooked(wait) => Some(*wait),
@@ -96,7 +96,7 @@ impl Unavailable {
     }
 }
 
-/// The keys and where they come from.
+/// The keys, and the URL that they come from.
 pub(super) struct Jwks {
     url: Uri,
     pace: Pace,
@@ -109,9 +109,9 @@ pub(super) struct Jwks {
 #[derive(Default)]
 struct KnownKeys {
     fetched: Option<Fetched>,
-    /// When the last successful look for an unknown key began.
+    /// The time at which the last successful look for an unknown key began.
     looked: Option<Instant>,
-    /// When unknown key ids were first seen, by their hashes.
+    /// The times at which unknown key ids were first seen, by their hashes.
     unknown: HashMap<u64, Instant>,
 }
 
@@ -124,20 +124,20 @@ struct Fetched {
 
 #[derive(Default)]
 struct Attempts {
-    /// When the last fetch failed that a request waited for, unless one succeeded since.
+    /// The time of the last failed fetch that a request waited for, unless one succeeded since.
     failed: Option<Instant>,
-    /// When the last fetch failed that nobody waited for, likewise.
+    /// The time of the last failed fetch that no request waited for, likewise.
     failed_in_background: Option<Instant>,
 }
 
 /// The outcome of looking a key up.
 enum Lookup {
     Found(Arc<Key>),
-    /// The provider did not have it when it was last looked for.
+    /// The provider did not have the key when it was last looked for.
     Missing,
-    /// It was not looked for yet, and is to be looked for in so long.
+    /// The key was not looked for yet, and will be after this time.
     Later(Duration),
-    /// It is to be looked for now.
+    /// The key must be looked for now.
     Now,
 }
 
@@ -160,7 +160,7 @@ impl Jwks {
         }
     }
 
-    /// The key of that id, if the provider has it. Fails if that can't be known.
+    /// Returns the key with this id, if the provider has it. Fails if that can't be known.
     pub(super) async fn key(this: &Arc<Self>, id: &str) -> Result<Option<Arc<Key>>, Unavailable> {
         let asked = Instant::now();
         match this.look_up(id, asked) {
@@ -180,8 +180,8 @@ impl Jwks {
         }
     }
 
-    /// Looks a key up among those that are known, at a time. An unknown one is remembered, so that the next look
-    /// tells whether there is such a key.
+    /// Looks a key up among the known ones, at a time. Remembers an unknown one, so that the next look tells whether
+    /// there is such a key.
     fn look_up(&self, id: &str, now: Instant) -> Lookup {
         let mut known = self.known();
         let KnownKeys {
@@ -219,11 +219,11 @@ impl Jwks {
         }
     }
 
-    /// Fetches the keys for a request that was made at a time, unless another request just did, and looks a key
-    /// up among them.
+    /// Fetches the keys for a request that was made at a time, unless another request just did, and looks a key up
+    /// among them.
     async fn fetch_for(&self, id: &str, asked: Instant) -> Result<Option<Arc<Key>>, Unavailable> {
         let mut attempts = Arc::clone(&self.fetching).lock_owned().await;
-        // Another request may have fetched them meanwhile.
+        // Another request may have fetched the keys meanwhile.
         match self.look_up(id, Instant::now()) {
             Lookup::Found(key) => return Ok(Some(key)),
             Lookup::Missing => return Ok(None),
@@ -257,7 +257,7 @@ impl Jwks {
         }
     }
 
-    /// Begins to fetch the keys, unless that is under way or failed just now.
+    /// Begins to fetch the keys, unless a fetch is running or failed just now.
     fn refresh_in_background(this: &Arc<Self>) {
         let Ok(attempts) = Arc::clone(&this.fetching).try_lock_owned() else {
             return;
@@ -270,7 +270,7 @@ impl Jwks {
         tokio::spawn(async move { this.refresh(attempts).await });
     }
 
-    /// Fetches the keys before anybody asks for them.
+    /// Fetches the keys before a request needs them.
     pub(super) async fn prefetch(&self) {
         let attempts = Arc::clone(&self.fetching).lock_owned().await;
         if self.age().is_none() {
@@ -279,7 +279,7 @@ impl Jwks {
     }
 
     /// Fetches the keys. A failure is logged, and keeps no request from trying: a process may be frozen while it
-    /// fetches, and the connection dead when it thaws, which says nothing of the provider.
+    /// fetches, and its connection dead when it thaws, which says nothing about the provider.
     async fn refresh(&self, mut attempts: OwnedMutexGuard<Attempts>) {
         attempts.failed_in_background = match self.fetch(false).await {
             Ok(_) => None,
@@ -295,7 +295,7 @@ impl Jwks {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How old the keys are, if there are any.
+    /// Returns the age of the keys, if there are any.
     fn age(&self) -> Option<Duration> {
         self.known()
             .fetched
@@ -303,7 +303,7 @@ impl Jwks {
             .map(|fetched| fetched.at.elapsed())
     }
 
-    /// When the last successful fetch began.
+    /// Returns the time at which the last successful fetch began.
     fn began(&self) -> Option<Instant> {
         self.known().fetched.as_ref().map(|fetched| fetched.began)
     }
@@ -343,13 +343,13 @@ impl Jwks {
     }
 }
 
-/// A set in which keys of kinds we don't know are no error.
+/// A set of keys, in which a key of an unsupported kind is no error.
 #[derive(Deserialize)]
 struct Set {
     keys: Vec<serde_json::Value>,
 }
 
-/// The key, if tokens may be signed with it: RSA or P-256, for signatures, with an id.
+/// Returns the key, if tokens may be signed with it: RSA or P-256, for signatures, with an id.
 fn usable(key: serde_json::Value) -> Option<(String, Arc<Key>)> {
     let key: Jwk = serde_json::from_value(key).ok()?;
     if !matches!(

@@ -1,4 +1,4 @@
-//! Sign-in: who calls, by the access token of an OpenID Connect provider.
+//! Sign-in: identifies the caller by the access token of an OpenID Connect provider.
 
 mod jwks;
 mod token;
@@ -18,17 +18,17 @@ use super::gate;
 use crate::domain::UserId;
 use crate::{invocation, lifecycle};
 
-/// The signed-in caller: the token's `sub`. Any fault of the token is 401; while nobody can know whether it has
-/// one, because the provider's keys can't be had or its key was not looked for yet, 503.
+/// The signed-in caller: the token's `sub`. Any fault of the token is 401; 503 while the token can't be checked,
+/// because the provider's keys can't be had or its key was not looked for yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller(pub UserId);
 
-/// The provider's name for the caller, where the token has one (`username`, as Amazon Cognito's do). To be taken after
-/// [`Caller`].
+/// The provider's name for the caller, if the token has one (`username`, as Amazon Cognito's do). Must be extracted
+/// after [`Caller`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SignInName(pub Option<String>);
 
-/// 403 if the user has left: what they would write after their last trace is erased would stay for ever.
+/// Fails with 403 if the user has withdrawn: anything written after their last trace is erased would stay for ever.
 #[cfg(feature = "store")]
 pub async fn not_withdrawn(store: &crate::store::Store, user: &UserId) -> Result<(), Problem> {
     let profile = store.profile(user).await?;
@@ -38,7 +38,8 @@ pub async fn not_withdrawn(store: &crate::store::Store, user: &UserId) -> Result
     }
 }
 
-/// The profile of a user who writes something that others may see, and so exists from now on. 403 if they have left.
+/// Returns the profile of a user who writes something that others may see, and so exists from now on. Fails with 403 if
+/// they have withdrawn.
 #[cfg(feature = "store")]
 pub async fn writer(
     store: &crate::store::Store,
@@ -51,7 +52,7 @@ pub async fn writer(
     Ok(profile)
 }
 
-/// The OpenID Connect provider whose tokens are taken.
+/// The OpenID Connect provider whose tokens are accepted.
 #[derive(Debug, Clone)]
 pub(super) struct Provider {
     pub(super) issuer: String,
@@ -60,7 +61,7 @@ pub(super) struct Provider {
     pub(super) pace: Pace,
 }
 
-/// Checks tokens.
+/// The check of tokens.
 #[derive(Debug)]
 pub(super) struct SignIn {
     issuer: String,
@@ -83,7 +84,7 @@ impl SignIn {
         }
     }
 
-    /// Begins to fetch the provider's keys, so that the first request need not wait.
+    /// Begins to fetch the provider's keys, so that the first request doesn't wait.
     pub(super) fn prefetch(&self) {
         let jwks = Arc::clone(&self.jwks);
         lifecycle::begin(async move { jwks.prefetch().await });
@@ -92,7 +93,7 @@ impl SignIn {
     async fn caller(&self, token: &str) -> Result<token::Bearer, Problem> {
         let refused = |error: token::BadToken| {
             if matches!(error, token::BadToken::NoId) {
-                // Good, but of no use: who chose the provider should know.
+                // The token is valid but useless: the operator who chose the provider should know.
                 tracing::warn!("the provider's tokens have a sub that is no id here");
             } else {
                 tracing::debug!(error = crate::log::chain(&error), "token refused");

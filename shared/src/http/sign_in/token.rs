@@ -6,12 +6,12 @@ use serde::Deserialize;
 use super::jwks::Key;
 use crate::domain::UserId;
 
-/// No provider's access token is longer, in bytes.
+/// The maximum length of an access token, in bytes: no provider's is longer.
 const MAX_LEN: usize = 8 * 1024;
-/// How far the provider's clock and ours may be apart, in seconds.
+/// The largest accepted difference between the provider's clock and ours, in seconds.
 const LEEWAY: u64 = 5;
 
-/// Why a token is refused. The reason is for the log, the client learns less.
+/// The reason why a token is refused. It is for the log; the client learns less.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadToken {
     #[error("no token")]
@@ -39,13 +39,13 @@ impl BadToken {
     }
 }
 
-/// The id of the key that the token says it was signed with.
+/// Returns the id of the key with which the token says it was signed.
 pub(super) fn key_id(token: &str) -> Result<String, BadToken> {
     if token.len() > MAX_LEN {
         return Err(BadToken::Malformed);
     }
     let header = decode_header(token)?;
-    // Extensions that must be understood are not.
+    // Extensions that must be understood are not supported.
     if header.crit.is_some() {
         return Err(BadToken::Malformed);
     }
@@ -55,7 +55,7 @@ pub(super) fn key_id(token: &str) -> Result<String, BadToken> {
 /// The caller.
 pub(super) struct Bearer {
     pub(super) user: UserId,
-    /// The provider's name for the user, where it has one.
+    /// The provider's name for the user, if the token has one.
     pub(super) name: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn check(
     validation.set_audience(&[audience]);
     validation.validate_nbf = true;
     validation.leeway = LEEWAY;
-    // A token is over at the second of its `exp` (and the leeway), not after it.
+    // A token expires at the second of its `exp` (plus the leeway), not after it.
     validation.reject_tokens_expiring_in_less_than = 1;
     let claims = decode::<Claims>(token, &key.decoding, &validation)?.claims;
     if !claims.give_access() {
@@ -99,31 +99,31 @@ struct Claims {
     sub: String,
     aud: Option<Audience>,
     client_id: Option<String>,
-    /// Cognito's: its name for the user, which is not the `sub` of who comes from another provider.
+    /// Cognito's: its name for the user, which is not the `sub` if the user comes from another provider.
     username: Option<String>,
     /// Cognito's, whose ID tokens are for the same audience: `access` or `id`.
     token_use: Option<String>,
     /// Keycloak's, whose ID tokens may be for the same audience too: `Bearer` or `ID`.
     typ: Option<String>,
-    /// Claims of ID tokens, of every issuer.
+    /// Claims of ID tokens, of any issuer.
     #[serde(default, deserialize_with = "is_there")]
     nonce: bool,
     #[serde(default, deserialize_with = "is_there")]
     at_hash: bool,
     #[serde(default, deserialize_with = "is_there")]
     c_hash: bool,
-    // A list is no issuer, though the library would take one.
+    // A list is no issuer, though the library would accept one.
     #[serde(rename = "iss")]
     _iss: String,
 }
 
 impl Claims {
-    /// Whether they are an access token's, as far as they say. ID tokens tell an app who its user is, and are
-    /// handled with less care.
+    /// Returns whether the claims are an access token's, as far as they tell. ID tokens tell an app who its user is,
+    /// and are handled with less care.
     fn give_access(&self) -> bool {
         let says = |claim: &str, value: &str| claim.eq_ignore_ascii_case(value);
         let (token_use, typ) = (self.token_use.as_deref(), self.typ.as_deref());
-        // Keycloak before version 25 puts the nonce into access tokens too, and says that they are some.
+        // Keycloak before version 25 puts the nonce into access tokens too, and marks them as such.
         let bearer = typ.is_some_and(|it| says(it, "Bearer"));
         token_use.is_none_or(|it| says(it, "access"))
             && typ.is_none_or(|it| !says(it, "ID"))
@@ -133,7 +133,7 @@ impl Claims {
     }
 }
 
-/// Whether a claim is there, with whatever value.
+/// Returns whether a claim exists, with whatever value.
 fn is_there<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     serde::de::IgnoredAny::deserialize(value).map(|_| true)
 }

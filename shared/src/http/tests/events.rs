@@ -39,7 +39,7 @@ fn hello() -> Api {
     api(Router::new().route("/v1/health", get(async || "hello")))
 }
 
-/// Once this fails, the guard's part for `Host` can go.
+/// Once this fails, the guard's part for `Host` can be removed.
 #[test]
 fn lambda_http_panics_on_a_host_that_makes_no_url() {
     let mut event = event("/v1/health");
@@ -136,7 +136,7 @@ async fn a_path_stays_as_it_was_encoded() {
     }
 }
 
-/// They come as the client encoded them.
+/// Parameters arrive as the client encoded them.
 #[tokio::test]
 async fn parameters_are_decoded_once() {
     let handler = async |Query(pairs): Query<Vec<(String, String)>>| Json(pairs);

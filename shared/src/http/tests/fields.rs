@@ -45,11 +45,11 @@ fn null_means_left_out() {
         );
         assert_eq!(f.finish(all).unwrap(), (None, None, None), "{body}");
     }
-    // What must be there is missing, and what is not known is not known.
+    // Required fields are missing, and an unknown field is refused.
     let mut f = fields(r#"{"a": null, "n": null, "z": null}"#);
     let _ = (f.required("a", UserId::parse), f.number("n"));
     assert_eq!(pointers(&f.finish(()).unwrap_err()), ["/a", "/n", "/z"]);
-    // One that is given twice is so, whatever it is.
+    // A field that is given twice is bad, whatever its value.
     let mut f = fields(r#"{"a": null, "a": "x"}"#);
     let found = f.optional("a", UserId::parse);
     assert_eq!(pointers(&f.finish(found).unwrap_err()), ["/a"]);

@@ -133,7 +133,7 @@ impl Call {
     }
 }
 
-/// The answer to an event, all the way that it takes in a function but for the runtime.
+/// Answers an event by the whole path that it takes in a function, except the runtime.
 async fn answer(api: &Api, event: &Value, mut context: Context) -> Value {
     context.request_id = REQUEST_ID.to_owned();
     let (parts, ()) = Response::new(()).into_parts();
@@ -178,7 +178,7 @@ impl Got {
         serde_json::from_str(self.text()).unwrap()
     }
 
-    /// The pointers of the bad fields, in order.
+    /// Returns the pointers of the bad fields, in order.
     fn pointers(&self) -> Vec<String> {
         let errors = self.json()["errors"]
             .as_array()

@@ -1,4 +1,4 @@
-//! An OpenID Connect provider, as far as a function can tell: its keys at a URL.
+//! An OpenID Connect provider, as a function sees it: its keys at a URL.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -21,7 +21,7 @@ use crate::http::sign_in::{Pace, Provider as ProviderSettings};
 pub(super) const ISSUER: &str = "https://sign-in.example";
 pub(super) const AUDIENCE: &str = "purrline";
 
-/// In place of a status: no answer.
+/// A status that stands for no answer.
 pub(super) const SILENT: u16 = 0;
 
 /// A key pair and its id.
@@ -61,7 +61,7 @@ impl Pair {
         serde_json::to_value(key).unwrap()
     }
 
-    /// A token of these claims, signed by this key in its own name.
+    /// Signs a token with these claims, by this key under its id.
     pub(super) fn sign(&self, claims: &Value) -> String {
         let mut header = Header::new(self.algorithm);
         header.kid = Some(self.id.to_owned());
@@ -72,7 +72,7 @@ impl Pair {
 pub(super) static EC: LazyLock<Pair> = LazyLock::new(|| Pair::ec("ec-1"));
 pub(super) static RSA: LazyLock<Pair> = LazyLock::new(|| Pair::rsa("rsa-1"));
 
-/// Claims of a good token of nabi's.
+/// Returns the claims of a valid token of nabi's.
 pub(super) fn claims() -> Value {
     let now = Timestamp::now().seconds();
     json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "nabi", "iat": now, "nbf": now, "exp": now + 60})

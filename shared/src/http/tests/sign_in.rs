@@ -1,4 +1,4 @@
-//! Every way a token can be right or wrong.
+//! Every way a token can be valid or invalid.
 
 use std::time::{Duration, Instant};
 
@@ -84,7 +84,7 @@ async fn claims_that_are_good_enough() {
         }),
         changed(|it| drop(it.as_object_mut().unwrap().remove("nbf"))),
         changed(|it| it["scope"] = json!("anything else")),
-        // Of a clock that is a little off.
+        // From a clock that is a little off.
         changed(|it| it["exp"] = json!(now - 2)),
         changed(|it| it["nbf"] = json!(now + 5)),
         changed(|it| it["iat"] = json!(now + 5)),
@@ -322,7 +322,7 @@ async fn with_token(api: &Api, token: &str) -> Got {
     with(api, &format!("Bearer {token}")).await
 }
 
-/// The seconds after which to try again.
+/// Returns the seconds after which to try again.
 #[track_caller]
 fn retry_after(got: &Got) -> u64 {
     assert_eq!(got.status(), 503);
@@ -339,7 +339,7 @@ async fn unknown_keys_are_looked_for_now_and_then() {
         assert_eq!(status(&api, &unknown).await, 401);
     }
     assert_eq!(provider.calls(), 2);
-    // Whether these are good, nobody knows for a while; the others' answers stay what they are.
+    // Whether these tokens are valid is unknown for a while; the answers to the others stay the same.
     for n in 0..2000 {
         let id = Box::leak(format!("unknown-{n}").into_boxed_str());
         let other = Pair {
@@ -384,7 +384,7 @@ async fn an_unknown_key_is_503_until_it_was_looked_for() {
     assert_eq!(provider.calls(), 3);
 }
 
-/// Fails when each request asks a provider that doesn't answer, or waits for it.
+/// Fails if each request asks a provider that doesn't answer, or waits for it.
 #[tokio::test]
 async fn a_silent_provider_is_asked_now_and_then_while_its_keys_stay_good() {
     for broken in [500, SILENT] {
@@ -405,7 +405,7 @@ async fn a_silent_provider_is_asked_now_and_then_while_its_keys_stay_good() {
             tokio::task::yield_now().await;
         }
         let took = began.elapsed();
-        // One may have been under way, and one begins each second.
+        // One fetch may have been running, and one begins each second.
         let most = 2 + usize::try_from(took.as_secs()).unwrap();
         assert!(
             provider.calls() - calls <= most,
@@ -490,7 +490,7 @@ async fn a_provider_that_is_down_takes_no_key_away() {
     let api = api_at(&provider, at_once);
     assert_eq!(status(&api, &EC.sign(&claims())).await, 200);
     provider.answer(500, &[]);
-    // Whether a key we don't know is a new one can't be told.
+    // An unknown key may be a new one.
     assert_eq!(status(&api, &RSA.sign(&claims())).await, 503);
     assert_eq!(status(&api, &EC.sign(&claims())).await, 200);
 }
@@ -520,7 +520,7 @@ async fn without_any_keys_it_is_503() {
     let api = api(&provider);
     let got = with(&api, &format!("Bearer {}", EC.sign(&claims()))).await;
     assert_eq!((got.status(), got.header("retry-after")), (503, Some("2")));
-    // What is wrong whatever the keys are is 401 even so.
+    // A token that is invalid whatever the keys are is 401 all the same.
     assert_eq!(status(&api, "garbage").await, 401);
     assert_eq!(call("GET", "/v1/me").to(&api).await.status(), 401);
 }

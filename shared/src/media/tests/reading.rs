@@ -1,4 +1,4 @@
-//! Reading objects from a bucket that isn't at its best.
+//! Reading objects from a bucket that fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,12 +15,11 @@ use super::*;
 enum Does {
     /// Answers with this status, length and body, and hangs up.
     Answer(u16, usize, &'static str),
-    /// The same, and then says nothing for a minute.
+    /// Answers the same way with 200, and then sends nothing for a minute.
     Stall(usize, &'static str),
 }
 
-/// A bucket that does one of these after the other, the last one ever after; and how many requests
-/// it got.
+/// Starts a bucket that does one of these after the other and then repeats the last one, and counts the requests.
 async fn bucket(does: Vec<Does>) -> (Media, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -75,7 +74,7 @@ async fn an_object_is_read_up_to_the_limit() {
     assert_eq!(read.unwrap(), "");
 }
 
-/// By its size alone: its body never comes.
+/// The object is refused by its size alone: its body never comes.
 #[tokio::test]
 async fn a_larger_object_is_not_read() {
     let started = Instant::now();
