@@ -27,8 +27,8 @@ impl From<String> for Reason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 pub struct FieldError {
-    /// JSON pointer (RFC 6901) into the request, `/text` or `/images/3`; a query parameter or a
-    /// header stands under its own name, `/limit`.
+    /// A JSON pointer (RFC 6901) into the body, such as `/images/3`, or a `/` and the name of a query parameter or
+    /// header, such as `/limit`.
     pub pointer: String,
     /// The reason why it is invalid.
     pub detail: String,

@@ -274,10 +274,9 @@ pub struct UserView {
     pub bio: Option<Bio>,
     /// The URL of the avatar.
     pub avatar_url: Option<String>,
-    /// The number of followers: the same for every caller, also where some of them are hidden from the
-    /// caller.
+    /// The number of followers, including those hidden from the caller.
     pub followers: u64,
-    /// The number of users whom this one follows, also the same for every caller.
+    /// The number of followed users, including those hidden from the caller.
     pub following: u64,
     /// The number of this user's posts.
     pub posts: u64,

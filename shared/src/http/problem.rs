@@ -211,8 +211,8 @@ fn whole_seconds(wait: Duration) -> u64 {
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "openapi", schemars(rename = "Problem"))]
 pub(crate) struct ProblemBody<'a> {
-    /// The type of the problem, where clients have something of its own to do about it; `about:blank` where the
-    /// status says all. More types may come: treat one that is not known here by its status.
+    /// The type of the problem, if clients can act on it, and `about:blank` if the status says everything. More types
+    /// may be added: treat an unknown one by its status.
     #[serde(rename = "type")]
     kind: Type,
     /// The type in words, or the status in words without one.

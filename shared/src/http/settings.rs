@@ -71,11 +71,11 @@ impl Origins {
             .map(str::trim)
             .filter(|origin| !origin.is_empty());
         let origins: Vec<&str> = origins.collect();
-        if origins == ["*"] {
+        // Alone or among others; `AllowOrigin::list` panics at a `*`.
+        if origins.contains(&"*") {
             return Ok(Self::Any);
         }
         let bad = |_| BadSetting::new("CORS_ORIGINS", "must be origins separated by commas, or *");
-        // A `*` among others is not refused here: `AllowOrigin::list` panics at it.
         let value = |origin: &&str| origin.trim_end_matches('/').parse::<HeaderValue>();
         origins
             .iter()

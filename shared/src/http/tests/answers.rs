@@ -5,7 +5,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderName, StatusCode};
 use axum::routing::{get, post, put};
 
-use super::{ORIGIN, api, call};
+use super::{ORIGIN, Origins, Settings, api, call, settings};
 use crate::http::Api;
 
 fn hello() -> Api {
@@ -201,6 +201,22 @@ async fn errors_that_are_no_problems_become_some_and_say_nothing() {
         .await;
     assert_eq!(got.status(), 409);
     assert!(!got.text().contains("Posts"), "{}", got.text());
+}
+
+#[tokio::test]
+async fn an_asterisk_among_origins_allows_any() {
+    for origins in ["*", "*, https://b.example", "https://b.example,*"] {
+        let settings = Settings {
+            origins: Origins::parse(origins).unwrap(),
+            ..settings()
+        };
+        let handler = Router::new().route("/v1/health", get(async || "fine"));
+        let got = call("GET", "/v1/health")
+            .header("origin", "https://any.example")
+            .to(&Api::new(handler, settings))
+            .await;
+        assert_eq!(got.header("access-control-allow-origin"), Some("*"), "{origins}");
+    }
 }
 
 #[tokio::test]
