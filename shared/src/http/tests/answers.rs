@@ -215,7 +215,11 @@ async fn an_asterisk_among_origins_allows_any() {
             .header("origin", "https://any.example")
             .to(&Api::new(handler, settings))
             .await;
-        assert_eq!(got.header("access-control-allow-origin"), Some("*"), "{origins}");
+        assert_eq!(
+            got.header("access-control-allow-origin"),
+            Some("*"),
+            "{origins}"
+        );
     }
 }
 
