@@ -7,8 +7,8 @@ use purrline_local::{FaultAction, FaultRule, Service, When};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::faults::backstage::{Backstage, Item};
-use crate::faults::impatient;
+use crate::support::backstage::{Backstage, Item};
+use crate::support::impatient;
 use crate::support::{User, World, binaries, eventually};
 
 /// Runs `ops` on this stack. Returns its output, and whether it succeeded.

@@ -1,5 +1,8 @@
 //! Finds the function's process at the other end of a local connection, using Linux's /proc.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+
 use crate::lambda::Lambda;
 
 /// The variable in a process's environment that holds its instance's name; see `lambda::process`.
@@ -42,9 +45,10 @@ fn instance_name(environment: &[u8]) -> Option<String> {
 ///
 /// Both ports matter: the kernel may use one local port for several connections with different destinations.
 fn socket_inode(from: u16, to: u16) -> Option<String> {
-    let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+    // Not read whole: the kernel makes the table as it is read, and after many connections it is long.
+    let table = BufReader::new(File::open("/proc/net/tcp").ok()?);
     let [from, to] = [from, to].map(|port| format!("0100007F:{port:04X}"));
-    table.lines().find_map(|line| {
+    table.lines().map_while(Result::ok).find_map(|line| {
         let mut columns = line.split_ascii_whitespace().skip(1);
         let inode = (columns.next()? == from && columns.next()? == to)
             .then(|| columns.nth(6))

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use flate2::Compression;
-use flate2::write::ZlibEncoder;
+use flate2::write::{DeflateEncoder, ZlibEncoder};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::corpus::{Outcome, read};
@@ -310,18 +310,26 @@ fn chunk(bytes: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) {
     bytes.extend_from_slice(&crc.sum().to_be_bytes());
 }
 
-/// That many zeros, compressed.
-fn zeros(mut length: u64) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
-    let block = vec![0; 65_536];
-    while length > 0 {
-        let now = length.min(65_536);
+/// That many zeros, compressed: one mebibyte's stream, over and over, since gigabytes would take a minute to compress.
+fn zeros(length: u64) -> Vec<u8> {
+    const BLOCK: usize = 1 << 20;
+    let encoder = |zeros: usize| {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&vec![0; zeros]).unwrap();
         encoder
-            .write_all(&block[..usize::try_from(now).unwrap()])
-            .unwrap();
-        length -= now;
-    }
-    encoder.finish().unwrap()
+    };
+    let length = usize::try_from(length).unwrap();
+    let mut block = encoder(BLOCK);
+    // Ends the block at a whole byte, and not the stream.
+    block.flush().unwrap();
+    let mut bytes = b"\x78\xDA".to_vec();
+    bytes.extend(block.get_ref().repeat(length / BLOCK));
+    bytes.extend(encoder(length % BLOCK).finish().unwrap());
+    // Adler-32, whose second half counts zeros modulo its prime.
+    let count = u16::try_from(length % 65_521).unwrap();
+    bytes.extend(count.to_be_bytes());
+    bytes.extend(1_u16.to_be_bytes());
+    bytes
 }
 
 fn compressed(data: &[u8]) -> Vec<u8> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use purrline::domain::Timestamp;
 
-use crate::faults::impatient;
+use crate::support::impatient;
 use crate::support::{User, World, eventually};
 use nodes::{ANY_PASSWORD, ENTRY, Nodes};
 

@@ -6,7 +6,7 @@ use purrline_local::{FaultRule, Outage, Service, When};
 use serde_json::json;
 
 use super::shapes::assert_blocked;
-use crate::faults::backstage::Backstage;
+use crate::support::backstage::Backstage;
 use crate::support::{User, World, comments, eventually, id_of};
 
 /// Asserts that a reader sees nothing of an author.

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::shapes::{assert_comment, author};
-use crate::faults::backstage::Backstage;
+use crate::support::backstage::Backstage;
 use crate::support::{User, World, comments, id_of};
 
 /// Returns a post's number of comments from every place where this caller, who follows its author and saved it, sees it.

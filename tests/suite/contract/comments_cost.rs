@@ -10,7 +10,7 @@ use purrline::domain::{Cursor, Id, IdSource};
 use purrline_local::{Call, Service};
 use serde_json::Value;
 
-use crate::faults::backstage::Backstage;
+use crate::support::backstage::Backstage;
 use crate::support::{User, World, comments};
 
 /// The number of authors who write the comments in turns, so that each is on every page.

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::shapes::assert_user;
-use crate::faults::backstage::Backstage;
+use crate::support::backstage::Backstage;
 use crate::support::{User, World, eventually};
 
 fn ids(users: &[User]) -> Vec<&str> {

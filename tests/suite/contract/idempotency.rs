@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::faults::backstage::Backstage;
 use crate::support::World;
+use crate::support::backstage::Backstage;
 
 #[tokio::test]
 async fn the_same_request_again_gets_the_same_answer_again() {

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::faults::impatient;
+use crate::support::impatient;
 use crate::support::{JPEG, User, World, eventually, image, repository};
 
 const TRACE: &str = "1-67891233-abcdef012345678912345678";

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::shapes::{assert_post, assert_time};
-use crate::faults::backstage::Backstage;
+use crate::support::backstage::Backstage;
 use crate::support::{World, eventually};
 
 #[tokio::test]

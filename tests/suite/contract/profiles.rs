@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use super::shapes::{assert_user, author};
-use crate::faults::backstage::{Backstage, text};
+use crate::support::backstage::{Backstage, text};
 use crate::support::{JPEG, Reply, User, World, eventually, image};
 
 const DAY: i64 = 24 * 60 * 60;

@@ -12,7 +12,7 @@ use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use saphyr::{LoadableYamlNode as _, MarkedYamlOwned, ScalarOwned, YamlDataOwned};
 use serde_json::{Value, json};
 
-use crate::faults::backstage::Backstage;
+use crate::support::backstage::Backstage;
 use crate::support::user_pool::{POOL, UserPool};
 use crate::support::{JPEG, User, World, comments, eventually, image, repository};
 
@@ -185,7 +185,7 @@ async fn everything(world: &World) {
     fan.unfollow(&nabi).await;
     world.drained().await;
     left_unsent(world, &nabi).await;
-    untold(world, &nabi, &fan, &kept).await;
+    changes_the_cache_missed(world, &nabi, &fan, &kept).await;
     leaving(world, &nabi, &fan, &kept).await;
     returning(world, &nabi, &kept).await;
 }
@@ -363,7 +363,7 @@ async fn left_unsent(world: &World, nabi: &User) {
 }
 
 /// Makes consumers defer invalidations while the cache is unreachable.
-async fn untold(world: &World, nabi: &User, fan: &User, kept: &str) {
+async fn changes_the_cache_missed(world: &World, nabi: &User, fan: &User, kept: &str) {
     for function in ["follow-consumer", "like-consumer", "save"] {
         let rule = FaultRule::new(When::Before, FaultAction::Disconnect).function(function);
         let rule = rule.service(Service::Cache).times(u64::MAX);

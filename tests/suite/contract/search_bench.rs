@@ -16,8 +16,8 @@ use purrline::domain::{Id, Timestamp};
 use serde_json::json;
 
 use super::search::encoded;
-use crate::faults::backstage::{Backstage, Item};
 use crate::support::World;
+use crate::support::backstage::{Backstage, Item};
 
 /// The limit for the 95th percentile of searches, in the function.
 const P95: Duration = Duration::from_millis(50);

@@ -6,7 +6,7 @@ use purrline_local::Service;
 use serde_json::json;
 
 use super::routes::tag_of;
-use crate::faults::backstage::{Backstage, text};
+use crate::support::backstage::{Backstage, text};
 use crate::support::{World, id_of};
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use purrline_local::Service;
 use serde_json::{Value, json};
 
 use super::routes::tag_of;
-use crate::faults::backstage::Backstage;
+use crate::support::backstage::Backstage;
 use crate::support::{User, World, eventually, id_of};
 
 /// Starts a stack that computes trends anew each second.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::shapes::{assert_fields, clock};
-use crate::faults::backstage::Backstage;
+use crate::support::backstage::Backstage;
 use crate::support::{Reply, User, World};
 
 /// 10 MiB.

@@ -7,9 +7,9 @@ use purrline::domain::{Id, Timestamp, Version};
 use purrline_local::{FaultAction, FaultRule, Options, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::backstage::{Backstage, number};
 use super::impatient;
 use super::leaving::fill;
+use crate::support::backstage::{Backstage, number};
 use crate::support::{User, World, comments, eventually, id_of};
 
 const APART: Duration = Duration::from_secs(5);

@@ -7,8 +7,8 @@ use futures::StreamExt;
 use purrline_local::{FaultAction, FaultRule, Options, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::backstage::Backstage;
 use super::{impatient, refused, stage};
+use crate::support::backstage::Backstage;
 use crate::support::{User, World, comments, id_of};
 
 /// More calls than any request makes.

@@ -4,8 +4,8 @@
 use purrline_local::{FaultRule, When};
 use serde_json::{Value, json};
 
-use super::backstage::{Backstage, id_of};
 use super::stage;
+use crate::support::backstage::{Backstage, id_of};
 use crate::support::{User, eventually};
 
 /// More calls than any of these makes in one invocation, the cache's connections included.
@@ -296,8 +296,8 @@ async fn consumers_may_be_killed_while_waiting_for_the_cache() {
         let swept = stage.world.run_schedule("sweep").await.is_ok();
         let fan_outs = stage.take("FanOutQueue").await;
         stage.deliver("fan-out", &fan_outs).await;
-        let (untold, unfinished) = futures::join!(stage.untold(), stage.unfinished());
-        (swept && untold.is_empty() && unfinished.is_empty()).then_some(())
+        let (pending, unfinished) = futures::join!(stage.invalidations(), stage.unfinished());
+        (swept && pending.is_empty() && unfinished.is_empty()).then_some(())
     };
     eventually("the cache is told of all", told).await;
     likes_are_right(&stage, &likes).await;

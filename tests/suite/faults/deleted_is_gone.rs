@@ -6,9 +6,9 @@ use purrline::cache::Missing;
 use purrline::domain::{HydratedPosts, IdSource, Like, PostCounts, PostId, UserId, ViewerState};
 use purrline_local::{FaultRule, When};
 
-use super::backstage::Backstage;
 use super::leaving::fill;
 use super::{followers_of, stage};
+use crate::support::backstage::Backstage;
 use crate::support::{User, eventually};
 
 /// Returns a reader of an author, on a stack whose fan-out, which tells the cache of a deletion once more, runs only by

@@ -7,8 +7,8 @@ use purrline::domain::Version;
 use purrline_local::{Delivery, FaultRule, When};
 use serde_json::json;
 
-use super::backstage::{Backstage, flag, text};
 use super::impatient;
+use crate::support::backstage::{Backstage, flag, id_of, text};
 use crate::support::{User, World};
 
 /// Requests in flight at a time.
@@ -93,7 +93,7 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
         .iter()
         .map(|post| {
             (
-                super::backstage::id_of(post),
+                id_of(post),
                 post["likes"].as_u64().unwrap(),
             )
         })

@@ -6,9 +6,9 @@ use purrline::domain::{PostId, PostWindow, UserId, Version};
 use purrline_local::Service;
 use serde_json::json;
 
-use super::backstage::Backstage;
 use super::{followers_of, stage};
 use crate::support::User;
+use crate::support::backstage::Backstage;
 
 /// Returns a feed of one post.
 fn of(post: PostId) -> PostsAndMerged {

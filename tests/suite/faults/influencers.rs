@@ -6,9 +6,9 @@ use purrline::cache::{Feed, Push};
 use purrline::domain::{IdSource, PostId, UserId};
 use purrline_local::{FaultAction, FaultRule, Service, When};
 
-use super::backstage::{Backstage, text};
 use super::large_fan_out::famous;
 use super::{followers_of, impatient};
+use crate::support::backstage::{Backstage, text};
 use crate::support::{User, World};
 
 /// Starts a stack on which an author becomes an influencer with four followers, and stops being one with two.

@@ -8,9 +8,9 @@ use purrline::cache::{Cache, Feed, PostsAndMerged, Push, Rebuild};
 use purrline::domain::{FollowMessage, IdSource, PostId, Stamp, UserId};
 use purrline_local::{FaultRule, Service, When};
 
-use super::backstage::{Backstage, number, text};
 use super::stage;
 use crate::support::User;
+use crate::support::backstage::{Backstage, number, text};
 
 /// Three parts of a thousand.
 const FOLLOWERS: usize = 2_500;

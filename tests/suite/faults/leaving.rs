@@ -8,8 +8,8 @@ use purrline_local::{FaultRule, Outage, Service, When};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::backstage::{Backstage, Item, text};
 use super::impatient;
+use crate::support::backstage::{Backstage, Item, text};
 use crate::support::{JPEG, User, World, eventually, eventually_within, id_of, image};
 
 /// Posts and followers of the largest account to erase: 300 by default. More shows how an erasure grows.

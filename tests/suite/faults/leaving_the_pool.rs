@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
-use super::backstage::Backstage;
 use super::impatient;
+use crate::support::backstage::Backstage;
 use crate::support::user_pool::{Answers, POOL, UserPool};
 use crate::support::{User, World, eventually};
 

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use purrline_local::{Outage, Service};
 
-use super::backstage::{Backstage, id_of};
 use super::{LONGEST, refused, stage};
+use crate::support::backstage::{Backstage, id_of};
 use crate::support::{User, eventually};
 
 /// Returns a reader who follows three authors with 13 posts each, the authors, and all posts, newest first.

@@ -1,8 +1,6 @@
 //! Each rule of docs/invariants.md, with faults injected into the real binaries. Every test names the breaking change that
 //! makes it fail.
 
-pub(crate) mod backstage;
-
 mod busy_machine;
 mod clocks;
 mod comments_exact;
@@ -32,23 +30,13 @@ mod write_cost;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use purrline_local::Options;
-
-use crate::support::{Reply, User, World};
-use backstage::Backstage;
+use crate::support::backstage::Backstage;
+use crate::support::{Reply, User, World, impatient};
 
 /// The longest time that a function behind the load balancer may take.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Returns options of a stack that retries failed work soon.
-pub(crate) fn impatient() -> Options {
-    World::options()
-        .parameter("OutboxSeconds", "1")
-        .parameter("ConsumerTimeoutSeconds", "3")
-        .parameter("VisibilityTimeoutSeconds", "3")
-}
-
-/// Starts such a stack.
+/// Starts a stack that retries failed work soon.
 async fn stage() -> Backstage {
     Backstage::of(&World::with(impatient()).await).await
 }

@@ -4,8 +4,8 @@ use purrline::domain::Version;
 use purrline_local::{FaultAction, FaultRule, Service, When};
 use serde_json::{Value, json};
 
-use super::backstage::Backstage;
 use super::{followers_of, impatient};
+use crate::support::backstage::Backstage;
 use crate::support::{User, World, eventually};
 
 const QUEUES: [(&str, &str); 3] = [

@@ -8,8 +8,8 @@ use purrline_local::{Delivery, FaultAction, FaultRule, Service, When};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::backstage::{Backstage, id_of};
 use super::{followers_of, impatient, stage};
+use crate::support::backstage::{Backstage, id_of};
 use crate::support::{User, World};
 
 const TRIES: usize = 100;

@@ -12,9 +12,9 @@ use purrline::store::ProfileError;
 use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::backstage::{Backstage, text};
 use super::{followers_of, refused, stage};
 use crate::support::User;
+use crate::support::backstage::{Backstage, text};
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 

@@ -5,9 +5,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use purrline_local::{FaultRule, When};
 use serde_json::{Value, json};
 
-use super::backstage::{Backstage, text};
 use super::impatient;
 use super::leaving::{erased, fill, leave, stage, traces};
+use crate::support::backstage::{Backstage, text};
 use crate::support::{JPEG, User, World, comments, eventually, id_of, image};
 
 /// The first action of a returning user.

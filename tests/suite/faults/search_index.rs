@@ -6,8 +6,8 @@ use std::time::Duration;
 use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::backstage::{Backstage, id_of};
 use super::{LONGEST, impatient, refused, stage};
+use crate::support::backstage::{Backstage, id_of};
 use crate::support::{User, World, eventually};
 
 /// More calls than the indexer makes for one batch.

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use purrline_local::{FaultAction, FaultRule, InvokeError, Outage, Service, When};
 use serde_json::json;
 
-use super::backstage::{Backstage, batch};
 use super::{LONGEST, followers_of, impatient, stage};
 use crate::support::World;
+use crate::support::backstage::{Backstage, batch};
 
 /// Suspends all processes of a function (SIGSTOP), so that even their own timers stop.
 fn freeze(stage: &Backstage, function: &str) {

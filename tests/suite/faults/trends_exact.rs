@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use purrline_local::{Delivery, FaultAction, FaultRule, When};
 use serde_json::json;
 
-use super::backstage::{Backstage, Item, text};
 use super::stage;
+use crate::support::backstage::{Backstage, Item, text};
 
 /// Returns the sums of all counters that aren't 0, by tag: authors and posts.
 async fn counted(stage: &Backstage) -> BTreeMap<String, (i64, i64)> {

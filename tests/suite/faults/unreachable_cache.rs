@@ -3,8 +3,8 @@
 
 use purrline_local::{Fault, FaultAction, FaultRule, Service, When};
 
-use super::backstage::{Backstage, id_of};
 use super::stage;
+use crate::support::backstage::{Backstage, id_of};
 use crate::support::{User, eventually};
 
 /// Cuts these functions off from the cache.
@@ -67,11 +67,11 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     })
     .await;
     assert_eq!(before_sweep[0]["liked"], false);
-    assert_eq!(stage.untold().await.len(), 2);
+    assert_eq!(stage.invalidations().await.len(), 2);
     // The sweep can't reach the cache either: everything waits for the next.
     assert!(stage.world.run_schedule("sweep").await.is_err());
     stage.world.drained().await;
-    assert_eq!(stage.untold().await.len(), 2);
+    assert_eq!(stage.invalidations().await.len(), 2);
     assert_eq!(dead_letters(&stage).await, 0);
 
     stage.world.clear_faults();
@@ -84,7 +84,7 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
         (&feed[1]["likes"], &feed[1]["liked"]),
         (&1.into(), &true.into())
     );
-    assert!(stage.untold().await.is_empty());
+    assert!(stage.invalidations().await.is_empty());
     assert!(stage.unfinished().await.is_empty());
     assert_eq!(dead_letters(&stage).await, 0);
 }
@@ -107,7 +107,7 @@ async fn a_save_that_the_cache_was_not_told_of_is_shown_after_the_next_sweep() {
     reader.put(&save(&second)).await.expect(204);
     reader.delete(&save(&first)).await.expect(204);
     assert!(faults[0].fired() > 0);
-    assert_eq!(stage.untold().await.len(), 2);
+    assert_eq!(stage.invalidations().await.len(), 2);
     stage.world.clear_faults();
     stage.world.run_schedule("sweep").await.unwrap();
     eventually("the feed shows it", async || {
@@ -115,7 +115,7 @@ async fn a_save_that_the_cache_was_not_told_of_is_shown_after_the_next_sweep() {
         (now == [true, false]).then_some(())
     })
     .await;
-    assert!(stage.untold().await.is_empty());
+    assert!(stage.invalidations().await.is_empty());
 }
 
 /// The sweep dies at any of its calls; the next one does what is left. Fails when an invalidation is deleted before the
@@ -146,7 +146,7 @@ async fn a_killed_sweep_loses_no_cache_invalidation() {
                 (1, &1.into()),
                 "{nth} {when:?}"
             );
-            assert!(stage.untold().await.is_empty(), "{nth} {when:?}");
+            assert!(stage.invalidations().await.is_empty(), "{nth} {when:?}");
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use purrline_local::Options;
 use serde_json::json;
 
-use super::backstage::Backstage;
 use super::{followers_of, impatient};
+use crate::support::backstage::Backstage;
 use crate::support::{User, World, eventually};
 
 /// Pairs of measurements in each order.

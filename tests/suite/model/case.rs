@@ -14,7 +14,7 @@ use super::deliveries::Message;
 use super::operations::{Call, Operation, USERS, Write};
 use super::reads::Walk;
 use super::reference::{Model, PostId};
-use crate::faults::backstage::{Backstage, id_of};
+use crate::support::backstage::{Backstage, id_of};
 use crate::support::{Reply, User};
 
 /// Duration of a reader's slow call: longer than everything that happens meanwhile.

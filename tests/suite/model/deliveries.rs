@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::case::Case;
 use super::operations::{Call, Queue};
-use crate::faults::backstage::flag;
+use crate::support::backstage::flag;
 
 impl Queue {
     const ALL: [Self; 3] = [Self::Likes, Self::Follows, Self::FanOut];

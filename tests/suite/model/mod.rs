@@ -17,8 +17,8 @@ use proptest::test_runner::{Config, TestRunner};
 use purrline::domain::Timestamp;
 use purrline_local::Options;
 
-use crate::faults::backstage::Backstage;
 use crate::support::World;
+use crate::support::backstage::Backstage;
 use case::Case;
 use operations::{Operation, operations};
 

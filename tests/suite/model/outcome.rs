@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::case::Case;
 use super::reference::Model;
-use crate::faults::backstage::id_of;
+use crate::support::backstage::id_of;
 
 impl Case {
     /// Compares everything with the model, once all is delivered: with the cache as it is, and again with feeds rebuilt from

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::case::{Case, Known};
 use super::operations::Queue;
 use super::reference::PostId;
-use crate::faults::backstage::id_of;
+use crate::support::backstage::id_of;
 
 /// A walk through a feed that has not reached its end.
 #[derive(Debug, Default)]

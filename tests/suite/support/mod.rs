@@ -3,6 +3,7 @@
 // Each suite uses its own part of this.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod backstage;
 pub(crate) mod documented;
 pub(crate) mod elasticache;
 mod images;
@@ -17,4 +18,4 @@ pub(crate) use images::{JPEG, image, jpeg_of_size};
 pub(crate) use poll::{eventually, eventually_within};
 pub(crate) use reply::Reply;
 pub(crate) use user::{User, comments, id_of};
-pub(crate) use world::{World, binaries, repository};
+pub(crate) use world::{World, binaries, impatient, repository};

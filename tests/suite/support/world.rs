@@ -166,6 +166,14 @@ async fn start(options: Options) -> Arc<Stack> {
     }
 }
 
+/// Returns options of a stack that retries failed work soon.
+pub(crate) fn impatient() -> Options {
+    World::options()
+        .parameter("OutboxSeconds", "1")
+        .parameter("ConsumerTimeoutSeconds", "3")
+        .parameter("VisibilityTimeoutSeconds", "3")
+}
+
 /// Returns the repository's root.
 pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

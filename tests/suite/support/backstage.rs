@@ -17,7 +17,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::support::{User, World};
+use super::{User, World};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -212,7 +212,7 @@ impl Backstage {
     }
 
     /// Returns the deferred invalidations of the cache.
-    pub(crate) async fn untold(&self) -> Vec<Item> {
+    pub(crate) async fn invalidations(&self) -> Vec<Item> {
         let of = |list| self.partition("PostListsTable", "list", list);
         let (feeds, likes) = futures::join!(of("invalidations#feeds"), of("invalidations#likes"));
         [feeds, likes].concat()
@@ -223,13 +223,13 @@ impl Backstage {
         let started = std::time::Instant::now();
         loop {
             self.world.drained().await;
-            let (unfinished, untold) = (self.unfinished().await, self.untold().await);
-            if unfinished.is_empty() && untold.is_empty() {
+            let (unfinished, pending) = (self.unfinished().await, self.invalidations().await);
+            if unfinished.is_empty() && pending.is_empty() {
                 return;
             }
             assert!(
                 started.elapsed() < REST,
-                "never done: {unfinished:?} {untold:?}"
+                "never done: {unfinished:?} {pending:?}"
             );
             self.sweep().await;
         }
