@@ -1,12 +1,24 @@
 //! Finds the function's process at the other end of a local connection, using Linux's /proc.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+#[cfg(target_os = "linux")]
+use {
+    netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload},
+    netlink_packet_sock_diag::SockDiagMessage,
+    netlink_packet_sock_diag::constants::{AF_INET, IPPROTO_TCP},
+    netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
+    netlink_sys::protocols::NETLINK_SOCK_DIAG,
+    netlink_sys::{Socket, SocketAddr},
+    std::net::Ipv4Addr,
+};
 
 use crate::lambda::Lambda;
 
 /// The variable in a process's environment that holds its instance's name; see `lambda::process`.
 const INSTANCE_VARIABLE: &str = "AWS_SDK_UA_APP_ID=";
+
+/// The cookie of a request for a socket whose cookie isn't known.
+#[cfg(target_os = "linux")]
+const NO_COOKIE: [u8; 8] = [0xFF; 8];
 
 /// Returns the instance, such as `feed.3`, that holds the socket from one local port to another. The name is empty if
 /// the process isn't a function's. Returns `None` if no process is found.
@@ -41,21 +53,49 @@ fn instance_name(environment: &[u8]) -> Option<String> {
     (!environment.is_empty()).then(|| name.unwrap_or_default())
 }
 
-/// Returns the inode of the socket that connects one local port to another, from `/proc/net/tcp`.
+/// Returns the inode of the socket that connects one local port to another.
 ///
-/// Both ports matter: the kernel may use one local port for several connections with different destinations.
-fn socket_inode(from: u16, to: u16) -> Option<String> {
-    // Not read whole: the kernel makes the table as it is read, and after many connections it is long.
-    let table = BufReader::new(File::open("/proc/net/tcp").ok()?);
-    let [from, to] = [from, to].map(|port| format!("0100007F:{port:04X}"));
-    table.lines().map_while(Result::ok).find_map(|line| {
-        let mut columns = line.split_ascii_whitespace().skip(1);
-        let inode = (columns.next()? == from && columns.next()? == to)
-            .then(|| columns.nth(6))
-            .flatten()?;
-        // A closed connection lingers without an inode.
-        (inode != "0").then(|| inode.to_owned())
-    })
+/// Asks the kernel for this one socket, since to make /proc/net/tcp, with all sockets, takes it milliseconds. Both ports
+/// matter: the kernel may use one local port for several connections with different destinations.
+#[cfg(target_os = "linux")]
+fn socket_inode(from: u16, to: u16) -> Option<u32> {
+    let request = InetRequest {
+        family: AF_INET,
+        protocol: IPPROTO_TCP,
+        extensions: ExtensionFlags::empty(),
+        states: StateFlags::all(),
+        socket_id: SocketId {
+            source_address: Ipv4Addr::LOCALHOST.into(),
+            source_port: from,
+            destination_address: Ipv4Addr::LOCALHOST.into(),
+            destination_port: to,
+            interface_id: 0,
+            cookie: NO_COOKIE,
+        },
+    };
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST;
+    let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+
+    let socket = Socket::new(NETLINK_SOCK_DIAG).ok()?;
+    socket.connect(&SocketAddr::new(0, 0)).ok()?;
+    socket.send(&bytes, 0).ok()?;
+    let (answer, _) = socket.recv_from_full().ok()?;
+    match NetlinkMessage::deserialize(&answer).ok()?.payload {
+        NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(found)) => {
+            // A closed connection lingers without an inode.
+            Some(found.header.inode).filter(|inode| *inode != 0)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn socket_inode(_: u16, _: u16) -> Option<u32> {
+    None
 }
 
 #[cfg(test)]
