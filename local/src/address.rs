@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_use_the_given_name_and_functions_an_address_of_this_machine() {
+    fn public_address_has_the_given_host_and_own_address_an_ip() {
         for (host, bound, public, expected) in [
             (
                 "127.0.0.1",

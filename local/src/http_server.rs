@@ -60,18 +60,18 @@ pub(crate) fn json(status: StatusCode, value: &serde_json::Value) -> Response<Bo
 
 /// A listener with the address that it is bound to.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct BoundListener {
     pub(crate) listener: TcpListener,
     pub(crate) address: SocketAddr,
 }
 
 /// Binds a listener to a free port, reachable from this machine only.
-pub(crate) async fn bind_free() -> Result<Bound> {
+pub(crate) async fn bind_free() -> Result<BoundListener> {
     bind("127.0.0.1", 0).await
 }
 
 /// Binds a listener to a host, which is an address or a name, and a port. Port 0 stands for a free one.
-pub(crate) async fn bind(host: &str, port: u16) -> Result<Bound> {
+pub(crate) async fn bind(host: &str, port: u16) -> Result<BoundListener> {
     let listener = TcpListener::bind((host, port))
         .await
         .map_err(|error| match error.kind() {
@@ -83,7 +83,7 @@ pub(crate) async fn bind(host: &str, port: u16) -> Result<Bound> {
     let address = listener
         .local_addr()
         .map_err(Error::io("can't read the listener's address"))?;
-    Ok(Bound { listener, address })
+    Ok(BoundListener { listener, address })
 }
 
 /// Answers every request with `handler` until the runtime ends. While `is_open` returns false, new connections are

@@ -29,7 +29,7 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 pub const OPERATION: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
-const LONGEST_BACKOFF: Duration = Duration::from_millis(500);
+const MAX_BACKOFF: Duration = Duration::from_millis(500);
 
 /// Loads the configuration of every client; called once, when a function starts. Makes no call.
 ///
@@ -45,7 +45,7 @@ pub async fn config() -> SdkConfig {
     let retries = RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
         .with_initial_backoff(FIRST_BACKOFF)
-        .with_max_backoff(LONGEST_BACKOFF);
+        .with_max_backoff(MAX_BACKOFF);
     aws_config::defaults(BehaviorVersion::latest())
         .timeout_config(timeouts)
         .retry_config(retries)

@@ -62,7 +62,7 @@ pub trait Consumer: Send + Sync + 'static {
 
     /// The maximum number of messages that are handled together. Groups are handled side by side, and a group that is
     /// slow or panics is reported alone.
-    const TOGETHER: usize;
+    const MAX_GROUP_SIZE: usize;
 
     /// Handles a group. Returns the messages that were not handled.
     fn handle(
@@ -169,7 +169,7 @@ async fn consume<C: Consumer>(
     let trace_by_id: HashMap<String, Trace> = event.records.iter().filter_map(trace).collect();
     let (batch, mut failed) = parse_all::<C::Message>(event.records, &trace_by_id);
     let calls = Arc::<Calls>::default();
-    let groups = batch.chunks(C::TOGETHER.max(1)).map(|group| {
+    let groups = batch.chunks(C::MAX_GROUP_SIZE.max(1)).map(|group| {
         let trace = common_trace(group);
         let span = tracing::error_span!(
             "messages",
@@ -316,7 +316,7 @@ mod tests {
 
     impl Consumer for Summing {
         type Message = i64;
-        const TOGETHER: usize = 8;
+        const MAX_GROUP_SIZE: usize = 8;
 
         async fn handle(&self, batch: Vec<Received<i64>>) -> Vec<Failed> {
             assert!(
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reports_exactly_what_failed() {
+    async fn exactly_the_failed_messages_are_reported() {
         let consumer = Summing::default();
         let huge = format!("{}1", " ".repeat(MAX_BODY));
         assert_eq!(
@@ -369,20 +369,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_costs_only_its_own_message() {
+    async fn panic_fails_only_its_own_message() {
         let consumer = Summing::default();
         assert_eq!(failed(&consumer, &["1", "13", "3"]).await, ["1"]);
         assert_eq!(*consumer.0.lock().unwrap(), 4);
     }
 
     #[tokio::test]
-    async fn a_batch_out_of_time_comes_again() {
+    async fn batch_that_times_out_is_reported_as_failed() {
         let consumer = Summing::default();
         assert_eq!(failed(&consumer, &["1", "99", "x"]).await, ["2", "0", "1"]);
     }
 
     #[tokio::test]
-    async fn a_slow_group_holds_up_no_other() {
+    async fn slow_group_does_not_delay_the_others() {
         let consumer = Summing::default();
         let bodies = ["1", "1", "1", "1", "1", "1", "1", "1", "99"];
         assert_eq!(failed(&consumer, &bodies).await, ["8"]);
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_empty_batch_is_no_failure() {
+    async fn empty_batch_reports_no_failures() {
         assert!(failed(&Summing::default(), &[]).await.is_empty());
     }
 }

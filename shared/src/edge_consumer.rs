@@ -17,7 +17,7 @@ use crate::store::{self, Applied, Store};
 use crate::{aws, log};
 
 /// The changes of a batch, each to an edge.
-pub type Words<K> = [(EdgeOf<K>, Change)];
+pub type Changes<K> = [(EdgeOf<K>, Change)];
 
 /// The edges of a kind.
 pub type EdgeOf<K> = <<K as EdgeKind>::Message as EdgeMessage>::Edge;
@@ -43,7 +43,7 @@ pub trait EdgeKind: Send + Sync + 'static {
     /// Applies changes to the store.
     fn apply(
         store: &Store,
-        words: Vec<(EdgeOf<Self>, Change)>,
+        changes: Vec<(EdgeOf<Self>, Change)>,
     ) -> impl Future<Output = Applied<EdgeOf<Self>>> + Send;
 
     /// Updates the cache for these edges, whose current state is in the store.
@@ -56,11 +56,11 @@ pub trait EdgeKind: Send + Sync + 'static {
     /// Returns what the cache must forget if it can't be updated for these edges.
     fn invalidation(edges: HashSet<EdgeOf<Self>>) -> Invalidation;
 
-    /// Does what remains once the cache is up to date; `full` are the users who have the maximum number of edges.
+    /// Does what remains once the cache is up to date; `at_limit` are the users who have the maximum number of edges.
     fn after_refresh(
         _cache: &Cache,
-        _words: &Words<Self>,
-        _full: &HashSet<UserId>,
+        _changes: &Changes<Self>,
+        _at_limit: &HashSet<UserId>,
     ) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
@@ -90,21 +90,21 @@ pub async fn run<K: EdgeKind>() -> Result<(), lambda_runtime::Error> {
 
 impl<K: EdgeKind> Consumer for EdgeConsumer<K> {
     type Message = K::Message;
-    const TOGETHER: usize = usize::MAX;
+    const MAX_GROUP_SIZE: usize = usize::MAX;
 
     async fn handle(&self, batch: Vec<Received<K::Message>>) -> Vec<Failed> {
         let batch: Vec<_> = batch
             .into_iter()
             .filter(|received| K::can_exist(&received.message.edge()))
             .collect();
-        let word = |received: &Received<K::Message>| {
+        let change = |received: &Received<K::Message>| {
             let Received { message, sent, .. } = received;
             (message.edge(), message.change(*sent))
         };
-        let words: Vec<_> = batch.iter().map(word).collect();
-        let Applied { failures, full } = K::apply(&self.store, words.clone()).await;
-        match self.refresh(&words).await {
-            Ok(true) => K::after_refresh(&self.cache, &words, &full).await,
+        let changes: Vec<_> = batch.iter().map(change).collect();
+        let Applied { failures, at_limit } = K::apply(&self.store, changes.clone()).await;
+        match self.refresh(&changes).await {
+            Ok(true) => K::after_refresh(&self.cache, &changes, &at_limit).await,
             // An unreachable cache is not waited for twice.
             Ok(false) => {}
             Err(error) => return consumer::all_failed(&batch, &error),
@@ -119,8 +119,8 @@ impl<K: EdgeKind> Consumer for EdgeConsumer<K> {
 
 impl<K: EdgeKind> EdgeConsumer<K> {
     /// Updates the cache, or defers that. Returns whether the cache is up to date.
-    async fn refresh(&self, words: &Words<K>) -> Result<bool, store::Error> {
-        let edges: HashSet<_> = words.iter().map(|(edge, _)| edge.clone()).collect();
+    async fn refresh(&self, changes: &Changes<K>) -> Result<bool, store::Error> {
+        let edges: HashSet<_> = changes.iter().map(|(edge, _)| edge.clone()).collect();
         let Err(error) = K::refresh(&self.store, &self.cache, &edges).await else {
             return Ok(true);
         };

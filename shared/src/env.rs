@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The maximum value of `PATIENCE`.
-const MOST_PATIENCE: u32 = 20;
+const MAX_PATIENCE: u32 = 20;
 
 /// A setting is missing or unusable: the function must not start.
 #[derive(thiserror::Error)]
@@ -46,7 +46,7 @@ pub fn optional(name: &str) -> Option<String> {
 /// waited for may get no processor for a while.
 pub fn patient(time: Duration) -> Duration {
     let factor = optional("PATIENCE").and_then(|factor| factor.parse().ok());
-    time.saturating_mul(factor.unwrap_or(1).clamp(1, MOST_PATIENCE))
+    time.saturating_mul(factor.unwrap_or(1).clamp(1, MAX_PATIENCE))
 }
 
 /// Returns a number of whole seconds, or the default if the variable is not set.

@@ -6,9 +6,9 @@ use crate::domain::Segment;
 
 /// The maximum number of reads for a page. Each is up to twice as long as the one before: together they pass about 500
 /// entries, of which a caller sees fewer than a page only if somebody arranged it so.
-const MOST_READS: usize = 10;
+const MAX_READS: usize = 10;
 /// The maximum length of a segment that is read at a time: the largest page, and one more.
-const LONGEST: usize = 101;
+const MAX_SEGMENT: usize = 101;
 
 /// Reads a page of a list of which the caller may not see every entry, and fills it while there is more to see. `read`
 /// reads at most a number of entries after a position, and returns the visible ones.
@@ -24,7 +24,7 @@ where
     P: Clone,
     R: Future<Output = Result<Segment<T, P>, E>>,
 {
-    page_within(MOST_READS, size, after, read).await
+    page_within(MAX_READS, size, after, read).await
 }
 
 async fn page_within<T, P, E, R>(
@@ -48,7 +48,7 @@ where
         if end.is_none() || items.len() > size {
             break;
         }
-        most = most.saturating_mul(2).min(LONGEST);
+        most = most.saturating_mul(2).min(MAX_SEGMENT);
     }
     if items.len() > size {
         items.truncate(size);
@@ -66,7 +66,7 @@ mod tests {
         /// Pages of any size walk the visible entries once, in order; each page but the last is full, or took the
         /// maximum number of reads.
         #[test]
-        fn pages_walk_what_is_seen(
+        fn pages_contain_each_visible_entry_once(
             seen in prop::collection::vec(prop::bool::weighted(0.2), 0..200), size in 1..9_usize, reads in 1..4_usize,
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

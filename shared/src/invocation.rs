@@ -175,7 +175,7 @@ mod tests {
     const ROOT: &str = "1-67891233-abcdef012345678912345678";
 
     #[test]
-    fn a_trace_is_the_root_of_its_header() {
+    fn trace_is_read_from_the_root_of_its_header() {
         for header in [
             format!("Root={ROOT}"),
             format!("Self=1-67891234-12456789abcdef012345678;Root={ROOT};Sampled=1"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_trace_is_none() {
+    fn malformed_trace_header_is_ignored() {
         for header in [
             "",
             "Root=",
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_are_counted_where_they_belong() {
+    async fn calls_are_counted_for_their_own_invocation() {
         record_call(Callee::Tables);
         let invocation = Invocation::new(None, Arc::default(), None);
         let work = async {

@@ -10,13 +10,13 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::task::JoinHandle;
 
-static BEGUN: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
+static STARTUP_TASKS: Mutex<Vec<JoinHandle<()>>> = Mutex::new(Vec::new());
 
 /// Starts a task to finish before the first event. Its outcome is ignored. Needs a running executor.
 pub(crate) fn begin(work: impl Future<Output = ()> + Send + 'static) {
     let work = tokio::spawn(work);
-    let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
-    begun.push(work);
+    let mut started = STARTUP_TASKS.lock().unwrap_or_else(PoisonError::into_inner);
+    started.push(work);
 }
 
 #[cfg(any(feature = "http", feature = "consumer"))]
@@ -24,7 +24,7 @@ pub(crate) use events::take_events;
 
 #[cfg(any(feature = "http", feature = "consumer"))]
 mod events {
-    use super::{BEGUN, PoisonError};
+    use super::{PoisonError, STARTUP_TASKS};
 
     use std::pin::pin;
     use std::sync::LazyLock;
@@ -43,7 +43,7 @@ mod events {
     const GRACE: Duration = Duration::from_millis(400);
 
     /// The number of events that are not answered yet.
-    static AT_WORK: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+    static IN_FLIGHT: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
 
     /// Takes events until the process is told to end: one at a time, or several if the platform says so
     /// (`AWS_LAMBDA_MAX_CONCURRENCY`).
@@ -52,12 +52,13 @@ mod events {
         S: Service<LambdaInvocation, Response = (), Error = Error> + Clone + Send + 'static,
         S::Future: Send,
     {
-        let begun = std::mem::take(&mut *BEGUN.lock().unwrap_or_else(PoisonError::into_inner));
+        let started =
+            std::mem::take(&mut *STARTUP_TASKS.lock().unwrap_or_else(PoisonError::into_inner));
         // Tasks that take longer continue.
-        let _ = tokio::time::timeout(PATIENCE, join_all(begun)).await;
+        let _ = tokio::time::timeout(PATIENCE, join_all(started)).await;
         // The default layer of the runtime puts a span around each event, and so into each line of its log.
         let counted = MapFutureLayer::new(|answered| async {
-            let _at_work = AtWork::new();
+            let _in_flight = InFlight::new();
             answered.await
         });
         let mut running = pin!(runtime.layer(counted).run_concurrent());
@@ -66,8 +67,8 @@ mod events {
             ended = &mut running => return ended,
             _ = told_to_end.recv() => {}
         }
-        let mut at_work = AT_WORK.subscribe();
-        let finished = at_work.wait_for(|events| *events == 0);
+        let mut in_flight = IN_FLIGHT.subscribe();
+        let finished = in_flight.wait_for(|events| *events == 0);
         tokio::select! {
             ended = running => ended,
             // Events that take longer are cut off.
@@ -76,18 +77,18 @@ mod events {
     }
 
     /// An event in progress, counted while this value lives.
-    struct AtWork;
+    struct InFlight;
 
-    impl AtWork {
+    impl InFlight {
         fn new() -> Self {
-            AT_WORK.send_modify(|events| *events += 1);
+            IN_FLIGHT.send_modify(|events| *events += 1);
             Self
         }
     }
 
-    impl Drop for AtWork {
+    impl Drop for InFlight {
         fn drop(&mut self) {
-            AT_WORK.send_modify(|events| *events -= 1);
+            IN_FLIGHT.send_modify(|events| *events -= 1);
         }
     }
 }

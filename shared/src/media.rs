@@ -73,7 +73,7 @@ pub enum ReadError {
 /// A body ended early, or was larger than announced.
 #[derive(Debug, thiserror::Error)]
 #[error("the object's body is not as long as it said")]
-struct OtherLength;
+struct LengthMismatch;
 
 /// The SHA-256 that an upload must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -338,12 +338,12 @@ async fn collect(mut body: ByteStream, size: u64) -> Result<Vec<u8>, Error> {
         .map_err(Error::new)?
     {
         if bytes.len() + piece.len() > size {
-            return Err(Error::new(OtherLength));
+            return Err(Error::new(LengthMismatch));
         }
         bytes.extend_from_slice(&piece);
     }
     if bytes.len() < size {
-        return Err(Error::new(OtherLength));
+        return Err(Error::new(LengthMismatch));
     }
     Ok(bytes)
 }

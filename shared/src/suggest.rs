@@ -22,9 +22,9 @@ use crate::invocation::{self, Callee};
 use crate::lifecycle;
 
 /// Time limit of the one try.
-const WITHIN: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(4);
 /// The maximum number of breeds to suggest.
-const MOST: usize = 3;
+const MAX_BREEDS: usize = 3;
 
 /// The source of suggested breeds.
 #[derive(Debug, Clone)]
@@ -62,11 +62,11 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Classified {
-    breeds: Vec<Likely>,
+    breeds: Vec<Prediction>,
 }
 
 #[derive(Deserialize)]
-struct Likely {
+struct Prediction {
     breed: String,
     probability: f32,
 }
@@ -76,8 +76,8 @@ impl Suggestions {
     pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
-            .operation_attempt_timeout(WITHIN)
-            .operation_timeout(WITHIN)
+            .operation_attempt_timeout(TIMEOUT)
+            .operation_timeout(TIMEOUT)
             .build();
         let config = Builder::from(aws)
             .retry_config(RetryConfig::disabled())
@@ -119,7 +119,7 @@ impl Suggestions {
             "requestContext": { "elb": { "targetGroupArn": "" } },
             "httpMethod": "POST",
             "path": "/v1/classify",
-            "multiValueQueryStringParameters": { "top": [MOST.to_string()] },
+            "multiValueQueryStringParameters": { "top": [MAX_BREEDS.to_string()] },
             "multiValueHeaders": {
                 "authorization": [authorization],
                 "content-type": ["application/json"],
@@ -134,7 +134,7 @@ impl Suggestions {
             .function_name(&self.function)
             .payload(Blob::new(event.to_string()));
         // The SDK's own limit ends where the body begins.
-        let output = tokio::time::timeout(WITHIN, call.send())
+        let output = tokio::time::timeout(TIMEOUT, call.send())
             .await
             .map_err(Error::not_called)?
             .map_err(Error::not_called)?;
@@ -147,12 +147,12 @@ impl Suggestions {
             return Err(Error::Refused(answer.status_code));
         }
         let Classified { breeds } = serde_json::from_str(&answer.body)?;
-        let known = breeds.into_iter().filter_map(|likely| {
+        let known = breeds.into_iter().filter_map(|prediction| {
             Some(BreedProbability {
-                breed: Breed::of(&likely.breed)?,
-                probability: likely.probability,
+                breed: Breed::of(&prediction.breed)?,
+                probability: prediction.probability,
             })
         });
-        Ok(known.take(MOST).collect())
+        Ok(known.take(MAX_BREEDS).collect())
     }
 }

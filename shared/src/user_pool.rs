@@ -23,7 +23,7 @@ use crate::env::{self, BadSetting};
 use crate::https;
 
 /// The time the pool may take to answer.
-const WITHIN: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(4);
 /// The largest answer that is read, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -102,7 +102,7 @@ impl UserPool {
     /// Deletes a user, by the pool's name for them. A user who doesn't exist counts as deleted.
     pub async fn delete(&self, name: &str) -> Result<(), Error> {
         let body = json!({ "UserPoolId": self.id, "Username": name }).to_string();
-        match tokio::time::timeout(WITHIN, self.ask(body)).await {
+        match tokio::time::timeout(TIMEOUT, self.ask(body)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::TimedOut),
         }

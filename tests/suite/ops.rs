@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use crate::support::backstage::{Backstage, Item};
-use crate::support::impatient;
+use crate::support::retrying_soon;
 use crate::support::{User, World, binaries, eventually};
 
 /// Runs `ops` on this stack. Returns its output, and whether it succeeded.
 async fn ops(world: &World, arguments: &[&str]) -> (String, bool) {
-    let (said, status) = ops_status(world, arguments).await;
-    (said, status == Some(0))
+    let (printed, status) = ops_status(world, arguments).await;
+    (printed, status == Some(0))
 }
 
 /// Runs `ops`. Returns its output and its exit status.
@@ -29,15 +29,15 @@ async fn ops_status(world: &World, arguments: &[&str]) -> (String, Option<i32>) 
         .output()
         .await
         .unwrap();
-    let said = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-    (said.concat(), status.code())
+    let printed = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (printed.concat(), status.code())
 }
 
 /// Runs `ops`, asserts that it succeeded, and returns its output.
-async fn done(world: &World, arguments: &[&str]) -> String {
-    let (said, well) = ops(world, arguments).await;
-    assert!(well, "{arguments:?}: {said}");
-    said
+async fn ops_succeeds(world: &World, arguments: &[&str]) -> String {
+    let (printed, well) = ops(world, arguments).await;
+    assert!(well, "{arguments:?}: {printed}");
+    printed
 }
 
 fn text(value: impl Into<String>) -> AttributeValue {
@@ -56,11 +56,11 @@ fn number(value: u64) -> AttributeValue {
 /// Dead letters are counted, shown with their trace, and sent again, but not on a dry run.
 #[tokio::test]
 async fn dead_letters_are_shown_and_replayed() {
-    let stage = Backstage::of(&World::with(impatient()).await).await;
+    let stage = Backstage::of(&World::with(retrying_soon()).await).await;
     let world = &stage.world;
     let (author, reader) = (world.user("author"), world.user("reader"));
     let post = author.post_id("meow").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let broken = FaultRule::new(When::Before, FaultAction::Status(500)).function("like-consumer");
     let broken = broken.service(Service::Tables).times(u64::MAX);
     world
@@ -74,7 +74,7 @@ async fn dead_letters_are_shown_and_replayed() {
     .await;
     world.clear_faults();
 
-    let listed = done(world, &["dead-letters", "list"]).await;
+    let listed = ops_succeeds(world, &["dead-letters", "list"]).await;
     let line = |queue: &str| {
         let mut lines = listed
             .lines()
@@ -86,34 +86,37 @@ async fn dead_letters_are_shown_and_replayed() {
         assert_eq!(line(queue)[3], "0", "{listed}");
     }
 
-    let sees_it = |said: &str| {
-        assert!(said.contains(&format!(r#""post":"{post}""#)), "{said}");
+    let sees_it = |printed: &str| {
         assert!(
-            said.contains(&format!(r#""user":"{}""#, reader.id)),
-            "{said}"
+            printed.contains(&format!(r#""post":"{post}""#)),
+            "{printed}"
         );
-        assert!(said.contains("Root=1-"), "{said}");
+        assert!(
+            printed.contains(&format!(r#""user":"{}""#, reader.id)),
+            "{printed}"
+        );
+        assert!(printed.contains("Root=1-"), "{printed}");
     };
-    sees_it(&done(world, &["dead-letters", "show", "likes"]).await);
-    let said = done(world, &["--dry-run", "dead-letters", "replay", "likes"]).await;
-    sees_it(&said);
-    assert!(said.contains("1 would be sent again"), "{said}");
-    let said = done(world, &["dead-letters", "replay", "likes", "--most", "0"]).await;
-    assert!(said.contains("0 sent again, 1 left"), "{said}");
+    sees_it(&ops_succeeds(world, &["dead-letters", "show", "likes"]).await);
+    let printed = ops_succeeds(world, &["--dry-run", "dead-letters", "replay", "likes"]).await;
+    sees_it(&printed);
+    assert!(printed.contains("1 would be sent again"), "{printed}");
+    let printed = ops_succeeds(world, &["dead-letters", "replay", "likes", "--most", "0"]).await;
+    assert!(printed.contains("0 sent again, 1 left"), "{printed}");
     assert_eq!(stage.likes_of(&post).await.0, 0);
 
-    let said = done(world, &["dead-letters", "replay", "likes"]).await;
-    assert!(said.contains("1 sent again, 0 left"), "{said}");
-    world.drained().await;
+    let printed = ops_succeeds(world, &["dead-letters", "replay", "likes"]).await;
+    assert!(printed.contains("1 sent again, 0 left"), "{printed}");
+    world.wait_until_drained().await;
     assert_eq!(stage.likes_of(&post).await.0, 1);
-    let said = done(world, &["dead-letters", "replay", "likes"]).await;
-    assert!(said.contains("0 sent again, 0 left"), "{said}");
-    let said = done(world, &["dead-letters", "show", "likes"]).await;
-    assert_eq!(said, "there are no dead letters of likes\n");
-    let (said, well) = ops(world, &["dead-letters", "show", "meows"]).await;
+    let printed = ops_succeeds(world, &["dead-letters", "replay", "likes"]).await;
+    assert!(printed.contains("0 sent again, 0 left"), "{printed}");
+    let printed = ops_succeeds(world, &["dead-letters", "show", "likes"]).await;
+    assert_eq!(printed, "there are no dead letters of likes\n");
+    let (printed, well) = ops(world, &["dead-letters", "show", "meows"]).await;
     assert!(
-        !well && said.contains("likes, follows, fan-out, index"),
-        "{said}"
+        !well && printed.contains("likes, follows, fan-out, index"),
+        "{printed}"
     );
 }
 
@@ -136,7 +139,7 @@ impl Scene {
         reader.follow(&author).await;
         reader.like(&posts[0]).await;
         reader.comment(&posts[0], "purr").await;
-        stage.world.drained().await;
+        stage.world.wait_until_drained().await;
         Self {
             stage,
             author,
@@ -252,12 +255,12 @@ impl Scene {
 
 /// `check` finds each kind of difference, and nothing else.
 #[tokio::test]
-async fn check_finds_what_differs() {
+async fn check_finds_every_difference() {
     let scene = Scene::new().await;
-    let said = done(&scene.stage.world, &["check"]).await;
+    let printed = ops_succeeds(&scene.stage.world, &["check"]).await;
     assert!(
-        said.ends_with(" of 9 tables read, 0 differences found\n"),
-        "{said}"
+        printed.ends_with(" of 9 tables read, 0 differences found\n"),
+        "{printed}"
     );
     let mut expected = scene.miscount().await;
     expected.extend(scene.halve().await);
@@ -266,15 +269,15 @@ async fn check_finds_what_differs() {
     let row = key([("post", "no post"), ("id", "no id")]);
     scene.put("CommentsTable", row).await;
 
-    let (said, well) = ops(&scene.stage.world, &["check"]).await;
-    assert!(!well, "{said}");
-    let mut found: Vec<&str> = said.lines().collect();
+    let (printed, well) = ops(&scene.stage.world, &["check"]).await;
+    assert!(!well, "{printed}");
+    let mut found: Vec<&str> = printed.lines().collect();
     let last = found.pop().unwrap();
-    assert!(last.ends_with(" 10 differences found"), "{said}");
+    assert!(last.ends_with(" 10 differences found"), "{printed}");
     let comments = scene.stage.table("CommentsTable");
     let unreadable = format!("the row no post no id of {comments} can't be read: ");
     let at = found.iter().position(|line| line.starts_with(&unreadable));
-    found.remove(at.unwrap_or_else(|| panic!("{said}")));
+    found.remove(at.unwrap_or_else(|| panic!("{printed}")));
     found.sort_unstable();
     expected.sort_unstable();
     assert_eq!(found, expected);
@@ -286,24 +289,24 @@ async fn counters_are_corrected() {
     let scene = Scene::new().await;
     let (world, [post, _]) = (&scene.stage.world, &scene.posts);
     scene.miscount().await;
-    let said = done(world, &["recount", "post", post, "--dry-run"]).await;
-    assert!(said.contains("likes says 7, there are 1\n"), "{said}");
-    assert!(said.ends_with("1 would be corrected\n"), "{said}");
+    let printed = ops_succeeds(world, &["recount", "post", post, "--dry-run"]).await;
+    assert!(printed.contains("likes says 7, there are 1\n"), "{printed}");
+    assert!(printed.ends_with("1 would be corrected\n"), "{printed}");
     assert_eq!(scene.likes_shown().await, 7);
-    let said = done(world, &["recount", "post", post]).await;
-    assert!(said.ends_with("likes: corrected to 1\n"), "{said}");
+    let printed = ops_succeeds(world, &["recount", "post", post]).await;
+    assert!(printed.ends_with("likes: corrected to 1\n"), "{printed}");
     assert_eq!(scene.likes_shown().await, 1);
     let author = scene.author.id.as_str();
-    done(world, &["recount", "user", author]).await;
+    ops_succeeds(world, &["recount", "user", author]).await;
     let me = scene.author.me().await;
     assert_eq!((&me["posts"], &me["followers"]), (&json!(2), &json!(1)));
-    let said = done(world, &["recount", "user", author]).await;
-    assert!(said.ends_with("nothing to correct\n"), "{said}");
-    done(world, &["check"]).await;
+    let printed = ops_succeeds(world, &["recount", "user", author]).await;
+    assert!(printed.ends_with("nothing to correct\n"), "{printed}");
+    ops_succeeds(world, &["check"]).await;
     for (of, nothing) in [("user", "nobody"), ("post", "0000000000000")] {
-        let (said, status) = ops_status(world, &["recount", of, nothing]).await;
+        let (printed, status) = ops_status(world, &["recount", of, nothing]).await;
         let expected = format!("error: there is no {of} {nothing}\n");
-        assert_eq!((said, status), (expected, Some(1)));
+        assert_eq!((printed, status), (expected, Some(1)));
     }
 }
 
@@ -314,37 +317,37 @@ async fn a_feed_is_rebuilt() {
     let world = &stage.world;
     let [author, stranger, reader] = ["author", "stranger", "reader"].map(|name| world.user(name));
     reader.follow(&author).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let post = author.post_id("meow").await;
     let other = stranger.post_id("hiss").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(reader.feed_ids(10).await, std::slice::from_ref(&post));
     let feed = format!("feed:{{{}}}", reader.id);
-    let before = done(world, &["cache", "--user", &reader.id]).await;
-    let line = |said: &str| {
-        let line = said.lines().find(|line| line.contains(&feed)).unwrap();
+    let before = ops_succeeds(world, &["cache", "--user", &reader.id]).await;
+    let line = |printed: &str| {
+        let line = printed.lines().find(|line| line.contains(&feed)).unwrap();
         line.split_whitespace()
             .map(str::to_owned)
             .collect::<Vec<_>>()
     };
     assert_eq!(&line(&before)[1..3], ["list", "2"], "{before}");
     stage.push(&reader, &other).await;
-    let said = done(world, &["rebuild-feed", &reader.id, "--dry-run"]).await;
-    assert_eq!(&line(&said)[1..3], ["list", "3"], "{said}");
+    let printed = ops_succeeds(world, &["rebuild-feed", &reader.id, "--dry-run"]).await;
+    assert_eq!(&line(&printed)[1..3], ["list", "3"], "{printed}");
     assert!(
-        said.ends_with("the feed would be forgotten and rebuilt\n"),
-        "{said}"
+        printed.ends_with("the feed would be forgotten and rebuilt\n"),
+        "{printed}"
     );
-    let after = done(world, &["cache", "--user", &reader.id]).await;
+    let after = ops_succeeds(world, &["cache", "--user", &reader.id]).await;
     assert_eq!(&line(&after)[1..3], ["list", "3"], "{after}");
     for more in [&[][..], &["--dry-run"]] {
         let nobody = [&["rebuild-feed", "nobody-xyz"][..], more].concat();
-        let (said, status) = ops_status(world, &nobody).await;
+        let (printed, status) = ops_status(world, &nobody).await;
         let expected = "error: there is no user nobody-xyz\n".to_owned();
-        assert_eq!((said, status), (expected, Some(1)));
+        assert_eq!((printed, status), (expected, Some(1)));
     }
-    done(world, &["rebuild-feed", &reader.id]).await;
-    let after = done(world, &["cache", "--user", &reader.id]).await;
+    ops_succeeds(world, &["rebuild-feed", &reader.id]).await;
+    let after = ops_succeeds(world, &["cache", "--user", &reader.id]).await;
     assert_eq!(&line(&after)[1..3], ["list", "2"], "{after}");
     assert_eq!(reader.feed_ids(10).await, [post]);
 }
@@ -356,16 +359,16 @@ async fn the_cache_is_shown() {
     let (author, reader) = (world.user("author"), world.user("reader"));
     reader.follow(&author).await;
     let post = author.post_id("meow").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     reader.feed(10).await;
-    let said = done(&world, &["cache"]).await;
+    let printed = ops_succeeds(&world, &["cache"]).await;
     for word in ["127.0.0.1:", "used_memory_human", "maxmemory_human", "db0"] {
-        assert!(said.contains(word), "{said}");
+        assert!(printed.contains(word), "{printed}");
     }
-    let said = done(&world, &["cache", "--post", &post]).await;
+    let printed = ops_succeeds(&world, &["cache", "--post", &post]).await;
     for kept in [format!("post:{{{post}}}"), format!("counts:{{{post}}}")] {
-        let line = said.lines().find(|line| line.contains(&kept)).unwrap();
-        assert!(line.contains(" bytes, goes in "), "{said}");
+        let line = printed.lines().find(|line| line.contains(&kept)).unwrap();
+        assert!(line.contains(" bytes, goes in "), "{printed}");
     }
 }
 
@@ -392,15 +395,21 @@ async fn help_names_what_people_type() {
             .args(arguments)
             .output();
         let output = run.await.unwrap();
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(said.contains(usage), "{program} {arguments:?}: {said}");
-        assert!(!said.contains(program), "{program} {arguments:?}: {said}");
+        let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(
+            printed.contains(usage),
+            "{program} {arguments:?}: {printed}"
+        );
+        assert!(
+            !printed.contains(program),
+            "{program} {arguments:?}: {printed}"
+        );
     }
 }
 
 /// Without a stack, `ops` says so, and what to do.
 #[tokio::test]
-async fn without_a_stack_it_says_what_to_do() {
+async fn ops_without_a_stack_says_what_to_do() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", nobody.local_addr().unwrap());
     drop(nobody);
@@ -409,9 +418,9 @@ async fn without_a_stack_it_says_what_to_do() {
         .output();
     let output = run.await.unwrap();
     assert!(!output.status.success());
-    let said = String::from_utf8(output.stderr).unwrap();
+    let printed = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
-        said,
+        printed,
         format!("error: no local stack answers at {url}. Start one with: ./dev up\n")
     );
 }
@@ -422,7 +431,7 @@ async fn a_lost_index_is_rebuilt() {
     let scene = Scene::new().await;
     let world = &scene.stage.world;
     scene.author.cat_id("Mimi").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let found = async |kind: &str, word: &str| {
         let path = format!("/v1/search?q={word}&type={kind}");
         scene.reader.page(&path).await.0.len()
@@ -431,24 +440,24 @@ async fn a_lost_index_is_rebuilt() {
         (found("posts", "two").await, found("cats", "Mimi").await),
         (1, 1)
     );
-    scene.stage.lose_index().await;
+    scene.stage.delete_index().await;
     // A process that has searched before still has the old index.
     world.kill_function("search").unwrap();
     world.kill_function("index").unwrap();
     assert_eq!(found("posts", "two").await, 0);
-    let said = done(world, &["reindex", "--dry-run"]).await;
+    let printed = ops_succeeds(world, &["reindex", "--dry-run"]).await;
     assert!(
-        said.ends_with(" messages would be sent to the queue of index\n"),
-        "{said}"
+        printed.ends_with(" messages would be sent to the queue of index\n"),
+        "{printed}"
     );
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(found("posts", "two").await, 0);
-    let said = done(world, &["reindex"]).await;
+    let printed = ops_succeeds(world, &["reindex"]).await;
     assert!(
-        said.ends_with(" messages were sent to the queue of index\n"),
-        "{said}"
+        printed.ends_with(" messages were sent to the queue of index\n"),
+        "{printed}"
     );
-    world.drained().await;
+    world.wait_until_drained().await;
     eventually("all is found again", async || {
         let all = (found("posts", "two").await, found("cats", "Mimi").await);
         (all == (1, 1)).then_some(())

@@ -80,11 +80,11 @@ async fn fill(world: &World, text: &str, known: &mut BTreeMap<String, String>) -
         if !known.contains_key(placeholder) {
             let value = match placeholder.split_once(':') {
                 Some(("token", user)) => world.token(user).unwrap(),
-                Some(("user", user)) => id_of(&world.user_called(user).me().await),
-                Some(("post", user)) => world.user_called(user).post_id("a sample").await,
-                Some(("cat", user)) => world.user_called(user).cat_id("나비").await,
+                Some(("user", user)) => id_of(&world.user_with_id(user).me().await),
+                Some(("post", user)) => world.user_with_id(user).post_id("a sample").await,
+                Some(("cat", user)) => world.user_with_id(user).cat_id("나비").await,
                 Some(("comment", name)) => {
-                    let (user, of) = (world.user_called(name), format!("post:{name}"));
+                    let (user, of) = (world.user_with_id(name), format!("post:{name}"));
                     if !known.contains_key(&of) {
                         known.insert(of.clone(), user.post_id("a sample").await);
                     }

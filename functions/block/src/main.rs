@@ -12,7 +12,7 @@ use purrline::domain::{
 };
 use purrline::full_page::full_page;
 use purrline::http::routes::{BLOCK_USER, LIST_BLOCKED, UNBLOCK_USER};
-use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
+use purrline::http::{self, Caller, Paging, Path, Problem, Settings, StampedCaller};
 use purrline::store::{self, Readable, Store};
 use purrline::{aws, log};
 
@@ -31,22 +31,22 @@ async fn main() -> Result<(), http::Error> {
         cache,
     };
     let router = Router::new()
-        .merge(BLOCK_USER.by(block))
-        .merge(UNBLOCK_USER.by(unblock))
-        .merge(LIST_BLOCKED.by(blocked))
+        .merge(BLOCK_USER.handled_by(block))
+        .merge(UNBLOCK_USER.handled_by(unblock))
+        .merge(LIST_BLOCKED.handled_by(blocked))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }
 
 async fn block(
     State(app): State<Arc<App>>,
-    Word {
+    StampedCaller {
         caller: me, stamp, ..
-    }: Word,
+    }: StampedCaller,
     other: Path<UserRef>,
 ) -> Result<StatusCode, Problem> {
     let other = other.user(&app.store).await?;
-    somebody_else(&me, &other)?;
+    check_not_oneself(&me, &other)?;
     http::writer(&app.store, &me).await?;
     // Allowed even if the other user blocks the caller: each has a block of their own.
     let profile = app.store.profile(&other).await?;
@@ -67,14 +67,14 @@ async fn block(
 /// by any other clock a follow that was accepted during the block could be later than its end.
 async fn unblock(
     State(app): State<Arc<App>>,
-    Word {
+    StampedCaller {
         caller: me, stamp, ..
-    }: Word,
+    }: StampedCaller,
     other: Path<UserRef>,
 ) -> Result<StatusCode, Problem> {
     let named = other.clone();
     let other = other.user(&app.store).await?;
-    somebody_else(&me, &other)?;
+    check_not_oneself(&me, &other)?;
     let blocks = app.store.blocked_back(&other, std::slice::from_ref(&me));
     let stamps = if blocks.await?.is_empty() {
         // Without the caller's block, neither user is given a stamp: the other may not exist.
@@ -91,12 +91,12 @@ async fn unblock(
     };
     // Callers know the users they block. Of other users, a handle reveals no more here than on other routes.
     if !app.store.unblock(&me, &other, stamps).await? {
-        named.seen_user(&me, &app.store).await?;
+        named.visible_user(&me, &app.store).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn somebody_else(me: &UserId, other: &UserId) -> Result<(), Problem> {
+fn check_not_oneself(me: &UserId, other: &UserId) -> Result<(), Problem> {
     if other == me {
         return Err(Problem::unprocessable("Nobody can block themselves."));
     }

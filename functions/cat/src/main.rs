@@ -19,7 +19,7 @@ use purrline::http::routes::{
     CREATE_CAT, DELETE_CAT, EDIT_CAT, EditCat, GET_CAT, LIST_CATS_BY_USER, NewCat,
 };
 use purrline::http::{
-    self, Body, Caller, Clearable, Idempotency, Paging, Path, Problem, Settings, Word,
+    self, Body, Caller, Clearable, Idempotency, Paging, Path, Problem, Settings, StampedCaller,
 };
 use purrline::media::Media;
 use purrline::queue::Queue;
@@ -49,11 +49,11 @@ async fn main() -> Result<(), http::Error> {
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
     };
     let router = Router::new()
-        .merge(CREATE_CAT.by(create))
-        .merge(GET_CAT.by(by_id))
-        .merge(EDIT_CAT.by(edit))
-        .merge(DELETE_CAT.by(delete))
-        .merge(LIST_CATS_BY_USER.by(by_user))
+        .merge(CREATE_CAT.handled_by(create))
+        .merge(GET_CAT.handled_by(by_id))
+        .merge(EDIT_CAT.handled_by(edit))
+        .merge(DELETE_CAT.handled_by(delete))
+        .merge(LIST_CATS_BY_USER.handled_by(by_user))
         .with_state(Arc::new(app));
     let settings = Settings::from_env()?.ordered(&Cache::from_env()?)?;
     http::run(router, settings).await
@@ -69,26 +69,26 @@ impl App {
     }
 
     /// Tells search of a change.
-    async fn changed(&self, id: CatId) -> Result<(), Problem> {
+    async fn notify_search(&self, id: CatId) -> Result<(), Problem> {
         let changed = IndexMessage::new(Subject::Cat(id));
         Ok(self.index.send(&changed).await?)
     }
 
     /// Tells search of a change, and only logs a failure. Serves where the answer stays the same: for a new cat, since
     /// without a key the same request again would create another (with a key, search is told again), and for a deleted one.
-    async fn tell(&self, id: CatId) {
-        if let Err(problem) = self.changed(id).await {
+    async fn try_notify_search(&self, id: CatId) {
+        if let Err(problem) = self.notify_search(id).await {
             tracing::warn!(%id, status = problem.status().as_u16(), "search was not told of a cat");
         }
     }
 
     /// Repeats the answer of an earlier request, and tells search again: that request may have died before it did.
-    async fn again(&self, known: IdempotencyRecord) -> Result<Answer, Problem> {
+    async fn replay(&self, known: IdempotencyRecord) -> Result<Answer, Problem> {
         let answer = known.replay()?;
         let location = answer.location.as_deref().unwrap_or_default();
         let id = location.rsplit('/').next().map(CatId::parse);
         if let Some(Ok(id)) = id {
-            self.tell(id).await;
+            self.try_notify_search(id).await;
         }
         Ok(answer)
     }
@@ -100,7 +100,7 @@ impl App {
     }
 
     /// Returns a cat that the caller may change.
-    async fn own(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
+    async fn owned(&self, caller: &UserId, id: CatId) -> Result<Cat, Problem> {
         let cat = self.visible(caller, id).await?;
         if cat.owner == *caller {
             Ok(cat)
@@ -112,9 +112,9 @@ impl App {
 
 async fn create(
     State(app): State<Arc<App>>,
-    Word {
+    StampedCaller {
         caller: me, stamp, ..
-    }: Word,
+    }: StampedCaller,
     idempotency: Idempotency,
     headers: HeaderMap,
     Body(new): Body<NewCat>,
@@ -124,7 +124,7 @@ async fn create(
     if let Some(request) = &request
         && let Some(known) = app.store.idempotency_record(request).await?
     {
-        return app.again(known).await;
+        return app.replay(known).await;
     }
     let photo = async {
         match &new.photo {
@@ -159,10 +159,10 @@ async fn create(
         let request = request.as_ref().map(|request| (request, &answer));
         match app.store.create_cat(&cat, request).await? {
             Created::Now => {
-                app.tell(cat.id).await;
+                app.try_notify_search(cat.id).await;
                 return Ok(answer);
             }
-            Created::Before(known) => return app.again(known).await,
+            Created::Before(known) => return app.replay(known).await,
             // A cat depends on nothing that can change, so only its id can be at fault.
             Created::IdTaken | Created::Outdated => {
                 cat.id = CatId(app.ids.mint_at(created_at));
@@ -185,7 +185,7 @@ async fn edit(
     Path(id): Path<CatId>,
     Body(edit): Body<EditCat>,
 ) -> Result<Json<CatView>, Problem> {
-    let cat = app.own(&me, id).await?;
+    let cat = app.owned(&me, id).await?;
     let photo = match edit.photo {
         Some(Clearable(Some(key))) => Some(Some(app.photo(&me, &key.text).await?)),
         none => none.map(|_| None),
@@ -200,7 +200,7 @@ async fn edit(
     let edited = app.store.edit_cat(cat.id, &me, &edit).await?;
     let edited = edited.ok_or_else(Path::<CatId>::not_found)?;
     // If this fails, the same request again tells search.
-    app.changed(edited.id).await?;
+    app.notify_search(edited.id).await?;
     Ok(Json(edited.view(&app.images)))
 }
 
@@ -209,10 +209,10 @@ async fn delete(
     Caller(me): Caller,
     Path(id): Path<CatId>,
 ) -> Result<StatusCode, Problem> {
-    let cat = app.own(&me, id).await?;
+    let cat = app.owned(&me, id).await?;
     if app.store.delete_cat(cat.id, &me).await? {
         // `sweep` tells search too, once no post shows the cat.
-        app.tell(cat.id).await;
+        app.try_notify_search(cat.id).await;
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Path::<CatId>::not_found())

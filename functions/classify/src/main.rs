@@ -48,8 +48,8 @@ async fn serve() -> Result<(), http::Error> {
         media: Media::from_env(&aws::config().await)?,
     };
     let routes = Router::new()
-        .merge(LIST_BREEDS.by(breeds))
-        .merge(CLASSIFY.by(classify))
+        .merge(LIST_BREEDS.handled_by(breeds))
+        .merge(CLASSIFY.handled_by(classify))
         .with_state(app);
     let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
     http::run(routes, settings.with_body_limit(BODY_LIMIT)).await
@@ -72,7 +72,7 @@ struct App {
 }
 
 /// The right to classify one image.
-type Turn = OwnedMutexGuard<Classifier>;
+type Permit = OwnedMutexGuard<Classifier>;
 type Breeds = Vec<BreedProbability>;
 
 async fn classify(
@@ -85,8 +85,8 @@ async fn classify(
     let (top, mut breeds) = match image {
         ImageBody::Bytes(bytes) => {
             let (top,) = query.finish((top,))?;
-            let turn = app.turn().await;
-            (top, breeds_of(turn, bytes).await??)
+            let permit = app.acquire().await;
+            (top, breeds_of(permit, bytes).await??)
         }
         ImageBody::Fields(mut fields) => {
             let named = NamedImage::read(&mut fields);
@@ -102,7 +102,7 @@ async fn classify(
 }
 
 impl App {
-    async fn turn(&self) -> Turn {
+    async fn acquire(&self) -> Permit {
         Arc::clone(&self.classifier).lock_owned().await
     }
 
@@ -111,7 +111,7 @@ impl App {
         let unusable = |reason: Reason| Problem::unusable(Invalid::one("/image", reason));
         let key = ImageKey::sent_by(caller, key).map_err(unusable)?;
         // The image's bytes take memory too, so they are fetched only when it is this request's turn.
-        let turn = self.turn().await;
+        let permit = self.acquire().await;
         let image = self.media.read(&key, UPLOAD_MAX_BYTES).await;
         let image = image.map_err(|error| match error {
             ReadError::Missing => unusable(NOT_UPLOADED),
@@ -121,7 +121,7 @@ impl App {
             }
             ReadError::Unavailable(error) => error.into(),
         })?;
-        let breeds = breeds_of(turn, image).await?;
+        let breeds = breeds_of(permit, image).await?;
         breeds.map_err(|error| Problem::from(error).about("/image"))
     }
 }
@@ -129,12 +129,12 @@ impl App {
 /// Returns all breeds of an image, most likely first. Classifying takes the processor for some time, so it runs on a thread
 /// of its own, and to its end even if the request has given up.
 async fn breeds_of(
-    turn: Turn,
+    permit: Permit,
     image: impl AsRef<[u8]> + Send + 'static,
 ) -> Result<Result<Breeds, ImageError>, Problem> {
     let breeds = tokio::task::spawn_blocking(move || {
         let started = Instant::now();
-        let breeds = turn.classify(image.as_ref());
+        let breeds = permit.classify(image.as_ref());
         metrics::classified(started.elapsed());
         breeds
     });

@@ -17,7 +17,9 @@ use purrline::domain::{
 };
 use purrline::full_page::full_page;
 use purrline::http::routes::{CREATE_COMMENT, DELETE_COMMENT, LIST_COMMENTS, NewComment};
-use purrline::http::{self, Body, Caller, Idempotency, Paging, Path, Problem, Settings, Word};
+use purrline::http::{
+    self, Body, Caller, Idempotency, Paging, Path, Problem, Settings, StampedCaller,
+};
 use purrline::store::{self, Answer, Created, Store};
 use purrline::{aws, env, log};
 
@@ -40,18 +42,18 @@ async fn main() -> Result<(), http::Error> {
         ids: IdSource::new(),
     };
     let router = Router::new()
-        .merge(CREATE_COMMENT.by(create))
-        .merge(LIST_COMMENTS.by(list))
-        .merge(DELETE_COMMENT.by(remove))
+        .merge(CREATE_COMMENT.handled_by(create))
+        .merge(LIST_COMMENTS.handled_by(list))
+        .merge(DELETE_COMMENT.handled_by(remove))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }
 
 async fn create(
     State(app): State<Arc<App>>,
-    Word {
+    StampedCaller {
         caller: me, stamp, ..
-    }: Word,
+    }: StampedCaller,
     Path(post): Path<PostId>,
     idempotency: Idempotency,
     Body(NewComment { text }): Body<NewComment>,
@@ -61,7 +63,7 @@ async fn create(
         && let Some(known) = app.store.idempotency_record(request).await?
     {
         // The earlier request may have died before it replaced the counts.
-        app.counted(post, None).await?;
+        app.refresh_counts(post, None).await?;
         return known.replay();
     }
     let visible = app.store.visible_post_with(&me, post).await?;
@@ -90,12 +92,12 @@ async fn create(
             Created::Before(known) => break known.replay()?,
             Created::IdTaken => {}
             Created::Outdated => {
-                app.counted(post, Some(&hold)).await?;
+                app.refresh_counts(post, Some(&hold)).await?;
                 return Err(Path::<PostId>::not_found());
             }
         }
     };
-    app.counted(post, Some(&hold)).await?;
+    app.refresh_counts(post, Some(&hold)).await?;
     Ok(answer)
 }
 
@@ -111,7 +113,7 @@ impl App {
     }
 
     /// Replaces the cached counts by the store's and releases the hold.
-    async fn counted(&self, post: PostId, hold: Option<&Hold>) -> Result<(), Problem> {
+    async fn refresh_counts(&self, post: PostId, hold: Option<&Hold>) -> Result<(), Problem> {
         match self.store.post_counts(&[post]).await {
             Ok(counts) => {
                 let counts = counts.get(&post).copied().unwrap_or_default();
@@ -171,7 +173,7 @@ async fn remove(
     app.check_may_delete(&me, post, id).await?;
     let hold = app.cache.hold_counts(&HashSet::from([post])).await?;
     let deleted = app.store.delete_comment(post, id).await?;
-    app.counted(post, Some(&hold)).await?;
+    app.refresh_counts(post, Some(&hold)).await?;
     if deleted {
         Ok(StatusCode::NO_CONTENT)
     } else {
@@ -209,7 +211,7 @@ impl App {
             Some(_) => Err(Path::<CommentId>::not_found()),
             None => {
                 // An earlier deletion may have died before it replaced the counts.
-                self.counted(post, None).await?;
+                self.refresh_counts(post, None).await?;
                 Err(Path::<CommentId>::not_found())
             }
         }

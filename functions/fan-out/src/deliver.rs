@@ -18,14 +18,14 @@ use purrline::store::{Audience, Delivery, OutboxMark, RECENT};
 use super::{Error, FanOut};
 
 /// The number of followers that are read at a time.
-const PART: i32 = 1000;
-/// The number of such parts that one message serves.
-const PARTS_PER_MESSAGE: usize = 10;
+const FOLLOWERS_PER_READ: i32 = 1000;
+/// The number of such reads for one message.
+const READS_PER_MESSAGE: usize = 10;
 /// The percentage of the influencers' threshold below which an author's posts are pushed again: so no author switches with
 /// every follower.
-const AGAIN_PERCENT: u64 = 90;
+const RESUME_PUSH_PERCENT: u64 = 90;
 /// The number of attempts to settle how the author's posts are delivered, while others change that.
-const LOOKS: usize = 5;
+const ATTEMPTS: usize = 5;
 
 impl FanOut {
     /// Adds a post to its author's recent posts, and returns how it is to be delivered.
@@ -43,13 +43,13 @@ impl FanOut {
     pub(super) async fn deliver(
         &self,
         mark: &OutboxMark,
-        said: Delivery,
+        planned: Delivery,
         redelivered: bool,
     ) -> Result<(), Error> {
         let OutboxMark { post, author, .. } = mark;
         self.cache.push_own(*post, author).await?;
         let audience = self.store.audience(author).await?;
-        let (announces, audience) = match self.delivery(mark, said, audience).await? {
+        let (announces, audience) = match self.delivery(mark, planned, audience).await? {
             Delivery::Merged => return Ok(self.store.clear(mark).await?),
             // Every user whose feed was rebuilt before the announcement began is in one of the present shards.
             Delivery::Announced(name) => (Some(name), self.store.audience(author).await?),
@@ -67,7 +67,10 @@ impl FanOut {
         if audience.shards > 1 {
             return self.split(mark, &first, audience.shards).await;
         }
-        let (followers, next) = self.store.followers_in(&first.followers, PART).await?;
+        let (followers, next) = self
+            .store
+            .followers_in(&first.followers, FOLLOWERS_PER_READ)
+            .await?;
         if next.is_some() {
             return self.split(mark, &first, 1).await;
         }
@@ -75,7 +78,7 @@ impl FanOut {
             .push(&first.push(*post, redelivered), &followers)
             .await?;
         metrics::fanned_out(followers.len(), lag(*post));
-        self.done(mark, first.announces.as_deref()).await
+        self.finish(mark, first.announces.as_deref()).await
     }
 
     /// Decides how the post, and later ones of its author, are delivered. Where the number of followers calls for another
@@ -83,33 +86,33 @@ impl FanOut {
     async fn delivery(
         &self,
         mark: &OutboxMark,
-        mut said: Delivery,
+        mut planned: Delivery,
         audience: Audience,
     ) -> Result<Delivery, Error> {
         let OutboxMark { post, author, .. } = mark;
         let most = self.influencer_followers;
-        let few = audience.followers.saturating_mul(100) < most.saturating_mul(AGAIN_PERCENT);
-        for _ in 0..LOOKS {
-            match said {
+        let few = audience.followers.saturating_mul(100) < most.saturating_mul(RESUME_PUSH_PERCENT);
+        for _ in 0..ATTEMPTS {
+            match planned {
                 Delivery::Pushed if audience.followers > most => {
                     if let Some(name) = self.store.announce(author).await? {
                         return Ok(Delivery::Announced(name));
                     }
                 }
                 Delivery::Merged if few => {
-                    self.store.push_again(author).await?;
+                    self.store.resume_pushing(author).await?;
                 }
-                said => return Ok(said),
+                planned => return Ok(planned),
             }
-            said = self.add_recent(author, *post).await?;
+            planned = self.add_recent(author, *post).await?;
         }
         Err(Error::Contended)
     }
 
     /// Completes the announcement, if the post brought one, and clears the mark: every feed has both.
-    async fn done(&self, mark: &OutboxMark, announced: Option<&str>) -> Result<(), Error> {
+    async fn finish(&self, mark: &OutboxMark, announced: Option<&str>) -> Result<(), Error> {
         if let Some(name) = announced {
-            self.store.announced(&mark.author, name).await?;
+            self.store.finish_announcement(&mark.author, name).await?;
         }
         Ok(self.store.clear(mark).await?)
     }
@@ -138,7 +141,7 @@ impl FanOut {
     }
 
     /// Serves some followers of a shard and queues the rest. The chunk is done when none are left.
-    pub(super) async fn chunk(
+    pub(super) async fn serve_chunk(
         &self,
         post: PostId,
         rev: u32,
@@ -147,8 +150,11 @@ impl FanOut {
     ) -> Result<(), Error> {
         let push = chunk.push(post, redelivered);
         let (mut rest, mut served) = (chunk.clone(), 0);
-        for _ in 0..PARTS_PER_MESSAGE {
-            let (followers, next) = self.store.followers_in(&rest.followers, PART).await?;
+        for _ in 0..READS_PER_MESSAGE {
+            let (followers, next) = self
+                .store
+                .followers_in(&rest.followers, FOLLOWERS_PER_READ)
+                .await?;
             self.cache.push(&push, &followers).await?;
             served += followers.len();
             rest.followers.after = next;
@@ -156,7 +162,7 @@ impl FanOut {
                 metrics::fanned_out(served, lag(post));
                 let last = self.store.chunk_done(post, rev, &chunk.name).await?;
                 return match last {
-                    Some(mark) => self.done(&mark, chunk.announces.as_deref()).await,
+                    Some(mark) => self.finish(&mark, chunk.announces.as_deref()).await,
                     None => Ok(()),
                 };
             }
@@ -176,11 +182,11 @@ fn lag(post: PostId) -> Duration {
 }
 
 /// Makes the push of a chunk.
-trait Pushes {
+trait ChunkExt {
     fn push(&self, post: PostId, redelivered: bool) -> Push;
 }
 
-impl Pushes for Chunk {
+impl ChunkExt for Chunk {
     fn push(&self, post: PostId, redelivered: bool) -> Push {
         let author = &self.followers.author;
         Push {

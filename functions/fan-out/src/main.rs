@@ -11,7 +11,7 @@ use purrline::store::{self, OutboxMark, Store};
 use purrline::{aws, env, log};
 
 /// The number of times that one message erases 100 comments and 100 likes of a deleted post.
-const ERASED_AT_ONCE: usize = 10;
+const ERASURES_PER_MESSAGE: usize = 10;
 /// The default number of followers above which readers merge in an author's posts.
 const INFLUENCER_FOLLOWERS: u64 = 10_000;
 
@@ -59,7 +59,7 @@ enum Error {
 impl Consumer for FanOut {
     type Message = FanOutMessage;
     // Each message by itself, concurrently: one with many followers holds up no other.
-    const TOGETHER: usize = 1;
+    const MAX_GROUP_SIZE: usize = 1;
 
     async fn handle(&self, batch: Vec<Received<FanOutMessage>>) -> Vec<Failed> {
         let mut failed = Vec::new();
@@ -85,8 +85,8 @@ impl FanOut {
     async fn serve(&self, message: &FanOutMessage, redelivered: bool) -> Result<(), Error> {
         let (post, rev) = (message.post, message.rev);
         let served = match &message.chunk {
-            None => self.whole(post, rev, redelivered).await,
-            Some(chunk) => self.chunk(post, rev, chunk, redelivered).await,
+            None => self.serve_whole(post, rev, redelivered).await,
+            Some(chunk) => self.serve_chunk(post, rev, chunk, redelivered).await,
         };
         match served {
             // The mark stays, and `sweep` sends the post again each minute until the cache is back, however long that takes.
@@ -94,7 +94,7 @@ impl FanOut {
             Err(Error::Cache(error)) => {
                 let error = purrline::log::chain(&error);
                 tracing::warn!(%post, error, "without the cache a post is left to sweep");
-                Ok(self.store.overdue_now(post, rev).await?)
+                Ok(self.store.make_overdue(post, rev).await?)
             }
             served => served,
         }
@@ -102,7 +102,7 @@ impl FanOut {
 
     /// Counts the post for its tags, and returns its mark. Returns nothing if the mark is gone, since the work was done
     /// before, or of another revision, whose own message takes care of it.
-    async fn counted(&self, post: PostId, rev: u32) -> Result<Option<OutboxMark>, Error> {
+    async fn counted_mark(&self, post: PostId, rev: u32) -> Result<Option<OutboxMark>, Error> {
         loop {
             let mark = self.store.outbox_mark(post).await?;
             let Some(mark) = mark.filter(|mark| mark.rev == rev) else {
@@ -115,8 +115,8 @@ impl FanOut {
         }
     }
 
-    async fn whole(&self, post: PostId, rev: u32, redelivered: bool) -> Result<(), Error> {
-        let Some(mark) = self.counted(post, rev).await? else {
+    async fn serve_whole(&self, post: PostId, rev: u32, redelivered: bool) -> Result<(), Error> {
+        let Some(mark) = self.counted_mark(post, rev).await? else {
             return Ok(());
         };
         // Before anything in the cache: without the cache, feeds are read from the recent posts.
@@ -148,7 +148,7 @@ impl FanOut {
     /// Erases comments and likes of a deleted post, as many as one message may, and queues a message for the rest. If that
     /// is lost, the mark is still there, and `sweep` sends it again.
     async fn erase(&self, mark: &OutboxMark) -> Result<(), Error> {
-        for _ in 0..ERASED_AT_ONCE {
+        for _ in 0..ERASURES_PER_MESSAGE {
             if self.store.erase_replies(mark.post).await? {
                 return Ok(self.store.clear(mark).await?);
             }

@@ -26,7 +26,7 @@ async fn main() -> Result<(), http::Error> {
     let images = ImageHost::new(&env::required("MEDIA_BASE_URL")?);
     let feeds = Feeds::new(store, cache, images);
     let router = Router::new()
-        .merge(GET_FEED.by(feed))
+        .merge(GET_FEED.handled_by(feed))
         .with_state(Arc::new(feeds));
     http::run(router, settings).await
 }

@@ -32,8 +32,8 @@ impl EdgeKind for Follows {
         follow.follower != follow.followee
     }
 
-    async fn apply(store: &Store, words: Vec<(Follow, Change)>) -> Applied<Follow> {
-        store.apply_follows(words).await
+    async fn apply(store: &Store, changes: Vec<(Follow, Change)>) -> Applied<Follow> {
+        store.apply_follows(changes).await
     }
 
     async fn refresh(
@@ -50,11 +50,15 @@ impl EdgeKind for Follows {
 
     /// Tells the endpoint which users have reached the limit of follows. A follow that the endpoint accepts because the
     /// cache doesn't know has no effect.
-    async fn after_refresh(cache: &Cache, words: &[(Follow, Change)], full: &HashSet<UserId>) {
-        let unfollows = words.iter().filter(|(_, change)| !change.active);
+    async fn after_refresh(
+        cache: &Cache,
+        changes: &[(Follow, Change)],
+        at_limit: &HashSet<UserId>,
+    ) {
+        let unfollows = changes.iter().filter(|(_, change)| !change.active);
         let unfollowers = followers(unfollows.map(|(follow, _)| follow));
         if let Err(error) = cache
-            .note_follows_most(full, unfollowers.difference(full))
+            .note_follow_limits(at_limit, unfollowers.difference(at_limit))
             .await
         {
             tracing::warn!(%error, "the cache learns later which users follow as many as they may");

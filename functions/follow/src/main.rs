@@ -13,7 +13,7 @@ use axum::extract::State;
 use purrline::cache::Cache;
 use purrline::domain::{FollowMessage, UserId, UserRef};
 use purrline::http::routes::{FOLLOW_USER, UNFOLLOW_USER};
-use purrline::http::{self, Path, Problem, ProblemType, Queued, Settings, Word};
+use purrline::http::{self, Path, Problem, ProblemType, Queued, Settings, StampedCaller};
 use purrline::queue::Queue;
 use purrline::store::Store;
 use purrline::{aws, log};
@@ -36,24 +36,24 @@ async fn main() -> Result<(), http::Error> {
         follows: Queue::from_env(&config, "FOLLOWS_QUEUE_URL")?,
     };
     let routes = Router::new()
-        .merge(FOLLOW_USER.by(follow))
-        .merge(UNFOLLOW_USER.by(unfollow))
+        .merge(FOLLOW_USER.handled_by(follow))
+        .merge(UNFOLLOW_USER.handled_by(unfollow))
         .with_state(Arc::new(app));
     http::run(routes, settings).await
 }
 
-async fn follow(app: State<Arc<App>>, word: Word, user: Path<UserRef>) -> Queued {
-    queue(app, word, user, true).await
+async fn follow(app: State<Arc<App>>, stamped: StampedCaller, user: Path<UserRef>) -> Queued {
+    queue(app, stamped, user, true).await
 }
 
-async fn unfollow(app: State<Arc<App>>, word: Word, user: Path<UserRef>) -> Queued {
-    queue(app, word, user, false).await
+async fn unfollow(app: State<Arc<App>>, stamped: StampedCaller, user: Path<UserRef>) -> Queued {
+    queue(app, stamped, user, false).await
 }
 
 impl App {
     /// Lets the caller follow another user before this unfollow is applied. The consumer decides whether there is room then.
     async fn make_room(&self, caller: &UserId) {
-        if let Err(error) = self.cache.note_follows_most([], [caller]).await {
+        if let Err(error) = self.cache.note_follow_limits([], [caller]).await {
             tracing::warn!(%error, "the cache learns later who may follow others again");
         }
     }
@@ -61,23 +61,23 @@ impl App {
 
 async fn queue(
     State(app): State<Arc<App>>,
-    word: Word,
+    stamped: StampedCaller,
     user: Path<UserRef>,
     follow: bool,
 ) -> Queued {
-    let user: UserId = user.seen_user(&word.caller, &app.store).await?;
-    if word.caller == user {
+    let user: UserId = user.visible_user(&stamped.caller, &app.store).await?;
+    if stamped.caller == user {
         return Err(Problem::unprocessable("Nobody follows themselves."));
     }
-    if follow && word.follows_most && !app.store.may_follow(&word.caller, &user).await? {
+    if follow && stamped.at_follow_limit && !app.store.may_follow(&stamped.caller, &user).await? {
         return Err(Problem::of_type(
             ProblemType::FollowingTooMany,
             "You already follow the maximum number of users: unfollow somebody first.",
         ));
     }
-    if !follow && word.follows_most {
-        app.make_room(&word.caller).await;
+    if !follow && stamped.at_follow_limit {
+        app.make_room(&stamped.caller).await;
     }
-    let message = FollowMessage::new(word.caller, user, follow, word.stamp);
+    let message = FollowMessage::new(stamped.caller, user, follow, stamped.stamp);
     http::queued(&app.follows, &message).await
 }

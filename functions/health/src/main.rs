@@ -19,8 +19,8 @@ const OPENAPI: &str = include_str!("../../../openapi.json");
 async fn main() -> Result<(), http::Error> {
     log::init();
     let routes = Router::new()
-        .merge(GET_HEALTH.by(health))
-        .merge(GET_OPENAPI.by(openapi));
+        .merge(GET_HEALTH.handled_by(health))
+        .merge(GET_OPENAPI.handled_by(openapi));
     http::run(routes, Settings::public_from_env()?).await
 }
 
@@ -37,20 +37,20 @@ async fn health() -> impl IntoResponse {
 }
 
 /// Answers with the description of the API, which changes only with a deployment.
-async fn openapi(asked: HeaderMap) -> Response {
+async fn openapi(headers: HeaderMap) -> Response {
     let about = [
         (CACHE_CONTROL, "public, max-age=300"),
         (ETAG, VERSION.as_str()),
     ];
-    if has_current(&asked) {
+    if has_current(&headers) {
         return (StatusCode::NOT_MODIFIED, about).into_response();
     }
     (about, [(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
 /// Returns whether `If-None-Match` names the current version, as strong or weak.
-fn has_current(asked: &HeaderMap) -> bool {
-    let values = asked.get_all(IF_NONE_MATCH).iter();
+fn has_current(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).iter();
     values
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))

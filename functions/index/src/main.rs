@@ -40,7 +40,7 @@ enum Error {
 impl Consumer for Index {
     type Message = IndexMessage;
     // All of a batch, which becomes one generation.
-    const TOGETHER: usize = usize::MAX;
+    const MAX_GROUP_SIZE: usize = usize::MAX;
 
     async fn handle(&self, batch: Vec<Received<IndexMessage>>) -> Vec<Failed> {
         let subjects: HashSet<Subject> = batch

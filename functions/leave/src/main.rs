@@ -28,7 +28,7 @@ async fn main() -> Result<(), http::Error> {
         cache,
     };
     let router = Router::new()
-        .merge(LEAVE.by(leave))
+        .merge(LEAVE.handled_by(leave))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }

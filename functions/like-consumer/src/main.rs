@@ -19,8 +19,8 @@ impl EdgeKind for Likes {
     type Message = LikeMessage;
     const NAME: &'static str = "likes";
 
-    async fn apply(store: &Store, words: Vec<(Like, Change)>) -> Applied<Like> {
-        store.apply_likes(words).await
+    async fn apply(store: &Store, changes: Vec<(Like, Change)>) -> Applied<Like> {
+        store.apply_likes(changes).await
     }
 
     async fn refresh(

@@ -24,7 +24,7 @@ struct App {
     store: Store,
     images: ImageHost,
     /// The time for which the same trends are answered.
-    trends_kept: Duration,
+    trends_max_age: Duration,
     /// The trends, and when the store computed them.
     trends: Mutex<Option<(Instant, Vec<Trend>)>>,
 }
@@ -35,15 +35,15 @@ async fn main() -> Result<(), http::Error> {
     let app = App {
         store: Store::from_env(&aws::config().await)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
-        trends_kept: Duration::from_secs(env::seconds("TRENDING_SECONDS", 10)?.unsigned_abs()),
+        trends_max_age: Duration::from_secs(env::seconds("TRENDING_SECONDS", 10)?.unsigned_abs()),
         trends: Mutex::default(),
     };
     let router = Router::new()
-        .merge(GET_POST.by(by_id))
-        .merge(LIST_POSTS_BY_CAT.by(by_cat))
-        .merge(LIST_POSTS_BY_TAG.by(by_tag))
-        .merge(LIST_TRENDING_TAGS.by(trending))
-        .merge(LIST_POSTS_BY_USER.by(by_user))
+        .merge(GET_POST.handled_by(by_id))
+        .merge(LIST_POSTS_BY_CAT.handled_by(by_cat))
+        .merge(LIST_POSTS_BY_TAG.handled_by(by_tag))
+        .merge(LIST_TRENDING_TAGS.handled_by(trending))
+        .merge(LIST_POSTS_BY_USER.handled_by(by_user))
         .with_state(Arc::new(app));
     let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
     http::run(router, settings).await
@@ -128,13 +128,13 @@ async fn trending(
 impl App {
     /// Returns the trends that this process read lately, or else the store's: few of many requests ask the store.
     async fn trending(&self) -> Result<Vec<Trend>, store::Error> {
-        let mut told = self.trends.lock().await;
-        let lately = |(at, _): &&(Instant, Vec<Trend>)| at.elapsed() < self.trends_kept;
-        if let Some((_, tags)) = told.as_ref().filter(lately) {
+        let mut cached = self.trends.lock().await;
+        let fresh = |(at, _): &&(Instant, Vec<Trend>)| at.elapsed() < self.trends_max_age;
+        if let Some((_, tags)) = cached.as_ref().filter(fresh) {
             return Ok(tags.clone());
         }
-        let tags = self.store.trending(self.trends_kept).await?;
-        *told = Some((Instant::now(), tags.clone()));
+        let tags = self.store.trending(self.trends_max_age).await?;
+        *cached = Some((Instant::now(), tags.clone()));
         Ok(tags)
     }
 

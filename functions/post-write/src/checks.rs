@@ -21,7 +21,7 @@ pub(crate) struct Content {
 
 /// Returns the content with the caller's images and cats. Refuses images that don't exist, and images and cats of others;
 /// the images in `kept` are known to be the caller's.
-pub(crate) async fn usable(
+pub(crate) async fn check_content(
     media: &Media,
     store: &Store,
     caller: &UserId,

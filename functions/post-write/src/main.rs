@@ -19,7 +19,7 @@ use purrline::domain::{
 };
 use purrline::hand_over::HandOver;
 use purrline::http::routes::{CREATE_POST, DELETE_POST, EDIT_POST, EditPost, NewPost};
-use purrline::http::{self, Body, Caller, Idempotency, Path, Problem, Settings, Word};
+use purrline::http::{self, Body, Caller, Idempotency, Path, Problem, Settings, StampedCaller};
 use purrline::store::{Answer, Created, Edited, IdempotencyRecord, PostError, Removed, Store};
 use purrline::{aws, env, log};
 
@@ -52,9 +52,9 @@ async fn main() -> Result<(), http::Error> {
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
     };
     let router = Router::new()
-        .merge(CREATE_POST.by(create))
-        .merge(EDIT_POST.by(edit))
-        .merge(DELETE_POST.by(delete))
+        .merge(CREATE_POST.handled_by(create))
+        .merge(EDIT_POST.handled_by(edit))
+        .merge(DELETE_POST.handled_by(delete))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }
@@ -74,7 +74,7 @@ impl App {
 
     /// Repeats the answer of an earlier request, and shows the post in its author's feed: that request may have died before
     /// it did.
-    async fn again(&self, known: IdempotencyRecord, author: &UserId) -> Result<Answer, Problem> {
+    async fn replay(&self, known: IdempotencyRecord, author: &UserId) -> Result<Answer, Problem> {
         let answer = known.replay()?;
         let location = answer.location.as_deref().unwrap_or_default();
         if let Some(Ok(post)) = location.rsplit('/').next().map(PostId::parse) {
@@ -109,7 +109,7 @@ impl App {
 
     /// Returns a post that the caller may change, or nothing if it is gone. A post that the caller may not know of is 404,
     /// as when it is read.
-    async fn own(&self, caller: &UserId, id: PostId) -> Result<Option<Post>, Problem> {
+    async fn owned(&self, caller: &UserId, id: PostId) -> Result<Option<Post>, Problem> {
         let Some(post) = self.store.post(id).await? else {
             return Ok(None);
         };
@@ -135,7 +135,12 @@ impl App {
     }
 
     /// Completes a change: makes the cache forget the post, which must happen before the answer, and hands it over.
-    async fn changed(&self, post: PostId, rev: u32, images: &[ImageKey]) -> Result<(), Problem> {
+    async fn finish_change(
+        &self,
+        post: PostId,
+        rev: u32,
+        images: &[ImageKey],
+    ) -> Result<(), Problem> {
         let (forgotten, ()) = futures::join!(
             self.cache.forget_post(post),
             self.hand_over(post, rev, images)
@@ -146,9 +151,9 @@ impl App {
 
 async fn create(
     State(app): State<Arc<App>>,
-    Word {
+    StampedCaller {
         caller: me, stamp, ..
-    }: Word,
+    }: StampedCaller,
     idempotency: Idempotency,
     Body(NewPost { text, images, cats }): Body<NewPost>,
 ) -> Result<Answer, Problem> {
@@ -157,9 +162,9 @@ async fn create(
     if let Some(request) = &request
         && let Some(known) = app.store.idempotency_record(request).await?
     {
-        return app.again(known, &me).await;
+        return app.replay(known, &me).await;
     }
-    let usable = checks::usable(&app.hand_over.media, &app.store, &me, &content, &[]);
+    let usable = checks::check_content(&app.hand_over.media, &app.store, &me, &content, &[]);
     let (draft, profile) = futures::join!(usable, http::writer(&app.store, &me));
     let (draft, profile) = (draft?.into_draft()?, profile?);
     let author = Author::of(&me, Some(&profile));
@@ -189,7 +194,7 @@ async fn create(
                 app.publish(&post).await;
                 return Ok(answer);
             }
-            Created::Before(known) => return app.again(known, &me).await,
+            Created::Before(known) => return app.replay(known, &me).await,
             Created::IdTaken => {}
             Created::Outdated => return Err(cat_gone()),
         }
@@ -203,17 +208,17 @@ async fn edit(
     Body(EditPost { text, images, cats }): Body<EditPost>,
 ) -> Result<impl IntoResponse, Problem> {
     let content = Content { text, images, cats };
-    let stored = app.own(&me, id).await?;
+    let stored = app.owned(&me, id).await?;
     let stored = stored.ok_or_else(Path::<PostId>::not_found)?;
     let (media, kept) = (&app.hand_over.media, stored.draft.images());
-    let edit = checks::usable(media, &app.store, &me, &content, kept).await?;
+    let edit = checks::check_content(media, &app.store, &me, &content, kept).await?;
     let Edited { post, rev } = app
         .store
         .edit_post(id, &me, &edit, app.due())
         .await
         .map_err(refused)?;
     match rev {
-        Some(rev) => app.changed(id, rev, post.draft.images()).await?,
+        Some(rev) => app.finish_change(id, rev, post.draft.images()).await?,
         // An earlier identical request may have died before the cache forgot the post.
         None => app.cache.forget_post(id).await?,
     }
@@ -228,7 +233,7 @@ async fn delete(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
-    app.own(&me, id).await?;
+    app.owned(&me, id).await?;
     // A post that is already gone passes too: see below.
     let Removed { rev, before } = app
         .store
@@ -236,7 +241,7 @@ async fn delete(
         .await
         .map_err(refused)?;
     // Even if the post was deleted before: that request may have died before this step.
-    app.changed(id, rev, &[]).await?;
+    app.finish_change(id, rev, &[]).await?;
     if before {
         return Err(Path::<PostId>::not_found());
     }

@@ -45,23 +45,23 @@ async fn main() -> Result<(), http::Error> {
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
     };
     let router = Router::new()
-        .merge(GET_ME.by(me))
-        .merge(PUT_ME.by(put_me))
-        .merge(EDIT_ME.by(patch_me))
-        .merge(GET_USER.by(user))
-        .merge(LIST_FOLLOWERS.by(followers))
-        .merge(LIST_FOLLOWING.by(following))
-        .merge(LIST_LIKES.by(likes))
+        .merge(GET_ME.handled_by(me))
+        .merge(PUT_ME.handled_by(put_me))
+        .merge(EDIT_ME.handled_by(patch_me))
+        .merge(GET_USER.handled_by(user))
+        .merge(LIST_FOLLOWERS.handled_by(followers))
+        .merge(LIST_FOLLOWING.handled_by(following))
+        .merge(LIST_LIKES.handled_by(likes))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }
 
 async fn me(State(app): State<Arc<App>>, Caller(me): Caller) -> Result<Json<UserView>, Problem> {
-    app.see_oneself(&me).await.map(Json)
+    app.own_view(&me).await.map(Json)
 }
 
 impl App {
-    async fn see_oneself(&self, me: &UserId) -> Result<UserView, Problem> {
+    async fn own_view(&self, me: &UserId) -> Result<UserView, Problem> {
         let profile = self.store.sign_in(me).await?;
         if profile.withdrawn {
             return Err(Problem::not_found("This account was withdrawn."));
@@ -87,7 +87,7 @@ async fn put_me(
     } else {
         StatusCode::OK
     };
-    Ok((status, Json(app.see_oneself(&me).await?)))
+    Ok((status, Json(app.own_view(&me).await?)))
 }
 
 async fn patch_me(
@@ -96,7 +96,7 @@ async fn patch_me(
     Body(edit): Body<EditProfile>,
 ) -> Result<Json<UserView>, Problem> {
     app.change(&me, edit).await?;
-    app.see_oneself(&me).await.map(Json)
+    app.own_view(&me).await.map(Json)
 }
 
 impl App {
@@ -165,7 +165,7 @@ async fn user(
 ) -> Result<Json<UserView>, Problem> {
     let id = user.user(&app.store).await?;
     if id == me {
-        return app.see_oneself(&me).await.map(Json);
+        return app.own_view(&me).await.map(Json);
     }
     let users = std::slice::from_ref(&id);
     let (visibility, relations) = futures::try_join!(

@@ -13,7 +13,7 @@ use purrline::domain::{
 };
 use purrline::full_page::full_page;
 use purrline::http::routes::{LIST_SAVED, SAVE_POST, UNSAVE_POST};
-use purrline::http::{self, Caller, Paging, Path, Problem, Settings, Word};
+use purrline::http::{self, Caller, Paging, Path, Problem, Settings, StampedCaller};
 use purrline::store::{self, Store};
 use purrline::{aws, env, log};
 
@@ -34,25 +34,25 @@ async fn main() -> Result<(), http::Error> {
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
     };
     let router = Router::new()
-        .merge(SAVE_POST.by(save))
-        .merge(UNSAVE_POST.by(unsave))
-        .merge(LIST_SAVED.by(saved))
+        .merge(SAVE_POST.handled_by(save))
+        .merge(UNSAVE_POST.handled_by(unsave))
+        .merge(LIST_SAVED.handled_by(saved))
         .with_state(Arc::new(app));
     http::run(router, settings).await
 }
 
 async fn save(
     State(app): State<Arc<App>>,
-    Word {
+    StampedCaller {
         caller: me, stamp, ..
-    }: Word,
+    }: StampedCaller,
     Path(post): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
     http::not_withdrawn(&app.store, &me).await?;
     let visible = app.store.visible_post(&me, post).await?;
     visible.ok_or_else(Path::<PostId>::not_found)?;
     app.store.save(&me, post, stamp).await?;
-    app.refreshed(me, post).await
+    app.invalidate_save(me, post).await
 }
 
 async fn unsave(
@@ -61,13 +61,13 @@ async fn unsave(
     Path(post): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
     app.store.unsave(&me, post).await?;
-    app.refreshed(me, post).await
+    app.invalidate_save(me, post).await
 }
 
 impl App {
     /// Makes the cache forget whether the user saved the post, since feeds show it. If the cache is unreachable, leaves that
     /// to `sweep`.
-    async fn refreshed(&self, user: UserId, post: PostId) -> Result<StatusCode, Problem> {
+    async fn invalidate_save(&self, user: UserId, post: PostId) -> Result<StatusCode, Problem> {
         if let Err(error) = self.cache.forget_save(&user, post).await {
             tracing::warn!(%error, "a save's invalidation is deferred");
             // The cache keeps likes and saves in one field.

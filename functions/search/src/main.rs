@@ -38,7 +38,7 @@ async fn main() -> Result<(), http::Error> {
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
     };
     let router = Router::new()
-        .merge(SEARCH.by(search))
+        .merge(SEARCH.handled_by(search))
         .with_state(Arc::new(app));
     let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
     http::run(router, settings).await
@@ -46,7 +46,7 @@ async fn main() -> Result<(), http::Error> {
 
 /// The start of a page: the last entry before it, and the generation of the index.
 #[derive(Debug, Clone)]
-struct Place {
+struct PageStart {
     generation: u64,
     after: After,
 }
@@ -57,7 +57,7 @@ enum After {
     Tag(TagView),
 }
 
-impl Place {
+impl PageStart {
     fn parse(bytes: &[u8], kind: SearchType) -> Option<Self> {
         let (generation, after) = bytes.split_first_chunk()?;
         let after = match kind {
@@ -99,19 +99,19 @@ async fn search(
     let list = search.as_ref().map_or_else(String::new, |(words, kind)| {
         format!("search/{kind:?}/{}", words.as_str())
     });
-    let place = fields.optional("cursor", |cursor| match search {
+    let start = fields.optional("cursor", |cursor| match search {
         None => Ok(None),
         Some((_, kind)) => {
-            let place = Cursor::open(cursor, &list)?;
-            Place::parse(&place, kind).map(Some).ok_or(BadCursor)
+            let start = Cursor::open(cursor, &list)?;
+            PageStart::parse(&start, kind).map(Some).ok_or(BadCursor)
         }
     });
-    let (words, kind, limit, place) = fields.finish((words, kind, limit, place))?;
-    let place = place.flatten();
-    let generation = match &place {
+    let (words, kind, limit, start) = fields.finish((words, kind, limit, start))?;
+    let start = start.flatten();
+    let generation = match &start {
         None => app.search.newest().await?,
-        Some(place) => {
-            let generation = app.search.generation(place.generation).await?;
+        Some(start) => {
+            let generation = app.search.generation(start.generation).await?;
             // Another generation has another order.
             let gone = || Invalid::one("/cursor", "is too old: search again");
             Some(generation.ok_or_else(gone)?)
@@ -122,7 +122,7 @@ async fn search(
     let Some(generation) = generation else {
         return Ok(Json(SearchPage::empty(kind)));
     };
-    let found = Found {
+    let request = SearchRequest {
         app: &app,
         me: &me,
         list: &list,
@@ -130,21 +130,21 @@ async fn search(
         size: limit.unwrap_or_default().get(),
         generation: &generation,
     };
-    let after = place.as_ref().and_then(Place::hit);
+    let after = start.as_ref().and_then(PageStart::hit);
     Ok(Json(match kind {
-        SearchType::Posts => SearchPage::Posts(found.posts(after).await?),
-        SearchType::Users => SearchPage::Users(found.users(after).await?),
-        SearchType::Cats => SearchPage::Cats(found.cats(after).await?),
+        SearchType::Posts => SearchPage::Posts(request.posts(after).await?),
+        SearchType::Users => SearchPage::Users(request.users(after).await?),
+        SearchType::Cats => SearchPage::Cats(request.cats(after).await?),
         SearchType::Tags => {
-            let after = place.as_ref().and_then(Place::tag);
-            SearchPage::Tags(found.tags(after).await?)
+            let after = start.as_ref().and_then(PageStart::tag);
+            SearchPage::Tags(request.tags(after).await?)
         }
     }))
 }
 
 /// A search, and the generation of the index that answers it.
 #[derive(Clone, Copy)]
-struct Found<'a> {
+struct SearchRequest<'a> {
     app: &'a App,
     me: &'a UserId,
     list: &'a str,
@@ -153,7 +153,7 @@ struct Found<'a> {
     generation: &'a Generation,
 }
 
-impl Found<'_> {
+impl SearchRequest<'_> {
     async fn posts(self, after: Option<Position>) -> Result<Page<PostView>, Problem> {
         let views = full_page(self.size, after, |after, most| async move {
             let hits = self.generation.posts(self.words, after, most)?;
@@ -174,7 +174,9 @@ impl Found<'_> {
             })
         })
         .await?;
-        Ok(Page::new(self.list, views, |position| self.place(position)))
+        Ok(Page::new(self.list, views, |position| {
+            self.encode(position)
+        }))
     }
 
     async fn users(self, after: Option<Position>) -> Result<Page<UserView>, Problem> {
@@ -200,7 +202,9 @@ impl Found<'_> {
             })
         })
         .await?;
-        Ok(Page::new(self.list, views, |position| self.place(position)))
+        Ok(Page::new(self.list, views, |position| {
+            self.encode(position)
+        }))
     }
 
     async fn cats(self, after: Option<Position>) -> Result<Page<CatView>, Problem> {
@@ -227,14 +231,16 @@ impl Found<'_> {
             })
         })
         .await?;
-        Ok(Page::new(self.list, views, |position| self.place(position)))
+        Ok(Page::new(self.list, views, |position| {
+            self.encode(position)
+        }))
     }
 
     async fn tags(self, after: Option<&TagView>) -> Result<Page<TagView>, Problem> {
         let tags = full_page(self.size, after.cloned(), |after, most| async move {
             let tags = self.generation.tags(self.words, after.as_ref(), most)?;
             let end = tags.last().cloned().filter(|_| tags.len() == most);
-            let tags = self.seen_tags(tags).await?;
+            let tags = self.visible_tags(tags).await?;
             Ok::<_, Problem>(Segment::new(tags, end, TagView::clone))
         })
         .await?;
@@ -245,7 +251,7 @@ impl Found<'_> {
 
     /// Returns the tags that the caller may know of: those of many posts, and those of a post that the caller may see.
     /// Counts are the same for everybody.
-    async fn seen_tags(self, mut tags: Vec<TagView>) -> Result<Vec<TagView>, Problem> {
+    async fn visible_tags(self, mut tags: Vec<TagView>) -> Result<Vec<TagView>, Problem> {
         let few = tags.iter().filter(|tag| tag.posts <= u64::from(FEW_POSTS));
         let posts = |tag: &TagView| {
             let posts = self.generation.tagged(&tag.tag, FEW_POSTS.into())?;
@@ -254,16 +260,16 @@ impl Found<'_> {
         let few: HashMap<Tag, Vec<PostId>> = few.map(posts).collect::<Result<_, _>>()?;
         // For most tags, the newest post is enough.
         let newest = few.values().filter_map(|posts| posts.first());
-        let mut seen = self.tags_of_seen(newest).await?;
-        let unseen = few.iter().filter(|(tag, _)| !seen.contains(*tag));
-        let others = unseen.flat_map(|(_, posts)| posts.iter().skip(1));
-        seen.extend(self.tags_of_seen(others).await?);
-        tags.retain(|tag| tag.posts > u64::from(FEW_POSTS) || seen.contains(&tag.tag));
+        let mut visible = self.tags_of_visible(newest).await?;
+        let hidden = few.iter().filter(|(tag, _)| !visible.contains(*tag));
+        let others = hidden.flat_map(|(_, posts)| posts.iter().skip(1));
+        visible.extend(self.tags_of_visible(others).await?);
+        tags.retain(|tag| tag.posts > u64::from(FEW_POSTS) || visible.contains(&tag.tag));
         Ok(tags)
     }
 
     /// Returns the tags of those posts that the caller may see.
-    async fn tags_of_seen(
+    async fn tags_of_visible(
         self,
         posts: impl Iterator<Item = &PostId>,
     ) -> Result<HashSet<Tag>, Problem> {
@@ -278,17 +284,17 @@ impl Found<'_> {
         let authors: HashSet<UserId> = posts.values().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();
         let visibility = store.visibility_on_page(self.me, &authors).await?;
-        let seen = posts
+        let visible = posts
             .values()
             .filter(|post| visibility.allows(&post.author));
-        Ok(seen.flat_map(Post::tags).collect())
+        Ok(visible.flat_map(Post::tags).collect())
     }
 
     fn number(self) -> [u8; 8] {
         self.generation.number().to_be_bytes()
     }
 
-    fn place(self, position: &Position) -> Vec<u8> {
+    fn encode(self, position: &Position) -> Vec<u8> {
         [self.number().as_slice(), &position.to_bytes()].concat()
     }
 }

@@ -23,9 +23,9 @@ const TURN: Duration = HOLD_TIME
     .saturating_sub(Duration::from_secs(1));
 /// Seconds between the two looks at the indexes that end an erasure, unless the whole wait for it is shorter: more than an
 /// index ever lags behind.
-const LOOKS_APART: i64 = 60;
+const PASS_INTERVAL_SECONDS: i64 = 60;
 /// Seconds until a failed erasure is tried again.
-const AGAIN_SECONDS: i64 = 60;
+const RETRY_SECONDS: i64 = 60;
 
 impl Sweep {
     /// Erases departed users, the longest due first, until time is out. Returns the number of erasures that
@@ -54,8 +54,8 @@ impl Sweep {
                     failed += 1;
                     let error = purrline::log::chain(&error);
                     tracing::warn!(error, "an account was not erased");
-                    let again = Timestamp::now().plus_seconds(AGAIN_SECONDS);
-                    self.store.postpone_erasure(&user, again).await?;
+                    let retry_at = Timestamp::now().plus_seconds(RETRY_SECONDS);
+                    self.store.postpone_erasure(&user, retry_at).await?;
                 }
                 Err(_elapsed) => {
                     tracing::info!("an account is not wholly erased yet");
@@ -94,9 +94,9 @@ impl Sweep {
         if begun < settled {
             return Ok(self.store.postpone_erasure(user, settled).await?);
         }
-        let apart = LOOKS_APART.min(self.settled_after);
+        let interval = PASS_INTERVAL_SECONDS.min(self.settled_after);
         let found = likes || comments || handles;
-        let empty_by = begun.plus_seconds(-apart);
+        let empty_by = begun.plus_seconds(-interval);
         // The user's next stamp: what they ask for after a return has a later one.
         let now = self.cache.stamp(user).await?;
         if !found && self.store.finish_erasure(user, empty_by, now).await? {
@@ -106,8 +106,8 @@ impl Sweep {
             return Ok(());
         }
         // This was the first of two looks, or there was still something to erase: another pass follows.
-        let next = Timestamp::now().plus_seconds(apart);
-        Ok(self.store.note_look(user, found, next).await?)
+        let next = Timestamp::now().plus_seconds(interval);
+        Ok(self.store.note_pass(user, found, next).await?)
     }
 
     /// Deletes the user, once, from the stack's own user pool: a user who comes back through Google or Kakao has the same
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_turn_holds_outlasts_the_turn() {
+    fn hold_time_exceeds_a_turn() {
         assert!(
             TURN >= Duration::from_secs(5),
             "{TURN:?} is too short to get on"

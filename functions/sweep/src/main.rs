@@ -20,14 +20,14 @@ use purrline::{aws, env, log};
 /// The number of posts of each shard that are looked up at a time.
 const PAGE: i32 = 50;
 /// The most doublings of the time between two attempts at a post: from a minute to about an hour.
-const MOST_DOUBLINGS: u32 = 6;
+const MAX_DOUBLINGS: u32 = 6;
 /// The number of posts that are handed over at a time.
 const AT_ONCE: usize = 16;
 
 /// Seconds between two runs.
-const RUNS_APART: i64 = 60;
+const RUN_INTERVAL_SECONDS: i64 = 60;
 /// Seconds between two nudges of the index.
-const NUDGES_APART: i64 = 15 * 60;
+const NUDGE_INTERVAL_SECONDS: i64 = 15 * 60;
 /// The id of the user whose change nudges the index. A user who has this id is indexed again.
 const NOBODY: &str = "nobody";
 
@@ -161,8 +161,10 @@ impl Sweep {
     /// Sends the index an empty change now and then. The index removes deleted entries from its bucket with a batch, and
     /// would otherwise wait for the next change.
     async fn nudge_index(&self) -> Result<(), Error> {
-        let every = self.settled_after.clamp(RUNS_APART, NUDGES_APART);
-        if Timestamp::now().seconds().rem_euclid(every) < RUNS_APART
+        let every = self
+            .settled_after
+            .clamp(RUN_INTERVAL_SECONDS, NUDGE_INTERVAL_SECONDS);
+        if Timestamp::now().seconds().rem_euclid(every) < RUN_INTERVAL_SECONDS
             && let Ok(nobody) = UserId::parse(NOBODY)
         {
             let nothing = IndexMessage::new(Subject::User(nobody));
@@ -253,7 +255,7 @@ impl Sweep {
         // lagging queue is not filled further.
         let patience = self
             .overdue_after
-            .saturating_mul(1 << mark.sent_again.min(MOST_DOUBLINGS));
+            .saturating_mul(1 << mark.sent_again.min(MAX_DOUBLINGS));
         self.store
             .postpone(&mark, now.plus_seconds(patience))
             .await?;

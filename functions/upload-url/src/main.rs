@@ -25,66 +25,70 @@ const STORED_BYTES: i64 = 10 * 1024 * 1024 * 1024;
 async fn main() -> Result<(), http::Error> {
     log::init();
     let aws = aws::config().await;
-    let parts = Parts {
+    let app = App {
         media: Media::from_env(&aws)?,
         store: Store::from_env(&aws)?,
-        most: Allowance {
+        allowance: Allowance {
             photos_a_day: env::whole_number("UPLOADS_PER_DAY", UPLOADS_PER_DAY)?,
             bytes: env::whole_number("STORED_BYTES", STORED_BYTES)?,
         },
     };
     let routes = Router::new()
-        .merge(CREATE_UPLOAD.by(upload))
-        .with_state(parts);
+        .merge(CREATE_UPLOAD.handled_by(upload))
+        .with_state(app);
     let settings = Settings::from_env()?.limited_by(&Cache::from_env()?)?;
     http::run(routes, settings).await
 }
 
 #[derive(Clone)]
-struct Parts {
+struct App {
     media: Media,
     store: Store,
-    most: Allowance,
+    allowance: Allowance,
 }
 
 /// The upload that the client announces.
-struct Wanted {
+struct UploadRequest {
     kind: ContentType,
     size: UploadSize,
     checksum: Option<Checksum>,
 }
 
 async fn upload(
-    State(parts): State<Parts>,
+    State(app): State<App>,
     Caller(caller): Caller,
     idempotency: Idempotency,
     Body(new): Body<NewUpload>,
 ) -> Result<Answer, Problem> {
-    let wanted = Wanted::new(&new)?;
+    let upload_request = UploadRequest::new(&new)?;
     // An erasure waits only for uploads that were allowed before it.
-    http::not_withdrawn(&parts.store, &caller).await?;
+    http::not_withdrawn(&app.store, &caller).await?;
     let Some(request) = idempotency.request(&caller) else {
-        return parts.mint(&caller, &wanted).await;
+        return app.mint(&caller, &upload_request).await;
     };
-    let answer = match parts.store.idempotency_record(&request).await? {
+    let answer = match app.store.idempotency_record(&request).await? {
         Some(known) => known.replay()?,
-        None => parts.mint_once(&caller, &wanted, &request).await?,
+        None => app.mint_once(&caller, &upload_request, &request).await?,
     };
     let upload: Upload =
         serde_json::from_str(&answer.body).map_err(|error| Problem::internal(&error))?;
     if upload.expires_at > Timestamp::now().plus_seconds(USEFUL_SECONDS).to_string() {
         return Ok(answer);
     }
-    parts.store.grant_again(&caller, Timestamp::now()).await?;
-    let answer = parts.presign(upload.key, &wanted).await?;
-    parts.store.replace(&request, &answer).await?;
+    app.store.renew_grant(&caller, Timestamp::now()).await?;
+    let answer = app.presign(upload.key, &upload_request).await?;
+    app.store.replace(&request, &answer).await?;
     Ok(answer)
 }
 
-impl Parts {
-    async fn mint(&self, caller: &UserId, wanted: &Wanted) -> Result<Answer, Problem> {
-        self.grant(caller, wanted.size).await?;
-        self.presign(ImageKey::mint(caller, wanted.kind), wanted)
+impl App {
+    async fn mint(
+        &self,
+        caller: &UserId,
+        upload_request: &UploadRequest,
+    ) -> Result<Answer, Problem> {
+        self.grant(caller, upload_request.size).await?;
+        self.presign(ImageKey::mint(caller, upload_request.kind), upload_request)
             .await
     }
 
@@ -92,10 +96,10 @@ impl Parts {
     async fn mint_once(
         &self,
         caller: &UserId,
-        wanted: &Wanted,
+        upload_request: &UploadRequest,
         request: &IdempotentRequest,
     ) -> Result<Answer, Problem> {
-        let answer = self.mint(caller, wanted).await?;
+        let answer = self.mint(caller, upload_request).await?;
         match self.store.remember(request, &answer).await? {
             None => Ok(answer),
             Some(faster) => faster.replay(),
@@ -105,7 +109,7 @@ impl Parts {
     /// Counts an upload against the caller's allowance: 429 if they had their photos of the day, 409 if there is no room.
     async fn grant(&self, caller: &UserId, size: UploadSize) -> Result<(), Problem> {
         let now = Timestamp::now();
-        let grant = || self.store.grant_upload(caller, size, &self.most, now);
+        let grant = || self.store.grant_upload(caller, size, &self.allowance, now);
         let mut granted = grant().await?;
         if let Grant::Full(known) = granted
             && known.is_settled(now)
@@ -126,10 +130,19 @@ impl Parts {
         }
     }
 
-    async fn presign(&self, key: ImageKey, wanted: &Wanted) -> Result<Answer, Problem> {
+    async fn presign(
+        &self,
+        key: ImageKey,
+        upload_request: &UploadRequest,
+    ) -> Result<Answer, Problem> {
         let put = self
             .media
-            .presign(&key, wanted.kind, wanted.size, wanted.checksum)
+            .presign(
+                &key,
+                upload_request.kind,
+                upload_request.size,
+                upload_request.checksum,
+            )
             .await?;
         let upload = Upload {
             key,
@@ -154,7 +167,7 @@ fn storage_full() -> Problem {
     )
 }
 
-impl Wanted {
+impl UploadRequest {
     fn new(new: &NewUpload) -> Result<Self, Problem> {
         let kind = ContentType::parse(&new.content_type.text).map_err(|reason| {
             Problem::unsupported_media_type(format!("The upload's type {reason}."))

@@ -36,7 +36,7 @@ pub(crate) struct CacheProxy {
 }
 
 /// The end of a connection.
-struct Ended;
+struct ConnectionEnded;
 
 impl CacheProxy {
     /// Forwards connections until the runtime ends.
@@ -60,11 +60,15 @@ impl CacheProxy {
         }
     }
 
-    async fn connection(&self, mut client: TcpStream, peer: SocketAddr) -> Result<(), Ended> {
-        let port = self.cache.port().ok_or(Ended)?;
+    async fn connection(
+        &self,
+        mut client: TcpStream,
+        peer: SocketAddr,
+    ) -> Result<(), ConnectionEnded> {
+        let port = self.cache.port().ok_or(ConnectionEnded)?;
         let mut server = TcpStream::connect(("127.0.0.1", port))
             .await
-            .map_err(|_| Ended)?;
+            .map_err(|_| ConnectionEnded)?;
         // A failure only costs latency.
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let caller = match client.local_addr() {
@@ -79,10 +83,10 @@ impl CacheProxy {
         loop {
             tokio::select! {
                 read = from_client.read(&mut up) => {
-                    let sent = up.get(..length(&read)?).ok_or(Ended)?;
+                    let sent = up.get(..length(&read)?).ok_or(ConnectionEnded)?;
                     // A hanging cache accepts commands and never answers.
                     let answers = |outage: &Option<Outage>| *outage != Some(Outage::Hang);
-                    outage.wait_for(answers).await.map_err(|_| Ended)?;
+                    outage.wait_for(answers).await.map_err(|_| ConnectionEnded)?;
                     let operation = first_command(sent);
                     // Set-up commands don't set `awaiting_answer`: a call may follow before they are answered.
                     if !awaiting_answer && !SET_UP.contains(&operation.as_str()) {
@@ -94,27 +98,29 @@ impl CacheProxy {
                             self.act(action, &caller).await?;
                         }
                     }
-                    to_server.write_all(sent).await.map_err(|_| Ended)?;
+                    to_server.write_all(sent).await.map_err(|_| ConnectionEnded)?;
                 }
                 read = from_server.read(&mut down) => {
-                    let answered = down.get(..length(&read)?).ok_or(Ended)?;
+                    let answered = down.get(..length(&read)?).ok_or(ConnectionEnded)?;
                     awaiting_answer = false;
                     if let Some(action) = fault_after.take() {
                         self.act(action, &caller).await?;
                     }
-                    to_client.write_all(answered).await.map_err(|_| Ended)?;
+                    to_client.write_all(answered).await.map_err(|_| ConnectionEnded)?;
                 }
             }
         }
     }
 
-    async fn act(&self, action: FaultAction, caller: &str) -> Result<(), Ended> {
+    async fn act(&self, action: FaultAction, caller: &str) -> Result<(), ConnectionEnded> {
         match action {
             FaultAction::KillCaller => {
                 self.lambda.kill_instance(caller);
-                Err(Ended)
+                Err(ConnectionEnded)
             }
-            FaultAction::Status(_) | FaultAction::Conflict | FaultAction::Disconnect => Err(Ended),
+            FaultAction::Status(_) | FaultAction::Conflict | FaultAction::Disconnect => {
+                Err(ConnectionEnded)
+            }
             FaultAction::Hang => std::future::pending().await,
             FaultAction::Delay(time) => {
                 tokio::time::sleep(time).await;
@@ -139,10 +145,10 @@ impl CacheProxy {
     }
 }
 
-fn length(read: &std::io::Result<usize>) -> Result<usize, Ended> {
+fn length(read: &std::io::Result<usize>) -> Result<usize, ConnectionEnded> {
     match read {
         Ok(length) if *length > 0 => Ok(*length),
-        _ => Err(Ended),
+        _ => Err(ConnectionEnded),
     }
 }
 

@@ -66,7 +66,7 @@ mod tests {
     use super::{Arguments, preflight, up};
 
     #[test]
-    fn public_urls_are_checked_before_the_build_as_they_are_later() {
+    fn preflight_and_start_accept_the_same_public_urls() {
         for (url, is_right) in [
             ("https://cats.example", true),
             ("HTTP://cats.example/", true),
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn preflight_checks_the_same_options() {
+    fn preflight_knows_every_option() {
         let mut all = Arguments::command();
         all.build();
         for name in ["up", "invoke"] {

@@ -124,7 +124,7 @@ impl Up {
             faint(&format!("({data}; stop with Ctrl-C)"))
         ));
         if let Some(killed) = stack.killed_leftovers() {
-            say_what_was_lost(killed);
+            report_lost_messages(killed);
         }
         say("");
         say(&format!(
@@ -167,7 +167,7 @@ impl Up {
 }
 
 /// Says which data of a killed stack is kept and which is lost.
-fn say_what_was_lost(killed: &[String]) {
+fn report_lost_messages(killed: &[String]) {
     say(
         "The stack that used this data before was killed. Posts, profiles, follows, photos and tokens are kept.",
     );

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::error::{InvokeError, Outcome};
 use super::measurements::{cpu_time, peak_memory_kb};
 use super::process::Process;
-use super::settings::{ProcessSettings, StartLimits, is_ahead};
+use super::settings::{ProcessSettings, StartLimits, is_clock_ahead};
 use super::state::{Event, FirstStart, InFlight, Instance, Invocation, Next, State};
 use crate::ids;
 use crate::status::FunctionStatus;
@@ -124,10 +124,10 @@ impl Function {
 
     /// Registers a process before it starts, so that the number of processes never exceeds the limit.
     fn reserve(&self, state: &mut State) -> (u32, Arc<Notify>) {
-        let ahead = state.instances.keys().filter(|id| is_ahead(**id));
+        let ahead = state.instances.keys().filter(|id| is_clock_ahead(**id));
         let ahead = ahead.count().saturating_mul(2) < state.instances.len();
         let mut id = self.settings.new_instance_id();
-        while self.settings.clock_skew.is_some() && is_ahead(id) != ahead {
+        while self.settings.clock_skew.is_some() && is_clock_ahead(id) != ahead {
             id = self.settings.new_instance_id();
         }
         let kill = Arc::new(Notify::new());

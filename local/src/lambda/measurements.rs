@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::status::Durations;
 
 /// The number of latest durations from which percentiles are computed.
-const KEPT: usize = 4_096;
+const MAX_DURATIONS: usize = 4_096;
 
 /// The measurements of one function.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Measurements {
 }
 
 fn push(durations: &mut VecDeque<Duration>, duration: Duration) {
-    if durations.len() == KEPT {
+    if durations.len() == MAX_DURATIONS {
         durations.pop_front();
     }
     durations.push_back(duration);

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 
-use super::settings::{ProcessSettings, is_ahead};
+use super::settings::{ProcessSettings, is_clock_ahead};
 use crate::children::Guarded;
 use crate::logs::Logs;
 use crate::template::Function;
@@ -42,7 +42,7 @@ impl Process {
         std::fs::create_dir_all(&temporary)?;
         let concurrency = (settings.concurrency > 1).then(|| settings.concurrency.to_string());
         let concurrency = concurrency.map(|number| ("AWS_LAMBDA_MAX_CONCURRENCY", number));
-        let skew = settings.clock_skew.filter(|_| is_ahead(id));
+        let skew = settings.clock_skew.filter(|_| is_clock_ahead(id));
         let skew = skew.map(|skew| ("CLOCK_AHEAD_MS", skew.as_millis().to_string()));
         let mut child = Command::new(binary)
             .env_clear()

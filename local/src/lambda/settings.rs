@@ -64,6 +64,6 @@ impl ProcessSettings {
 }
 
 /// Returns whether the clock of this process is ahead, in a stack whose clocks are skewed.
-pub(super) const fn is_ahead(instance: u32) -> bool {
+pub(super) const fn is_clock_ahead(instance: u32) -> bool {
     !instance.is_multiple_of(2)
 }

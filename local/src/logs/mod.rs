@@ -12,7 +12,7 @@ use owo_colors::{AnsiColors, OwoColorize as _};
 use serde_json::{Map, Value};
 
 /// The number of lines kept per function.
-const KEPT: usize = 2_000;
+const MAX_LINES: usize = 2_000;
 
 /// The colours that distinguish functions.
 const COLOURS: [AnsiColors; 6] = [
@@ -89,7 +89,7 @@ impl Logs {
         }
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = lines.entry(function.to_owned()).or_default();
-        if kept.len() == KEPT {
+        if kept.len() == MAX_LINES {
             kept.pop_front();
         }
         kept.push_back(line.to_owned());

@@ -84,7 +84,7 @@ mod tests {
     use super::handled;
 
     #[test]
-    fn answers_mean_the_same_as_on_aws() {
+    fn batch_answers_are_read_as_on_aws() {
         let ids = ["a", "b", "c"];
         for all in [
             "",

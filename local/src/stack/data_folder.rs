@@ -21,7 +21,7 @@ enum Kind {
     Temporary {
         _folder: TempDir,
     },
-    Kept {
+    Persistent {
         lock: File,
         record: Arc<Record>,
         /// The remains of the last stack on this folder, if it was killed.
@@ -59,7 +59,7 @@ impl DataFolder {
         let (record, leftovers) = Record::begin(file).map_err(failed())?;
         Ok(Self {
             path,
-            kind: Kind::Kept {
+            kind: Kind::Persistent {
                 lock,
                 record: Arc::new(record),
                 leftovers,
@@ -68,8 +68,8 @@ impl DataFolder {
     }
 
     /// Returns the folder, if its data is kept.
-    pub(super) fn kept(&self) -> Option<&Path> {
-        matches!(self.kind, Kind::Kept { .. }).then_some(self.path.as_path())
+    pub(super) fn persistent(&self) -> Option<&Path> {
+        matches!(self.kind, Kind::Persistent { .. }).then_some(self.path.as_path())
     }
 
     /// Returns the folder, if it is removed when the stack ends.
@@ -80,21 +80,21 @@ impl DataFolder {
     pub(super) fn record(&self) -> Option<Arc<Record>> {
         match &self.kind {
             Kind::Temporary { .. } => None,
-            Kind::Kept { record, .. } => Some(Arc::clone(record)),
+            Kind::Persistent { record, .. } => Some(Arc::clone(record)),
         }
     }
 
     pub(super) fn leftovers(&self) -> Option<&Leftovers> {
         match &self.kind {
             Kind::Temporary { .. } => None,
-            Kind::Kept { leftovers, .. } => leftovers.as_ref(),
+            Kind::Persistent { leftovers, .. } => leftovers.as_ref(),
         }
     }
 }
 
 impl Drop for DataFolder {
     fn drop(&mut self) {
-        if let Kind::Kept { lock, record, .. } = &self.kind {
+        if let Kind::Persistent { lock, record, .. } = &self.kind {
             record.clear();
             // If this fails, the system unlocks the file once no process has it open.
             let _ = lock.unlock();

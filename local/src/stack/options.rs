@@ -8,7 +8,7 @@ use crate::lambda::StartLimits;
 use crate::logs::{Log, OnLine};
 
 /// The factor by which [`Options::patient`] lengthens the functions' timeouts for calls.
-const PATIENCE: u32 = 5;
+const PATIENCE_FACTOR: u32 = 5;
 
 /// The route of the functions' calls to the tables and the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Options {
     /// them, and call the tables and the cache directly.
     #[must_use]
     pub fn patient(mut self) -> Self {
-        let patience = ("PATIENCE".to_owned(), PATIENCE.to_string());
+        let patience = ("PATIENCE".to_owned(), PATIENCE_FACTOR.to_string());
         self.environment.extend([patience]);
         self.calls = Calls::Direct;
         self

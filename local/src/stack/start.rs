@@ -18,7 +18,7 @@ use crate::cache::{Cache, CacheProxy};
 use crate::children::Guard;
 use crate::error::Result;
 use crate::faults::{Faults, Service};
-use crate::http_server::{Bound, bind, bind_free, serve};
+use crate::http_server::{BoundListener, bind, bind_free, serve};
 use crate::lambda::{self, Lambda, ProcessSettings};
 use crate::load_balancer::{InvokeApi, LoadBalancer, LocalRoutes};
 use crate::logs::Logs;
@@ -51,13 +51,13 @@ pub(super) async fn start(options: &Options) -> Result<(Parts, DataFolder)> {
 
 /// The listeners, bound before the template is evaluated, because its values contain their ports.
 struct Listeners {
-    load_balancer: Bound,
-    runtime_api: Bound,
-    tables: Bound,
-    queues: Bound,
-    bucket: Bound,
-    cache: Bound,
-    functions: Bound,
+    load_balancer: BoundListener,
+    runtime_api: BoundListener,
+    tables: BoundListener,
+    queues: BoundListener,
+    bucket: BoundListener,
+    cache: BoundListener,
+    functions: BoundListener,
 }
 
 impl Listeners {
@@ -84,7 +84,7 @@ struct Deployment {
 
 impl Deployment {
     fn evaluate(template: &Template, options: &Options, listeners: &Listeners) -> Result<Self> {
-        let url = |bound: &Bound| format!("http://{}", bound.address);
+        let url = |bound: &BoundListener| format!("http://{}", bound.address);
         let balancer = listeners.load_balancer.address;
         let public_url = options.public_url.as_deref();
         let addresses = Addresses::new(options.host(), balancer, public_url);
@@ -161,7 +161,7 @@ async fn start_parts(
         pollers.clone(),
     );
     let (issuer, audience) = parameters::issuer_and_audience(&parameters, &endpoints.public);
-    let sign_in = SignIn::new(&issuer, &audience, data.kept())?;
+    let sign_in = SignIn::new(&issuer, &audience, data.persistent())?;
     Ok(Parts {
         plan,
         local,
@@ -251,7 +251,7 @@ async fn open_storage(
     local: &LocalValues,
     queues_port: u16,
 ) -> Result<(TableService, QueueService, Option<BucketService>)> {
-    let tables = TableService::open(data.kept())?;
+    let tables = TableService::open(data.persistent())?;
     tables.create(&plan.tables)?;
     let queues = QueueService::new(local, queues_port);
     queues.create(&plan.queues).await?;
@@ -312,7 +312,12 @@ fn interceptor(parts: &Parts, service: Service, error_format: ErrorFormat) -> In
 }
 
 /// Starts serving the tables and queues.
-async fn start_services(parts: &Parts, calls: Calls, tables: Bound, queues: Bound) -> Result<()> {
+async fn start_services(
+    parts: &Parts,
+    calls: Calls,
+    tables: BoundListener,
+    queues: BoundListener,
+) -> Result<()> {
     let before_tables = match calls {
         Calls::Watched => Some(interceptor(parts, Service::Tables, ErrorFormat::Json)),
         Calls::Direct => None,
@@ -325,7 +330,7 @@ async fn start_services(parts: &Parts, calls: Calls, tables: Bound, queues: Boun
 }
 
 /// Starts the API that the functions' processes poll for events.
-fn start_runtime_api(parts: &Parts, bound: Bound) {
+fn start_runtime_api(parts: &Parts, bound: BoundListener) {
     let lambda = Arc::clone(&parts.lambda);
     tokio::spawn(serve(
         bound.listener,
@@ -334,7 +339,7 @@ fn start_runtime_api(parts: &Parts, bound: Bound) {
     ));
 }
 
-fn start_load_balancer(parts: &Parts, bound: Bound, invoke_api: InvokeApi) {
+fn start_load_balancer(parts: &Parts, bound: BoundListener, invoke_api: InvokeApi) {
     let bucket = parts.bucket.clone();
     let local_routes = LocalRoutes {
         public_url: parts.endpoints.public.clone(),

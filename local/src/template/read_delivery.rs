@@ -48,7 +48,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, buckets: &[Bucket]) -> Result<Opti
 
 fn distribution(config: &Reader, bucket: &str) -> Result<Distribution> {
     let behavior = config.field("DefaultCacheBehavior")?;
-    let (headers, cors) = match behavior.maybe("ResponseHeadersPolicyId") {
+    let (headers, cors) = match behavior.optional("ResponseHeadersPolicyId") {
         None => (Vec::new(), Vec::new()),
         Some(policy) => match policy.text()?.as_str() {
             SIMPLE_CORS => (Vec::new(), any_origin()),

@@ -46,20 +46,24 @@ fn read_function(
 ) -> Result<()> {
     let properties = evaluator.properties(id, node)?;
     let name = evaluator.function_name_of(id)?;
-    let own_or_global = |field: &str| properties.maybe(field).or_else(|| globals.maybe(field));
+    let own_or_global = |field: &str| {
+        properties
+            .optional(field)
+            .or_else(|| globals.optional(field))
+    };
 
     let mut environment = BTreeMap::new();
     for source in [globals, &properties] {
         if let Some(variables) = source
-            .maybe("Environment")
-            .and_then(|environment| environment.maybe("Variables"))
+            .optional("Environment")
+            .and_then(|environment| environment.optional("Variables"))
         {
             for (name, value) in variables.entries()? {
                 environment.insert(name, value.text()?);
             }
         }
     }
-    let logging = own_or_global("LoggingConfig").and_then(|config| config.maybe("LogFormat"));
+    let logging = own_or_global("LoggingConfig").and_then(|config| config.optional("LogFormat"));
     if let Some(format) = logging {
         environment.insert("AWS_LAMBDA_LOG_FORMAT".to_owned(), format.text()?);
     }
@@ -80,7 +84,7 @@ fn read_function(
         return Err(properties.wrong(format!("there are two functions named {name}")));
     }
     let events = properties
-        .maybe("Events")
+        .optional("Events")
         .map(|events| events.entries())
         .transpose()?
         .unwrap_or_default();
@@ -99,10 +103,10 @@ fn read_event(
 ) -> Result<()> {
     let properties = reader.field("Properties")?;
     let enabled = properties
-        .maybe("Enabled")
+        .optional("Enabled")
         .map_or(Ok(true), |field| field.boolean())?
         && properties
-            .maybe("State")
+            .optional("State")
             .is_none_or(|field| field.value() != "DISABLED");
     match reader.field("Type")?.text()?.as_str() {
         "SQS" if enabled => {
@@ -120,13 +124,13 @@ fn read_event(
             };
             plan.schedules.push(Schedule {
                 name: properties
-                    .maybe("Name")
+                    .optional("Name")
                     .map_or(Ok(format!("{id}{event}")), |field| field.text())?,
                 function: function.to_owned(),
                 every: rate(&expression)?,
                 kind,
                 input: properties
-                    .maybe("Input")
+                    .optional("Input")
                     .map(|field| field.text())
                     .transpose()?,
             });
@@ -142,14 +146,14 @@ fn read_event(
 }
 
 fn mapping(properties: &Reader, queue_arn: &str, function: &str) -> Result<Mapping> {
-    if let Some(filter) = properties.maybe("FilterCriteria") {
+    if let Some(filter) = properties.optional("FilterCriteria") {
         return Err(filter.wrong("the local stack doesn't support filters"));
     }
     let batch_size = properties
-        .maybe("BatchSize")
+        .optional("BatchSize")
         .map_or(Ok(10), |field| field.count())?;
     let window = properties
-        .maybe("MaximumBatchingWindowInSeconds")
+        .optional("MaximumBatchingWindowInSeconds")
         .map_or(Ok(Duration::ZERO), |field| field.seconds())?;
     if batch_size > 10 && window.is_zero() {
         return Err(properties
@@ -159,8 +163,8 @@ fn mapping(properties: &Reader, queue_arn: &str, function: &str) -> Result<Mappi
         return Err(properties.wrong("BatchSize must be 1 to 10,000"));
     }
     let maximum_concurrency = properties
-        .maybe("ScalingConfig")
-        .and_then(|config| config.maybe("MaximumConcurrency"))
+        .optional("ScalingConfig")
+        .and_then(|config| config.optional("MaximumConcurrency"))
         .map(|field| field.count())
         .transpose()?;
     if maximum_concurrency.is_some_and(|limit| limit < 2) {

@@ -102,7 +102,7 @@ fn reference(id: &str, line: usize) -> Node {
 
 fn group(properties: &Reader, plan: &Plan) -> Result<Option<Group>> {
     if properties
-        .maybe("TargetType")
+        .optional("TargetType")
         .is_none_or(|field| field.value() != "lambda")
     {
         return Ok(None);
@@ -134,7 +134,7 @@ fn rule(id: &str, properties: &Reader, groups: &BTreeMap<String, Group>) -> Resu
         match condition.field("Field")?.text()?.as_str() {
             "path-pattern" => {
                 let config = condition
-                    .maybe("PathPatternConfig")
+                    .optional("PathPatternConfig")
                     .unwrap_or_else(|| condition.clone());
                 paths.extend(config.texts("Values")?);
             }
@@ -186,7 +186,7 @@ fn action(actions: &Reader, groups: &BTreeMap<String, Group>) -> Result<Action> 
     };
     match action.field("Type")?.text()?.as_str() {
         "forward" => {
-            let group = match action.maybe("ForwardConfig") {
+            let group = match action.optional("ForwardConfig") {
                 Some(config) => {
                     let groups = config.list("TargetGroups");
                     let [group] = groups.as_slice() else {
@@ -219,11 +219,11 @@ fn action(actions: &Reader, groups: &BTreeMap<String, Group>) -> Result<Action> 
                 status: u16::try_from(status.integer()?)
                     .map_err(|_| status.wrong("must be a status code"))?,
                 content_type: config
-                    .maybe("ContentType")
+                    .optional("ContentType")
                     .map(|field| field.text())
                     .transpose()?,
                 body: config
-                    .maybe("MessageBody")
+                    .optional("MessageBody")
                     .map_or(Ok(String::new()), |field| field.text())?,
             })
         }

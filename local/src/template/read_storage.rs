@@ -63,12 +63,12 @@ fn queue(id: &str, name: String, properties: &Reader, evaluator: &Evaluator<'_>)
     let local = evaluator.local();
     let mut attributes = BTreeMap::new();
     for attribute in QUEUE_ATTRIBUTES {
-        if let Some(value) = properties.maybe(attribute) {
+        if let Some(value) = properties.optional(attribute) {
             attributes.insert(attribute.to_owned(), value.text()?);
         }
     }
     let redrive = properties
-        .maybe("RedrivePolicy")
+        .optional("RedrivePolicy")
         .map(|policy| {
             let count = policy.field("maxReceiveCount")?;
             Ok::<_, TemplateError>(Redrive {
@@ -89,7 +89,7 @@ fn queue(id: &str, name: String, properties: &Reader, evaluator: &Evaluator<'_>)
 }
 
 fn table(id: &str, name: String, properties: &Reader) -> Result<Table> {
-    if let Some(stream) = properties.maybe("StreamSpecification") {
+    if let Some(stream) = properties.optional("StreamSpecification") {
         return Err(stream.wrong("the local stack doesn't support streams"));
     }
     let mut attributes = BTreeMap::new();
@@ -99,7 +99,7 @@ fn table(id: &str, name: String, properties: &Reader) -> Result<Table> {
             definition.field("AttributeType")?.text()?,
         );
     }
-    let ttl = properties.maybe("TimeToLiveSpecification");
+    let ttl = properties.optional("TimeToLiveSpecification");
     let ttl_attribute = match ttl {
         Some(ttl) if ttl.field("Enabled")?.boolean()? => Some(ttl.field("AttributeName")?.text()?),
         _ => None,
@@ -164,7 +164,7 @@ fn index(reader: &Reader) -> Result<Index> {
 }
 
 fn cors(properties: &Reader) -> Result<Vec<Cors>> {
-    let Some(configuration) = properties.maybe("CorsConfiguration") else {
+    let Some(configuration) = properties.optional("CorsConfiguration") else {
         return Ok(Vec::new());
     };
     configuration
@@ -177,7 +177,7 @@ fn cors(properties: &Reader) -> Result<Vec<Cors>> {
                 headers: rule.texts("AllowedHeaders")?,
                 exposed: rule.texts("ExposedHeaders")?,
                 max_age: rule
-                    .maybe("MaxAge")
+                    .optional("MaxAge")
                     .map(|field| field.seconds())
                     .transpose()?,
             })
@@ -187,13 +187,13 @@ fn cors(properties: &Reader) -> Result<Vec<Cors>> {
 
 /// Reads the lifecycle rules that remove objects. Other rules have no local counterpart.
 fn expiry(properties: &Reader) -> Result<Vec<Expiry>> {
-    let Some(configuration) = properties.maybe("LifecycleConfiguration") else {
+    let Some(configuration) = properties.optional("LifecycleConfiguration") else {
         return Ok(Vec::new());
     };
     let mut rules = Vec::new();
     for rule in configuration.list("Rules") {
         let enabled = rule.field("Status")?.text()? == "Enabled";
-        let Some(days) = rule.maybe("ExpirationInDays").filter(|_| enabled) else {
+        let Some(days) = rule.optional("ExpirationInDays").filter(|_| enabled) else {
             continue;
         };
         let mut tags = BTreeMap::new();
@@ -202,7 +202,7 @@ fn expiry(properties: &Reader) -> Result<Vec<Expiry>> {
         }
         rules.push(Expiry {
             prefix: rule
-                .maybe("Prefix")
+                .optional("Prefix")
                 .map_or(Ok(String::new()), |field| field.text())?,
             tags,
             after: Duration::from_secs(days.integer()?.saturating_mul(86_400)),

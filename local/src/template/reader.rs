@@ -30,7 +30,7 @@ impl Reader {
     }
 
     /// Returns a field, if it is present.
-    pub(crate) fn maybe(&self, name: &str) -> Option<Self> {
+    pub(crate) fn optional(&self, name: &str) -> Option<Self> {
         match self.value.get(name) {
             None | Some(Value::Null) => None,
             Some(value) => Some(self.child(name, value)),
@@ -39,7 +39,7 @@ impl Reader {
 
     /// Returns a required field.
     pub(crate) fn field(&self, name: &str) -> Result<Self> {
-        self.maybe(name)
+        self.optional(name)
             .ok_or_else(|| self.wrong(format!("{name} is missing")))
     }
 
@@ -61,7 +61,7 @@ impl Reader {
 
     /// Returns a field's items, or none if the field is absent.
     pub(crate) fn list(&self, name: &str) -> Vec<Self> {
-        self.maybe(name)
+        self.optional(name)
             .map(|field| field.items())
             .unwrap_or_default()
     }

@@ -368,7 +368,7 @@ async fn unsent_request_is_retried_with_another_process() {
 
 /// Fails when a start that times out fails the request that waits then, however short it has waited.
 #[tokio::test]
-async fn start_that_times_out_fails_no_later_request() {
+async fn timed_out_start_does_not_fail_later_requests() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tried");
     let how = format!("hangonce:{}", file.display());

@@ -17,9 +17,9 @@ use super::kind::Kind;
 use crate::env::{self, BadSetting};
 
 /// The lifetime of a token: the longest that `ElastiCache` accepts.
-const TOKEN: Duration = Duration::from_mins(15);
+const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 /// The interval at which a connection signs in again: the cache closes it 12 hours after it last signed in.
-const SIGN_IN_AGAIN: Duration = Duration::from_hours(1);
+const SIGN_IN_INTERVAL: Duration = Duration::from_hours(1);
 
 /// The address of the cache and the means to sign in. Not `Debug`, as the address may contain a password.
 #[derive(Clone, Default)]
@@ -44,7 +44,7 @@ impl Access {
         let kind = Kind::from_env()?;
         let (url, kind) = match env::optional("CACHE_URL") {
             Some(url) => (url, kind),
-            None => find(kind)?,
+            None => find_address(kind)?,
         };
         Ok(Self {
             url,
@@ -58,7 +58,7 @@ impl Access {
     }
 
     /// Sets up a client with this access.
-    pub(super) fn enter(&self, mut client: ClusterClientBuilder) -> ClusterClientBuilder {
+    pub(super) fn configure(&self, mut client: ClusterClientBuilder) -> ClusterClientBuilder {
         if let Some(authority) = &self.authority {
             client = client.certs(TlsCertificates {
                 client_tls: None,
@@ -75,7 +75,7 @@ impl Access {
 /// Finds the address of the cache that `CACHE_NAME` names. Waits for AWS on a separate thread, so that opening a cache
 /// need not be async; a function has nothing else to do while it starts.
 #[cfg(feature = "find-cache")]
-fn find(kind: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
+fn find_address(kind: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
     let bad = |problem: String| BadSetting::new("CACHE_NAME", problem);
     let name = env::optional("CACHE_NAME")
         .ok_or_else(|| BadSetting::new("CACHE_URL", "must be set, or else CACHE_NAME"))?;
@@ -105,7 +105,7 @@ fn find(kind: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
 }
 
 #[cfg(not(feature = "find-cache"))]
-fn find(_: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
+fn find_address(_: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
     let problem = "must be set: finding a cache by CACHE_NAME needs the feature find-cache";
     Err(BadSetting::new("CACHE_URL", problem))
 }
@@ -150,7 +150,7 @@ impl Identity {
         };
         let bare = format!("{}/?Action=connect&User={}{kind}", self.cache, self.user);
         let mut settings = SigningSettings::default();
-        settings.expires_in = Some(TOKEN);
+        settings.expires_in = Some(TOKEN_LIFETIME);
         settings.signature_location = SignatureLocation::QueryParams;
         let keys = keys.clone().into();
         let parameters = v4::SigningParams::builder()
@@ -172,14 +172,14 @@ impl Identity {
         Ok(signed.trim_start_matches("http://").to_owned())
     }
 
-    /// Yields a token at once, and another after each interval of `again`.
+    /// Yields a token at once, and another after each `interval`.
     fn tokens(
         &self,
-        again: Duration,
+        interval: Duration,
     ) -> impl Stream<Item = Result<BasicAuth, RedisError>> + Send + use<> {
         futures::stream::unfold((self.clone(), false), move |(who, signed_in)| async move {
             if signed_in {
-                tokio::time::sleep(again).await;
+                tokio::time::sleep(interval).await;
             }
             let token = who.sign_in().map_err(RedisError::from);
             Some((token, (who, true)))
@@ -201,7 +201,7 @@ impl Identity {
 
 impl StreamingCredentialsProvider for Identity {
     fn subscribe(&self) -> Pin<Box<dyn Stream<Item = Result<BasicAuth, RedisError>> + Send>> {
-        Box::pin(self.tokens(SIGN_IN_AGAIN))
+        Box::pin(self.tokens(SIGN_IN_INTERVAL))
     }
 }
 
@@ -235,25 +235,25 @@ mod tests {
     /// A connection takes tokens for as long as it lives. The stream goes on even if a token can't be signed, as here,
     /// without credentials.
     #[tokio::test]
-    async fn connections_sign_in_again_and_again() {
+    async fn connections_get_a_new_token_at_each_interval() {
         let identity = Identity {
             user: "purrline-0123".to_owned(),
             cache: "purrline-0123".to_owned(),
             serverless: true,
             region: "ap-northeast-2".to_owned(),
         };
-        let again = Duration::from_millis(20);
-        let mut tokens = std::pin::pin!(identity.tokens(again));
+        let interval = Duration::from_millis(20);
+        let mut tokens = std::pin::pin!(identity.tokens(interval));
         let started = std::time::Instant::now();
         for number in 0..10 {
             assert!(tokens.next().await.is_some(), "the token {number}");
-            assert!(started.elapsed() >= again * number);
+            assert!(started.elapsed() >= interval * number);
         }
     }
 
     /// The signatures are those of botocore's `RequestSigner`.
     #[test]
-    fn tokens_are_what_aws_signs() {
+    fn tokens_match_those_of_botocore() {
         let keys = Credentials::new(
             "AKIDEXAMPLE",
             "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",

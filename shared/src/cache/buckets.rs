@@ -16,8 +16,8 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use redis::cmd;
 
-use super::keys::{calls_key, full_key, stamp_key};
-use super::{Cache, Error, count_trip, scripts};
+use super::keys::{calls_key, follow_limit_key, stamp_key};
+use super::{Cache, Error, count_round_trip, scripts};
 use crate::domain::{RateLimit, UserId, Version};
 
 /// The seconds that a caller's last stamp is kept: longer than the cache's clock can jump back when another node takes
@@ -25,7 +25,7 @@ use crate::domain::{RateLimit, UserId, Version};
 const STAMP_SECONDS: u32 = 60 * 60;
 /// The seconds that the cache remembers that a user follows the maximum number of users. An unfollow clears the record,
 /// but may meet a follow that is applied at the same time.
-const FULL_SECONDS: u32 = 10 * 60;
+const FOLLOW_LIMIT_SECONDS: u32 = 10 * 60;
 
 /// The cache's answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Admitted {
     /// The call's place in the order of the caller's requests, if it was asked for.
     pub stamp: Option<Version>,
     /// Whether the caller has reached the limit of follows, as far as the cache knows.
-    pub follows_most: bool,
+    pub at_follow_limit: bool,
 }
 
 impl Cache {
@@ -54,12 +54,12 @@ impl Cache {
         limit: Option<RateLimit>,
         stamped: bool,
     ) -> Result<Admission, Error> {
-        count_trip();
+        count_round_trip();
         let mut connection = self.connection.clone();
-        let (wait, stamp, full): (u64, i64, bool) = scripts::ADMIT
+        let (wait, stamp, at_limit): (u64, i64, bool) = scripts::ADMIT
             .key(calls_key(caller, route))
             .key(stamp_key(caller))
-            .key(full_key(caller))
+            .key(follow_limit_key(caller))
             .arg(limit.map_or(0, |limit| limit.per_minute.get()))
             .arg(limit.map_or(0, |limit| limit.burst.get()))
             .arg(if stamped { STAMP_SECONDS } else { 0 })
@@ -70,7 +70,7 @@ impl Cache {
         }
         Ok(Admission::Go(Admitted {
             stamp: stamped.then(|| Version::from_micros(stamp)),
-            follows_most: full,
+            at_follow_limit: at_limit,
         }))
     }
 
@@ -86,28 +86,31 @@ impl Cache {
     }
 
     /// Records which users follow the maximum number of users, and which may follow others again.
-    pub async fn note_follows_most(
+    pub async fn note_follow_limits(
         &self,
-        full: impl IntoIterator<Item = &UserId>,
-        not_full: impl IntoIterator<Item = &UserId>,
+        at_limit: impl IntoIterator<Item = &UserId>,
+        below_limit: impl IntoIterator<Item = &UserId>,
     ) -> Result<(), Error> {
         let set = |user| {
             let mut set = cmd("SET");
-            set.arg(full_key(user)).arg(1).arg("EX").arg(FULL_SECONDS);
+            set.arg(follow_limit_key(user))
+                .arg(1)
+                .arg("EX")
+                .arg(FOLLOW_LIMIT_SECONDS);
             set
         };
         let del = |user| {
             let mut del = cmd("DEL");
-            del.arg(full_key(user));
+            del.arg(follow_limit_key(user));
             del
         };
-        let commands = full.into_iter().map(set);
-        let commands = commands.chain(not_full.into_iter().map(del));
+        let commands = at_limit.into_iter().map(set);
+        let commands = commands.chain(below_limit.into_iter().map(del));
         let sends: Vec<_> = commands
             .map(|command| self.send::<redis::Value>(command))
             .collect();
         if !sends.is_empty() {
-            count_trip();
+            count_round_trip();
         }
         try_join_all(sends).await.map(|_| ())
     }

@@ -20,9 +20,9 @@ use tokio::time::Instant;
 
 /// The number of calls without an answer after which the connections are replaced. Each has waited for the full
 /// timeout, all its retries included.
-const SILENCES: u32 = 2;
+const MAX_TIMEOUTS: u32 = 2;
 /// The minimum time between two epochs: new connections do not help a cache that is merely slow.
-const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+const MIN_EPOCH: Duration = Duration::from_secs(1);
 
 /// The connections to the nodes of the cluster. Cheap to clone.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ struct Shared {
 struct Epoch {
     connection: Connection,
     began: Instant,
-    silences: u32,
+    timeouts: u32,
 }
 
 impl ClusterConnection {
@@ -74,7 +74,7 @@ impl ClusterConnection {
             .connection
             .route_pipeline(pipeline, offset, count, route);
         let outcome = sent.await;
-        let _ = self.instead(used.began, outcome.as_ref().err());
+        let _ = self.replacement(used.began, outcome.as_ref().err());
         outcome
     }
 
@@ -84,20 +84,20 @@ impl ClusterConnection {
     {
         let used = self.epoch().clone();
         let outcome = send(used.connection).await;
-        match self.instead(used.began, outcome.as_ref().err()) {
+        match self.replacement(used.began, outcome.as_ref().err()) {
             Some(connection) => send(connection).await,
             None => outcome,
         }
     }
 
     /// Records an error on the connections of an epoch. Returns the connections to use instead, if those are lost.
-    fn instead(&self, then: Instant, error: Option<&RedisError>) -> Option<Connection> {
+    fn replacement(&self, began: Instant, error: Option<&RedisError>) -> Option<Connection> {
         match error {
             Some(error) if error.is_timeout() => {
-                self.was_silent(then);
+                self.record_timeout(began);
                 None
             }
-            Some(error) if is_unconnected(error) => self.after(then),
+            Some(error) if is_unconnected(error) => self.reconnect(began),
             _ => None,
         }
     }
@@ -108,23 +108,23 @@ impl ClusterConnection {
     }
 
     /// Records that a call on the connections of an epoch got no answer.
-    fn was_silent(&self, then: Instant) {
+    fn record_timeout(&self, began: Instant) {
         let mut epoch = self.epoch();
-        if epoch.began != then {
+        if epoch.began != began {
             return;
         }
-        epoch.silences = epoch.silences.saturating_add(1);
-        if epoch.silences >= SILENCES && epoch.began.elapsed() >= AT_MOST_EVERY {
+        epoch.timeouts = epoch.timeouts.saturating_add(1);
+        if epoch.timeouts >= MAX_TIMEOUTS && epoch.began.elapsed() >= MIN_EPOCH {
             tracing::warn!("the cache has fallen silent, it is connected to anew");
             *epoch = Epoch::begin(&self.0.client);
         }
     }
 
     /// Returns connections that replace the lost ones of an epoch; `None` if it is too soon for that.
-    fn after(&self, then: Instant) -> Option<Connection> {
+    fn reconnect(&self, began: Instant) -> Option<Connection> {
         let mut epoch = self.epoch();
-        if epoch.began == then {
-            if epoch.began.elapsed() < AT_MOST_EVERY {
+        if epoch.began == began {
+            if epoch.began.elapsed() < MIN_EPOCH {
                 return None;
             }
             *epoch = Epoch::begin(&self.0.client);
@@ -144,7 +144,7 @@ impl Epoch {
         Self {
             connection: client.get_pending_async_connection_with_config(ClusterConfig::new()),
             began: Instant::now(),
-            silences: 0,
+            timeouts: 0,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::keys::{feed_key, following_key, timeline_key};
 use super::lease::Lease;
 use super::lists::{PostsAndMerged, REBUILD_SECONDS, Rebuild, TTL_SECONDS};
 use super::nodes::read;
-use super::{Cache, Error, count_trip};
+use super::{Cache, Error, count_round_trip};
 use crate::domain::{PostWindow, UserId};
 
 /// The maximum number of follows that one command adds: ElastiCache Serverless accepts no more than 3,999 arguments.
@@ -23,23 +23,23 @@ const TIMELINE_TTL_SECONDS: u64 = 5 * 60;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Feed {
     /// The feed.
-    Here(PostsAndMerged),
+    Cached(PostsAndMerged),
     /// The feed or the user's follows are missing, or the feed is being rebuilt.
-    Gone,
+    Missing,
 }
 
 impl Cache {
     /// Returns the user's feed, in one round trip.
     pub async fn feed(&self, user: &UserId) -> Result<Feed, Error> {
-        count_trip();
+        count_round_trip();
         let mut commands = redis::pipe();
         commands.cmd("LRANGE").arg(feed_key(user)).arg(0).arg(-1);
         commands.cmd("EXISTS").arg(following_key(user));
         let mut connection = self.connection.clone();
         let (list, following): (Vec<Vec<u8>>, bool) = commands.query_async(&mut connection).await?;
         Ok(match PostsAndMerged::read(&list) {
-            Some(feed) if following => Feed::Here(feed),
-            _ => Feed::Gone,
+            Some(feed) if following => Feed::Cached(feed),
+            _ => Feed::Missing,
         })
     }
 
@@ -51,14 +51,16 @@ impl Cache {
         if authors.is_empty() {
             return Ok(HashMap::new());
         }
-        count_trip();
+        count_round_trip();
         let range = |author: &UserId| {
             let mut range = cmd("LRANGE");
             range.arg(timeline_key(author)).arg(0).arg(-1);
             range
         };
-        let lists: Vec<Vec<Vec<u8>>> =
-            read(self.each(|| authors.iter().map(range).collect()).await?)?;
+        let lists: Vec<Vec<Vec<u8>>> = read(
+            self.send_each(|| authors.iter().map(range).collect())
+                .await?,
+        )?;
         let lists = authors.iter().zip(lists);
         let known = lists.filter_map(|(author, list)| {
             Some((author.clone(), PostsAndMerged::read(&list)?.posts))
@@ -68,7 +70,7 @@ impl Cache {
 
     /// Forgets the feeds and follows of these users, after they were changed in the store.
     pub async fn forget_feeds(&self, users: &HashSet<UserId>) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         let dels = users.iter().map(|user| {
             let mut del = cmd("DEL");
             del.arg(feed_key(user)).arg(following_key(user));
@@ -80,7 +82,7 @@ impl Cache {
     /// Forgets the feeds and follows of these users, which are about to be changed in the store, and prevents rebuilds
     /// until they are forgotten again, or for as long as a request may last.
     pub async fn hold_feeds(&self, users: &HashSet<UserId>) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         let lease = Lease::new();
         let holds = users.iter().map(|user| {
             let (feed, lease) = (feed_key(user), &lease);
@@ -121,7 +123,7 @@ impl Cache {
         let fresh = format!("{}:{}", following_key(user), lease.token());
         let mut members = vec![user.as_str()];
         members.extend(following.iter().map(UserId::as_str));
-        count_trip();
+        count_round_trip();
         let mut commands = redis::pipe();
         for members in members.chunks(FOLLOWS_PER_COMMAND) {
             commands.cmd("SADD").arg(&fresh).arg(members).ignore();

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::keys::{author_key, counts_key, field, following_key, post_key, viewer_key};
 use super::nodes::read;
-use super::{Cache, Error, count_trip};
+use super::{Cache, Error, count_round_trip};
 use crate::domain::{Author, HydratedPosts, Post, PostCounts, PostId, UserId, ViewerState};
 
 /// Those of the requested authors whom the viewer follows, the viewer included; `None` if the follows are not in the
@@ -48,12 +48,12 @@ impl Cache {
         if posts.is_empty() && authors.is_empty() {
             return Ok((HydratedPosts::default(), Some(HashSet::new())));
         }
-        count_trip();
+        count_round_trip();
         let ask = || {
             let posts = ask_posts(viewer, posts).into_iter();
             posts.chain(ask_authors(viewer, authors)).collect()
         };
-        let mut answers = self.each(ask).await?;
+        let mut answers = self.send_each(ask).await?;
         let of_authors = answers.split_off(answers.len().saturating_sub(asked(authors)));
         let mut known = HydratedPosts::default();
         read_posts(posts, answers, &mut known)?;

@@ -15,7 +15,7 @@ use crate::domain::{PostId, UserId};
 
 /// A key, and the type, size and lifetime of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeyInfo {
     /// The key.
     pub key: String,
     /// The type: `list`, `set`, `hash`, `string`; `None` if there is no such key.
@@ -25,12 +25,12 @@ pub struct Kept {
     /// The memory that the key takes in total, in bytes.
     pub bytes: u64,
     /// The time until it expires; `None` if it doesn't.
-    pub goes_in: Option<Duration>,
+    pub expires_in: Option<Duration>,
 }
 
 impl Cache {
     /// Returns the keys of a user's feed, timeline, follows, likes and saves, and profile.
-    pub async fn kept_for_user(&self, user: &UserId) -> Result<Vec<Kept>, Error> {
+    pub async fn keys_of_user(&self, user: &UserId) -> Result<Vec<KeyInfo>, Error> {
         let keys = [
             feed_key,
             timeline_key,
@@ -38,19 +38,22 @@ impl Cache {
             viewer_key,
             author_key,
         ];
-        self.kept(keys.map(|key| key(user))).await
+        self.inspect_keys(keys.map(|key| key(user))).await
     }
 
     /// Returns the keys of a post and of its counts.
-    pub async fn kept_for_post(&self, post: PostId) -> Result<Vec<Kept>, Error> {
-        self.kept([post_key(post), counts_key(post)]).await
+    pub async fn keys_of_post(&self, post: PostId) -> Result<Vec<KeyInfo>, Error> {
+        self.inspect_keys([post_key(post), counts_key(post)]).await
     }
 
-    async fn kept(&self, keys: impl IntoIterator<Item = String>) -> Result<Vec<Kept>, Error> {
-        try_join_all(keys.into_iter().map(|key| self.look_at(key))).await
+    async fn inspect_keys(
+        &self,
+        keys: impl IntoIterator<Item = String>,
+    ) -> Result<Vec<KeyInfo>, Error> {
+        try_join_all(keys.into_iter().map(|key| self.inspect_key(key))).await
     }
 
-    async fn look_at(&self, key: String) -> Result<Kept, Error> {
+    async fn inspect_key(&self, key: String) -> Result<KeyInfo, Error> {
         let ask = |words: &[&str]| {
             let mut ask = cmd(words.first().copied().unwrap_or_default());
             ask.arg(words.get(1..)).arg(&key);
@@ -71,27 +74,27 @@ impl Cache {
             "none" => 0,
             _ => self.send(ask(&[length])).await?,
         };
-        Ok(Kept {
+        Ok(KeyInfo {
             kind: (kind != "none").then_some(kind),
             length,
             bytes: bytes.unwrap_or_default(),
-            goes_in: u64::try_from(millis).ok().map(Duration::from_millis),
+            expires_in: u64::try_from(millis).ok().map(Duration::from_millis),
             key,
         })
     }
 
     /// Returns each node's `INFO`, by the node's address.
-    pub async fn nodes_tell(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
+    pub async fn node_info(&self) -> Result<BTreeMap<String, BTreeMap<String, String>>, Error> {
         let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllNodes, None));
-        let told = self.connection.route_command(cmd("INFO"), all).await?;
-        let told: BTreeMap<String, Value> =
-            from_redis_value(told).map_err(redis::RedisError::from)?;
-        let read = |(node, told)| {
-            let told: String = from_redis_value(told).map_err(redis::RedisError::from)?;
-            let lines = told.lines().filter_map(|line| line.trim().split_once(':'));
+        let info = self.connection.route_command(cmd("INFO"), all).await?;
+        let info: BTreeMap<String, Value> =
+            from_redis_value(info).map_err(redis::RedisError::from)?;
+        let read = |(node, info)| {
+            let info: String = from_redis_value(info).map_err(redis::RedisError::from)?;
+            let lines = info.lines().filter_map(|line| line.trim().split_once(':'));
             let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
             Ok((node, lines.collect()))
         };
-        told.into_iter().map(read).collect()
+        info.into_iter().map(read).collect()
     }
 }

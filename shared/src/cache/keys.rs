@@ -48,6 +48,6 @@ pub(super) fn stamp_key(user: &UserId) -> String {
     format!("stamp:{{{user}}}")
 }
 
-pub(super) fn full_key(user: &UserId) -> String {
+pub(super) fn follow_limit_key(user: &UserId) -> String {
     format!("full:{{{user}}}")
 }

@@ -11,7 +11,7 @@
 //! | 8 bytes | the id of a post |
 
 use super::lease::Lease;
-use super::{Cache, Error, count_trip, scripts};
+use super::{Cache, Error, count_round_trip, scripts};
 use crate::domain::{PostId, PostWindow, UserId};
 
 /// The lifetime of a list, read or not: a day. Within that time, every list recovers from errors (a cache that lost
@@ -23,7 +23,7 @@ pub(super) const REBUILD_SECONDS: u64 = 15;
 const SLACK: usize = 7;
 /// The maximum number of authors that are merged into a feed in the cache. Users who follow more such authors read from
 /// the store, where a hundred cost one read; each author merged here is another list to read for every page.
-pub const MOST_MERGED: usize = 200;
+pub const MAX_MERGED: usize = 200;
 
 const MERGED: &str = "@merged:";
 
@@ -109,7 +109,7 @@ impl Cache {
 
     /// Starts to rebuild the list at the first key; the other keys belong to it.
     pub(super) async fn begin(&self, keys: &[String]) -> Result<Rebuild, Error> {
-        count_trip();
+        count_round_trip();
         let lease = Lease::new();
         let mut begin = scripts::BEGIN_REBUILD.arg(lease.token());
         begin.arg(REBUILD_SECONDS);
@@ -134,7 +134,7 @@ impl Cache {
         seconds: u64,
     ) -> Result<bool, Error> {
         let elements = list.elements();
-        count_trip();
+        count_round_trip();
         let mut commit = scripts::COMMIT_REBUILD.arg(lease.token());
         commit.arg(self.feed_length).arg(seconds);
         for key in keys {

@@ -83,10 +83,10 @@ pub use feeds::Feed;
 pub use hydration::{Followed, Missing};
 
 #[cfg(feature = "audit")]
-pub use inspect::Kept;
+pub use inspect::KeyInfo;
 pub use kind::Kind;
 pub use lease::Lease;
-pub use lists::{MOST_MERGED, PostsAndMerged, Rebuild};
+pub use lists::{MAX_MERGED, PostsAndMerged, Rebuild};
 pub use objects::{HOLD_TIME, Hold};
 pub use push::Push;
 
@@ -105,19 +105,19 @@ const OVERALL: Duration = Duration::from_millis(1500);
 const IDLE: Duration = Duration::from_mins(1);
 /// The time in which the server must acknowledge sent data; otherwise the connection counts as lost.
 #[cfg(target_os = "linux")]
-const TAKEN: Duration = Duration::from_secs(2);
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn tcp() -> TcpSettings {
     let settings = TcpSettings::default()
         .set_nodelay(true)
         .set_keepalive(TcpKeepalive::new().with_time(IDLE));
     #[cfg(target_os = "linux")]
-    let settings = settings.set_user_timeout(TAKEN);
+    let settings = settings.set_user_timeout(TCP_USER_TIMEOUT);
     settings
 }
 
 /// Counts a round trip: one wait for the server, whatever the number of commands sent together.
-fn count_trip() {
+fn count_round_trip() {
     invocation::record_call(Callee::Cache);
 }
 
@@ -172,7 +172,7 @@ impl Cache {
             .retries(3)
             .min_retry_wait(10)
             .max_retry_wait(200);
-        let client = access.enter(client).build()?;
+        let client = access.configure(client).build()?;
         Ok(Self {
             connection: ClusterConnection::open(client),
             nodes: Arc::default(),
@@ -193,7 +193,7 @@ impl Cache {
 
     /// Waits for the server's answer to `PING`.
     pub async fn ping(&self) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         self.send::<redis::Value>(redis::cmd("PING"))
             .await
             .map(|_| ())

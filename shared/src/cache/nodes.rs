@@ -11,7 +11,7 @@ use redis::cluster_routing::{Route, SingleNodeRoutingInfo, Slot, SlotAddr};
 use redis::{Arg, Cmd, Pipeline, RedisError, Value, cmd};
 
 use super::connection::is_unconnected;
-use super::{Cache, Error, count_trip};
+use super::{Cache, Error, count_round_trip};
 
 /// The maximum number of commands in a pipeline, so that it is answered in time and the server can serve others in
 /// between.
@@ -46,7 +46,7 @@ impl Nodes {
 }
 
 /// Commands for one node.
-struct Part {
+struct NodePipeline {
     route: Route,
     places: Vec<usize>,
     pipeline: Pipeline,
@@ -63,48 +63,48 @@ fn key(command: &Cmd) -> &[u8] {
 impl Cache {
     /// Returns the answers to these commands, in their order. Each command must use one key, or keys of one slot. The
     /// caller counts the round trip.
-    pub(super) async fn each(
+    pub(super) async fn send_each(
         &self,
         commands: impl Fn() -> Vec<Cmd> + Send + Sync,
     ) -> Result<Vec<Value>, Error> {
-        match self.each_by_node(commands()).await {
+        match self.send_by_node(commands()).await {
             // Some slots have moved to another node: send one by one, for the client to find it.
             Err(Error(error)) if error.redirect_node().is_some() => {
-                self.know_nodes(None);
+                self.set_known_nodes(None);
                 try_join_all(commands().into_iter().map(|command| self.send(command))).await
             }
             // Try again on the connections that replaced the lost ones.
-            Err(Error(error)) if is_unconnected(&error) => self.each_by_node(commands()).await,
+            Err(Error(error)) if is_unconnected(&error) => self.send_by_node(commands()).await,
             answers => answers,
         }
     }
 
-    async fn each_by_node(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, Error> {
+    async fn send_by_node(&self, commands: Vec<Cmd>) -> Result<Vec<Value>, Error> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
         let nodes = self.nodes().await?;
-        let mut parts: HashMap<Option<usize>, Vec<Part>> = HashMap::new();
+        let mut pipelines: HashMap<Option<usize>, Vec<NodePipeline>> = HashMap::new();
         for (place, command) in commands.into_iter().enumerate() {
             let slot = Slot::for_key(key(&command));
-            let parts = parts.entry(nodes.0.get(&slot).copied()).or_default();
-            if parts
+            let pipelines = pipelines.entry(nodes.0.get(&slot).copied()).or_default();
+            if pipelines
                 .last()
-                .is_none_or(|part| part.places.len() == COMMANDS_PER_PIPELINE)
+                .is_none_or(|batch| batch.places.len() == COMMANDS_PER_PIPELINE)
             {
-                parts.push(Part {
+                pipelines.push(NodePipeline {
                     route: Route::with_slot(slot, SlotAddr::Master),
                     places: Vec::new(),
                     pipeline: Pipeline::new(),
                 });
             }
-            if let Some(part) = parts.last_mut() {
-                part.places.push(place);
-                part.pipeline.add_command(command);
+            if let Some(batch) = pipelines.last_mut() {
+                batch.places.push(place);
+                batch.pipeline.add_command(command);
             }
         }
-        let parts = parts.into_values().flatten();
-        let mut answers = try_join_all(parts.map(|part| self.part(part)))
+        let pipelines = pipelines.into_values().flatten();
+        let mut answers = try_join_all(pipelines.map(|batch| self.send_to_node(batch)))
             .await?
             .concat();
         answers.sort_unstable_by_key(|(place, _)| *place);
@@ -112,12 +112,12 @@ impl Cache {
     }
 
     /// Returns the answers to one node's commands, with their places.
-    async fn part(&self, part: Part) -> Result<Vec<(usize, Value)>, Error> {
-        let Part {
+    async fn send_to_node(&self, batch: NodePipeline) -> Result<Vec<(usize, Value)>, Error> {
+        let NodePipeline {
             route,
             places,
             pipeline,
-        } = part;
+        } = batch;
         let route = SingleNodeRoutingInfo::SpecificNode(route);
         let sent = self
             .connection
@@ -131,11 +131,11 @@ impl Cache {
         if let Some(nodes) = self.known_nodes() {
             return Ok(nodes);
         }
-        count_trip();
+        count_round_trip();
         let mut ask = cmd("CLUSTER");
         ask.arg("SLOTS");
         let nodes = Arc::new(Nodes::read(self.send(ask).await?));
-        self.know_nodes(Some(Arc::clone(&nodes)));
+        self.set_known_nodes(Some(Arc::clone(&nodes)));
         Ok(nodes)
     }
 
@@ -143,7 +143,7 @@ impl Cache {
         self.nodes.lock().ok()?.clone()
     }
 
-    fn know_nodes(&self, nodes: Option<Arc<Nodes>>) {
+    fn set_known_nodes(&self, nodes: Option<Arc<Nodes>>) {
         if let Ok(mut known) = self.nodes.lock() {
             *known = nodes;
         }

@@ -8,11 +8,11 @@ use redis::cmd;
 
 use super::hydration::{Missing, viewer_field};
 use super::keys::{
-    author_key, counts_key, field, full_key, post_key, stamp_key, timeline_key, viewer_key,
+    author_key, counts_key, field, follow_limit_key, post_key, stamp_key, timeline_key, viewer_key,
     writers_key,
 };
 use super::lease::Lease;
-use super::{Cache, Error, count_trip, scripts};
+use super::{Cache, Error, count_round_trip, scripts};
 use crate::domain::{HydratedPosts, Invalidation, Like, PostCounts, PostId, UserId};
 
 /// The lifetimes of an object, a day, and of a lease, which lasts as long as a request may.
@@ -43,7 +43,7 @@ const NOBODY: &str = "";
 impl Cache {
     /// Takes leases on what is missing, before the caller reads it from the store, in one round trip.
     pub async fn lease(&self, caller: &UserId, missing: &Missing) -> Result<Lease, Error> {
-        count_trip();
+        count_round_trip();
         let lease = Lease::new();
         // Writers of posts hold nothing: `sweep` completes what they leave undone.
         let posts = missing.posts.iter().map(|&post| (post_key(post), false));
@@ -89,7 +89,7 @@ impl Cache {
         missing: &Missing,
         found: &HydratedPosts,
     ) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         let posts = missing
             .posts
             .iter()
@@ -138,7 +138,7 @@ impl Cache {
 
     /// Forgets a post, after it was changed or deleted in the store.
     pub async fn forget_post(&self, post: PostId) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         self.forget(post_key(post)).await
     }
 
@@ -157,10 +157,10 @@ impl Cache {
 
     /// Forgets a user who has been erased in the store.
     pub async fn forget_user(&self, user: &UserId) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         let mut del = cmd("DEL");
         del.arg(viewer_key(user));
-        del.arg(stamp_key(user)).arg(full_key(user));
+        del.arg(stamp_key(user)).arg(follow_limit_key(user));
         let mut del_timeline = cmd("DEL");
         del_timeline.arg(timeline_key(user));
         let users = HashSet::from([user.clone()]);
@@ -175,7 +175,7 @@ impl Cache {
 
     /// Forgets these likes and the counts of their posts, after they were changed in the store.
     pub async fn forget_likes(&self, likes: &HashSet<Like>) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         let posts: HashSet<PostId> = likes.iter().map(|like| like.post).collect();
         let counts = posts.into_iter();
         let counts = counts.map(|post| self.forget(counts_key(post)));
@@ -210,7 +210,7 @@ impl Cache {
         likes: &HashSet<Like>,
         counts: &HashMap<PostId, PostCounts>,
     ) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         let posts: HashSet<PostId> = likes.iter().map(|like| like.post).collect();
         let puts = posts.into_iter().map(|post| {
             let counts = counts.get(&post).copied().unwrap_or_default();
@@ -228,7 +228,7 @@ impl Cache {
         post: PostId,
         counts: PostCounts,
     ) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         let token = hold.map_or(NOBODY, |hold| hold.token.as_str());
         self.put(post, counts, token).await
     }
@@ -245,7 +245,7 @@ impl Cache {
 
     /// Forgets a user's state of a post, after they saved or unsaved it in the store.
     pub async fn forget_save(&self, user: &UserId, post: PostId) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         let mut del = cmd("HDEL");
         del.arg(viewer_key(user)).arg(field(post));
         self.send::<i64>(del).await.map(|_| ())
@@ -268,7 +268,7 @@ impl Cache {
     }
 
     async fn hold(&self, kind: &str, keys: Vec<String>) -> Result<Hold, Error> {
-        count_trip();
+        count_round_trip();
         let token = format!("{kind}{:016x}", rand::random::<u64>());
         let holds = keys.iter().map(|key| {
             let mut connection = self.connection.clone();
@@ -282,7 +282,7 @@ impl Cache {
 
     /// Releases the hold after the write; readers refill the keys.
     pub async fn release(&self, hold: &Hold) -> Result<(), Error> {
-        count_trip();
+        count_round_trip();
         let releases = hold.keys.iter().map(|key| {
             let mut connection = self.connection.clone();
             let mut forget = scripts::FORGET.key(key);

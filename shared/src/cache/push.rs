@@ -8,7 +8,7 @@ use redis::{Cmd, cmd};
 use super::keys::{feed_key, timeline_key};
 use super::lists::{element, merged_mark};
 use super::nodes::read;
-use super::{Cache, Error, count_trip};
+use super::{Cache, Error, count_round_trip};
 use crate::domain::{PostId, UserId};
 
 /// The maximum number of lists that are trimmed at the same time.
@@ -68,8 +68,8 @@ impl Cache {
             add.arg("RPUSHX").arg(list).arg(&elements);
             add
         };
-        count_trip();
-        let lengths: Vec<usize> = read(self.each(|| lists.iter().map(add).collect()).await?)?;
+        count_round_trip();
+        let lengths: Vec<usize> = read(self.send_each(|| lists.iter().map(add).collect()).await?)?;
         let mut lengths = lengths.into_iter();
         lists.retain(|_| {
             lengths
@@ -92,9 +92,9 @@ impl Cache {
             ask.arg(list).arg(&post).arg("RANK").arg(-1);
             ask
         };
-        count_trip();
+        count_round_trip();
         let places: Vec<Option<usize>> =
-            read(self.each(|| lists.iter().map(ask).collect()).await?)?;
+            read(self.send_each(|| lists.iter().map(ask).collect()).await?)?;
         let without = lists.into_iter().zip(places);
         let without = without.filter(|(_, place)| place.is_none());
         Ok(without.map(|(list, _)| list).collect())

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn are_the_models() {
+    fn breeds_match_the_models_labels() {
         let labels: serde_json::Value =
             serde_json::from_str(include_str!("../../../model/breeds.json")).unwrap();
         assert_eq!(serde_json::to_value(BREEDS).unwrap(), labels);

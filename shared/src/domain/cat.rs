@@ -137,7 +137,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_795_249_800_123);
 
     #[test]
-    fn days_of_birth_are_real_days_from_1970_until_tomorrow() {
+    fn birth_dates_are_calendar_days_from_1970_to_tomorrow() {
         for good in ["1970-01-01", "2024-02-29", "2026-11-21", "2026-11-22"] {
             let date = BirthDate::parse_at(good, NOW);
             assert_eq!(date.unwrap().to_string(), good);
@@ -163,7 +163,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_its_own_day_or_none(text in "[0-9-]{8,11}|\\PC{0,12}") {
+        fn parsed_birth_date_prints_as_its_text(text in "[0-9-]{8,11}|\\PC{0,12}") {
             if let Ok(date) = BirthDate::parse_at(&text, NOW) {
                 prop_assert_eq!(date.to_string(), text);
             }

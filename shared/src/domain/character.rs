@@ -90,7 +90,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_is_drawn_as_nothing_is_not_visible() {
+    fn blank_and_ignorable_characters_are_not_visible() {
         for nothing in NOTHING {
             assert!(!is_visible(nothing), "{nothing:?}");
         }
@@ -125,7 +125,7 @@ mod tests {
     proptest! {
         /// A text with a visible character stays visible, whatever is added to it.
         #[test]
-        fn more_text_hides_nothing(before in ".{0,5}", seen in "[a-z가-힣🐈]", after in ".{0,5}") {
+        fn visible_character_makes_any_text_visible(before in ".{0,5}", seen in "[a-z가-힣🐈]", after in ".{0,5}") {
             let text = format!("{before}{seen}{after}");
             prop_assert!(is_visible(&text));
         }

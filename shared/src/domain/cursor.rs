@@ -67,7 +67,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn opens_for_its_own_list_only(list in "[a-z/]{1,20}", other in "[a-z/]{1,20}", position: Vec<u8>) {
+        fn cursor_opens_only_for_its_own_list(list in "[a-z/]{1,20}", other in "[a-z/]{1,20}", position: Vec<u8>) {
             let cursor = Cursor::issue(&list, &position);
             prop_assert_eq!(Cursor::open(cursor.as_str(), &list), Ok(position));
             if other != list {
@@ -76,7 +76,7 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_one_is_refused(position: Vec<u8>, at: prop::sample::Index, flip in 1..=255_u8) {
+        fn damaged_cursor_is_refused(position: Vec<u8>, at: prop::sample::Index, flip in 1..=255_u8) {
             let cursor = Cursor::issue("feed/nabi", &position);
             let mut bytes = URL_SAFE_NO_PAD.decode(cursor.as_str()).unwrap();
             let at = at.index(bytes.len());
@@ -85,7 +85,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_taken_without_harm(text in "\\PC{0,40}") {
+        fn opening_any_text_never_panics(text in "\\PC{0,40}") {
             let _ = Cursor::open(&text, "feed/nabi");
         }
     }

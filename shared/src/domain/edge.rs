@@ -89,11 +89,11 @@ impl Edge {
 }
 
 /// Returns the latest change of each edge in a batch; of two with the same version, the first.
-pub fn last_words<K: Eq + Hash>(
-    words: impl IntoIterator<Item = (K, Change)>,
+pub fn latest_changes<K: Eq + Hash>(
+    changes: impl IntoIterator<Item = (K, Change)>,
 ) -> HashMap<K, Change> {
     let mut latest: HashMap<K, Change> = HashMap::new();
-    for (key, change) in words {
+    for (key, change) in changes {
         latest
             .entry(key)
             .and_modify(|known| {
@@ -114,39 +114,39 @@ mod tests {
     proptest! {
         /// However a history of changes is shuffled and repeated, the last one wins, and the deltas sum up to it.
         #[test]
-        fn the_last_word_holds_in_any_order(
-            words in prop::collection::vec(any::<bool>(), 1..12),
+        fn last_change_wins_in_any_delivery_order(
+            states in prop::collection::vec(any::<bool>(), 1..12),
             order in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
         ) {
-            let word = |at: usize| Change {
-                active: words[at],
+            let change = |at: usize| Change {
+                active: states[at],
                 version: Version::from_micros(i64::try_from(at).unwrap()),
             };
-            let deliveries = order.iter().map(|index| index.index(words.len())).chain(0..words.len());
+            let deliveries = order.iter().map(|index| index.index(states.len())).chain(0..states.len());
             let (mut stored, mut count) = (None, 0);
             for at in deliveries {
-                if let Outcome::Becomes { edge, delta } = Edge::after(stored, word(at)) {
+                if let Outcome::Becomes { edge, delta } = Edge::after(stored, change(at)) {
                     stored = Some(edge);
                     count += delta;
                 }
             }
-            let last = words[words.len() - 1];
+            let last = states[states.len() - 1];
             prop_assert_eq!(stored.map(|edge| edge.active), Some(last));
             prop_assert_eq!(count, i64::from(last));
         }
 
         #[test]
-        fn a_batch_collapses_to_its_latest_words(words in prop::collection::vec((0..4_u8, any::<bool>(), 0..9_i64), 0..30)) {
-            let changes = words.iter().map(|&(key, active, at)| (key, Change { active, version: Version::from_micros(at) }));
-            for (key, change) in last_words(changes) {
-                let latest = words.iter().filter(|w| w.0 == key).map(|w| w.2).max();
+        fn batch_collapses_to_the_latest_change_of_each_edge(batch in prop::collection::vec((0..4_u8, any::<bool>(), 0..9_i64), 0..30)) {
+            let changes = batch.iter().map(|&(key, active, at)| (key, Change { active, version: Version::from_micros(at) }));
+            for (key, change) in latest_changes(changes) {
+                let latest = batch.iter().filter(|w| w.0 == key).map(|w| w.2).max();
                 prop_assert_eq!(Some(change.version.micros()), latest);
             }
         }
     }
 
     #[test]
-    fn saying_it_again_keeps_the_edges_place() {
+    fn repeated_like_keeps_the_time_of_the_first() {
         let like = |at| Change {
             active: true,
             version: Version::from_micros(at),

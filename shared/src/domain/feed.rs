@@ -43,7 +43,7 @@ impl PostWindow {
     }
 
     /// Returns whether a post is known to be on the list.
-    pub fn has(&self, post: PostId) -> bool {
+    pub fn contains(&self, post: PostId) -> bool {
         self.ids.binary_search_by(|id| post.cmp(id)).is_ok()
     }
 
@@ -92,7 +92,7 @@ mod tests {
     proptest! {
         /// Pages of any size walk the list once each, newest first, whatever was added.
         #[test]
-        fn pages_walk_each_id_once(pushed in prop::collection::vec(0..500_u64, 0..400), size in 1..30_usize) {
+        fn pages_contain_each_id_once(pushed in prop::collection::vec(0..500_u64, 0..400), size in 1..30_usize) {
             let window = PostWindow::new(pushed.iter().copied().map(id).collect(), None);
             let mut walked = Vec::new();
             while let page @ [_, ..] = window.after(walked.last().copied()) {
@@ -104,7 +104,7 @@ mod tests {
 
         /// However short they were kept, merged lists show every post above their floor, and no other.
         #[test]
-        fn merged_lists_have_no_gap(
+        fn merged_lists_have_no_gaps(
             lists in prop::collection::vec((prop::collection::vec(0..200_u64, 0..40), 1..20_usize), 0..6),
         ) {
             let merged = PostWindow::merged(lists.iter().map(|(posts, most)| kept(posts, *most)));

@@ -206,7 +206,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_round_trips_and_sorts(a in 0..=u64::MAX >> 1, b in 0..=u64::MAX >> 1) {
+        fn ids_round_trip_and_sort_as_text_and_as_bytes(a in 0..=u64::MAX >> 1, b in 0..=u64::MAX >> 1) {
             let (a, b) = (Id(a), Id(b));
             prop_assert_eq!(Id::parse(&a.to_string()), Ok(a));
             prop_assert_eq!(Id::from_bytes(a.to_bytes()), Some(a));
@@ -215,7 +215,7 @@ mod tests {
         }
 
         #[test]
-        fn refuses_any_other_text(text in "\\PC{0,20}") {
+        fn parsed_id_prints_as_its_text(text in "\\PC{0,20}") {
             if let Ok(id) = Id::parse(&text) {
                 prop_assert_eq!(id.to_string(), text);
             }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn minted_ids_rise_and_tell_the_time() {
+    fn minted_ids_increase_and_contain_the_time() {
         let source = IdSource::new();
         let before = Timestamp::now();
         let ids: Vec<Id> = (0..100_000).map(|_| source.mint()).collect();

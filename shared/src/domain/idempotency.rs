@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_keep_their_limits() {
+    fn keys_are_1_to_64_visible_ascii_characters() {
         assert!(IdempotencyKey::parse("a").is_ok());
         assert!(IdempotencyKey::parse(&"~".repeat(64)).is_ok());
         for bad in ["", &"a".repeat(65), "a b", "é", "a\t"] {
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_tell_requests_apart() {
+    fn different_requests_have_different_fingerprints() {
         let one = Fingerprint::of("POST", "/v1/posts", b"{}");
         assert_eq!(one, Fingerprint::of("POST", "/v1/posts", b"{}"));
         assert_ne!(one, Fingerprint::of("POST", "/v1/posts", b"{ }"));

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn other_keys_are_refused() {
+    fn malformed_keys_are_refused() {
         for bad in [
             "",
             "uploads/nabi",
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_good_for_their_owner_only() {
+    fn keys_are_accepted_only_from_their_owner() {
         let [nabi, other] = ["nabi", "other"].map(|id| UserId::parse(id).unwrap());
         let key = ImageKey::mint(&nabi, ContentType::Png);
         assert_eq!(ImageKey::sent_by(&nabi, key.as_str()), Ok(key.clone()));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_keep_their_limits() {
+    fn upload_sizes_outside_the_limits_are_refused() {
         assert!(UploadSize::new(0).is_none());
         assert!(UploadSize::new(1).is_some());
         assert!(UploadSize::new(UPLOAD_MAX_BYTES).is_some());

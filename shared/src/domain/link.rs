@@ -45,7 +45,7 @@ fn starts(text: &str) -> impl Iterator<Item = (usize, usize)> {
         // A particle or word that stands before such a host without a space is no part of it.
         let ascii = || run_before(before, |c| c.is_ascii() && is_of_host(c));
         let start = name.map_or_else(ascii, |_| start);
-        let is_host = name.is_some() || is_machine(before.get(start..)?);
+        let is_host = name.is_some() || is_ip_or_localhost(before.get(start..)?);
         is_host.then_some((start, at))
     });
     schemes.chain(hosts)
@@ -80,7 +80,7 @@ fn without_port(text: &str) -> &str {
 }
 
 /// Returns whether a host is an IPv4 address or `localhost`.
-fn is_machine(text: &str) -> bool {
+fn is_ip_or_localhost(text: &str) -> bool {
     text.eq_ignore_ascii_case("localhost") || text.parse::<Ipv4Addr>().is_ok()
 }
 
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_urls() {
+    fn text_that_resembles_a_url_is_not_one() {
         for text in [
             "and/or",
             "1.5/2.5",
@@ -205,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_has_urls_within_it(text in "[a-z1.:/?#()\\[\\] 고。🐱]{0,40}") {
+        fn urls_found_are_in_order_and_within_the_text(text in "[a-z1.:/?#()\\[\\] 고。🐱]{0,40}") {
             let mut end = 0;
             for url in urls(&text) {
                 prop_assert!(text.get(url.clone()).is_some_and(|url| !url.is_empty()), "{:?}", url);

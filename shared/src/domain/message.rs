@@ -28,17 +28,17 @@ impl<'de> Deserialize<'de> for V1 {
 
 /// The largest difference between an endpoint's own clock and the queue's, in microseconds. Tokens are refused at a
 /// much smaller one.
-const CLOCKS_APART: u64 = 60 * 1_000_000;
+const MAX_CLOCK_SKEW: u64 = 60 * 1_000_000;
 
 /// Returns the time of a change. If the endpoint had only its own clock, the queue's clock, which all endpoints share,
 /// corrects it. A larger difference than clocks have means that the message was sent again, from the dead-letter queue:
 /// then the endpoint's own clock counts, so that no later change loses to this one.
-fn said_at(at: Version, own_clock: bool, sent: Option<Timestamp>) -> Version {
+fn change_version(at: Version, own_clock: bool, sent: Option<Timestamp>) -> Version {
     let Some(sent) = sent.filter(|_| own_clock) else {
         return at;
     };
     let sent = sent.millis().saturating_mul(1000);
-    if at.micros().abs_diff(sent) > CLOCKS_APART {
+    if at.micros().abs_diff(sent) > MAX_CLOCK_SKEW {
         return at;
     }
     Version::from_micros(sent)
@@ -110,7 +110,7 @@ impl EdgeMessage for LikeMessage {
     fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.like,
-            version: said_at(self.at, self.own_clock, self.first_sent.or(sent)),
+            version: change_version(self.at, self.own_clock, self.first_sent.or(sent)),
         }
     }
 }
@@ -165,7 +165,7 @@ impl EdgeMessage for FollowMessage {
     fn change(&self, sent: Option<Timestamp>) -> Change {
         Change {
             active: self.follow,
-            version: said_at(self.at, self.own_clock, self.first_sent.or(sent)),
+            version: change_version(self.at, self.own_clock, self.first_sent.or(sent)),
         }
     }
 }
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_message_is_flat() {
+    fn index_message_is_a_flat_object() {
         let cat = IndexMessage::new(Subject::Cat(CatId::parse("0000000000001").unwrap()));
         let text = serde_json::to_string(&cat).unwrap();
         assert_eq!(text, r#"{"v":1,"kind":"cat","id":"0000000000001"}"#);
@@ -283,10 +283,10 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoints_own_clock_is_put_right_by_the_queues() {
+    fn own_stamp_is_corrected_by_the_queues_sent_time() {
         const SECOND: i64 = 1_000_000;
         let now = Version::from_micros(1_795_249_800 * SECOND);
-        let said = |stamp, sent| {
+        let offset = |stamp, sent| {
             let user = UserId::parse("nabi").unwrap();
             let post = PostId::parse("0000000000001").unwrap();
             let like = LikeMessage::new(user, post, true, stamp);
@@ -294,32 +294,32 @@ mod tests {
             seconds / SECOND
         };
         let sent = |seconds| Some(now.timestamp().plus_seconds(seconds));
-        assert_eq!(said(Stamp::Shared(now), sent(5)), 0);
-        assert_eq!(said(Stamp::Own(now), None), 0);
-        assert_eq!(said(Stamp::Own(now), sent(5)), 5);
-        assert_eq!(said(Stamp::Own(now), sent(-5)), -5);
-        assert_eq!(said(Stamp::Own(now), sent(60)), 60);
+        assert_eq!(offset(Stamp::Shared(now), sent(5)), 0);
+        assert_eq!(offset(Stamp::Own(now), None), 0);
+        assert_eq!(offset(Stamp::Own(now), sent(5)), 5);
+        assert_eq!(offset(Stamp::Own(now), sent(-5)), -5);
+        assert_eq!(offset(Stamp::Own(now), sent(60)), 60);
         // Minutes or days later, out of the dead-letter queue.
-        assert_eq!(said(Stamp::Own(now), sent(61)), 0);
-        assert_eq!(said(Stamp::Own(now), sent(200_000)), 0);
+        assert_eq!(offset(Stamp::Own(now), sent(61)), 0);
+        assert_eq!(offset(Stamp::Own(now), sent(200_000)), 0);
     }
 
     /// A change that is replayed within a minute keeps the time at which it was first sent.
     #[test]
-    fn a_replayed_word_is_as_old_as_when_it_was_first_sent() {
+    fn replayed_change_keeps_the_time_of_the_first_send() {
         let [nabi, coco] = ["nabi", "coco"].map(|id| UserId::parse(id).unwrap());
         let now = Version::from_micros(1_795_249_800_000_000);
-        let word = FollowMessage::new(nabi, coco, true, Stamp::Own(now));
-        let mut body = serde_json::to_value(&word).unwrap();
+        let message = FollowMessage::new(nabi, coco, true, Stamp::Own(now));
+        let mut body = serde_json::to_value(&message).unwrap();
         let first = now.timestamp().plus_seconds(2);
         body["first_sent"] = serde_json::to_value(first).unwrap();
         let replayed: FollowMessage = serde_json::from_value(body).unwrap();
-        let again = Some(now.timestamp().plus_seconds(30));
-        assert_eq!(replayed.change(again), word.change(Some(first)));
+        let resent = Some(now.timestamp().plus_seconds(30));
+        assert_eq!(replayed.change(resent), message.change(Some(first)));
     }
 
     #[test]
-    fn another_version_is_refused_and_a_new_field_is_not() {
+    fn unknown_version_is_refused_and_unknown_field_is_ignored() {
         let like = LikeMessage::new(
             UserId::parse("nabi").unwrap(),
             PostId::parse("0000000000001").unwrap(),

@@ -38,7 +38,7 @@ pub use cat::{BirthDate, Cat, CatEdit, CatView, NOT_YOUR_CAT, RegisteredCat};
 pub use character::is_visible;
 pub use comment::{Comment, CommentView};
 pub use cursor::{BadCursor, Cursor};
-pub use edge::{Change, Edge, Follow, Like, MAX_FOLLOWING, Outcome, last_words};
+pub use edge::{Change, Edge, Follow, Like, MAX_FOLLOWING, Outcome, latest_changes};
 pub use feed::{FEED_LENGTH, PostWindow};
 pub use id::{CatId, CommentId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
@@ -61,7 +61,7 @@ pub use tag::{MAX_TAGS, Tag, tags_of};
 pub use text::{CommentText, PostText, normal_form};
 pub use time::{Stamp, Timestamp, Version};
 pub use trend::{
-    AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Trend, TrendHour, TrendMove, most_used,
+    AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Trend, TrendDelta, TrendHour, most_used,
 };
 pub use user::{BlockedView, Handle, Profile, ProfileEdit, Relation, UserRef, UserView};
 pub use user_id::UserId;

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_keep_their_limits() {
+    fn names_are_1_to_50_characters_with_a_visible_one() {
         for good in [
             "x",
             " x ",
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_one_line_of_one_direction() {
+    fn control_and_bidirectional_characters_are_refused_in_names() {
         for bad in "\0\t\n\u{b}\u{c}\r\u{1f}\u{7f}\u{80}\u{85}\u{9f}\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}".chars() {
             for name in [format!("{bad}x"), format!("x{bad}y"), format!("x{bad}")] {
                 let refused = Name::parse(&name).unwrap_err().to_string();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn bios_count_characters() {
+    fn bios_are_limited_to_500_characters_without_null() {
         assert!(Bio::parse("").is_ok());
         assert!(Bio::parse(&"나".repeat(500)).is_ok());
         assert!(Bio::parse(&"나".repeat(501)).is_err());

@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_too_large_for_one_answer_is_cut_and_goes_on() {
+    fn oversized_page_is_truncated_and_has_a_cursor() {
         let page = |sizes: &[usize]| {
             let items = sizes.iter().map(|&n| "x".repeat(n)).collect();
             let page = Page::new("list", Segment::new(items, None, |_| 0_u8), |at| [*at]);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_on_both_sides() {
+    fn limits_from_1_to_100_are_accepted() {
         for good in ["1", "20", "100", "007"] {
             assert!(Limit::parse(good).is_ok(), "{good}");
         }

@@ -42,8 +42,8 @@ impl Draft {
         invalid.into_result()?;
         Ok(Self {
             text,
-            images: each_once(images),
-            cats: each_once(cats),
+            images: deduplicated(images),
+            cats: deduplicated(cats),
         })
     }
 
@@ -80,7 +80,7 @@ impl Draft {
     }
 }
 
-fn each_once<T: PartialEq>(all: Vec<T>) -> Vec<T> {
+fn deduplicated<T: PartialEq>(all: Vec<T>) -> Vec<T> {
     let mut once: Vec<T> = Vec::new();
     for one in all {
         if !once.contains(&one) {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_images_and_cats_are_the_most() {
+    fn more_than_ten_images_or_cats_are_refused() {
         let text = PostText::parse("x").unwrap();
         let cats = |n: usize| vec![CatId::parse("0000000000001").unwrap(); n];
         assert!(Draft::new(text.clone(), images(10), cats(10)).is_ok());

@@ -159,7 +159,7 @@ mod tests {
     use crate::domain::{ContentType, Draft, PostId, PostText, UserId};
 
     #[test]
-    fn image_keys_become_addresses_of_the_host() {
+    fn image_keys_become_urls_on_the_image_host() {
         let nabi = UserId::parse("nabi").unwrap();
         let [photo, avatar] = [ContentType::Jpeg; 2].map(|kind| ImageKey::mint(&nabi, kind));
         let post = Post {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn posts_wait_while_nothing_is_known_of_their_author() {
+    fn posts_with_an_unhydrated_author_are_left_out() {
         let [nabi, mimi] = ["nabi", "mimi"].map(|id| UserId::parse(id).unwrap());
         let post = |id: &str, author: &UserId| Post {
             id: PostId::parse(id).unwrap(),

@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_numbers_or_off() {
+    fn rate_limit_is_two_positive_numbers_or_off() {
         let limit = RateLimit::parse("600/300").unwrap().unwrap();
         assert_eq!((limit.per_minute.get(), limit.burst.get()), (600, 300));
         assert_eq!(RateLimit::parse("off"), Ok(None));

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_to_a_hundred_characters_count() {
+    fn search_text_is_1_to_100_characters() {
         for good in [
             "x",
             " x ",

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_characters_not_bytes() {
+    fn limits_count_characters_not_bytes() {
         assert!(PostText::parse(&"고".repeat(2000)).is_ok());
         assert!(PostText::parse(&"고".repeat(2001)).is_err());
         assert!(PostText::parse("").is_ok());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_show_something() {
+    fn comments_need_a_visible_character() {
         for nothing in ["", " \n", "\u{200b}", "\u{3164}\u{fe0f}"] {
             assert!(CommentText::parse(nothing).is_err(), "{nothing:?}");
             assert!(PostText::parse(nothing).is_ok_and(|text| !text.is_visible()));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_has_a_null() {
+    fn null_characters_are_refused() {
         for text in ["\0", "a\0", "\0a", "a\0b"] {
             assert!(PostText::parse(text).is_err());
             assert!(CommentText::parse(text).is_err());

@@ -187,13 +187,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_rise() {
+    fn versions_increase_strictly() {
         let versions: Vec<Version> = (0..10_000).map(|_| Version::now()).collect();
         assert!(versions.is_sorted_by(|a, b| a < b));
     }
 
     #[test]
-    fn a_version_comes_after_what_is_stored() {
+    fn version_is_later_than_the_stored_one() {
         let [early, late] = [1, 5].map(Version::from_micros);
         assert_eq!(late.after(None), late);
         assert_eq!(late.after(Some(early)), late);
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_from_nowhere_is_refused() {
+    fn implausible_version_is_refused() {
         assert!(serde_json::from_str::<Version>("1795249800123456").is_ok());
         for nowhere in ["0", "-1", "1795249800123", "9223372036854775807", "\"x\""] {
             assert!(
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn prints_rfc_3339_with_milliseconds() {
+    fn timestamps_print_as_rfc_3339_with_milliseconds() {
         let at = Timestamp::from_millis(1_795_249_800_123);
         assert_eq!(at.to_string(), "2026-11-21T08:30:00.123Z");
         assert_eq!(

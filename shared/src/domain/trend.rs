@@ -66,7 +66,7 @@ text_type!(AuthorMark, stored);
 
 /// The change of a tag's counts in an hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TrendMove {
+pub struct TrendDelta {
     /// The change of the number of posts.
     pub posts: i64,
     /// The change of the number of authors.
@@ -95,7 +95,7 @@ impl AuthorHours {
     }
 
     /// Adds a post of an hour, or removes one. Returns the changes of the counts, by hour.
-    pub fn count(&mut self, hour: &TrendHour, added: bool) -> BTreeMap<TrendHour, TrendMove> {
+    pub fn count(&mut self, hour: &TrendHour, added: bool) -> BTreeMap<TrendHour, TrendDelta> {
         let before = self.latest().cloned();
         let posts = self.0.remove(hour).unwrap_or_default();
         let posts = if added {
@@ -107,7 +107,7 @@ impl AuthorHours {
             self.0.insert(hour.clone(), posts);
         }
         let after = self.latest().cloned();
-        let mut moves: BTreeMap<TrendHour, TrendMove> = BTreeMap::new();
+        let mut moves: BTreeMap<TrendHour, TrendDelta> = BTreeMap::new();
         moves.entry(hour.clone()).or_default().posts += if added { 1 } else { -1 };
         if before != after {
             for (hour, by) in [(before, -1), (after, 1)] {
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn hours_that_count_no_more_are_forgotten() {
+    fn hours_outside_the_window_are_forgotten() {
         let now = Timestamp::from_millis(1_795_249_800_123);
         let back = |hours: i64| TrendHour::of(now.plus_seconds(-3600 * hours));
         let mut hours = AuthorHours::stored([(back(27), 1), (back(26), 1), (back(0), 2)]);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_has_24_hours_the_current_one_among_them() {
+    fn day_has_24_hours_including_the_current_one() {
         // 2026-11-21T08:30:00.123Z.
         let now = Timestamp::from_millis(1_795_249_800_123);
         let hours: Vec<TrendHour> = TrendHour::all(now).collect();

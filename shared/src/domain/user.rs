@@ -310,7 +310,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn generated_handles_are_open_to_their_users_alone(
+        fn generated_handles_are_open_only_to_their_users(
             nabi in "[0-9A-Za-z_-]{1,40}", other in "[0-9A-Za-z_-]{1,40}",
         ) {
             let [nabi, other] = [nabi, other].map(|id| UserId::parse(&id).unwrap());
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn handles_of_the_generated_form_alone_are_kept() {
+    fn only_handles_of_the_generated_form_are_closed_to_other_users() {
         let nabi = UserId::parse("nabi").unwrap();
         let is_open = |handle: &str| Handle::parse(handle).unwrap().is_open_to(&nabi);
         for kept in [
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_handles_are_nobodys_however_they_are_divided() {
+    fn reserved_handles_are_refused_with_any_separators() {
         assert!(RESERVED.is_sorted());
         for reserved in RESERVED {
             assert!(Handle::choose(reserved).is_err(), "{reserved}");
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn handles_keep_to_their_alphabet_and_length() {
+    fn handles_of_a_wrong_alphabet_or_length_are_refused() {
         for good in ["abc", "a_.", &"x".repeat(30)] {
             assert!(Handle::parse(good).is_ok(), "{good}");
         }

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_keep_to_their_alphabet_and_length() {
+    fn ids_of_a_wrong_alphabet_or_length_are_refused() {
         for good in ["a", "A-z_9", &"x".repeat(40)] {
             assert!(UserId::parse(good).is_ok(), "{good}");
         }

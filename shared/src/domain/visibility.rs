@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn users_find_their_own_lists_before_they_exist_and_after_they_withdrew() {
+    fn users_find_their_own_lists_before_they_exist_and_after_withdrawal() {
         for profiles in [HashMap::new(), [profile("nabi", true)].into()] {
             let visibility = Visibility::new(&user("nabi"), profiles, HashSet::new());
             assert!(visibility.finds(&user("nabi")));
@@ -220,7 +220,7 @@ mod tests {
 
     /// The same feed, by the cache and by the store.
     #[test]
-    fn a_feed_shows_existing_posts_of_followed_authors_and_own_ones() {
+    fn feed_shows_existing_posts_of_the_viewer_and_followed_authors() {
         let nabi = user("nabi");
         let authors = ["nabi", "mimi", "stranger", "gone", "deleted"];
         let ids: Vec<PostId> = (1..=authors.len())
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trend_is_hidden_with_all_of_its_few_authors() {
+    fn trend_is_hidden_if_all_of_its_few_authors_are_blocked() {
         let mark = |n: &u8| AuthorMark::of(&user(&format!("user{n}")));
         let trend = |few: &[u8]| Trend {
             tag: Tag::parse("cats").unwrap(),

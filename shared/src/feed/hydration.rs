@@ -67,7 +67,7 @@ impl Feeds {
         followed: Option<&HashSet<UserId>>,
         prefetched: &Prefetched,
     ) -> Result<(HydratedPosts, Visibility), Failure> {
-        let others = ids.iter().filter(|id| !prefetched.has(**id));
+        let others = ids.iter().filter(|id| !prefetched.contains(**id));
         let others: Vec<PostId> = others.copied().collect();
         // Authors that are known before their posts don't cost another round trip.
         let early = prefetched.authors_of(ids, &others);
@@ -230,7 +230,7 @@ pub(super) struct Prefetched {
 }
 
 impl Prefetched {
-    fn has(&self, post: PostId) -> bool {
+    fn contains(&self, post: PostId) -> bool {
         self.posts.posts.contains_key(&post) || self.posts.gone.contains(&post)
     }
 
@@ -238,7 +238,8 @@ impl Prefetched {
     /// `others`.
     fn authors_of(&self, ids: &[PostId], others: &[PostId]) -> impl Iterator<Item = UserId> {
         let posts = ids.iter().filter_map(|id| self.posts.posts.get(id));
-        let wrote = |(_, posts): &&(UserId, PostWindow)| others.iter().any(|id| posts.has(*id));
+        let wrote =
+            |(_, posts): &&(UserId, PostWindow)| others.iter().any(|id| posts.contains(*id));
         let merged = self.timelines.iter().filter(wrote);
         posts
             .map(|post| post.author.clone())

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::Feeds;
 use super::hydration::Prefetched;
-use crate::cache::{self, Feed, Lease, MOST_MERGED, PostsAndMerged, Rebuild};
+use crate::cache::{self, Feed, Lease, MAX_MERGED, PostsAndMerged, Rebuild};
 use crate::domain::{PostId, PostWindow, UserId};
 use crate::metrics;
 use crate::store::{self, Delivery, RECENT, Recent, Store};
@@ -86,9 +86,9 @@ impl<'f> Skeleton<'f> {
 
 /// The outcome of asking for an author's timeline.
 enum Timeline {
-    Here(PostWindow),
+    Cached(PostWindow),
     /// The timeline must be read from the store; the holder of the lease puts it into the cache.
-    Gone(Option<Lease>),
+    Missing(Option<Lease>),
 }
 
 impl Feeds {
@@ -106,12 +106,12 @@ impl Feeds {
         }
         let cached = self.cache.feed(viewer).await;
         match cached {
-            Ok(Feed::Here(_)) => metrics::feed_hit(),
-            Ok(Feed::Gone) | Err(_) => metrics::feed_miss(),
+            Ok(Feed::Cached(_)) => metrics::feed_hit(),
+            Ok(Feed::Missing) | Err(_) => metrics::feed_miss(),
         }
         let feed = match cached {
-            Ok(Feed::Here(feed)) => Some(feed),
-            Ok(Feed::Gone) => self.rebuild(viewer).await?,
+            Ok(Feed::Cached(feed)) => Some(feed),
+            Ok(Feed::Missing) => self.rebuild(viewer).await?,
             Err(error) => {
                 self.pause_cache(&error);
                 None
@@ -123,7 +123,7 @@ impl Feeds {
         if merged.is_empty() {
             return Ok((Some(posts), Prefetched::default()));
         }
-        if merged.len() > MOST_MERGED {
+        if merged.len() > MAX_MERGED {
             return Ok((None, Prefetched::default()));
         }
         let page = posts.after(after).iter().copied();
@@ -172,8 +172,8 @@ impl Feeds {
     /// cache.
     async fn rebuild_timeline(&self, author: &UserId) -> Result<PostWindow, store::Error> {
         let lease = match self.begin_or_await_timeline(author).await {
-            Ok(Timeline::Here(posts)) => return Ok(posts),
-            Ok(Timeline::Gone(lease)) => lease,
+            Ok(Timeline::Cached(posts)) => return Ok(posts),
+            Ok(Timeline::Missing(lease)) => lease,
             Err(error) => {
                 self.pause_cache(&error);
                 None
@@ -191,20 +191,20 @@ impl Feeds {
 
     async fn begin_or_await_timeline(&self, author: &UserId) -> Result<Timeline, cache::Error> {
         if self.cache_is_paused() {
-            return Ok(Timeline::Gone(None));
+            return Ok(Timeline::Missing(None));
         }
         if let Rebuild::Ours(lease) = self.cache.begin_author_timeline(author).await? {
-            return Ok(Timeline::Gone(Some(lease)));
+            return Ok(Timeline::Missing(Some(lease)));
         }
         for _ in 0..TIMELINE_WAITS {
             let author_alone = std::slice::from_ref(author);
             let mut cached = self.cache.author_timelines(author_alone).await?;
             if let Some(posts) = cached.remove(author) {
-                return Ok(Timeline::Here(posts));
+                return Ok(Timeline::Cached(posts));
             }
             tokio::time::sleep(REBUILD_WAIT).await;
         }
-        Ok(Timeline::Gone(None))
+        Ok(Timeline::Missing(None))
     }
 
     async fn rebuild(&self, viewer: &UserId) -> Result<Option<PostsAndMerged>, store::Error> {
@@ -237,13 +237,13 @@ impl Feeds {
             posts: authors.newest(&self.store, None, length).await?,
             merged: authors.merged(),
         };
-        let too_many = feed.merged.len() > MOST_MERGED;
+        let too_many = feed.merged.len() > MAX_MERGED;
         let feed = PostsAndMerged {
             // One more is enough to show that there are too many.
             merged: feed
                 .merged
                 .into_iter()
-                .take(MOST_MERGED.saturating_add(1))
+                .take(MAX_MERGED.saturating_add(1))
                 .collect(),
             ..feed
         };
@@ -266,7 +266,7 @@ impl Feeds {
 
     async fn await_rebuild(&self, viewer: &UserId) -> Result<Option<PostsAndMerged>, cache::Error> {
         for _ in 0..REBUILD_WAITS {
-            if let Feed::Here(feed) = self.cache.feed(viewer).await? {
+            if let Feed::Cached(feed) = self.cache.feed(viewer).await? {
                 return Ok(Some(feed));
             }
             tokio::time::sleep(REBUILD_WAIT).await;

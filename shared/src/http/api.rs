@@ -105,12 +105,12 @@ impl Api {
                 Problem::bad_request(error.to_string()).into_response(),
             ),
         };
-        let asked = Asked {
+        let info = RequestInfo {
             request_id: &context.request_id,
             head: method == Method::HEAD,
             https,
         };
-        let answer = finish(response, &asked).await;
+        let answer = finish(response, &info).await;
         let calls = invocation.calls();
         tracing::info!(
             request_id = context.request_id,
@@ -250,14 +250,14 @@ fn cors(origins: Origins) -> CorsLayer {
 }
 
 /// The circumstances that an answer depends on besides its handler.
-struct Asked<'a> {
+struct RequestInfo<'a> {
     request_id: &'a str,
     head: bool,
     https: bool,
 }
 
 /// Adds the request's id and the headers of every answer, and turns any failure into a problem.
-async fn finish(response: Response, asked: &Asked<'_>) -> Response<Full<Bytes>> {
+async fn finish(response: Response, info: &RequestInfo<'_>) -> Response<Full<Bytes>> {
     let (mut parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, MAX_ANSWER).await;
     let failed = parts.status.is_client_error() || parts.status.is_server_error();
@@ -275,24 +275,20 @@ async fn finish(response: Response, asked: &Asked<'_>) -> Response<Full<Bytes>> 
     };
     let body = match problem {
         Some(problem) => {
-            let body = problem.body(asked.request_id);
+            let body = problem.body(info.request_id);
             let (problem, _) = problem.into_response().into_parts();
             parts.status = problem.status;
             for (name, value) in &problem.headers {
                 parts.headers.insert(name, value.clone());
             }
-            if asked.head {
-                Bytes::new()
-            } else {
-                body.into()
-            }
+            if info.head { Bytes::new() } else { body.into() }
         }
         None => body.unwrap_or_default(),
     };
-    if let Ok(id) = HeaderValue::from_str(asked.request_id) {
+    if let Ok(id) = HeaderValue::from_str(info.request_id) {
         parts.headers.insert(REQUEST_ID, id);
     }
-    protect(parts.status, &mut parts.headers, asked.https);
+    protect(parts.status, &mut parts.headers, info.https);
     alb::tidy(&mut parts.headers);
     Response::from_parts(parts, Full::new(body))
 }

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use super::{Bad, Fields, Problem};
+use super::{BadField, Fields, Problem};
 use crate::domain::{Bio, BirthDate, CommentText, Handle, Name, PostText, Reason};
 
 /// Extracts a JSON body; 400 names every field that is bad or unknown. See [`Fields`] for the other answers.
@@ -30,7 +30,7 @@ impl<S: Sync, T: FromFields> FromRequestParts<S> for Body<T> {
 /// A body that is read from the fields of a JSON object.
 pub trait FromFields: Sized {
     /// Takes the body's fields out of `fields`, which records every bad one.
-    fn read(fields: &mut Fields) -> Result<Self, Bad>;
+    fn read(fields: &mut Fields) -> Result<Self, BadField>;
 }
 
 /// Declares a request's body: a struct that is read from [`Fields`] and described in the API's document.
@@ -43,7 +43,7 @@ macro_rules! body {
         pub struct $Name { $($(#[$doc])* pub $field: $Type,)* }
 
         impl $crate::http::FromFields for $Name {
-            fn read(fields: &mut $crate::http::Fields) -> Result<Self, $crate::http::Bad> {
+            fn read(fields: &mut $crate::http::Fields) -> Result<Self, $crate::http::BadField> {
                 $(let $field = $crate::http::body::Field::take(fields, stringify!($field));)*
                 Ok(Self { $($field: $field?,)* })
             }
@@ -55,7 +55,7 @@ pub(super) use body;
 /// The type of a body's field.
 pub(super) trait Field: Sized {
     /// Takes the field out of `fields`.
-    fn take(fields: &mut Fields, name: &str) -> Result<Self, Bad>;
+    fn take(fields: &mut Fields, name: &str) -> Result<Self, BadField>;
 }
 
 /// The type of a field that is a JSON string.
@@ -65,13 +65,13 @@ pub(super) trait Text: Sized {
 }
 
 impl<T: Text> Field for T {
-    fn take(fields: &mut Fields, name: &str) -> Result<Self, Bad> {
+    fn take(fields: &mut Fields, name: &str) -> Result<Self, BadField> {
         fields.required(name, T::from_text)
     }
 }
 
 impl<T: Text> Field for Option<T> {
-    fn take(fields: &mut Fields, name: &str) -> Result<Self, Bad> {
+    fn take(fields: &mut Fields, name: &str) -> Result<Self, BadField> {
         fields.optional(name, T::from_text)
     }
 }
@@ -131,7 +131,7 @@ impl<T> Text for Unchecked<T> {
 pub struct List<T, const MAX: usize>(pub Vec<T>);
 
 impl<T: Text, const MAX: usize> Field for Option<List<T, MAX>> {
-    fn take(fields: &mut Fields, name: &str) -> Result<Self, Bad> {
+    fn take(fields: &mut Fields, name: &str) -> Result<Self, BadField> {
         let items = fields.list(name, MAX, T::from_text)?;
         Ok(items.map(List))
     }
@@ -145,7 +145,7 @@ impl<T, const MAX: usize> Field for Option<DistinctList<T, MAX>>
 where
     T: Text + Eq + std::hash::Hash,
 {
-    fn take(fields: &mut Fields, name: &str) -> Result<Self, Bad> {
+    fn take(fields: &mut Fields, name: &str) -> Result<Self, BadField> {
         let Some(items) = fields.list(name, MAX, T::from_text)? else {
             return Ok(None);
         };
@@ -166,7 +166,7 @@ where
 pub struct ByteCount(pub u64);
 
 impl Field for ByteCount {
-    fn take(fields: &mut Fields, name: &str) -> Result<Self, Bad> {
+    fn take(fields: &mut Fields, name: &str) -> Result<Self, BadField> {
         fields.number(name).map(Self)
     }
 }

@@ -18,8 +18,8 @@ use crate::domain::Invalid;
 /// The fields of a request whose body is a JSON object, or the parameters of its query (see
 /// [`Query`](super::Query)).
 ///
-/// Each call takes a field out and returns `Bad` if it can't be used; [`Fields::finish`] returns the values, or a 400
-/// that names every bad field and every field that was not taken. A field that is `null` counts as omitted.
+/// Each call takes a field out and returns `BadField` if it can't be used; [`Fields::finish`] returns the values, or a
+/// 400 that names every bad field and every field that was not taken. A field that is `null` counts as omitted.
 ///
 /// ```ignore
 /// let text = fields.required("text", PostText::parse);
@@ -38,7 +38,7 @@ const NOT_WHOLE: &str = "must be a whole number from 0";
 
 /// A field that can't be used; [`Fields`] has recorded it with the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bad(());
+pub struct BadField(());
 
 impl Fields {
     /// Takes a required text.
@@ -46,7 +46,7 @@ impl Fields {
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<T, Bad> {
+    ) -> Result<T, BadField> {
         match self.optional(name, parse)? {
             Some(value) => Ok(value),
             None => self.bad(pointer(name), "is missing"),
@@ -58,7 +58,7 @@ impl Fields {
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<Option<T>, Bad> {
+    ) -> Result<Option<T>, BadField> {
         let Some(value) = self.take(name) else {
             return Ok(None);
         };
@@ -70,7 +70,7 @@ impl Fields {
         &mut self,
         name: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<Option<Option<T>>, Bad> {
+    ) -> Result<Option<Option<T>>, BadField> {
         self.optional(name, |text| match text {
             "" => Ok(None),
             text => parse(text).map(Some),
@@ -78,7 +78,7 @@ impl Fields {
     }
 
     /// Takes a required whole number from 0, also one written `5.0`; one too large for 64 bits becomes the largest.
-    pub fn number(&mut self, name: &str) -> Result<u64, Bad> {
+    pub fn number(&mut self, name: &str) -> Result<u64, BadField> {
         match self.take(name) {
             None => self.bad(pointer(name), "is missing"),
             Some(value) => match (value.as_u64(), value.as_f64()) {
@@ -102,7 +102,7 @@ impl Fields {
         name: &str,
         max: usize,
         mut parse: impl FnMut(&str) -> Result<T, E>,
-    ) -> Result<Option<Vec<T>>, Bad> {
+    ) -> Result<Option<Vec<T>>, BadField> {
         let items = match self.take(name) {
             None => return Ok(None),
             Some(Value::Array(items)) if items.len() <= max => items,
@@ -124,22 +124,22 @@ impl Fields {
     /// body.
     #[must_use]
     pub fn with(mut self, others: Self) -> Self {
-        let mut invalid = others.noted();
+        let mut invalid = others.into_invalid();
         self.invalid.errors.append(&mut invalid.errors);
         self
     }
 
     /// Returns the values if no field was bad and none is left over; else 400.
     pub fn finish<T: All>(self, found: T) -> Result<T::Found, Problem> {
-        self.noted().into_result()?;
-        // Each `Bad` was recorded with its reason, so none reaches this point.
+        self.into_invalid().into_result()?;
+        // Each `BadField` was recorded with its reason, so none reaches this point.
         found
             .all()
-            .map_err(|Bad(())| Problem::bad_request("Some of the input was refused."))
+            .map_err(|BadField(())| Problem::bad_request("Some of the input was refused."))
     }
 
     /// Returns every field that is bad or was not taken.
-    fn noted(mut self) -> Invalid {
+    fn into_invalid(mut self) -> Invalid {
         for name in self.values.into_keys() {
             self.invalid.push(pointer(&name), "is not known here");
         }
@@ -164,7 +164,7 @@ impl Fields {
         pointer: String,
         value: &Value,
         parse: impl FnOnce(&str) -> Result<T, E>,
-    ) -> Result<T, Bad> {
+    ) -> Result<T, BadField> {
         let Some(text) = value.as_str() else {
             return self.bad(pointer, "must be a string");
         };
@@ -172,9 +172,13 @@ impl Fields {
     }
 
     /// Records that a field is bad.
-    pub(super) fn bad<T>(&mut self, pointer: String, reason: impl fmt::Display) -> Result<T, Bad> {
+    pub(super) fn bad<T>(
+        &mut self,
+        pointer: String,
+        reason: impl fmt::Display,
+    ) -> Result<T, BadField> {
         self.invalid.push(pointer, reason);
-        Err(Bad(()))
+        Err(BadField(()))
     }
 
     /// Parses a body. A field given twice is recorded as bad, not returned as an error.
@@ -300,31 +304,31 @@ fn is_json(parts: &Parts) -> bool {
 pub trait All {
     /// The tuple of their values.
     type Found;
-    /// Returns all values, or `Bad` if one is bad.
-    fn all(self) -> Result<Self::Found, Bad>;
+    /// Returns all values, or `BadField` if one is bad.
+    fn all(self) -> Result<Self::Found, BadField>;
 }
 
 /// A body that has no fields.
 impl All for () {
     type Found = ();
-    fn all(self) -> Result<(), Bad> {
+    fn all(self) -> Result<(), BadField> {
         Ok(())
     }
 }
 
-impl<A> All for Result<A, Bad> {
+impl<A> All for Result<A, BadField> {
     type Found = A;
-    fn all(self) -> Result<A, Bad> {
+    fn all(self) -> Result<A, BadField> {
         self
     }
 }
 
 macro_rules! all {
     ($($name:ident)+) => {
-        impl<$($name),+> All for ($(Result<$name, Bad>,)+) {
+        impl<$($name),+> All for ($(Result<$name, BadField>,)+) {
             type Found = ($($name,)+);
             #[allow(non_snake_case)]
-            fn all(self) -> Result<Self::Found, Bad> {
+            fn all(self) -> Result<Self::Found, BadField> {
                 let ($($name,)+) = self;
                 Ok(($($name?,)+))
             }

@@ -22,21 +22,21 @@ pub(super) type Gate = Arc<
     dyn Fn(UserId, Method, String) -> BoxFuture<'static, Result<Admitted, Problem>> + Send + Sync,
 >;
 
-type Asked = JoinHandle<Result<Admitted, Problem>>;
+type PendingVerdict = JoinHandle<Result<Admitted, Problem>>;
 
 /// The facts about an admitted call; empty if the cache could not be asked.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Admitted {
     pub(super) stamp: Option<Version>,
-    pub(super) follows_most: bool,
+    pub(super) at_follow_limit: bool,
 }
 
 /// The gate's answer to a request that is being served meanwhile.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Verdict(Arc<Mutex<Option<Asked>>>);
+pub(super) struct Verdict(Arc<Mutex<Option<PendingVerdict>>>);
 
 impl Verdict {
-    fn later(&self, verdict: Asked) {
+    fn defer(&self, verdict: PendingVerdict) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(verdict);
     }
 
@@ -64,18 +64,18 @@ async fn ask(parts: &Parts, caller: &UserId) -> Result<Admitted, Problem> {
     };
     let route = parts.extensions.get::<MatchedPath>();
     let route = route.map_or_else(|| parts.uri.path(), MatchedPath::as_str);
-    let mut asked = gate(caller.clone(), parts.method.clone(), route.to_owned());
+    let mut verdict_future = gate(caller.clone(), parts.method.clone(), route.to_owned());
     // A gate that needs no cache answers at once.
-    if let Poll::Ready(known) = futures::poll!(&mut asked) {
+    if let Poll::Ready(known) = futures::poll!(&mut verdict_future) {
         return known;
     }
     match parts.extensions.get::<Verdict>() {
         Some(verdict) if parts.method.is_safe() => {
-            verdict.later(tokio::spawn(
-                invocation::inherit_trace(asked).in_current_span(),
+            verdict.defer(tokio::spawn(
+                invocation::inherit_trace(verdict_future).in_current_span(),
             ));
             Ok(Admitted::default())
         }
-        _ => asked.await,
+        _ => verdict_future.await,
     }
 }

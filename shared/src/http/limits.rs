@@ -1,5 +1,5 @@
 //! Rate limits: each route has a token bucket for each caller, in the cache. The same question to the cache orders the
-//! caller's requests (see [`Word`](super::Word)).
+//! caller's requests (see [`StampedCaller`](super::StampedCaller)).
 //!
 //! If the cache doesn't answer in time, calls are admitted: a limit is no reason to be down.
 
@@ -33,7 +33,7 @@ impl Settings {
     }
 
     /// Limits calls as [`Settings::limited_by`] does, and lets the cache order each caller's requests: see
-    /// [`Word`](super::Word).
+    /// [`StampedCaller`](super::StampedCaller).
     pub fn ordered(mut self, cache: &Cache) -> Result<Self, BadSetting> {
         let limits = Limits {
             ordered: true,
@@ -98,16 +98,16 @@ fn gate(cache: Cache, limits: Limits) -> Gate {
             if paused || (limit.is_none() && !stamped) {
                 return Ok(Admitted::default());
             }
-            let route_asked = format!("{} {route}", asked_as(&method));
-            let asked = cache.admit(&caller, &route_asked, limit, stamped);
-            match tokio::time::timeout(PATIENCE, asked).await {
+            let limited_route = format!("{} {route}", counted_as(&method));
+            let admission = cache.admit(&caller, &limited_route, limit, stamped);
+            match tokio::time::timeout(PATIENCE, admission).await {
                 Ok(Ok(Admission::Wait(wait))) => {
                     refusals.remember(caller, &method, route, wait);
                     Err(Problem::too_many_requests(wait))
                 }
-                Ok(Ok(Admission::Go(told))) => Ok(Admitted {
-                    stamp: told.stamp,
-                    follows_most: told.follows_most,
+                Ok(Ok(Admission::Go(admitted))) => Ok(Admitted {
+                    stamp: admitted.stamp,
+                    at_follow_limit: admitted.at_follow_limit,
                 }),
                 silent => {
                     if let Ok(Err(error)) = silent {
@@ -133,7 +133,7 @@ impl Refusals {
     }
 
     fn wait(&self, caller: &UserId, method: &Method, route: &str) -> Option<Duration> {
-        let call = (caller.clone(), asked_as(method).clone(), route.to_owned());
+        let call = (caller.clone(), counted_as(method).clone(), route.to_owned());
         let until = self.known().get(&call).copied()?;
         let wait = until.saturating_duration_since(Instant::now());
         (!wait.is_zero()).then_some(wait)
@@ -146,13 +146,13 @@ impl Refusals {
             known.retain(|_, until| *until > now);
         }
         if known.len() < REFUSALS {
-            known.insert((caller, asked_as(method).clone(), route), now + wait);
+            known.insert((caller, counted_as(method).clone(), route), now + wait);
         }
     }
 }
 
 /// Returns the method that a call counts as: a `HEAD` counts as a `GET`.
-fn asked_as(method: &Method) -> &Method {
+fn counted_as(method: &Method) -> &Method {
     if *method == Method::HEAD {
         &Method::GET
     } else {

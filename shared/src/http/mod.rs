@@ -41,16 +41,16 @@ mod raw_body;
 pub mod routes;
 mod settings;
 mod sign_in;
+mod stamped_caller;
 mod status;
 #[cfg(test)]
 mod tests;
-mod word;
 
 pub use api::Api;
 pub use body::{
     Body, ByteCount, ChosenHandle, Clearable, DistinctList, FromFields, List, Unchecked,
 };
-pub use fields::{All, Bad, Fields};
+pub use fields::{All, BadField, Fields};
 pub use idempotency::Idempotency;
 pub use image::ImageBody;
 pub use paging::Paging;
@@ -66,8 +66,8 @@ pub use settings::Settings;
 pub use sign_in::{Caller, SignInName};
 #[cfg(feature = "store")]
 pub use sign_in::{not_withdrawn, writer};
+pub use stamped_caller::StampedCaller;
 pub use status::Status;
-pub use word::Word;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -74,7 +74,7 @@ impl Path<UserRef> {
 
     /// Returns the user's id; 404 if nobody has the handle, or a user of whom the caller may not know. An id is not
     /// checked.
-    pub async fn seen_user(self, caller: &UserId, store: &Store) -> Result<UserId, Problem> {
+    pub async fn visible_user(self, caller: &UserId, store: &Store) -> Result<UserId, Problem> {
         let by_handle = self.is_handle();
         let user = self.user(store).await?;
         if by_handle && user != *caller {

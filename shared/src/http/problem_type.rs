@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_type_has_a_uri_title_and_advice_of_its_own() {
+    fn each_type_has_a_distinct_uri_title_and_advice() {
         let all = ProblemType::ALL;
         let distinct = |of: fn(ProblemType) -> &'static str| {
             all.map(of).into_iter().collect::<HashSet<_>>().len()

@@ -36,7 +36,7 @@ async fn presign(checksum: Option<Checksum>) -> (String, PresignedPut) {
 }
 
 #[tokio::test]
-async fn uploads_go_where_clients_reach_the_bucket() {
+async fn presigned_url_has_the_clients_address_of_the_bucket() {
     let key = ImageKey::mint(&UserId::parse("nabi").unwrap(), ContentType::Jpeg);
     let size = UploadSize::new(1).unwrap();
     let media = media().reached_at("https://cats.example:8443");
@@ -53,7 +53,7 @@ fn signed_headers(put: &PresignedPut) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_presigned_put_is_for_one_new_object_of_a_type_size_and_checksum() {
+async fn presigned_put_allows_one_new_object_of_given_type_size_and_checksum() {
     let before = Timestamp::now();
     let (key, put) = presign(Some(Checksum::new([7; 32]))).await;
     assert!(
@@ -92,7 +92,7 @@ async fn a_presigned_put_is_for_one_new_object_of_a_type_size_and_checksum() {
 }
 
 #[tokio::test]
-async fn without_a_checksum_none_is_asked_for() {
+async fn presigned_put_without_a_checksum_requires_none() {
     let (_, put) = presign(None).await;
     assert_eq!(put.headers.len(), 4);
     assert!(!put.url.to_lowercase().contains("checksum"), "{}", put.url);
@@ -100,7 +100,7 @@ async fn without_a_checksum_none_is_asked_for() {
 }
 
 #[test]
-fn headers_that_the_signature_does_not_cover_are_left_out() {
+fn only_headers_covered_by_the_signature_count_as_signed() {
     let url =
         "https://x/y?X-Amz-Expires=900&X-Amz-SignedHeaders=content-type%3Bhost&X-Amz-Signature=0";
     assert!(is_signed("content-type", url) && is_signed("host", url));

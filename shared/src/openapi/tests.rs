@@ -44,12 +44,12 @@ macro_rules! agree {
 }
 
 agree! {
-    user_ids: UserId, UserId::parse;
-    users_in_paths: UserRef, UserRef::parse;
-    handles: Handle, Handle::parse;
-    bios: Bio, Bio::parse;
-    post_texts: PostText, PostText::parse;
-    idempotency_keys: IdempotencyKey, IdempotencyKey::parse;
+    user_id_schema_agrees_with_its_parser: UserId, UserId::parse;
+    user_ref_schema_agrees_with_its_parser: UserRef, UserRef::parse;
+    handle_schema_agrees_with_its_parser: Handle, Handle::parse;
+    bio_schema_agrees_with_its_parser: Bio, Bio::parse;
+    post_text_schema_agrees_with_its_parser: PostText, PostText::parse;
+    idempotency_key_schema_agrees_with_its_parser: IdempotencyKey, IdempotencyKey::parse;
 }
 
 /// Returns texts with a visible character: the schemas don't know all texts without one.
@@ -61,20 +61,20 @@ fn visible_texts() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn names(text in visible_texts()) {
+    fn name_schema_agrees_with_its_parser(text in visible_texts()) {
         let allowed = validator::<Name>().is_valid(&json!(text));
         prop_assert_eq!(allowed, Name::parse(&text).is_ok(), "{:?}", text);
     }
 
     #[test]
-    fn comment_texts(text in visible_texts()) {
+    fn comment_text_schema_agrees_with_its_parser(text in visible_texts()) {
         let allowed = validator::<CommentText>().is_valid(&json!(text));
         prop_assert_eq!(allowed, CommentText::parse(&text).is_ok(), "{:?}", text);
     }
 
     /// The schema allows a chosen handle, and what it allows besides is reserved.
     #[test]
-    fn chosen_handles(text in prop_oneof![texts(), "[a-z0-9_.]{2,31}", "admin|a\\.p\\.i"]) {
+    fn chosen_handle_schema_allows_reserved_handles_besides(text in prop_oneof![texts(), "[a-z0-9_.]{2,31}", "admin|a\\.p\\.i"]) {
         let allowed = validator::<ChosenHandle>().is_valid(&json!(text));
         match Handle::choose(&text) {
             Ok(_) => prop_assert!(allowed, "{:?}", text),
@@ -84,7 +84,7 @@ proptest! {
 
     /// Texts that the schema allows can be parsed; it doesn't count white space around them.
     #[test]
-    fn searched_texts(text in visible_texts()) {
+    fn search_text_schema_counts_surrounding_white_space(text in visible_texts()) {
         let allowed = validator::<SearchText>().is_valid(&json!(text));
         prop_assert_eq!(allowed, SearchText::parse(&text).is_ok() && text.chars().count() <= SearchText::MAX_CHARS);
     }
@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn limits(limit in 0..200_u64) {
+    fn limit_schema_agrees_with_its_parser(limit in 0..200_u64) {
         let allowed = validator::<Limit>().is_valid(&json!(limit));
         prop_assert_eq!(allowed, Limit::parse(&limit.to_string()).is_ok());
     }

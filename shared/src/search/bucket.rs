@@ -67,7 +67,7 @@ impl Manifest {
     ) -> Self {
         let now = Timestamp::now();
         let mut left = self.left.clone();
-        left.retain(|_, at| !is_over(*at, kept, now));
+        left.retain(|_, at| !has_elapsed(*at, kept, now));
         let since = |segment: &String| self.deleted.get(segment).copied().unwrap_or(now);
         let deleted = deleted.map(|segment| {
             let since = since(&segment);
@@ -90,7 +90,7 @@ impl Manifest {
     }
 }
 
-fn is_over(since: Timestamp, seconds: i64, now: Timestamp) -> bool {
+fn has_elapsed(since: Timestamp, seconds: i64, now: Timestamp) -> bool {
     since.plus_seconds(seconds) < now
 }
 
@@ -244,7 +244,7 @@ impl Bucket {
         let is_old = |object: &Object| {
             let changed = object.last_modified().map(DateTime::secs);
             let changed = changed.map(|at| Timestamp::from_millis(at.saturating_mul(1000)));
-            changed.is_some_and(|at| is_over(at, kept, now))
+            changed.is_some_and(|at| has_elapsed(at, kept, now))
         };
         let (manifests, data) = (manifest_prefix(), data_name(""));
         let (manifests, data) = futures::try_join!(self.list(&manifests), self.list(&data))?;
@@ -262,7 +262,7 @@ impl Bucket {
                 newest
                     .left
                     .iter()
-                    .filter(|(_, at)| !is_over(**at, kept, now))
+                    .filter(|(_, at)| !has_elapsed(**at, kept, now))
                     .map(|(name, _)| name),
             )
             .map(|name| data_name(name))

@@ -128,11 +128,11 @@ fn breed_names(breed: &str) -> Vec<&str> {
         let letters = analysis::letters(name);
         letters.chars().filter(|c| c.is_alphanumeric()).collect()
     };
-    let told = letters(breed);
+    let wanted = letters(breed);
     let names = BREEDS.map(|breed| [breed.id, breed.name.en, breed.name.ko]);
     let known = names
         .into_iter()
-        .find(|names| names.iter().any(|name| letters(name) == told));
+        .find(|names| names.iter().any(|name| letters(name) == wanted));
     known.map_or_else(|| vec![breed], Vec::from)
 }
 

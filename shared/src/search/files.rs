@@ -116,9 +116,12 @@ impl Folder {
         &self,
         bucket: &Bucket,
         manifest: &Manifest,
-        here: impl Fn(&str) -> bool,
+        is_local: impl Fn(&str) -> bool,
     ) -> Result<(), Error> {
-        let missing = manifest.objects.iter().filter(|(object, _)| !here(object));
+        let missing = manifest
+            .objects
+            .iter()
+            .filter(|(object, _)| !is_local(object));
         let fetches: Vec<_> = missing
             .map(|(object, names)| self.fetch_one(bucket, object, names))
             .collect();

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn width_accents_and_what_is_not_seen_make_no_difference() {
+    fn width_accents_and_invisible_characters_make_no_difference() {
         for (text, expected) in [
             ("ﾈｺ ｶﾞｯﾊﾟ", "ネコ ガッパ"),
             ("ＣＡＴ　Ｔｏｗｅｒ＇ｓ", "cat\u{3000}tower's"),
@@ -139,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn forms_are_their_own_forms(text in "\\PC{0,40}|[ﾊﾟｶﾞĳǄИ\u{306}\u{301}\u{345}a-zßİ가-힣ﾡ-ﾾ\u{1100}\u{1161}\u{200b}\u{3164}]{0,20}") {
+        fn form_is_idempotent(text in "\\PC{0,40}|[ﾊﾟｶﾞĳǄИ\u{306}\u{301}\u{345}a-zßİ가-힣ﾡ-ﾾ\u{1100}\u{1161}\u{200b}\u{3164}]{0,20}") {
             let once = form(&text);
             prop_assert_eq!(form(&once), once);
         }

@@ -57,9 +57,9 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     /// The time of the last successful check of the bucket; `None` before the first.
-    asked: Option<Instant>,
+    checked_at: Option<Instant>,
     /// Whether a check is under way in the background.
-    asking: bool,
+    checking: bool,
     /// The newest generation known, if any.
     newest: Option<Arc<Generation>>,
     /// Older generations, the most recently used last.
@@ -89,26 +89,26 @@ impl Search {
     pub async fn newest(&self) -> Result<Option<Arc<Generation>>, Error> {
         let age = {
             let state = self.0.state();
-            let age = state.asked.map(|at| at.elapsed());
+            let age = state.checked_at.map(|at| at.elapsed());
             if age.is_some_and(|age| age < FRESH) {
                 return Ok(state.newest.clone());
             }
             age
         };
         if age.is_some_and(|age| age < STALE) {
-            self.0.ask_meanwhile();
+            self.0.refresh_in_background();
             return Ok(self.0.state().newest.clone());
         }
         let inner = Arc::clone(&self.0);
         // A separate task, so that its result counts even if this search stops waiting.
-        let asking =
-            tokio::spawn(inherit_trace(async move { inner.ask().await }).in_current_span());
-        let asked = match tokio::time::timeout(WAIT, asking).await {
-            Ok(done) => done.map_err(Error::unavailable).and_then(|asked| asked),
+        let checking =
+            tokio::spawn(inherit_trace(async move { inner.check().await }).in_current_span());
+        let checked = match tokio::time::timeout(WAIT, checking).await {
+            Ok(done) => done.map_err(Error::unavailable).and_then(|checked| checked),
             Err(elapsed) => Err(Error::unavailable(elapsed)),
         };
         let newest = self.0.state().newest.clone();
-        match asked {
+        match checked {
             Err(error) if newest.is_none() => Err(error),
             Err(error) => {
                 let error = crate::log::chain(&error);
@@ -140,24 +140,24 @@ impl Inner {
     }
 
     /// Asks in the background, unless a check is already under way there.
-    fn ask_meanwhile(self: &Arc<Self>) {
-        if std::mem::replace(&mut self.state().asking, true) {
+    fn refresh_in_background(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.state().checking, true) {
             return;
         }
         let inner = Arc::clone(self);
         tokio::spawn(async move {
-            if let Err(error) = inner.ask().await {
+            if let Err(error) = inner.check().await {
                 let error = crate::log::chain(&error);
                 tracing::warn!(error, "an older index is read");
             }
-            inner.state().asking = false;
+            inner.state().checking = false;
         });
     }
 
     /// Asks the bucket for the newest generation, and opens it.
-    async fn ask(&self) -> Result<(), Error> {
+    async fn check(&self) -> Result<(), Error> {
         let folder = self.folder.lock().await;
-        let asked = Instant::now();
+        let checked_at = Instant::now();
         let newest = self.bucket.newest().await?;
         let known = self.state().newest.as_ref().map(|it| it.number);
         if let Some(number) = newest.filter(|_| newest != known) {
@@ -168,7 +168,7 @@ impl Inner {
             let before = state.newest.replace(generation);
             state.older.extend(before);
         }
-        self.state().asked = Some(asked);
+        self.state().checked_at = Some(checked_at);
         self.tidy(&folder)
     }
 
@@ -195,9 +195,9 @@ impl Inner {
     }
 
     async fn load(&self, folder: &Folder, manifest: Manifest) -> Result<Arc<Generation>, Error> {
-        let here = self.objects();
+        let local = self.objects();
         folder
-            .fetch(&self.bucket, &manifest, |object| here.contains_key(object))
+            .fetch(&self.bucket, &manifest, |object| local.contains_key(object))
             .await?;
         let snapshot = Snapshot::new(folder, &manifest.meta).map_err(Error::broken)?;
         let reader = Index::open(snapshot)?

@@ -52,7 +52,7 @@ pub struct Indexer {
     bucket: Bucket,
     folder: Folder,
     /// The objects whose files are on disk.
-    here: BTreeMap<String, Vec<String>>,
+    local: BTreeMap<String, Vec<String>>,
     /// The state after the last batch; `None` at the start and after a failure.
     writing: Option<Writing>,
     /// The seconds after the first deletion from a segment until it is rewritten.
@@ -98,7 +98,7 @@ impl Indexer {
         Ok(Self {
             bucket,
             folder: Folder::open(folder)?,
-            here: BTreeMap::new(),
+            local: BTreeMap::new(),
             writing: None,
             rewrite_after: ERASURE_SECONDS * REWRITE_ERASURES,
             kept: KEPT_SECONDS,
@@ -140,15 +140,15 @@ impl Indexer {
         };
         // Files that the index deleted on the way to an unpublished generation are gone.
         let names = self.folder.names()?;
-        self.here.retain(|object, files| {
+        self.local.retain(|object, files| {
             manifest.objects.contains_key(object) && files.iter().all(|file| names.contains(file))
         });
         // Before the fetch, so that no file of an earlier attempt is taken for a fetched one.
-        let stays = self.here.values().flatten().cloned().collect();
+        let stays = self.local.values().flatten().cloned().collect();
         self.folder.keep(&stays)?;
-        let here = |object: &str| self.here.contains_key(object);
-        self.folder.fetch(&self.bucket, &manifest, here).await?;
-        self.here = manifest.objects.clone();
+        let local = |object: &str| self.local.contains_key(object);
+        self.folder.fetch(&self.bucket, &manifest, local).await?;
+        self.local = manifest.objects.clone();
         let directory = MmapDirectory::open(self.folder.path()).map_err(Error::broken)?;
         let (schema, fields) = schema();
         let index = if manifest.meta.is_empty() {
@@ -216,7 +216,7 @@ impl Indexer {
             Put::Taken => return Err(Error::Overtaken),
             Put::Done => {}
         }
-        self.here = manifest.objects.clone();
+        self.local = manifest.objects.clone();
         let live: BTreeSet<&String> = manifest.objects.values().flatten().collect();
         // Files of tantivy itself, such as its lock, begin with a dot.
         let stays = |name: &&String| name.starts_with('.') || *name == META || live.contains(name);
@@ -229,10 +229,14 @@ impl Indexer {
     /// Merges segments and tidies the bucket, if that is due. The changes are already published.
     async fn maintain(&mut self, writing: &mut Writing) -> Result<(), Error> {
         let segments = writing.index.load_metas()?.segments;
-        let mut due = due(&segments);
+        let mut due = due_segments(&segments);
         if due.is_empty() {
             let before = Timestamp::now().plus_seconds(-self.rewrite_after);
-            due.extend(rewritten(&segments, &writing.manifest.deleted, before));
+            due.extend(segment_to_rewrite(
+                &segments,
+                &writing.manifest.deleted,
+                before,
+            ));
         }
         if !due.is_empty() {
             writing.writer.merge(&due).wait()?;
@@ -289,12 +293,12 @@ fn files_of(segment: &SegmentMeta, names: &BTreeSet<String>) -> Vec<Vec<String>>
 }
 
 /// Returns the segments to merge or rewrite now, if any.
-fn due(segments: &[SegmentMeta]) -> Vec<SegmentId> {
+fn due_segments(segments: &[SegmentMeta]) -> Vec<SegmentId> {
     let sizes: Vec<(u32, SegmentId)> = segments
         .iter()
         .map(|segment| (segment.num_docs(), segment.id()))
         .collect();
-    let merged = due_of(&sizes);
+    let merged = segments_to_merge(&sizes);
     if !merged.is_empty() {
         return merged;
     }
@@ -306,7 +310,7 @@ fn due(segments: &[SegmentMeta]) -> Vec<SegmentId> {
 
 /// Returns the segment with the oldest deletion, if that was before `before`. A segment without a known time of
 /// deletion counts as the oldest.
-fn rewritten(
+fn segment_to_rewrite(
     segments: &[SegmentMeta],
     since: &BTreeMap<String, Timestamp>,
     before: Timestamp,
@@ -320,7 +324,7 @@ fn rewritten(
 
 /// Returns the segments to merge: of the smallest size class with at least eight, its smallest segments, as many as fit
 /// into one.
-fn due_of<T: Copy>(segments: &[(u32, T)]) -> Vec<T> {
+fn segments_to_merge<T: Copy>(segments: &[(u32, T)]) -> Vec<T> {
     let mut sizes: BTreeMap<u32, Vec<(u32, T)>> = BTreeMap::new();
     for segment in segments {
         let size = (segment.0.max(1) / SMALLEST)
@@ -360,7 +364,7 @@ mod tests {
         for n in 0..batches {
             segments.push((batch, n));
             written += u64::from(batch);
-            let merged = due_of(&segments);
+            let merged = segments_to_merge(&segments);
             let sum: u32 = segments
                 .iter()
                 .filter(|(_, n)| merged.contains(n))
@@ -384,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_is_bounded() {
+    fn merging_bounds_segment_count_and_write_amplification() {
         for (batch, batches) in [(1, 200_000), (3, 70_000), (50, 20_000), (1000, 1000)] {
             let (most, ratio, largest) = grow(batch, batches);
             let full = usize::try_from(batch * batches / (LARGEST / 2)).unwrap();

@@ -179,7 +179,7 @@ impl Store {
     }
 
     /// Notes that a new URL is given for an upload that was granted before.
-    pub async fn grant_again(&self, user: &UserId, now: Timestamp) -> Result<(), Error> {
+    pub async fn renew_grant(&self, user: &UserId, now: Timestamp) -> Result<(), Error> {
         let update = self
             .granted(user)
             .update_expression("SET last_at = :now")
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bucket_is_asked_once_nothing_is_under_way() {
+    fn granted_uploads_are_settled_after_the_settling_time() {
         let granted = Granted {
             last_at: 1_000,
             counted_at: 5_000,

@@ -44,7 +44,7 @@ impl Audience {
     }
 
     /// Returns the number of shards that the followers should be spread over.
-    fn wants(self) -> Shard {
+    fn wanted_shards(self) -> Shard {
         let reached = LEVELS.iter().find(|(from, _)| self.followers >= *from);
         reached.map_or(1, |(_, shards)| *shards).max(self.shards)
     }
@@ -96,14 +96,14 @@ impl Store {
     ) -> Result<HashMap<Follow, Shard>, Error> {
         let authors: HashSet<&UserId> = follows.iter().map(|it| &it.followee).collect();
         let mut spread = self.audiences(authors).await?;
-        spread.retain(|_, audience| audience.wants() > 1);
+        spread.retain(|_, audience| audience.wanted_shards() > 1);
         for (author, audience) in &spread {
-            if audience.wants() > audience.shards {
-                self.spread_over(author, audience.wants()).await?;
+            if audience.wanted_shards() > audience.shards {
+                self.spread_over(author, audience.wanted_shards()).await?;
             }
         }
         let shard = |follow: &&Follow| {
-            let wanted = spread.get(&follow.followee)?.wants();
+            let wanted = spread.get(&follow.followee)?.wanted_shards();
             Some(((*follow).clone(), shard_of(&follow.follower, wanted)))
         };
         Ok(follows.iter().filter_map(shard).collect())
@@ -131,14 +131,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shards_come_with_followers_and_never_go() {
-        let wants = |followers, shards| Audience { followers, shards }.wants();
-        assert_eq!(wants(9_999, 1), 1);
-        assert_eq!(wants(10_000, 1), 16);
-        assert_eq!(wants(9_999, 16), 16);
-        assert_eq!(wants(99_999_999, 16), 16);
-        assert_eq!(wants(100_000_000, 16), 64);
-        assert_eq!(wants(3, 64), 64);
+    fn shards_grow_with_followers_and_never_shrink() {
+        let wanted_shards = |followers, shards| Audience { followers, shards }.wanted_shards();
+        assert_eq!(wanted_shards(9_999, 1), 1);
+        assert_eq!(wanted_shards(10_000, 1), 16);
+        assert_eq!(wanted_shards(9_999, 16), 16);
+        assert_eq!(wanted_shards(99_999_999, 16), 16);
+        assert_eq!(wanted_shards(100_000_000, 16), 64);
+        assert_eq!(wanted_shards(3, 64), 64);
     }
 
     #[test]

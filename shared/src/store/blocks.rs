@@ -13,7 +13,7 @@ use super::block_row::{BLOCKED, KEPT, SINCE, key};
 use super::edges::Stored;
 use super::item::{Item, Read, n, rows, s};
 use super::latest::Latest;
-use super::leaving::left_name;
+use super::leaving::departed_name;
 use super::retry::Retry;
 use super::{Error, Store};
 use crate::domain::{Change, Follow, Stamp, TimedPosition, UserId, Version};
@@ -51,7 +51,7 @@ impl Store {
         user: &UserId,
         most: usize,
     ) -> Result<Vec<UserId>, Error> {
-        self.in_partition(&left_name(user), most).await
+        self.in_partition(&departed_name(user), most).await
     }
 
     async fn in_partition(&self, partition: &str, most: usize) -> Result<Vec<UserId>, Error> {
@@ -139,7 +139,7 @@ impl Store {
             let now = n(stamp.version().micros());
             writes.push(self.set(key(user, other), SINCE, now)?);
             writes.push(self.set(key(other, user), BLOCKED, AttributeValue::Bool(true))?);
-            if self.written_together(writes).await? {
+            if self.write_transaction(writes).await? {
                 return Ok(());
             }
             retry.back_off().await?;
@@ -155,7 +155,7 @@ impl Store {
         other: &UserId,
         stamps: [Version; 2],
     ) -> Result<bool, Error> {
-        let left = left_name(other);
+        let left = departed_name(other);
         let mut retry = Retry::new("others kept writing the same blocks");
         'tries: loop {
             // The block moves to the name for those who left, or back, at most once during these reads: in this order
@@ -167,7 +167,7 @@ impl Store {
                 if name == other.as_str() {
                     writes.extend(self.end_follows(user, other, stamps).await?);
                 }
-                if self.written_together(writes).await? {
+                if self.write_transaction(writes).await? {
                     return Ok(true);
                 }
                 retry.back_off().await?;

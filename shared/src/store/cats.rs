@@ -109,8 +109,8 @@ impl Store {
         };
         let mut row = cat_key(cat.id);
         row.insert("owner".to_owned(), s(&cat.owner));
-        let told = changes(&all).into_iter();
-        row.extend(told.filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        let attributes = changes(&all).into_iter();
+        row.extend(attributes.filter_map(|(name, value)| Some((name.to_owned(), value?))));
         let put = |row: Item| {
             Put::builder()
                 .table_name(&self.tables.cats)
@@ -250,7 +250,7 @@ impl Store {
     pub async fn deleted_cats(&self, after: Option<CatId>) -> Result<Vec<CatId>, Error> {
         let list = ("list", DELETED.to_owned());
         let rows = self
-            .part(&self.tables.cats, list, after.map(deleted_key))
+            .partition_rows(&self.tables.cats, list, after.map(deleted_key))
             .await?;
         rows.iter().map(id).collect()
     }

@@ -9,7 +9,7 @@ use super::counters::Tally;
 use super::create::Created;
 use super::idempotency::{Answer, IdempotentRequest};
 use super::item::{Item, Read, item, rows, s};
-use super::leaving::PART;
+use super::leaving::ROWS_PER_STEP;
 use super::likes::counter;
 use super::{Error, Store};
 use crate::domain::{Comment, CommentId, CommentText, PostId, Timestamp, UserId};
@@ -138,7 +138,7 @@ impl Store {
             .key_condition_expression("author = :author")
             .expression_attribute_values(":author", s(author))
             .set_exclusive_start_key(start)
-            .limit(PART)
+            .limit(ROWS_PER_STEP)
             .send()
             .await?;
         let place = |row: &Item| {

@@ -18,7 +18,7 @@ pub(super) struct Row<'a> {
     pub(super) table: &'a str,
     pub(super) key: Item,
     /// The attributes that the row always has beside the key.
-    pub(super) says: Item,
+    pub(super) attributes: Item,
 }
 
 /// A counter: an attribute of a row.
@@ -30,16 +30,16 @@ pub(super) struct Counter<'a> {
     pub(super) name: &'static str,
     /// Whether the row is a user's, which also keeps [`FIRST_TRACE`]; a post's keeps [`REVISION`].
     pub(super) dated: bool,
-    pub(super) grows: Grows,
+    pub(super) grows: GrowthCondition,
 }
 
 /// The condition under which a counter grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Grows {
+pub(super) enum GrowthCondition {
     /// No condition.
     Always,
     /// Only if the counter's row exists: counting creates no user.
-    OfWhatExists,
+    IfExists,
     /// Up to this number.
     UpTo(i64),
 }
@@ -50,7 +50,7 @@ pub(super) struct Tally<'a> {
     row: Row<'a>,
     dated: bool,
     first_seen: Timestamp,
-    sums: BTreeMap<&'static str, (i64, Grows)>,
+    sums: BTreeMap<&'static str, (i64, GrowthCondition)>,
 }
 
 impl<'a> Tally<'a> {
@@ -74,7 +74,7 @@ impl<'a> Tally<'a> {
     /// Builds the write; nothing if no counter moves.
     pub(super) fn write(self) -> Result<Option<TransactWriteItem>, Error> {
         let moved = self.sums.into_iter().filter(|(_, (sum, _))| *sum != 0);
-        let moved: Vec<(&str, (i64, Grows))> = moved.collect();
+        let moved: Vec<(&str, (i64, GrowthCondition))> = moved.collect();
         if moved.is_empty() {
             return Ok(None);
         }
@@ -93,10 +93,10 @@ impl<'a> Tally<'a> {
                 .expression_attribute_names(format!("#{name}"), name)
                 .expression_attribute_values(format!(":{name}"), n(sum));
             match grows {
-                Grows::OfWhatExists if sum > 0 => {
+                GrowthCondition::IfExists if sum > 0 => {
                     conditions.push("attribute_exists(id)".to_owned());
                 }
-                Grows::UpTo(most) if sum > 0 => {
+                GrowthCondition::UpTo(most) if sum > 0 => {
                     conditions.push(format!(
                         "(attribute_not_exists(#{name}) OR #{name} <= :room_{name})"
                     ));

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::idempotency::{Answer, IdempotencyRecord, IdempotentRequest};
 use super::retry::Retry;
-use super::transactions::{Token, failed_condition, met_another_write};
+use super::transactions::{Token, failed_condition, is_write_conflict};
 use super::{Error, Store};
 
 /// The outcome of creating something.
@@ -65,7 +65,7 @@ impl Store {
             if (1..remembering).any(|place| failed_condition(&error, place)) {
                 return Ok(Created::Outdated);
             }
-            if !met_another_write(&error) {
+            if !is_write_conflict(&error) {
                 return Err(error.into());
             }
             token.after(&error);

@@ -17,7 +17,7 @@ use super::item::{Item, Read, n};
 use super::retry::Retry;
 use super::transactions::TRANSACTION;
 use super::{Error, Store, Tables};
-use crate::domain::{Change, Edge, Outcome, Timestamp, UserId, Version, last_words};
+use crate::domain::{Change, Edge, Outcome, Timestamp, UserId, Version, latest_changes};
 
 /// The lifetime of the tombstone of an undone edge: longer than any message can rest in a queue and
 /// then in its dead-letter queue (14 days each at most).
@@ -87,7 +87,7 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
     /// post writes no edge: a like applied at that very moment may stay, and nothing shows it.
     fn refused(
         store: &Store,
-        words: &[(Self, Change)],
+        changes: &[(Self, Change)],
         stored: &HashMap<Self, Stored>,
     ) -> impl Future<Output = Result<Refused<Self>, Error>> + Send;
     /// Returns the shards for new edges; those that are absent belong in the first.
@@ -102,7 +102,7 @@ pub(super) trait EdgeKey: Clone + Eq + Hash + Send + Sync {
 pub(super) struct Refused<K> {
     pub(super) edges: HashSet<K>,
     /// Users who have the maximum number of edges once the other changes are applied.
-    pub(super) full: HashSet<UserId>,
+    pub(super) at_limit: HashSet<UserId>,
 }
 
 /// The outcome of applying some changes.
@@ -111,7 +111,7 @@ pub struct Applied<K> {
     /// The edges that could not be written, with the reasons; all others are as their latest change says.
     pub failures: HashMap<K, Error>,
     /// Users who have the maximum number of edges.
-    pub full: HashSet<UserId>,
+    pub at_limit: HashSet<UserId>,
 }
 
 /// One of the partitions that a list is spread over.
@@ -146,19 +146,19 @@ impl Store {
     /// Applies the latest change of each edge and keeps every counter equal to its edges.
     pub(super) async fn apply<K: EdgeKey>(
         &self,
-        words: impl IntoIterator<Item = (K, Change)>,
+        changes: impl IntoIterator<Item = (K, Change)>,
     ) -> Applied<K> {
-        let mut edges: Vec<(K, Change)> = last_words(words).into_iter().collect();
+        let mut edges: Vec<(K, Change)> = latest_changes(changes).into_iter().collect();
         edges.sort_by_key(|(key, _)| key.hub());
-        let (mut failures, mut full) = (HashMap::new(), HashSet::new());
+        let (mut failures, mut at_limit) = (HashMap::new(), HashSet::new());
         for chunk in self.fit_transactions(edges) {
             match self.apply_chunk(&chunk).await {
-                Ok(users) => full.extend(users),
+                Ok(users) => at_limit.extend(users),
                 // One broken edge must not hold up the others.
                 Err(Error::Broken(_)) if chunk.len() > 1 => {
                     for edge in chunk {
                         match self.apply_chunk(std::slice::from_ref(&edge)).await {
-                            Ok(users) => full.extend(users),
+                            Ok(users) => at_limit.extend(users),
                             Err(error) => drop(failures.insert(edge.0, error)),
                         }
                     }
@@ -173,7 +173,7 @@ impl Store {
                 }
             }
         }
-        Applied { failures, full }
+        Applied { failures, at_limit }
     }
 
     /// Splits edges into runs that fit a transaction each, with their rows and the rows of their counters.
@@ -218,8 +218,8 @@ impl Store {
                 fresh => K::shards(self, fresh).await?,
             };
             let writes = self.writes(&edges, &stored, &shards)?;
-            if writes.is_empty() || self.written_together(writes).await? {
-                return Ok(refused.full);
+            if writes.is_empty() || self.write_transaction(writes).await? {
+                return Ok(refused.at_limit);
             }
             retry.back_off().await?;
         }
@@ -280,13 +280,13 @@ impl Store {
     /// Deletes these edges without leaving tombstones, and keeps every counter equal to its edges. Returns those that
     /// were stored.
     pub(super) async fn erase<K: EdgeKey>(&self, edges: Vec<K>) -> Result<Vec<K>, Error> {
-        let word = Change {
+        let change = Change {
             active: false,
             version: Version::now(),
         };
-        let words = edges.into_iter().map(|key| (key, word)).collect();
+        let changes = edges.into_iter().map(|key| (key, change)).collect();
         let mut erased = Vec::new();
-        for chunk in self.fit_transactions::<K>(words) {
+        for chunk in self.fit_transactions::<K>(changes) {
             let keys: Vec<K> = chunk.into_iter().map(|(key, _)| key).collect();
             erased.extend(self.erase_chunk(&keys).await?);
         }
@@ -308,7 +308,7 @@ impl Store {
                 tallies.add(key.counters(self), -i64::from(edge.active), edge);
             }
             writes.extend(tallies.writes()?);
-            if writes.is_empty() || self.written_together(writes).await? {
+            if writes.is_empty() || self.write_transaction(writes).await? {
                 return Ok(stored.into_keys().collect());
             }
             retry.back_off().await?;
@@ -328,7 +328,7 @@ pub(super) fn read_edge(row: &Item) -> Result<Edge, Error> {
 /// Builds the write of an edge. A tombstone has no `since`, so that it is in no list.
 fn put_edge(row: Row, edge: Edge, guard: Guard) -> Result<TransactWriteItem, Error> {
     let mut attributes = row.key;
-    attributes.extend(row.says);
+    attributes.extend(row.attributes);
     attributes.insert("active".to_owned(), AttributeValue::Bool(edge.active));
     attributes.insert("version".to_owned(), n(edge.version.micros()));
     if edge.active {

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::audience;
-use super::counters::{Counter, Grows, Row};
+use super::counters::{Counter, GrowthCondition, Row};
 use super::edges::{Applied, EdgeKey, Refused, SHARD, Shard, Stored};
 use super::item::{Item, Read, item, n, s};
 use super::latest::Latest;
-use super::leaving::Left;
+use super::leaving::Accounts;
 use super::{Error, Store, Tables};
 use crate::domain::{Change, Follow, Followers, Relation, TimedPosition, UserId};
 
@@ -96,18 +96,18 @@ impl EdgeKey for Follow {
     }
 
     fn rows<'a>(&self, tables: &'a Tables, shard: Shard) -> Vec<Row<'a>> {
-        let row = |key, says| Row {
+        let row = |key, attributes| Row {
             table: tables.follows.as_str(),
             key,
-            says,
+            attributes,
         };
-        let says = match shard {
+        let attributes = match shard {
             0 => Item::new(),
             shard => item([(SHARD, n(shard))]),
         };
         let following = key(FollowList::Following, &self.follower, 0, &self.followee);
         let followers = key(FollowList::Followers, &self.followee, shard, &self.follower);
-        vec![row(following, says), row(followers, Item::new())]
+        vec![row(following, attributes), row(followers, Item::new())]
     }
 
     /// Returns the counters of a follow, which may create the follower, but never the followee.
@@ -116,7 +116,7 @@ impl EdgeKey for Follow {
             let row = Row {
                 table: store.tables.users.as_str(),
                 key: item([("id", s(id))]),
-                says: Item::new(),
+                attributes: Item::new(),
             };
             Counter {
                 id: id.to_string(),
@@ -126,9 +126,9 @@ impl EdgeKey for Follow {
                 grows,
             }
         };
-        let most = Grows::UpTo(store.max_following);
+        let most = GrowthCondition::UpTo(store.max_following);
         vec![
-            counter("followers", &self.followee, Grows::OfWhatExists),
+            counter("followers", &self.followee, GrowthCondition::IfExists),
             counter("following", &self.follower, most),
         ]
     }
@@ -152,38 +152,38 @@ impl EdgeKey for Follow {
     /// the maximum. Changes from before either user was erased are void.
     async fn refused(
         store: &Store,
-        words: &[(Self, Change)],
+        changes: &[(Self, Change)],
         stored: &HashMap<Self, Stored>,
     ) -> Result<Refused<Self>, Error> {
         let pair = |follow: &Self| (follow.follower.clone(), follow.followee.clone());
         let made = || {
-            let made = words.iter().filter(|(_, change)| change.active);
+            let made = changes.iter().filter(|(_, change)| change.active);
             made.map(|(follow, _)| pair(follow)).collect()
         };
         let ends =
             |(follow, _): &(Self, Change)| [follow.follower.clone(), follow.followee.clone()];
-        let ends: HashSet<UserId> = words.iter().flat_map(ends).collect();
-        let (mut blocked, left) = futures::try_join!(
+        let ends: HashSet<UserId> = changes.iter().flat_map(ends).collect();
+        let (mut blocked, accounts) = futures::try_join!(
             store.blocked_pairs(made()),
-            store.left(ends.into_iter().collect())
+            store.accounts(ends.into_iter().collect())
         )?;
-        let speakers = words
+        let changes_by_user = changes
             .iter()
             .map(|(follow, change)| (&follow.follower, *change));
-        if store.let_speak(&left, speakers).await? {
+        if store.create_new_users(&accounts, changes_by_user).await? {
             blocked = store.blocked_pairs(made()).await?;
         }
         let nobody = |follow: &Self, change: &Change| {
-            !left.knows(&follow.followee) && (change.active || !stored.contains_key(follow))
+            !accounts.exists(&follow.followee) && (change.active || !stored.contains_key(follow))
         };
         let void = |(follow, change): &(Self, Change)| {
-            left.voids(&follow.follower, *change)
-                || left.voids(&follow.followee, *change)
+            accounts.voids(&follow.follower, *change)
+                || accounts.voids(&follow.followee, *change)
                 || (change.active && blocked.contains(&pair(follow)))
                 || nobody(follow, change)
         };
-        let (void, valid): (Vec<_>, Vec<_>) = words.iter().partition(|word| void(word));
-        let mut refused = beyond_the_most(store.max_following, valid, stored, &left);
+        let (void, valid): (Vec<_>, Vec<_>) = changes.iter().partition(|change| void(change));
+        let mut refused = beyond_limit(store.max_following, valid, stored, &accounts);
         let void = void.into_iter().map(|(follow, _)| follow.clone());
         refused.edges.extend(void);
         Ok(refused)
@@ -192,20 +192,20 @@ impl EdgeKey for Follow {
 
 /// Refuses those of these changes by which a user would follow more users than `most`: unfollows count first, then the
 /// earlier follow before the later one.
-fn beyond_the_most(
+fn beyond_limit(
     most: i64,
-    mut words: Vec<&(Follow, Change)>,
+    mut changes: Vec<&(Follow, Change)>,
     stored: &HashMap<Follow, Stored>,
-    left: &Left,
+    accounts: &Accounts,
 ) -> Refused<Follow> {
-    words.sort_by_key(|(_, change)| (change.active, change.version));
+    changes.sort_by_key(|(_, change)| (change.active, change.version));
     let mut refused = HashSet::new();
     let mut following: HashMap<&UserId, i64> = HashMap::new();
-    for (follow, change) in words {
+    for (follow, change) in changes {
         let delta = Stored::delta(stored.get(follow), *change);
         let count = following
             .entry(&follow.follower)
-            .or_insert_with(|| left.following(&follow.follower));
+            .or_insert_with(|| accounts.following(&follow.follower));
         if delta > 0 && *count >= most {
             tracing::warn!(
                 most,
@@ -216,10 +216,10 @@ fn beyond_the_most(
             *count = count.saturating_add(delta);
         }
     }
-    let full = following.into_iter().filter(|(_, count)| *count >= most);
+    let at_limit = following.into_iter().filter(|(_, count)| *count >= most);
     Refused {
         edges: refused,
-        full: full.map(|(user, _)| user.clone()).collect(),
+        at_limit: at_limit.map(|(user, _)| user.clone()).collect(),
     }
 }
 
@@ -227,9 +227,9 @@ impl Store {
     /// Applies queued follows.
     pub async fn apply_follows(
         &self,
-        words: impl IntoIterator<Item = (Follow, Change)>,
+        changes: impl IntoIterator<Item = (Follow, Change)>,
     ) -> Applied<Follow> {
-        self.apply(words).await
+        self.apply(changes).await
     }
 
     /// Returns whether the user follows the other already, or fewer users than the limit.
@@ -375,7 +375,9 @@ impl Store {
             let mut after = None;
             loop {
                 let partition = ("list", list.partition(of, shard));
-                let rows = self.part(&self.tables.follows, partition, after).await?;
+                let rows = self
+                    .partition_rows(&self.tables.follows, partition, after)
+                    .await?;
                 let others = rows.iter().map(user).collect::<Result<Vec<_>, _>>()?;
                 let Some(end) = others.last() else {
                     break;

@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
 use super::conditional::condition_held;
 use super::item::{Item, Read, item, n, rows, s};
-use super::leaving::left_name;
+use super::leaving::departed_name;
 use super::retry::Retry;
 use super::users::FIRST_TRACE;
 use super::{Error, Store};
@@ -26,7 +26,7 @@ use crate::domain::{Bio, Handle, ImageKey, ProfileEdit, Timestamp, UserId, UserR
 const HELD_DAYS: i64 = 30;
 
 /// The maximum number of handles that a user has given up lately: they are kept from everybody else meanwhile.
-const MOST_HELD: usize = 5;
+const MAX_HELD: usize = 5;
 
 /// The owner of a handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Owner {
         match self {
             Self::Nobody => false,
             Self::User(owner) => owner != user,
-            Self::Left(name) => *name != left_name(user),
+            Self::Left(name) => *name != departed_name(user),
         }
     }
 }
@@ -149,7 +149,7 @@ impl Store {
                 .condition_expression("#user = :user")
                 .expression_attribute_names("#user", "user")
                 .expression_attribute_values(":user", s(user))
-                .expression_attribute_values(":left", s(left_name(user)))
+                .expression_attribute_values(":left", s(departed_name(user)))
                 .expression_attribute_values(":until", n(until.seconds()));
             condition_held(update).await?;
         }
@@ -187,7 +187,7 @@ impl Store {
         had: Option<&Handle>,
         by_profile: Option<&str>,
     ) -> Result<Vec<String>, ProfileError> {
-        let left = left_name(user);
+        let left = departed_name(user);
         let (named, before) =
             futures::try_join!(self.handles_of(user.as_str()), self.handles_of(&left))?;
         let named = named.iter().chain(&before).map(|row| row.text("handle"));
@@ -214,7 +214,7 @@ impl Store {
                 held.push(handle.to_owned());
             }
         }
-        if is_theirs || held.len() <= MOST_HELD {
+        if is_theirs || held.len() <= MAX_HELD {
             Ok(held)
         } else {
             Err(ProfileError::TooManyHandles)
@@ -265,7 +265,7 @@ impl Store {
                 }
             }
             writes.push(self.write_profile(user, edit, had.as_ref(), given_up)?);
-            if self.written_together(writes).await? {
+            if self.write_transaction(writes).await? {
                 return Ok(had.is_none());
             }
             retry.back_off().await?;
@@ -346,7 +346,7 @@ impl Store {
             )
             .expression_attribute_names("#user", "user")
             .expression_attribute_values(":user", s(user))
-            .expression_attribute_values(":left", s(left_name(user)))
+            .expression_attribute_values(":left", s(departed_name(user)))
             .expression_attribute_values(":now", n(Timestamp::now().seconds()))
             .build()
             .map_err(Error::broken)?;

@@ -15,7 +15,7 @@ use futures::future::try_join_all;
 
 use super::block_row::{BLOCKED, KEPT, SINCE, key};
 use super::item::{Item, Read, n};
-use super::leaving::left_name;
+use super::leaving::departed_name;
 use super::retry::Retry;
 use super::transactions::TRANSACTION;
 use super::{Error, Store};
@@ -60,7 +60,7 @@ impl Store {
     /// Erases the blocks by a user who has left, and keeps those by others against the user under the name for those
     /// who left.
     pub async fn erase_blocks(&self, user: &UserId) -> Result<(), Error> {
-        let left = left_name(user);
+        let departed = departed_name(user);
         self.move_blocks(user.as_str(), |row, other| {
             let name = row.text("other")?;
             let (own, theirs) = (key(user, name), key(name, user));
@@ -75,9 +75,9 @@ impl Store {
                 ]);
             }
             let since = since(other, SINCE)?;
-            let mut kept = key(name, &left);
+            let mut kept = key(name, &departed);
             kept.insert(KEPT.to_owned(), since);
-            let mut blocked = key(&left, name);
+            let mut blocked = key(&departed, name);
             blocked.insert(BLOCKED.to_owned(), AttributeValue::Bool(true));
             Ok(vec![
                 self.delete(own, Some(Guard::With(BLOCKED)))?,
@@ -91,14 +91,14 @@ impl Store {
 
     /// Restores the blocks against a user who returns.
     pub(super) async fn restore_blocks(&self, user: &UserId) -> Result<(), Error> {
-        let left = left_name(user);
-        self.move_blocks(&left, |row, other| {
+        let departed = departed_name(user);
+        self.move_blocks(&departed, |row, other| {
             let name = row.text("other")?;
             let since = since(other, KEPT)?;
             let yes = AttributeValue::Bool(true);
             Ok(vec![
-                self.delete(key(&left, name), Some(Guard::With(BLOCKED)))?,
-                self.delete(key(name, &left), None)?,
+                self.delete(key(&departed, name), Some(Guard::With(BLOCKED)))?,
+                self.delete(key(name, &departed), None)?,
                 self.set(key(name, user), SINCE, since)?,
                 self.set(key(user, name), BLOCKED, yes)?,
             ])
@@ -118,7 +118,7 @@ impl Store {
         let mut retry = Retry::new(CONTENDED);
         loop {
             let rows = self
-                .part(table, ("user", partition.to_owned()), None)
+                .partition_rows(table, ("user", partition.to_owned()), None)
                 .await?;
             if rows.is_empty() {
                 return Ok(());
@@ -133,7 +133,7 @@ impl Store {
             let move_of = |row: &Item| writes(row, by_user.get(row.text("other")?).copied());
             let chunks = rows.chunks(TRANSACTION / WRITES).map(|rows| {
                 let moves = rows.iter().map(move_of).collect::<Result<Vec<_>, _>>()?;
-                Ok(self.written_together(moves.concat()))
+                Ok(self.write_transaction(moves.concat()))
             });
             let chunks = chunks.collect::<Result<Vec<_>, Error>>()?;
             if try_join_all(chunks).await?.into_iter().all(|moved| moved) {
@@ -148,11 +148,11 @@ impl Store {
     pub(super) fn end_of_kept_block(
         &self,
         user: &UserId,
-        left: &str,
+        departed: &str,
     ) -> Result<Vec<TransactWriteItem>, Error> {
         Ok(vec![
-            self.delete(key(user, left), Some(Guard::With(KEPT)))?,
-            self.delete(key(left, user), None)?,
+            self.delete(key(user, departed), Some(Guard::With(KEPT)))?,
+            self.delete(key(departed, user), None)?,
         ])
     }
 
@@ -164,8 +164,8 @@ impl Store {
         others: &[&UserId],
     ) -> Result<HashSet<UserId>, Error> {
         let keys = others.iter().map(|other| match who_left {
-            WhoLeft::User => key(left_name(user), other),
-            WhoLeft::Others => key(user, left_name(other)),
+            WhoLeft::User => key(departed_name(user), other),
+            WhoLeft::Others => key(user, departed_name(other)),
         });
         let rows = self.batch_get(&self.tables.blocks, keys.collect(), None);
         let rows = rows.await?;
@@ -173,7 +173,7 @@ impl Store {
         let found = found.collect::<Result<HashSet<_>, _>>()?;
         let is_found = |other: &&&UserId| match who_left {
             WhoLeft::User => found.contains(other.as_str()),
-            WhoLeft::Others => found.contains(left_name(other).as_str()),
+            WhoLeft::Others => found.contains(departed_name(other).as_str()),
         };
         let blocked = others.iter().filter(is_found);
         Ok(blocked.map(|other| (*other).clone()).collect())

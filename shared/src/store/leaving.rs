@@ -29,7 +29,7 @@ use super::{Error, Store};
 use crate::domain::{Change, Timestamp, UserId, Version};
 
 /// The maximum number of rows in one step of an erasure.
-pub(super) const PART: i32 = 100;
+pub(super) const ROWS_PER_STEP: i32 = 100;
 /// The maximum number of writes in one `BatchWriteItem`.
 const BATCH_WRITE: usize = 25;
 /// The number of days for which the time of a user's erasure is kept: longer than any message can rest in a queue and
@@ -40,22 +40,22 @@ const LEAVING: &str = "1";
 
 /// Some users: those who exist, and those who have left, with the time.
 #[derive(Debug, Default)]
-pub(super) struct Left {
+pub(super) struct Accounts {
     until: HashMap<UserId, Version>,
     /// Users who exist, and the number of users each of them follows.
     known: HashMap<UserId, i64>,
 }
 
-impl Left {
+impl Accounts {
     /// Returns whether this change by the user is void.
-    pub(super) fn voids(&self, user: &UserId, said: Change) -> bool {
+    pub(super) fn voids(&self, user: &UserId, change: Change) -> bool {
         self.until
             .get(user)
-            .is_some_and(|left| said.version <= *left)
+            .is_some_and(|until| change.version <= *until)
     }
 
     /// Returns whether the user exists: has left a trace that is still stored.
-    pub(super) fn knows(&self, user: &UserId) -> bool {
+    pub(super) fn exists(&self, user: &UserId) -> bool {
         self.known.contains_key(user)
     }
 
@@ -66,18 +66,18 @@ impl Left {
 }
 
 /// Returns the name under which data of a user who has left is kept. No id has a `#`.
-pub(super) fn left_name(user: &UserId) -> String {
+pub(super) fn departed_name(user: &UserId) -> String {
     let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(user.as_str()));
     format!("left#{hash}")
 }
 
 /// Returns the key of the row that says when a user was erased.
-fn remains(user: &UserId) -> Item {
-    item([("id", s(left_name(user)))])
+fn erasure_key(user: &UserId) -> Item {
+    item([("id", s(departed_name(user)))])
 }
 
 /// Sends an update; does nothing if its condition doesn't hold.
-async fn send_if_there(update: UpdateItemFluentBuilder) -> Result<(), Error> {
+async fn send_if_exists(update: UpdateItemFluentBuilder) -> Result<(), Error> {
     condition_held(update).await.map(drop)
 }
 
@@ -169,7 +169,7 @@ impl Store {
             .update_leaver(user)
             .update_expression("SET sign_in_deleted = :at")
             .expression_attribute_values(":at", n(Timestamp::now().millis()));
-        send_if_there(update).await
+        send_if_exists(update).await
     }
 
     /// Postpones an erasure.
@@ -178,7 +178,7 @@ impl Store {
             .update_leaver(user)
             .update_expression("SET erase_at = :due")
             .expression_attribute_values(":due", n(due.millis()));
-        send_if_there(update).await
+        send_if_exists(update).await
     }
 
     /// Begins an update of a user who has left and is not wholly erased yet.
@@ -201,7 +201,7 @@ impl Store {
             let mut after = None;
             loop {
                 let rows = self
-                    .part(table, (partition, user.to_string()), after)
+                    .partition_rows(table, (partition, user.to_string()), after)
                     .await?;
                 let entries = rows.iter().map(|row| row.text(sort));
                 let entries = entries.collect::<Result<Vec<_>, _>>()?;
@@ -218,7 +218,7 @@ impl Store {
 
     /// Notes whether a pass over a user's data found any by the indexes that may lag, and when the next pass is due. Of
     /// several passes in a row that found none, keeps the time of the first.
-    pub async fn note_look(
+    pub async fn note_pass(
         &self,
         user: &UserId,
         found: bool,
@@ -236,14 +236,14 @@ impl Store {
                 )
                 .expression_attribute_values(":now", n(Timestamp::now().millis()))
         };
-        send_if_there(update).await
+        send_if_exists(update).await
     }
 
     /// Notes at once that the indexes have data of a user who left, whatever becomes of this pass: the next pass that
     /// finds none is the first of two.
     pub async fn note_found(&self, user: &UserId) -> Result<(), Error> {
         let update = self.update_leaver(user);
-        send_if_there(update.update_expression("REMOVE empty_since")).await
+        send_if_exists(update.update_expression("REMOVE empty_since")).await
     }
 
     /// Ends an erasure: all that remains of the user is a row by which their changes up to `now` are void. Returns
@@ -254,7 +254,7 @@ impl Store {
         empty_by: Timestamp,
         now: Version,
     ) -> Result<bool, Error> {
-        let mut row = remains(user);
+        let mut row = erasure_key(user);
         row.insert("left_at".to_owned(), n(now.micros()));
         let expires = now.timestamp().plus_seconds(REMEMBERED_DAYS * 24 * 60 * 60);
         row.insert("expires_at".to_owned(), n(expires.seconds()));
@@ -281,27 +281,27 @@ impl Store {
             TransactWriteItem::builder().put(put).build(),
             TransactWriteItem::builder().delete(delete).build(),
         ];
-        self.written_together(writes).await
+        self.write_transaction(writes).await
     }
 
     /// Looks up which of these users exist, have left, or were erased.
-    pub(super) async fn left(&self, users: Vec<UserId>) -> Result<Left, Error> {
+    pub(super) async fn accounts(&self, users: Vec<UserId>) -> Result<Accounts, Error> {
         let mut known: HashMap<String, UserId> = HashMap::new();
         let mut keys = Vec::new();
         for user in users {
-            let remains = remains(&user);
-            known.insert(remains.text("id")?.to_owned(), user.clone());
-            keys.push(remains);
+            let erasure_key = erasure_key(&user);
+            known.insert(erasure_key.text("id")?.to_owned(), user.clone());
+            keys.push(erasure_key);
             keys.push(item([("id", s(&user))]));
             known.insert(user.to_string(), user);
         }
         let fields = Some("id, withdrawn_at, left_at, following");
         let rows = self.batch_get(&self.tables.users, keys, fields).await?;
-        let mut left = Left::default();
+        let mut accounts = Accounts::default();
         for row in &rows {
             if let Ok(user) = UserId::parse(row.text("id")?) {
                 let following = row.maybe_number("following")?;
-                left.known.insert(user, following.unwrap_or_default());
+                accounts.known.insert(user, following.unwrap_or_default());
             }
             let until = if row.contains_key("withdrawn_at") {
                 Version::from_micros(i64::MAX)
@@ -311,15 +311,15 @@ impl Store {
                 continue;
             };
             if let Some(user) = known.get(row.text("id")?) {
-                let latest = left.until.entry(user.clone()).or_insert(until);
+                let latest = accounts.until.entry(user.clone()).or_insert(until);
                 *latest = until.max(*latest);
             }
         }
-        Ok(left)
+        Ok(accounts)
     }
 
     /// Returns some rows of a partition, from after a key on; none at its end.
-    pub(super) async fn part(
+    pub(super) async fn partition_rows(
         &self,
         table: &str,
         (name, partition): (&str, String),
@@ -334,7 +334,7 @@ impl Store {
             .expression_attribute_values(":partition", s(partition))
             .consistent_read(true)
             .set_exclusive_start_key(after)
-            .limit(PART)
+            .limit(ROWS_PER_STEP)
             .send()
             .await?;
         Ok(output.items.unwrap_or_default())

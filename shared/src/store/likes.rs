@@ -7,11 +7,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audience::shard_of;
-use super::counters::{Counter, Grows, REVISION, Row};
+use super::counters::{Counter, GrowthCondition, REVISION, Row};
 use super::edges::{Applied, EdgeKey, Refused, Shard, Stored};
 use super::item::{Item, Read, item, s};
 use super::latest::Latest;
-use super::leaving::PART;
+use super::leaving::ROWS_PER_STEP;
 use super::{Error, Readable, Store, Tables};
 use crate::domain::{Change, Like, PostCounts, PostId, Reason, TimedPosition, UserId};
 
@@ -45,14 +45,14 @@ pub(super) fn counter<'a>(tables: &'a Tables, post: PostId, name: &'static str) 
     let row = Row {
         table: &tables.likes,
         key: counts_key(post),
-        says: Item::new(),
+        attributes: Item::new(),
     };
     Counter {
         id: post.to_string(),
         row,
         name,
         dated: false,
-        grows: Grows::Always,
+        grows: GrowthCondition::Always,
     }
 }
 
@@ -68,7 +68,7 @@ impl EdgeKey for Like {
             table: &tables.likes,
             key: key(self.post, &self.user),
             // The key of the index `liker`; the counts' row is not in it.
-            says: item([("liker", s(&self.user))]),
+            attributes: item([("liker", s(&self.user))]),
         }]
     }
 
@@ -92,30 +92,30 @@ impl EdgeKey for Like {
     /// the other. Changes from before the user was erased are void.
     async fn refused(
         store: &Store,
-        words: &[(Self, Change)],
+        changes: &[(Self, Change)],
         _: &HashMap<Self, Stored>,
     ) -> Result<Refused<Self>, Error> {
-        let users: HashSet<UserId> = words.iter().map(|(like, _)| like.user.clone()).collect();
-        let posts: HashSet<PostId> = words.iter().map(|(like, _)| like.post).collect();
+        let users: HashSet<UserId> = changes.iter().map(|(like, _)| like.user.clone()).collect();
+        let posts: HashSet<PostId> = changes.iter().map(|(like, _)| like.post).collect();
         let posts: Vec<PostId> = posts.into_iter().collect();
-        let (left, authors) = futures::try_join!(
-            store.left(users.into_iter().collect()),
+        let (accounts, authors) = futures::try_join!(
+            store.accounts(users.into_iter().collect()),
             store.authors_of(&posts)
         )?;
-        let speakers = words.iter().map(|(like, change)| (&like.user, *change));
-        store.let_speak(&left, speakers).await?;
+        let changes_by_user = changes.iter().map(|(like, change)| (&like.user, *change));
+        store.create_new_users(&accounts, changes_by_user).await?;
         let pair = |like: &Self| Some((like.user.clone(), authors.get(&like.post)?.clone()));
-        let made = words.iter().filter(|(_, change)| change.active);
+        let made = changes.iter().filter(|(_, change)| change.active);
         let pairs: HashSet<_> = made.filter_map(|(like, _)| pair(like)).collect();
         let blocked = store.blocked_pairs(pairs).await?;
         let void = |(like, change): &&(Self, Change)| {
-            left.voids(&like.user, *change)
+            accounts.voids(&like.user, *change)
                 || pair(like).is_none_or(|pair| change.active && blocked.contains(&pair))
         };
-        let void = words.iter().filter(void);
+        let void = changes.iter().filter(void);
         Ok(Refused {
             edges: void.map(|(like, _)| like.clone()).collect(),
-            full: HashSet::new(),
+            at_limit: HashSet::new(),
         })
     }
 }
@@ -145,9 +145,9 @@ impl Store {
     /// Applies queued likes.
     pub async fn apply_likes(
         &self,
-        words: impl IntoIterator<Item = (Like, Change)>,
+        changes: impl IntoIterator<Item = (Like, Change)>,
     ) -> Applied<Like> {
-        self.apply(words).await
+        self.apply(changes).await
     }
 
     /// Returns the exact counts of these posts; posts that were never liked or commented on are absent.
@@ -240,7 +240,7 @@ impl Store {
             .key_condition_expression("liker = :user")
             .expression_attribute_values(":user", s(user))
             .set_exclusive_start_key(start)
-            .limit(PART)
+            .limit(ROWS_PER_STEP)
             .send()
             .await?;
         output.items().iter().map(Like::of).collect()

@@ -97,7 +97,7 @@ use readable::LastCounts;
 pub use allowance::{Allowance, Grant, Granted};
 pub use audience::Audience;
 #[cfg(feature = "audit")]
-pub use audit::{Counted, Difference, Recount};
+pub use audit::{CounterOwner, Difference, Recount};
 pub use create::Created;
 pub use edges::Applied;
 pub use follows::{FollowList, Relations};

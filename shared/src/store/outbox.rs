@@ -163,7 +163,7 @@ impl Store {
     }
 
     /// Makes a fan-out that can't be done now overdue at once, unless it is done, or is another revision's.
-    pub async fn overdue_now(&self, post: PostId, of_rev: u32) -> Result<(), Error> {
+    pub async fn make_overdue(&self, post: PostId, of_rev: u32) -> Result<(), Error> {
         let update = self
             .client
             .update_item()

@@ -62,7 +62,9 @@ impl Store {
 
     /// Erases some rows of one of a post's partitions. Returns whether there were none.
     async fn erase_part(&self, table: &str, partition: String, sort: &str) -> Result<bool, Error> {
-        let rows = self.part(table, ("post", partition), None).await?;
+        let rows = self
+            .partition_rows(table, ("post", partition), None)
+            .await?;
         let key = |row: &Item| {
             let (post, sorted) = (row.text("post")?, row.text(sort)?);
             Ok(item([("post", s(post)), (sort, s(sorted))]))
@@ -111,7 +113,7 @@ impl Store {
             let mut done = true;
             for (mut writes, count) in transactions {
                 writes.extend(self.count_posts(author, -count)?);
-                done &= writes.is_empty() || self.written_together(writes).await?;
+                done &= writes.is_empty() || self.write_transaction(writes).await?;
             }
             if done {
                 return Ok(Segment {

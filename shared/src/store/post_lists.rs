@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_stands_in_one_partition_of_each_of_its_lists() {
+    fn post_is_in_one_partition_of_each_of_its_lists() {
         let post = post(PostId(IdSource::new().mint()), "#a #B #b");
         let found = partitions(&post);
         assert_eq!(found.len(), 1 + 2 + 2, "{found:?}");

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
-use super::counters::{Counter, Grows, Row, Tally};
+use super::counters::{Counter, GrowthCondition, Row, Tally};
 use super::create::Created;
 use super::idempotency::{Answer, IdempotentRequest};
 use super::item::{Item, Read, item, n, s};
@@ -20,7 +20,7 @@ use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
 use super::post_row::{Revised, author, draft_attributes, is_deleted, rev, revised};
 use super::retry::Retry;
-use super::transactions::{failed_condition, met_another_write};
+use super::transactions::{failed_condition, is_write_conflict};
 use super::{Error, Readable, Store};
 use crate::domain::{CatId, Invalid, Post, PostEdit, PostId, Timestamp, UserId};
 
@@ -129,14 +129,14 @@ impl Store {
         let row = Row {
             table: &self.tables.users,
             key: item([("id", s(author))]),
-            says: Item::new(),
+            attributes: Item::new(),
         };
         let counter = Counter {
             id: author.to_string(),
             row,
             name: "posts",
             dated: true,
-            grows: Grows::Always,
+            grows: GrowthCondition::Always,
         };
         Tally::of(counter, sum, Timestamp::now()).write()
     }
@@ -147,7 +147,7 @@ impl Store {
         let rows = self
             .batch_get(&self.tables.posts, post_keys(ids), None)
             .await?;
-        Ok(Self::understood_posts(&rows))
+        Ok(Self::parse_posts(&rows))
     }
 
     /// Returns those of these posts that exist, and the ids of those that can't be read.
@@ -161,12 +161,12 @@ impl Store {
         let unread = batch.unread.iter();
         let unread = unread.map(|key| PostId::parse(key.text("id")?).map_err(Error::broken));
         Ok(Readable {
-            found: Self::understood_posts(&batch.items),
+            found: Self::parse_posts(&batch.items),
             unread: unread.collect::<Result<_, _>>()?,
         })
     }
 
-    fn understood_posts(rows: &[Item]) -> HashMap<PostId, Post> {
+    fn parse_posts(rows: &[Item]) -> HashMap<PostId, Post> {
         let understood = |row: &Item| match revised(row) {
             Ok(found) => Some((found.post.id, found.post)),
             Err(error) => {
@@ -318,7 +318,7 @@ impl Store {
                 Err(error) if (checks..all).any(|place| failed_condition(&error, place)) => {
                     return Err(PostError::CatGone);
                 }
-                Err(error) if met_another_write(&error) => retry.back_off().await?,
+                Err(error) if is_write_conflict(&error) => retry.back_off().await?,
                 Err(error) => return Err(Error::from(error).into()),
             }
         }
@@ -384,7 +384,7 @@ impl Store {
             }
             let mut writes = self.deletion(&post, rev, due)?;
             writes.extend(self.count_posts(caller, -1)?);
-            if self.written_together(writes).await? {
+            if self.write_transaction(writes).await? {
                 return Ok(Removed {
                     rev: rev.saturating_add(1),
                     before: false,

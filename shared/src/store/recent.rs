@@ -177,7 +177,7 @@ impl Store {
 
     /// Notes that the announcement of that name has reached every feed: from now on the author's posts are not pushed.
     /// Does nothing if it is not the latest announcement.
-    pub async fn announced(&self, author: &UserId, name: &str) -> Result<(), Error> {
+    pub async fn finish_announcement(&self, author: &UserId, name: &str) -> Result<(), Error> {
         let update = self
             .item_of(author)
             .update_expression("SET merging = :yes")
@@ -188,7 +188,7 @@ impl Store {
     }
 
     /// Has the author's posts pushed from now on. Feeds that merge them continue to do so.
-    pub async fn push_again(&self, author: &UserId) -> Result<(), Error> {
+    pub async fn resume_pushing(&self, author: &UserId) -> Result<(), Error> {
         let update = self
             .item_of(author)
             .update_expression("REMOVE merging")

@@ -21,7 +21,7 @@ const DOUBLINGS: u32 = 6;
 /// let mut retry = Retry::new("others kept writing the same edges");
 /// loop {
 ///     let edges = self.read().await?;
-///     if self.written_together(writes(edges)).await? {
+///     if self.write_transaction(writes(edges)).await? {
 ///         return Ok(());
 ///     }
 ///     retry.back_off().await?;
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_tenth_conflict_is_the_last() {
+    async fn retries_stop_after_the_last_attempt() {
         assert_eq!(attempts().await, ATTEMPTS);
     }
 

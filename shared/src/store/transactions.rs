@@ -27,7 +27,7 @@ impl Store {
             match sent {
                 Ok(_) => return Ok(true),
                 Err(error) if failed_condition(&error, 0) => return Ok(false),
-                Err(error) if met_another_write(&error) => {
+                Err(error) if is_write_conflict(&error) => {
                     token.after(&error);
                     retry.back_off().await?;
                 }
@@ -37,7 +37,7 @@ impl Store {
     }
 
     /// Applies all of these writes. Returns false, with nothing written, if others wrote the same items meanwhile.
-    pub(super) async fn written_together(
+    pub(super) async fn write_transaction(
         &self,
         writes: Vec<TransactWriteItem>,
     ) -> Result<bool, Error> {
@@ -49,7 +49,7 @@ impl Store {
             .await;
         match sent {
             Ok(_) => Ok(true),
-            Err(error) if met_another_write(&error) => Ok(false),
+            Err(error) if is_write_conflict(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -82,7 +82,7 @@ impl Token {
 
 /// Returns whether the transaction failed only because others wrote the same items at the same time, or because a
 /// partition was overloaded.
-pub(super) fn met_another_write<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
+pub(super) fn is_write_conflict<R>(error: &SdkError<TransactWriteItemsError, R>) -> bool {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
             let codes = || {

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use futures::{StreamExt, TryStreamExt};
 
 use super::item::{Item, Read, item, n, s};
-use super::leaving::Left;
+use super::leaving::Accounts;
 use super::{Error, Readable, Store};
 use crate::domain::{Bio, Change, Handle, ImageKey, Name, Profile, Timestamp, UserId};
 
@@ -84,12 +84,12 @@ impl Store {
     pub async fn sign_in(&self, id: &UserId) -> Result<Profile, Error> {
         match self.profile(id).await? {
             Some(known) => Ok(known),
-            None => self.arrive(id).await,
+            None => self.create_user(id).await,
         }
     }
 
     /// Creates a user. If the user returns, restores the blocks against them before anybody can see anything of theirs.
-    async fn arrive(&self, id: &UserId) -> Result<Profile, Error> {
+    async fn create_user(&self, id: &UserId) -> Result<Profile, Error> {
         self.restore_blocks(id).await?;
         let output = self
             .client
@@ -107,18 +107,18 @@ impl Store {
 
     /// Creates the users whose first change this is, before it takes effect; void changes create nobody. Returns whether
     /// it created any: then blocks may be back that did not exist before.
-    pub(super) async fn let_speak<'u>(
+    pub(super) async fn create_new_users<'u>(
         &self,
-        left: &Left,
-        words: impl Iterator<Item = (&'u UserId, Change)>,
+        accounts: &Accounts,
+        changes: impl Iterator<Item = (&'u UserId, Change)>,
     ) -> Result<bool, Error> {
-        let new = words.filter(|(user, change)| {
-            change.active && !left.knows(user) && !left.voids(user, *change)
+        let new = changes.filter(|(user, change)| {
+            change.active && !accounts.exists(user) && !accounts.voids(user, *change)
         });
         let new: HashSet<&UserId> = new.map(|(user, _)| user).collect();
-        let arrivals: Vec<_> = new.into_iter().map(|user| self.arrive(user)).collect();
-        let any = !arrivals.is_empty();
-        futures::stream::iter(arrivals)
+        let creations: Vec<_> = new.into_iter().map(|user| self.create_user(user)).collect();
+        let any = !creations.is_empty();
+        futures::stream::iter(creations)
             .buffer_unordered(AT_ONCE)
             .try_for_each(|_| std::future::ready(Ok(())))
             .await?;

@@ -79,7 +79,7 @@ impl Canvas {
 
     /// Takes some pixels of a row.
     pub(super) fn pixels(&mut self, place: Place, layout: Layout, data: &[u8]) {
-        let before = self.columns.held.start.saturating_sub(place.first);
+        let before = self.columns.range.start.saturating_sub(place.first);
         let skipped = before.div_ceil(place.step);
         let place = Place {
             first: place.first + skipped * place.step,
@@ -97,18 +97,18 @@ impl Canvas {
 
     fn add(&mut self, place: Place, pixels: impl Iterator<Item = [u8; 3]>) {
         let (columns, rows) = (&self.columns, &self.rows);
-        if !rows.held.contains(&place.y) {
+        if !rows.range.contains(&place.y) {
             return;
         }
-        let start = (place.y - rows.held.start) / rows.block * columns.len();
+        let start = (place.y - rows.range.start) / rows.block * columns.len();
         let row = start..start + columns.len();
-        let places = (place.first..columns.held.end)
+        let places = (place.first..columns.range.end)
             .step_by(place.step)
-            .map(|x| (x - columns.held.start) / columns.block);
+            .map(|x| (x - columns.range.start) / columns.block);
         match &mut self.blocks {
             Blocks::Pixels(blocks) if place.step == 1 => {
                 let row = blocks.get_mut(row).unwrap_or_default();
-                let row = row.iter_mut().skip(place.first - columns.held.start);
+                let row = row.iter_mut().skip(place.first - columns.range.start);
                 row.zip(pixels).for_each(|(to, from)| *to = from);
             }
             Blocks::Pixels(blocks) => {

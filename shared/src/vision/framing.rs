@@ -23,7 +23,7 @@ pub(super) struct Strip {
     /// The number of pixels of a block.
     pub(super) block: usize,
     /// The pixels to keep.
-    pub(super) held: Range<usize>,
+    pub(super) range: Range<usize>,
 }
 
 /// Returns the shorter side of a resized image, of which the model sees the middle `side` by `side` pixels: the same as
@@ -66,7 +66,7 @@ impl Axis {
             axis: self,
             scale,
             block,
-            held: first / block * block..last.next_multiple_of(block).min(source.div_ceil(scale)),
+            range: first / block * block..last.next_multiple_of(block).min(source.div_ceil(scale)),
         }
     }
 }
@@ -74,15 +74,16 @@ impl Axis {
 impl Strip {
     /// Returns the number of blocks.
     pub(super) fn len(&self) -> usize {
-        self.held.len().div_ceil(self.block)
+        self.range.len().div_ceil(self.block)
     }
 
     /// Returns the number of pixels of each block. The last may have fewer than the others.
     pub(super) fn blocks(&self) -> impl Iterator<Item = usize> + use<> {
-        let Self { held, block, .. } = self.clone();
-        held.clone()
+        let Self { range, block, .. } = self.clone();
+        range
+            .clone()
             .step_by(block)
-            .map(move |start| block.min(held.end - start))
+            .map(move |start| block.min(range.end - start))
     }
 
     /// Returns the frame, in blocks from the first one; `reversed` if the axis is viewed in reverse.
@@ -99,7 +100,7 @@ impl Strip {
         let offset = if reversed { spare - offset } else { offset };
         let place = |pixel: usize| {
             let pixel = float(pixel) * float(source) / float(resized * self.scale);
-            let block = (pixel - float(self.held.start)) / float(self.block);
+            let block = (pixel - float(self.range.start)) / float(self.block);
             block.clamp(0.0, float(self.len()))
         };
         place(offset)..place(offset + side)

@@ -67,7 +67,7 @@ fn probabilities_sum_to_one_and_come_in_order() {
 }
 
 #[test]
-fn softmax_bears_any_size() {
+fn softmax_handles_large_values() {
     let halves = softmax([1000.0, 1000.0]).map(f32::to_bits);
     assert_eq!(halves, [0.5_f32, 0.5].map(f32::to_bits));
     let sure = softmax([0.0, -1000.0]).map(f32::to_bits);
@@ -75,7 +75,7 @@ fn softmax_bears_any_size() {
 }
 
 #[test]
-fn a_model_must_be_there_and_whole() {
+fn missing_or_truncated_model_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     assert!(Classifier::load(folder.path()).is_err());
     let graph = "resnet18-cats.onnx";
@@ -86,13 +86,13 @@ fn a_model_must_be_there_and_whole() {
 }
 
 #[test]
-fn frames_are_torchvisions() {
+fn frames_match_those_of_torchvision() {
     // Resize(26) and CenterCrop(24) by torchvision: the number of columns it makes for 26 rows, and the first that it
     // keeps.
     for (width, height, resized, offset) in [(300, 200, 39, 8), (333, 200, 43, 10), (1, 1, 26, 1)] {
         let short = width.min(height);
         let frame = Axis::new(width, short, SIDE).strip(1, 1);
-        let start = frame.frame(false).start + f64::from(u32::try_from(frame.held.start).unwrap());
+        let start = frame.frame(false).start + f64::from(u32::try_from(frame.range.start).unwrap());
         let scale = f64::from(u32::try_from(width).unwrap()) / f64::from(resized);
         assert!(
             (start - f64::from(offset) * scale).abs() < 1e-9,
@@ -137,7 +137,7 @@ fn every_orientation_is_turned_upright() {
 }
 
 #[test]
-fn a_tall_image_that_lies_is_seen_as_it_stands() {
+fn rotated_image_has_the_pixels_of_the_upright_one() {
     // Red above green, each a half.
     let standing: Vec<u8> = [[255, 0, 0], [0, 255, 0]]
         .map(|colour| colour.repeat(50 * 60))
@@ -154,7 +154,7 @@ fn a_tall_image_that_lies_is_seen_as_it_stands() {
 }
 
 #[test]
-fn what_is_clear_is_white() {
+fn transparent_pixels_become_white() {
     let clear = webp(ColorType::Rgba8, 2, 1, &[9, 9, 9, 0, 9, 9, 9, 0]);
     assert_eq!(pixels(&clear, SIDE).unwrap(), vec![255; SIDE * SIDE * 3]);
     let half = webp(ColorType::La8, 1, 1, &[0, 128]);
@@ -170,7 +170,7 @@ fn a_large_image_keeps_its_colours() {
 }
 
 #[test]
-fn of_an_animated_png_the_first_picture_is_seen() {
+fn animated_png_is_decoded_to_its_first_frame() {
     let (width, height) = (200, 200);
     // Noise does not compress, so the second picture is long enough to be left out.
     let noise = |seed: u32| -> Vec<u8> {
@@ -196,7 +196,7 @@ fn of_an_animated_png_the_first_picture_is_seen() {
 }
 
 #[test]
-fn the_kind_is_found_in_the_bytes() {
+fn other_formats_are_not_an_image() {
     for other in [
         &b""[..],
         b"\xFF\xD8",
@@ -240,7 +240,7 @@ fn limits_are_checked_from_the_header() {
 }
 
 #[test]
-fn what_is_cut_short_is_broken() {
+fn truncated_file_is_broken() {
     let data: Vec<u8> = (0_u8..=255).cycle().take(40 * 30 * 3).collect();
     for file in [
         png(40, 30, &data, None),
@@ -259,7 +259,7 @@ fn what_is_cut_short_is_broken() {
 }
 
 #[test]
-fn the_tables_of_lossless_data_are_added_up() {
+fn table_sizes_of_lossless_webp_are_added_up() {
     let data: Vec<u8> = (0_u8..=255).cycle().take(40 * 30 * 3).collect();
     let file = webp(ColorType::Rgb8, 40, 30, &data);
     // The data follows the headers of the container, the chunk and the picture.

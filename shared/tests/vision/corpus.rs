@@ -41,7 +41,7 @@ pub(crate) struct Refused {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// Probabilities: 200.
-    Told,
+    Classified,
     /// No image, or broken: 422.
     Unprocessable,
     /// Above a limit: 413.
@@ -53,7 +53,7 @@ pub(crate) enum Outcome {
 impl<T> From<&Result<T, ImageError>> for Outcome {
     fn from(result: &Result<T, ImageError>) -> Self {
         match result {
-            Ok(_) => Self::Told,
+            Ok(_) => Self::Classified,
             Err(ImageError::NotAnImage | ImageError::Broken(_)) => Self::Unprocessable,
             Err(
                 ImageError::TooManyBytes | ImageError::TooManyPixels { .. } | ImageError::TooLong,

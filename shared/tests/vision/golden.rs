@@ -11,7 +11,7 @@ use crate::corpus::{self, Outcome, classifier, golden, repository};
 const TOLERANCE: f64 = 1e-3;
 
 #[test]
-fn the_model_is_the_one_that_the_reference_was_asked_with() {
+fn model_is_the_one_that_the_reference_used() {
     for (file, expected) in golden().model.files {
         let bytes = std::fs::read(repository().join("model").join(&file)).unwrap();
         assert_eq!(
@@ -32,7 +32,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn probabilities_are_the_references() {
+fn probabilities_match_the_reference() {
     let classifier = classifier();
     let mut largest = Vec::new();
     let mut wrong = Vec::new();
@@ -83,7 +83,7 @@ const NOT_BIT_BY_BIT: [&str; 1] = ["png-size-4000x3000.png"];
 
 /// Bit by bit, whatever the network makes of them.
 #[test]
-fn pixels_are_the_references() {
+fn pixels_match_the_reference() {
     let golden = golden();
     let side = usize::try_from(golden.model.size).unwrap();
     let others: Vec<_> = golden
@@ -100,7 +100,7 @@ fn pixels_are_the_references() {
 }
 
 #[test]
-fn what_is_no_good_is_refused() {
+fn invalid_images_are_refused() {
     let mut wrong = Vec::new();
     let golden = golden();
     let side = usize::try_from(golden.model.size).unwrap();

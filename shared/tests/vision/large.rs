@@ -94,18 +94,32 @@ fn jpeg(
 fn jpegs() -> Vec<Make> {
     use ColorType::{Cmyk, CmykAsYcck, Luma, Rgb};
     use SamplingFactor::{F_1_1, F_2_1, F_2_2};
-    let told = Some(Outcome::Told);
+    let classified = Some(Outcome::Classified);
     vec![
-        make("jpeg-baseline-420", told, || jpeg(Rgb, 3, F_2_2, false)),
-        make("jpeg-baseline-422", told, || jpeg(Rgb, 3, F_2_1, false)),
-        make("jpeg-baseline-444", told, || jpeg(Rgb, 3, F_1_1, false)),
-        make("jpeg-baseline-grey", told, || jpeg(Luma, 1, F_1_1, false)),
-        make("jpeg-baseline-cmyk", told, || jpeg(Cmyk, 4, F_1_1, false)),
-        make("jpeg-baseline-ycck", told, || {
+        make("jpeg-baseline-420", classified, || {
+            jpeg(Rgb, 3, F_2_2, false)
+        }),
+        make("jpeg-baseline-422", classified, || {
+            jpeg(Rgb, 3, F_2_1, false)
+        }),
+        make("jpeg-baseline-444", classified, || {
+            jpeg(Rgb, 3, F_1_1, false)
+        }),
+        make("jpeg-baseline-grey", classified, || {
+            jpeg(Luma, 1, F_1_1, false)
+        }),
+        make("jpeg-baseline-cmyk", classified, || {
+            jpeg(Cmyk, 4, F_1_1, false)
+        }),
+        make("jpeg-baseline-ycck", classified, || {
             jpeg(CmykAsYcck, 4, F_1_1, false)
         }),
-        make("jpeg-progressive-420", told, || jpeg(Rgb, 3, F_2_2, true)),
-        make("jpeg-progressive-grey", told, || jpeg(Luma, 1, F_1_1, true)),
+        make("jpeg-progressive-420", classified, || {
+            jpeg(Rgb, 3, F_2_2, true)
+        }),
+        make("jpeg-progressive-grey", classified, || {
+            jpeg(Luma, 1, F_1_1, true)
+        }),
         // May be refused for their memory.
         make("jpeg-progressive-444", None, || jpeg(Rgb, 3, F_1_1, true)),
         make("jpeg-progressive-cmyk", None, || jpeg(Cmyk, 4, F_1_1, true)),
@@ -124,7 +138,7 @@ fn jpegs() -> Vec<Make> {
         }),
         make("jpeg-comments", None, || segments(0xFE, b"a cat")),
         make("jpeg-tables", None, tables),
-        make("jpeg-trailing-bytes", told, || {
+        make("jpeg-trailing-bytes", classified, || {
             padded(read("jpeg-baseline-420.jpg"), MOST_BYTES)
         }),
         make("jpeg-too-many-bytes", Some(Outcome::TooLarge), || {
@@ -345,7 +359,7 @@ fn with_chunks(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
 }
 
 fn pngs() -> Vec<Make> {
-    let told = Some(Outcome::Told);
+    let classified = Some(Outcome::Classified);
     let too_large = Some(Outcome::TooLarge);
     let (wide, high) = (u32::from(WIDE), u32::from(HIGH));
     let interlaced = move |depth, colour| Png {
@@ -360,13 +374,13 @@ fn pngs() -> Vec<Make> {
             let raw: Vec<u8> = rows.flat_map(|row| [&[0], row].concat()).collect();
             Png::new(wide, high / 3, 8, 0).with(&[], &compressed(&raw))
         }),
-        make("png-rgb-8", told, move || {
+        make("png-rgb-8", classified, move || {
             Png::new(wide, high, 8, 2).black()
         }),
-        make("png-rgba-8", told, move || {
+        make("png-rgba-8", classified, move || {
             Png::new(wide, high, 8, 6).black()
         }),
-        make("png-rgba-16", told, move || {
+        make("png-rgba-16", classified, move || {
             Png::new(wide, high, 16, 6).black()
         }),
         make("png-rgb-8-interlaced", None, move || {
@@ -378,7 +392,7 @@ fn pngs() -> Vec<Make> {
         make("png-grey-1-interlaced", None, move || {
             interlaced(1, 0).black()
         }),
-        make("png-grey-1-7000x7000", told, || {
+        make("png-grey-1-7000x7000", classified, || {
             Png::new(7000, 7000, 1, 0).black()
         }),
         make("png-rgba-16-7000x7000", None, || {
@@ -403,8 +417,12 @@ fn pngs() -> Vec<Make> {
         make("png-1x12000000", too_large, || {
             Png::new(1, 12_000_000, 16, 6).black()
         }),
-        make("png-65535x1", told, || Png::new(65_535, 1, 16, 6).black()),
-        make("png-1x65535", told, || Png::new(1, 65_535, 16, 6).black()),
+        make("png-65535x1", classified, || {
+            Png::new(65_535, 1, 16, 6).black()
+        }),
+        make("png-1x65535", classified, || {
+            Png::new(1, 65_535, 16, 6).black()
+        }),
         make("png-more-data-than-rows", None, || {
             let image = Png::new(40, 30, 8, 2);
             image.with(&[], &zeros(1_000_000_000))

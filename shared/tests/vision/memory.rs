@@ -20,7 +20,7 @@ fn memory_and_time_are_bounded() {
     let known = golden
         .images
         .iter()
-        .map(|image| (path(&image.file), Some(Outcome::Told)));
+        .map(|image| (path(&image.file), Some(Outcome::Classified)));
     let refused = golden
         .refused
         .iter()

@@ -33,7 +33,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn mutants_do_no_harm() {
+fn mutated_images_are_answered_within_the_limits() {
     let (count, seed, first) = (number(COUNT, 10_000), number(SEED, 1), number(FIRST, 0));
     let next = AtomicU64::new(first);
     let started = Instant::now();

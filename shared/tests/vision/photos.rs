@@ -29,7 +29,7 @@ struct Told {
 }
 
 #[test]
-fn photos_get_the_references_answer() {
+fn photos_match_the_reference() {
     let Some(cats) = std::env::var_os(CATS) else {
         // Past the test harness, which hides what a test that passes has printed.
         let _ = writeln!(

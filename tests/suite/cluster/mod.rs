@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use purrline::domain::Timestamp;
 
-use crate::support::impatient;
+use crate::support::retrying_soon;
 use crate::support::{User, World, eventually};
 use nodes::{ANY_PASSWORD, ENTRY, Nodes};
 
 /// Starts a stack whose functions have these additional settings.
 async fn stack(settings: impl IntoIterator<Item = (String, String)>) -> World {
-    let mut options = impatient();
+    let mut options = retrying_soon();
     options.environment.extend(settings);
     World::with(options).await
 }
@@ -34,14 +34,14 @@ impl Readers {
         for author in &authors {
             reader.follow(author).await;
         }
-        world.drained().await;
+        world.wait_until_drained().await;
         let mut readers = Self {
             reader,
             authors,
             posts: Vec::new(),
         };
         // Read once, so that the cache has a feed to push to.
-        readers.are_right("before anybody posted").await;
+        readers.assert_right("before anybody posted").await;
         for _ in 0..7 {
             readers.post(world).await;
         }
@@ -53,10 +53,10 @@ impl Readers {
         for author in &self.authors {
             self.posts.insert(0, author.post_id("meow").await);
         }
-        world.drained().await;
+        world.wait_until_drained().await;
     }
 
-    async fn are_right(&self, when: &str) {
+    async fn assert_right(&self, when: &str) {
         assert_eq!(self.reader.feed_ids(100).await, self.posts, "{when}");
         assert_eq!(
             self.reader.walk_ids("/v1/feed", 4).await,
@@ -71,10 +71,10 @@ impl Readers {
 }
 
 /// The time that functions wait for the cache, all attempts included: a faster read did not wait in vain.
-const SILENCE: Duration = Duration::from_millis(1500);
+const CACHE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Returns the functions' complaints about an unreachable cache.
-fn complaints(world: &World) -> Vec<String> {
+fn cache_warnings(world: &World) -> Vec<String> {
     let names = world.plan().functions.values();
     let lines = names.flat_map(|function| world.logs(&function.name).unwrap_or_default());
     let complaint =
@@ -82,20 +82,20 @@ fn complaints(world: &World) -> Vec<String> {
     lines.filter(complaint).collect()
 }
 
-fn nobody_complains(world: &World) {
-    assert_eq!(complaints(world), Vec::<String>::new());
+fn assert_no_cache_warnings(world: &World) {
+    assert_eq!(cache_warnings(world), Vec::<String>::new());
 }
 
 /// Fails if the certificate's authority is not trusted, if the password is not sent, if one command's keys are in several
 /// slots, or if a pipeline is sent to one node only.
 #[tokio::test]
-async fn with_tls_and_a_password_three_nodes_serve() {
+async fn three_nodes_serve_with_tls_and_a_password() {
     let cluster = Nodes::start().await;
     let world = stack(cluster.environment()).await;
     let readers = Readers::on(&world).await;
-    readers.are_right("on three nodes").await;
+    readers.assert_right("on three nodes").await;
     readers.reader.like(&readers.posts[0]).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let liked = readers.reader.read_post(&readers.posts[0]).await;
     assert_eq!(
         (&liked["likes"], &liked["liked"]),
@@ -103,12 +103,12 @@ async fn with_tls_and_a_password_three_nodes_serve() {
     );
     let keys = cluster.keys().await;
     assert!(keys.iter().all(|keys| *keys > 0), "{keys:?}");
-    nobody_complains(&world);
+    assert_no_cache_warnings(&world);
 }
 
 /// With IAM, a token is the password. AWS checks its signature; this test checks that every connection sends it.
 #[tokio::test]
-async fn by_iam_every_connection_signs_in() {
+async fn every_connection_signs_in_with_iam() {
     let cluster = Nodes::start().await;
     let [_, authority] = cluster.environment();
     let identity = [
@@ -121,9 +121,9 @@ async fn by_iam_every_connection_signs_in() {
     let world = stack(identity.into_iter().chain([authority])).await;
     Readers::on(&world)
         .await
-        .are_right("signed in by token")
+        .assert_right("signed in by token")
         .await;
-    nobody_complains(&world);
+    assert_no_cache_warnings(&world);
     let users = cluster.connected().await;
     assert!(users.iter().any(|user| user == ANY_PASSWORD), "{users:?}");
 }
@@ -143,7 +143,10 @@ async fn answers_come_from_the_tables_when_the_cache_refuses_sign_in() {
         "without a cache"
     );
     assert!(reader.feed_ids(10).await.is_empty());
-    assert!(!complaints(&world).is_empty(), "this is how it is noticed");
+    assert!(
+        !cache_warnings(&world).is_empty(),
+        "this is how it is noticed"
+    );
 }
 
 /// A moving slot changes no answer, with none, some or all of its keys moved, and afterwards, neither for readers nor for
@@ -159,33 +162,37 @@ async fn a_moving_slot_changes_no_answer() {
     let to = (from + 1) % 3;
     for (from, to) in [(from, to), (to, from)] {
         cluster.begin_move(slot, from, to).await;
-        readers.are_right("no key has moved").await;
-        readers.post(&world).await;
-        readers.are_right("no key has moved, and all posted").await;
-        assert_eq!(cluster.move_keys(slot, from, to, 1).await, 1);
-        readers.are_right("a key has moved").await;
-        readers.post(&world).await;
-        readers.are_right("a key has moved, and all posted").await;
-        while cluster.move_keys(slot, from, to, 10).await > 0 {}
-        readers.are_right("all keys have moved").await;
+        readers.assert_right("no key has moved").await;
         readers.post(&world).await;
         readers
-            .are_right("all keys have moved, and all posted")
+            .assert_right("no key has moved, and all posted")
             .await;
-        world.drained().await;
-        cluster.end_move(slot, to).await;
-        readers.are_right("it has moved").await;
+        assert_eq!(cluster.move_keys(slot, from, to, 1).await, 1);
+        readers.assert_right("a key has moved").await;
         readers.post(&world).await;
-        readers.are_right("it has moved, and all posted").await;
+        readers
+            .assert_right("a key has moved, and all posted")
+            .await;
+        while cluster.move_keys(slot, from, to, 10).await > 0 {}
+        readers.assert_right("all keys have moved").await;
+        readers.post(&world).await;
+        readers
+            .assert_right("all keys have moved, and all posted")
+            .await;
+        world.wait_until_drained().await;
+        cluster.end_move(slot, to).await;
+        readers.assert_right("it has moved").await;
+        readers.post(&world).await;
+        readers.assert_right("it has moved, and all posted").await;
         // Processes that were redirected in vain for too long have learnt the new owner by now.
         eventually("the cache serves again", async || {
             let moved = Timestamp::now().to_string();
-            readers.are_right("it moved a while ago").await;
+            readers.assert_right("it moved a while ago").await;
             readers
-                .are_right("the lines of these reads are there")
+                .assert_right("the lines of these reads are there")
                 .await;
             let since = |line: &String| line.split('"').nth(3) > Some(moved.as_str());
-            (!complaints(&world).iter().any(since)).then_some(())
+            (!cache_warnings(&world).iter().any(since)).then_some(())
         })
         .await;
     }
@@ -199,7 +206,7 @@ const READS: usize = 10_000;
 /// The bar: a node dies in the middle of 10,000 reads and its replica takes over. No answer is wrong, none fails but with
 /// 503 and `Retry-After`, and less than one in a hundred does.
 #[tokio::test]
-async fn a_failover_in_the_middle_of_ten_thousand_reads() {
+async fn a_failover_during_ten_thousand_reads_gives_no_wrong_answer() {
     let mut cluster = Nodes::start().await;
     let world = stack(cluster.environment()).await;
     let readers = Readers::on(&world).await;
@@ -234,7 +241,7 @@ async fn a_failover_in_the_middle_of_ten_thousand_reads() {
     let (read, refused) = (read.into_inner(), refused.into_inner());
     println!("{refused} of {read} reads were refused; it was over at {taken_over_at}");
     assert!(refused * 100 < read, "{refused} of {read} were refused");
-    readers.are_right("afterwards").await;
+    readers.assert_right("afterwards").await;
 }
 
 /// A node's machine is lost, so nothing closes the connections to it. Functions open new ones once a connection gets no
@@ -253,17 +260,17 @@ async fn functions_leave_a_node_that_hangs() {
     cluster.taken_over(shard).await;
     eventually("feeds are read from the cache again", async || {
         let started = Instant::now();
-        readers.are_right("while it is silent").await;
-        (started.elapsed() < SILENCE).then_some(())
+        readers.assert_right("while it is silent").await;
+        (started.elapsed() < CACHE_TIMEOUT).then_some(())
     })
     .await;
     readers.post(&world).await;
-    readers.are_right("after it fell silent").await;
-    let complaints = complaints(&world);
-    let anew = complaints
+    readers.assert_right("after it fell silent").await;
+    let cache_warnings = cache_warnings(&world);
+    let anew = cache_warnings
         .iter()
         .filter(|line| line.contains("connected to anew"));
-    assert!(anew.count() > 0, "{complaints:?}");
+    assert!(anew.count() > 0, "{cache_warnings:?}");
 }
 
 /// Networks and servers close idle connections: the next caller notices nothing.
@@ -273,9 +280,9 @@ async fn idle_connections_that_were_closed_are_opened_again() {
     let world = stack(cluster.environment()).await;
     let mut readers = Readers::on(&world).await;
     cluster.close_idle_connections().await;
-    readers.are_right("after a while").await;
+    readers.assert_right("after a while").await;
     cluster.close_idle_connections().await;
     readers.post(&world).await;
-    readers.are_right("after another").await;
-    nobody_complains(&world);
+    readers.assert_right("after another").await;
+    assert_no_cache_warnings(&world);
 }

@@ -69,27 +69,28 @@ impl Nodes {
         }
         for (number, node) in self.nodes.iter().enumerate() {
             let all = format!("cluster_known_nodes:{}", self.nodes.len());
-            node.says("CLUSTER INFO", &all).await;
+            node.wait_for_reply("CLUSTER INFO", &all).await;
             if number < SHARDS {
                 let (from, to) = (SLOTS * number / SHARDS, SLOTS * (number + 1) / SHARDS - 1);
                 let add = format!("CLUSTER ADDSLOTSRANGE {from} {to}");
                 node.ask::<()>(&add).await;
             } else {
                 let of = &self.nodes[number - SHARDS].id;
-                node.says("CLUSTER NODES", of).await;
+                node.wait_for_reply("CLUSTER NODES", of).await;
                 node.ask::<()>(&format!("CLUSTER REPLICATE {of}")).await;
             }
         }
         for (number, node) in self.nodes.iter().enumerate() {
-            node.says("CLUSTER INFO", "cluster_state:ok").await;
+            node.wait_for_reply("CLUSTER INFO", "cluster_state:ok")
+                .await;
             let all = format!("cluster_slots_ok:{SLOTS}");
-            node.says("CLUSTER INFO", &all).await;
+            node.wait_for_reply("CLUSTER INFO", &all).await;
             let role = if number < SHARDS {
                 "connected_slaves:1"
             } else {
                 "master_link_status:up"
             };
-            node.says("INFO replication", role).await;
+            node.wait_for_reply("INFO replication", role).await;
         }
     }
 
@@ -207,7 +208,9 @@ impl Nodes {
 
     /// Waits until a shard's replica serves in its place.
     pub(super) async fn taken_over(&self, shard: usize) {
-        self.nodes[shard + SHARDS].says("ROLE", "master").await;
+        self.nodes[shard + SHARDS]
+            .wait_for_reply("ROLE", "master")
+            .await;
     }
 }
 
@@ -249,8 +252,8 @@ impl Node {
             "save \"\"",
             "user default off",
             &format!("user {ADMIN} on >{PASSWORD} ~* &* +@all"),
-            &format!("user {USER} >{PASSWORD} {}", may()),
-            &format!("user {ANY_PASSWORD} nopass {}", may()),
+            &format!("user {USER} >{PASSWORD} {}", function_rights()),
+            &format!("user {ANY_PASSWORD} nopass {}", function_rights()),
             &format!("masteruser {ADMIN}"),
             &format!("masterauth {PASSWORD}"),
         ] {
@@ -313,7 +316,7 @@ impl Node {
     }
 
     /// Waits until an answer contains the expected text.
-    async fn says(&self, words: &str, expected: &str) {
+    async fn wait_for_reply(&self, words: &str, expected: &str) {
         let what = format!("{words} of the node at {} says {expected}", self.port);
         eventually(&what, async || {
             let answer = self.try_ask::<redis::Value>(words).await;
@@ -324,7 +327,7 @@ impl Node {
 }
 
 /// Returns the rights that the template gives to functions.
-fn may() -> String {
+fn function_rights() -> String {
     let template = std::fs::read_to_string(repository().join("template.yaml")).unwrap();
     let mut lines = template.lines();
     let access = lines.find_map(|line| line.trim().strip_prefix("AccessString: "));

@@ -45,7 +45,7 @@ async fn call(caller: &User, method: &Method, path: &str, body: Option<&Value>) 
 }
 
 #[tokio::test]
-async fn every_route_knows_who_may_do_what() {
+async fn every_route_answers_owners_and_others_as_expected() {
     let world = World::shared().await;
     let (owner, other) = (world.user("owner"), world.user("other"));
     let mut claims = world.sign_in().claims(&owner.id);
@@ -106,7 +106,7 @@ async fn me_and_the_feed_are_the_callers_own() {
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let post = nabi.post_id("mine").await;
     nabi.like(&post).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(nabi.feed_ids(20).await, std::slice::from_ref(&post));
     assert!(other.feed(20).await.is_empty());
     assert_eq!(other.me().await["id"], other.id);

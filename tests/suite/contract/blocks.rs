@@ -40,13 +40,13 @@ async fn assert_hidden(world: &World, reader: &User, author: &User, post: &str) 
 
 /// Returns the numbers of followers and followees of a user, as a third user sees them.
 async fn counts(world: &World, user: &User) -> (u64, u64) {
-    let seen = world.user("third").see(user).await;
+    let seen = world.user("third").read_user(user).await;
     let count = |name: &str| seen[name].as_u64().unwrap();
     (count("followers"), count("following"))
 }
 
 #[tokio::test]
-async fn neither_sees_the_other_and_follows_between_them_end() {
+async fn a_block_hides_each_from_the_other_and_ends_follows_between_them() {
     let world = World::own().await;
     let (nabi, bad, friend) = (world.user("nabi"), world.user("bad"), world.user("friend"));
     let mine = nabi.post_id("nabi's").await;
@@ -71,7 +71,7 @@ async fn neither_sees_the_other_and_follows_between_them_end() {
         by.like(post).await;
         by.put(&format!("/v1/posts/{post}/save")).await.expect(204);
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(
         nabi.feed_ids(20).await,
         [common.clone(), theirs.clone(), mine.clone()]
@@ -108,17 +108,17 @@ async fn neither_sees_the_other_and_follows_between_them_end() {
     // Follows between the two have no effect.
     nabi.follow(&bad).await;
     bad.follow(&nabi).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(counts(&world, &bad).await, (1, 1));
     assert_eq!(counts(&world, &nabi).await, (1, 1));
 
     // Without the block each sees the other again, but follows don't come back.
     nabi.unblock(&bad).await;
     assert_eq!(bad.read_post(&mine).await["id"], json!(mine));
-    assert_eq!(nabi.see(&bad).await["followed"], false);
+    assert_eq!(nabi.read_user(&bad).await["followed"], false);
     assert!(!nabi.feed_ids(20).await.contains(&theirs));
     nabi.follow(&bad).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert!(nabi.feed_ids(20).await.contains(&theirs));
 }
 
@@ -154,7 +154,7 @@ async fn each_user_has_their_own_block() {
 }
 
 #[tokio::test]
-async fn the_blocked_are_listed_latest_first_for_the_blocker_alone() {
+async fn blocked_users_are_listed_latest_first_for_the_blocker_alone() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let mut blocked = Vec::new();
@@ -202,7 +202,7 @@ async fn nobody_blocks_themselves() {
 
 /// Fails if a block creates a user, or keeps a trace of one who doesn't exist.
 #[tokio::test]
-async fn nobody_blocks_who_does_not_exist() {
+async fn a_nonexistent_user_cannot_be_blocked() {
     let world = World::shared().await;
     let (nabi, nobody) = (world.user("nabi"), world.user("nobody"));
     let block = format!("/v1/users/{}/block", nobody.id);
@@ -237,8 +237,8 @@ async fn nobody_blocks_who_does_not_exist() {
             "like" => user.like(&post).await,
             _ => drop(user.cat("x").await),
         }
-        world.drained().await;
-        nabi.see(&user).await;
+        world.wait_until_drained().await;
+        nabi.read_user(&user).await;
         nabi.block(&user).await;
         assert_eq!(nabi.walk("/v1/me/blocked", 5).await[0]["id"], user.id);
     }
@@ -258,14 +258,17 @@ async fn counts_are_the_same_for_everybody_and_lists_leave_out_hidden_users() {
         user.follow(&friend).await;
         friend.follow(user).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     nabi.block(&bad).await;
     hater.block(&nabi).await;
     let user = format!("/v1/users/{}", friend.id);
     let likes = format!("/v1/posts/{post}/likes");
     let (followers, following) = (format!("{user}/followers"), format!("{user}/following"));
     let assert_counts = async |reader: &User, counted: u64, listed: usize| {
-        let (read, seen) = (reader.read_post(&post).await, reader.see(&friend).await);
+        let (read, seen) = (
+            reader.read_post(&post).await,
+            reader.read_user(&friend).await,
+        );
         for (count, list) in [
             (&read["comments"], &comments(&post)),
             (&read["likes"], &likes),
@@ -329,7 +332,7 @@ async fn a_follow_that_races_with_a_block_loses() {
         };
         futures::join!(follows, nabi.block(&bad));
         bad.follow(&nabi).await;
-        world.drained().await;
+        world.wait_until_drained().await;
         assert_eq!(counts(&world, &nabi).await, (0, 0));
     }
 }
@@ -337,7 +340,7 @@ async fn a_follow_that_races_with_a_block_loses() {
 /// Rule 7: whichever call a block dies at, it is stored with all that belongs to it or not at all, and the same request
 /// again completes it.
 #[tokio::test]
-async fn a_block_is_whole_or_not_at_all() {
+async fn a_block_is_atomic() {
     let world = World::own().await;
     for when in [When::Before, When::After] {
         for nth in 1.. {
@@ -345,7 +348,7 @@ async fn a_block_is_whole_or_not_at_all() {
             let (nabi, bad) = (world.user("nabi"), world.user("bad"));
             let post = bad.post_id("x").await;
             nabi.follow(&bad).await;
-            world.drained().await;
+            world.wait_until_drained().await;
             nabi.feed(5).await;
             let fault = world.on_call(FaultRule::kill("block", nth, when)).unwrap();
             let reply = nabi.put(&format!("/v1/users/{}/block", bad.id)).await;
@@ -379,15 +382,15 @@ async fn a_like_of_somebody_blocked_does_not_count() {
     let (nabi, bad) = (world.user("nabi"), world.user("bad"));
     let (before, after) = (nabi.post_id("before").await, nabi.post_id("after").await);
     bad.like(&before).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     nabi.block(&bad).await;
     bad.like(&after).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(nabi.read_post(&after).await["likes"], 0);
     assert_eq!(nabi.read_post(&before).await["likes"], 1);
     // Callers may take back their own likes across a block.
     bad.unlike(&before).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(nabi.read_post(&before).await["likes"], 0);
 }
 
@@ -418,7 +421,7 @@ async fn without_the_cache_a_block_is_not_answered() {
     let (nabi, bad) = (world.user("nabi"), world.user("bad"));
     let post = bad.post_id("x").await;
     nabi.follow(&bad).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(nabi.feed_ids(5).await, std::slice::from_ref(&post));
     world.stop_service(Service::Cache, Outage::Closed);
     let reply = nabi.put(&format!("/v1/users/{}/block", bad.id)).await;

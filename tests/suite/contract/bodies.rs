@@ -83,7 +83,7 @@ async fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
 }
 
 #[tokio::test]
-async fn only_json_in_utf_8_is_taken() {
+async fn only_json_in_utf_8_is_accepted() {
     let nabi = World::shared().await.user("nabi");
     for (method, path, body) in calls_with_bodies(&nabi).await {
         let body = body.to_string().into_bytes();

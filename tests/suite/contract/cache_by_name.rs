@@ -19,25 +19,25 @@ async fn functions_find_the_cache_by_its_name() {
     let world = World::with(options).await;
     let address = world.endpoints().cache.clone().unwrap();
     let no_such = "ServerlessCacheNotFoundFault";
-    elasticache.answers([
+    elasticache.set_answers([
         error("DescribeServerlessCaches", 404, no_such),
         group(&address),
     ]);
     let author = world.user("author");
     let post = author.post_id("meow").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(author.feed_ids(10).await, [post]);
     let callers = world.calls().into_keys();
     let mut callers = callers.filter(|call| call.service == Service::Cache);
     assert!(callers.any(|call| call.function == "feed"));
-    let asked = elasticache.asked();
+    let requests = elasticache.requests();
     for action in [
         "Action=DescribeServerlessCaches&Version=2015-02-02&ServerlessCacheName=cats",
         "Action=DescribeReplicationGroups&Version=2015-02-02&ReplicationGroupId=cats",
     ] {
-        let asked = asked.iter().find(|asked| asked.ends_with(action));
-        let asked = asked.unwrap_or_else(|| panic!("nobody asked {action}"));
-        assert!(asked.contains("/elasticache/aws4_request"), "{asked}");
+        let request = requests.iter().find(|request| request.ends_with(action));
+        let request = request.unwrap_or_else(|| panic!("nobody asked {action}"));
+        assert!(request.contains("/elasticache/aws4_request"), "{request}");
     }
 }
 
@@ -91,7 +91,7 @@ async fn operators_see_the_caches_state_and_limits() {
         ),
     ];
     for (answer, kind, told) in cases {
-        elasticache.answers([answer]);
+        elasticache.set_answers([answer]);
         let (said, status) = ops(&world, of_kind(kind), &arguments).await;
         assert_eq!(status, Some(0), "{said}");
         for word in told.iter().chain(&["used_memory_human"]) {
@@ -129,7 +129,7 @@ async fn a_name_that_no_cache_has_is_an_error() {
             "CACHE_NAME can't be asked for at AWS",
         ),
     ] {
-        elasticache.answers([answer]);
+        elasticache.set_answers([answer]);
         let settings = elasticache.environment("cats", kind);
         let (said, status) = ops(&world, settings, &["cache"]).await;
         assert_eq!(status, Some(2), "{said}");

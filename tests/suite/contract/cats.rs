@@ -52,7 +52,7 @@ async fn a_cat_has_every_field_wherever_it_is_read() {
 }
 
 #[tokio::test]
-async fn fields_keep_both_limits() {
+async fn fields_must_be_within_both_limits() {
     let nabi = World::shared().await.user("nabi");
     let day = |back, ahead| clock(back, ahead)[..10].to_owned();
     let tomorrow = day(Duration::ZERO, DAY);

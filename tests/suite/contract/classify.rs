@@ -80,7 +80,7 @@ async fn top_limits_the_breeds_and_is_5_by_default() {
 }
 
 #[tokio::test]
-async fn another_top_and_other_parameters_are_named() {
+async fn an_invalid_top_and_unknown_parameters_are_named() {
     let nabi = World::shared().await.user("nabi");
     let queries = [
         "0",
@@ -131,7 +131,7 @@ async fn an_upload_is_classified_as_its_bytes_are() {
 
 /// The kind of an image is found from its bytes; its declared type must be a supported one, in any spelling.
 #[tokio::test]
-async fn the_bytes_say_what_they_are() {
+async fn an_images_type_is_found_from_its_bytes() {
     let nabi = World::shared().await.user("nabi");
     let expected = nabi.classify("", "image/jpeg", image(JPEG)).await.json();
     for content_type in [
@@ -169,7 +169,7 @@ async fn images_may_be_as_large_as_the_limits() {
 }
 
 #[tokio::test]
-async fn many_at_once_are_all_answered_alike() {
+async fn concurrent_requests_get_equal_answers() {
     let nabi = World::shared().await.user("nabi");
     let key = nabi.upload("image/jpeg", &image(JPEG)).await;
     let expected = nabi.classify("", "image/jpeg", image(JPEG)).await.json();

@@ -15,7 +15,7 @@ mod corpus {
     /// The expected result for an image.
     #[derive(Debug, Clone, Copy)]
     pub(super) enum Outcome {
-        Told,
+        Classified,
         Unprocessable,
         TooLarge,
     }
@@ -46,7 +46,7 @@ async fn the_least_memory_is_enough_for_every_image() {
         for item in golden[list].as_array().unwrap() {
             let file = item["file"].as_str().unwrap();
             let outcome = match item["error"].as_str() {
-                None => Outcome::Told,
+                None => Outcome::Classified,
                 Some("too_large") => Outcome::TooLarge,
                 Some(_) => Outcome::Unprocessable,
             };
@@ -78,7 +78,7 @@ struct Trial {
 impl Trial {
     async fn of(&mut self, name: &str, bytes: Vec<u8>, outcome: Option<Outcome>) {
         let status = match outcome {
-            Some(Outcome::Told) => &[200][..],
+            Some(Outcome::Classified) => &[200][..],
             Some(Outcome::Unprocessable) => &[422],
             Some(Outcome::TooLarge) => &[413],
             None => &[200, 422, 413],

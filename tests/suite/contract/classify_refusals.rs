@@ -52,7 +52,7 @@ async fn broken_images_and_other_files_are_refused() {
 }
 
 #[tokio::test]
-async fn only_the_callers_own_uploads_are_taken() {
+async fn only_the_callers_own_uploads_are_classified() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let others = other.upload("image/jpeg", &image(JPEG)).await;

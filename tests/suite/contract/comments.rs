@@ -28,7 +28,7 @@ async fn fan_of(world: &World, author: &User, post: &str) -> User {
     let fan = world.user("fan");
     fan.follow(author).await;
     fan.put(&format!("/v1/posts/{post}/save")).await.expect(204);
-    world.drained().await;
+    world.wait_until_drained().await;
     fan
 }
 
@@ -64,7 +64,10 @@ async fn a_comment_has_every_field_and_is_counted_wherever_the_post_is_shown() {
         assert_eq!(caller.walk(&comments(&post), 20).await, written);
     }
     for comment in &written {
-        let reply = nabi.uncomment(&post, &id_of(comment)).await.expect(204);
+        let reply = nabi
+            .delete_comment(&post, &id_of(comment))
+            .await
+            .expect(204);
         assert!(reply.body.is_empty());
     }
     assert_eq!(count(&fan, &nabi, &post).await, 0);
@@ -145,7 +148,7 @@ async fn every_page_size_walks_each_comment_once_newest_first() {
     assert_eq!(first, written[..5]);
     nabi.comment(&post, "new").await;
     for gone in [4, 5] {
-        nabi.uncomment(&post, &id_of(&written[gone]))
+        nabi.delete_comment(&post, &id_of(&written[gone]))
             .await
             .expect(204);
     }
@@ -160,22 +163,25 @@ async fn its_author_and_the_posts_delete_a_comment_and_nobody_else() {
     let (post, another) = (nabi.post_id("x").await, other.post_id("y").await);
     for by in [&fan, &nabi] {
         let comment = id_of(&fan.comment(&post, "purr").await);
-        other.uncomment(&post, &comment).await.problem(403);
+        other.delete_comment(&post, &comment).await.problem(403);
         // A comment can't be deleted by the path of another post.
         for anybody in [&fan, &nabi, &other] {
-            anybody.uncomment(&another, &comment).await.problem(404);
+            anybody
+                .delete_comment(&another, &comment)
+                .await
+                .problem(404);
         }
         assert_eq!(nabi.read_post(&post).await["comments"], 1);
-        by.uncomment(&post, &comment).await.expect(204);
+        by.delete_comment(&post, &comment).await.expect(204);
         for anybody in [&fan, &nabi, &other] {
-            anybody.uncomment(&post, &comment).await.problem(404);
+            anybody.delete_comment(&post, &comment).await.problem(404);
         }
         assert_eq!(nabi.read_post(&post).await["comments"], 0);
         assert!(nabi.walk(&comments(&post), 5).await.is_empty());
     }
     // Only its author may delete a comment on their own post.
     let comment = id_of(&nabi.comment(&post, "mine").await);
-    fan.uncomment(&post, &comment).await.problem(403);
+    fan.delete_comment(&post, &comment).await.problem(403);
 }
 
 #[tokio::test]
@@ -204,11 +210,11 @@ async fn comments_of_hidden_users_are_left_out_and_pages_stay_full() {
     let body = json!({ "text": "x" });
     bad.get(&comments(&mine)).await.problem(404);
     bad.create(&comments(&mine), &body).await.problem(404);
-    bad.uncomment(&mine, &own).await.problem(404);
+    bad.delete_comment(&mine, &own).await.problem(404);
     // A user who doesn't see a comment's author can't tell that the comment exists.
-    nabi.uncomment(&common, &by_bad[0]).await.problem(404);
+    nabi.delete_comment(&common, &by_bad[0]).await.problem(404);
     // But the post's author may delete any comment below it.
-    nabi.uncomment(&mine, &on_mine).await.expect(204);
+    nabi.delete_comment(&mine, &on_mine).await.expect(204);
     assert_eq!(nabi.walk_ids(&comments(&mine), 5).await, [own.as_str()]);
     assert_eq!(fan.read_post(&mine).await["comments"], 2);
     nabi.unblock(&bad).await;
@@ -238,28 +244,31 @@ async fn a_block_keeps_nobody_from_deleting_their_comments() {
         }
         let [own, others, kept] = [0, 1, 2].map(|n: usize| written[n].as_str());
         for hidden in [by_third.as_str(), "0000000000000"] {
-            let reply = writer.uncomment(&post, hidden).await;
+            let reply = writer.delete_comment(&post, hidden).await;
             assert_eq!(reply.problem(404)["detail"], "There is no such post.");
         }
-        writer.uncomment(&post, own).await.expect(204);
-        author.uncomment(&post, others).await.expect(204);
+        writer.delete_comment(&post, own).await.expect(204);
+        author.delete_comment(&post, others).await.expect(204);
         for gone in [own, others] {
-            writer.uncomment(&post, gone).await.problem(404);
-            author.uncomment(&post, gone).await.problem(404);
+            writer.delete_comment(&post, gone).await.problem(404);
+            author.delete_comment(&post, gone).await.problem(404);
         }
-        third.uncomment(&post, kept).await.problem(403);
+        third.delete_comment(&post, kept).await.problem(403);
         third.block(&writer).await;
-        third.uncomment(&post, kept).await.problem(404);
+        third.delete_comment(&post, kept).await.problem(404);
         assert_eq!(author.read_post(&post).await["comments"], 2);
         // A departed user can delete nothing, and below a departed author's post there is nothing.
         let (mine, below) = (&by_third, author.comment(&post, "own").await);
         if author_blocks {
             third.delete("/v1/me").await.expect(202);
-            third.uncomment(&post, mine).await.problem(403);
+            third.delete_comment(&post, mine).await.problem(403);
         } else {
             author.delete("/v1/me").await.expect(202);
-            third.uncomment(&post, mine).await.problem(404);
-            author.uncomment(&post, &id_of(&below)).await.problem(403);
+            third.delete_comment(&post, mine).await.problem(404);
+            author
+                .delete_comment(&post, &id_of(&below))
+                .await
+                .problem(403);
         }
     }
 }
@@ -309,22 +318,22 @@ async fn unknown_posts_have_no_comments() {
             caller.get(&comments(gone)).await.problem(404);
             caller.create(&comments(gone), &body).await.problem(404);
             for id in [&comment, &mine] {
-                caller.uncomment(gone, id).await.problem(404);
+                caller.delete_comment(gone, id).await.problem(404);
             }
         }
         for gone in ["0000000000000", "nothing", "a%2Fb", "%FF", &comment] {
-            caller.uncomment(&post, gone).await.problem(404);
+            caller.delete_comment(&post, gone).await.problem(404);
         }
     }
     // The detail names which of the two is missing.
     let words = async |reply: crate::support::Reply| reply.problem(404)["detail"].clone();
     assert_eq!(
-        words(nabi.uncomment("nothing", "nothing").await).await,
+        words(nabi.delete_comment("nothing", "nothing").await).await,
         "There is no such post."
     );
     for gone in ["nothing", "%FF", "0000000000000"] {
         assert_eq!(
-            words(nabi.uncomment(&post, gone).await).await,
+            words(nabi.delete_comment(&post, gone).await).await,
             "There is no such comment."
         );
     }
@@ -367,7 +376,7 @@ async fn the_same_request_again_gets_the_same_answer_and_one_comment() {
     }
     assert_eq!(nabi.read_post(&post).await["comments"], 4);
     // The answer is remembered even after the comment is deleted.
-    fan.uncomment(&post, &id_of(&first.json()))
+    fan.delete_comment(&post, &id_of(&first.json()))
         .await
         .expect(204);
     assert_eq!(send(&fan, "key").await.expect(201).json(), first.json());

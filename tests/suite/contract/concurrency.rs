@@ -13,7 +13,7 @@ use crate::support::{User, World, eventually};
 const AT_A_TIME: usize = 8;
 
 /// Starts a stack with one process of each function, which handles several events at a time.
-async fn concurrent() -> World {
+async fn concurrent_world() -> World {
     let mut options = World::options();
     options.workers = 1;
     options.concurrency = AT_A_TIME;
@@ -23,7 +23,7 @@ async fn concurrent() -> World {
 /// Fails if a function takes its next event only after the one before.
 #[tokio::test]
 async fn one_process_serves_several_requests_at_a_time() {
-    let world = concurrent().await;
+    let world = concurrent_world().await;
     let users: Vec<User> = (0..AT_A_TIME).map(|_| world.user("nabi")).collect();
     for user in &users {
         user.post_id("meow").await;
@@ -63,17 +63,17 @@ async fn one_process_serves_several_requests_at_a_time() {
 /// Concurrent batches keep counters exact, and bring each post to each follower.
 #[tokio::test]
 async fn one_process_handles_several_batches_at_a_time() {
-    let world = concurrent().await;
+    let world = concurrent_world().await;
     let author = world.user("author");
     let fans: Vec<User> = (0..20).map(|_| world.user("fan")).collect();
     join_all(fans.iter().map(|fan| fan.follow(&author))).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let posts = join_all((0..5).map(|_| author.post_id("meow"))).await;
     let likes = fans
         .iter()
         .flat_map(|fan| posts.iter().map(|post| fan.like(post)));
     join_all(likes).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(author.me().await["followers"], 20);
     for post in &posts {
         assert_eq!(author.read_post(post).await["likes"], 20);

@@ -143,7 +143,7 @@ async fn answers_and_errors_of_every_function_can_be_read_by_our_pages_alone() {
 }
 
 #[tokio::test]
-async fn any_origin_is_fine_where_the_template_says_so() {
+async fn any_origin_is_allowed_where_the_template_says_so() {
     let nabi = World::shared().await.user("nabi");
     let reply = nabi
         .send(

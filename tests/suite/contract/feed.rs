@@ -36,7 +36,7 @@ async fn the_feed_has_only_own_and_followed_posts_newest_first() {
     for post in nabi.feed(20).await {
         assert_post(&post);
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(coco.feed_ids(20).await, [theirs, earlier]);
 }
 
@@ -61,7 +61,7 @@ async fn an_own_post_is_in_the_feed_once_it_is_answered() {
     // In all page sizes, and to the end.
     eventually_feed(&nabi, &posts).await;
     world.resume_queue("FanOutQueue").unwrap();
-    world.drained().await;
+    world.wait_until_drained().await;
     for size in [1, 2, 4, 100] {
         assert_eq!(nabi.walk_ids("/v1/feed", size).await, posts, "{size}");
     }
@@ -71,7 +71,7 @@ async fn an_own_post_is_in_the_feed_once_it_is_answered() {
 #[tokio::test]
 async fn everybody_finds_their_own_post_at_once() {
     let world = World::own().await;
-    let people = (0..200).map(|n| world.user_called(&format!("author{}", n % 40)));
+    let people = (0..200).map(|n| world.user_with_id(&format!("author{}", n % 40)));
     futures::stream::iter(people)
         .map(|author| async move {
             let post = author.post_id("mine").await;
@@ -81,8 +81,8 @@ async fn everybody_finds_their_own_post_at_once() {
         .buffer_unordered(8)
         .collect::<Vec<()>>()
         .await;
-    world.drained().await;
-    let feed = world.user_called("author0").walk_ids("/v1/feed", 3).await;
+    world.wait_until_drained().await;
+    let feed = world.user_with_id("author0").walk_ids("/v1/feed", 3).await;
     assert_eq!(feed.iter().collect::<HashSet<_>>().len(), 5, "{feed:?}");
 }
 
@@ -101,7 +101,7 @@ async fn posts_in_the_feed_are_complete() {
     let id = post["id"].as_str().unwrap();
     nabi.like(id).await;
     fan.like(id).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     // First from the store, then from the cache.
     for _ in 0..2 {
         let feed = nabi.feed(20).await;
@@ -126,11 +126,11 @@ async fn an_unfollowed_authors_posts_are_gone() {
     nabi.unfollow(&coco).await;
     eventually_feed(&nabi, std::slice::from_ref(&second)).await;
     coco.post("unseen").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(nabi.feed_ids(20).await, std::slice::from_ref(&second));
     // Followed again, with what was posted meanwhile.
     nabi.follow(&coco).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let feed = nabi.feed(20).await;
     assert_eq!(
         feed.iter().map(|post| &post["text"]).collect::<Vec<_>>(),
@@ -147,7 +147,7 @@ async fn the_feed_goes_back_to_the_first_post() {
     for author in &authors {
         reader.follow(author).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     reader.feed(1).await;
     // 250 posts: a rebuild finds the first half, the second half is pushed to the cached feed.
     let posts = |range: std::ops::Range<usize>| {
@@ -160,7 +160,7 @@ async fn the_feed_goes_back_to_the_first_post() {
     world.flush_cache().await.unwrap();
     reader.feed(1).await;
     posted.extend(posts(125..250).await);
-    world.drained().await;
+    world.wait_until_drained().await;
     posted.sort_unstable_by(|a, b| b.cmp(a));
     for size in [100, 37, 20] {
         assert_eq!(reader.walk_ids("/v1/feed", size).await, posted, "by {size}");
@@ -216,7 +216,7 @@ async fn a_walk_survives_follows_and_unfollows() {
         met.post("x").await;
     }
     of_kept.reverse();
-    world.drained().await;
+    world.wait_until_drained().await;
     let (mut walked, mut cursor, mut turn) = (Vec::new(), String::new(), 0);
     loop {
         let (page, next) = reader.page(&format!("/v1/feed?limit=4{cursor}")).await;
@@ -233,7 +233,7 @@ async fn a_walk_survives_follows_and_unfollows() {
             2 => reader.follow(&met).await,
             _ => {}
         }
-        world.drained().await;
+        world.wait_until_drained().await;
         match next {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
@@ -270,7 +270,7 @@ async fn a_walk_survives_an_emptied_cache() {
         .buffer_unordered(4)
         .collect()
         .await;
-    world.drained().await;
+    world.wait_until_drained().await;
     posted.sort_unstable_by(|a, b| b.cmp(a));
     let (mut walked, mut cursor) = (Vec::new(), String::new());
     loop {

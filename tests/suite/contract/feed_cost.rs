@@ -23,7 +23,7 @@ async fn commands(world: &World) -> Vec<(String, u64)> {
 
 /// Returns the round trips and the calls of the store that the function logs for its nth read, counted from 1. Log lines
 /// come a little later than answers.
-async fn told(world: &World, nth: usize) -> (Option<u64>, Option<u64>) {
+async fn logged_cost(world: &World, nth: usize) -> (Option<u64>, Option<u64>) {
     let line: Value = eventually("the function's line", async || {
         let logs = world.logs("feed").unwrap();
         let lines = logs
@@ -47,7 +47,7 @@ async fn a_process_that_sees_posts_for_the_first_time_needs_a_third_round_trip()
     let post = author.post_id("meow").await;
     let other = world.user("other");
     other.post_id("purr").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     for reader in [&reader, &other, &reader, &other] {
         assert_eq!(reader.feed_ids(20).await.len(), 1);
     }
@@ -55,10 +55,10 @@ async fn a_process_that_sees_posts_for_the_first_time_needs_a_third_round_trip()
     assert_eq!(world.kill_function("feed").unwrap(), 1);
     // The new process found the cache's nodes before its first read.
     assert_eq!(other.feed_ids(20).await.len(), 1);
-    assert_eq!(told(&world, 5).await, (Some(3), Some(0)));
+    assert_eq!(logged_cost(&world, 5).await, (Some(3), Some(0)));
     world.reset_calls();
     assert_eq!(reader.feed_ids(20).await, [post]);
-    assert_eq!(told(&world, 6).await, (Some(3), Some(0)));
+    assert_eq!(logged_cost(&world, 6).await, (Some(3), Some(0)));
     let calls = world.calls();
     let of_store = calls.keys().find(|call| call.service == Service::Tables);
     assert_eq!(of_store, None);
@@ -81,7 +81,7 @@ async fn a_warm_read_of_20_posts_costs_two_round_trips_and_no_call_to_the_store(
             reader.like(&post).await;
         }
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     let warm = reader.feed(20).await;
     assert_eq!(reader.feed(20).await, warm);
 
@@ -108,7 +108,7 @@ async fn a_warm_read_of_20_posts_costs_two_round_trips_and_no_call_to_the_store(
         "no other service is called: {calls:?}"
     );
 
-    assert_eq!(told(&world, 3).await, (Some(trips), Some(0)));
+    assert_eq!(logged_cost(&world, 3).await, (Some(trips), Some(0)));
 
     // As the cache counts its commands, including those within scripts: it was read, and not written to.
     let count = |of: &[(String, u64)], name: &str| {

@@ -17,7 +17,7 @@ fn ids(users: &[User]) -> Vec<&str> {
 
 /// Returns the user's followers and following counts, and whether the caller follows them.
 async fn seen(caller: &User, user: &User) -> (u64, u64, bool) {
-    let seen = caller.see(user).await;
+    let seen = caller.read_user(user).await;
     (
         seen["followers"].as_u64().unwrap(),
         seen["following"].as_u64().unwrap(),
@@ -38,7 +38,7 @@ async fn a_follow_is_queued_and_then_shows_everywhere() {
     let reply = fan.put(&path).await.expect(202);
     assert_eq!(reply.json(), json!({ "status": "queued" }));
     assert_eq!(reply.header("content-type"), Some("application/json"));
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&fan, &nabi).await, (1, 0, true));
     assert_eq!(seen(&stranger, &nabi).await, (1, 0, false));
     assert_eq!(seen(&stranger, &fan).await, (0, 1, false));
@@ -49,15 +49,15 @@ async fn a_follow_is_queued_and_then_shows_everywhere() {
         let following = caller
             .walk(&format!("/v1/users/{}/following", fan.id), 20)
             .await;
-        assert_eq!(followers, [caller.see(&fan).await]);
-        assert_eq!(following, [caller.see(&nabi).await]);
+        assert_eq!(followers, [caller.read_user(&fan).await]);
+        assert_eq!(following, [caller.read_user(&nabi).await]);
         assert_user(&followers[0]);
         assert_user(&following[0]);
     }
 
     let reply = fan.delete(&path).await.expect(202);
     assert_eq!(reply.json(), json!({ "status": "queued" }));
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&fan, &nabi).await, (0, 0, false));
     assert_eq!(seen(&nabi, &fan).await, (0, 0, false));
     assert!(
@@ -80,12 +80,12 @@ async fn a_user_is_followed_by_handle_too() {
     let chosen = format!("{}_x", nabi.own_handle());
     let path = |handle: &str| format!("/v1/users/@{handle}/follow");
     fan.put(&path(&generated)).await.expect(202);
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&fan, &nabi).await, (1, 0, true));
     fan.delete(&path(&generated.to_uppercase()))
         .await
         .expect(202);
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&fan, &nabi).await, (0, 0, false));
     let profile = json!({ "handle": chosen, "name": "나비" });
     nabi.put_me(&profile).await.expect(201);
@@ -93,7 +93,7 @@ async fn a_user_is_followed_by_handle_too() {
         for handle in [&chosen, &chosen.to_uppercase()] {
             fan.call(call.clone(), &path(handle)).await.expect(202);
         }
-        world.drained().await;
+        world.wait_until_drained().await;
         assert_eq!(
             seen(&fan, &nabi).await,
             (u64::from(following), 0, following)
@@ -119,10 +119,10 @@ async fn a_follow_by_handle_means_the_owner_at_that_moment() {
     nabi.put_me(&profile("somebody_else")).await.expect(200);
     // As if thirty days had passed.
     let stage = Backstage::of(&world).await;
-    stage.hold_for("popular", -1).await;
+    stage.end_reservation_in("popular", -1).await;
     other.put_me(&profile("popular")).await.expect(201);
     world.resume_queue("FollowsQueue").unwrap();
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&fan, &nabi).await, (1, 0, true));
     assert_eq!(seen(&fan, &other).await, (0, 0, false));
 }
@@ -137,10 +137,10 @@ async fn each_of_two_sees_whether_the_other_follows() {
     for user in [&nabi, &fan, &other] {
         user.me().await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     let both = async |caller: &User, user: &User| {
         let of = |user: &Value| (user["followed"] == true, user["follows_me"] == true);
-        let seen = of(&caller.see(user).await);
+        let seen = of(&caller.read_user(user).await);
         // Lists show the same.
         for list in ["followers", "following"] {
             let list = caller
@@ -169,7 +169,7 @@ async fn nobody_follows_themselves() {
     let path = format!("/v1/users/{}/follow", nabi.id);
     nabi.put(&path).await.problem(422);
     nabi.delete(&path).await.problem(422);
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&nabi, &nabi).await, (0, 0, false));
 }
 
@@ -190,7 +190,7 @@ async fn repeated_requests_count_once_and_the_last_wins() {
     three.unfollow(&nabi).await;
     three.follow(&nabi).await;
     nabi.follow(&one).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&one, &nabi).await, (2, 1, true));
     assert_eq!(seen(&two, &nabi).await, (2, 1, false));
     assert_eq!(seen(&three, &nabi).await, (2, 1, true));
@@ -199,7 +199,7 @@ async fn repeated_requests_count_once_and_the_last_wins() {
         one.unfollow(&nabi).await;
         two.unfollow(&nabi).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&one, &nabi).await, (1, 1, false));
     assert_eq!(seen(&nabi, &one).await, (1, 0, true));
 }
@@ -213,7 +213,7 @@ async fn lists_of_follows_are_latest_first_in_every_page_size() {
         other.follow(&nabi).await;
         nabi.follow(other).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     let mut latest_first = ids(&others);
     latest_first.reverse();
     for list in ["followers", "following"] {
@@ -231,10 +231,10 @@ async fn lists_of_follows_are_latest_first_in_every_page_size() {
     }
     // A follower who returns comes first; one who follows again keeps their place.
     others[2].unfollow(&nabi).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     others[2].follow(&nabi).await;
     others[0].follow(&nabi).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let again: Vec<Value> = nabi
         .walk(&format!("/v1/users/{}/followers", nabi.id), 3)
         .await;
@@ -255,12 +255,12 @@ async fn a_walk_through_followers_survives_new_and_lost_followers() {
     for other in &others {
         other.follow(&nabi).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     let list = format!("/v1/users/{}/followers", nabi.id);
     let (first, next) = nabi.page(&format!("{list}?limit=2")).await;
     others[4].unfollow(&nabi).await;
     world.user("newcomer").follow(&nabi).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let (rest, end) = nabi
         .page(&format!("{list}?limit=100&cursor={}", next.unwrap()))
         .await;
@@ -292,12 +292,12 @@ async fn a_follow_of_nobody_has_no_effect() {
     let path = format!("/v1/users/{}/follow", nobody.id);
     for _ in 0..2 {
         fan.put(&path).await.expect(202);
-        world.drained().await;
+        world.wait_until_drained().await;
         fan.delete(&path).await.expect(202);
-        world.drained().await;
+        world.wait_until_drained().await;
     }
     fan.put(&path).await.expect(202);
-    world.drained().await;
+    world.wait_until_drained().await;
     let profile = format!("/v1/users/{}", nobody.id);
     fan.get(&profile).await.problem(404);
     assert_eq!(seen(&fan, &fan).await, (0, 0, false));
@@ -314,7 +314,7 @@ async fn a_follow_of_nobody_has_no_effect() {
     nobody.me().await;
     assert_eq!(seen(&fan, &nobody).await, (0, 0, false));
     fan.put(&path).await.expect(202);
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&fan, &nobody).await, (1, 0, true));
 }
 
@@ -324,7 +324,7 @@ async fn a_follower_exists_from_their_first_follow() {
     let world = World::shared().await;
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
     fan.follow(&nabi).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&nabi, &fan).await, (0, 1, false));
 }
 
@@ -366,7 +366,7 @@ async fn a_follow_does_not_recreate_an_erased_user() {
 
 /// Starts a stack on which a user may follow at most three, and returns it with its backstage, a user who follows three, and
 /// other users.
-async fn at_the_most() -> (World, Backstage, User, Vec<User>) {
+async fn at_follow_limit() -> (World, Backstage, User, Vec<User>) {
     let options = World::options().parameter("MaxFollowing", "3");
     let world = World::with(options.parameter("ErasureSeconds", "1")).await;
     let stage = Backstage::of(&world).await;
@@ -378,32 +378,32 @@ async fn at_the_most() -> (World, Backstage, User, Vec<User>) {
     for other in &others[..3] {
         fan.follow(other).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(fan.me().await["following"], 3);
     (world, stage, fan, others)
 }
 
 /// Fails if there is no limit, if the caller isn't told, or if an unfollow makes no room.
 #[tokio::test]
-async fn nobody_follows_more_than_the_most() {
-    let (world, stage, fan, others) = at_the_most().await;
+async fn nobody_follows_more_users_than_the_limit() {
+    let (world, stage, fan, others) = at_follow_limit().await;
     let follow = |other: &User| format!("/v1/users/{}/follow", other.id);
     fan.put(&follow(&others[3])).await.problem(409);
     // Other users may follow, and the limit doesn't affect unfollowing.
     others[0].follow(&others[3]).await;
     fan.unfollow(&others[0]).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     fan.follow(&others[3]).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(fan.me().await["following"], 3);
-    assert!(fan.see(&others[3]).await["followed"] == true);
+    assert!(fan.read_user(&others[3]).await["followed"] == true);
 
     // If the cache doesn't know of the limit, the follow is accepted, and has no effect.
     world.flush_cache().await.unwrap();
     fan.follow(&others[4]).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(fan.me().await["following"], 3);
-    assert_eq!(fan.see(&others[4]).await["followers"], 0);
+    assert_eq!(fan.read_user(&others[4]).await["followers"], 0);
     let logs = world.logs("follow-consumer").unwrap();
     assert!(
         logs.iter()
@@ -415,12 +415,12 @@ async fn nobody_follows_more_than_the_most() {
 
 /// Fails if the 409 relies on the cache's last knowledge.
 #[tokio::test]
-async fn a_follow_that_is_allowed_is_taken_at_the_most() {
-    let (world, stage, fan, others) = at_the_most().await;
+async fn an_allowed_follow_is_accepted_at_the_limit() {
+    let (world, stage, fan, others) = at_follow_limit().await;
     let follow = |other: &User| format!("/v1/users/{}/follow", other.id);
     // A repeated follow, as after a lost answer.
     fan.put(&follow(&others[2])).await.expect(202);
-    world.drained().await;
+    world.wait_until_drained().await;
     fan.put(&follow(&others[3])).await.problem(409);
 
     // One follow replaces another, before the consumer knows.
@@ -428,19 +428,19 @@ async fn a_follow_that_is_allowed_is_taken_at_the_most() {
     fan.delete(&follow(&others[0])).await.expect(202);
     fan.put(&follow(&others[3])).await.expect(202);
     world.resume_queue("FollowsQueue").unwrap();
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(fan.me().await["following"], 3);
-    assert!(fan.see(&others[3]).await["followed"] == true);
+    assert!(fan.read_user(&others[3]).await["followed"] == true);
     fan.put(&follow(&others[4])).await.problem(409);
 
     // A block ends a follow, and so does an erasure, each by either user.
     fan.block(&others[1]).await;
     fan.put(&follow(&others[4])).await.expect(202);
-    world.drained().await;
+    world.wait_until_drained().await;
     fan.put(&follow(&others[5])).await.problem(409);
     others[2].block(&fan).await;
     fan.put(&follow(&others[5])).await.expect(202);
-    world.drained().await;
+    world.wait_until_drained().await;
     fan.put(&follow(&others[6])).await.problem(409);
     others[3].delete("/v1/me").await.expect(202);
     eventually("there is room", async || {
@@ -449,9 +449,9 @@ async fn a_follow_that_is_allowed_is_taken_at_the_most() {
     })
     .await;
     fan.put(&follow(&others[6])).await.expect(202);
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(fan.me().await["following"], 3);
-    assert!(fan.see(&others[6]).await["followed"] == true);
+    assert!(fan.read_user(&others[6]).await["followed"] == true);
 }
 
 async fn assert_follows_exact(stage: &Backstage, fan: &User, others: &[User]) {
@@ -464,7 +464,7 @@ async fn assert_follows_exact(stage: &Backstage, fan: &User, others: &[User]) {
 /// without being a condition of the write.
 #[tokio::test]
 async fn the_limit_of_follows_holds_across_parallel_consumers() {
-    let (world, stage, fan, others) = at_the_most().await;
+    let (world, stage, fan, others) = at_follow_limit().await;
     world.pause_queue("FollowsQueue").await.unwrap();
     for other in &others[..2] {
         fan.unfollow(other).await;
@@ -512,7 +512,7 @@ async fn a_page_of_a_millions_followers_reads_sixteen_partitions() {
     for fan in &fans {
         fan.follow(&famous).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     let mut latest: Vec<&str> = ids(&fans);
     latest.reverse();
     let list = format!("/v1/users/{}/followers", famous.id);

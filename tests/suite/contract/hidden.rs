@@ -21,14 +21,14 @@ enum Hidden {
 }
 
 /// The things that a path may name.
-struct Things {
+struct Objects {
     user: String,
     post: String,
     comment: String,
     cat: String,
 }
 
-impl Things {
+impl Objects {
     async fn of(author: &User) -> Self {
         let (post, cat) = (author.post_id("x").await, author.cat_id("나비").await);
         let comment = id_of(&author.comment(&post, "x").await);
@@ -41,7 +41,7 @@ impl Things {
         }
     }
 
-    fn that_never_were(user: &User) -> Self {
+    fn nonexistent(user: &User) -> Self {
         let never = || "0000000000000".to_owned();
         Self {
             user: user.id.clone(),
@@ -73,7 +73,7 @@ async fn call(caller: &User, method: &Method, path: &str, body: Option<&Value>) 
 }
 
 /// Returns the status, and a problem's detail.
-fn said(reply: &Reply) -> (u16, Value) {
+fn status_and_detail(reply: &Reply) -> (u16, Value) {
     let detail = if reply.status >= 400 {
         reply.problem(reply.status)["detail"].clone()
     } else {
@@ -95,8 +95,8 @@ async fn hidden_objects_are_answered_like_unknown_ones() {
     ] {
         let (author, caller) = (world.user("author"), world.user("caller"));
         caller.me().await;
-        let hidden = Things::of(&author).await;
-        let never = Things::that_never_were(&world.user("never"));
+        let hidden = Objects::of(&author).await;
+        let never = Objects::nonexistent(&world.user("never"));
         match why {
             Hidden::AuthorBlocks => author.block(&caller).await,
             Hidden::CallerBlocks => caller.block(&author).await,
@@ -124,8 +124,8 @@ async fn hidden_objects_are_answered_like_unknown_ones() {
                 continue;
             }
             assert_eq!(
-                said(&hidden_reply),
-                said(&never_reply),
+                status_and_detail(&hidden_reply),
+                status_and_detail(&never_reply),
                 "{why:?}: {method} {route}"
             );
             // Reads and immediate changes answer 404; queued changes are accepted without a look.
@@ -213,8 +213,11 @@ async fn a_handle_tells_nothing_of_who_is_hidden() {
                         caller.block(&author).await;
                     }
                 } else {
-                    let told = (said(&hidden_reply), said(&never_reply));
-                    assert_eq!(told.0, told.1, "{why:?}: {method} {route}{query}");
+                    let replies = (
+                        status_and_detail(&hidden_reply),
+                        status_and_detail(&never_reply),
+                    );
+                    assert_eq!(replies.0, replies.1, "{why:?}: {method} {route}{query}");
                 }
                 tried += 1;
             }
@@ -228,7 +231,7 @@ async fn a_handle_tells_nothing_of_who_is_hidden() {
 async fn a_departed_user_can_change_nothing() {
     let world = World::shared().await;
     let author = world.user("author");
-    let own = Things::of(&author).await;
+    let own = Objects::of(&author).await;
     author.delete("/v1/me").await.expect(202);
     for (method, route) in [
         (Method::PATCH, "/v1/posts/{post}"),

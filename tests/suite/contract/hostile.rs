@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::routes;
-use super::wrong_tokens::wrong;
+use super::wrong_tokens::faulty_headers;
 use crate::support::secrets::SECRET;
 use crate::support::{JPEG, Reply, User, World, id_of, image};
 
@@ -49,8 +49,8 @@ async fn calls(user: &User) -> Vec<Call> {
 }
 
 /// Asserts that an answer holds neither the attempt itself nor details of the implementation.
-fn tells_nothing(what: &str, reply: &Reply) {
-    let told = format!("{:?} {}", reply.headers, reply.text()).to_ascii_lowercase();
+fn assert_reveals_nothing(what: &str, reply: &Reply) {
+    let answer = format!("{:?} {}", reply.headers, reply.text()).to_ascii_lowercase();
     let inside = [
         "panicked",
         ".rs:",
@@ -71,15 +71,15 @@ fn tells_nothing(what: &str, reply: &Reply) {
     ];
     for word in inside {
         assert!(
-            !told.contains(word),
-            "{what}: {} tells {word}: {told}",
+            !answer.contains(word),
+            "{what}: {} tells {word}: {answer}",
             reply.request
         );
     }
 }
 
 /// Asserts that an attempt was refused, or had no effect, with a proper answer.
-fn no_use(what: &str, reply: &Reply, allowed: &[u16]) {
+fn assert_harmless(what: &str, reply: &Reply, allowed: &[u16]) {
     assert!(
         allowed.contains(&reply.status),
         "{what}: {} was answered {}: {}",
@@ -88,24 +88,24 @@ fn no_use(what: &str, reply: &Reply, allowed: &[u16]) {
         reply.text()
     );
     if reply.status >= 400 {
-        tells_nothing(what, reply);
+        assert_reveals_nothing(what, reply);
     }
 }
 
 /// API2, broken authentication: no route accepts a bad token.
 #[tokio::test]
-async fn no_route_takes_a_bad_token() {
+async fn no_route_accepts_a_bad_token() {
     let world = World::shared().await;
     let user = world.user("victim");
     for call in calls(&user).await {
-        for (why, header) in wrong(&world, &user) {
+        for (why, header) in faulty_headers(&world, &user) {
             let nobody = world.anonymous();
             let mut request = nobody.request(call.method.clone(), &call.path);
             if let Some(body) = &call.body {
                 request = request.json(body);
             }
             let reply = nobody.send(request.header("authorization", header)).await;
-            no_use(why, &reply, &[401]);
+            assert_harmless(why, &reply, &[401]);
         }
     }
 }
@@ -159,7 +159,7 @@ async fn no_id_in_a_path_gets_through() {
                 if let Some(body) = &call.body {
                     request = request.json(body);
                 }
-                no_use(
+                assert_harmless(
                     what,
                     &user.send(request).await,
                     &[400, 404, 405, 413, 414, 422],
@@ -207,8 +207,8 @@ async fn no_query_gets_through() {
             if let Some(body) = &call.body {
                 request = request.json(body);
             }
-            let reply = user.send_more(request).await;
-            no_use(what, &reply, &[200, 201, 202, 204, 400, 404, 422]);
+            let reply = user.send_undescribed(request).await;
+            assert_harmless(what, &reply, &[200, 201, 202, 204, 400, 404, 422]);
             assert!(!reply.text().contains(SECRET), "{what}: {}", reply.text());
         }
     }
@@ -252,9 +252,9 @@ async fn no_header_gets_through() {
             }
             let reply = user.send(request).await;
             // Users can't follow or block themselves.
-            no_use(what, &reply, &[200, 201, 202, 204, 404, 422]);
-            let told = format!("{:?} {}", reply.headers, reply.text());
-            assert!(!told.contains(SECRET), "{what}: {told}");
+            assert_harmless(what, &reply, &[200, 201, 202, 204, 404, 422]);
+            let answer = format!("{:?} {}", reply.headers, reply.text());
+            assert!(!answer.contains(SECRET), "{what}: {answer}");
             if call.method == Method::GET {
                 assert_eq!(
                     reply.status,
@@ -283,23 +283,23 @@ async fn nobody_else_is_made_to_leave() {
     for (what, name, value) in HEADERS {
         let (leaver, request) = leaving("/v1/me");
         let reply = leaver.send(request.header(*name, *value)).await;
-        no_use(what, &reply, &[202]);
+        assert_harmless(what, &reply, &[202]);
     }
     for (what, query) in QUERIES {
         let (leaver, request) = leaving(&path(query));
-        no_use(what, &leaver.send_more(request).await, &[202, 400]);
+        assert_harmless(what, &leaver.send_undescribed(request).await, &[202, 400]);
     }
     for name in ["id", "user", "sub", "handle"] {
         let (leaver, request) = leaving(&path(&format!("{name}={}", other.id)));
         let request = request.header(format!("x-{name}"), &other.id);
         let request = request.body(other.id.clone());
-        no_use(name, &leaver.send_more(request).await, &[202, 400]);
+        assert_harmless(name, &leaver.send_undescribed(request).await, &[202, 400]);
     }
     let leaving = ["GET", "PUT", "POST"].map(|method| method.parse().unwrap());
     for method in leaving {
         let request = other.request(method, "/v1/me");
         let request = request.header("x-http-method-override", "DELETE");
-        no_use(
+        assert_harmless(
             "a method",
             &other.send(request).await,
             &[200, 400, 405, 415],
@@ -309,7 +309,7 @@ async fn nobody_else_is_made_to_leave() {
 }
 
 /// Fields that a body may not set.
-fn more_than_may_be() -> Value {
+fn forbidden_fields() -> Value {
     json!({
         "id": "0000000000000", "user": "zeugma", "author": { "id": "zeugma" }, "owner": "zeugma",
         "likes": 1_000_000, "comments": 1_000_000, "followers": 1_000_000, "posts": 1_000_000,
@@ -320,7 +320,7 @@ fn more_than_may_be() -> Value {
 
 /// API3: fields that no caller may set.
 #[tokio::test]
-async fn no_body_sets_more_than_it_may() {
+async fn no_body_sets_a_forbidden_field() {
     let world = World::shared().await;
     let user = world.user("hostile");
     for call in calls(&user)
@@ -328,19 +328,19 @@ async fn no_body_sets_more_than_it_may() {
         .into_iter()
         .filter(|call| call.body.is_some())
     {
-        let mut body = more_than_may_be();
+        let mut body = forbidden_fields();
         let good = call.body.unwrap();
         body.as_object_mut()
             .unwrap()
             .extend(good.as_object().unwrap().clone());
         let request = user.request(call.method.clone(), &call.path).json(&body);
         let reply = user.send(request).await;
-        no_use("API3", &reply, &[400]);
+        assert_harmless("API3", &reply, &[400]);
     }
 }
 
 /// Returns values of wrong types or contents for a field.
-fn values() -> Vec<(&'static str, Value)> {
+fn hostile_values() -> Vec<(&'static str, Value)> {
     let text = |text: &str| Value::from(text);
     vec![
         ("API3 nothing", Value::Null),
@@ -369,7 +369,7 @@ async fn no_field_gets_through() {
             continue;
         };
         for field in good.keys() {
-            for (what, value) in values() {
+            for (what, value) in hostile_values() {
                 let mut body = good.clone();
                 body.insert(field.clone(), value);
                 let request = user.request(call.method.clone(), &call.path).json(&body);
@@ -377,7 +377,7 @@ async fn no_field_gets_through() {
                 let no_text = what == "API8 nothing in between" && reply.status < 400;
                 let what = format!("{what} as {field}");
                 assert!(!no_text, "{what}: {} was taken", reply.request);
-                no_use(&what, &reply, &[200, 201, 400, 409, 413, 415, 422]);
+                assert_harmless(&what, &reply, &[200, 201, 400, 409, 413, 415, 422]);
             }
         }
     }
@@ -437,7 +437,7 @@ async fn no_body_breaks_anything() {
             let request = request
                 .header("content-type", *content_type)
                 .body(body.clone());
-            no_use(what, &user.send(request).await, &[400, 415, 422]);
+            assert_harmless(what, &user.send(request).await, &[400, 415, 422]);
         }
     }
 }
@@ -471,7 +471,7 @@ async fn there_are_no_other_routes() {
         "/v1/users/me/token",
     ] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
-            no_use(path, &user.call(method, path).await, &[404]);
+            assert_harmless(path, &user.call(method, path).await, &[404]);
         }
     }
 }

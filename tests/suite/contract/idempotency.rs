@@ -63,7 +63,7 @@ async fn the_same_request_again_gets_the_same_answer_again() {
 }
 
 #[tokio::test]
-async fn the_same_key_means_other_things_on_other_paths() {
+async fn a_key_is_independent_on_each_path() {
     let nabi = World::shared().await.user("nabi");
     nabi.create_once("/v1/posts", "shared", &json!({ "text": "x" }))
         .await
@@ -83,7 +83,7 @@ async fn the_same_key_means_other_things_on_other_paths() {
 }
 
 #[tokio::test]
-async fn keys_keep_both_limits_and_their_alphabet() {
+async fn keys_must_be_within_both_limits_and_their_alphabet() {
     let nabi = World::shared().await.user("nabi");
     let visible: String = (b'!'..=b'~').map(char::from).collect();
     for (n, key) in [
@@ -157,7 +157,7 @@ async fn a_refused_request_does_not_use_its_key_up() {
 }
 
 #[tokio::test]
-async fn ten_at_once_with_one_key_make_one_post() {
+async fn ten_concurrent_requests_with_one_key_make_one_post() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let body = json!({ "text": "at once" });

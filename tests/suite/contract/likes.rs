@@ -34,7 +34,7 @@ async fn a_like_is_queued_and_then_shows_everywhere() {
     .await;
     assert_eq!(seen(&nabi, &post).await, (1, false));
     // In the feeds, whose cached post lacked the like, and in the author's list.
-    world.drained().await;
+    world.wait_until_drained().await;
     for (caller, liked) in [(&fan, true), (&nabi, false)] {
         let author_list = caller
             .walk(&format!("/v1/users/{}/posts", nabi.id), 20)
@@ -56,7 +56,7 @@ async fn a_like_is_queued_and_then_shows_everywhere() {
         (seen(&fan, &post).await == (0, false)).then_some(())
     })
     .await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(
         (
             &fan.feed(5).await[0]["likes"],
@@ -82,7 +82,7 @@ async fn repeated_requests_count_once_and_the_last_wins() {
     three.like(&post).await;
     three.unlike(&post).await;
     three.like(&post).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&one, &post).await, (3, true));
     assert_eq!(
         seen(&nabi, &post).await,
@@ -95,7 +95,7 @@ async fn repeated_requests_count_once_and_the_last_wins() {
         one.unlike(&post).await;
         two.unlike(&post).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&one, &post).await, (2, false));
     assert_eq!(seen(&two, &post).await, (2, false));
     assert_eq!(seen(&three, &post).await, (2, true));
@@ -112,7 +112,7 @@ async fn likes_of_unknown_posts_have_no_effect() {
         assert!([202, 404].contains(&reply.status), "{}", reply.text());
     }
     nabi.like(&kept).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(seen(&nabi, &kept).await, (1, true));
     nabi.get(&format!("/v1/posts/{gone}")).await.problem(404);
 }
@@ -131,7 +131,7 @@ async fn likers_are_listed_latest_first() {
     nabi.like(&post).await;
     fans[2].unlike(&post).await;
     reader.follow(&fans[5]).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let mut expected = vec![nabi.id.clone()];
     expected.extend(fans.iter().rev().map(|fan| fan.id.clone()));
     expected.retain(|id| *id != fans[2].id);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::routes;
 use crate::support::{JPEG, Reply, User, World, eventually, image};
 
-async fn limited(reads: &str, writes: &str) -> World {
+async fn limited_world(reads: &str, writes: &str) -> World {
     let options = World::options()
         .parameter("ReadLimit", reads)
         .parameter("WriteLimit", writes)
@@ -34,7 +34,7 @@ fn retry_after(reply: &Reply) -> u64 {
 /// Fails for a function that doesn't check limits.
 #[tokio::test]
 async fn every_route_has_a_limit_of_its_own_for_each_caller() {
-    let world = limited("1/2", "1/2").await;
+    let world = limited_world("1/2", "1/2").await;
     let author = world.user("author");
     let post = author.post_id("x").await;
     let photo = author.upload("image/jpeg", &image(JPEG)).await;
@@ -56,7 +56,7 @@ async fn every_route_has_a_limit_of_its_own_for_each_caller() {
 /// A refused write changes nothing; ids in the path make no difference, and HEAD counts as GET.
 #[tokio::test]
 async fn refused_requests_change_nothing() {
-    let world = limited("1/3", "1/1").await;
+    let world = limited_world("1/3", "1/1").await;
     let (nabi, author) = (world.user("nabi"), world.user("author"));
     let post = nabi.post_id("first").await;
     let other = author.post_id("other").await;
@@ -64,7 +64,7 @@ async fn refused_requests_change_nothing() {
         .create("/v1/posts", &serde_json::json!({ "text": "second" }))
         .await;
     retry_after(&again);
-    assert_eq!(author.see(&nabi).await["posts"], 1);
+    assert_eq!(author.read_user(&nabi).await["posts"], 1);
 
     nabi.read_post(&post).await;
     let head = nabi.call(Method::HEAD, &format!("/v1/posts/{post}")).await;
@@ -81,7 +81,7 @@ async fn refused_requests_change_nothing() {
 /// Fails if a refused request is served and its answer thrown away.
 #[tokio::test]
 async fn refused_requests_cost_no_more_calls() {
-    let world = limited("1/1", "off").await;
+    let world = limited_world("1/1", "off").await;
     let nabi = world.user("nabi");
     let post = nabi.post_id("x").await;
     let path = format!("/v1/posts/{post}");
@@ -103,7 +103,7 @@ async fn refused_requests_cost_no_more_calls() {
 #[tokio::test]
 async fn the_rate_limit_refills() {
     // One token every six seconds, which is longer than the two calls take.
-    let world = limited("10/1", "off").await;
+    let world = limited_world("10/1", "off").await;
     let nabi = world.user("nabi");
     nabi.me().await;
     let started = Instant::now();
@@ -119,7 +119,7 @@ async fn the_rate_limit_refills() {
 /// Limits fail open: without the cache, calls are neither refused nor slow.
 #[tokio::test]
 async fn without_the_cache_calls_pass() {
-    let world = limited("1/1", "1/1").await;
+    let world = limited_world("1/1", "1/1").await;
     let nabi = world.user("nabi");
     let post = nabi.post_id("x").await;
     for outage in [Outage::Closed, Outage::Hang] {

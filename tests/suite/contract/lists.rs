@@ -89,7 +89,7 @@ async fn popular(world: &World) -> (User, String, String) {
         stranger.me().await;
         nabi.block(&stranger).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     (nabi, post, cat)
 }
 
@@ -171,7 +171,7 @@ async fn every_page_size_walks_each_item_once_newest_first() {
         posted.push(nabi.post_id(&n.to_string()).await);
     }
     posted.reverse();
-    world.drained().await;
+    world.wait_until_drained().await;
     for list in [
         format!("/v1/users/{}/posts", nabi.id),
         "/v1/feed".to_owned(),
@@ -196,7 +196,7 @@ async fn every_page_size_walks_each_item_once_newest_first() {
     for n in 12..25 {
         nabi.post(&n.to_string()).await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     for list in [
         format!("/v1/users/{}/posts", nabi.id),
         "/v1/feed".to_owned(),
@@ -220,7 +220,7 @@ async fn a_walk_survives_posts_and_deletions() {
     for n in 0..24 {
         posted.push(nabi.post_id(&n.to_string()).await);
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     posted.reverse();
     let mut deleted: HashSet<String> = HashSet::new();
     for (list, size) in [
@@ -284,7 +284,7 @@ async fn a_page_too_large_for_one_answer_holds_fewer() {
         .collect()
         .await;
     posted.sort_unstable_by(|a, b| b.cmp(a));
-    world.drained().await;
+    world.wait_until_drained().await;
     for list in [
         format!("/v1/users/{}/posts", nabi.id),
         "/v1/feed".to_owned(),

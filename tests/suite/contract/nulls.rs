@@ -34,7 +34,7 @@ fn fields(document: &Value, method: &Method, route: &str) -> Vec<Field> {
 }
 
 #[tokio::test]
-async fn null_means_left_out_in_every_request() {
+async fn null_means_omitted_in_every_request() {
     let nabi = World::shared().await.user("nabi");
     let document = purrline::openapi::document();
     let (post, cat) = (nabi.post_id("x").await, nabi.cat_id("x").await);

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::support::impatient;
+use crate::support::retrying_soon;
 use crate::support::{JPEG, User, World, eventually, image, repository};
 
 const TRACE: &str = "1-67891233-abcdef012345678912345678";
@@ -139,10 +139,10 @@ async fn a_trace_goes_from_the_load_balancer_through_the_queues() {
 /// A message keeps its trace through its attempts, into the dead-letter queue, and out of it.
 #[tokio::test]
 async fn a_trace_outlives_the_dead_letter_queue() {
-    let world = World::with(impatient()).await;
+    let world = World::with(retrying_soon()).await;
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
     let post = nabi.post_id("meow").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let fails = FaultRule::new(When::Before, FaultAction::Status(500)).function("like-consumer");
     let fails = fails
         .service(Service::Tables)
@@ -221,12 +221,12 @@ async fn every_metric_of_the_dashboard_is_emitted() {
     let world = World::own().await;
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
     fan.follow(&nabi).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     // Neither user has a cached feed at first, and then both do.
     fan.feed(20).await;
     let post = nabi.post_id("meow").await;
     fan.like(&post).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     fan.feed(20).await;
     nabi.classify("", "image/jpeg", image(JPEG))
         .await

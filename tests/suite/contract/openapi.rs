@@ -20,7 +20,7 @@ fn the_file_is_what_the_code_says() {
 }
 
 #[tokio::test]
-async fn is_served_to_anybody() {
+async fn the_document_is_served_without_a_token() {
     let world = World::shared().await;
     let reply = world.anonymous().get("/v1/openapi.json").await.expect(200);
     assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -84,7 +84,7 @@ fn every_operation_has_its_own_name_an_example_and_its_problems() {
 }
 
 #[test]
-fn every_example_is_as_its_schema_says() {
+fn every_example_matches_its_schema() {
     let document = document();
     let mut seen = 0;
     visit(&document, "", &mut |pointer, node| {
@@ -108,7 +108,7 @@ fn every_example_is_as_its_schema_says() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_everything_is_referred_to() {
+fn every_reference_resolves_and_every_component_is_referenced() {
     let document = document();
     let mut referred = BTreeSet::new();
     visit(&document, "", &mut |pointer, node| {

@@ -207,7 +207,7 @@ async fn ids_may_be_percent_encoded() {
 }
 
 #[tokio::test]
-async fn handles_nobody_has_are_not_found() {
+async fn unused_handles_are_not_found() {
     let nabi = World::shared().await.user("nabi");
     for handle in [
         "@nobody_at_all",

@@ -14,7 +14,7 @@ const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
 type ByTable = BTreeMap<String, Units>;
 
 /// Returns the units that a function used since the counts were last reset.
-fn used(world: &World, function: &str) -> ByTable {
+fn used_units(world: &World, function: &str) -> ByTable {
     let mut by_table = ByTable::new();
     for ((call, table), units) in world.units_used() {
         if call.function != function {
@@ -41,7 +41,7 @@ fn planned_name(world: &World, table: &str) -> String {
 }
 
 /// Returns the units that the plan assumes for operations together.
-fn planned(operations: &[&str]) -> ByTable {
+fn planned_units(operations: &[&str]) -> ByTable {
     let measured = Measured::built_in().unwrap();
     let mut by_table = ByTable::new();
     for name in operations {
@@ -56,7 +56,7 @@ fn planned(operations: &[&str]) -> ByTable {
 }
 
 #[tokio::test]
-async fn an_operation_uses_the_units_that_it_is_planned_to() {
+async fn an_operation_uses_the_planned_units() {
     let world = World::own().await;
     let [author, reader, other] = ["nabi", "coco", "momo"].map(|name| world.user(name));
     let meow = json!({ "text": "meow" });
@@ -65,32 +65,32 @@ async fn an_operation_uses_the_units_that_it_is_planned_to() {
     author.follow(&other).await;
     let first = author.post_id("meow").await;
     reader.like(&first).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     reader.comment(&first, "purr").await;
     reader.feed(20).await;
 
     world.reset_calls();
     let post = author.create_once("/v1/posts", "post", &meow).await;
     let post = id_of(&post.expect(201).json());
-    world.drained().await;
-    let wrote = used(&world, "post-write");
-    let fanned_out = used(&world, "fan-out");
-    let indexed = used(&world, "index");
+    world.wait_until_drained().await;
+    let wrote = used_units(&world, "post-write");
+    let fanned_out = used_units(&world, "fan-out");
+    let indexed = used_units(&world, "index");
 
     world.reset_calls();
     reader.like(&post).await;
-    world.drained().await;
-    let liked = used(&world, "like-consumer");
+    world.wait_until_drained().await;
+    let liked = used_units(&world, "like-consumer");
 
     world.reset_calls();
     let commented = reader.create_once(&comments(&post), "comment", &meow).await;
     commented.expect(201);
-    let commented = used(&world, "comment");
+    let commented = used_units(&world, "comment");
 
     world.reset_calls();
     reader.follow(&other).await;
-    world.drained().await;
-    let followed = used(&world, "follow-consumer");
+    world.wait_until_drained().await;
+    let followed = used_units(&world, "follow-consumer");
 
     for (what, used, operations) in [
         ("a post", wrote, &["write_post"][..]),
@@ -100,7 +100,7 @@ async fn an_operation_uses_the_units_that_it_is_planned_to() {
         ("a comment", commented, &["write_comment"]),
         ("a follow", followed, &["apply_follow"]),
     ] {
-        let planned = planned(operations);
+        let planned = planned_units(operations);
         println!("{what}: {used:?}");
         assert!(
             used.keys().eq(planned.keys()),

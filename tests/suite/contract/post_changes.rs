@@ -83,7 +83,7 @@ async fn an_edit_that_changes_nothing_writes_nothing() {
     let body = json!({ "text": "#same", "images": [key], "cats": [cat] });
     let post = nabi.create("/v1/posts", &body).await.expect(201).json();
     let path = format!("/v1/posts/{}", post["id"].as_str().unwrap());
-    world.drained().await;
+    world.wait_until_drained().await;
     let stage = Backstage::of(&world).await;
     let id = post["id"].as_str().unwrap();
     let before = stage.item("PostsTable", "id", id).await;
@@ -243,7 +243,7 @@ async fn an_edit_shows_everywhere_at_once() {
 }
 
 #[tokio::test]
-async fn deleted_is_gone_from_every_read_at_once() {
+async fn a_deleted_post_is_gone_from_every_read_at_once() {
     let world = World::shared().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     reader.follow(&nabi).await;
@@ -273,10 +273,10 @@ async fn deleted_is_gone_from_every_read_at_once() {
             caller.walk_ids(&list, 20).await,
             std::slice::from_ref(&kept)
         );
-        assert_eq!(caller.see(&nabi).await["posts"], 1);
+        assert_eq!(caller.read_user(&nabi).await["posts"], 1);
     }
     // The deleted post does not reappear once all queues are drained.
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(reader.feed_ids(5).await, std::slice::from_ref(&kept));
     assert_eq!(nabi.feed_ids(5).await, [kept]);
 }

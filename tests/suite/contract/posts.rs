@@ -50,7 +50,7 @@ async fn a_post_has_every_field_wherever_it_is_read() {
             std::slice::from_ref(&post)
         );
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(nabi.feed(20).await, [post]);
 }
 
@@ -82,7 +82,7 @@ async fn an_images_address_serves_its_bytes() {
 }
 
 #[tokio::test]
-async fn texts_keep_both_limits_in_characters() {
+async fn texts_must_be_within_both_limits_in_characters() {
     let nabi = World::shared().await.user("nabi");
     for text in [
         "x",
@@ -150,7 +150,7 @@ async fn uploads(user: &User, count: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn ten_images_are_the_most() {
+async fn a_post_has_at_most_ten_images() {
     let nabi = World::shared().await.user("nabi");
     let keys = uploads(&nabi, 11).await;
     let post = nabi
@@ -171,7 +171,7 @@ async fn ten_images_are_the_most() {
 }
 
 #[tokio::test]
-async fn images_must_be_uploaded_and_the_callers() {
+async fn images_must_be_uploads_of_the_caller() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let mine = nabi.upload("image/png", b"x").await;
@@ -212,7 +212,7 @@ async fn images_must_be_uploaded_and_the_callers() {
 }
 
 #[tokio::test]
-async fn cats_must_be_the_callers() {
+async fn cats_must_belong_to_the_caller() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let (mine, theirs) = (nabi.cat_id("x").await, other.cat_id("x").await);
@@ -246,7 +246,7 @@ async fn cats_must_be_the_callers() {
 }
 
 #[tokio::test]
-async fn ten_cats_are_the_most() {
+async fn a_post_has_at_most_ten_cats() {
     let nabi = World::shared().await.user("nabi");
     let mut cats = Vec::new();
     for n in 0..11 {
@@ -282,7 +282,7 @@ async fn ids_sort_by_creation_as_times_do() {
 }
 
 #[tokio::test]
-async fn a_post_that_never_was_is_not_found() {
+async fn a_nonexistent_post_is_not_found() {
     let nabi = World::shared().await.user("nabi");
     for id in ["0000000000000", "0000000000001", "7zzzzzzzzzzzz"] {
         nabi.get(&format!("/v1/posts/{id}")).await.problem(404);

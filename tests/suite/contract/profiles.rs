@@ -17,7 +17,7 @@ fn plain(handle: &str) -> Value {
 }
 
 /// Returns a user with such a profile and a handle of their own.
-async fn profiled(world: &World, name: &str) -> User {
+async fn user_with_profile(world: &World, name: &str) -> User {
     let user = world.user(name);
     user.put_me(&plain(&user.own_handle())).await.expect(201);
     user
@@ -63,8 +63,8 @@ async fn a_profile_is_created_once_and_shown_to_everybody() {
     let photo = photo.send().await.unwrap().bytes().await.unwrap();
     assert_eq!(photo, image(JPEG));
     assert_eq!(nabi.me().await, me);
-    assert_eq!(nabi.see(&nabi).await, me);
-    assert_eq!(other.see(&nabi).await, me);
+    assert_eq!(nabi.read_user(&nabi).await, me);
+    assert_eq!(other.read_user(&nabi).await, me);
     assert_eq!(nabi.put_me(&body).await.expect(200).json(), me);
     // A user who was never here before.
     let new = world.user("new");
@@ -82,7 +82,7 @@ async fn a_profile_is_created_once_and_shown_to_everybody() {
 }
 
 #[tokio::test]
-async fn handles_names_and_bios_keep_their_limits() {
+async fn handles_names_and_bios_must_be_within_their_limits() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let handle = nabi.own_handle();
@@ -275,7 +275,7 @@ async fn a_patch_changes_single_fields() {
         let edited = nabi.patch_me(&edit).await.expect(200).json();
         assert_eq!(edited, me, "{edit}");
         assert_eq!(nabi.me().await, me, "{edit}");
-        let seen = other.see(&nabi).await;
+        let seen = other.read_user(&nabi).await;
         assert_eq!(seen, me, "{edit}");
     }
     let restored = nabi.patch_me(&json!({ "avatar": avatar })).await;
@@ -326,8 +326,8 @@ async fn an_avatar_is_an_upload_of_the_callers() {
 async fn a_handle_has_one_user() {
     let world = World::shared().await;
     let (nabi, other) = (
-        profiled(&world, "nabi").await,
-        profiled(&world, "other").await,
+        user_with_profile(&world, "nabi").await,
+        user_with_profile(&world, "other").await,
     );
     let before = other.me().await;
     let taken = other.put_me(&plain(&nabi.own_handle())).await;
@@ -347,14 +347,14 @@ async fn a_handle_has_one_user() {
 }
 
 #[tokio::test]
-async fn users_are_found_by_handle_wherever_by_id() {
+async fn users_are_found_by_handle_wherever_they_are_by_id() {
     let world = World::shared().await;
-    let (nabi, fan) = (profiled(&world, "nabi").await, world.user("fan"));
+    let (nabi, fan) = (user_with_profile(&world, "nabi").await, world.user("fan"));
     for n in 0..3 {
         nabi.post(&n.to_string()).await;
     }
     fan.follow(&nabi).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let handle = nabi.own_handle();
     for list in ["", "/posts", "/followers", "/following"] {
         let by_id = fan
@@ -404,7 +404,7 @@ async fn users_are_found_by_handle_wherever_by_id() {
 async fn a_released_handle_stays_reserved_for_30_days() {
     let world = World::shared().await;
     let stage = Backstage::of(&world).await;
-    let (nabi, other) = (profiled(&world, "nabi").await, world.user("other"));
+    let (nabi, other) = (user_with_profile(&world, "nabi").await, world.user("other"));
     let old = nabi.own_handle();
     let new = format!("{old}_new");
     nabi.put_me(&plain(&new)).await.expect(200);
@@ -428,12 +428,12 @@ async fn a_released_handle_stays_reserved_for_30_days() {
     assert_eq!(stage.owner_of(&old).await.unwrap().1, None);
     assert_eq!(by_handle(&other, &new).await, Some(json!(nabi.id)));
     // A handle is held until its time ends, and no longer, whether or not the table has removed the row.
-    stage.hold_for(&new, 60).await;
+    stage.end_reservation_in(&new, 60).await;
     other
         .put_me(&plain(&new))
         .await
         .bad_fields(409, &["/handle"]);
-    stage.hold_for(&new, -2).await;
+    stage.end_reservation_in(&new, -2).await;
     assert_eq!(by_handle(&other, &new).await, None);
     other.put_me(&plain(&new)).await.expect(201);
     assert_eq!(by_handle(&nabi, &new).await, Some(json!(other.id)));
@@ -447,7 +447,7 @@ async fn a_released_handle_stays_reserved_for_30_days() {
 #[tokio::test]
 async fn nobody_holds_more_than_five_handles() {
     let world = World::shared().await;
-    let nabi = profiled(&world, "nabi").await;
+    let nabi = user_with_profile(&world, "nabi").await;
     let handle = |n: usize| format!("{}_{n}", nabi.own_handle());
     for n in 1..=5 {
         nabi.put_me(&plain(&handle(n))).await.expect(200);
@@ -513,7 +513,7 @@ async fn authors_are_shown_as_they_are_now() {
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     reader.follow(&nabi).await;
     let post = nabi.post_id("x").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
     let handle = nabi.own_handle();
     for body in [

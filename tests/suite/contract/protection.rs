@@ -20,7 +20,7 @@ fn assert_caching(reply: &Reply, expected: &str) {
 }
 
 #[tokio::test]
-async fn nobody_keeps_what_belongs_to_a_caller() {
+async fn answers_for_one_caller_are_not_cached() {
     let world = World::own().await;
     let nabi = world.user("nabi");
     let post = nabi.post_id("x").await;

@@ -3,7 +3,7 @@
 //!
 //! This release handles the messages of earlier ones, and they handle this one's. All releases ignore unknown fields. So
 //! every field that an earlier release knows must still be there, and a new field must make no difference to a release that
-//! ignores it: list such a field in [`MAKES_NO_DIFFERENCE`], or give the message another `v`.
+//! ignores it: list such a field in [`IGNORABLE_FIELDS`], or give the message another `v`.
 //!
 //! With `RECORD=<release>` in the environment, this release's messages are recorded.
 
@@ -19,7 +19,7 @@ use crate::support::{User, World, eventually, repository};
 type Messages = BTreeMap<String, Vec<Value>>;
 
 /// Fields that came after the first release and that earlier releases may ignore: queue and path.
-const MAKES_NO_DIFFERENCE: &[(&str, &str)] = &[
+const IGNORABLE_FIELDS: &[(&str, &str)] = &[
     // Without this field, requests are ordered by their endpoint's clock, as before.
     ("LikesQueue", "/own_clock"),
     ("FollowsQueue", "/own_clock"),
@@ -36,7 +36,7 @@ fn folder() -> PathBuf {
     repository().join("tests/messages")
 }
 
-fn recorded() -> BTreeMap<String, Messages> {
+fn recorded_messages() -> BTreeMap<String, Messages> {
     let read = |path: PathBuf| {
         let release = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let messages = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -57,22 +57,19 @@ async fn stage() -> Backstage {
 }
 
 /// Takes a queue's messages, keeps one of each shape in `into`, and returns the bodies.
-async fn taken(stage: &Backstage, queue: &str, into: &mut Messages) -> Vec<String> {
+async fn take_and_record(stage: &Backstage, queue: &str, into: &mut Messages) -> Vec<String> {
     let bodies = stage.take(queue).await;
     let known = into.entry(queue.to_owned()).or_default();
     for body in &bodies {
         let message: Value = serde_json::from_str(body).unwrap();
-        if !known
-            .iter()
-            .any(|other| looks_like(other) == looks_like(&message))
-        {
+        if !known.iter().any(|other| shape(other) == shape(&message)) {
             known.push(message);
         }
     }
     bodies
 }
 
-async fn handed(stage: &Backstage, consumer: &str, bodies: &[String]) {
+async fn deliver_all(stage: &Backstage, consumer: &str, bodies: &[String]) {
     let failed = stage.deliver(consumer, bodies).await;
     assert!(
         failed.is_empty(),
@@ -81,7 +78,7 @@ async fn handed(stage: &Backstage, consumer: &str, bodies: &[String]) {
 }
 
 /// Returns each kind of message, as this release sends it.
-async fn sent() -> Messages {
+async fn current_messages() -> Messages {
     let stage = stage().await;
     let mut sent = Messages::new();
     let author = stage.world.user("author");
@@ -93,31 +90,31 @@ async fn sent() -> Messages {
         .await;
     fans[0].like(&post).await;
     fans[0].unlike(&post).await;
-    taken(&stage, "LikesQueue", &mut sent).await;
-    taken(&stage, "IndexQueue", &mut sent).await;
-    let whole = taken(&stage, "FanOutQueue", &mut sent).await;
+    take_and_record(&stage, "LikesQueue", &mut sent).await;
+    take_and_record(&stage, "IndexQueue", &mut sent).await;
+    let whole = take_and_record(&stage, "FanOutQueue", &mut sent).await;
     // Split by shard.
     stage.spread_followers(&author, 16).await;
-    handed(&stage, "fan-out", &whole).await;
-    let chunks = taken(&stage, "FanOutQueue", &mut sent).await;
+    deliver_all(&stage, "fan-out", &whole).await;
+    let chunks = take_and_record(&stage, "FanOutQueue", &mut sent).await;
     assert_eq!(chunks.len(), 16);
     for fan in &fans {
         fan.follow(&author).await;
     }
     fans[0].unfollow(&fans[1]).await;
-    let follows = taken(&stage, "FollowsQueue", &mut sent).await;
-    handed(&stage, "follow-consumer", &follows).await;
+    let follows = take_and_record(&stage, "FollowsQueue", &mut sent).await;
+    deliver_all(&stage, "follow-consumer", &follows).await;
     // The author is an influencer now, which is announced to all followers.
     author.post_id("purr again").await;
-    let whole = taken(&stage, "FanOutQueue", &mut sent).await;
-    handed(&stage, "fan-out", &whole).await;
-    taken(&stage, "FanOutQueue", &mut sent).await;
-    taken(&stage, "IndexQueue", &mut sent).await;
+    let whole = take_and_record(&stage, "FanOutQueue", &mut sent).await;
+    deliver_all(&stage, "fan-out", &whole).await;
+    take_and_record(&stage, "FanOutQueue", &mut sent).await;
+    take_and_record(&stage, "IndexQueue", &mut sent).await;
     sent
 }
 
 /// Returns the kinds of values by their paths, and the value itself where only few are possible.
-fn looks_like(message: &Value) -> BTreeMap<String, String> {
+fn shape(message: &Value) -> BTreeMap<String, String> {
     let mut paths = BTreeMap::new();
     walk("", message, &mut paths);
     paths
@@ -143,25 +140,22 @@ fn walk(path: &str, value: &Value, into: &mut BTreeMap<String, String>) {
 }
 
 #[tokio::test]
-async fn earlier_releases_find_what_they_know() {
-    let sent = sent().await;
+async fn messages_have_every_field_that_earlier_releases_know() {
+    let sent = current_messages().await;
     if let Ok(release) = std::env::var("RECORD") {
         let text = serde_json::to_string_pretty(&sent).unwrap() + "\n";
         let path = folder().join(format!("{release}.json"));
         assert!(!path.exists(), "what {release} sent is recorded");
         std::fs::write(path, text).unwrap();
     }
-    for (release, recorded) in recorded() {
+    for (release, recorded) in recorded_messages() {
         for (queue, messages) in &sent {
             for message in messages {
-                let mut known = looks_like(message);
-                known.retain(|path, _| {
-                    !MAKES_NO_DIFFERENCE.contains(&(queue.as_str(), path.as_str()))
-                });
+                let mut known = shape(message);
+                known
+                    .retain(|path, _| !IGNORABLE_FIELDS.contains(&(queue.as_str(), path.as_str())));
                 assert!(
-                    recorded[queue]
-                        .iter()
-                        .any(|other| looks_like(other) == known),
+                    recorded[queue].iter().any(|other| shape(other) == known),
                     "{release} knows no message of {queue} such as {message}"
                 );
             }
@@ -180,7 +174,7 @@ fn versions(message: &Value) -> [String; 2] {
 }
 
 /// Returns a recorded message that is about these objects instead.
-fn about(message: &Value, post: &str, cat: &str, author: &User, fan: &User) -> Value {
+fn with_objects(message: &Value, post: &str, cat: &str, author: &User, fan: &User) -> Value {
     let mut message = message.clone();
     let id = match message["kind"].as_str() {
         Some("post") => post,
@@ -206,15 +200,17 @@ fn about(message: &Value, post: &str, cat: &str, author: &User, fan: &User) -> V
 
 #[tokio::test]
 async fn messages_of_earlier_releases_are_handled() {
-    for (release, recorded) in recorded() {
+    for (release, recorded) in recorded_messages() {
         for version in 0..2 {
             let stage = stage().await;
             let (author, fan) = (stage.world.user("author"), stage.world.user("fan"));
             let profile = json!({ "name": "Nabi", "handle": fan.own_handle() });
             fan.put_me(&profile).await.expect(201);
             let (post, cat) = (author.post_id("purr").await, author.cat_id("Mimi").await);
-            let about = |message: &Value, post: &str| about(message, post, &cat, &author, &fan);
-            let message = |message: &Value| versions(&about(message, &post))[version].clone();
+            let with_objects =
+                |message: &Value, post: &str| with_objects(message, post, &cat, &author, &fan);
+            let message =
+                |message: &Value| versions(&with_objects(message, &post))[version].clone();
             let of = |queue: &str| -> Vec<String> { recorded[queue].iter().map(message).collect() };
             let says = |queue, field: &str, value: bool| -> Vec<String> {
                 let mut said: Vec<Value> = of(queue)
@@ -228,29 +224,29 @@ async fn messages_of_earlier_releases_are_handled() {
                 );
                 said.iter().map(Value::to_string).collect()
             };
-            handed(
+            deliver_all(
                 &stage,
                 "follow-consumer",
                 &says("FollowsQueue", "follow", true),
             )
             .await;
             assert_eq!(author.me().await["followers"], 1, "{release}");
-            handed(&stage, "like-consumer", &says("LikesQueue", "like", true)).await;
+            deliver_all(&stage, "like-consumer", &says("LikesQueue", "like", true)).await;
             assert_eq!(stage.likes_of(&post).await.0, 1, "{release}");
             // Each message pushes a post of its own, by itself, onto an existing feed.
             let mut posts = Vec::<String>::new();
             assert_eq!(fan.feed_ids(10).await, posts, "{release}");
             for message in &recorded["FanOutQueue"] {
                 posts.insert(0, author.post_id("purr").await);
-                let body = versions(&about(message, &posts[0]))[version].clone();
-                handed(&stage, "fan-out", &[body]).await;
+                let body = versions(&with_objects(message, &posts[0]))[version].clone();
+                deliver_all(&stage, "fan-out", &[body]).await;
                 if message["chunk"]["announces"].is_string() {
                     // From now on readers merge the author's posts in, including the one that was never pushed.
                     posts.push(post.clone());
                 }
                 assert_eq!(fan.feed_ids(10).await, posts, "{release}: {message}");
             }
-            handed(&stage, "index", &of("IndexQueue")).await;
+            deliver_all(&stage, "index", &of("IndexQueue")).await;
             for (word, kind, id) in [
                 ("purr", "posts", &post),
                 ("Mimi", "cats", &cat),
@@ -264,8 +260,8 @@ async fn messages_of_earlier_releases_are_handled() {
                 .await;
                 assert_eq!(found[0]["id"], **id, "{release}: {kind}");
             }
-            handed(&stage, "like-consumer", &says("LikesQueue", "like", false)).await;
-            handed(
+            deliver_all(&stage, "like-consumer", &says("LikesQueue", "like", false)).await;
+            deliver_all(
                 &stage,
                 "follow-consumer",
                 &says("FollowsQueue", "follow", false),

@@ -58,12 +58,12 @@ fn statements<'a>(template: &'a Value, function: &str) -> Vec<&'a Value> {
     let document = |policy: &'a Value| policy.get("PolicyDocument").unwrap_or(policy);
     documents
         .flat_map(|policy| list(&document(policy)["Statement"]))
-        .map(where_it_holds)
+        .map(enabled_branch)
         .collect()
 }
 
 /// Returns the branch of an `!If` in which all optional parts are enabled.
-fn where_it_holds(value: &Value) -> &Value {
+fn enabled_branch(value: &Value) -> &Value {
     value.get("!If").map_or(value, |branches| &branches[1])
 }
 
@@ -134,7 +134,7 @@ fn covers(granted: &Action, asked: &Action) -> bool {
 }
 
 /// Returns the calls that Lambda makes with a function's role: it polls the function's queue.
-fn asked_for(plan: &Plan, function: &str) -> BTreeSet<Action> {
+fn poller_calls(plan: &Plan, function: &str) -> BTreeSet<Action> {
     let mappings = plan.mappings.iter();
     let arns = mappings.filter(|it| it.function == function);
     let queues = arns.flat_map(|it| plan.queues.iter().filter(|queue| queue.arn == it.queue_arn));
@@ -148,7 +148,7 @@ fn asked_for(plan: &Plan, function: &str) -> BTreeSet<Action> {
 /// S3's answering "not found" instead of "forbidden"), or for something that doesn't happen here: more than a thousand
 /// followers are split into several messages, which `faults::large_fan_out` does; the index's unused objects are removed
 /// after a quarter of an hour; and a feed's follows are read only if the cache is lost between two calls of one read.
-fn is_not_seen_here(world: &World, function: &str, (action, resource): &Action) -> bool {
+fn is_not_exercised(world: &World, function: &str, (action, resource): &Action) -> bool {
     let table = |logical_id| world.table_name(logical_id) == Some(resource);
     let queue = |logical_id| name(world.plan(), logical_id) == Some(resource);
     match (function, action.as_str()) {
@@ -162,7 +162,7 @@ fn is_not_seen_here(world: &World, function: &str, (action, resource): &Action) 
 }
 
 /// Does everything that the API offers at least once, with and without the cache.
-async fn everything(world: &World) {
+async fn call_everything(world: &World) {
     let (nabi, fan) = (world.user("nabi"), world.user("fan"));
     let (kept, deleted) = posts(world, &nabi, &fan).await;
     let photo = profiles(&nabi, &fan).await;
@@ -176,18 +176,18 @@ async fn everything(world: &World) {
         .expect(403);
     fan.delete(&others).await.expect(403);
     fan.comment(&deleted, "gone with it").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     nabi.delete_post(&deleted).await;
     fan.unlike(&kept).await;
     // The cache may be outdated, and claim that the limit of follows is reached.
-    Backstage::of(world).await.note_follows_most(&fan).await;
+    Backstage::of(world).await.note_follow_limits(&fan).await;
     fan.follow(&nabi).await;
     fan.unfollow(&nabi).await;
-    world.drained().await;
-    left_unsent(world, &nabi).await;
-    changes_the_cache_missed(world, &nabi, &fan, &kept).await;
-    leaving(world, &nabi, &fan, &kept).await;
-    returning(world, &nabi, &kept).await;
+    world.wait_until_drained().await;
+    leave_fan_out_unsent(world, &nabi).await;
+    defer_invalidations(world, &nabi, &fan, &kept).await;
+    leave(world, &nabi, &fan, &kept).await;
+    leave_and_return(world, &nabi, &kept).await;
 }
 
 /// Returns a post that stays, and one that is to be deleted.
@@ -201,7 +201,10 @@ async fn posts(world: &World, nabi: &User, fan: &User) -> (String, String) {
     // Once the allowance of bytes is used up, `upload-url` lists what the bucket has.
     let used_up = Backstage::of(world);
     let all = 10 * 1024 * 1024 * 1024;
-    used_up.await.granted_long_ago(nabi, "bytes", all).await;
+    used_up
+        .await
+        .backdate_upload_grant(nabi, "bytes", all)
+        .await;
     let key = nabi.upload("image/png", b"x").await;
     fan.follow(nabi).await;
     fan.me().await;
@@ -221,15 +224,15 @@ async fn posts(world: &World, nabi: &User, fan: &User) -> (String, String) {
     nabi.change(&format!("/v1/posts/{edited}"), &json!({ "text": "y" }))
         .await
         .expect(200);
-    world.drained().await;
+    world.wait_until_drained().await;
     fan.like(&kept).await;
     fan.follow(nabi).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     for _ in 0..2 {
         for user in [nabi, fan] {
             user.feed(20).await;
             user.me().await;
-            user.see(nabi).await;
+            user.read_user(nabi).await;
             user.read_post(&kept).await;
             for list in ["posts", "followers", "following"] {
                 user.walk(&format!("/v1/users/{}/{list}", nabi.id), 2).await;
@@ -270,7 +273,7 @@ async fn feeds(world: &World, nabi: &User, fan: &User) {
     for _ in 0..3 {
         nabi.post_id("deep").await;
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     fan.walk("/v1/feed", 1).await;
     world.stop_service(Service::Cache, Outage::Closed);
     fan.feed(20).await;
@@ -295,7 +298,7 @@ async fn community(world: &World, nabi: &User, fan: &User, kept: &str) {
                 .expect(201);
         }
         let ids = fan.walk_ids(&comments, 2).await;
-        user.uncomment(kept, &ids[0]).await.expect(204);
+        user.delete_comment(kept, &ids[0]).await.expect(204);
     }
     let other = world.user("other");
     fan.block(nabi).await;
@@ -336,7 +339,7 @@ async fn cats_and_search(world: &World, nabi: &User, fan: &User, photo: &str) {
     fan.walk(&format!("/v1/cats/{cat}/posts"), 1).await;
     fan.walk("/v1/tags/x/posts", 1).await;
     fan.page("/v1/tags/trending").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     for (kind, word) in [
         ("posts", "x"),
         ("users", "nabi"),
@@ -350,7 +353,7 @@ async fn cats_and_search(world: &World, nabi: &User, fan: &User, photo: &str) {
 }
 
 /// Leaves a fan-out unsent, as a crash would.
-async fn left_unsent(world: &World, nabi: &User) {
+async fn leave_fan_out_unsent(world: &World, nabi: &User) {
     // A process that has no index yet.
     world.kill_function("index").unwrap();
     world.pause_queue("FanOutQueue").await.unwrap();
@@ -359,11 +362,11 @@ async fn left_unsent(world: &World, nabi: &User) {
     nabi.create("/v1/posts", &body).await.expect(201);
     Backstage::of(world).await.sweep().await;
     world.resume_queue("FanOutQueue").unwrap();
-    world.drained().await;
+    world.wait_until_drained().await;
 }
 
 /// Makes consumers defer invalidations while the cache is unreachable.
-async fn changes_the_cache_missed(world: &World, nabi: &User, fan: &User, kept: &str) {
+async fn defer_invalidations(world: &World, nabi: &User, fan: &User, kept: &str) {
     for function in ["follow-consumer", "like-consumer", "save"] {
         let rule = FaultRule::new(When::Before, FaultAction::Disconnect).function(function);
         let rule = rule.service(Service::Cache).times(u64::MAX);
@@ -374,13 +377,13 @@ async fn changes_the_cache_missed(world: &World, nabi: &User, fan: &User, kept: 
     fan.delete(&format!("/v1/posts/{kept}/save"))
         .await
         .expect(204);
-    world.drained().await;
+    world.wait_until_drained().await;
     world.clear_faults();
     world.run_schedule("sweep").await.unwrap();
 }
 
 /// Makes a user leave who has something of every kind.
-async fn leaving(world: &World, nabi: &User, fan: &User, kept: &str) {
+async fn leave(world: &World, nabi: &User, fan: &User, kept: &str) {
     fan.follow(nabi).await;
     fan.like(kept).await;
     fan.comment(kept, "bye").await;
@@ -396,13 +399,13 @@ async fn leaving(world: &World, nabi: &User, fan: &User, kept: &str) {
         .await
         .expect(201);
     fan.upload("image/png", b"x").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     fan.delete("/v1/me").await.expect(202);
-    erased(world, fan).await;
-    world.drained().await;
+    wait_until_erased(world, fan).await;
+    world.wait_until_drained().await;
 }
 
-async fn erased(world: &World, user: &User) {
+async fn wait_until_erased(world: &World, user: &User) {
     let stage = Backstage::of(world).await;
     eventually("they are erased", async || {
         world.run_schedule("sweep").await.unwrap();
@@ -413,7 +416,7 @@ async fn erased(world: &World, user: &User) {
 }
 
 /// Blocked users leave and return, each through another function.
-async fn returning(world: &World, nabi: &User, kept: &str) {
+async fn leave_and_return(world: &World, nabi: &User, kept: &str) {
     let other = world.user("other");
     let users: Vec<User> = (0..7).map(|_| world.user("returning")).collect();
     for user in &users {
@@ -422,7 +425,7 @@ async fn returning(world: &World, nabi: &User, kept: &str) {
         user.delete("/v1/me").await.expect(202);
     }
     for user in &users {
-        erased(world, user).await;
+        wait_until_erased(world, user).await;
     }
     other.unblock(&users[0]).await;
     users[0].me().await;
@@ -436,9 +439,9 @@ async fn returning(world: &World, nabi: &User, kept: &str) {
     blocking.me().await;
     other.block(&blocking).await;
     blocking.delete("/v1/me").await.expect(202);
-    erased(world, &blocking).await;
+    wait_until_erased(world, &blocking).await;
     blocking.block(nabi).await;
-    world.drained().await;
+    world.wait_until_drained().await;
 }
 
 #[tokio::test]
@@ -450,10 +453,10 @@ async fn every_call_is_allowed_and_nothing_else() {
     }
     // Feeds as short as possible, so that they have an end to be read beyond.
     let pool = UserPool::start().await;
-    let world = World::with(pool.of(options.parameter("FeedLength", "1"))).await;
-    everything(&world).await;
+    let world = World::with(pool.configure(options.parameter("FeedLength", "1"))).await;
+    call_everything(&world).await;
     let of_the_pool: BTreeSet<Action> = pool
-        .asked()
+        .requests()
         .iter()
         .map(|asked| (asked.action(), asked.pool()))
         .collect();
@@ -465,7 +468,7 @@ async fn every_call_is_allowed_and_nothing_else() {
         let asked: BTreeSet<Action> = asked
             .filter(|asked| asked.function == *name)
             .map(|asked| (asked.action, asked.resource))
-            .chain(asked_for(world.plan(), name))
+            .chain(poller_calls(world.plan(), name))
             // The stand-in's requests don't name the calling function; only `sweep` knows the pool.
             .chain(of_the_pool.iter().filter(|_| name == "sweep").cloned())
             .collect();
@@ -480,7 +483,7 @@ async fn every_call_is_allowed_and_nothing_else() {
         }
         for it in &granted {
             let seen = asked.iter().any(|asked| covers(it, asked));
-            if !seen && !is_not_seen_here(&world, name, it) {
+            if !seen && !is_not_exercised(&world, name, it) {
                 wrong.push(format!(
                     "{name} may do {} to {}, which it never does",
                     it.0, it.1

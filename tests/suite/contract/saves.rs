@@ -66,7 +66,7 @@ async fn a_post_says_whether_the_caller_saved_it() {
     nabi.follow(&author).await;
     let post = id_of(&author.post_of("#tagged", &[&cat]).await);
     let other = author.post_id("another").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let says = async |caller: &User, saved: bool| {
         let tagged = caller.walk("/v1/tags/tagged/posts", 9).await;
         let of_cat = caller.walk(&format!("/v1/cats/{cat}/posts"), 9).await;
@@ -86,14 +86,14 @@ async fn a_post_says_whether_the_caller_saved_it() {
         save(&nabi, &post).await;
         says(&nabi, true).await;
         nabi.like(&post).await;
-        world.drained().await;
+        world.wait_until_drained().await;
         says(&nabi, true).await;
         assert_eq!(nabi.feed(9).await[1]["liked"], true);
         says(&author, false).await;
         assert_eq!(nabi.walk("/v1/me/saved", 5).await[0]["saved"], true);
         nabi.unlike(&post).await;
         unsave(&nabi, &post).await;
-        world.drained().await;
+        world.wait_until_drained().await;
         world.flush_cache().await.unwrap();
     }
     assert_eq!(nabi.feed_ids(9).await, [other, post]);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{User, World, eventually, id_of};
 
 /// Starts a stack with one process that searches: what it has found once, it finds from then on.
-async fn searched() -> World {
+async fn search_world() -> World {
     let mut options = World::options();
     options.workers = 1;
     World::with(options).await
@@ -37,7 +37,7 @@ async fn find_ids(user: &User, words: &str) -> Vec<String> {
 }
 
 /// Waits until exactly these posts are found, in this order.
-async fn found(user: &User, words: &str, posts: &[&str]) {
+async fn eventually_found(user: &User, words: &str, posts: &[&str]) {
     let what = format!("{words} finds {posts:?}");
     eventually(&what, async || {
         (find_ids(user, words).await == posts).then_some(())
@@ -47,13 +47,13 @@ async fn found(user: &User, words: &str, posts: &[&str]) {
 
 #[tokio::test]
 async fn posts_are_found_by_the_words_of_their_text() {
-    let world = searched().await;
+    let world = search_world().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let w = word(&nabi);
     let text =
         format!("{w}: 우리 길고양이가 창가에서 잔다 🐱 Sleeping CATS, #러시안블루 naïve 猫がいる");
     let post = nabi.post_id(&text).await;
-    found(&reader, &w, &[&post]).await;
+    eventually_found(&reader, &w, &[&post]).await;
     for words in [
         "고양이",
         "길고양이",
@@ -103,27 +103,27 @@ async fn posts_are_found_by_the_words_of_their_text() {
 
 /// Fails if the index alone is trusted, or if fan-out tells search of new posts only.
 #[tokio::test]
-async fn an_edited_post_is_found_by_its_new_text_and_a_deleted_one_at_once_no_more() {
-    let world = searched().await;
+async fn an_edited_post_is_found_by_its_new_text_and_a_deleted_post_is_not_found() {
+    let world = search_world().await;
     let nabi = world.user("nabi");
     let w = word(&nabi);
     let (first, second) = (format!("{w} 고양이"), format!("{w} 강아지"));
     let (edited, deleted) = (nabi.post_id(&first).await, nabi.post_id(&first).await);
-    found(&nabi, &first, &[&deleted, &edited]).await;
+    eventually_found(&nabi, &first, &[&deleted, &edited]).await;
     nabi.change(&format!("/v1/posts/{edited}"), &json!({ "text": second }))
         .await
         .expect(200);
-    found(&nabi, &second, &[&edited]).await;
+    eventually_found(&nabi, &second, &[&edited]).await;
     assert_eq!(find_ids(&nabi, &first).await, [deleted.as_str()]);
     nabi.delete_post(&deleted).await;
     assert!(find_ids(&nabi, &first).await.is_empty());
-    found(&nabi, &w, &[&edited]).await;
+    eventually_found(&nabi, &w, &[&edited]).await;
 }
 
 /// Fails if newer posts are not preferred, or are preferred to ones that match far better.
 #[tokio::test]
-async fn the_best_comes_first_and_of_equals_the_newest() {
-    let world = searched().await;
+async fn the_best_match_comes_first_and_equals_are_newest_first() {
+    let world = search_world().await;
     let nabi = world.user("nabi");
     let w = word(&nabi);
     let best = nabi.post_id(&format!("{w} {w} {w}")).await;
@@ -131,13 +131,13 @@ async fn the_best_comes_first_and_of_equals_the_newest() {
     let worst = nabi.post_id(&format!("{w} {rest}")).await;
     let older = nabi.post_id(&format!("{w} 나비")).await;
     let newer = nabi.post_id(&format!("{w} 나비")).await;
-    found(&nabi, &w, &[&best, &newer, &older, &worst]).await;
+    eventually_found(&nabi, &w, &[&best, &newer, &older, &worst]).await;
 }
 
 /// Fails if the index's generation of a cursor is not kept.
 #[tokio::test]
-async fn every_page_size_walks_each_item_once_also_while_others_write() {
-    let world = searched().await;
+async fn every_page_size_walks_each_item_once_despite_concurrent_writes() {
+    let world = search_world().await;
     let nabi = world.user("nabi");
     let w = word(&nabi);
     let mut posts = Vec::new();
@@ -199,7 +199,7 @@ async fn introduce(user: &User, handle: &str, name: &str) {
 
 #[tokio::test]
 async fn users_are_found_while_their_name_is_typed() {
-    let world = searched().await;
+    let world = search_world().await;
     let (nabi, other, reader) = (
         world.user("nabi"),
         world.user("other"),
@@ -241,9 +241,9 @@ async fn users_are_found_while_their_name_is_typed() {
     ] {
         assert!(ids(&words).await.is_empty(), "{words}");
     }
-    world.drained().await;
+    world.wait_until_drained().await;
     let shown = find(&reader, "users", &handle).await.remove(0);
-    assert_eq!(shown, reader.see(&nabi).await);
+    assert_eq!(shown, reader.read_user(&nabi).await);
     assert_eq!(shown["followed"], true);
     // After a change, the new name finds the user, and the old one no longer does.
     introduce(&nabi, &handle, "구름").await;
@@ -257,7 +257,7 @@ async fn users_are_found_while_their_name_is_typed() {
 /// Fails if deleted posts count, or if the middle of a tag finds it.
 #[tokio::test]
 async fn tags_are_found_while_they_are_typed_with_their_counts() {
-    let world = searched().await;
+    let world = search_world().await;
     let nabi = world.user("nabi");
     let w = word(&nabi);
     let mut posts = Vec::new();
@@ -318,7 +318,7 @@ async fn tags_are_found_while_they_are_typed_with_their_counts() {
 
 #[tokio::test]
 async fn bad_input_names_the_field() {
-    let world = searched().await;
+    let world = search_world().await;
     let nabi = world.user("nabi");
     for q in [
         "x".repeat(100),
@@ -363,7 +363,7 @@ async fn bad_input_names_the_field() {
 /// Fails if a page is read from another generation of the index, which has another order.
 #[tokio::test]
 async fn a_cursor_of_a_generation_that_is_gone_is_too_old() {
-    let world = searched().await;
+    let world = search_world().await;
     let nabi = world.user("nabi");
     let w = word(&nabi);
     for n in 0..3 {
@@ -383,7 +383,7 @@ async fn a_cursor_of_a_generation_that_is_gone_is_too_old() {
 /// A cursor is bound to its words and type.
 #[tokio::test]
 async fn a_cursor_is_good_for_its_own_search_only() {
-    let world = searched().await;
+    let world = search_world().await;
     let nabi = world.user("nabi");
     let w = word(&nabi);
     for _ in 0..2 {
@@ -419,7 +419,7 @@ async fn a_cursor_is_good_for_its_own_search_only() {
 /// Fails if search doesn't check who is visible to the caller, or if its pages aren't full.
 #[tokio::test]
 async fn blocked_and_departed_users_are_not_found() {
-    let world = searched().await;
+    let world = search_world().await;
     let (nabi, other, left) = (world.user("nabi"), world.user("other"), world.user("left"));
     let reader = world.user("reader");
     let w = word(&nabi);
@@ -438,7 +438,7 @@ async fn blocked_and_departed_users_are_not_found() {
         introduce(user, &word(user), &format!("{w} 나비")).await;
     }
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    found(&reader, &w, &all).await;
+    eventually_found(&reader, &w, &all).await;
     eventually("all three are found", async || {
         (find(&reader, "users", &w).await.len() == 3).then_some(())
     })
@@ -460,14 +460,14 @@ async fn blocked_and_departed_users_are_not_found() {
     assert_eq!((page.len(), next), (1, None));
     // The same in the other direction.
     let hidden = reader.post_id(&format!("{w} 숨은")).await;
-    found(&nabi, &format!("{w} 숨은"), &[&hidden]).await;
+    eventually_found(&nabi, &format!("{w} 숨은"), &[&hidden]).await;
     assert!(find_ids(&other, &format!("{w} 숨은")).await.is_empty());
 }
 
 /// Fails when a tag is shown to callers who may see none of its posts.
 #[tokio::test]
-async fn a_tag_of_nobody_the_caller_sees_is_not_found() {
-    let world = searched().await;
+async fn a_tag_used_only_by_hidden_authors_is_not_found() {
+    let world = search_world().await;
     let (nabi, other, left) = (world.user("nabi"), world.user("other"), world.user("left"));
     let reader = world.user("reader");
     let w = word(&nabi);
@@ -533,7 +533,7 @@ async fn a_tag_of_nobody_the_caller_sees_is_not_found() {
 
 #[tokio::test]
 async fn width_accents_spaces_and_invisible_characters_make_no_difference() {
-    let world = searched().await;
+    let world = search_world().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let w = word(&nabi);
     let narrow = format!("{w} ﾈｺ Ｔｏｗｅｒ café 고양이카페 kit\u{ad}ten 길 고양이");
@@ -590,7 +590,7 @@ async fn width_accents_spaces_and_invisible_characters_make_no_difference() {
 
 #[tokio::test]
 async fn cats_are_found_by_every_name_of_their_breed() {
-    let world = searched().await;
+    let world = search_world().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let w = word(&nabi);
     let mut cats = Vec::new();
@@ -643,7 +643,7 @@ async fn cats_are_found_by_every_name_of_their_breed() {
 /// Fails if a change of a cat isn't indexed, or if search ignores its owner.
 #[tokio::test]
 async fn cats_are_found_while_their_name_is_typed() {
-    let world = searched().await;
+    let world = search_world().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let w = word(&nabi);
     let cat = nabi.cat_id(&format!("{w} 고등어")).await;

@@ -43,7 +43,7 @@ async fn a_tag_lists_posts_of_all_authors_newest_first() {
 }
 
 #[tokio::test]
-async fn any_spelling_of_a_tag_is_the_tag() {
+async fn any_spelling_of_a_tag_lists_its_posts() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let own = tag_of(&nabi.id);
@@ -200,7 +200,7 @@ async fn a_page_costs_the_same_for_every_size_of_tag() {
         for n in 0..posts {
             nabi.post(&format!("{n} #popular")).await;
         }
-        world.drained().await;
+        world.wait_until_drained().await;
         world.reset_calls();
         let (page, next) = nabi.page("/v1/tags/popular/posts?limit=20").await;
         assert_eq!((page.len(), next.is_some()), (20, true));

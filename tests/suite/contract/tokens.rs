@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::routes;
-use super::wrong_tokens::{changed, now, wrong};
+use super::wrong_tokens::{changed_claims, faulty_headers, now};
 use crate::support::{Reply, User, World};
 
 async fn with_authorization(
@@ -47,7 +47,7 @@ async fn every_wrong_token_is_refused_on_every_route() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let post = nabi.post_id("mine").await;
-    let wrong = wrong(&world, &nabi);
+    let wrong = faulty_headers(&world, &nabi);
     for (method, route, body) in routes::calls() {
         let path = routes::good_path(route, &post, &other.id);
         for (why, authorization) in &wrong {
@@ -88,13 +88,15 @@ async fn refused_head_requests_have_no_body() {
 }
 
 #[tokio::test]
-async fn good_tokens_in_all_their_spellings_are_taken() {
+async fn good_tokens_in_all_their_spellings_are_accepted() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let sign_in = world.sign_in();
     let good = nabi.token.clone().unwrap();
     let signed = |name: &str, value: Option<Value>| {
-        sign_in.sign(&changed(&world, &nabi, name, value)).unwrap()
+        sign_in
+            .sign(&changed_claims(&world, &nabi, name, value))
+            .unwrap()
     };
     let audience = sign_in.claims(&nabi.id)["aud"].clone();
     for authorization in [
@@ -126,19 +128,19 @@ async fn good_tokens_in_all_their_spellings_are_taken() {
         "Z_-9".to_owned(),
         "7".to_owned(),
     ] {
-        assert_eq!(world.user_called(&id).me().await["id"], id);
+        assert_eq!(world.user_with_id(&id).me().await["id"], id);
     }
     assert_eq!(
-        world.user_called(&"x".repeat(40)).me().await["id"],
+        world.user_with_id(&"x".repeat(40)).me().await["id"],
         "x".repeat(40)
     );
 }
 
 #[tokio::test]
-async fn health_takes_whatever_token_there_is() {
+async fn health_ignores_the_token() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    for (_, authorization) in wrong(&world, &nabi) {
+    for (_, authorization) in faulty_headers(&world, &nabi) {
         with_authorization(&nabi, &Method::GET, "/v1/health", None, &authorization)
             .await
             .expect(200);

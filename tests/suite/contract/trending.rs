@@ -20,7 +20,7 @@ async fn trending(user: &User, query: &str) -> Vec<Value> {
 }
 
 /// Waits until exactly these tags trend.
-async fn trends(user: &User, expected: &Value) {
+async fn eventually_trends(user: &User, expected: &Value) {
     eventually(&format!("{expected} trends"), async || {
         (json!(trending(user, "").await) == *expected).then_some(())
     })
@@ -31,7 +31,7 @@ async fn trends(user: &User, expected: &Value) {
 async fn tags_are_counted_as_posts_come_change_and_go() {
     let world = world().await;
     let (nabi, coco) = (world.user("nabi"), world.user("coco"));
-    trends(&nabi, &json!([])).await;
+    eventually_trends(&nabi, &json!([])).await;
     let mut posts = Vec::new();
     for (n, text) in ["#cats #nap", "#CATS #cats", "#nap #고양이", "none", "#cats"]
         .iter()
@@ -43,7 +43,7 @@ async fn tags_are_counted_as_posts_come_change_and_go() {
         ));
     }
     let expected = json!([{ "tag": "cats", "posts": 3 }, { "tag": "nap", "posts": 2 }, { "tag": "고양이", "posts": 1 }]);
-    trends(&nabi, &expected).await;
+    eventually_trends(&nabi, &expected).await;
     assert_eq!(
         trending(&coco, "?limit=2").await,
         expected.as_array().unwrap()[..2]
@@ -57,26 +57,26 @@ async fn tags_are_counted_as_posts_come_change_and_go() {
         )
         .await
         .expect(200);
-    trends(&nabi, &json!([
+    eventually_trends(&nabi, &json!([
         { "tag": "cats", "posts": 2 }, { "tag": "nap", "posts": 2 }, { "tag": "dogs", "posts": 1 },
         { "tag": "고양이", "posts": 1 }
     ])).await;
     for (author, post) in &posts[..4] {
         author.delete_post(post).await;
     }
-    trends(&nabi, &json!([{ "tag": "cats", "posts": 1 }])).await;
+    eventually_trends(&nabi, &json!([{ "tag": "cats", "posts": 1 }])).await;
     // The tags are removed, and come back.
     let (author, post) = &posts[4];
     author
         .change(&format!("/v1/posts/{post}"), &json!({ "text": "x" }))
         .await
         .expect(200);
-    trends(&nabi, &json!([])).await;
+    eventually_trends(&nabi, &json!([])).await;
     author
         .change(&format!("/v1/posts/{post}"), &json!({ "text": "#x" }))
         .await
         .expect(200);
-    trends(&nabi, &json!([{ "tag": "x", "posts": 1 }])).await;
+    eventually_trends(&nabi, &json!([{ "tag": "x", "posts": 1 }])).await;
 }
 
 /// Twelve posts of one account count as one author's.
@@ -90,7 +90,7 @@ async fn tags_of_the_most_authors_trend_first() {
     }
     let both = coco.post_id("#both #two").await;
     momo.post("#two #one").await;
-    trends(
+    eventually_trends(
         &nabi,
         &json!([
             { "tag": "both", "posts": 13 }, { "tag": "two", "posts": 2 }, { "tag": "loud", "posts": 12 },
@@ -108,7 +108,7 @@ async fn tags_of_the_most_authors_trend_first() {
     )
     .await
     .expect(200);
-    trends(
+    eventually_trends(
         &nabi,
         &json!([
             { "tag": "both", "posts": 2 }, { "tag": "two", "posts": 2 }, { "tag": "one", "posts": 1 }
@@ -116,7 +116,7 @@ async fn tags_of_the_most_authors_trend_first() {
     )
     .await;
     coco.delete_post(&both).await;
-    trends(
+    eventually_trends(
         &nabi,
         &json!([
             { "tag": "both", "posts": 1 }, { "tag": "one", "posts": 1 }, { "tag": "two", "posts": 1 }
@@ -137,7 +137,7 @@ async fn a_trend_of_hidden_authors_is_left_out() {
     let all = json!([
         { "tag": "both", "posts": 2 }, { "tag": "nabis", "posts": 2 }, { "tag": "cocos", "posts": 1 }
     ]);
-    trends(&reader, &all).await;
+    eventually_trends(&reader, &all).await;
     let without = |hidden: &str| -> Vec<Value> {
         let all = all.as_array().unwrap().iter().cloned();
         all.filter(|trend| trend["tag"] != hidden).collect()
@@ -168,7 +168,7 @@ async fn a_trend_of_hidden_authors_is_left_out() {
     assert_eq!(trending(&reader, "").await, Vec::<Value>::new());
     // Another author makes the trend visible again.
     momo.post("#nabis").await;
-    trends(&reader, &json!([{ "tag": "nabis", "posts": 3 }])).await;
+    eventually_trends(&reader, &json!([{ "tag": "nabis", "posts": 3 }])).await;
     reader.unblock(&nabi).await;
     eventually("both of nabi's trend again", async || {
         (trending(&reader, "").await.len() == 2).then_some(())
@@ -178,7 +178,7 @@ async fn a_trend_of_hidden_authors_is_left_out() {
 
 /// Fails if a trend stays although no user sees any of its posts.
 #[tokio::test]
-async fn a_trend_of_nobody_but_users_who_left_is_nobodys() {
+async fn a_trend_of_departed_users_is_shown_to_nobody() {
     let world = world().await;
     let [nabi, left, gone, reader] =
         ["nabi", "left", "gone", "reader"].map(|name| world.user(name));
@@ -189,9 +189,9 @@ async fn a_trend_of_nobody_but_users_who_left_is_nobodys() {
         { "tag": "both", "posts": 2 }, { "tag": "lefts", "posts": 2 }, { "tag": "gones", "posts": 1 },
         { "tag": "nabis", "posts": 1 }
     ]);
-    trends(&reader, &all).await;
+    eventually_trends(&reader, &all).await;
     gone.delete("/v1/me").await.expect(202);
-    trends(
+    eventually_trends(
         &reader,
         &json!([
             { "tag": "both", "posts": 2 }, { "tag": "lefts", "posts": 2 }, { "tag": "nabis", "posts": 1 }
@@ -201,7 +201,7 @@ async fn a_trend_of_nobody_but_users_who_left_is_nobodys() {
     left.delete("/v1/me").await.expect(202);
     // Their posts count until they are erased.
     let seen = json!([{ "tag": "both", "posts": 2 }, { "tag": "nabis", "posts": 1 }]);
-    trends(&reader, &seen).await;
+    eventually_trends(&reader, &seen).await;
 }
 
 #[tokio::test]
@@ -240,7 +240,7 @@ async fn trending_tags_are_cached_for_ten_seconds() {
     let world = World::with(World::options().parameter("TrendingSeconds", "3600")).await;
     let nabi = world.user("nabi");
     let first = id_of(&nabi.post("#a").await);
-    world.drained().await;
+    world.wait_until_drained().await;
     let queries = || -> u64 {
         let calls = world.calls().into_iter();
         let ours = calls.filter(|(call, _)| {
@@ -257,7 +257,7 @@ async fn trending_tags_are_cached_for_ten_seconds() {
     assert_eq!(queries(), 24 * 16 + 2);
     nabi.delete_post(&first).await;
     nabi.post("#b").await;
-    world.drained().await;
+    world.wait_until_drained().await;
     world.reset_calls();
     for _ in 0..3 {
         assert_eq!(trending(&nabi, "").await, answer);

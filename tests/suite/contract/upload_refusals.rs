@@ -12,7 +12,7 @@ use crate::support::{Reply, User, World};
 
 const BYTES: &[u8] = b"a cat, as far as anybody can tell";
 
-async fn wanted(user: &User) -> Value {
+async fn request_upload(user: &User) -> Value {
     let body = json!({ "content_type": "image/png", "size": BYTES.len() });
     user.create("/v1/uploads", &body).await.expect(201).json()
 }
@@ -47,7 +47,7 @@ fn assert_refused(reply: &Reply, why: &str) {
 async fn other_bytes_types_or_headers_are_refused_and_leave_nothing() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    let upload = wanted(&nabi).await;
+    let upload = request_upload(&nabi).await;
 
     assert_refused(&nabi.put_bytes(&upload, &BYTES[1..]).await, "shorter");
     assert_refused(
@@ -88,7 +88,7 @@ async fn other_bytes_types_or_headers_are_refused_and_leave_nothing() {
 async fn an_object_that_exists_is_never_overwritten() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    let upload = wanted(&nabi).await;
+    let upload = request_upload(&nabi).await;
     nabi.put_bytes(&upload, BYTES).await.expect(200);
     let other: Vec<u8> = BYTES.iter().rev().copied().collect();
     assert_eq!(nabi.put_bytes(&upload, &other).await.status, 412);
@@ -114,10 +114,10 @@ async fn bytes_of_another_checksum_are_refused_and_leave_nothing() {
 }
 
 #[tokio::test]
-async fn a_url_changed_or_used_otherwise_is_refused() {
+async fn a_changed_or_misused_url_is_refused() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    let upload = wanted(&nabi).await;
+    let upload = request_upload(&nabi).await;
     let url = upload["url"].as_str().unwrap();
     let key = upload["key"].as_str().unwrap();
     let another_key = key.replace(&nabi.id, "somebody");
@@ -185,7 +185,7 @@ async fn an_expired_url_is_refused() {
 #[tokio::test]
 async fn the_bucket_lets_pages_upload() {
     let nabi = World::shared().await.user("nabi");
-    let upload = wanted(&nabi).await;
+    let upload = request_upload(&nabi).await;
     let headers: Vec<&str> = upload["headers"]
         .as_object()
         .unwrap()

@@ -16,7 +16,12 @@ fn sha256(bytes: &[u8]) -> String {
     STANDARD.encode(Sha256::digest(bytes))
 }
 
-async fn wanted(user: &User, content_type: &str, bytes: &[u8], sha256: Option<&str>) -> Value {
+async fn request_upload(
+    user: &User,
+    content_type: &str,
+    bytes: &[u8],
+    sha256: Option<&str>,
+) -> Value {
     let mut wanted = json!({ "content_type": content_type, "size": bytes.len() });
     if let Some(sha256) = sha256 {
         wanted["sha256"] = json!(sha256);
@@ -33,7 +38,7 @@ async fn an_upload_answer_is_enough_to_send_the_bytes() {
         ("image/png", Some(sha256(b"meow"))),
         ("image/webp", None),
     ] {
-        let upload = wanted(&nabi, content_type, b"meow", sha256.as_deref()).await;
+        let upload = request_upload(&nabi, content_type, b"meow", sha256.as_deref()).await;
         assert_fields(&upload, &["key", "method", "url", "headers", "expires_at"]);
         assert_eq!(upload["method"], "PUT");
         assert!(
@@ -81,7 +86,7 @@ async fn keys_are_the_servers_choice_and_never_the_same() {
     let mut keys = Vec::new();
     for _ in 0..5 {
         keys.push(
-            wanted(&nabi, "image/png", b"meow", None).await["key"]
+            request_upload(&nabi, "image/png", b"meow", None).await["key"]
                 .as_str()
                 .unwrap()
                 .to_owned(),
@@ -97,7 +102,7 @@ async fn keys_are_the_servers_choice_and_never_the_same() {
 }
 
 #[tokio::test]
-async fn sizes_keep_both_limits() {
+async fn sizes_must_be_within_both_limits() {
     let nabi = World::shared().await.user("nabi");
     for size in [1, MOST] {
         let body = json!({ "content_type": "image/jpeg", "size": size });
@@ -112,12 +117,12 @@ async fn sizes_keep_both_limits() {
     }
     // A file of the largest size can really be uploaded.
     let largest = vec![7; usize::try_from(MOST).unwrap()];
-    let upload = wanted(&nabi, "image/jpeg", &largest, None).await;
+    let upload = request_upload(&nabi, "image/jpeg", &largest, None).await;
     nabi.put_bytes(&upload, &largest).await.expect(200);
 }
 
 #[tokio::test]
-async fn only_three_types_are_taken() {
+async fn only_three_types_are_accepted() {
     let nabi = World::shared().await.user("nabi");
     for content_type in [
         "",
@@ -192,7 +197,7 @@ async fn the_same_key_gives_the_same_upload_again() {
 }
 
 /// Counts the 201 answers, and asserts that the others have the given status.
-fn granted(replies: &[Reply], otherwise: u16) -> usize {
+fn count_granted(replies: &[Reply], otherwise: u16) -> usize {
     let granted = |reply: &&Reply| {
         if reply.status != 201 {
             reply.problem(otherwise);
@@ -212,7 +217,7 @@ async fn the_photos_of_a_day_are_bounded() {
     let key = first.expect(201).json()["key"].clone();
     let at_once = (0..6).map(|_| nabi.create("/v1/uploads", &wanted));
     let replies = futures::future::join_all(at_once).await;
-    assert_eq!(granted(&replies, 429), 2);
+    assert_eq!(count_granted(&replies, 429), 2);
     let refused = nabi.create("/v1/uploads", &wanted).await;
     let problem = refused.problem(429);
     let detail = problem["detail"].as_str().unwrap();
@@ -228,7 +233,7 @@ async fn the_photos_of_a_day_are_bounded() {
     other.create("/v1/uploads", &wanted).await.expect(201);
     // The next day.
     let stage = Backstage::of(&world).await;
-    stage.granted_long_ago(&nabi, "day", 1).await;
+    stage.backdate_upload_grant(&nabi, "day", 1).await;
     for status in [201, 201, 201, 429] {
         assert_eq!(nabi.create("/v1/uploads", &wanted).await.status, status);
     }
@@ -249,17 +254,17 @@ async fn the_bytes_of_a_user_are_bounded() {
     nabi.upload("image/png", &[0; 999]).await;
     upload(1002).await.problem(409);
     let replies = futures::future::join_all((0..6).map(|_| upload(501))).await;
-    assert_eq!(granted(&replies, 409), 1);
+    assert_eq!(count_granted(&replies, 409), 1);
     upload(500).await.expect(201);
     upload(1).await.problem(409);
 
     // The last two were never sent.
-    stage.granted_long_ago(&nabi, "bytes", 3000).await;
+    stage.backdate_upload_grant(&nabi, "bytes", 3000).await;
     upload(1002).await.problem(409);
     upload(1001).await.expect(201);
     upload(1).await.problem(409);
     // An upload that may still be sent counts.
-    stage.granted_long_ago(&nabi, "bytes", 3000).await;
+    stage.backdate_upload_grant(&nabi, "bytes", 3000).await;
     upload(1).await.expect(201);
     upload(1001).await.problem(409);
     // One of the first two, which nothing used, has expired.
@@ -267,7 +272,7 @@ async fn the_bytes_of_a_user_are_bounded() {
     let bucket = world.bucket_name("MediaBucket").unwrap();
     delete.bucket(bucket).send().await.unwrap();
     upload(1001).await.problem(409);
-    stage.granted_long_ago(&nabi, "bytes", 3000).await;
+    stage.backdate_upload_grant(&nabi, "bytes", 3000).await;
     upload(2001).await.expect(201);
     upload(1).await.problem(409);
 }

@@ -23,8 +23,8 @@ async fn a_new_user_has_a_generated_handle_and_no_counts() {
     assert_eq!(me["followed"], false);
     // The same at any time, for any caller.
     assert_eq!(nabi.me().await, me);
-    assert_eq!(nabi.see(&nabi).await, me);
-    assert_eq!(other.see(&nabi).await, me);
+    assert_eq!(nabi.read_user(&nabi).await, me);
+    assert_eq!(other.read_user(&nabi).await, me);
     assert_ne!(other.me().await["handle"], me["handle"]);
 }
 
@@ -47,10 +47,10 @@ async fn posting_or_following_creates_the_user() {
         world.user("reader"),
     );
     nabi.post("x").await;
-    assert_eq!(reader.see(&nabi).await["posts"], 1);
+    assert_eq!(reader.read_user(&nabi).await["posts"], 1);
     follower.follow(&nabi).await;
-    world.drained().await;
-    assert_eq!(reader.see(&follower).await["following"], 1);
+    world.wait_until_drained().await;
+    assert_eq!(reader.read_user(&follower).await["following"], 1);
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn posts_are_counted_exactly() {
     let world = World::shared().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
     let posts = futures::future::join_all((0..8).map(|_| nabi.post_id("x"))).await;
-    assert_eq!(reader.see(&nabi).await["posts"], 8);
+    assert_eq!(reader.read_user(&nabi).await["posts"], 8);
     // Three posts are deleted, one of them by five requests at once.
     nabi.delete_post(&posts[0]).await;
     nabi.delete_post(&posts[1]).await;
@@ -71,7 +71,7 @@ async fn posts_are_counted_exactly() {
         "{replies:?}"
     );
     assert!(replies.iter().any(|reply| reply.status == 204));
-    assert_eq!(reader.see(&nabi).await["posts"], 5);
+    assert_eq!(reader.read_user(&nabi).await["posts"], 5);
     assert_eq!(nabi.me().await["posts"], 5);
     assert_eq!(
         reader

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::support::{User, World};
 
 /// The names of faults, each with a header that has that fault.
-type Wrong = Vec<(&'static str, String)>;
+type FaultyHeaders = Vec<(&'static str, String)>;
 
 /// Returns all faulty headers, each otherwise like a good token of this user.
-pub(crate) fn wrong(world: &World, user: &User) -> Wrong {
+pub(crate) fn faulty_headers(world: &World, user: &User) -> FaultyHeaders {
     let mut wrong = headers(user.token.as_deref().unwrap());
     wrong.extend(bearer(claims(world, user)));
     wrong.extend(bearer(signatures(world, user)));
@@ -27,7 +27,12 @@ pub(crate) fn now() -> u64 {
 }
 
 /// Returns the claims of a good token, with one of them changed or left out.
-pub(crate) fn changed(world: &World, user: &User, name: &str, value: Option<Value>) -> Value {
+pub(crate) fn changed_claims(
+    world: &World,
+    user: &User,
+    name: &str,
+    value: Option<Value>,
+) -> Value {
     let mut claims = world.sign_in().claims(&user.id);
     match value {
         Some(value) => claims[name] = value,
@@ -36,7 +41,7 @@ pub(crate) fn changed(world: &World, user: &User, name: &str, value: Option<Valu
     claims
 }
 
-fn bearer(tokens: Wrong) -> impl Iterator<Item = (&'static str, String)> {
+fn bearer(tokens: FaultyHeaders) -> impl Iterator<Item = (&'static str, String)> {
     let with_scheme = |(why, token)| (why, format!("Bearer {token}"));
     tokens.into_iter().map(with_scheme)
 }
@@ -46,7 +51,7 @@ fn encode(value: &Value) -> String {
 }
 
 /// Returns headers without a token, or with a good one in a wrong form.
-fn headers(good: &str) -> Wrong {
+fn headers(good: &str) -> FaultyHeaders {
     let basic = STANDARD.encode("nabi:secret");
     vec![
         ("nothing said", String::new()),
@@ -63,10 +68,10 @@ fn headers(good: &str) -> Wrong {
 }
 
 /// Returns tokens with a valid signature and wrong claims.
-fn claims(world: &World, user: &User) -> Wrong {
+fn claims(world: &World, user: &User) -> FaultyHeaders {
     let sign = |claims: &Value| world.sign_in().sign(claims).unwrap();
-    let with = |name: &str, value: Value| sign(&changed(world, user, name, Some(value)));
-    let without = |name: &str| sign(&changed(world, user, name, None));
+    let with = |name: &str, value: Value| sign(&changed_claims(world, user, name, Some(value)));
+    let without = |name: &str| sign(&changed_claims(world, user, name, None));
     let issuer = world.sign_in().claims(&user.id)["iss"].clone();
     let almost = format!("{}/", issuer.as_str().unwrap());
     let evil = json!("https://evil.example");
@@ -99,7 +104,7 @@ fn claims(world: &World, user: &User) -> Wrong {
 }
 
 /// Returns tokens with good claims and an invalid signature.
-fn signatures(world: &World, user: &User) -> Wrong {
+fn signatures(world: &World, user: &User) -> FaultyHeaders {
     let sign_in = world.sign_in();
     let good = user.token.clone().unwrap();
     let claims = sign_in.claims(&user.id);

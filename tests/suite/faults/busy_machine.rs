@@ -62,7 +62,7 @@ async fn all_set_their_profiles(world: &World) {
 }
 
 /// Returns a folder with the functions' binaries, in which this function starts only once the returned file exists.
-fn held_back(function: &str) -> (TempDir, PathBuf) {
+fn delay_start(function: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let go = folder.path().join("go");
     for file in std::fs::read_dir(binaries()).unwrap() {
@@ -86,9 +86,9 @@ fn held_back(function: &str) -> (TempDir, PathBuf) {
 /// No caller is told that a merely slow dependency doesn't answer, even when a start takes longer than AWS would allow. The
 /// stack runs with the patience of `./dev up`.
 #[tokio::test]
-async fn all_profiles_are_taken_while_the_processors_are_busy() {
+async fn all_profiles_are_stored_while_the_processors_are_busy() {
     let busy = Busy::begin();
-    let (folder, go) = held_back("profile");
+    let (folder, go) = delay_start("profile");
     let options = Options {
         bin_dir: folder.path().to_owned(),
         start_limits: StartLimits {

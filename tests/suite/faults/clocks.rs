@@ -7,8 +7,8 @@ use purrline::domain::{Id, Timestamp, Version};
 use purrline_local::{FaultAction, FaultRule, Options, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::impatient;
 use super::leaving::fill;
+use super::retrying_soon;
 use crate::support::backstage::{Backstage, number};
 use crate::support::{User, World, comments, eventually, id_of};
 
@@ -17,7 +17,7 @@ const APART: Duration = Duration::from_secs(5);
 async fn stage() -> Backstage {
     let options = Options {
         clock_skew: Some(APART),
-        ..impatient().parameter("ErasureSeconds", "1")
+        ..retrying_soon().parameter("ErasureSeconds", "1")
     };
     let stage = Backstage::of(&World::with(options).await).await;
     // Until both of a function's processes have started, one of them takes all requests.
@@ -37,7 +37,7 @@ async fn stage() -> Backstage {
 }
 
 /// Returns how far apart the clocks were that stamped a queue's messages, in milliseconds. Puts the messages back.
-async fn stamps(stage: &Backstage, queue: &str) -> i64 {
+async fn clock_difference(stage: &Backstage, queue: &str) -> i64 {
     let taken = stage.take_with_times(queue).await;
     let ahead = taken.iter().map(|(body, sent)| {
         let word: Value = serde_json::from_str(body).unwrap();
@@ -80,7 +80,7 @@ async fn the_last_request_wins_whichever_clock_stamped_it() {
             fan.unfollow(&nabi).await;
         }
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     for (at, post) in posts.iter().enumerate() {
         let seen = fan.read_post(post).await;
         let expected = (at % 2 == 0, u64::from(at % 2 == 0));
@@ -113,7 +113,7 @@ async fn posts_and_comments_are_in_the_order_in_which_they_were_written() {
 /// Without the cache the functions share no clock, so the queue's clock orders requests. Fails when such requests are
 /// ordered by the clocks of the functions that took them.
 #[tokio::test]
-async fn without_the_cache_the_last_word_holds_too() {
+async fn without_the_cache_the_last_request_wins() {
     let stage = stage().await;
     let (nabi, fan) = (stage.world.user("nabi"), stage.world.user("fan"));
     fan.me().await;
@@ -154,7 +154,7 @@ async fn without_the_cache_the_last_word_holds_too() {
             let words = taken.iter().rev();
             let words = words.map(|(body, sent)| (body.clone(), times, *sent));
             for word in words {
-                assert!(stage.deliver_sent(consumer, &[word]).await.is_empty());
+                assert!(stage.deliver_with_times(consumer, &[word]).await.is_empty());
             }
         }
     }
@@ -167,7 +167,7 @@ async fn without_the_cache_the_last_word_holds_too() {
 /// A block ends a follow that was made before it, even one stamped by a clock that is ahead. The follow does not come back
 /// when it is delivered again, neither during the block nor after it. Fails when a block is not later than what is stored.
 #[tokio::test]
-async fn a_block_ends_a_follow_whichever_clock_that_was_stamped_by() {
+async fn a_block_ends_a_follow_whichever_clock_stamped_it() {
     let stage = stage().await;
     let (nabi, bad) = (stage.world.user("nabi"), stage.world.user("bad"));
     nabi.me().await;
@@ -229,21 +229,21 @@ async fn requests_made_during_a_block_have_no_effect_after_it() {
         nabi.unblock(&bad).await;
     }
     assert!(
-        stamps(&stage, "FollowsQueue").await < 4_000,
+        clock_difference(&stage, "FollowsQueue").await < 4_000,
         "not by the cache's clock"
     );
     stage.world.resume_queue("FollowsQueue").unwrap();
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert!(!follows(&bad).await && !follows(&nabi).await);
     bad.follow(&nabi).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert!(follows(&bad).await);
 }
 
 /// The stamps of two users may come from two nodes of the cache, whose clocks differ. Fails when only the blocker's node
 /// stamps the end of a block.
 #[tokio::test]
-async fn what_was_said_during_a_block_is_earlier_than_its_end_by_another_nodes_clock_too() {
+async fn requests_during_a_block_precede_its_end_on_any_nodes_clock() {
     let stage = stage().await;
     let (nabi, bad) = (stage.world.user("nabi"), stage.world.user("bad"));
     nabi.me().await;
@@ -257,10 +257,10 @@ async fn what_was_said_during_a_block_is_earlier_than_its_end_by_another_nodes_c
     bad.follow(&nabi).await;
     nabi.unblock(&bad).await;
     stage.world.resume_queue("FollowsQueue").unwrap();
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert!(!follows(&bad).await);
     bad.follow(&nabi).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert!(follows(&bad).await);
 }
 
@@ -290,7 +290,7 @@ async fn a_block_does_not_end_by_one_functions_own_clock() {
     })
     .await;
     stage.world.resume_queue("FollowsQueue").unwrap();
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert!(!follows(&bad).await);
 }
 
@@ -338,7 +338,7 @@ async fn a_returning_user_is_served_at_once() {
     // Twice, so that each clock is used.
     for _ in 0..2 {
         nabi.follow(&other).await;
-        stage.world.drained().await;
+        stage.world.wait_until_drained().await;
         assert!(follows(&nabi).await);
         nabi.delete("/v1/me").await.expect(202);
         eventually("nothing is left", async || {
@@ -348,7 +348,7 @@ async fn a_returning_user_is_served_at_once() {
         })
         .await;
         nabi.follow(&other).await;
-        stage.world.drained().await;
+        stage.world.wait_until_drained().await;
         assert!(follows(&nabi).await);
     }
 }

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use purrline_local::{FaultAction, FaultRule, Options, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::{impatient, refused, stage};
+use super::{assert_unavailable, retrying_soon, stage};
 use crate::support::backstage::Backstage;
 use crate::support::{User, World, comments, id_of};
 
@@ -15,11 +15,11 @@ use crate::support::{User, World, comments, id_of};
 const CALLS: u64 = 30;
 
 /// Returns a post's author, a follower of the author with the post's counts in the cache, and the post.
-async fn watched(stage: &Backstage) -> (User, User, String) {
+async fn post_in_feed(stage: &Backstage) -> (User, User, String) {
     let (nabi, fan) = (stage.world.user("nabi"), stage.world.user("fan"));
     fan.follow(&nabi).await;
     let post = nabi.post_id("x").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert_eq!(shown(&fan, &post).await, 0);
     (nabi, fan, post)
 }
@@ -32,7 +32,7 @@ async fn shown(reader: &User, post: &str) -> usize {
 }
 
 /// Kills the function at each of its calls, one after the other, until a request ends without being killed.
-async fn dying(
+async fn kill_at_every_call(
     stage: &Backstage,
     mut request: impl AsyncFnMut(u64, When, &mut dyn FnMut() -> bool),
 ) {
@@ -60,11 +60,11 @@ async fn dying(
 /// one comment, counted everywhere. Fails when the count moves outside the comment's transaction, when the key is remembered
 /// separately, or when repeating a known answer leaves the cache as it is.
 #[tokio::test]
-async fn a_comment_whose_writer_dies_is_whole_or_not_at_all() {
+async fn a_comment_whose_writer_dies_is_atomic() {
     let stage = stage().await;
-    let (nabi, fan, post) = watched(&stage).await;
+    let (nabi, fan, post) = post_in_feed(&stage).await;
     let mut expected: Vec<String> = Vec::new();
-    dying(&stage, async |nth, when, died| {
+    kill_at_every_call(&stage, async |nth, when, died| {
         let (key, body) = (format!("{nth}{when:?}"), json!({ "text": "purr" }));
         let send = async || fan.create_once(&comments(&post), &key, &body).await;
         let reply = send().await;
@@ -88,21 +88,21 @@ async fn a_comment_whose_writer_dies_is_whole_or_not_at_all() {
 /// The same for deletions: a repeated one finds the comment gone, and corrects the counts all the same. Fails when only the
 /// request that found the comment tells the cache.
 #[tokio::test]
-async fn a_deletion_that_dies_is_whole_or_not_at_all() {
+async fn a_deletion_that_dies_is_atomic() {
     let stage = stage().await;
-    let (nabi, fan, post) = watched(&stage).await;
+    let (nabi, fan, post) = post_in_feed(&stage).await;
     for _ in 0..CALLS * 2 {
         nabi.comment(&post, "purr").await;
     }
-    dying(&stage, async |nth, when, died| {
+    kill_at_every_call(&stage, async |nth, when, died| {
         let (before, there) = stage.comments_of(&post).await;
         assert_eq!(shown(&fan, &post).await, before);
-        let reply = nabi.uncomment(&post, &there[0]).await;
+        let reply = nabi.delete_comment(&post, &there[0]).await;
         let answered = [204, if died() { 502 } else { 204 }];
         assert!(answered.contains(&reply.status), "{}", reply.text());
         let (count, left) = stage.comments_of(&post).await;
         assert_eq!(count, left.len(), "{nth} {when:?}");
-        let again = nabi.uncomment(&post, &there[0]).await;
+        let again = nabi.delete_comment(&post, &there[0]).await;
         let gone = left.len() < there.len();
         again.expect(if gone { 404 } else { 204 });
         assert_eq!(
@@ -118,14 +118,14 @@ async fn a_deletion_that_dies_is_whole_or_not_at_all() {
 #[tokio::test]
 async fn without_the_cache_a_comment_is_not_answered() {
     let stage = stage().await;
-    let (_, fan, post) = watched(&stage).await;
+    let (_, fan, post) = post_in_feed(&stage).await;
     let body = json!({ "text": "purr" });
     for outage in [Outage::Closed, Outage::Hang] {
         let key = format!("{outage:?}");
         let send = async || fan.create_once(&comments(&post), &key, &body).await;
         stage.world.stop_service(Service::Cache, outage);
-        refused("comment", send()).await;
-        refused("comment again", send()).await;
+        assert_unavailable("comment", send()).await;
+        assert_unavailable("comment again", send()).await;
         stage.world.resume_service(Service::Cache);
         assert_eq!(stage.comments_of(&post).await, (0, vec![]));
         let comment = id_of(&send().await.expect(201).json());
@@ -135,10 +135,10 @@ async fn without_the_cache_a_comment_is_not_answered() {
         })
         .await;
         stage.world.stop_service(Service::Cache, outage);
-        refused("uncomment", fan.uncomment(&post, &comment)).await;
+        assert_unavailable("delete_comment", fan.delete_comment(&post, &comment)).await;
         stage.world.resume_service(Service::Cache);
         assert_eq!(stage.comments_of(&post).await, (1, vec![comment.clone()]));
-        fan.uncomment(&post, &comment).await.expect(204);
+        fan.delete_comment(&post, &comment).await.expect(204);
         assert_eq!(shown(&fan, &post).await, 0);
     }
 }
@@ -148,7 +148,7 @@ async fn without_the_cache_a_comment_is_not_answered() {
 #[tokio::test]
 async fn a_comment_whose_writer_dies_is_counted_in_feeds() {
     let stage = stage().await;
-    let (_, fan, post) = watched(&stage).await;
+    let (_, fan, post) = post_in_feed(&stage).await;
     let dies = FaultRule::kill("comment", 1, When::After).operation("TransactWriteItems");
     let fault = stage.world.on_call(dies).unwrap();
     let reply = fan
@@ -167,7 +167,7 @@ async fn a_comment_whose_writer_dies_is_counted_in_feeds() {
 #[tokio::test]
 async fn a_comment_that_conflicts_with_other_writes_is_retried() {
     let stage = stage().await;
-    let (_, fan, post) = watched(&stage).await;
+    let (_, fan, post) = post_in_feed(&stage).await;
     let body = json!({ "text": "purr" });
     let conflicts = |times| {
         let rule = FaultRule::new(When::Before, FaultAction::Conflict).function("comment");
@@ -179,11 +179,11 @@ async fn a_comment_that_conflicts_with_other_writes_is_retried() {
     assert_eq!(fault.fired(), 6);
     fault.clear();
     let fault = conflicts(6);
-    fan.uncomment(&post, &comment).await.expect(204);
+    fan.delete_comment(&post, &comment).await.expect(204);
     assert_eq!(fault.fired(), 6);
     fault.clear();
     let fault = conflicts(u64::MAX);
-    refused("comment", fan.create_once(&comments(&post), "k", &body)).await;
+    assert_unavailable("comment", fan.create_once(&comments(&post), "k", &body)).await;
     assert_eq!(stage.comments_of(&post).await, (0, vec![]));
     fault.clear();
     fan.create_once(&comments(&post), "k", &body)
@@ -192,7 +192,7 @@ async fn a_comment_that_conflicts_with_other_writes_is_retried() {
     assert_eq!(stage.comments_of(&post).await.0, 1);
     let fault = conflicts(u64::MAX);
     let comment = stage.comments_of(&post).await.1.remove(0);
-    refused("uncomment", fan.uncomment(&post, &comment)).await;
+    assert_unavailable("delete_comment", fan.delete_comment(&post, &comment)).await;
     fault.clear();
     assert_eq!(stage.comments_of(&post).await, (1, vec![comment]));
 }
@@ -202,7 +202,7 @@ async fn a_comment_that_conflicts_with_other_writes_is_retried() {
 #[tokio::test]
 async fn an_answer_lost_on_the_way_makes_no_second_comment() {
     let stage = stage().await;
-    let (_, fan, post) = watched(&stage).await;
+    let (_, fan, post) = post_in_feed(&stage).await;
     let lose = || {
         let rule = FaultRule::new(When::After, FaultAction::Disconnect).function("comment");
         stage
@@ -223,7 +223,7 @@ async fn an_answer_lost_on_the_way_makes_no_second_comment() {
 #[tokio::test]
 async fn a_comment_on_a_post_deleted_during_the_request_is_refused() {
     let stage = stage().await;
-    let (nabi, fan, post) = watched(&stage).await;
+    let (nabi, fan, post) = post_in_feed(&stage).await;
     let slow = FaultAction::Delay(Duration::from_secs(2));
     let rule = FaultRule::new(When::Before, slow).function("comment");
     let fault = stage
@@ -249,10 +249,10 @@ async fn comments_get_through_a_storm_of_likes() {
     const COMMENTS: usize = 50;
     let world = World::with(Options {
         warm: true,
-        ..impatient()
+        ..retrying_soon()
     });
     let stage = Backstage::of(&world.await).await;
-    let (nabi, fan, post) = watched(&stage).await;
+    let (nabi, fan, post) = post_in_feed(&stage).await;
     let fans: Vec<User> = (0..LIKES).map(|_| stage.world.user("liker")).collect();
     for function in ["comment", "like-consumer"] {
         for n in 0..100 {
@@ -276,7 +276,7 @@ async fn comments_get_through_a_storm_of_likes() {
     let written = futures::stream::iter((0..COMMENTS).map(write)).buffer_unordered(8);
     let ((), mut times) = futures::join!(likes, written.collect::<Vec<Duration>>());
     stage.world.clear_faults();
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     stage.assert_exact(&[], std::slice::from_ref(&post)).await;
     assert_eq!(stage.likes_of(&post).await.0, LIKES);
     assert_eq!(stage.comments_of(&post).await.0, COMMENTS);
@@ -301,7 +301,7 @@ async fn comments_get_through_a_storm_of_likes() {
 async fn answered_comments_survive_every_crash() {
     const ROUNDS: u64 = 25;
     let stage = stage().await;
-    let (nabi, fan, post) = watched(&stage).await;
+    let (nabi, fan, post) = post_in_feed(&stage).await;
     let kill = async {
         for nth in 0..12_u64 {
             let when = if nth % 2 == 0 {
@@ -331,7 +331,7 @@ async fn answered_comments_survive_every_crash() {
                     let gone =
                         mine.swap_remove(usize::try_from(random >> 33).unwrap() % mine.len());
                     // An earlier attempt that died may have deleted it.
-                    while ![204, 404].contains(&user.uncomment(post, &gone).await.status) {}
+                    while ![204, 404].contains(&user.delete_comment(post, &gone).await.status) {}
                 } else {
                     let (key, body) = (
                         round.to_string(),

@@ -145,7 +145,7 @@ async fn fan_out_is_right(stage: &Backstage, scene: &Scene) {
             user.id
         );
     }
-    assert!(stage.unfinished().await.is_empty());
+    assert!(stage.unfinished_fan_outs().await.is_empty());
 }
 
 /// Kills the consumer at its first call, its second, and so on, before and after each. Each time the messages come again, to
@@ -288,18 +288,19 @@ async fn consumers_may_be_killed_while_waiting_for_the_cache() {
     futures::join!(futures::future::join_all(deliveries), killer);
     stage.world.resume_cache().unwrap();
     // Connections may have to be opened again first.
-    let told = async || {
+    let invalidated = async || {
         for (consumer, scene) in consumers {
             stage.deliver(consumer, &scene.messages).await;
         }
-        stage.make_due().await;
+        stage.make_overdue().await;
         let swept = stage.world.run_schedule("sweep").await.is_ok();
         let fan_outs = stage.take("FanOutQueue").await;
         stage.deliver("fan-out", &fan_outs).await;
-        let (pending, unfinished) = futures::join!(stage.invalidations(), stage.unfinished());
+        let (pending, unfinished) =
+            futures::join!(stage.invalidations(), stage.unfinished_fan_outs());
         (swept && pending.is_empty() && unfinished.is_empty()).then_some(())
     };
-    eventually("the cache is told of all", told).await;
+    eventually("the cache is told of all", invalidated).await;
     likes_are_right(&stage, &likes).await;
     follows_are_right(&stage, &follows).await;
     fan_out_is_right(&stage, &fan_out).await;
@@ -318,7 +319,7 @@ async fn sweep_survives_a_crash_at_any_call() {
             let post: Value = author.post("swept").await;
             posts.insert(0, id_of(&post));
             stage.take("FanOutQueue").await;
-            stage.make_due().await;
+            stage.make_overdue().await;
             let fault = stage
                 .world
                 .on_call(FaultRule::kill("sweep", nth, when))
@@ -329,12 +330,15 @@ async fn sweep_survives_a_crash_at_any_call() {
             assert_eq!(died, killed);
             let mut messages = stage.take("FanOutQueue").await;
             if messages.is_empty() {
-                stage.make_due().await;
+                stage.make_overdue().await;
                 stage.world.run_schedule("sweep").await.unwrap();
                 messages = stage.take("FanOutQueue").await;
             }
             assert!(stage.deliver("fan-out", &messages).await.is_empty());
-            assert!(stage.unfinished().await.is_empty(), "{when:?} call {nth}");
+            assert!(
+                stage.unfinished_fan_outs().await.is_empty(),
+                "{when:?} call {nth}"
+            );
             assert_eq!(reader.walk_ids("/v1/feed", 50).await, posts);
             if !killed {
                 assert!(nth > 9, "sweep made only {} calls", nth - 1);

@@ -108,7 +108,7 @@ async fn a_slow_reader_does_not_bring_back_old_counts() {
     let (store, cache) = (stage.store().await, stage.cache().await);
     let me = UserId::parse(&reader.id).unwrap();
     let post = author.post_id("like me").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let id = PostId::parse(&post).unwrap();
     let missing = Missing {
         counts: vec![id],
@@ -119,7 +119,7 @@ async fn a_slow_reader_does_not_bring_back_old_counts() {
     let lease = cache.lease(&me, &missing).await.unwrap();
     let counts = store.post_counts(&[id]).await.unwrap();
     reader.like(&post).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let before = HydratedPosts {
         counts,
         viewer: HashMap::from([(id, ViewerState::default())]),
@@ -174,7 +174,7 @@ async fn readers_racing_with_a_deletion_never_see_it_after() {
 /// As soon as a follow or unfollow has taken effect, the feed shows all earlier posts of followed authors, and none of
 /// unfollowed ones. Fails when a follow leaves the cached feed as it was.
 #[tokio::test]
-async fn a_feed_follows_its_follows() {
+async fn a_feed_changes_with_its_follows() {
     let stage = stage().await;
     let (first, second) = (stage.world.user("first"), stage.world.user("second"));
     let old: Vec<String> = [second.post_id("1").await, second.post_id("2").await]
@@ -183,11 +183,11 @@ async fn a_feed_follows_its_follows() {
         .collect();
     let reader = followers_of(&stage, &first, 1).await.remove(0);
     let post = first.post_id("3").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert_eq!(reader.feed_ids(10).await, [post.as_str()]);
     reader.unfollow(&first).await;
     reader.follow(&second).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     // A fan-out that was on its way all the time.
     stage
         .deliver(
@@ -288,7 +288,7 @@ async fn comments_and_likes_of_a_deleted_post_are_erased() {
         let post = author.post_id("x").await;
         reader.like(&post).await;
         reader.comment(&post, "mine").await;
-        stage.world.drained().await;
+        stage.world.wait_until_drained().await;
         let comment = |n: usize| {
             let id = ids.mint().to_string();
             serde_json::json!({ "post": post, "id": id, "author": format!("fan-{n}"), "text": "x" })
@@ -302,14 +302,14 @@ async fn comments_and_likes_of_a_deleted_post_are_erased() {
         }
         author.delete_post(&post).await;
         eventually("nothing is left", async || {
-            stage.heal().await;
+            stage.sweep_until_settled().await;
             let comments = stage.partition("CommentsTable", "post", &post).await;
             let counts = stage.partition("LikesTable", "post", &post).await;
             let likes = stage.likes(&post).await;
             (comments.is_empty() && counts.is_empty() && likes.is_empty()).then_some(())
         })
         .await;
-        stage.world.drained().await;
-        assert!(stage.unfinished().await.is_empty());
+        stage.world.wait_until_drained().await;
+        assert!(stage.unfinished_fan_outs().await.is_empty());
     }
 }

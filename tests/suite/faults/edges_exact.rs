@@ -7,7 +7,7 @@ use purrline::domain::Version;
 use purrline_local::{Delivery, FaultRule, When};
 use serde_json::json;
 
-use super::impatient;
+use super::retrying_soon;
 use crate::support::backstage::{Backstage, flag, id_of, text};
 use crate::support::{User, World};
 
@@ -15,9 +15,9 @@ use crate::support::{User, World};
 const AT_ONCE: usize = 8;
 
 /// Starts a stack whose consumers get all messages of a queue together, twice and shuffled.
-async fn confused(queue: &str) -> Backstage {
+async fn shuffling_stage(queue: &str) -> Backstage {
     // Long enough that a message can wait for its turn among two thousand.
-    let world = World::with(impatient().parameter("VisibilityTimeoutSeconds", "6")).await;
+    let world = World::with(retrying_soon().parameter("VisibilityTimeoutSeconds", "6")).await;
     world.pause_queue(queue).await.unwrap();
     world
         .deliver(queue, Delivery::default().duplicated().shuffled(20_261_121))
@@ -35,7 +35,7 @@ async fn deliver_and_kill(stage: &Backstage, queue: &str, consumer: &str, at: [u
     ];
     let kills = kills.map(|kill_at| stage.world.on_call(kill(kill_at)).unwrap());
     stage.world.resume_queue(queue).unwrap();
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     for (kill, at) in kills.iter().zip(at) {
         assert_eq!(kill.fired(), 1, "never came to transaction {at}");
     }
@@ -47,7 +47,7 @@ async fn deliver_and_kill(stage: &Backstage, queue: &str, consumer: &str, at: [u
 }
 
 /// Returns whether a pair's second request is the positive one, which half of them are.
-const fn ends_well(a: usize, b: usize) -> bool {
+const fn ends_positive(a: usize, b: usize) -> bool {
     (a + b).is_multiple_of(2)
 }
 
@@ -58,7 +58,7 @@ const fn ends_well(a: usize, b: usize) -> bool {
 /// request that arrives last wins, or when an undone edge leaves no tombstone.
 #[tokio::test]
 async fn a_thousand_likes_and_unlikes_count_exactly() {
-    let stage = confused("LikesQueue").await;
+    let stage = shuffling_stage("LikesQueue").await;
     let author = stage.world.user("author");
     let mut posts = Vec::new();
     for _ in 0..5 {
@@ -70,7 +70,7 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
         .for_each_concurrent(AT_ONCE, |(user, post)| {
             let (by, on) = (&users[user], &posts[post]);
             async move {
-                if ends_well(user, post) {
+                if ends_positive(user, post) {
                     by.unlike(on).await;
                     by.like(on).await;
                 } else {
@@ -91,16 +91,11 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
         .feed(5)
         .await
         .iter()
-        .map(|post| {
-            (
-                id_of(post),
-                post["likes"].as_u64().unwrap(),
-            )
-        })
+        .map(|post| (id_of(post), post["likes"].as_u64().unwrap()))
         .collect();
     for (at, post) in posts.iter().enumerate() {
         let liked = (0..users.len())
-            .filter(|&user| ends_well(user, at))
+            .filter(|&user| ends_positive(user, at))
             .map(|user| users[user].id.clone());
         let liked: HashSet<String> = liked.collect();
         let (count, by) = stage.likes_of(post).await;
@@ -111,7 +106,7 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
             let seen = users[user].read_post(post).await;
             assert_eq!(
                 (seen["likes"].as_u64(), seen["liked"].as_bool()),
-                (Some(100), Some(ends_well(user, at)))
+                (Some(100), Some(ends_positive(user, at)))
             );
         }
     }
@@ -123,7 +118,7 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
 /// counters of one user.
 #[tokio::test]
 async fn follows_and_unfollows_count_exactly() {
-    let stage = confused("FollowsQueue").await;
+    let stage = shuffling_stage("FollowsQueue").await;
     let users: Vec<User> = (0..25).map(|_| stage.world.user("friend")).collect();
     let pairs = (0..users.len()).flat_map(|a| (0..users.len()).map(move |b| (a, b)));
     let pairs: Vec<_> = pairs
@@ -133,7 +128,7 @@ async fn follows_and_unfollows_count_exactly() {
         .for_each_concurrent(AT_ONCE, |(a, b)| {
             let (by, whom) = (&users[a], &users[b]);
             async move {
-                if ends_well(a, b) {
+                if ends_positive(a, b) {
                     by.unfollow(whom).await;
                     by.follow(whom).await;
                 } else {
@@ -151,7 +146,7 @@ async fn follows_and_unfollows_count_exactly() {
         let expected = |mine: bool| -> HashSet<String> {
             let edges = pairs
                 .iter()
-                .filter(|(a, b)| ends_well(*a, *b) && which == if mine { *a } else { *b });
+                .filter(|(a, b)| ends_positive(*a, *b) && which == if mine { *a } else { *b });
             edges
                 .map(|(a, b)| ids[if mine { *b } else { *a }].clone())
                 .collect()
@@ -178,9 +173,9 @@ async fn follows_and_unfollows_count_exactly() {
 /// Several processes work on the same few edges at the same time, each with the messages in another order. Fails when an
 /// edge is written without a condition, or with one that another process's write fulfils.
 #[tokio::test]
-async fn consumers_side_by_side_count_exactly() {
+async fn concurrent_consumers_count_exactly() {
     const SIDE_BY_SIDE: usize = 4;
-    let stage = Backstage::of(&World::with(impatient()).await).await;
+    let stage = Backstage::of(&World::with(retrying_soon()).await).await;
     let author = stage.world.user("author");
     let posts = [author.post_id("one").await, author.post_id("two").await];
     let users: Vec<User> = (0..4).map(|_| stage.world.user("user")).collect();

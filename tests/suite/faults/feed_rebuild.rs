@@ -38,8 +38,8 @@ async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
         other => panic!("{other:?}"),
     };
     let feed = async || match cache.feed(&me).await.unwrap() {
-        Feed::Here(feed) => feed.posts.ids().to_vec(),
-        Feed::Gone => panic!("gone"),
+        Feed::Cached(feed) => feed.posts.ids().to_vec(),
+        Feed::Missing => panic!("gone"),
     };
     let push = async |post| {
         let feeds = std::slice::from_ref(&me);
@@ -49,7 +49,7 @@ async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
 
     // A missing feed is not pushed onto.
     push(newer).await;
-    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
+    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Missing);
     // A push that comes twice and out of order.
     let lease = begin().await;
     for post in [newer, new, newer] {
@@ -57,7 +57,7 @@ async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
     }
     assert_eq!(
         cache.feed(&me).await.unwrap(),
-        Feed::Gone,
+        Feed::Missing,
         "shown before it is whole"
     );
     assert_eq!(cache.begin_rebuild(&me).await.unwrap(), Rebuild::Others);
@@ -107,7 +107,7 @@ async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
             .await
             .unwrap()
     );
-    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
+    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Missing);
     // Only half of a feed's keys exist.
     let lease = begin().await;
     assert!(
@@ -124,7 +124,7 @@ async fn changes_during_a_rebuild_are_in_the_rebuilt_feed() {
     {
         stage.evict(key).await;
     }
-    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Gone);
+    assert_eq!(cache.feed(&me).await.unwrap(), Feed::Missing);
 }
 
 fn follow(by: &User, whom: &User, on: bool) -> String {
@@ -206,7 +206,7 @@ async fn fifty_readers_of_a_gone_feed_rebuild_it_once() {
         reader.follow(author).await;
         author.post("meow").await;
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     // All processes have started and are connected.
     join_all((0..50).map(|_| reader.feed(1))).await;
     stage.world.flush_cache().await.unwrap();

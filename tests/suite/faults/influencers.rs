@@ -6,19 +6,19 @@ use purrline::cache::{Feed, Push};
 use purrline::domain::{IdSource, PostId, UserId};
 use purrline_local::{FaultAction, FaultRule, Service, When};
 
-use super::large_fan_out::famous;
-use super::{followers_of, impatient};
+use super::large_fan_out::author_with_followers;
+use super::{followers_of, retrying_soon};
 use crate::support::backstage::{Backstage, text};
 use crate::support::{User, World};
 
 /// Starts a stack on which an author becomes an influencer with four followers, and stops being one with two.
 async fn stage() -> Backstage {
-    let options = impatient().parameter("InfluencerFollowers", "3");
+    let options = retrying_soon().parameter("InfluencerFollowers", "3");
     Backstage::of(&World::with(options).await).await
 }
 
 /// Returns the way an author's posts are delivered, as in the store.
-async fn merging(stage: &Backstage, author: &User) -> Option<String> {
+async fn merge_mode(stage: &Backstage, author: &User) -> Option<String> {
     let list = format!("recent#{}", author.id);
     let rows = stage.partition("PostListsTable", "list", &list).await;
     let row = rows.first()?;
@@ -26,24 +26,24 @@ async fn merging(stage: &Backstage, author: &User) -> Option<String> {
 }
 
 /// Returns how many times fan-out looked for followers since the calls were reset.
-fn looks(stage: &Backstage) -> u64 {
+fn follower_reads(stage: &Backstage) -> u64 {
     let calls = stage.world.calls();
-    let looks = calls
+    let follower_reads = calls
         .iter()
         .filter(|(call, _)| call.function == "fan-out" && call.operation == "Query");
-    looks.map(|(_, count)| count).sum()
+    follower_reads.map(|(_, count)| count).sum()
 }
 
 /// Writes a post, and waits for its fan-out. Returns the post, and how many times fan-out looked for followers.
 async fn post(stage: &Backstage, author: &User) -> (String, u64) {
     stage.world.reset_calls();
     let post = author.post_id("meow").await;
-    stage.world.drained().await;
-    (post, looks(stage))
+    stage.world.wait_until_drained().await;
+    (post, follower_reads(stage))
 }
 
 /// Asserts that each reader sees these posts, newest first: with the cache as it is, and with a rebuilt feed.
-async fn all_see(stage: &Backstage, readers: &[User], posts: &[String]) {
+async fn assert_all_see(stage: &Backstage, readers: &[User], posts: &[String]) {
     for reader in readers {
         for size in [1, 100] {
             let feed = reader.walk_ids("/v1/feed", size).await;
@@ -72,16 +72,21 @@ async fn crossing_the_threshold_loses_and_repeats_nothing() {
     let mut readers = followers_of(&stage, &author, 3).await;
     let mut posts: Vec<String> = Vec::new();
     let mut add = async |readers: &[User], pushed: bool| {
-        let (id, looks) = post(&stage, &author).await;
+        let (id, follower_reads) = post(&stage, &author).await;
         posts.insert(0, id);
-        assert_eq!(looks > 0, pushed, "{} posts, {looks} looks", posts.len());
-        all_see(&stage, readers, &posts).await;
+        assert_eq!(
+            follower_reads > 0,
+            pushed,
+            "{} posts, {follower_reads} looks",
+            posts.len()
+        );
+        assert_all_see(&stage, readers, &posts).await;
     };
     add(&readers, true).await;
     readers.extend(followers_of(&stage, &author, 2).await);
-    assert_eq!(merging(&stage, &author).await, None);
+    assert_eq!(merge_mode(&stage, &author).await, None);
     add(&readers, true).await;
-    assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+    assert_eq!(merge_mode(&stage, &author).await.as_deref(), Some("yes"));
     add(&readers, false).await;
     add(&readers, false).await;
     // An author doesn't switch because of one follower.
@@ -89,24 +94,24 @@ async fn crossing_the_threshold_loses_and_repeats_nothing() {
     for reader in &left {
         reader.unfollow(&author).await;
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     add(&readers, false).await;
     readers[2].unfollow(&author).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     readers.truncate(2);
     add(&readers, true).await;
-    assert_eq!(merging(&stage, &author).await, None);
+    assert_eq!(merge_mode(&stage, &author).await, None);
     add(&readers, true).await;
     // Readers who unfollowed see nothing of the author; readers who follow see everything.
     for reader in &left {
         assert!(reader.feed_ids(10).await.is_empty());
         reader.follow(&author).await;
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     readers.extend(left);
     add(&readers, true).await;
     add(&readers, false).await;
-    assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+    assert_eq!(merge_mode(&stage, &author).await.as_deref(), Some("yes"));
 }
 
 /// The consumer dies at each of its calls while it announces an influencer. Fails when posts are no longer pushed before
@@ -128,7 +133,11 @@ async fn an_announcement_survives_a_crash_at_any_call() {
                 let messages = stage.take("FanOutQueue").await;
                 for again in 1.. {
                     let messages: Vec<_> = messages.iter().map(|it| (it.clone(), again)).collect();
-                    if stage.deliver_as("fan-out", &messages).await.is_empty() {
+                    if stage
+                        .deliver_with_counts("fan-out", &messages)
+                        .await
+                        .is_empty()
+                    {
                         break;
                     }
                 }
@@ -136,7 +145,7 @@ async fn an_announcement_survives_a_crash_at_any_call() {
                     assert_eq!(reader.feed_ids(5).await, posts, "{nth} {when:?}");
                 }
             }
-            assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+            assert_eq!(merge_mode(&stage, &author).await.as_deref(), Some("yes"));
             let died = fault.fired() > 0;
             fault.clear();
             if !died {
@@ -177,14 +186,14 @@ async fn an_announcement_reaches_shards_that_are_new() {
         for reader in &late {
             assert_eq!(reader.feed_ids(5).await, std::slice::from_ref(&first));
         }
-        assert_eq!(merging(&stage, &author).await, None, "too late to tell");
+        assert_eq!(merge_mode(&stage, &author).await, None, "too late to tell");
         late
     };
     let (failed, late) = tokio::join!(stage.deliver("fan-out", &messages), grow);
     assert!(failed.is_empty());
     let chunks = stage.take("FanOutQueue").await;
     assert!(stage.deliver("fan-out", &chunks).await.is_empty());
-    assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+    assert_eq!(merge_mode(&stage, &author).await.as_deref(), Some("yes"));
     readers.extend(late);
     let second = author.post_id("second").await;
     let messages = stage.take("FanOutQueue").await;
@@ -199,7 +208,7 @@ async fn an_announcement_reaches_shards_that_are_new() {
 async fn an_announcement_is_done_after_all_its_chunks() {
     let stage = stage().await;
     stage.world.pause_queue("FanOutQueue").await.unwrap();
-    let (author, followers) = famous(&stage, 40, 16).await;
+    let (author, followers) = author_with_followers(&stage, 40, 16).await;
     let first = author.post_id("first").await;
     let chunks = async || {
         let whole = stage.take("FanOutQueue").await;
@@ -208,7 +217,7 @@ async fn an_announcement_is_done_after_all_its_chunks() {
     };
     let announcing = chunks().await;
     assert_eq!(announcing.len(), 16);
-    let name = merging(&stage, &author).await.unwrap();
+    let name = merge_mode(&stage, &author).await.unwrap();
     assert_ne!(name, "yes");
     let (last, others) = announcing.split_last().unwrap();
     for chunk in others {
@@ -219,7 +228,7 @@ async fn an_announcement_is_done_after_all_its_chunks() {
                 .is_empty()
         );
     }
-    assert_eq!(merging(&stage, &author).await, Some(name.clone()));
+    assert_eq!(merge_mode(&stage, &author).await, Some(name.clone()));
     // Another post is pushed too, and brings the same announcement.
     let second = author.post_id("second").await;
     let also = chunks().await;
@@ -231,11 +240,11 @@ async fn an_announcement_is_done_after_all_its_chunks() {
             .await
             .is_empty()
     );
-    assert_eq!(merging(&stage, &author).await.as_deref(), Some("yes"));
+    assert_eq!(merge_mode(&stage, &author).await.as_deref(), Some("yes"));
     // From now on nothing is pushed, and every feed merges the author in.
     let third = author.post_id("third").await;
     assert!(chunks().await.is_empty());
-    assert!(stage.unfinished().await.contains(&second));
+    assert!(stage.unfinished_fan_outs().await.contains(&second));
     for chunk in &also {
         assert!(
             stage
@@ -244,11 +253,11 @@ async fn an_announcement_is_done_after_all_its_chunks() {
                 .is_empty()
         );
     }
-    assert!(stage.unfinished().await.is_empty());
+    assert!(stage.unfinished_fan_outs().await.is_empty());
     let cache = stage.cache().await;
     let pushed = [second, first].map(|post| PostId::parse(&post).unwrap());
     for follower in &followers {
-        let Feed::Here(feed) = cache.feed(follower).await.unwrap() else {
+        let Feed::Cached(feed) = cache.feed(follower).await.unwrap() else {
             panic!("gone")
         };
         assert_eq!(feed.posts.ids(), pushed);
@@ -261,7 +270,7 @@ async fn an_announcement_is_done_after_all_its_chunks() {
 /// where the cached part does, or when it omits posts between an influencer's posts.
 #[tokio::test]
 async fn a_feed_goes_back_to_the_first_post_of_everybody() {
-    let options = impatient()
+    let options = retrying_soon()
         .parameter("InfluencerFollowers", "1")
         .parameter("FeedLength", "8");
     let stage = Backstage::of(&World::with(options).await).await;
@@ -281,12 +290,15 @@ async fn a_feed_goes_back_to_the_first_post_of_everybody() {
         let by = [&authors[0], &authors[1], &authors[0], &reader, &authors[2]][n % 5];
         posts.insert(0, by.post_id("x").await);
         if n % 7 == 0 {
-            stage.world.drained().await;
+            stage.world.wait_until_drained().await;
         }
     }
-    stage.world.drained().await;
-    assert_eq!(merging(&stage, &authors[0]).await.as_deref(), Some("yes"));
-    assert_eq!(merging(&stage, &authors[1]).await, None);
+    stage.world.wait_until_drained().await;
+    assert_eq!(
+        merge_mode(&stage, &authors[0]).await.as_deref(),
+        Some("yes")
+    );
+    assert_eq!(merge_mode(&stage, &authors[1]).await, None);
     for size in [1, 3, 7, 25, 100] {
         let walked = reader.walk_ids("/v1/feed", size).await;
         assert_eq!(walked, posts, "{size} a page");
@@ -313,7 +325,7 @@ async fn a_feed_goes_back_to_the_first_post_of_everybody() {
 /// A warm page with influencers costs four calls to the cache, two of them together, and none to the store.
 #[tokio::test]
 async fn a_warm_page_with_influencers_costs_no_call_to_the_store() {
-    let mut options = impatient().parameter("InfluencerFollowers", "1");
+    let mut options = retrying_soon().parameter("InfluencerFollowers", "1");
     options.workers = 1;
     let stage = Backstage::of(&World::with(options).await).await;
     let (star, friend) = (stage.world.user("star"), stage.world.user("friend"));
@@ -322,13 +334,13 @@ async fn a_warm_page_with_influencers_costs_no_call_to_the_store() {
     for author in [&star, &friend] {
         reader.follow(author).await;
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     for _ in 0..12 {
         for author in [&star, &friend] {
             author.post_id("x").await;
         }
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let warm = reader.feed(20).await;
     assert_eq!(reader.feed(20).await, warm);
     stage.world.reset_calls();
@@ -348,17 +360,17 @@ async fn a_warm_page_with_influencers_costs_no_call_to_the_store() {
 /// written without a TTL.
 #[tokio::test]
 async fn a_feed_of_200_costs_two_and_a_half_kilobytes() {
-    let stage = Backstage::of(&World::with(impatient()).await).await;
+    let stage = Backstage::of(&World::with(retrying_soon()).await).await;
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     let post = author.post_id("x").await;
     reader.like(&post).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     reader.feed(5).await;
     let cache = stage.cache().await;
     // As long as the ids of sign-in providers are.
     let somebody = UserId::parse("auth0_5f7c8ec7c33c6c004bbafe82_abcdefghi").unwrap();
-    super::large_fan_out::have_feeds(&cache, std::slice::from_ref(&somebody)).await;
+    super::large_fan_out::cache_empty_feeds(&cache, std::slice::from_ref(&somebody)).await;
     let ids = IdSource::new();
     let mut longest = 0;
     for n in 1..=600 {

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 64;
 
 /// Returns an author with followers who are written directly into the table, spread over these shards, and the followers.
 /// All of them have an empty feed in the cache.
-pub(super) async fn famous(
+pub(super) async fn author_with_followers(
     stage: &Backstage,
     followers: usize,
     shards: usize,
@@ -58,7 +58,7 @@ pub(super) async fn famous(
                 .is_none_or(|items| items.is_empty())
         );
     }
-    have_feeds(&stage.cache().await, &followers).await;
+    cache_empty_feeds(&stage.cache().await, &followers).await;
     (author, followers)
 }
 
@@ -79,7 +79,7 @@ async fn count(stage: &Backstage, author: &User, followers: usize, shards: usize
 }
 
 /// Puts empty feeds of these users into the cache.
-pub(super) async fn have_feeds(cache: &Cache, users: &[UserId]) {
+pub(super) async fn cache_empty_feeds(cache: &Cache, users: &[UserId]) {
     futures::stream::iter(users)
         .for_each_concurrent(AT_ONCE, |user| async move {
             let Rebuild::Ours(lease) = cache.begin_rebuild(user).await.unwrap() else {
@@ -104,7 +104,7 @@ async fn feeds_with(cache: &Cache, followers: &[UserId], posts: &[PostId]) -> us
     let feeds: Vec<Feed> = feeds.try_collect().await.unwrap();
     feeds
         .iter()
-        .filter(|feed| matches!(feed, Feed::Here(feed) if feed.posts.ids() == posts))
+        .filter(|feed| matches!(feed, Feed::Cached(feed) if feed.posts.ids() == posts))
         .count()
 }
 
@@ -114,14 +114,14 @@ async fn feeds_with(cache: &Cache, followers: &[UserId], posts: &[PostId]) -> us
 async fn all_of_2500_followers_get_every_post() {
     let stage = stage().await;
     for shards in [1, 16] {
-        let (author, followers) = famous(&stage, FOLLOWERS, shards).await;
+        let (author, followers) = author_with_followers(&stage, FOLLOWERS, shards).await;
         let cache = stage.cache().await;
         let mut posts = Vec::new();
         for text in ["one", "two"] {
             posts.insert(0, PostId::parse(&author.post_id(text).await).unwrap());
-            stage.world.drained().await;
+            stage.world.wait_until_drained().await;
             assert_eq!(feeds_with(&cache, &followers, &posts).await, FOLLOWERS);
-            assert!(stage.unfinished().await.is_empty());
+            assert!(stage.unfinished_fan_outs().await.is_empty());
         }
     }
 }
@@ -133,7 +133,7 @@ async fn a_message_serves_ten_thousand_and_queues_the_rest() {
     let stage = stage().await;
     stage.world.pause_queue("FanOutQueue").await.unwrap();
     let all = 10_100;
-    let (author, followers) = famous(&stage, all, 1).await;
+    let (author, followers) = author_with_followers(&stage, all, 1).await;
     // So few that the posts are pushed.
     count(&stage, &author, 1, 1).await;
     let posts = [PostId::parse(&author.post_id("one").await).unwrap()];
@@ -141,12 +141,12 @@ async fn a_message_serves_ten_thousand_and_queues_the_rest() {
     for (messages, served) in [(1, 0), (1, 10_000), (1, all)] {
         let queued = stage.take("FanOutQueue").await;
         assert_eq!(queued.len(), messages);
-        assert_eq!(stage.unfinished().await.len(), 1);
+        assert_eq!(stage.unfinished_fan_outs().await.len(), 1);
         assert!(stage.deliver("fan-out", &queued).await.is_empty());
         assert_eq!(feeds_with(&cache, &followers, &posts).await, served);
     }
     assert!(stage.take("FanOutQueue").await.is_empty());
-    assert!(stage.unfinished().await.is_empty());
+    assert!(stage.unfinished_fan_outs().await.is_empty());
 }
 
 /// By hand: the mark stays until the last chunk is done; only the chunk that crashed is repeated; a chunk that comes twice
@@ -158,7 +158,7 @@ async fn a_message_serves_ten_thousand_and_queues_the_rest() {
 async fn each_chunk_is_done_independently() {
     let stage = stage().await;
     stage.world.pause_queue("FanOutQueue").await.unwrap();
-    let (author, followers) = famous(&stage, FOLLOWERS, 16).await;
+    let (author, followers) = author_with_followers(&stage, FOLLOWERS, 16).await;
     let cache = stage.cache().await;
     let post = author.post_id("one").await;
     let posts = [PostId::parse(&post).unwrap()];
@@ -205,7 +205,7 @@ async fn each_chunk_is_done_independently() {
         );
     }
     assert_eq!(
-        stage.unfinished().await,
+        stage.unfinished_fan_outs().await,
         [post.as_str()],
         "a chunk is missing"
     );
@@ -230,7 +230,7 @@ async fn each_chunk_is_done_independently() {
         "one chunk is read, not all: {:?}",
         stage.world.calls()
     );
-    assert!(stage.unfinished().await.is_empty());
+    assert!(stage.unfinished_fan_outs().await.is_empty());
     assert_eq!(feeds_with(&cache, &followers, &posts).await, FOLLOWERS);
 
     // All messages again.
@@ -248,7 +248,7 @@ async fn each_chunk_is_done_independently() {
 /// from there. Lists, counts and fan-out find all of them. Fails when a shard is guessed instead of read, or when a reader
 /// of a list reads one shard only.
 #[tokio::test]
-async fn followers_of_the_famous_are_spread() {
+async fn followers_of_a_popular_author_are_spread_over_shards() {
     let stage = stage().await;
     let author = stage.world.user("famous");
     let id = UserId::parse(&author.id).unwrap();
@@ -301,7 +301,7 @@ async fn followers_of_the_famous_are_spread() {
         );
     }
     let post = author.post_id("one").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     for fan in &fans {
         assert_eq!(fan.feed_ids(10).await, [post.as_str()]);
     }
@@ -350,7 +350,7 @@ async fn a_redelivered_chunk_adds_nothing() {
     let users: Vec<UserId> = (0..3)
         .map(|n| UserId::parse(&format!("again-{n}")).unwrap())
         .collect();
-    have_feeds(&cache, &users).await;
+    cache_empty_feeds(&cache, &users).await;
     let ids = IdSource::new();
     let posts: Vec<PostId> = (0..300).map(|_| PostId(ids.mint())).collect();
     for post in &posts {
@@ -364,7 +364,7 @@ async fn a_redelivered_chunk_adds_nothing() {
     let mut newest = posts.clone();
     newest.reverse();
     for user in &users {
-        let Feed::Here(feed) = cache.feed(user).await.unwrap() else {
+        let Feed::Cached(feed) = cache.feed(user).await.unwrap() else {
             panic!("gone")
         };
         let kept = feed.posts.ids().len();

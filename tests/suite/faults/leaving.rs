@@ -8,7 +8,7 @@ use purrline_local::{FaultRule, Outage, Service, When};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::impatient;
+use super::retrying_soon;
 use crate::support::backstage::{Backstage, Item, text};
 use crate::support::{JPEG, User, World, eventually, eventually_within, id_of, image};
 
@@ -18,12 +18,12 @@ const SIZE: &str = "PURRLINE_LEAVER";
 const PATIENCE: Duration = Duration::from_mins(30);
 
 pub(super) async fn stage() -> Backstage {
-    let options = impatient().parameter("ErasureSeconds", "1");
+    let options = retrying_soon().parameter("ErasureSeconds", "1");
     Backstage::of(&World::with(options).await).await
 }
 
 /// A user who did everything that leaves a trace, and a friend who did the same to them.
-struct Life {
+struct Account {
     leaver: User,
     friend: User,
     /// A user who blocks the leaver, and whom the leaver blocks.
@@ -34,7 +34,7 @@ struct Life {
     liked: String,
 }
 
-impl Life {
+impl Account {
     async fn of(world: &World) -> Self {
         let (leaver, friend, bad) = (
             world.user("leaver"),
@@ -72,7 +72,7 @@ impl Life {
         leaver.unlike(&unliked).await;
         leaver.follow(&bad).await;
         bad.follow(&leaver).await;
-        world.drained().await;
+        world.wait_until_drained().await;
         leaver.block(&bad).await;
         bad.block(&leaver).await;
         // Comments on each other's posts, and one on a deleted post.
@@ -232,10 +232,10 @@ pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
 }
 
 /// Runs `sweep` until nothing of the user is left.
-pub(super) async fn erased(stage: &Backstage, id: &str) {
+pub(super) async fn sweep_until_erased(stage: &Backstage, id: &str) {
     eventually("the account is erased", async || {
         stage.sweep().await;
-        stage.heal().await;
+        stage.sweep_until_settled().await;
         stage
             .item("UsersTable", "id", id)
             .await
@@ -246,7 +246,7 @@ pub(super) async fn erased(stage: &Backstage, id: &str) {
     // Deleted documents leave the index's bucket with later batches.
     eventually("nothing is left", async || {
         stage.world.run_schedule("sweep").await.unwrap();
-        stage.world.drained().await;
+        stage.world.wait_until_drained().await;
         let left = traces(stage, id).await;
         if !left.is_empty() {
             println!("left: {left:#?}");
@@ -265,16 +265,16 @@ pub(super) async fn leave(user: &User) {
 #[tokio::test]
 async fn a_departed_user_is_hidden_at_once_and_then_erased_everywhere() {
     let stage = stage().await;
-    let life = Life::of(&stage.world).await;
-    let Life { leaver, friend, .. } = &life;
+    let account = Account::of(&stage.world).await;
+    let Account { leaver, friend, .. } = &account;
     assert!(traces(&stage, &leaver.id).await.len() > 15);
     for _ in 0..2 {
         leave(leaver).await;
-        life.assert_gone().await;
+        account.assert_gone().await;
         stage.world.flush_cache().await.unwrap();
-        life.assert_gone().await;
+        account.assert_gone().await;
     }
-    erased(&stage, &leaver.id).await;
+    sweep_until_erased(&stage, &leaver.id).await;
     friend
         .get(&format!("/v1/users/{}", leaver.id))
         .await
@@ -293,12 +293,12 @@ async fn a_departed_user_is_hidden_at_once_and_then_erased_everywhere() {
         (&counts["followers"], &counts["following"]),
         (&json!(0), &json!(0))
     );
-    let read = friend.read_post(&life.liked).await;
+    let read = friend.read_post(&account.liked).await;
     assert_eq!((&read["likes"], &read["comments"]), (&json!(0), &json!(0)));
     stage
         .assert_exact(
             std::slice::from_ref(&friend.id),
-            std::slice::from_ref(&life.liked),
+            std::slice::from_ref(&account.liked),
         )
         .await;
 }
@@ -308,8 +308,8 @@ async fn a_departed_user_is_hidden_at_once_and_then_erased_everywhere() {
 async fn stale_edges_are_ignored_after_rejoining() {
     let stage = stage().await;
     let world = &stage.world;
-    let life = Life::of(world).await;
-    let Life { leaver, friend, .. } = &life;
+    let account = Account::of(world).await;
+    let Account { leaver, friend, .. } = &account;
     for queue in ["LikesQueue", "FollowsQueue"] {
         world.pause_queue(queue).await.unwrap();
     }
@@ -332,12 +332,12 @@ async fn stale_edges_are_ignored_after_rejoining() {
         for queue in ["LikesQueue", "FollowsQueue"] {
             world.resume_queue(queue).unwrap();
         }
-        erased(&stage, &leaver.id).await;
+        sweep_until_erased(&stage, &leaver.id).await;
     }
 
     // A follow doesn't bring an erased user back.
     friend.follow(leaver).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     let gone = format!("/v1/users/{}", leaver.id);
     friend.get(&gone).await.problem(404);
     assert!(traces(&stage, &leaver.id).await.is_empty());
@@ -349,7 +349,7 @@ async fn stale_edges_are_ignored_after_rejoining() {
     let post = leaver.post_id("again").await;
     leaver.like(&other).await;
     friend.follow(leaver).await;
-    world.drained().await;
+    world.wait_until_drained().await;
     assert_eq!(friend.read_post(&other).await["likes"], 1);
     assert_eq!(friend.feed_ids(1).await, [post]);
 }
@@ -361,32 +361,32 @@ async fn an_erasure_survives_a_crash_at_any_call() {
     let world = &stage.world;
     let mut nth = 1;
     loop {
-        let life = Life::of(world).await;
-        leave(&life.leaver).await;
+        let account = Account::of(world).await;
+        leave(&account.leaver).await;
         let fault = world
             .on_call(FaultRule::kill("sweep", nth, When::After))
             .unwrap();
-        stage.make_due().await;
+        stage.make_overdue().await;
         let outcome = world.run_schedule("sweep").await;
         let died = fault.fired() > 0;
         assert_eq!(outcome.is_err(), died, "{nth}");
         fault.clear();
-        life.assert_gone().await;
-        erased(&stage, &life.leaver.id).await;
+        account.assert_gone().await;
+        sweep_until_erased(&stage, &account.leaver.id).await;
         stage
             .assert_exact(
-                std::slice::from_ref(&life.friend.id),
-                std::slice::from_ref(&life.liked),
+                std::slice::from_ref(&account.friend.id),
+                std::slice::from_ref(&account.liked),
             )
             .await;
         assert_eq!(
-            life.friend.read_post(&life.liked).await["likes"],
+            account.friend.read_post(&account.liked).await["likes"],
             0,
             "{nth}"
         );
         // Of the blocks only the other user's is kept, as a whole.
         let kept = stage
-            .partition("BlocksTable", "user", &life.blocker.id)
+            .partition("BlocksTable", "user", &account.blocker.id)
             .await;
         assert_eq!(kept.len(), 1, "{nth}: {kept:?}");
         let left = text(&kept[0], "other");
@@ -403,13 +403,13 @@ async fn an_erasure_survives_a_crash_at_any_call() {
 /// After a pass that found the indexes empty, another finds a like that an index had not shown, removes it, and dies: the
 /// next empty look counts as the first of two again. Fails when a pass notes what it found only at its end.
 #[tokio::test]
-async fn a_pass_that_breaks_off_counts_as_one_that_found_something() {
+async fn an_interrupted_pass_counts_as_one_that_found_something() {
     let stage = stage().await;
     let (leaver, friend) = (stage.world.user("leaver"), stage.world.user("friend"));
     let post = friend.post_id("x").await;
     leaver.like(&post).await;
     leaver.unlike(&post).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let mut like = Vec::new();
     for shard in 0..16 {
         let partition = format!("{post}#{shard}");
@@ -428,7 +428,7 @@ async fn a_pass_that_breaks_off_counts_as_one_that_found_something() {
         .put_item()
         .table_name(stage.table("LikesTable"));
     put.set_item(Some(like)).send().await.unwrap();
-    stage.make_due().await;
+    stage.make_overdue().await;
     let rule = FaultRule::kill("sweep", 1, When::After).operation("TransactWriteItems");
     let kill = stage.world.on_call(rule).unwrap();
     eventually("the like is taken away", async || {
@@ -437,20 +437,20 @@ async fn a_pass_that_breaks_off_counts_as_one_that_found_something() {
     })
     .await;
     assert!(!row().await.contains_key("empty_since"));
-    erased(&stage, &leaver.id).await;
+    sweep_until_erased(&stage, &leaver.id).await;
 }
 
 #[tokio::test]
 async fn without_the_cache_leaving_is_not_answered() {
     let stage = stage().await;
-    let life = Life::of(&stage.world).await;
+    let account = Account::of(&stage.world).await;
     stage.world.stop_service(Service::Cache, Outage::Closed);
-    let reply = life.leaver.delete("/v1/me").await;
+    let reply = account.leaver.delete("/v1/me").await;
     reply.problem(503);
     assert!(reply.header("retry-after").is_some());
     stage.world.resume_service(Service::Cache);
-    leave(&life.leaver).await;
-    life.assert_gone().await;
+    leave(&account.leaver).await;
+    account.assert_gone().await;
 }
 
 /// Writes rows directly into a table.
@@ -532,8 +532,8 @@ async fn an_account_with_many_posts_and_followers_is_erased() {
     .await;
     let seconds = (Timestamp::now().millis() - started.millis()) / 1000;
     println!("{size} posts and followers: erased in {seconds} s, {sweeps} sweeps");
-    stage.world.drained().await;
-    stage.heal().await;
+    stage.world.wait_until_drained().await;
+    stage.sweep_until_settled().await;
     let left = traces(&stage, id).await;
     assert!(left.is_empty(), "{left:#?}");
     for n in [0, size / 2, size - 1] {

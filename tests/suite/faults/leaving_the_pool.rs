@@ -3,18 +3,18 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
-use super::impatient;
+use super::retrying_soon;
 use crate::support::backstage::Backstage;
 use crate::support::user_pool::{Answers, POOL, UserPool};
 use crate::support::{User, World, eventually};
 
 async fn stage(pool: &UserPool, erasure_seconds: &str) -> Backstage {
-    let options = impatient().parameter("ErasureSeconds", erasure_seconds);
-    Backstage::of(&World::with(pool.of(options)).await).await
+    let options = retrying_soon().parameter("ErasureSeconds", erasure_seconds);
+    Backstage::of(&World::with(pool.configure(options)).await).await
 }
 
 /// Returns a user with this Cognito user name, which differs from the id if the user signs in with another provider.
-fn called(world: &World, name: &str, cognito: &str) -> User {
+fn pool_user(world: &World, name: &str, cognito: &str) -> User {
     let user = world.user(name);
     let mut claims = world.sign_in().claims(&user.id);
     claims["username"] = json!(cognito);
@@ -41,7 +41,7 @@ async fn is_erased(stage: &Backstage, user: &User) -> bool {
     stage.item("UsersTable", "id", &user.id).await.is_none()
 }
 
-async fn erased(stage: &Backstage, user: &User) {
+async fn sweep_until_erased(stage: &Backstage, user: &User) {
     eventually("the account is erased", async || {
         sweep(stage, user).await;
         is_erased(stage, user).await.then_some(())
@@ -54,29 +54,29 @@ async fn erased(stage: &Backstage, user: &User) {
 async fn an_erasure_ends_only_when_the_pool_has_deleted_the_user() {
     let pool = UserPool::start().await;
     let stage = stage(&pool, "1").await;
-    let leaver = called(&stage.world, "leaver", "google_1234567890");
+    let leaver = pool_user(&stage.world, "leaver", "google_1234567890");
     leaver.post("bye").await;
     leaver.delete("/v1/me").await.expect(202);
     for answers in [Answers::Fails, Answers::TooMany, Answers::HangsUp] {
-        pool.answers(answers);
-        let before = pool.asked().len();
+        pool.set_answers(answers);
+        let before = pool.requests().len();
         assert!(!sweep(&stage, &leaver).await, "{answers:?}");
-        assert!(pool.asked().len() > before, "{answers:?}");
+        assert!(pool.requests().len() > before, "{answers:?}");
         assert!(!is_erased(&stage, &leaver).await, "{answers:?}");
     }
-    pool.answers(Answers::Done);
-    erased(&stage, &leaver).await;
-    for asked in pool.asked() {
-        assert_eq!(asked.action(), "cognito-idp:AdminDeleteUser");
+    pool.set_answers(Answers::Done);
+    sweep_until_erased(&stage, &leaver).await;
+    for request in pool.requests() {
+        assert_eq!(request.action(), "cognito-idp:AdminDeleteUser");
         assert_eq!(
-            asked.body(),
+            request.body(),
             json!({ "UserPoolId": POOL, "Username": "google_1234567890" })
         );
         assert_eq!(
-            asked.header("content-type"),
+            request.header("content-type"),
             Some("application/x-amz-json-1.1")
         );
-        let signature = asked.header("authorization").unwrap();
+        let signature = request.header("authorization").unwrap();
         assert!(signature.starts_with("AWS4-HMAC-SHA256 "), "{signature}");
         for part in [
             "/us-east-1/cognito-idp/aws4_request",
@@ -92,26 +92,26 @@ async fn an_erasure_ends_only_when_the_pool_has_deleted_the_user() {
 async fn the_pool_is_asked_once_however_many_passes_an_erasure_takes() {
     let pool = UserPool::start().await;
     let stage = stage(&pool, "3600").await;
-    let leaver = called(&stage.world, "leaver", "google_1");
+    let leaver = pool_user(&stage.world, "leaver", "google_1");
     for _ in 0..3 {
         leaver.delete("/v1/me").await.expect(202);
         assert!(sweep(&stage, &leaver).await);
     }
     assert!(!is_erased(&stage, &leaver).await);
-    assert_eq!(pool.asked().len(), 1);
+    assert_eq!(pool.requests().len(), 1);
 }
 
 /// In the pool, a user of its own is named by the id; and a user whom the pool lacks is still erased.
 #[tokio::test]
 async fn a_user_missing_from_the_pool_is_erased() {
     let pool = UserPool::start().await;
-    pool.answers(Answers::NoSuchUser);
+    pool.set_answers(Answers::NoSuchUser);
     let stage = stage(&pool, "1").await;
     let leaver = stage.world.user("leaver");
     leaver.post("bye").await;
     leaver.delete("/v1/me").await.expect(202);
-    erased(&stage, &leaver).await;
-    let asked = pool.asked();
-    assert_eq!(asked.len(), 1);
-    assert_eq!(asked[0].body()["Username"], json!(leaver.id));
+    sweep_until_erased(&stage, &leaver).await;
+    let requests = pool.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].body()["Username"], json!(leaver.id));
 }

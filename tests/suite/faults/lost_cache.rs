@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use purrline_local::{Outage, Service};
 
-use super::{LONGEST, refused, stage};
+use super::{LONGEST, assert_unavailable, stage};
 use crate::support::backstage::{Backstage, id_of};
 use crate::support::{User, eventually};
 
 /// Returns a reader who follows three authors with 13 posts each, the authors, and all posts, newest first.
-async fn filled(stage: &Backstage) -> (User, Vec<User>, Vec<String>) {
+async fn reader_with_feed(stage: &Backstage) -> (User, Vec<User>, Vec<String>) {
     let authors: Vec<User> = (0..3).map(|_| stage.world.user("author")).collect();
     let reader = stage.world.user("reader");
     for author in &authors {
@@ -21,7 +21,7 @@ async fn filled(stage: &Backstage) -> (User, Vec<User>, Vec<String>) {
             posts.insert(0, author.post_id("meow").await);
         }
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     (reader, authors, posts)
 }
 
@@ -47,9 +47,9 @@ async fn walk_while(
 /// The bar: the cache is emptied in the middle of paging, as a whole or key by key, and the walk yields each post once and
 /// in order. Fails when only the cache understands a position.
 #[tokio::test]
-async fn emptied_while_paging_each_post_comes_once() {
+async fn each_post_comes_once_when_the_cache_is_emptied_while_paging() {
     let stage = stage().await;
-    let (reader, authors, posts) = filled(&stage).await;
+    let (reader, authors, posts) = reader_with_feed(&stage).await;
     for size in [1, 4, 7, 20] {
         let walked = walk_while(&reader, size, async |_| {
             stage.world.flush_cache().await.unwrap();
@@ -81,9 +81,9 @@ async fn emptied_while_paging_each_post_comes_once() {
 /// and once it is back everything is correct. Fails when a read needs the cache, when a deletion is answered that the cache
 /// doesn't know of, or when a consumer skips the cache.
 #[tokio::test]
-async fn without_a_cache_answers_stay_right() {
+async fn answers_stay_correct_without_a_cache() {
     let stage = stage().await;
-    let (reader, authors, mut posts) = filled(&stage).await;
+    let (reader, authors, mut posts) = reader_with_feed(&stage).await;
     for how in ["killed", "stopped", "closed"] {
         reader.feed(10).await;
         match how {
@@ -101,8 +101,8 @@ async fn without_a_cache_answers_stay_right() {
         assert_eq!(walk_while(&reader, 20, async |_| ()).await, posts, "{how}");
         let new = authors[0].post_id("without a cache").await;
         let gone = posts.remove(0);
-        let by = deleter(&authors, &reader, &gone).await;
-        refused(how, by.delete(&format!("/v1/posts/{gone}"))).await;
+        let by = author_of(&authors, &reader, &gone).await;
+        assert_unavailable(how, by.delete(&format!("/v1/posts/{gone}"))).await;
         by.get(&format!("/v1/posts/{gone}")).await.problem(404);
         reader.like(&posts[0]).await;
         reader.unfollow(&authors[1]).await;
@@ -118,15 +118,15 @@ async fn without_a_cache_answers_stay_right() {
             "{how}: {}",
             again.text()
         );
-        stage.heal().await;
+        stage.sweep_until_settled().await;
         posts.insert(0, new);
-        let without: Vec<String> = not_by(&reader, &authors[1], &posts).await;
+        let without: Vec<String> = posts_not_by(&reader, &authors[1], &posts).await;
         let feed = async || (reader.feed_ids(100).await == without).then_some(());
         eventually(&format!("the feed is right after it was {how}"), feed).await;
         let liked = reader.read_post(&posts[1]).await;
         assert_eq!(liked["liked"], true, "{how}");
         reader.follow(&authors[1]).await;
-        stage.world.drained().await;
+        stage.world.wait_until_drained().await;
         assert_eq!(reader.walk_ids("/v1/feed", 9).await, posts, "{how}");
         let status = stage.world.status().await.unwrap();
         assert!(
@@ -139,9 +139,9 @@ async fn without_a_cache_answers_stay_right() {
 /// A server that dies by itself is started again, and functions find it: reads come from the cache again. Fails when nothing
 /// supervises the server.
 #[tokio::test]
-async fn a_cache_that_dies_is_there_again_by_itself() {
+async fn a_cache_that_dies_is_restarted() {
     let stage = stage().await;
-    let (reader, authors, mut posts) = filled(&stage).await;
+    let (reader, authors, mut posts) = reader_with_feed(&stage).await;
     assert_eq!(reader.feed_ids(100).await, posts);
     stage.world.crash_cache().unwrap();
     let kept = async || {
@@ -152,12 +152,12 @@ async fn a_cache_that_dies_is_there_again_by_itself() {
     };
     eventually("the feed is kept again", kept).await;
     posts.insert(0, authors[0].post_id("after the crash").await);
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert_eq!(reader.feed_ids(100).await, posts);
-    let said = stage.world.cache_log();
+    let log = stage.world.cache_log();
     assert!(
-        said.len() == 1 && said[0].contains("ended unexpectedly"),
-        "{said:#?}"
+        log.len() == 1 && log[0].contains("ended unexpectedly"),
+        "{log:#?}"
     );
 }
 
@@ -173,7 +173,7 @@ async fn is_kept(stage: &Backstage, key: &str) -> bool {
 }
 
 /// Returns the author of a post.
-async fn deleter(authors: &[User], reader: &User, post: &str) -> User {
+async fn author_of(authors: &[User], reader: &User, post: &str) -> User {
     let post = reader.read_post(post).await;
     authors
         .iter()
@@ -183,7 +183,7 @@ async fn deleter(authors: &[User], reader: &User, post: &str) -> User {
 }
 
 /// Returns the posts that this author did not write.
-async fn not_by(reader: &User, author: &User, posts: &[String]) -> Vec<String> {
+async fn posts_not_by(reader: &User, author: &User, posts: &[String]) -> Vec<String> {
     let theirs = reader
         .walk_ids(&format!("/v1/users/{}/posts", author.id), 100)
         .await;

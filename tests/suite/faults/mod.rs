@@ -31,14 +31,14 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::support::backstage::Backstage;
-use crate::support::{Reply, User, World, impatient};
+use crate::support::{Reply, User, World, retrying_soon};
 
 /// The longest time that a function behind the load balancer may take.
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// Starts a stack that retries failed work soon.
 async fn stage() -> Backstage {
-    Backstage::of(&World::with(impatient()).await).await
+    Backstage::of(&World::with(retrying_soon()).await).await
 }
 
 /// Creates users who follow this one, with their feeds in the cache.
@@ -47,7 +47,7 @@ async fn followers_of(stage: &Backstage, author: &User, count: usize) -> Vec<Use
     for follower in &followers {
         follower.follow(author).await;
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     for follower in &followers {
         follower.feed(1).await;
     }
@@ -55,7 +55,7 @@ async fn followers_of(stage: &Backstage, author: &User, count: usize) -> Vec<Use
 }
 
 /// Fails unless a request that needs a failed dependency is answered soon, and as api.md says.
-async fn refused(what: &str, request: impl Future<Output = Reply>) {
+async fn assert_unavailable(what: &str, request: impl Future<Output = Reply>) {
     let started = Instant::now();
     let reply = request.await;
     assert!(

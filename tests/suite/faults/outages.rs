@@ -6,7 +6,7 @@ use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{followers_of, refused, stage};
+use super::{assert_unavailable, followers_of, stage};
 use crate::support::{self, id_of};
 
 const OUTAGES: [Outage; 3] = [Outage::Closed, Outage::Unavailable, Outage::Hang];
@@ -25,17 +25,17 @@ async fn without_queues_posts_are_kept_and_likes_refused() {
         let any = "/v1/posts/0000000000001/like";
         let (post, ..) = futures::join!(
             author.post_id("queues are down"),
-            refused("like", reader.put(any)),
-            refused("unlike", reader.delete(any)),
-            refused("follow", reader.put("/v1/users/anybody/follow")),
-            refused("unfollow", reader.delete("/v1/users/anybody/follow")),
+            assert_unavailable("like", reader.put(any)),
+            assert_unavailable("unlike", reader.delete(any)),
+            assert_unavailable("follow", reader.put("/v1/users/anybody/follow")),
+            assert_unavailable("unfollow", reader.delete("/v1/users/anybody/follow")),
         );
         posts.insert(0, post);
         stage.world.resume_service(Service::Queues);
-        stage.heal().await;
+        stage.sweep_until_settled().await;
         assert_eq!(reader.walk_ids("/v1/feed", 10).await, posts, "{outage:?}");
         reader.like(&posts[0]).await;
-        stage.world.drained().await;
+        stage.world.wait_until_drained().await;
         assert_eq!(reader.feed(1).await[0]["likes"], 1);
     }
 }
@@ -57,7 +57,7 @@ async fn without_tables_everything_is_refused_in_time() {
         json!({ "content_type": "image/jpeg", "size": 1 }),
     );
     let profile = json!({ "handle": "author", "name": "Author" });
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     for outage in OUTAGES {
         // A cached feed needs no table.
         stage.world.flush_cache().await.unwrap();
@@ -67,33 +67,33 @@ async fn without_tables_everything_is_refused_in_time() {
             .header("idempotency-key", "k")
             .json(&text);
         futures::join!(
-            refused("post once", author.send(create)),
-            refused("edit", author.change(&path, &text)),
-            refused("delete", author.delete(&path)),
-            refused("read", author.get(&path)),
-            refused("list", author.get(&lists[0])),
-            refused("comments", author.get(&comments)),
-            refused("comment", author.create(&comments, &text)),
-            refused("comment once", author.create_once(&comments, "k", &text)),
-            refused("uncomment", author.uncomment(&post, &comment)),
-            refused("me", author.get("/v1/me")),
-            refused("put me", author.put_me(&profile)),
-            refused("handle", author.get("/v1/users/@somebody")),
-            refused("user", author.get("/v1/users/somebody")),
-            refused("followers", author.get(&lists[1])),
-            refused("following", author.get(&lists[2])),
-            refused("feed", author.get("/v1/feed")),
-            refused(
+            assert_unavailable("post once", author.send(create)),
+            assert_unavailable("edit", author.change(&path, &text)),
+            assert_unavailable("delete", author.delete(&path)),
+            assert_unavailable("read", author.get(&path)),
+            assert_unavailable("list", author.get(&lists[0])),
+            assert_unavailable("comments", author.get(&comments)),
+            assert_unavailable("comment", author.create(&comments, &text)),
+            assert_unavailable("comment once", author.create_once(&comments, "k", &text)),
+            assert_unavailable("delete_comment", author.delete_comment(&post, &comment)),
+            assert_unavailable("me", author.get("/v1/me")),
+            assert_unavailable("put me", author.put_me(&profile)),
+            assert_unavailable("handle", author.get("/v1/users/@somebody")),
+            assert_unavailable("user", author.get("/v1/users/somebody")),
+            assert_unavailable("followers", author.get(&lists[1])),
+            assert_unavailable("following", author.get(&lists[2])),
+            assert_unavailable("feed", author.get("/v1/feed")),
+            assert_unavailable(
                 "upload once",
                 author.create_once("/v1/uploads", "k", &upload)
             ),
         );
-        refused("post", author.create("/v1/posts", &text)).await;
+        assert_unavailable("post", author.create("/v1/posts", &text)).await;
         // These requests need no table.
         author.like(&post).await;
         author.get("/v1/health").await.expect(200);
         stage.world.resume_service(Service::Tables);
-        stage.heal().await;
+        stage.sweep_until_settled().await;
         assert_eq!(
             author.read_post(&post).await["text"],
             "before",
@@ -125,9 +125,9 @@ async fn without_the_bucket_only_images_are_refused() {
         let with_image = json!({ "text": "look", "images": [image] });
         let with_avatar = json!({ "handle": "author", "name": "x", "avatar": photo });
         futures::join!(
-            refused("post", author.create("/v1/posts", &with_image)),
-            refused("classify", author.classify_upload("", &photo)),
-            refused("avatar", author.put_me(&with_avatar)),
+            assert_unavailable("post", author.create("/v1/posts", &with_image)),
+            assert_unavailable("classify", author.classify_upload("", &photo)),
+            assert_unavailable("avatar", author.put_me(&with_avatar)),
             async {
                 let bytes = support::image(support::JPEG);
                 author.classify("", "image/jpeg", bytes).await.expect(200);
@@ -147,7 +147,7 @@ async fn without_the_bucket_only_images_are_refused() {
         author.classify_upload("", &photo).await.expect(200);
     }
     let posts = author.walk("/v1/feed", 10).await;
-    stage.heal().await;
+    stage.sweep_until_settled().await;
     assert!(
         posts.iter().all(|post| post["text"] == "no image"),
         "{posts:#?}"
@@ -176,13 +176,13 @@ async fn an_image_that_was_not_kept_is_kept_by_sweep() {
         .expect(201);
     assert!(faults.iter().any(|fault| fault.fired() > 0));
     stage.world.clear_faults();
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert_eq!(
-        stage.unfinished().await.len(),
+        stage.unfinished_fan_outs().await.len(),
         1,
         "fanned out, though its image isn't kept"
     );
-    stage.heal().await;
+    stage.sweep_until_settled().await;
     assert_eq!(
         stage
             .world

@@ -4,7 +4,7 @@ use purrline::domain::Version;
 use purrline_local::{FaultAction, FaultRule, Service, When};
 use serde_json::{Value, json};
 
-use super::{followers_of, impatient};
+use super::{followers_of, retrying_soon};
 use crate::support::backstage::Backstage;
 use crate::support::{User, World, eventually};
 
@@ -69,14 +69,14 @@ fn poison(good: &Value) -> Vec<String> {
 }
 
 async fn scene() -> (Backstage, User, User, String) {
-    let options = impatient()
+    let options = retrying_soon()
         .parameter("ConsumerTimeoutSeconds", "2")
         .parameter("VisibilityTimeoutSeconds", "2");
     let stage = Backstage::of(&World::with(options).await).await;
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     let post = author.post_id("good").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     (stage, author, reader, post)
 }
 
@@ -160,7 +160,7 @@ async fn malformed_messages_move_to_the_dead_letter_queue() {
         (dead == expected).then_some(())
     };
     eventually("the bad ones rest", resting).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let users = usize::try_from(expected[0]).unwrap();
     assert_eq!(stage.likes_of(&post).await.0, users);
     assert_eq!(author.me().await["followers"], 1 + expected[1]);
@@ -171,7 +171,7 @@ async fn malformed_messages_move_to_the_dead_letter_queue() {
         )
         .await;
     assert_eq!(reader.walk_ids("/v1/feed", 10).await, [new, post]);
-    assert!(stage.unfinished().await.is_empty());
+    assert!(stage.unfinished_fan_outs().await.is_empty());
     let status = stage.world.status().await.unwrap();
     for (_, consumer) in QUEUES {
         assert_eq!(
@@ -222,7 +222,7 @@ async fn dead_letters_are_handled_when_replayed() {
     for (queue, _) in QUEUES {
         assert_eq!(stage.world.redrive(queue).await.unwrap(), 1);
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let feed = reader.feed(10).await;
     assert_eq!(
         (&feed[0]["id"], &feed[1]["likes"], &feed[1]["liked"]),
@@ -232,5 +232,5 @@ async fn dead_letters_are_handled_when_replayed() {
     stage
         .assert_exact(&[author.id.clone(), other.id.clone()], &[post])
         .await;
-    assert!(stage.unfinished().await.is_empty());
+    assert!(stage.unfinished_fan_outs().await.is_empty());
 }

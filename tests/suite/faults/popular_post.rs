@@ -13,7 +13,7 @@ use super::{followers_of, stage};
 use crate::support::{User, World, comments, eventually, id_of};
 
 /// Returns how many times reads of feeds called the store since the calls were last reset.
-fn asked_the_store(world: &World) -> u64 {
+fn store_calls(world: &World) -> u64 {
     let calls = world.calls().into_iter();
     let asked =
         calls.filter(|(call, _)| call.function == "feed" && call.service == Service::Tables);
@@ -33,24 +33,24 @@ async fn concurrent_changes_leave_the_cache_readable() {
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     let post = author.post_id("popular").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert_eq!(comments_of(&reader.feed(20).await, &post), 0);
     let fans: Vec<User> = (0..8).map(|_| stage.world.user("fan")).collect();
     for round in 1..=3 {
         stage.world.reset_calls();
         join_all(fans.iter().map(|fan| fan.comment(&post, "purr"))).await;
         assert_eq!(comments_of(&reader.feed(20).await, &post), 8 * round);
-        assert_eq!(asked_the_store(&stage.world), 0, "round {round}");
+        assert_eq!(store_calls(&stage.world), 0, "round {round}");
     }
     join_all(fans.iter().map(|fan| fan.like(&post))).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     stage.world.reset_calls();
     let feed = reader.feed(20).await;
     assert_eq!(
         (&feed[0]["likes"], comments_of(&feed, &post)),
         (&8.into(), 24)
     );
-    assert_eq!(asked_the_store(&stage.world), 0, "after likes");
+    assert_eq!(store_calls(&stage.world), 0, "after likes");
     let profile = |n: usize| json!({ "handle": author.own_handle(), "name": n.to_string() });
     let profiles: Vec<Value> = (0..4).map(profile).collect();
     join_all(profiles.iter().map(|profile| author.put_me(profile))).await;
@@ -61,7 +61,7 @@ async fn concurrent_changes_leave_the_cache_readable() {
     }
     stage.world.reset_calls();
     reader.feed(20).await;
-    assert_eq!(asked_the_store(&stage.world), 0, "the author is held");
+    assert_eq!(store_calls(&stage.world), 0, "the author is held");
 }
 
 /// A popular author's profile is read from the cache while it changes, however many times. Fails when a change of a profile
@@ -72,7 +72,7 @@ async fn an_author_who_changes_their_profile_is_read_from_the_cache() {
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     author.post_id("popular").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     reader.feed(20).await;
     let slow = FaultRule::new(When::Before, FaultAction::Delay(Duration::from_millis(900)));
     let slow = slow.function("profile").operation("TransactWriteItems");
@@ -85,10 +85,7 @@ async fn an_author_who_changes_their_profile_is_read_from_the_cache() {
         reader.feed(20).await;
         stage.world.reset_calls();
         let feed = reader.feed(20).await;
-        (
-            feed[0]["author"]["name"].clone(),
-            asked_the_store(&stage.world),
-        )
+        (feed[0]["author"]["name"].clone(), store_calls(&stage.world))
     };
     let (reply, (name, asked)) = futures::join!(change, read);
     reply.expect(201);
@@ -110,7 +107,7 @@ async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
     let author = stage.world.user("author");
     let readers = followers_of(&stage, &author, READERS).await;
     let post = author.post_id("popular").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     join_all(readers.iter().map(|reader| reader.feed(20))).await;
     let fans: Vec<User> = (0..10).map(|_| stage.world.user("fan")).collect();
     stage.world.reset_calls();
@@ -154,7 +151,7 @@ async fn a_post_that_is_commented_on_all_the_time_is_read_from_the_cache() {
         answered.load(Ordering::SeqCst),
         reads.load(Ordering::SeqCst),
     );
-    let asked = asked_the_store(&stage.world);
+    let asked = store_calls(&stage.world);
     println!(
         "{reads} reads and {answered} comments in {:?}: the store was asked {asked} times",
         started.elapsed()
@@ -217,7 +214,7 @@ async fn an_unreadable_item_costs_no_page() {
             .await
             .expect(204);
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let whole = reader.feed(20).await;
     assert_eq!(whole.len(), 3);
     let lists = [

@@ -8,7 +8,7 @@ use purrline_local::{Delivery, FaultAction, FaultRule, Service, When};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::{followers_of, impatient, stage};
+use super::{followers_of, retrying_soon, stage};
 use crate::support::backstage::{Backstage, id_of};
 use crate::support::{User, World};
 
@@ -17,7 +17,7 @@ const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 
 /// The fault of one attempt.
 #[derive(Debug, Clone)]
-enum Harm {
+enum PostFault {
     /// The client disconnects after so many milliseconds.
     Cut(u64),
     /// The function is killed, or one of its calls fails.
@@ -26,11 +26,11 @@ enum Harm {
     Drop,
 }
 
-fn at(service: Service, operation: &str, when: When, action: FaultAction, times: u64) -> Harm {
+fn at(service: Service, operation: &str, when: When, action: FaultAction, times: u64) -> PostFault {
     let rule = FaultRule::new(when, action)
         .function("post-write")
         .service(service);
-    Harm::Fault(
+    PostFault::Fault(
         if operation.is_empty() {
             rule
         } else {
@@ -40,37 +40,37 @@ fn at(service: Service, operation: &str, when: When, action: FaultAction, times:
     )
 }
 
-fn kill(operation: &str, when: When) -> Harm {
+fn kill(operation: &str, when: When) -> PostFault {
     let rule = FaultRule::kill("post-write", 1, when);
-    Harm::Fault(rule.operation(operation))
+    PostFault::Fault(rule.operation(operation))
 }
 
 /// Returns everything that may go wrong with a post, repeatedly; slow faults only once.
-fn harms() -> Vec<Harm> {
+fn post_faults() -> Vec<PostFault> {
     use FaultAction::{Delay, Disconnect, Hang, Status};
     use Service::{Bucket, Queues, Tables};
     use When::{After, Before};
-    let mut harms = Vec::new();
+    let mut post_faults = Vec::new();
     for nth in 1..=6 {
         for when in [Before, After] {
-            harms.push(Harm::Fault(FaultRule::kill("post-write", nth, when)));
+            post_faults.push(PostFault::Fault(FaultRule::kill("post-write", nth, when)));
         }
     }
     for when in [Before, After] {
-        harms.extend([kill("TransactWriteItems", when), kill("SendMessage", when)]);
+        post_faults.extend([kill("TransactWriteItems", when), kill("SendMessage", when)]);
         for (service, operation) in [
             (Tables, "TransactWriteItems"),
             (Tables, ""),
             (Queues, ""),
             (Bucket, ""),
         ] {
-            harms.push(at(service, operation, when, Status(500), 1));
-            harms.push(at(service, operation, when, Status(503), u64::MAX));
-            harms.push(at(service, operation, when, Disconnect, 1));
-            harms.push(at(service, operation, when, Disconnect, u64::MAX));
+            post_faults.push(at(service, operation, when, Status(500), 1));
+            post_faults.push(at(service, operation, when, Status(503), u64::MAX));
+            post_faults.push(at(service, operation, when, Disconnect, 1));
+            post_faults.push(at(service, operation, when, Disconnect, u64::MAX));
         }
     }
-    harms.push(at(
+    post_faults.push(at(
         Tables,
         "TransactWriteItems",
         After,
@@ -83,16 +83,16 @@ fn harms() -> Vec<Harm> {
         at(Bucket, "DeleteObjectTagging", Before, Hang, u64::MAX),
     ];
     let often = TRIES - slow.len();
-    let cuts = (0..often).map(|at| Harm::Cut(u64::try_from(at % 12).unwrap()));
-    let mut mixed: Vec<Harm> = harms
+    let cuts = (0..often).map(|at| PostFault::Cut(u64::try_from(at % 12).unwrap()));
+    let mut mixed: Vec<PostFault> = post_faults
         .into_iter()
         .zip(cuts)
-        .flat_map(|(harm, cut)| [harm, cut])
+        .flat_map(|(post_fault, cut)| [post_fault, cut])
         .collect();
-    mixed.push(Harm::Drop);
-    let mut harms: Vec<Harm> = mixed.into_iter().cycle().take(often).collect();
-    harms.extend(slow);
-    harms
+    mixed.push(PostFault::Drop);
+    let mut post_faults: Vec<PostFault> = mixed.into_iter().cycle().take(often).collect();
+    post_faults.extend(slow);
+    post_faults
 }
 
 /// Returns the request of an attempt, with its own key and body. Some have an image.
@@ -113,28 +113,28 @@ async fn attempt(
     author: &User,
     image: &str,
     number: usize,
-    harm: Harm,
+    post_fault: PostFault,
 ) -> Option<String> {
     let sent = author.try_send(request(author, image, number));
-    let reply = match harm {
-        Harm::Cut(after) => tokio::time::timeout(Duration::from_millis(after), sent)
+    let reply = match post_fault {
+        PostFault::Cut(after) => tokio::time::timeout(Duration::from_millis(after), sent)
             .await
             .ok()?
             .unwrap(),
-        Harm::Drop => {
+        PostFault::Drop => {
             stage
                 .world
                 .deliver("FanOutQueue", Delivery::default().dropping(|_| true))
                 .unwrap();
             let reply = sent.await.unwrap();
-            stage.world.drained().await;
+            stage.world.wait_until_drained().await;
             stage
                 .world
                 .deliver("FanOutQueue", Delivery::default())
                 .unwrap();
             reply
         }
-        Harm::Fault(rule) => {
+        PostFault::Fault(rule) => {
             let killing = rule.action == FaultAction::KillCaller;
             let fault = stage.world.on_call(rule.clone()).unwrap();
             let reply = sent.await.unwrap();
@@ -155,7 +155,7 @@ async fn attempt(
 }
 
 /// Returns all posts of the author by their texts, after checking that all users see the same.
-async fn everywhere(author: &User, followers: &[User]) -> HashMap<String, String> {
+async fn posts_seen_by_all(author: &User, followers: &[User]) -> HashMap<String, String> {
     let list = author
         .walk(&format!("/v1/users/{}/posts", author.id), 100)
         .await;
@@ -192,20 +192,20 @@ async fn everywhere(author: &User, followers: &[User]) -> HashMap<String, String
 /// Fails without the outbox mark; without `sweep`; when the mark is cleared early; when the post, its list entry, its count
 /// and its idempotency record are not one transaction; or when a fan-out that wasn't queued fails the request.
 #[tokio::test]
-async fn a_post_is_wholly_there_or_not_at_all() {
+async fn a_post_is_atomic() {
     let stage = stage().await;
     let author = stage.world.user("author");
     let followers = followers_of(&stage, &author, 3).await;
     let image = author.upload("image/jpeg", JPEG).await;
     let mut answered = HashMap::new();
-    for (number, harm) in harms().into_iter().enumerate() {
-        if let Some(id) = attempt(&stage, &author, &image, number, harm).await {
+    for (number, post_fault) in post_faults().into_iter().enumerate() {
+        if let Some(id) = attempt(&stage, &author, &image, number, post_fault).await {
             answered.insert(format!("try {number}"), id);
         }
     }
     // A request whose client disconnected may still run.
-    stage.heal().await;
-    let there = everywhere(&author, &followers).await;
+    stage.sweep_until_settled().await;
+    let there = posts_seen_by_all(&author, &followers).await;
     for (text, id) in &answered {
         assert_eq!(there.get(text), Some(id), "{text} was answered");
     }
@@ -230,8 +230,8 @@ async fn a_post_is_wholly_there_or_not_at_all() {
             assert_eq!(id, *known, "try {number} was there");
         }
     }
-    stage.heal().await;
-    assert_eq!(everywhere(&author, &followers).await.len(), TRIES);
+    stage.sweep_until_settled().await;
+    assert_eq!(posts_seen_by_all(&author, &followers).await.len(), TRIES);
     stage
         .assert_exact(std::slice::from_ref(&author.id), &[])
         .await;
@@ -254,7 +254,7 @@ async fn an_answer_lost_on_the_way_makes_no_second_post() {
         let fault = stage.world.on_call(rule).unwrap();
         author.post(&format!("once {number}")).await;
         assert_eq!(fault.fired(), 1);
-        stage.heal().await;
+        stage.sweep_until_settled().await;
         let posts = author
             .walk_ids(&format!("/v1/users/{}/posts", author.id), 50)
             .await;
@@ -266,7 +266,7 @@ async fn an_answer_lost_on_the_way_makes_no_second_post() {
 /// Rule 7: many identical requests at once, as from an impatient client, to as many processes, make one post and have one
 /// answer. Fails when the key is only looked up, and not part of the transaction.
 #[tokio::test]
-async fn the_same_request_at_once_makes_one_post() {
+async fn concurrent_identical_requests_make_one_post() {
     let stage = stage().await;
     let author = stage.world.user("author");
     for round in 0..20 {
@@ -307,7 +307,7 @@ async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
         }
         stage.world.deliver("FanOutQueue", delivery).unwrap();
         stage.world.resume_queue("FanOutQueue").unwrap();
-        stage.world.drained().await;
+        stage.world.wait_until_drained().await;
     }
     stage
         .world
@@ -320,8 +320,8 @@ async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
             "without those lost"
         );
     }
-    assert_eq!(stage.unfinished().await.len(), 12);
-    stage.heal().await;
+    assert_eq!(stage.unfinished_fan_outs().await.len(), 12);
+    stage.sweep_until_settled().await;
     for follower in &followers {
         assert_eq!(follower.walk_ids("/v1/feed", 10).await, posted);
     }
@@ -332,7 +332,7 @@ async fn fan_outs_dropped_doubled_and_shuffled_reach_everybody() {
 #[tokio::test]
 async fn sweep_sends_overdue_fan_outs_again() {
     let stage =
-        Backstage::of(&World::with(impatient().parameter("OutboxSeconds", "2")).await).await;
+        Backstage::of(&World::with(retrying_soon().parameter("OutboxSeconds", "2")).await).await;
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     stage
@@ -340,13 +340,13 @@ async fn sweep_sends_overdue_fan_outs_again() {
         .deliver("FanOutQueue", Delivery::default().dropping(|_| true))
         .unwrap();
     let post = author.post_id("lost").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     stage
         .world
         .deliver("FanOutQueue", Delivery::default())
         .unwrap();
     stage.world.run_schedule("sweep").await.unwrap();
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert_eq!(
         reader.feed_ids(5).await,
         Vec::<String>::new(),
@@ -354,9 +354,9 @@ async fn sweep_sends_overdue_fan_outs_again() {
     );
     crate::support::eventually("sweep heals it", async || {
         stage.world.run_schedule("sweep").await.unwrap();
-        stage.world.drained().await;
+        stage.world.wait_until_drained().await;
         (reader.feed_ids(5).await == [post.as_str()]).then_some(())
     })
     .await;
-    assert!(stage.unfinished().await.is_empty());
+    assert!(stage.unfinished_fan_outs().await.is_empty());
 }

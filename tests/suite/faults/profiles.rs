@@ -12,7 +12,7 @@ use purrline::store::ProfileError;
 use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::{followers_of, refused, stage};
+use super::{assert_unavailable, followers_of, stage};
 use crate::support::User;
 use crate::support::backstage::{Backstage, text};
 
@@ -20,7 +20,7 @@ const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 
 /// Fails unless the user owns the handle that the profile shows, and these other handles are not in use: they are held for
 /// the user, or free.
-async fn assert_agreed(stage: &Backstage, user: &User, others: &[String]) {
+async fn assert_handle_consistent(stage: &Backstage, user: &User, others: &[String]) {
     let row = stage.item("UsersTable", "id", &user.id).await.unwrap();
     let handle = text(&row, "handle");
     let owner = Some((user.id.clone(), None));
@@ -37,7 +37,7 @@ async fn assert_agreed(stage: &Backstage, user: &User, others: &[String]) {
 }
 
 /// Returns the author of the newest post, as the reader's feed shows them.
-async fn shown(reader: &User) -> Value {
+async fn author_shown(reader: &User) -> Value {
     reader.feed(1).await[0]["author"].clone()
 }
 
@@ -53,7 +53,7 @@ async fn a_killed_change_leaves_handle_and_profile_consistent() {
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     let rival = stage.world.user("rival");
     author.post("x").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     author
         .put_me(&json!({ "handle": "case_0", "name": "case 0" }))
         .await
@@ -87,7 +87,7 @@ async fn a_killed_change_leaves_handle_and_profile_consistent() {
             }
             let before = author.me().await;
             for _ in 0..2 {
-                assert_eq!(shown(&reader).await["name"], before["name"]);
+                assert_eq!(author_shown(&reader).await["name"], before["name"]);
             }
             let rule = FaultRule::kill("profile", nth, when).operation(operation);
             let fault = stage.world.on_call(rule).unwrap();
@@ -105,9 +105,9 @@ async fn a_killed_change_leaves_handle_and_profile_consistent() {
             } else {
                 assert_eq!(after, before, "{what}");
             }
-            assert_agreed(&stage, &author, &handles).await;
+            assert_handle_consistent(&stage, &author, &handles).await;
             for _ in 0..2 {
-                let shown = shown(&reader).await;
+                let shown = author_shown(&reader).await;
                 let is = |profile: &Value| {
                     let fields = ["handle", "name", "avatar_url"];
                     fields.iter().all(|field| shown[field] == profile[field])
@@ -117,8 +117,8 @@ async fn a_killed_change_leaves_handle_and_profile_consistent() {
 
             let healed = author.put_me(&body).await.expect(200).json();
             assert_eq!(healed["handle"], body["handle"], "{what}");
-            assert_eq!(shown(&reader).await["name"], body["name"], "{what}");
-            assert_agreed(&stage, &author, &handles).await;
+            assert_eq!(author_shown(&reader).await["name"], body["name"], "{what}");
+            assert_handle_consistent(&stage, &author, &handles).await;
             for handle in &handles {
                 let claim = json!({ "handle": handle, "name": "rival" });
                 rival.put_me(&claim).await.problem(409);
@@ -131,7 +131,7 @@ async fn a_killed_change_leaves_handle_and_profile_consistent() {
 /// The store writes the profile, and its answer is lost: the profile still counts as the first. Fails when a retried call
 /// counts as another one.
 #[tokio::test]
-async fn an_answer_lost_on_the_way_is_still_the_first() {
+async fn a_profile_whose_answer_is_lost_still_counts_as_the_first() {
     let stage = stage().await;
     let author = stage.world.user("author");
     let rule = FaultRule::new(When::After, FaultAction::Disconnect).operation("TransactWriteItems");
@@ -139,35 +139,39 @@ async fn an_answer_lost_on_the_way_is_still_the_first() {
     let body = json!({ "handle": "author", "name": "Author" });
     author.put_me(&body).await.expect(201);
     assert_eq!(fault.fired(), 1);
-    assert_agreed(&stage, &author, &[]).await;
+    assert_handle_consistent(&stage, &author, &[]).await;
 }
 
 /// Without the cache a profile can't be changed, since the cache would keep the old one: 503, and the same request again
 /// heals. Reads continue. Fails when the cache is told after the store, or when a failure to tell it is ignored.
 #[tokio::test]
-async fn without_a_cache_profiles_stay_and_then_heal() {
+async fn profiles_cannot_change_without_a_cache_and_can_afterwards() {
     let stage = stage().await;
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     author.post("x").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     author
         .put_me(&json!({ "handle": "before", "name": "before" }))
         .await
         .expect(201);
     for how in ["killed", "stopped", "closed"] {
         let before = author.me().await;
-        assert_eq!(shown(&reader).await["name"], before["name"]);
+        assert_eq!(author_shown(&reader).await["name"], before["name"]);
         match how {
             "killed" => stage.world.kill_cache().await.unwrap(),
             "stopped" => stage.world.pause_cache().unwrap(),
             _ => stage.world.stop_service(Service::Cache, Outage::Closed),
         }
         let body = json!({ "handle": how, "name": how });
-        refused(how, author.put_me(&body)).await;
+        assert_unavailable(how, author.put_me(&body)).await;
         assert_eq!(author.me().await, before, "{how}");
-        assert_eq!(reader.see(&author).await["name"], before["name"], "{how}");
-        assert_eq!(shown(&reader).await["name"], before["name"], "{how}");
+        assert_eq!(
+            reader.read_user(&author).await["name"],
+            before["name"],
+            "{how}"
+        );
+        assert_eq!(author_shown(&reader).await["name"], before["name"], "{how}");
         match how {
             "killed" => stage.world.start_cache().await.unwrap(),
             "stopped" => stage.world.resume_cache().unwrap(),
@@ -175,7 +179,7 @@ async fn without_a_cache_profiles_stay_and_then_heal() {
         }
         let healed = async || (author.put_me(&body).await.status == 200).then_some(());
         crate::support::eventually("the same again heals", healed).await;
-        assert_eq!(shown(&reader).await["name"], how);
+        assert_eq!(author_shown(&reader).await["name"], how);
     }
     // The cache fails once the store has the profile: the change is not answered, since the cache may not know of it.
     let slow = FaultRule::new(When::Before, FaultAction::Delay(Duration::from_secs(1)))
@@ -190,17 +194,17 @@ async fn without_a_cache_profiles_stay_and_then_heal() {
         stage.world.stop_service(Service::Cache, Outage::Closed);
     };
     let body = json!({ "handle": "after", "name": "after" });
-    futures::join!(refused("untold", author.put_me(&body)), goes);
+    futures::join!(assert_unavailable("untold", author.put_me(&body)), goes);
     stage.world.resume_service(Service::Cache);
     crate::support::eventually("the time of the change is up", async || {
-        (shown(&reader).await["name"] == "after").then_some(())
+        (author_shown(&reader).await["name"] == "after").then_some(())
     })
     .await;
     crate::support::eventually("the same again heals", async || {
         (author.put_me(&body).await.status == 200).then_some(())
     })
     .await;
-    assert_eq!(shown(&reader).await["name"], "after");
+    assert_eq!(author_shown(&reader).await["name"], "after");
 }
 
 /// A reader takes a lease, reads the author from the store, and is slow; the author changes; then the reader fills the
@@ -211,7 +215,7 @@ async fn a_slow_reader_does_not_bring_back_an_old_author() {
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     author.post("x").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let (store, cache) = (stage.store().await, stage.cache().await);
     let [me, id] = [&reader.id, &author.id].map(|id| UserId::parse(id).unwrap());
     let missing = Missing {
@@ -229,7 +233,7 @@ async fn a_slow_reader_does_not_bring_back_an_old_author() {
         ..HydratedPosts::default()
     };
     cache.fill(&me, &lease, &missing, &before).await.unwrap();
-    assert_eq!(shown(&reader).await["name"], "Author");
+    assert_eq!(author_shown(&reader).await["name"], "Author");
     // Cached authors don't depend on the images' address.
     let authors = std::slice::from_ref(&id);
     let (known, _) = cache.hydrate(&me, &[], authors).await.unwrap();
@@ -283,7 +287,7 @@ async fn concurrent_changes_leave_one_handle() {
         assert_eq!(first.count(), 1);
         let me = author.me().await;
         assert_eq!(me["handle"], me["name"]);
-        assert_agreed(&stage, &author, &handles).await;
+        assert_handle_consistent(&stage, &author, &handles).await;
         for handle in &handles {
             assert!(stage.owner_of(handle).await.is_some(), "{handle}");
         }

@@ -5,8 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use purrline_local::{FaultRule, When};
 use serde_json::{Value, json};
 
-use super::impatient;
-use super::leaving::{erased, fill, leave, stage, traces};
+use super::leaving::{fill, leave, stage, sweep_until_erased, traces};
+use super::retrying_soon;
 use crate::support::backstage::{Backstage, text};
 use crate::support::{JPEG, User, World, comments, eventually, id_of, image};
 
@@ -24,7 +24,7 @@ enum Return {
     Leaves,
 }
 
-const WAYS: [Return; 9] = [
+const RETURNS: [Return; 9] = [
     Return::ReadsMe,
     Return::SetsProfile,
     Return::Posts,
@@ -65,7 +65,7 @@ fn path(user: &User) -> String {
 }
 
 /// Asserts that neither user sees anything of the other's.
-async fn assert_apart(nabi: &User, post: &str, bad: &User, what: &str) {
+async fn assert_mutually_hidden(nabi: &User, post: &str, bad: &User, what: &str) {
     for path in [
         path(nabi),
         format!("{}/posts", path(nabi)),
@@ -95,7 +95,7 @@ async fn a_block_outlives_the_account_that_is_blocked() {
     let common = friend.post_id("friend's").await;
     nabi.comment(&common, "nabi's").await;
     let mut all = Vec::new();
-    for _ in WAYS {
+    for _ in RETURNS {
         let bad = world.user("bad");
         bad.me().await;
         nabi.block(&bad).await;
@@ -110,7 +110,7 @@ async fn a_block_outlives_the_account_that_is_blocked() {
         leave(bad).await;
     }
     for bad in all.iter().chain([&forgiven]) {
-        erased(&stage, &bad.id).await;
+        sweep_until_erased(&stage, &bad.id).await;
     }
 
     // Users who are gone are not listed, and their ids are treated as unknown ones.
@@ -125,17 +125,17 @@ async fn a_block_outlives_the_account_that_is_blocked() {
     nabi.unblock(&forgiven).await;
     forgiven.read_post(&mine).await;
 
-    for (bad, way) in all.iter().zip(WAYS) {
+    for (bad, way) in all.iter().zip(RETURNS) {
         let what = format!("{way:?}");
         // Before they exist again, reads leave out the same as for blocked users.
-        assert_apart(&nabi, &mine, bad, &what).await;
+        assert_mutually_hidden(&nabi, &mine, bad, &what).await;
         let seen = bad.walk(&comments(&common), 5).await;
         let by_nabi = seen.iter().find(|it| it["author"]["id"] == nabi.id);
         assert_eq!(by_nabi, None, "{what}");
         bad.read_post(&common).await;
         way.by(bad, &friend, &common).await;
-        world.drained().await;
-        assert_apart(&nabi, &mine, bad, &what).await;
+        world.wait_until_drained().await;
+        assert_mutually_hidden(&nabi, &mine, bad, &what).await;
         for list in [
             format!("/v1/posts/{common}/likes"),
             format!("{}/followers", path(&friend)),
@@ -145,7 +145,7 @@ async fn a_block_outlives_the_account_that_is_blocked() {
         assert_eq!(nabi.walk(&comments(&common), 5).await.len(), 1, "{what}");
         bad.follow(&nabi).await;
         bad.like(&mine).await;
-        world.drained().await;
+        world.wait_until_drained().await;
         assert_eq!(nabi.me().await["followers"], 0, "{what}");
         assert_eq!(nabi.read_post(&mine).await["likes"], 0, "{what}");
         if !matches!(way, Return::Leaves) {
@@ -153,21 +153,21 @@ async fn a_block_outlives_the_account_that_is_blocked() {
         }
     }
     // Users who exist again are listed again, each in the old place.
-    let there = all.iter().zip(WAYS).rev();
+    let there = all.iter().zip(RETURNS).rev();
     let there = there.filter(|(_, way)| !matches!(way, Return::Leaves));
     let there: Vec<String> = there.map(|(bad, _)| bad.id.clone()).collect();
     assert_eq!(nabi.walk_ids("/v1/me/blocked", 2).await, there);
     // None of their own blocks came back.
     assert!(all[0].walk("/v1/me/blocked", 5).await.is_empty());
-    for bad in all.iter().take(WAYS.len() - 1) {
+    for bad in all.iter().take(RETURNS.len() - 1) {
         nabi.unblock(bad).await;
         bad.read_post(&mine).await;
-        nabi.see(bad).await;
+        nabi.read_user(bad).await;
     }
     forgiven.read_post(&mine).await;
     nabi.get(&path(&forgiven)).await.problem(404);
     forgiven.me().await;
-    nabi.see(&forgiven).await;
+    nabi.read_user(&forgiven).await;
 }
 
 /// Leaving a second time keeps the block. If the blocker leaves, nothing of it is left.
@@ -182,15 +182,15 @@ async fn a_block_outlives_two_accounts_and_not_its_blocker() {
     for _ in 0..2 {
         leave(&bad).await;
         bad.get(&format!("/v1/posts/{post}")).await.problem(404);
-        erased(&stage, &bad.id).await;
+        sweep_until_erased(&stage, &bad.id).await;
         bad.get(&format!("/v1/posts/{post}")).await.problem(404);
         bad.me().await;
         bad.get(&format!("/v1/posts/{post}")).await.problem(404);
     }
     leave(&bad).await;
-    erased(&stage, &bad.id).await;
+    sweep_until_erased(&stage, &bad.id).await;
     leave(&nabi).await;
-    erased(&stage, &nabi.id).await;
+    sweep_until_erased(&stage, &nabi.id).await;
     let table = stage.table("BlocksTable");
     let rows = stage.tables.scan().table_name(table).consistent_read(true);
     let rows = rows.send().await.unwrap();
@@ -219,7 +219,7 @@ async fn a_return_survives_a_crash_at_any_call() {
     let mut nth = 1;
     loop {
         leave(&bad).await;
-        erased(&stage, &bad.id).await;
+        sweep_until_erased(&stage, &bad.id).await;
         let fault = world
             .on_call(FaultRule::kill("profile", nth, When::After))
             .unwrap();
@@ -267,7 +267,7 @@ async fn released_handles_count_after_a_return() {
             user.put_me(&plain(&handle(user, n))).await.expect(status);
         }
         leave(user).await;
-        erased(&stage, &user.id).await;
+        sweep_until_erased(&stage, &user.id).await;
     }
     let refused = async |user: &User, handle: &str| {
         let reply = user.put_me(&plain(handle)).await;
@@ -284,7 +284,7 @@ async fn released_handles_count_after_a_return() {
     assert_eq!(nabi.me().await["handle"], handle(&nabi, 4).as_str());
     refused(&other, &handle(&nabi, 2)).await;
     // One is free after its time.
-    stage.hold_for(&handle(&nabi, 0), -2).await;
+    stage.end_reservation_in(&handle(&nabi, 0), -2).await;
     nabi.put_me(&plain(&handle(&nabi, 6))).await.expect(200);
     refused(&nabi, &handle(&nabi, 7)).await;
     // Five are held: a sixth may be taken, and no more.
@@ -296,7 +296,7 @@ async fn released_handles_count_after_a_return() {
 }
 
 /// Moves an account's erasure so many seconds into the past.
-async fn let_pass(stage: &Backstage, user: &User, seconds: i64) {
+async fn backdate_erasure(stage: &Backstage, user: &User, seconds: i64) {
     let row = stage.item("UsersTable", "id", &user.id).await.unwrap();
     for name in ["withdrawn_at", "erase_at", "empty_since"] {
         let Some(at) = row.get(name) else { continue };
@@ -334,7 +334,7 @@ async fn is_there(stage: &Backstage, user: &User) -> bool {
 /// Fails if an erasure ends while an upload can still arrive, or if a departed user gets another URL.
 #[tokio::test]
 async fn an_upload_that_arrives_late_is_erased() {
-    let stage = Backstage::of(&World::with(impatient()).await).await;
+    let stage = Backstage::of(&World::with(retrying_soon()).await).await;
     let leaver = stage.world.user("leaver");
     leaver.me().await;
     let bytes = image(JPEG);
@@ -348,18 +348,18 @@ async fn an_upload_that_arrives_late_is_erased() {
     stage.sweep().await;
     let before = traces(&stage, &leaver.id).await.len();
     // Half an hour: a URL is valid for 15 minutes, and an upload that began by then may take as long again.
-    let_pass(&stage, &leaver, 28 * 60).await;
+    backdate_erasure(&stage, &leaver, 28 * 60).await;
     leaver.put_bytes(&upload, &bytes).await.expect(200);
     stage.sweep().await;
     assert_eq!(traces(&stage, &leaver.id).await.len(), before + 1);
     // Then comes the first look at what is left, and a minute later the second.
-    let_pass(&stage, &leaver, 2 * 60).await;
+    backdate_erasure(&stage, &leaver, 2 * 60).await;
     stage.sweep().await;
     assert!(is_there(&stage, &leaver).await);
-    let_pass(&stage, &leaver, 20).await;
+    backdate_erasure(&stage, &leaver, 20).await;
     stage.sweep().await;
     assert!(is_there(&stage, &leaver).await);
-    let_pass(&stage, &leaver, 40).await;
+    backdate_erasure(&stage, &leaver, 40).await;
     stage.sweep().await;
     let left = traces(&stage, &leaver.id).await;
     assert!(left.is_empty(), "{left:#?}");
@@ -375,7 +375,7 @@ async fn rows_that_an_index_shows_late_are_erased_too() {
     let post = friend.post_id("x").await;
     let comment = id_of(&leaver.comment(&post, "bye").await);
     leaver.like(&post).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     leave(&leaver).await;
     // A lagging index does not have the rows yet.
     let like = stage.likes(&post).await.remove(0);
@@ -408,7 +408,7 @@ async fn rows_that_an_index_shows_late_are_erased_too() {
         let id = AttributeValue::S(leaver.id.clone());
         set(&stage, table, key, name, id).await;
     }
-    erased(&stage, &leaver.id).await;
+    sweep_until_erased(&stage, &leaver.id).await;
     let read = friend.read_post(&post).await;
     assert_eq!((&read["likes"], &read["comments"]), (&json!(0), &json!(0)));
     stage.assert_exact(&[], &[post]).await;

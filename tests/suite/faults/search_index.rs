@@ -6,7 +6,7 @@ use std::time::Duration;
 use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::{LONGEST, impatient, refused, stage};
+use super::{LONGEST, assert_unavailable, retrying_soon, stage};
 use crate::support::backstage::{Backstage, id_of};
 use crate::support::{User, World, eventually};
 
@@ -29,7 +29,7 @@ async fn find_newest(stage: &Backstage, user: &User, words: &str) -> Vec<String>
 }
 
 /// Posts a text without telling search.
-async fn post_unheard(stage: &Backstage, author: &User, text: &str) -> String {
+async fn post_without_indexing(stage: &Backstage, author: &User, text: &str) -> String {
     let post = author.post_id(text).await;
     stage.take("FanOutQueue").await;
     post
@@ -40,7 +40,7 @@ async fn index(stage: &Backstage, posts: &[&str]) -> Vec<usize> {
     stage.deliver("index", &messages).await
 }
 
-async fn quiet_stage() -> Backstage {
+async fn stage_without_indexing() -> Backstage {
     let stage = stage().await;
     for queue in ["FanOutQueue", "IndexQueue"] {
         stage.world.pause_queue(queue).await.unwrap();
@@ -52,14 +52,14 @@ async fn quiet_stage() -> Backstage {
 /// Fails when a manifest names a missing object, or when an object is written twice under one name.
 #[tokio::test]
 async fn index_survives_a_crash_at_any_call() {
-    let stage = quiet_stage().await;
+    let stage = stage_without_indexing().await;
     let author = stage.world.user("author");
     let mut posts: Vec<String> = Vec::new();
     for warm in [false, true] {
         for when in [When::Before, When::After] {
             for nth in 1.. {
                 assert!(nth < MOST_CALLS, "index calls without end");
-                let new = post_unheard(&stage, &author, "고양이").await;
+                let new = post_without_indexing(&stage, &author, "고양이").await;
                 // Also an indexed post, which changes a list of deleted documents.
                 let old = posts.first().cloned().unwrap_or_else(|| new.clone());
                 if !warm {
@@ -97,13 +97,13 @@ async fn index_survives_a_crash_at_any_call() {
 /// is put without a condition.
 #[tokio::test]
 async fn two_indexers_lose_nothing() {
-    let stage = quiet_stage().await;
+    let stage = stage_without_indexing().await;
     let author = stage.world.user("author");
     let mut posts = Vec::new();
     for round in 0..3 {
         let (a, b) = (
-            post_unheard(&stage, &author, "고양이").await,
-            post_unheard(&stage, &author, "고양이").await,
+            post_without_indexing(&stage, &author, "고양이").await,
+            post_without_indexing(&stage, &author, "고양이").await,
         );
         // Both have read the newest generation before either makes the next.
         let slow = FaultRule::new(When::Before, FaultAction::Delay(Duration::from_millis(400)));
@@ -140,7 +140,7 @@ async fn generations(stage: &Backstage) -> usize {
 /// index answers with an error. Fails when a search needs the bucket.
 #[tokio::test]
 async fn search_works_while_its_bucket_is_down() {
-    let world = World::with(impatient()).await;
+    let world = World::with(retrying_soon()).await;
     let stage = Backstage::of(&world).await;
     let author = world.user("author");
     let post = author.post_id("고양이").await;
@@ -155,7 +155,7 @@ async fn search_works_while_its_bucket_is_down() {
         assert!(started.elapsed() < LONGEST);
         assert_eq!(index(&stage, &[&post]).await, [0]);
         world.kill_function("search").unwrap();
-        refused("a search without an index", author.get("/v1/search?q=x")).await;
+        assert_unavailable("a search without an index", author.get("/v1/search?q=x")).await;
         world.resume_service(Service::Bucket);
         eventually("it is found again", async || {
             let reply = author.get("/v1/search?q=고양이").await;
@@ -173,9 +173,9 @@ async fn search_works_while_its_bucket_is_down() {
 /// A malformed message affects no other, and a message about an object that never existed is not malformed.
 #[tokio::test]
 async fn a_malformed_index_message_never_blocks_others() {
-    let stage = quiet_stage().await;
+    let stage = stage_without_indexing().await;
     let author = stage.world.user("author");
-    let post = post_unheard(&stage, &author, "고양이").await;
+    let post = post_without_indexing(&stage, &author, "고양이").await;
     let cat: Value = json!({ "v": 1, "kind": "cat", "id": "0000000000000" });
     let messages = [
         "not json".to_owned(),

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{impatient, refused};
+use super::{assert_unavailable, retrying_soon};
 use crate::support::{World, eventually};
 
 const REFUSES: u8 = 0;
@@ -21,11 +21,11 @@ async fn provider() -> (String, Arc<AtomicU8>, tokio::sync::watch::Sender<String
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
     let mode = Arc::new(AtomicU8::new(REFUSES));
     let (keys, known) = tokio::sync::watch::channel(String::new());
-    let told = Arc::clone(&mode);
+    let behaviour = Arc::clone(&mode);
     tokio::spawn(async move {
         let mut hanging = Vec::new();
         while let Ok((mut socket, _)) = listener.accept().await {
-            match told.load(Ordering::SeqCst) {
+            match behaviour.load(Ordering::SeqCst) {
                 REFUSES => drop(socket),
                 HANGS => hanging.push(socket),
                 mode => {
@@ -54,7 +54,7 @@ async fn provider() -> (String, Arc<AtomicU8>, tokio::sync::watch::Sender<String
 #[tokio::test]
 async fn unreachable_keys_are_a_503_and_not_a_401() {
     let (url, mode, keys) = provider().await;
-    let world = World::with(impatient().parameter("AuthJwksUrl", &url)).await;
+    let world = World::with(retrying_soon().parameter("AuthJwksUrl", &url)).await;
     keys.send_replace(world.sign_in().jwks().to_string());
     let user = world.user("user");
     let (text, image) = (
@@ -64,13 +64,13 @@ async fn unreachable_keys_are_a_503_and_not_a_401() {
     for how in [REFUSES, HANGS, BREAKS] {
         mode.store(how, Ordering::SeqCst);
         futures::join!(
-            refused("post", user.create("/v1/posts", &text)),
-            refused("read", user.get("/v1/posts/0000000000001")),
-            refused("like", user.put("/v1/posts/0000000000001/like")),
-            refused("follow", user.put("/v1/users/somebody/follow")),
-            refused("feed", user.get("/v1/feed")),
-            refused("me", user.get("/v1/me")),
-            refused("upload", user.create("/v1/uploads", &image)),
+            assert_unavailable("post", user.create("/v1/posts", &text)),
+            assert_unavailable("read", user.get("/v1/posts/0000000000001")),
+            assert_unavailable("like", user.put("/v1/posts/0000000000001/like")),
+            assert_unavailable("follow", user.put("/v1/users/somebody/follow")),
+            assert_unavailable("feed", user.get("/v1/feed")),
+            assert_unavailable("me", user.get("/v1/me")),
+            assert_unavailable("upload", user.create("/v1/uploads", &image)),
         );
         user.get("/v1/health").await.expect(200);
         // A malformed token needs no key.

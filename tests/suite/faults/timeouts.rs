@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use purrline_local::{FaultAction, FaultRule, InvokeError, Outage, Service, When};
 use serde_json::json;
 
-use super::{LONGEST, followers_of, impatient, stage};
+use super::{LONGEST, followers_of, retrying_soon, stage};
 use crate::support::World;
 use crate::support::backstage::{Backstage, batch};
 
@@ -49,12 +49,12 @@ fn freeze(stage: &Backstage, function: &str) {
 /// before it is handled.
 #[tokio::test]
 async fn a_frozen_consumer_is_killed_and_its_work_done_again() {
-    let options = impatient().parameter("ConsumerTimeoutSeconds", "2");
+    let options = retrying_soon().parameter("ConsumerTimeoutSeconds", "2");
     let stage = Backstage::of(&World::with(options).await).await;
     let author = stage.world.user("author");
     let reader = followers_of(&stage, &author, 1).await.remove(0);
     let post = author.post_id("freeze").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let rule = FaultRule::new(When::After, FaultAction::Delay(Duration::from_secs(1)));
     let fault = stage
         .world
@@ -68,7 +68,7 @@ async fn a_frozen_consumer_is_killed_and_its_work_done_again() {
     fault.wait().await;
     freeze(&stage, "like-consumer");
     crate::support::eventually("it is killed", async || (errors().await == 1).then_some(())).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     stage.assert_exact(&[], std::slice::from_ref(&post)).await;
     let seen = reader.feed(1).await.remove(0);
     assert_eq!((&seen["likes"], &seen["liked"]), (&json!(1), &json!(true)));
@@ -105,7 +105,7 @@ async fn a_frozen_writer_is_killed_and_its_post_fanned_out() {
         .await
         .expect(201)
         .json();
-    stage.heal().await;
+    stage.sweep_until_settled().await;
     let feed = reader.feed(10).await;
     assert_eq!(feed.len(), 2, "{feed:#?}");
     assert_eq!(feed[0]["id"], again["id"]);
@@ -115,11 +115,11 @@ async fn a_frozen_writer_is_killed_and_its_post_fanned_out() {
 /// consumers don't know their deadline.
 #[tokio::test]
 async fn a_consumer_whose_calls_hang_gives_up_in_time() {
-    let options = impatient().parameter("ConsumerTimeoutSeconds", "2");
+    let options = retrying_soon().parameter("ConsumerTimeoutSeconds", "2");
     let stage = Backstage::of(&World::with(options).await).await;
     let author = stage.world.user("author");
     let post = author.post_id("hang").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let at = purrline::domain::Version::now();
     let messages = [
         (

@@ -30,12 +30,12 @@ async fn reader_of_two(stage: &Backstage) -> (User, [User; 2], [String; 2]) {
     for author in &authors {
         reader.follow(author).await;
     }
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let posts = [
         authors[0].post_id("first").await,
         authors[1].post_id("second").await,
     ];
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     (reader, authors, posts)
 }
 
@@ -43,11 +43,11 @@ async fn reader_of_two(stage: &Backstage) -> (User, [User; 2], [String; 2]) {
 /// are handled, not dead, and the first sweep that reaches the cache corrects it. Fails when a consumer that can't reach the
 /// cache forgets about it, or leaves its message to the dead-letter queue.
 #[tokio::test]
-async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
+async fn a_cache_that_was_unreachable_is_corrected_by_the_next_sweep() {
     let stage = stage().await;
     let (reader, [left, other], [theirs, liked]) = reader_of_two(&stage).await;
     let gone = other.post_id("gone").await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let before = reader.feed_ids(20).await;
     assert_eq!(before, [&gone[..], &liked, &theirs]);
 
@@ -57,7 +57,7 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     reader.like(&liked).await;
     let new = other.post_id("new").await;
     other.delete_post(&gone).await;
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert!(faults[..3].iter().all(|fault| fault.fired() > 0));
     // A reader that found the cache too slow avoids it for a second.
     let before_sweep = eventually("the feed is read from the cache", async || {
@@ -70,13 +70,13 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
     assert_eq!(stage.invalidations().await.len(), 2);
     // The sweep can't reach the cache either: everything waits for the next.
     assert!(stage.world.run_schedule("sweep").await.is_err());
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     assert_eq!(stage.invalidations().await.len(), 2);
     assert_eq!(dead_letters(&stage).await, 0);
 
     stage.world.clear_faults();
     stage.world.run_schedule("sweep").await.unwrap();
-    stage.world.drained().await;
+    stage.world.wait_until_drained().await;
     let feed = reader.feed(20).await;
     let shown: Vec<String> = feed.iter().map(id_of).collect();
     assert_eq!(shown, [&new[..], &liked]);
@@ -85,14 +85,14 @@ async fn a_cache_that_was_out_of_reach_is_right_after_the_next_sweep() {
         (&1.into(), &true.into())
     );
     assert!(stage.invalidations().await.is_empty());
-    assert!(stage.unfinished().await.is_empty());
+    assert!(stage.unfinished_fan_outs().await.is_empty());
     assert_eq!(dead_letters(&stage).await, 0);
 }
 
 /// One post is saved and another unsaved while readers reach the cache and `save` doesn't: the requests are answered, and
 /// the first sweep corrects the cache. Fails when a stored change is answered 503, and its invalidation is not deferred.
 #[tokio::test]
-async fn a_save_that_the_cache_was_not_told_of_is_shown_after_the_next_sweep() {
+async fn a_save_that_the_cache_missed_is_shown_after_the_next_sweep() {
     let stage = stage().await;
     let (reader, _, [first, second]) = reader_of_two(&stage).await;
     let save = |post: &str| format!("/v1/posts/{post}/save");
@@ -128,13 +128,13 @@ async fn a_killed_sweep_loses_no_cache_invalidation() {
         for when in [When::Before, When::After] {
             reader.follow(&left).await;
             reader.unlike(&liked).await;
-            stage.world.drained().await;
+            stage.world.wait_until_drained().await;
             let feed = reader.feed(20).await;
             assert_eq!((feed.len(), &feed[0]["likes"]), (2, &0.into()));
             cut_off(&stage, &["follow-consumer", "like-consumer"]);
             reader.unfollow(&left).await;
             reader.like(&liked).await;
-            stage.world.drained().await;
+            stage.world.wait_until_drained().await;
             stage.world.clear_faults();
             let kill = stage.world.on_call(FaultRule::kill("sweep", nth, when));
             let _ = stage.world.run_schedule("sweep").await;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use purrline_local::Options;
 use serde_json::json;
 
-use super::{followers_of, impatient};
+use super::{followers_of, retrying_soon};
 use crate::support::backstage::Backstage;
 use crate::support::{User, World, eventually};
 
@@ -16,7 +16,7 @@ const ALLOWED: f64 = 0.05;
 
 /// The measured step.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+enum Timing {
     /// The client's round trip through the load balancer.
     RoundTrip,
     /// The function by itself.
@@ -24,7 +24,7 @@ enum Way {
 }
 
 /// Returns the milliseconds until an author's post is answered.
-async fn timed(stage: &Backstage, author: &User, way: Way) -> f64 {
+async fn timed(stage: &Backstage, author: &User, way: Timing) -> f64 {
     let token = author.token.as_deref().unwrap();
     let event = json!({
         "requestContext": { "elb": { "targetGroupArn": "" } },
@@ -37,8 +37,8 @@ async fn timed(stage: &Backstage, author: &User, way: Way) -> f64 {
     });
     let started = Instant::now();
     match way {
-        Way::RoundTrip => drop(author.post("how long?").await),
-        Way::Function => {
+        Timing::RoundTrip => drop(author.post("how long?").await),
+        Timing::Function => {
             let answer = stage.world.invoke("post-write", &event).await.unwrap();
             let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
             assert_eq!(answer["statusCode"], 201, "{answer}");
@@ -47,7 +47,7 @@ async fn timed(stage: &Backstage, author: &User, way: Way) -> f64 {
     let millis = started.elapsed().as_secs_f64() * 1000.0;
     // The fan-out of one post must not overlap with the next post.
     eventually("the post is fanned out", async || {
-        stage.unfinished().await.is_empty().then_some(())
+        stage.unfinished_fan_outs().await.is_empty().then_some(())
     })
     .await;
     millis
@@ -56,7 +56,7 @@ async fn timed(stage: &Backstage, author: &User, way: Way) -> f64 {
 /// Returns the calls that the writer makes for one post.
 async fn calls(stage: &Backstage, author: &User) -> Vec<String> {
     stage.world.reset_calls();
-    timed(stage, author, Way::RoundTrip).await;
+    timed(stage, author, Timing::RoundTrip).await;
     let calls = stage
         .world
         .call_log()
@@ -73,7 +73,7 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 /// Times pairs of posts, one by an author with followers and one by an author with none.
-async fn compare(stage: &Backstage, popular: &User, lonely: &User, way: Way) {
+async fn compare(stage: &Backstage, popular: &User, lonely: &User, way: Timing) {
     let (mut with, mut without, mut differences) = (Vec::new(), Vec::new(), Vec::new());
     for pair in 0..PAIRS {
         let (a, b) = if pair % 2 == 0 {
@@ -123,7 +123,7 @@ async fn compare(stage: &Backstage, popular: &User, lonely: &User, way: Way) {
 async fn sixty_followers_cost_the_writer_nothing() {
     let world = World::with(Options {
         warm: true,
-        ..impatient()
+        ..retrying_soon()
     })
     .await;
     let stage = Backstage::of(&world).await;
@@ -132,14 +132,14 @@ async fn sixty_followers_cost_the_writer_nothing() {
     // Nor must the indexing of the posts for search.
     world.pause_queue("IndexQueue").await.unwrap();
     for author in [&popular, &lonely, &popular, &lonely] {
-        timed(&stage, author, Way::Function).await;
+        timed(&stage, author, Timing::Function).await;
     }
     let (mut with, mut without) = (calls(&stage, &popular).await, calls(&stage, &lonely).await);
     // Some calls are concurrent.
     with.sort_unstable();
     without.sort_unstable();
     assert_eq!(with, without);
-    for way in [Way::RoundTrip, Way::Function] {
+    for way in [Timing::RoundTrip, Timing::Function] {
         compare(&stage, &popular, &lonely, way).await;
     }
 }

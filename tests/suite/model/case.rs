@@ -22,7 +22,7 @@ const SLOW: Duration = Duration::from_millis(40);
 
 /// The model's knowledge of a post.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownPost {
     pub(super) author: usize,
     /// The post shows one of these texts. There are several only after an edit without an answer.
     pub(super) texts: Vec<String>,
@@ -34,17 +34,17 @@ pub(super) struct Known {
 pub(super) struct Case {
     pub(super) stage: Backstage,
     pub(super) users: Vec<User>,
-    pub(super) posts: BTreeMap<PostId, Known>,
+    pub(super) posts: BTreeMap<PostId, KnownPost>,
     /// Attempted posts without an answer: author and text.
-    pub(super) tried: Vec<(usize, String)>,
+    pub(super) unanswered: Vec<(usize, String)>,
     /// The last requests on follows and likes: as accepted, and those that have taken effect.
-    pub(super) said: Model,
+    pub(super) requested: Model,
     pub(super) applied: Model,
     pub(super) queues: [Vec<Message>; 3],
     /// Posts that are in all feeds.
     pub(super) fanned_out: HashSet<PostId>,
     /// Every pair of follower and followee that ever existed.
-    pub(super) once_followed: BTreeSet<(usize, usize)>,
+    pub(super) ever_followed: BTreeSet<(usize, usize)>,
     pub(super) walks: [Walk; USERS],
     pub(super) walking: [bool; USERS],
     clock: i64,
@@ -65,12 +65,12 @@ impl Case {
             stage: stage.clone(),
             users,
             posts: BTreeMap::new(),
-            tried: Vec::new(),
-            said: Model::default(),
+            unanswered: Vec::new(),
+            requested: Model::default(),
             applied: Model::default(),
             queues: Default::default(),
             fanned_out: HashSet::new(),
-            once_followed: BTreeSet::new(),
+            ever_followed: BTreeSet::new(),
             walks: Default::default(),
             walking: [false; USERS],
             clock: 0,
@@ -115,24 +115,24 @@ impl Case {
             Operation::Write {
                 what: Write::Post(by),
                 crash,
-                again,
+                retry,
                 ..
-            } => self.post(*by, *crash, *again).await,
+            } => self.post(*by, *crash, *retry).await,
             Operation::Write {
                 what: Write::Edit(post),
                 crash,
-                again,
+                retry,
                 ..
-            } => self.edit(*post, *crash, *again).await,
+            } => self.edit(*post, *crash, *retry).await,
             Operation::Write {
                 what: Write::Delete(post),
                 crash,
-                again,
+                retry,
                 ..
-            } => self.delete(*post, *crash, *again).await,
+            } => self.delete(*post, *crash, *retry).await,
             Operation::Follow { by, whom, on } => {
                 self.clock += 1;
-                self.said.follow(*by, *whom, self.clock, *on);
+                self.requested.follow(*by, *whom, self.clock, *on);
                 let (by, whom) = (&self.users[*by], &self.users[*whom]);
                 if *on {
                     by.follow(whom).await;
@@ -145,7 +145,7 @@ impl Case {
                     return;
                 };
                 self.clock += 1;
-                self.said.like(*by, &post, self.clock, *on);
+                self.requested.like(*by, &post, self.clock, *on);
                 if *on {
                     self.users[*by].like(&post).await;
                 } else {
@@ -156,20 +156,20 @@ impl Case {
             Operation::Deliver {
                 queue,
                 messages,
-                again,
+                redeliver,
                 crash,
                 cut_off,
                 ..
             } => {
                 let reached = cut_off.then(|| self.cut_off(*queue));
-                self.deliver(*queue, messages, *again, *crash).await;
+                self.deliver(*queue, messages, *redeliver, *crash).await;
                 if let Some(fault) = reached {
                     fault.clear();
                     self.stage.sweep().await;
                 }
             }
             Operation::PushLate { to, post } => {
-                let left = self.once_followed.iter().copied();
+                let left = self.ever_followed.iter().copied();
                 let left: Vec<(usize, usize)> = left
                     .filter(|(by, whom)| !self.applied.follows(*by, *whom))
                     .collect();
@@ -201,7 +201,7 @@ impl Case {
     }
 
     /// Returns one of the posts that an operation fits.
-    fn pick(&self, which: Index, fits: impl Fn(&Known) -> bool) -> Option<PostId> {
+    fn pick(&self, which: Index, fits: impl Fn(&KnownPost) -> bool) -> Option<PostId> {
         let posts: Vec<_> = self
             .posts
             .iter()
@@ -232,7 +232,7 @@ impl Case {
         by: usize,
         request: (Method, &str, Option<Value>, &str),
         crash: Option<Call>,
-        again: bool,
+        retry: bool,
     ) -> Reply {
         let (method, path, body, key) = request;
         let send = async || {
@@ -254,10 +254,10 @@ impl Case {
             reply.request,
             reply.text()
         );
-        if killed && again { send().await } else { reply }
+        if killed && retry { send().await } else { reply }
     }
 
-    async fn post(&mut self, by: usize, crash: Option<Call>, again: bool) {
+    async fn post(&mut self, by: usize, crash: Option<Call>, retry: bool) {
         let text = self.text();
         let key = self.clock.to_string();
         let reply = self
@@ -270,16 +270,16 @@ impl Case {
                     &key,
                 ),
                 crash,
-                again,
+                retry,
             )
             .await;
         if reply.status == 502 {
-            self.tried.push((by, text));
+            self.unanswered.push((by, text));
         } else {
             let id = id_of(&reply.expect(201).json());
             self.posts.insert(
                 id,
-                Known {
+                KnownPost {
                     author: by,
                     texts: vec![text],
                     deletion: None,
@@ -288,7 +288,7 @@ impl Case {
         }
     }
 
-    async fn edit(&mut self, post: Index, crash: Option<Call>, again: bool) {
+    async fn edit(&mut self, post: Index, crash: Option<Call>, retry: bool) {
         let Some(post) = self.pick(post, |known| known.deletion.is_none()) else {
             return;
         };
@@ -299,7 +299,7 @@ impl Case {
                 by,
                 (Method::PATCH, &path, Some(json!({ "text": text })), "-"),
                 crash,
-                again,
+                retry,
             )
             .await;
         let known = self.posts.get_mut(&post).unwrap();
@@ -311,14 +311,14 @@ impl Case {
         }
     }
 
-    async fn delete(&mut self, post: Index, crash: Option<Call>, again: bool) {
+    async fn delete(&mut self, post: Index, crash: Option<Call>, retry: bool) {
         let Some(post) = self.pick(post, |known| known.deletion != Some(true)) else {
             return;
         };
         let (path, by) = (format!("/v1/posts/{post}"), self.posts[&post].author);
         self.forget(|_, id, _| id == post);
         let reply = self
-            .send(by, (Method::DELETE, &path, None, "-"), crash, again)
+            .send(by, (Method::DELETE, &path, None, "-"), crash, retry)
             .await;
         let known = self.posts.get_mut(&post).unwrap();
         // The post may be gone if its deletion was tried before, or if this attempt is killed.
@@ -338,7 +338,7 @@ impl Case {
     /// Removes posts from what walks must show: by reader, post and author.
     pub(super) fn forget(&mut self, which: impl Fn(usize, &str, Option<usize>) -> bool) {
         for (reader, walk) in self.walks.iter_mut().enumerate() {
-            walk.must
+            walk.expected
                 .retain(|id| !which(reader, id, self.posts.get(id).map(|known| known.author)));
         }
     }

@@ -13,7 +13,7 @@ impl Queue {
     const ALL: [Self; 3] = [Self::Likes, Self::Follows, Self::FanOut];
 
     /// Returns the queue's position among all.
-    pub(super) const fn place(self) -> usize {
+    pub(super) const fn position(self) -> usize {
         match self {
             Self::Likes => 0,
             Self::Follows => 1,
@@ -42,7 +42,7 @@ impl Queue {
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) body: String,
-    pub(super) says: Value,
+    pub(super) content: Value,
     /// The time when the queue took it, in milliseconds by the queue's clock.
     pub(super) sent: i64,
     /// Whether a consumer died on the message, so that it may be half done.
@@ -53,11 +53,11 @@ pub(super) struct Message {
 
 impl Message {
     /// Returns the time of a request, in microseconds: the queue's if its endpoint had only its own clock.
-    fn said_at(&self) -> i64 {
-        if self.says["own_clock"] == true {
+    fn requested_at(&self) -> i64 {
+        if self.content["own_clock"] == true {
             self.sent * 1000
         } else {
-            self.says["at"].as_i64().unwrap_or_default()
+            self.content["at"].as_i64().unwrap_or_default()
         }
     }
 }
@@ -70,17 +70,20 @@ impl Case {
     /// Takes the messages that the endpoints have sent meanwhile.
     pub(super) async fn collect(&mut self, queue: Queue) {
         for (body, sent) in self.stage.take_with_times(queue.name()).await {
-            let says: Value = serde_json::from_str(&body).unwrap();
+            let content: Value = serde_json::from_str(&body).unwrap();
             // A failed case may have left some behind.
             let mine = match queue {
-                Queue::Likes => self.users.iter().any(|user| says["user"] == *user.id),
-                Queue::Follows => self.users.iter().any(|user| says["follower"] == *user.id),
+                Queue::Likes => self.users.iter().any(|user| content["user"] == *user.id),
+                Queue::Follows => self
+                    .users
+                    .iter()
+                    .any(|user| content["follower"] == *user.id),
                 Queue::FanOut => true,
             };
             if mine {
-                self.queues[queue.place()].push(Message {
+                self.queues[queue.position()].push(Message {
                     body,
-                    says,
+                    content,
                     sent,
                     half_done: false,
                     times: 0,
@@ -100,11 +103,11 @@ impl Case {
         &mut self,
         queue: Queue,
         which: &[Index],
-        again: bool,
+        redeliver: bool,
         crash: Option<Call>,
     ) {
         self.collect(queue).await;
-        let held = &self.queues[queue.place()];
+        let held = &self.queues[queue.position()];
         if held.is_empty() {
             return;
         }
@@ -115,15 +118,18 @@ impl Case {
             }
         }
         for at in &places {
-            self.queues[queue.place()][*at].times += 1;
+            self.queues[queue.position()][*at].times += 1;
         }
-        let held = &self.queues[queue.place()];
+        let held = &self.queues[queue.position()];
         let messages = places
             .iter()
             .map(|at| (held[*at].body.clone(), held[*at].times, held[*at].sent));
         let bodies: Vec<(String, u32, i64)> = messages.collect();
         let fault = self.arm(queue.consumer(), crash);
-        let failed = self.stage.deliver_sent(queue.consumer(), &bodies).await;
+        let failed = self
+            .stage
+            .deliver_with_times(queue.consumer(), &bodies)
+            .await;
         let killed = fault.is_some_and(|fault| {
             fault.clear();
             fault.fired() > 0
@@ -134,15 +140,15 @@ impl Case {
             queue.consumer()
         );
         for at in &places {
-            self.queues[queue.place()][*at].half_done = killed;
-            let message = &self.queues[queue.place()][*at];
-            let (says, said_at) = (message.says.clone(), message.said_at());
-            self.delivered(queue, &says, said_at, killed).await;
+            self.queues[queue.position()][*at].half_done = killed;
+            let message = &self.queues[queue.position()][*at];
+            let (content, requested_at) = (message.content.clone(), message.requested_at());
+            self.delivered(queue, &content, requested_at, killed).await;
         }
-        if !killed && !again {
+        if !killed && !redeliver {
             places.sort_unstable();
             for at in places.into_iter().rev() {
-                self.queues[queue.place()].remove(at);
+                self.queues[queue.position()].remove(at);
             }
         }
     }
@@ -150,30 +156,37 @@ impl Case {
     pub(super) async fn delivered(
         &mut self,
         queue: Queue,
-        says: &Value,
-        said_at: i64,
+        content: &Value,
+        requested_at: i64,
         killed: bool,
     ) {
         match queue {
             Queue::Likes if !killed => {
-                let (user, post) = (self.user(&says["user"]), says["post"].as_str().unwrap());
-                self.applied.like(user, post, said_at, says["like"] == true);
+                let (user, post) = (
+                    self.user(&content["user"]),
+                    content["post"].as_str().unwrap(),
+                );
+                self.applied
+                    .like(user, post, requested_at, content["like"] == true);
             }
             Queue::Follows => {
-                let (by, whom) = (self.user(&says["follower"]), self.user(&says["followee"]));
+                let (by, whom) = (
+                    self.user(&content["follower"]),
+                    self.user(&content["followee"]),
+                );
                 if !killed {
                     self.applied
-                        .follow(by, whom, said_at, says["follow"] == true);
+                        .follow(by, whom, requested_at, content["follow"] == true);
                 }
                 if self.applied.follows(by, whom) {
-                    self.once_followed.insert((by, whom));
+                    self.ever_followed.insert((by, whom));
                 }
                 if killed || !self.applied.follows(by, whom) {
                     self.forget(|reader, _, author| reader == by && author == Some(whom));
                 }
             }
             Queue::FanOut if !killed => {
-                let post = says["post"].as_str().unwrap();
+                let post = content["post"].as_str().unwrap();
                 let row = self.stage.item("PostsTable", "id", post).await;
                 if row.is_some_and(|row| flag(&row, "fanned_out")) {
                     self.fanned_out.insert(post.to_owned());
@@ -190,32 +203,35 @@ impl Case {
             assert!(
                 round < 20,
                 "never done: {:?}",
-                self.stage.unfinished().await
+                self.stage.unfinished_fan_outs().await
             );
             for queue in Queue::ALL {
                 loop {
                     // Also messages that consumers send themselves.
                     self.collect(queue).await;
-                    let len = self.queues[queue.place()].len();
+                    let len = self.queues[queue.position()].len();
                     if len == 0 {
                         break;
                     }
                     // From both ends, so that the order is neither the original nor its reverse.
-                    let held = &self.queues[queue.place()];
+                    let held = &self.queues[queue.position()];
                     let bodies = [0, len - 1].map(|at| (held[at].body.clone(), 1, held[at].sent));
-                    let failed = self.stage.deliver_sent(queue.consumer(), &bodies).await;
+                    let failed = self
+                        .stage
+                        .deliver_with_times(queue.consumer(), &bodies)
+                        .await;
                     assert!(
                         failed.is_empty(),
                         "{} failed without a fault: {bodies:?}",
                         queue.consumer()
                     );
-                    self.queues[queue.place()].remove(len - 1);
+                    self.queues[queue.position()].remove(len - 1);
                     if len > 1 {
-                        self.queues[queue.place()].remove(0);
+                        self.queues[queue.position()].remove(0);
                     }
                 }
             }
-            if self.stage.unfinished().await.is_empty() {
+            if self.stage.unfinished_fan_outs().await.is_empty() {
                 return;
             }
             self.stage.sweep().await;

@@ -50,7 +50,7 @@ fn whatever_happens_the_model_holds() {
 /// The same with one process of each function that gets several events at a time, as on Lambda's managed instances:
 /// concurrent reads and deliveries share the process's state.
 #[test]
-fn with_several_events_at_a_time_the_model_holds() {
+fn the_model_holds_with_concurrent_events() {
     let config = Config {
         failure_persistence: None,
         ..Config::with_cases(CASES_AT_A_TIME)
@@ -67,7 +67,7 @@ fn with_several_events_at_a_time_the_model_holds() {
 /// The same with two processes of each function that take turns, one with its clock five seconds ahead. Fails when the
 /// functions' clocks decide the order of two requests.
 #[test]
-fn whatever_the_clocks_say_the_model_holds() {
+fn the_model_holds_with_clocks_apart() {
     let config = Config {
         failure_persistence: None,
         ..Config::with_cases(CASES_WITH_CLOCKS_APART)

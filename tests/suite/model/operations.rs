@@ -40,7 +40,7 @@ pub(super) enum Operation {
     Write {
         what: Write,
         crash: Option<Call>,
-        again: bool,
+        retry: bool,
         meanwhile: Option<Call>,
     },
     Follow {
@@ -63,7 +63,7 @@ pub(super) enum Operation {
     Deliver {
         queue: Queue,
         messages: Vec<Index>,
-        again: bool,
+        redeliver: bool,
         crash: Option<Call>,
         cut_off: bool,
         meanwhile: Option<Call>,
@@ -108,7 +108,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     let messages = prop::collection::vec(any::<Index>(), 1..6);
     prop_oneof![
         10 => (write(), maybe_crash(5), any::<bool>(), meanwhile())
-            .prop_map(|(what, crash, again, meanwhile)| Operation::Write { what, crash, again, meanwhile }),
+            .prop_map(|(what, crash, retry, meanwhile)| Operation::Write { what, crash, retry, meanwhile }),
         6 => (0..USERS, 0..USERS, prop::bool::weighted(0.7))
             .prop_filter("nobody follows themselves", |(by, whom, _)| by != whom)
             .prop_map(|(by, whom, on)| Operation::Follow { by, whom, on }),
@@ -116,8 +116,8 @@ fn operation() -> impl Strategy<Value = Operation> {
             .prop_map(|(by, post, on)| Operation::Like { by, post, on }),
         10 => (0..USERS, 1..4_usize).prop_map(|(by, size)| Operation::Read { by, size }),
         10 => (queue, messages, prop::bool::weighted(0.3), maybe_crash(6), prop::bool::weighted(0.06), meanwhile())
-            .prop_map(|(queue, messages, again, crash, cut_off, meanwhile)| {
-                Operation::Deliver { queue, messages, again, crash, cut_off, meanwhile }
+            .prop_map(|(queue, messages, redeliver, crash, cut_off, meanwhile)| {
+                Operation::Deliver { queue, messages, redeliver, crash, cut_off, meanwhile }
             }),
         2 => any::<(Index, Index)>().prop_map(|(to, post)| Operation::PushLate { to, post }),
         1 => Just(Operation::EmptyCache),

@@ -26,8 +26,8 @@ impl Case {
 
     /// Returns the accepted requests, with the existing posts. A write without an answer is done wholly or not at all.
     async fn model(&self) -> Model {
-        let mut model = self.said.clone();
-        let mut tried = self.tried.clone();
+        let mut model = self.requested.clone();
+        let mut unanswered = self.unanswered.clone();
         for (by, user) in self.users.iter().enumerate() {
             for post in user.walk(&format!("/v1/users/{}/posts", user.id), 3).await {
                 let (id, text) = (id_of(&post), post["text"].as_str().unwrap());
@@ -39,12 +39,12 @@ impl Case {
                         known.texts
                     );
                 } else {
-                    let one = tried
+                    let one = unanswered
                         .iter()
-                        .position(|tried| *tried == (by, text.to_owned()));
+                        .position(|unanswered| *unanswered == (by, text.to_owned()));
                     let one =
                         one.unwrap_or_else(|| panic!("nobody posted {post}, or it is there twice"));
-                    tried.remove(one);
+                    unanswered.remove(one);
                 }
                 model.post(&id, by, text);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::case::{Case, Known};
+use super::case::{Case, KnownPost};
 use super::operations::Queue;
 use super::reference::PostId;
 use crate::support::backstage::id_of;
@@ -15,41 +15,41 @@ pub(super) struct Walk {
     pub(super) cursor: String,
     pub(super) seen: Vec<PostId>,
     /// Items that existed throughout the walk.
-    pub(super) must: BTreeSet<PostId>,
+    pub(super) expected: BTreeSet<PostId>,
 }
 
 impl Case {
     /// Returns whether a consumer died on a matching message that has not been handled since.
     pub(super) fn half_done(&self, queue: Queue, matches: impl Fn(&Value) -> bool) -> bool {
-        self.queues[queue.place()]
+        self.queues[queue.position()]
             .iter()
-            .any(|message| message.half_done && matches(&message.says))
+            .any(|message| message.half_done && matches(&message.content))
     }
 
     pub(super) fn follow_half_done(&self, by: usize, whom: usize) -> bool {
         let (by, whom) = (&self.users[by].id, &self.users[whom].id);
-        self.half_done(Queue::Follows, |says| {
-            says["follower"] == **by && says["followee"] == **whom
+        self.half_done(Queue::Follows, |content| {
+            content["follower"] == **by && content["followee"] == **whom
         })
     }
 
     pub(super) async fn read(&mut self, by: usize, size: usize) {
         if !self.walking[by] {
             self.walking[by] = true;
-            let followed = |known: &Known| {
+            let followed = |known: &KnownPost| {
                 self.applied.follows(by, known.author) && !self.follow_half_done(by, known.author)
             };
             // A user's own posts once they are answered, others' posts once they are fanned out.
-            let shown = |id: &PostId, known: &Known| {
+            let shown = |id: &PostId, known: &KnownPost| {
                 known.author == by || (self.fanned_out.contains(id) && followed(known))
             };
             let there = self
                 .posts
                 .iter()
                 .filter(|(id, known)| known.deletion.is_none() && shown(id, known));
-            let must = there.map(|(id, _)| id.clone()).collect();
+            let expected = there.map(|(id, _)| id.clone()).collect();
             self.walks[by] = Walk {
-                must,
+                expected,
                 ..Walk::default()
             };
         }
@@ -76,8 +76,8 @@ impl Case {
             return;
         }
         self.walking[by] = false;
-        let Walk { seen, must, .. } = std::mem::take(&mut self.walks[by]);
-        let missed: Vec<_> = must.iter().filter(|id| !seen.contains(id)).collect();
+        let Walk { seen, expected, .. } = std::mem::take(&mut self.walks[by]);
+        let missed: Vec<_> = expected.iter().filter(|id| !seen.contains(id)).collect();
         assert!(
             missed.is_empty(),
             "a whole walk missed {missed:?}, which were there all along: {seen:?}"
@@ -96,7 +96,7 @@ impl Case {
         let text = post["text"].as_str().unwrap();
         match self.posts.get(&id) {
             None => assert!(
-                self.tried.contains(&(author, text.to_owned())),
+                self.unanswered.contains(&(author, text.to_owned())),
                 "nobody posted {post}"
             ),
             Some(known) => {
@@ -111,7 +111,7 @@ impl Case {
         }
         // A post whose deletion was tried without an answer may be gone from the store, which then counts no likes.
         let doubtful = (self.posts.get(&id)).is_some_and(|known| known.deletion.is_some());
-        if !doubtful && !self.half_done(Queue::Likes, |says| says["post"] == *id) {
+        if !doubtful && !self.half_done(Queue::Likes, |content| content["post"] == *id) {
             assert_eq!(post["likes"], self.applied.like_count(&id), "{post}");
             assert_eq!(
                 post["liked"],

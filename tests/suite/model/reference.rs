@@ -15,21 +15,26 @@ pub(super) struct Post {
 }
 
 /// A user's last request about an edge: its time, and whether it was positive.
-type Word = (i64, bool);
+type LastRequest = (i64, bool);
 
 /// All posts, follows and likes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Model {
     posts: BTreeMap<PostId, Post>,
-    follows: HashMap<(User, User), Word>,
-    likes: HashMap<(User, PostId), Word>,
+    follows: HashMap<(User, User), LastRequest>,
+    likes: HashMap<(User, PostId), LastRequest>,
 }
 
 /// Records a request. The latest wins, in whatever order requests come.
-fn say<K: std::hash::Hash + Eq>(words: &mut HashMap<K, Word>, edge: K, at: i64, on: bool) {
-    let word = words.entry(edge).or_insert((at, on));
-    if at > word.0 {
-        *word = (at, on);
+fn record<K: std::hash::Hash + Eq>(
+    requests: &mut HashMap<K, LastRequest>,
+    edge: K,
+    at: i64,
+    on: bool,
+) {
+    let last = requests.entry(edge).or_insert((at, on));
+    if at > last.0 {
+        *last = (at, on);
     }
 }
 
@@ -45,11 +50,11 @@ impl Model {
     }
 
     pub(super) fn follow(&mut self, by: User, whom: User, at: i64, on: bool) {
-        say(&mut self.follows, (by, whom), at, on);
+        record(&mut self.follows, (by, whom), at, on);
     }
 
     pub(super) fn like(&mut self, user: User, post: &str, at: i64, on: bool) {
-        say(&mut self.likes, (user, post.to_owned()), at, on);
+        record(&mut self.likes, (user, post.to_owned()), at, on);
     }
 
     pub(super) fn get(&self, id: &str) -> Option<&Post> {
@@ -62,19 +67,19 @@ impl Model {
     }
 
     pub(super) fn follows(&self, by: User, whom: User) -> bool {
-        self.follows.get(&(by, whom)).is_some_and(|word| word.1)
+        self.follows.get(&(by, whom)).is_some_and(|last| last.1)
     }
 
     pub(super) fn likes(&self, user: User, post: &str) -> bool {
         self.likes
             .get(&(user, post.to_owned()))
-            .is_some_and(|word| word.1)
+            .is_some_and(|last| last.1)
     }
 
     pub(super) fn like_count(&self, post: &str) -> usize {
         self.likes
             .iter()
-            .filter(|((_, liked), word)| liked == post && word.1)
+            .filter(|((_, liked), last)| liked == post && last.1)
             .count()
     }
 
@@ -82,7 +87,7 @@ impl Model {
         let followers = self
             .follows
             .iter()
-            .filter(|((_, followee), word)| *followee == user && word.1);
+            .filter(|((_, followee), last)| *followee == user && last.1);
         followers.map(|((follower, _), _)| *follower).collect()
     }
 
@@ -90,7 +95,7 @@ impl Model {
         let following = self
             .follows
             .iter()
-            .filter(|((follower, _), word)| *follower == user && word.1);
+            .filter(|((follower, _), last)| *follower == user && last.1);
         following.map(|((_, followee), _)| *followee).collect()
     }
 

@@ -22,7 +22,7 @@ use super::{User, World};
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// Time limit for everything to settle after a fault.
-const REST: Duration = Duration::from_mins(1);
+const SETTLE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A stack, with access to its tables, queues and cache.
 #[derive(Debug, Clone)]
@@ -132,7 +132,7 @@ impl Backstage {
     }
 
     /// Makes the reservation of a handle that was given up end so many seconds from now.
-    pub(crate) async fn hold_for(&self, handle: &str, seconds: i64) {
+    pub(crate) async fn end_reservation_in(&self, handle: &str, seconds: i64) {
         let until = purrline::domain::Timestamp::now()
             .plus_seconds(seconds)
             .seconds();
@@ -152,7 +152,7 @@ impl Backstage {
     }
 
     /// Moves a user's last granted upload into the distant past, and sets one of the numbers of what was granted.
-    pub(crate) async fn granted_long_ago(&self, user: &User, name: &str, value: i64) {
+    pub(crate) async fn backdate_upload_grant(&self, user: &User, name: &str, value: i64) {
         let number = |number: i64| AttributeValue::N(number.to_string());
         let update = self.tables.update_item();
         update
@@ -170,7 +170,7 @@ impl Backstage {
     }
 
     /// Returns the posts whose fan-out is not done.
-    pub(crate) async fn unfinished(&self) -> Vec<String> {
+    pub(crate) async fn unfinished_fan_outs(&self) -> Vec<String> {
         let scan = self
             .tables
             .scan()
@@ -188,13 +188,13 @@ impl Backstage {
 
     /// Runs `sweep` as if everything unfinished were overdue.
     pub(crate) async fn sweep(&self) {
-        self.make_due().await;
+        self.make_overdue().await;
         self.world.run_schedule("sweep").await.unwrap();
     }
 
     /// Makes everything unfinished overdue.
-    pub(crate) async fn make_due(&self) {
-        for post in self.unfinished().await {
+    pub(crate) async fn make_overdue(&self) {
+        for post in self.unfinished_fan_outs().await {
             let update = self
                 .tables
                 .update_item()
@@ -219,16 +219,17 @@ impl Backstage {
     }
 
     /// Sweeps until no fan-out is unfinished, no invalidation is pending, and every queue is empty.
-    pub(crate) async fn heal(&self) {
+    pub(crate) async fn sweep_until_settled(&self) {
         let started = std::time::Instant::now();
         loop {
-            self.world.drained().await;
-            let (unfinished, pending) = (self.unfinished().await, self.invalidations().await);
+            self.world.wait_until_drained().await;
+            let (unfinished, pending) =
+                (self.unfinished_fan_outs().await, self.invalidations().await);
             if unfinished.is_empty() && pending.is_empty() {
                 return;
             }
             assert!(
-                started.elapsed() < REST,
+                started.elapsed() < SETTLE_TIMEOUT,
                 "never done: {unfinished:?} {pending:?}"
             );
             self.sweep().await;
@@ -341,11 +342,12 @@ impl Backstage {
     /// itself failed.
     pub(crate) async fn deliver(&self, function: &str, bodies: &[String]) -> Vec<usize> {
         let first = bodies.iter().map(|body| (body.clone(), 1));
-        self.deliver_as(function, &first.collect::<Vec<_>>()).await
+        self.deliver_with_counts(function, &first.collect::<Vec<_>>())
+            .await
     }
 
     /// Delivers messages like [`Self::deliver`], each with the number of its deliveries, including this one.
-    pub(crate) async fn deliver_as(
+    pub(crate) async fn deliver_with_counts(
         &self,
         function: &str,
         messages: &[(String, u32)],
@@ -353,8 +355,8 @@ impl Backstage {
         self.deliver_event(function, &batch(messages)).await
     }
 
-    /// Delivers messages like [`Self::deliver_as`], each with the time when the queue took it.
-    pub(crate) async fn deliver_sent(
+    /// Delivers messages like [`Self::deliver_with_counts`], each with the time when the queue took it.
+    pub(crate) async fn deliver_with_times(
         &self,
         function: &str,
         messages: &[(String, u32, i64)],
@@ -438,7 +440,7 @@ impl Backstage {
     }
 
     /// Deletes the whole search index.
-    pub(crate) async fn lose_index(&self) {
+    pub(crate) async fn delete_index(&self) {
         let (s3, bucket) = (self.world.s3(), self.world.bucket_name("SearchBucket"));
         let bucket = bucket.unwrap();
         let listed = s3.list_objects_v2().bucket(bucket).send().await.unwrap();
@@ -450,7 +452,7 @@ impl Backstage {
     }
 
     /// Records in the cache that a user has reached the limit of follows.
-    pub(crate) async fn note_follows_most(&self, user: &User) {
+    pub(crate) async fn note_follow_limits(&self, user: &User) {
         let mut set = redis::cmd("SET");
         set.arg(format!("full:{{{}}}", user.id)).arg(1).arg("EX");
         let set = set.arg(600).exec_async(&mut self.redis().await).await;

@@ -13,7 +13,7 @@ use super::Reply;
 /// The description, in which objects have no other fields than the described ones.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let mut document = purrline::openapi::document();
-    close(&mut document);
+    forbid_other_fields(&mut document);
     document
 });
 
@@ -21,7 +21,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
 /// The described parts of a request.
-pub(crate) struct Asked {
+pub(crate) struct Described {
     method: Method,
     path: String,
     query: Vec<String>,
@@ -29,7 +29,7 @@ pub(crate) struct Asked {
     is_json: bool,
 }
 
-impl Asked {
+impl Described {
     pub(crate) fn of(request: &Request) -> Self {
         let content_type = request.headers().get("content-type");
         Self {
@@ -50,14 +50,14 @@ impl Asked {
 
     /// Fails unless the answer is as described.
     #[track_caller]
-    pub(crate) fn holds(&self, reply: &Reply) {
+    pub(crate) fn assert_answer(&self, reply: &Reply) {
         // The load balancer itself gives these answers, without an id.
         let by_itself = matches!(reply.status, 413 | 500 | 502..=504);
         let by_itself = by_itself && reply.header("x-request-id").is_none();
         if !self.path.starts_with("/v1/") || by_itself {
             return;
         }
-        is_protected(reply);
+        assert_protected(reply);
         if self.method == Method::OPTIONS {
             return;
         }
@@ -67,7 +67,7 @@ impl Asked {
             return;
         };
         let what = format!("{}: {} {}", reply.request, reply.status, reply.text());
-        let at = followed(&format!("{operation}/responses/{}", reply.status));
+        let at = resolve(&format!("{operation}/responses/{}", reply.status));
         let response = DOCUMENT.pointer(&at);
         let response = response.unwrap_or_else(|| panic!("this status is not described: {what}"));
         for name in response["headers"]
@@ -85,25 +85,25 @@ impl Asked {
                     content.contains_key(media_type),
                     "{media_type} is not described: {what}"
                 );
-                let schema = format!("{at}/content/{}/schema", escaped(media_type));
+                let schema = format!("{at}/content/{}/schema", escape(media_type));
                 assert_valid(&schema, &reply.json(), &what);
             }
         }
         if (200..300).contains(&reply.status) {
-            self.is_described(&operation, &what);
+            self.assert_request(&operation, &what);
         }
     }
 
     /// Fails unless the request is as described.
     #[track_caller]
-    fn is_described(&self, operation: &str, what: &str) {
+    fn assert_request(&self, operation: &str, what: &str) {
         let parameters = DOCUMENT.pointer(&format!("{operation}/parameters"));
         let parameters = parameters
             .and_then(Value::as_array)
             .map(Vec::len)
             .unwrap_or_default();
         let names: Vec<&str> = (0..parameters)
-            .filter_map(|n| DOCUMENT.pointer(&followed(&format!("{operation}/parameters/{n}"))))
+            .filter_map(|n| DOCUMENT.pointer(&resolve(&format!("{operation}/parameters/{n}"))))
             .filter_map(|parameter| parameter["name"].as_str())
             .collect();
         for name in &self.query {
@@ -122,7 +122,7 @@ impl Asked {
 
 /// Fails unless an answer has the headers that protect it, with or without a body.
 #[track_caller]
-fn is_protected(reply: &Reply) {
+fn assert_protected(reply: &Reply) {
     let what = format!("{} {} {:?}", reply.request, reply.status, reply.headers);
     assert_eq!(
         reply.header("x-content-type-options"),
@@ -189,11 +189,11 @@ fn operation(method: &Method, path: &str) -> Option<String> {
     let found = paths
         .iter()
         .find(|(template, item)| fits(template) && item.get(&method).is_some());
-    found.map(|(template, _)| format!("/paths/{}/{method}", escaped(template)))
+    found.map(|(template, _)| format!("/paths/{}/{method}", escape(template)))
 }
 
 /// Returns the pointer itself, or the target of the reference there.
-fn followed(pointer: &str) -> String {
+fn resolve(pointer: &str) -> String {
     let reference = DOCUMENT.pointer(pointer).and_then(|it| it["$ref"].as_str());
     reference.map_or_else(
         || pointer.to_owned(),
@@ -201,22 +201,22 @@ fn followed(pointer: &str) -> String {
     )
 }
 
-fn escaped(name: &str) -> String {
+fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Forbids undescribed fields of objects, in every schema below.
-fn close(schema: &mut Value) {
+fn forbid_other_fields(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
-            object.values_mut().for_each(close);
+            object.values_mut().for_each(forbid_other_fields);
             let whole =
                 object.get("type") == Some(&json!("object")) && object.contains_key("properties");
             if whole && !object.contains_key("additionalProperties") {
                 object.insert("additionalProperties".to_owned(), json!(false));
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(close),
+        Value::Array(items) => items.iter_mut().for_each(forbid_other_fields),
         _ => {}
     }
 }

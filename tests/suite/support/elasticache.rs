@@ -17,7 +17,7 @@ pub(crate) struct Answer {
 #[derive(Debug, Clone)]
 pub(crate) struct ElastiCache {
     url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<String>>>,
     /// The answer to each operation.
     answers: Arc<Mutex<Vec<Answer>>>,
 }
@@ -27,7 +27,7 @@ impl ElastiCache {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let service = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
-            asked: Arc::default(),
+            requests: Arc::default(),
             answers: Arc::default(),
         };
         let answering = service.clone();
@@ -51,28 +51,29 @@ impl ElastiCache {
         variables.map(|(name, value)| (name.to_owned(), value.to_owned()))
     }
 
-    pub(crate) fn answers(&self, answers: impl IntoIterator<Item = Answer>) {
+    pub(crate) fn set_answers(&self, answers: impl IntoIterator<Item = Answer>) {
         *self.answers.lock().unwrap() = answers.into_iter().collect();
     }
 
     /// Returns the requests so far, heads and bodies.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+    pub(crate) fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
     }
 
     async fn answer(&self, mut socket: TcpStream) {
-        let Some(asked) = read(&mut socket).await else {
+        let Some(request) = read(&mut socket).await else {
             return;
         };
         let answers = self.answers.lock().unwrap().clone();
-        let operation = |answer: &&Answer| asked.contains(&format!("Action={}&", answer.operation));
-        let told = answers.iter().find(operation).cloned();
+        let operation =
+            |answer: &&Answer| request.contains(&format!("Action={}&", answer.operation));
+        let found = answers.iter().find(operation).cloned();
         let is_first = {
-            let mut all = self.asked.lock().unwrap();
-            all.push(asked);
+            let mut all = self.requests.lock().unwrap();
+            all.push(request);
             all.len() == 1
         };
-        let Answer { status, body, .. } = told
+        let Answer { status, body, .. } = found
             .filter(|_| !is_first)
             .unwrap_or_else(|| error("", 503, "ServiceUnavailable"));
         let head = format!(

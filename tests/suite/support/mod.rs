@@ -18,4 +18,4 @@ pub(crate) use images::{JPEG, image, jpeg_of_size};
 pub(crate) use poll::{eventually, eventually_within};
 pub(crate) use reply::Reply;
 pub(crate) use user::{User, comments, id_of};
-pub(crate) use world::{World, binaries, impatient, repository};
+pub(crate) use world::{World, binaries, repository, retrying_soon};

@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 
 /// The lines that revealed a secret.
-static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Marks of a line that reveals too much: beginnings of tokens, signatures and signed URLs, and words that only tests write.
 const SECRETS: [&str; 8] = [
@@ -22,20 +22,20 @@ const SECRETS: [&str; 8] = [
 pub(crate) const SECRET: &str = "zeugma";
 
 /// Records a function's line if it reveals too much.
-pub(crate) fn look(function: &str, line: &str) {
-    if says_too_much(line) {
-        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        said.push(format!("{function}: {line}"));
+pub(crate) fn check_line(function: &str, line: &str) {
+    if reveals_secret(line) {
+        let mut leaks = LEAKS.lock().unwrap_or_else(PoisonError::into_inner);
+        leaks.push(format!("{function}: {line}"));
     }
 }
 
 /// Fails if any function of any test has revealed a secret so far.
-pub(crate) fn none_said() {
-    let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    assert!(said.is_empty(), "logged: {said:#?}");
+pub(crate) fn assert_nothing_leaked() {
+    let leaks = LEAKS.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(leaks.is_empty(), "logged: {leaks:#?}");
 }
 
-fn says_too_much(line: &str) -> bool {
+fn reveals_secret(line: &str) -> bool {
     SECRETS.iter().any(|secret| line.contains(secret)) || has_mail_address(line)
 }
 
@@ -64,13 +64,13 @@ fn secrets_in_log_lines_are_found() {
         "from nabi@example.com",
         "a post: meow",
     ] {
-        assert!(says_too_much(line), "{line}");
+        assert!(reveals_secret(line), "{line}");
     }
     for line in [
         r#"{"level":"INFO","message":"request","status":200}"#,
         "tokio@1.54 at @home",
         "a@b",
     ] {
-        assert!(!says_too_much(line), "{line}");
+        assert!(!reveals_secret(line), "{line}");
     }
 }

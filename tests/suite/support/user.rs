@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::documented::Asked;
+use super::documented::Described;
 use super::{Reply, secrets};
 
 /// A caller of the API, with a token or anonymous.
@@ -58,12 +58,12 @@ impl User {
     }
 
     /// Sends a request that contains more than the API's description allows.
-    pub(crate) async fn send_more(&self, request: RequestBuilder) -> Reply {
+    pub(crate) async fn send_undescribed(&self, request: RequestBuilder) -> Reply {
         let request = request.build().unwrap();
         let name = format!("{} {}", request.method(), request.url());
         let response = self.http.execute(request).await.unwrap();
         let reply = Reply::read(name, response).await.unwrap();
-        secrets::none_said();
+        secrets::assert_nothing_leaked();
         reply
     }
 
@@ -71,10 +71,10 @@ impl User {
     pub(crate) async fn try_send(&self, request: RequestBuilder) -> reqwest::Result<Reply> {
         let request = request.build()?;
         let name = format!("{} {}", request.method(), request.url());
-        let asked = Asked::of(&request);
+        let described = Described::of(&request);
         let reply = Reply::read(name, self.http.execute(request).await?).await?;
-        asked.holds(&reply);
-        secrets::none_said();
+        described.assert_answer(&reply);
+        secrets::assert_nothing_leaked();
         Ok(reply)
     }
 
@@ -198,7 +198,7 @@ impl User {
     }
 
     /// Sends `DELETE` for a comment.
-    pub(crate) async fn uncomment(&self, post: &str, comment: &str) -> Reply {
+    pub(crate) async fn delete_comment(&self, post: &str, comment: &str) -> Reply {
         self.delete(&format!("{}/{comment}", comments(post))).await
     }
 
@@ -243,7 +243,7 @@ impl User {
     }
 
     /// Returns a user as this caller sees them (`GET /v1/users/{id}`).
-    pub(crate) async fn see(&self, other: &Self) -> Value {
+    pub(crate) async fn read_user(&self, other: &Self) -> Value {
         self.get(&format!("/v1/users/{}", other.id))
             .await
             .expect(200)

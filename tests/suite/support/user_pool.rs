@@ -49,12 +49,12 @@ impl Answers {
 
 /// A request as received.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct Request {
     head: String,
     body: String,
 }
 
-impl Asked {
+impl Request {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         let mut values = lines.filter(|(header, _)| header.eq_ignore_ascii_case(name));
@@ -82,7 +82,7 @@ impl Asked {
 #[derive(Debug, Clone)]
 pub(crate) struct UserPool {
     url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
     answers: Arc<Mutex<Answers>>,
 }
 
@@ -92,7 +92,7 @@ impl UserPool {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pool = Self {
             url: format!("http://{}", listener.local_addr().unwrap()),
-            asked: Arc::default(),
+            requests: Arc::default(),
             answers: Arc::new(Mutex::new(Answers::Done)),
         };
         let answering = pool.clone();
@@ -105,7 +105,7 @@ impl UserPool {
     }
 
     /// Returns options of a stack whose users sign in at this pool.
-    pub(crate) fn of(&self, mut options: Options) -> Options {
+    pub(crate) fn configure(&self, mut options: Options) -> Options {
         let endpoint = "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER";
         for (name, value) in [("USER_POOL_ID", POOL), (endpoint, &self.url)] {
             options
@@ -116,22 +116,22 @@ impl UserPool {
     }
 
     /// Sets the answers from now on.
-    pub(crate) fn answers(&self, answers: Answers) {
+    pub(crate) fn set_answers(&self, answers: Answers) {
         *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = answers;
     }
 
     /// Returns the requests so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.clone()
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.clone()
     }
 
     async fn answer(&self, mut socket: TcpStream) {
-        let Some(asked) = read(&mut socket).await else {
+        let Some(request) = read(&mut socket).await else {
             return;
         };
         let answer = {
-            self.asked.lock().unwrap().push(asked);
+            self.requests.lock().unwrap().push(request);
             self.answers.lock().unwrap().text()
         };
         if let Some(answer) = answer {
@@ -142,18 +142,18 @@ impl UserPool {
 }
 
 /// Reads a whole request; `None` if the client hangs up.
-async fn read(socket: &mut TcpStream) -> Option<Asked> {
+async fn read(socket: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let asked = Asked {
+            let request = Request {
                 head: head.to_owned(),
                 body: body.to_owned(),
             };
-            let length = asked.header("content-length").unwrap_or("0");
+            let length = request.header("content-length").unwrap_or("0");
             if body.len() >= length.parse().unwrap() {
-                return Some(asked);
+                return Some(request);
             }
         }
         if socket.read_buf(&mut bytes).await.ok()? == 0 {

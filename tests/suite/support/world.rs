@@ -78,7 +78,7 @@ impl World {
         }
         // Some settings are shorter than the template allows for deployments.
         options.constraints = Constraints::Waived;
-        options.on_line = Some(secrets::look);
+        options.on_line = Some(secrets::check_line);
         if std::env::var_os("TEST_LOG").is_some() {
             options.log = Log::Verbose;
         }
@@ -88,11 +88,11 @@ impl World {
     /// Returns a user whose id begins with this name, and whom no other test uses.
     pub(crate) fn user(&self, name: &str) -> User {
         static USERS: AtomicUsize = AtomicUsize::new(0);
-        self.user_called(&format!("{name}-{}", USERS.fetch_add(1, Ordering::Relaxed)))
+        self.user_with_id(&format!("{name}-{}", USERS.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// Returns the user with exactly this id.
-    pub(crate) fn user_called(&self, id: &str) -> User {
+    pub(crate) fn user_with_id(&self, id: &str) -> User {
         User::new(
             id,
             Some(self.token(id).unwrap()),
@@ -123,17 +123,17 @@ impl World {
 
     /// Waits until every queue is empty and nothing runs. On a shared stack other tests' requests count too: if it is
     /// enough, wait for the expected result there, with [`super::eventually`].
-    pub(crate) async fn drained(&self) {
+    pub(crate) async fn wait_until_drained(&self) {
         if !self.drain(DRAIN).await {
             let queues = self.status().await.map(|status| status.queues);
-            panic!("not drained: {queues:#?}\n{}", self.complaints().join("\n"));
+            panic!("not drained: {queues:#?}\n{}", self.warnings().join("\n"));
         }
-        secrets::none_said();
+        secrets::assert_nothing_leaked();
     }
 
     /// Returns the last lines that functions logged as warnings or errors.
-    fn complaints(&self) -> Vec<String> {
-        let complains = |line: &String| {
+    fn warnings(&self) -> Vec<String> {
+        let is_warning = |line: &String| {
             line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#)
         };
         let of = |name: &str| -> Vec<String> {
@@ -141,7 +141,7 @@ impl World {
                 .logs(name)
                 .unwrap_or_default()
                 .into_iter()
-                .filter(complains)
+                .filter(is_warning)
                 .collect();
             lines
                 .iter()
@@ -167,7 +167,7 @@ async fn start(options: Options) -> Arc<Stack> {
 }
 
 /// Returns options of a stack that retries failed work soon.
-pub(crate) fn impatient() -> Options {
+pub(crate) fn retrying_soon() -> Options {
     World::options()
         .parameter("OutboxSeconds", "1")
         .parameter("ConsumerTimeoutSeconds", "3")

@@ -67,7 +67,7 @@ pub(crate) async fn closed_loop(
             Ok(latencies)
         })
     });
-    let all = joined(tasks).await?;
+    let all = merge_results(tasks).await?;
     round(stage, call, call, all, started.elapsed())
 }
 
@@ -97,7 +97,7 @@ fn round(
 /// Simulates people who each read every one to two seconds and post every eight to ten, answered or not, and returns the
 /// outcome of the reads and of the posts. The latency of a call that had to wait for the person's last one counts from the
 /// moment it was due, even if it was never made: otherwise slow answers would hide themselves ("coordinated omission").
-pub(crate) async fn people(
+pub(crate) async fn simulate_people(
     stage: &Arc<Stage>,
     read: Call,
     people: &[Caller],
@@ -114,7 +114,7 @@ pub(crate) async fn people(
             let (stage, person) = (Arc::clone(stage), person.clone());
             tokio::spawn(on_schedule(stage, person, call, random, (low, high), time))
         });
-        joined(tasks)
+        merge_results(tasks)
     };
     let reads = schedule(read, 6, (1.0, 2.0));
     let posts = schedule(Call::Post, 7, (8.0, 10.0));
@@ -163,7 +163,7 @@ async fn on_schedule(
 }
 
 /// Merges the recordings of tasks.
-async fn joined(
+async fn merge_results(
     tasks: impl Iterator<Item = tokio::task::JoinHandle<Result<Latencies>>>,
 ) -> Result<Latencies> {
     let tasks: Vec<_> = tasks.collect();

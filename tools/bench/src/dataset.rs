@@ -166,28 +166,31 @@ fn edges(size: &Size) -> Vec<(u32, u32)> {
                     None => random.below(most).saturating_add(1),
                 };
                 partner = if user % 2 == 0 { Some(many) } else { None };
-                edges.extend(some(&mut random, many, size.authors, user).map(|of| (user, of)));
+                edges.extend(distinct(&mut random, many, size.authors, user).map(|of| (user, of)));
             }
         }
         Graph::Readers { readers, authors } => {
             for user in size.users.saturating_sub(readers)..size.users {
-                edges.extend(some(&mut random, authors, size.authors, user).map(|of| (user, of)));
+                edges.extend(
+                    distinct(&mut random, authors, size.authors, user).map(|of| (user, of)),
+                );
             }
         }
         Graph::Powerlaw => {
             for author in 0..size.authors {
                 let many = size.users / author.saturating_add(1);
-                edges.extend(some(&mut random, many, size.users, author).map(|by| (by, author)));
+                edges
+                    .extend(distinct(&mut random, many, size.users, author).map(|by| (by, author)));
             }
         }
     }
     let mut probe = size.users;
     for many in &size.probe_readers {
-        edges.extend(some(&mut random, *many, size.authors, probe).map(|of| (probe, of)));
+        edges.extend(distinct(&mut random, *many, size.authors, probe).map(|of| (probe, of)));
         probe = probe.saturating_add(1);
     }
     for many in &size.probe_authors {
-        edges.extend(some(&mut random, *many, size.users, probe).map(|by| (by, probe)));
+        edges.extend(distinct(&mut random, *many, size.users, probe).map(|by| (by, probe)));
         probe = probe.saturating_add(1);
     }
     edges
@@ -195,7 +198,7 @@ fn edges(size: &Size) -> Vec<(u32, u32)> {
 
 /// Returns up to `many` different numbers below a bound, without an excluded one: a walk in equal steps that are coprime to
 /// the bound.
-fn some(
+fn distinct(
     random: &mut Random,
     many: u32,
     below: u32,

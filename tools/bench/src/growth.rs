@@ -14,12 +14,12 @@ use self::sizes::Sizes;
 use crate::dataset::Dataset;
 use crate::error::Result;
 use crate::load::load;
-use crate::measure::Way;
+use crate::measure::FeedStrategy;
 use crate::measure::footprint::{Cost, cost};
 use crate::numbers::{count, float, median};
 use crate::options::Options;
 use crate::progress::bar;
-use crate::report::{Report, read_with_place};
+use crate::report::{Report, split_page};
 use crate::run::{finish, warm};
 use crate::section::{Cell, Section, lines};
 use crate::stage::{Call, Caller, Purpose, Stage};
@@ -58,7 +58,7 @@ struct Point {
 }
 
 /// A size, its readers and its author, and their figures.
-struct Spot {
+struct Subject {
     size: u64,
     stage: Arc<Stage>,
     readers: Vec<Caller>,
@@ -69,7 +69,7 @@ struct Spot {
 pub(crate) async fn run(options: &Options) -> Result<()> {
     let sizes = Sizes::new(options)?;
     if let Some((text, _)) = options.chapter() {
-        read_with_place(&text)?;
+        split_page(&text)?;
     }
     let mut report = Report::new("How costs grow");
     report.fact("seed", json!(options.seed));
@@ -97,7 +97,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         let stage = start(options, &sizes, most_users, *posts).await?;
         by_posts.push(typical(&stage, *posts)?);
     }
-    by_posts.sort_by_key(|spot| spot.size);
+    by_posts.sort_by_key(|subject| subject.size);
 
     let mut all = [
         ("growth_users", "users", by_users),
@@ -109,23 +109,23 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         ),
         ("growth_followers", "followers of the author", by_followers),
     ];
-    let spots: usize = all.iter().map(|(_, _, spots)| spots.len()).sum();
+    let subjects: usize = all.iter().map(|(_, _, subjects)| subjects.len()).sum();
     let bar = bar(
         "growth",
-        u64::from(sizes.rounds) * u64::try_from(spots).unwrap_or(0),
+        u64::from(sizes.rounds) * u64::try_from(subjects).unwrap_or(0),
     );
     for _ in 0..sizes.rounds {
-        for spot in all.iter_mut().flat_map(|(_, _, spots)| spots) {
-            let point = measure(spot, &sizes).await?;
-            spot.points.push(point);
+        for subject in all.iter_mut().flat_map(|(_, _, subjects)| subjects) {
+            let point = measure(subject, &sizes).await?;
+            subject.points.push(point);
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
     let mut errors = Vec::new();
-    for (key, what, spots) in all {
-        report.add(section(key, what, &spots, &sizes));
-        errors.extend(spots.iter().flat_map(|spot| spot.stage.errors()));
+    for (key, what, subjects) in all {
+        report.add(section(key, what, &subjects, &sizes));
+        errors.extend(subjects.iter().flat_map(|subject| subject.stage.errors()));
     }
     finish(&report, options, &errors)
 }
@@ -140,8 +140,8 @@ async fn start(options: &Options, sizes: &Sizes, users: u32, posts: u64) -> Resu
 }
 
 /// Reads as random users, and posts as a user with few followers.
-fn typical(stage: &Arc<Stage>, size: u64) -> Result<Spot> {
-    Ok(Spot {
+fn typical(stage: &Arc<Stage>, size: u64) -> Result<Subject> {
+    Ok(Subject {
         size,
         readers: stage.callers(&stage.set.readers(READERS))?,
         author: stage.caller(stage.set.probe_author(0))?,
@@ -151,51 +151,51 @@ fn typical(stage: &Arc<Stage>, size: u64) -> Result<Spot> {
 }
 
 /// Reads as a probe.
-fn reader(stage: &Arc<Stage>, at: u32) -> Result<Spot> {
+fn reader(stage: &Arc<Stage>, at: u32) -> Result<Subject> {
     let reader = stage.set.probe_reader(at);
-    Ok(Spot {
+    Ok(Subject {
         readers: vec![stage.caller(reader)?],
         ..typical(stage, count(stage.set.following.get(reader)))?
     })
 }
 
 /// Posts as a probe, and reads as its followers.
-fn author(stage: &Arc<Stage>, at: u32) -> Result<Spot> {
+fn author(stage: &Arc<Stage>, at: u32) -> Result<Subject> {
     let author = stage.set.probe_author(at);
     let followers = stage.set.followers.get(author);
     let most = usize::try_from(READERS).unwrap_or(0);
     let readers: Vec<u32> = followers.iter().take(most).copied().collect();
-    Ok(Spot {
+    Ok(Subject {
         readers: stage.callers(&readers)?,
         author: stage.caller(author)?,
         ..typical(stage, count(followers))?
     })
 }
 
-async fn measure(spot: &Spot, sizes: &Sizes) -> Result<Point> {
-    let Spot { stage, readers, .. } = spot;
+async fn measure(subject: &Subject, sizes: &Sizes) -> Result<Point> {
+    let Subject { stage, readers, .. } = subject;
     warm(stage, readers).await?;
-    let read = cost(stage, readers, Way::FanOut, sizes.calls).await?;
-    let pull = cost(stage, readers, Way::Pull, sizes.calls).await?;
+    let read = cost(stage, readers, FeedStrategy::FanOut, sizes.calls).await?;
+    let pull = cost(stage, readers, FeedStrategy::Pull, sizes.calls).await?;
 
     stage.stack.reset_calls();
     stage.stack.take_durations("post-write")?;
     let mut last = None;
     for _ in 0..sizes.posts {
-        last = Some(stage.post(&spot.author).await?.0);
-        stage.emptied("FanOutQueue", PATIENCE).await?;
+        last = Some(stage.post(&subject.author).await?.0);
+        stage.wait_until_empty("FanOutQueue", PATIENCE).await?;
     }
     let post = Percentiles::of(&stage.stack.take_durations("post-write")?);
-    let post_calls = asked(stage, "post-write");
+    let post_calls = store_calls(stage, "post-write");
 
     stage.stack.reset_calls();
     stage.stack.take_durations("like")?;
-    for reader in readers.iter().chain([&spot.author]) {
+    for reader in readers.iter().chain([&subject.author]) {
         if let Some(last) = last {
             stage.call(reader, Call::Like(last)).await;
         }
     }
-    stage.emptied("LikesQueue", PATIENCE).await?;
+    stage.wait_until_empty("LikesQueue", PATIENCE).await?;
     let like = Percentiles::of(&stage.stack.take_durations("like")?);
     let likes = float(like.count.max(1));
     Ok(Point {
@@ -204,13 +204,13 @@ async fn measure(spot: &Spot, sizes: &Sizes) -> Result<Point> {
         post: post.p50,
         post_calls: post_calls / f64::from(sizes.posts.max(1)),
         like: like.p50,
-        like_calls: asked(stage, "like-consumer") / likes,
+        like_calls: store_calls(stage, "like-consumer") / likes,
         like_rows: float(stage.stack.rows_read().values().sum()) / likes,
     })
 }
 
 /// Returns the number of calls that a function made to the store.
-fn asked(stage: &Stage, function: &str) -> f64 {
+fn store_calls(stage: &Stage, function: &str) -> f64 {
     let calls = stage.stack.calls();
     let of = calls
         .iter()
@@ -218,7 +218,7 @@ fn asked(stage: &Stage, function: &str) -> f64 {
     float(of.map(|(_, count)| count).sum())
 }
 
-fn section(key: &'static str, what: &str, spots: &[Spot], sizes: &Sizes) -> Section {
+fn section(key: &'static str, what: &str, subjects: &[Subject], sizes: &Sizes) -> Section {
     let note = format!(
         "Times are medians in the functions, over {} rounds in turns with all other sizes; calls are means, and being \
          counted on their way costs them time. A post's fan-out and a like's counting come after their answer and are no part of these times.",
@@ -226,8 +226,8 @@ fn section(key: &'static str, what: &str, spots: &[Spot], sizes: &Sizes) -> Sect
     );
     let mut section = Section::new(key, &format!("Growth with {what}"), &note, &COLUMNS);
     let mut drawn: [(String, Vec<(f64, f64)>); 4] = Default::default();
-    for spot in spots {
-        let of = |part: fn(&Point) -> f64| median(spot.points.iter().map(part));
+    for subject in subjects {
+        let of = |part: fn(&Point) -> f64| median(subject.points.iter().map(part));
         let times = [
             ("read", of(|it| it.read.handler.p50)),
             ("read by pulling", of(|it| it.pull.handler.p50)),
@@ -236,11 +236,11 @@ fn section(key: &'static str, what: &str, spots: &[Spot], sizes: &Sizes) -> Sect
         ];
         for ((name, line), (called, time)) in drawn.iter_mut().zip(times) {
             called.clone_into(name);
-            line.push((float(spot.size), time));
+            line.push((float(subject.size), time));
         }
         let [read, pull, post, like] = times.map(|(_, time)| Cell::from(time));
         section.row([
-            Cell::from(spot.size),
+            Cell::from(subject.size),
             read,
             of(|it| it.read.trips).into(),
             of(|it| it.read.calls).into(),

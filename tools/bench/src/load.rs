@@ -154,7 +154,7 @@ impl Writer {
 
 impl Loaded {
     /// Describes the written rows and the speed of writing.
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self.wrote {
             None => "loaded before".to_owned(),
             Some((rows, seconds)) => format!(

@@ -27,7 +27,7 @@ impl Machine {
         }
     }
 
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let memory = self.memory_mb.map(|mb| format!(", {mb} MiB of memory"));
         let memory = memory.unwrap_or_default();
         format!("{} cores of {}{memory}", self.cores, self.processor)

@@ -114,14 +114,14 @@ impl Options {
             template: repository().join("template.yaml"),
             bin_dir,
             work,
-            workers: self.workers.unwrap_or_else(a_few_a_core),
+            workers: self.workers.unwrap_or_else(default_workers),
             cache_mb: self.cache_mb,
         })
     }
 }
 
 /// Returns a number of processes for the cores: with more, they only wait for each other.
-fn a_few_a_core() -> usize {
+fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(4, |cores| cores.get().saturating_mul(4))
 }
 

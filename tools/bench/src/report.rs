@@ -9,19 +9,19 @@ use crate::machine::Machine;
 use crate::section::{Picture, Section};
 
 /// The lines between which a page has its report.
-const FROM: &str = "<!-- from here on written by ./dev bench --growth --docs -->";
-const TO: &str = "<!-- to here -->";
+const BEGIN_MARKER: &str = "<!-- from here on written by ./dev bench --growth --docs -->";
+const END_MARKER: &str = "<!-- to here -->";
 
 /// Returns the text of a page before and after the report.
-pub(crate) fn read_with_place(path: &Path) -> Result<[String; 2]> {
+pub(crate) fn split_page(path: &Path) -> Result<[String; 2]> {
     let text = std::fs::read_to_string(path).map_err(file("read", path))?;
-    let place = text.split_once(FROM).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(TO)?;
+    let place = text.split_once(BEGIN_MARKER).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END_MARKER)?;
         Some([before.to_owned(), after.to_owned()])
     });
     place.ok_or_else(|| {
         wrong(format!(
-            "{} lacks the lines {FROM} and {TO}",
+            "{} lacks the lines {BEGIN_MARKER} and {END_MARKER}",
             path.display()
         ))
     })
@@ -39,7 +39,7 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(title: &str) -> Self {
         let machine = Machine::this();
-        println!("# {title}\n\n{}\n", machine.words());
+        println!("# {title}\n\n{}\n", machine.describe());
         Self {
             title: title.to_owned(),
             facts: vec![("machine", machine.json())],
@@ -49,7 +49,7 @@ impl Report {
 
     /// Adds a circumstance of the measurement.
     pub(crate) fn fact(&mut self, name: &'static str, value: Value) {
-        println!("{name}: {}", words(&value));
+        println!("{name}: {}", describe(&value));
         self.facts.push((name, value));
     }
 
@@ -80,10 +80,10 @@ impl Report {
     }
 
     /// Writes the report into its place in a page, with links to the charts under `link`.
-    pub(crate) fn put_into(&self, path: &Path, link: &str) -> Result<()> {
-        let [before, after] = read_with_place(path)?;
+    pub(crate) fn write_into_page(&self, path: &Path, link: &str) -> Result<()> {
+        let [before, after] = split_page(path)?;
         let chapter = self.markdown(link, &[]);
-        let text = format!("{before}{FROM}\n\n{chapter}\n{TO}{after}");
+        let text = format!("{before}{BEGIN_MARKER}\n\n{chapter}\n{END_MARKER}{after}");
         std::fs::write(path, text).map_err(file("write", path))
     }
 
@@ -105,7 +105,7 @@ impl Report {
     fn markdown(&self, link: &str, errors: &[String]) -> String {
         let mut lines = vec![format!("## {}", self.title), String::new()];
         let facts = self.facts.iter();
-        lines.extend(facts.map(|(name, value)| format!("- {name}: {}", words(value))));
+        lines.extend(facts.map(|(name, value)| format!("- {name}: {}", describe(value))));
         lines.push(format!("- errors: {}", errors.len()));
         for section in &self.sections {
             lines.push(String::new());
@@ -129,13 +129,13 @@ fn pictures(section: &Section) -> impl Iterator<Item = (String, &Picture)> {
 }
 
 /// Formats a circumstance for readers.
-fn words(value: &Value) -> String {
+fn describe(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Object(fields) => {
             let fields = fields.iter();
             let words: Vec<String> = fields
-                .map(|(name, value)| format!("{name} {}", words(value)))
+                .map(|(name, value)| format!("{name} {}", describe(value)))
                 .collect();
             words.join(", ")
         }
@@ -155,25 +155,25 @@ mod tests {
         let page = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../..")
             .join(PAGE);
-        read_with_place(&page).unwrap();
+        split_page(&page).unwrap();
     }
 
     #[test]
     fn chapter_replaces_only_its_own_place() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("README.md");
-        let text = format!("before\n{FROM}\nold\n{TO}\nafter\n");
+        let text = format!("before\n{BEGIN_MARKER}\nold\n{END_MARKER}\nafter\n");
         std::fs::write(&path, text).unwrap();
         let report = Report::new("Growth");
         for _ in 0..2 {
-            report.put_into(&path, "pictures/").unwrap();
+            report.write_into_page(&path, "pictures/").unwrap();
             let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.starts_with(&format!("before\n{FROM}\n\n## Growth\n")));
-            assert!(text.ends_with(&format!("\n{TO}\nafter\n")));
+            assert!(text.starts_with(&format!("before\n{BEGIN_MARKER}\n\n## Growth\n")));
+            assert!(text.ends_with(&format!("\n{END_MARKER}\nafter\n")));
             assert!(!text.contains("old"));
         }
         std::fs::write(&path, "neither").unwrap();
-        assert!(report.put_into(&path, "pictures/").is_err());
+        assert!(report.write_into_page(&path, "pictures/").is_err());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "neither");
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn finish(report: &Report, options: &Options, errors: &[String]) -> R
     if errors.is_empty()
         && let Some((text, link)) = options.chapter()
     {
-        report.put_into(&text, link)?;
+        report.write_into_page(&text, link)?;
     }
     match errors.first() {
         None => Ok(()),
@@ -190,7 +190,7 @@ fn facts(report: &mut Report, run: &Run, scale: f64) {
         "data",
         json!({ "users": set.everybody, "follows": set.follows(), "posts": set.size.posts, "authors": set.size.authors }),
     );
-    report.fact("loading", json!(loaded.words()));
+    report.fact("loading", json!(loaded.describe()));
     report.fact(
         "processes of a function, at the most",
         json!({ "where times are read": setting.workers, "where calls are counted": counting_workers(setting, effort) }),

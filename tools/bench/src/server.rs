@@ -13,7 +13,7 @@ use crate::error::{Error, Result, file, wrong};
 
 /// The longest time of a start: a node that starts as a master accepts no writes for two seconds.
 const START: Duration = Duration::from_secs(15);
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Commands that the benchmark tool sends before it reads an answer, and its connections.
 const PIPELINE: &str = "64";
 const CONNECTIONS: &str = "50";
@@ -98,7 +98,7 @@ impl Server {
             match self.connection().await {
                 Ok(connection) => break connection,
                 Err(error) if started.elapsed() > START => return Err(error),
-                Err(_) => tokio::time::sleep(LOOK).await,
+                Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
             }
         };
         redis::cmd("CLUSTER")
@@ -118,7 +118,7 @@ impl Server {
             if started.elapsed() > START {
                 return Err(wrong("the cache's server doesn't start"));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -47,9 +47,9 @@ pub(crate) struct Size {
 /// Readers where readers are not authors: as many as read and post on a schedule.
 const READERS: u32 = 100;
 /// Authors that the owner of the rebuilt feed follows.
-pub(crate) const REBUILT: u32 = 1000;
+pub(crate) const REBUILT_FEED_AUTHORS: u32 = 1000;
 /// Followers of the author whose posts are paired with those of an author without followers.
-pub(crate) const PAIRED: u32 = 60;
+pub(crate) const PAIRED_AUTHOR_FOLLOWERS: u32 = 60;
 
 impl Shape {
     pub(crate) const fn name(self) -> &'static str {
@@ -92,8 +92,8 @@ impl Shape {
             authors,
             posts,
             graph,
-            probe_readers: vec![REBUILT.min(authors)],
-            probe_authors: vec![PAIRED.min(users)],
+            probe_readers: vec![REBUILT_FEED_AUTHORS.min(authors)],
+            probe_authors: vec![PAIRED_AUTHOR_FOLLOWERS.min(users)],
         }
     }
 }

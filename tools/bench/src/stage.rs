@@ -21,9 +21,9 @@ use crate::template::{has_parameter, with_feed_by_pull};
 /// The longest time of a request: longer than any function may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
 /// The interval of looks at a queue.
-const LOOK: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// The marks of log lines that explain a failure.
-const COMPLAINTS: [&str; 2] = [r#""level":"ERROR""#, r#""level":"WARN""#];
+const WARNING_LEVELS: [&str; 2] = [r#""level":"ERROR""#, r#""level":"WARN""#];
 /// Rate limits that are checked but never reached.
 const UNLIMITED: &str = "9999999/9999999";
 /// A follower threshold that no author reaches, so that every post is fanned out.
@@ -158,10 +158,10 @@ impl Stage {
     }
 
     pub(crate) fn caller(&self, user: u32) -> Result<Caller> {
-        self.caller_called(user_text(user))
+        self.caller_with_id(user_text(user))
     }
 
-    pub(crate) fn caller_called(&self, id: String) -> Result<Caller> {
+    pub(crate) fn caller_with_id(&self, id: String) -> Result<Caller> {
         let token = self.stack.token(&id)?;
         Ok(Caller { id, token })
     }
@@ -211,7 +211,7 @@ impl Stage {
         let took = started.elapsed();
         if status != expected {
             let logs = self.stack.logs(call.function())?;
-            let failed = |line: &&String| COMPLAINTS.iter().any(|level| line.contains(level));
+            let failed = |line: &&String| WARNING_LEVELS.iter().any(|level| line.contains(level));
             let complaint = logs.iter().rev().find(failed);
             return Err(wrong(format!(
                 "{status}: {} {}",
@@ -239,22 +239,22 @@ impl Stage {
     }
 
     /// Waits until a queue is empty.
-    pub(crate) async fn emptied(&self, queue: &str, within: Duration) -> Result<()> {
+    pub(crate) async fn wait_until_empty(&self, queue: &str, within: Duration) -> Result<()> {
         let started = Instant::now();
         while self.stack.queue_counts(queue).await? != purrline_local::QueueCounts::default() {
             if started.elapsed() > within {
                 return Err(wrong(format!("{queue} isn't empty after {within:?}")));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
 
     /// Waits until no function runs and every post is fanned out, so that rounds do not overlap.
-    pub(crate) async fn quiet(&self, within: Duration) -> Result<()> {
+    pub(crate) async fn wait_until_idle(&self, within: Duration) -> Result<()> {
         let started = Instant::now();
         loop {
-            self.emptied("FanOutQueue", within).await?;
+            self.wait_until_empty("FanOutQueue", within).await?;
             let status = self.stack.status().await?;
             if status
                 .functions
@@ -266,7 +266,7 @@ impl Stage {
             if started.elapsed() > within {
                 return Err(wrong(format!("functions still run after {within:?}")));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -123,22 +123,22 @@ fn shape(name: &str) {
 }
 
 #[test]
-fn watmew() {
+fn watmew_run_reports_every_measurement() {
     shape("watmew");
 }
 
 #[test]
-fn prostargram() {
+fn prostargram_run_reports_every_measurement() {
     shape("prostargram");
 }
 
 #[test]
-fn powerlaw() {
+fn powerlaw_run_reports_every_measurement() {
     shape("powerlaw");
 }
 
 #[test]
-fn growth() {
+fn growth_run_reads_warm_pages_without_the_store() {
     let (report, _folder) = report(&["--growth"]);
     for by in ["users", "posts", "follows", "followers"] {
         let rows = rows(

@@ -1,14 +1,14 @@
 //! A look into the cache.
 
 use clap::Args;
-use purrline::cache::{Cache, Description, Kept, Kind};
+use purrline::cache::{Cache, Description, KeyInfo, Kind};
 use purrline::domain::{PostId, UserId};
 use purrline::{aws, env};
 
 use crate::error::Error;
 
 /// The fields of `INFO` that show whether a node is well.
-const TOLD: [&str; 10] = [
+const INFO_FIELDS: [&str; 10] = [
     "redis_version",
     "valkey_version",
     "role",
@@ -39,8 +39,8 @@ impl Command {
         }
         let cache = Cache::from_env()?;
         match (self.user, self.post) {
-            (Some(user), _) => print(&cache.kept_for_user(&user).await?),
-            (_, Some(post)) => print(&cache.kept_for_post(post).await?),
+            (Some(user), _) => print(&cache.keys_of_user(&user).await?),
+            (_, Some(post)) => print(&cache.keys_of_post(post).await?),
             (None, None) => nodes(&cache).await?,
         }
         Ok(())
@@ -66,15 +66,15 @@ async fn describe() -> Result<(), Error> {
 }
 
 async fn nodes(cache: &Cache) -> Result<(), Error> {
-    for (node, told) in cache.nodes_tell().await? {
+    for (node, info) in cache.node_info().await? {
         println!("{node}");
-        let shown = TOLD
+        let shown = INFO_FIELDS
             .into_iter()
-            .filter_map(|name| Some((name, told.get(name)?)));
+            .filter_map(|name| Some((name, info.get(name)?)));
         for (name, value) in shown {
             println!("  {name:18} {value}");
         }
-        for (database, keys) in told.iter().filter(|(name, _)| is_database(name)) {
+        for (database, keys) in info.iter().filter(|(name, _)| is_database(name)) {
             println!("  {database:18} {keys}");
         }
     }
@@ -88,19 +88,19 @@ fn is_database(name: &str) -> bool {
 }
 
 /// Prints a table of keys.
-pub(crate) fn print(keys: &[Kept]) {
-    for kept in keys {
-        let Some(kind) = &kept.kind else {
-            println!("  {:44} nothing", kept.key);
+pub(crate) fn print(keys: &[KeyInfo]) {
+    for info in keys {
+        let Some(kind) = &info.kind else {
+            println!("  {:44} nothing", info.key);
             continue;
         };
-        let goes = kept.goes_in.map_or_else(
+        let goes = info.expires_in.map_or_else(
             || "stays".to_owned(),
             |left| format!("goes in {} s", left.as_secs()),
         );
         println!(
             "  {:44} {kind:6} {:>6} {:>8} bytes, {goes}",
-            kept.key, kept.length, kept.bytes
+            info.key, info.length, info.bytes
         );
     }
 }

@@ -17,7 +17,7 @@ pub(crate) async fn run() -> Result<ExitCode, Error> {
     let differences = store
         .differences(Timestamp::now(), |table, read| {
             rows.insert(table.to_owned(), read);
-            progress.reached(&format!("rows of {table}"), read);
+            progress.update(&format!("rows of {table}"), read);
         })
         .await?;
     drop(progress);

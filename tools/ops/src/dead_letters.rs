@@ -88,18 +88,18 @@ async fn show(queue: &Queue, most: usize) -> Result<usize, Error> {
     }
     .await;
     for message in seen.values() {
-        queue.let_go(message).await;
+        queue.release(message).await;
     }
     shown?;
     if seen.is_empty() && most > 0 {
         let hidden = queue.dead_letters().await?.hidden;
-        println!("{}", none_shown(queue.name, hidden));
+        println!("{}", describe_none_shown(queue.name, hidden));
     }
     Ok(seen.len())
 }
 
 /// Returns the message for a queue whose dead letters can't be shown.
-fn none_shown(queue: Name, hidden: usize) -> String {
+fn describe_none_shown(queue: Name, hidden: usize) -> String {
     match hidden {
         0 => format!("there are no dead letters of {queue}"),
         _ => format!(
@@ -129,12 +129,12 @@ async fn replay(queue: &Queue, most: usize) -> Result<(), Error> {
         }
         for message in &received {
             if sent(message).is_some_and(|sent| sent >= began) {
-                queue.let_go(message).await;
+                queue.release(message).await;
                 break 'letters;
             }
             queue.replay(message).await?;
             replayed += 1;
-            progress.reached("sent again", replayed);
+            progress.update("sent again", replayed);
         }
     }
     drop(progress);

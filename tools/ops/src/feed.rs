@@ -23,7 +23,7 @@ pub(crate) async fn rebuild(user: &UserId, dry_run: bool) -> Result<(), Error> {
     }
     let cache = Cache::from_env()?;
     println!("kept for {user}:");
-    print(&cache.kept_for_user(user).await?);
+    print(&cache.keys_of_user(user).await?);
     if dry_run {
         println!("the feed would be forgotten and rebuilt");
         return Ok(());
@@ -34,7 +34,7 @@ pub(crate) async fn rebuild(user: &UserId, dry_run: bool) -> Result<(), Error> {
     let began = Instant::now();
     feeds.page(user, None, PAGE).await?;
     let millis = began.elapsed().as_millis();
-    let kept = cache.kept_for_user(user).await?;
+    let kept = cache.keys_of_user(user).await?;
     if kept.iter().any(|kept| kept.kind.as_deref() == Some("list")) {
         println!("rebuilt in {millis} ms:");
     } else {

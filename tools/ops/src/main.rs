@@ -73,8 +73,8 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if !settings::are_here() {
-        let error = arguments.stack.enter().await;
+    if !settings::are_loaded() {
+        let error = arguments.stack.restart_with_settings().await;
         return failed(&error);
     }
     purrline::log::init();

@@ -17,7 +17,7 @@ impl Progress {
     }
 
     /// Shows the count so far.
-    pub(crate) fn reached(&self, what: &str, count: usize) {
+    pub(crate) fn update(&self, what: &str, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.0.set_message(format!("{what}: {}", HumanCount(count)));
     }

@@ -82,7 +82,7 @@ impl Queue {
         let asked = asked.attribute_names(Attribute::RedrivePolicy).send().await;
         let policy = asked.map_err(Error::calling)?.attributes;
         let policy = policy.and_then(|mut all| all.remove(&Attribute::RedrivePolicy));
-        let dead = policy.as_deref().and_then(dead_letters_in);
+        let dead = policy.as_deref().and_then(dead_letter_queue_name);
         let dead = dead.ok_or(Error::NoDeadLetters(name.as_str()))?;
         let asked = client.get_queue_url().queue_name(dead).send().await;
         let dead = asked.map_err(Error::calling)?.queue_url;
@@ -136,7 +136,7 @@ impl Queue {
     }
 
     /// Makes a dead letter visible again. If that fails, it becomes visible by itself.
-    pub(crate) async fn let_go(&self, message: &Message) {
+    pub(crate) async fn release(&self, message: &Message) {
         let call = self.client.change_message_visibility();
         let call = call
             .queue_url(&self.dead)
@@ -149,7 +149,7 @@ impl Queue {
     pub(crate) async fn replay(&self, message: &Message) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.url);
         let mut call = call
-            .set_message_body(body_again(message))
+            .set_message_body(replayed_body(message))
             .set_message_attributes(message.message_attributes.clone());
         if let Some(trace) = trace(message) {
             let value = MessageSystemAttributeValue::builder()
@@ -171,7 +171,7 @@ impl Queue {
 
 /// Returns the body of a message to send again. A message stamped by an endpoint's own clock is ordered by the time when
 /// the queue first took it, so the body carries that time along.
-fn body_again(message: &Message) -> Option<String> {
+fn replayed_body(message: &Message) -> Option<String> {
     let body = message.body.clone()?;
     let Ok(mut word) = serde_json::from_str::<Value>(&body) else {
         return Some(body);
@@ -205,7 +205,7 @@ pub(crate) fn trace(message: &Message) -> Option<&str> {
 }
 
 /// Returns the name of the queue in a redrive policy: the last part of `"deadLetterTargetArn": "arn:…:<name>"`.
-fn dead_letters_in(policy: &str) -> Option<String> {
+fn dead_letter_queue_name(policy: &str) -> Option<String> {
     let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
     let arn = policy.get("deadLetterTargetArn")?.as_str()?;
     arn.rsplit(':').next().map(str::to_owned)
@@ -219,8 +219,8 @@ mod tests {
     fn dead_letter_queue_is_the_one_of_the_redrive_policy() {
         let policy =
             r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:Dead","maxReceiveCount":5}"#;
-        assert_eq!(dead_letters_in(policy).as_deref(), Some("Dead"));
-        assert_eq!(dead_letters_in("{}"), None);
-        assert_eq!(dead_letters_in("?"), None);
+        assert_eq!(dead_letter_queue_name(policy).as_deref(), Some("Dead"));
+        assert_eq!(dead_letter_queue_name("{}"), None);
+        assert_eq!(dead_letter_queue_name("?"), None);
     }
 }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use purrline::aws;
 use purrline::cache::Cache;
 use purrline::domain::{PostId, UserId};
-use purrline::store::{Counted, Recount, Store};
+use purrline::store::{CounterOwner, Recount, Store};
 
 use crate::error::Error;
 
@@ -31,8 +31,8 @@ impl Command {
     pub(crate) async fn run(self, dry_run: bool) -> Result<(), Error> {
         let store = Store::from_env(&aws::config().await)?;
         let of = match self {
-            Self::User { user } => Counted::User(user),
-            Self::Post { post } => Counted::Post(post),
+            Self::User { user } => CounterOwner::User(user),
+            Self::Post { post } => CounterOwner::Post(post),
         };
         let recounts = store.recount(&of).await?;
         if recounts.is_empty() {
@@ -51,9 +51,9 @@ impl Command {
             return Ok(());
         }
         match of {
-            Counted::User(_) => correct(&store, &wrong).await,
+            CounterOwner::User(_) => correct(&store, &wrong).await,
             // A post's counts are cached too, and the cached ones must not be read any more.
-            Counted::Post(post) => {
+            CounterOwner::Post(post) => {
                 let cache = Cache::from_env()?;
                 let hold = cache.hold_counts(&HashSet::from([post])).await?;
                 let corrected = correct(&store, &wrong).await;
@@ -68,7 +68,7 @@ async fn correct(store: &Store, wrong: &[&Recount]) -> Result<(), Error> {
     for recount in wrong {
         let counter = recount.counter;
         if store.correct(recount).await? {
-            println!("{counter}: corrected to {}", recount.there);
+            println!("{counter}: corrected to {}", recount.actual);
         } else {
             println!("{counter}: it moved meanwhile and was left alone; try again");
         }

@@ -21,7 +21,7 @@ pub(crate) async fn run(dry_run: bool) -> Result<(), Error> {
     );
     let progress = Progress::new("reading");
     let subjects = store
-        .subjects(|table, read| progress.reached(&format!("rows of {table}"), read))
+        .subjects(|table, read| progress.update(&format!("rows of {table}"), read))
         .await?;
     let all = subjects.len();
     if dry_run {
@@ -34,7 +34,7 @@ pub(crate) async fn run(dry_run: bool) -> Result<(), Error> {
     for part in messages.chunks(PART) {
         unsent += queue.send_batch(part).await.len();
         sent += part.len();
-        progress.reached("messages sent", sent);
+        progress.update("messages sent", sent);
     }
     drop(progress);
     println!("{} messages were sent to the queue of index", all - unsent);

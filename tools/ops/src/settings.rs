@@ -11,13 +11,13 @@ use clap::Args;
 use crate::error::Error;
 
 /// The variable whose presence shows that the settings are in the environment.
-const HERE: &str = "PURRLINE_OPS";
+const LOADED: &str = "PURRLINE_OPS";
 /// The longest time for the local stack to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Returns whether this process has a stack's settings.
-pub(crate) fn are_here() -> bool {
-    std::env::var_os(HERE).is_some()
+pub(crate) fn are_loaded() -> bool {
+    std::env::var_os(LOADED).is_some()
 }
 
 type Settings = BTreeMap<String, String>;
@@ -41,7 +41,7 @@ impl Stack {
     }
 
     /// Restarts this program with the stack's settings; returns only if that fails.
-    pub(crate) async fn enter(&self) -> Error {
+    pub(crate) async fn restart_with_settings(&self) -> Error {
         let settings = match &self.stack {
             Some(stack) => on_aws(stack).await,
             None => on_this_machine(&self.local).await,
@@ -59,7 +59,7 @@ impl Stack {
             .envs(settings)
             // The functions' own log lines are irrelevant here.
             .env("RUST_LOG", "error")
-            .env(HERE, "1")
+            .env(LOADED, "1")
             .exec();
         Error::Restart(failed)
     }

@@ -13,7 +13,7 @@ use crate::usage::{Architecture, Cache, DAY_SECONDS, Egress, MONTH_DAYS, MONTH_H
 
 /// One line of the bill.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Line {
+pub(crate) struct LineItem {
     pub service: &'static str,
     /// The metered quantity.
     pub what: String,
@@ -31,20 +31,20 @@ pub(crate) struct Line {
 }
 
 /// Collects the lines of a bill.
-struct Maker<'a> {
+struct BillBuilder<'a> {
     usage: &'a Usage,
-    lines: Vec<Line>,
+    lines: Vec<LineItem>,
 }
 
-impl Maker<'_> {
-    fn line(
+impl BillBuilder<'_> {
+    fn add(
         &mut self,
         service: &'static str,
         what: impl Into<String>,
         quantity: f64,
         price: &Price,
     ) -> Result<(), Error> {
-        self.lines.push(Line {
+        self.lines.push(LineItem {
             service,
             what: what.into(),
             quantity,
@@ -62,9 +62,10 @@ impl Maker<'_> {
     }
 
     /// Returns the lines with the free tier deducted, shared among the lines of a price in proportion.
-    fn finish(self) -> Vec<Line> {
-        let is_alike =
-            |one: &Line, other: &Line| (one.service, &one.unit) == (other.service, &other.unit);
+    fn finish(self) -> Vec<LineItem> {
+        let is_alike = |one: &LineItem, other: &LineItem| {
+            (one.service, &one.unit) == (other.service, &other.unit)
+        };
         let lines = self.lines.iter().map(|line| {
             let alike = self.lines.iter().filter(|other| is_alike(line, other));
             let all: f64 = alike.map(|line| line.quantity).sum();
@@ -73,7 +74,7 @@ impl Maker<'_> {
             } else {
                 1.0
             };
-            Line {
+            LineItem {
                 dollars: line.dollars * paid,
                 ..line.clone()
             }
@@ -124,37 +125,37 @@ pub(crate) fn lines(
     measured: &Measured,
     template: &Template,
     prices: &Prices,
-) -> Result<Vec<Line>, Error> {
-    let mut bill = Maker {
+) -> Result<Vec<LineItem>, Error> {
+    let mut bill = BillBuilder {
         usage,
         lines: Vec::new(),
     };
     lambda(&mut bill, traffic, prices)?;
     let balancer = lcus(traffic, template.rules);
-    bill.line("ALB", "hours", MONTH_HOURS, &prices.alb_hours)?;
+    bill.add("ALB", "hours", MONTH_HOURS, &prices.alb_hours)?;
     let hours = balancer * MONTH_HOURS;
-    bill.line("ALB", "capacity", hours, &prices.alb_lcu_hours)?;
+    bill.add("ALB", "capacity", hours, &prices.alb_lcu_hours)?;
     let addresses = usage.zones * MONTH_HOURS;
-    bill.line("ALB", "addresses", addresses, &prices.public_ipv4_hours)?;
+    bill.add("ALB", "addresses", addresses, &prices.public_ipv4_hours)?;
     let answers = traffic.answer_bytes * MONTH_DAYS / 1e9;
-    bill.line("ALB", "answers", answers, &prices.transfer_out)?;
+    bill.add("ALB", "answers", answers, &prices.transfer_out)?;
     dynamodb(&mut bill, traffic, prices)?;
     let calls = traffic.sqs_calls * MONTH_DAYS / 1e6;
-    bill.line("SQS", "requests", calls, &prices.sqs_requests)?;
+    bill.add("SQS", "requests", calls, &prices.sqs_requests)?;
     storage_and_photos(&mut bill, traffic, prices)?;
     let cached = cache_size::bytes(&cache_size::parts(usage, measured));
     cache(&mut bill, traffic, cached, prices)?;
     let logs = traffic.log_bytes * MONTH_DAYS / 1e9;
-    bill.line("CloudWatch", "logs", logs, &prices.logs_ingested)?;
+    bill.add("CloudWatch", "logs", logs, &prices.logs_ingested)?;
     let kept = logs * usage.habits.log_months;
-    bill.line("CloudWatch", "logs kept", kept, &prices.logs_stored)?;
-    bill.line(
+    bill.add("CloudWatch", "logs kept", kept, &prices.logs_stored)?;
+    bill.add(
         "CloudWatch",
         "alarms",
         template.alarm_metrics,
         &prices.alarms,
     )?;
-    bill.line(
+    bill.add(
         "CloudWatch",
         "dashboards",
         template.dashboards,
@@ -164,7 +165,7 @@ pub(crate) fn lines(
     Ok(bill.finish())
 }
 
-fn lambda(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
+fn lambda(bill: &mut BillBuilder<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
     let price = match bill.usage.architecture {
         Architecture::X86 => &prices.lambda_gb_seconds_x86,
         Architecture::Arm => &prices.lambda_gb_seconds_arm,
@@ -172,33 +173,33 @@ fn lambda(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<()
     for (function, runs) in &traffic.functions {
         let requests = runs.invocations * MONTH_DAYS / 1e6;
         let what = format!("{function}, requests");
-        bill.line("Lambda", what, requests, &prices.lambda_requests)?;
+        bill.add("Lambda", what, requests, &prices.lambda_requests)?;
         let gb_seconds = runs.seconds * MONTH_DAYS * runs.memory_mb / 1024.0 / 1e6;
-        bill.line("Lambda", format!("{function}, time"), gb_seconds, price)?;
+        bill.add("Lambda", format!("{function}, time"), gb_seconds, price)?;
     }
     Ok(())
 }
 
-fn dynamodb(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
+fn dynamodb(bill: &mut BillBuilder<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
     for (table, units) in &traffic.tables {
         let (read, write) = (units.read * MONTH_DAYS, units.write * MONTH_DAYS);
         let reads = format!("{table}, reads");
-        bill.line("DynamoDB", reads, read / 1e6, &prices.dynamodb_reads)?;
+        bill.add("DynamoDB", reads, read / 1e6, &prices.dynamodb_reads)?;
         let writes = format!("{table}, writes");
-        bill.line("DynamoDB", writes, write / 1e6, &prices.dynamodb_writes)?;
+        bill.add("DynamoDB", writes, write / 1e6, &prices.dynamodb_writes)?;
     }
     for (table, gigabytes) in stored(bill.usage, traffic) {
         let what = format!("{table}, storage");
-        bill.line("DynamoDB", what, gigabytes, &prices.dynamodb_storage)?;
+        bill.add("DynamoDB", what, gigabytes, &prices.dynamodb_storage)?;
         // A service of its own here, so that the free storage is not taken off it.
         let what = format!("{table}, backup");
-        bill.line("DynamoDB backup", what, gigabytes, &prices.dynamodb_backup)?;
+        bill.add("DynamoDB backup", what, gigabytes, &prices.dynamodb_backup)?;
     }
     Ok(())
 }
 
 fn storage_and_photos(
-    bill: &mut Maker<'_>,
+    bill: &mut BillBuilder<'_>,
     traffic: &Traffic,
     prices: &Prices,
 ) -> Result<(), Error> {
@@ -206,25 +207,25 @@ fn storage_and_photos(
     // One view in ten is the first in its edge location.
     let from_bucket = traffic.photo_views * 0.1;
     let gets = (traffic.s3_gets + from_bucket) * MONTH_DAYS / 1e6;
-    bill.line(
+    bill.add(
         "S3",
         "PUTs",
         traffic.s3_puts * MONTH_DAYS / 1e6,
         &prices.s3_puts,
     )?;
-    bill.line("S3", "GETs", gets, &prices.s3_gets)?;
+    bill.add("S3", "GETs", gets, &prices.s3_gets)?;
     let photos = usage.daily(usage.per_user.photos) * MONTH_DAYS * usage.habits.months;
     let kept = photos * usage.photo_bytes / 1e9;
-    bill.line("S3", "photos kept", kept, &prices.s3_storage)?;
+    bill.add("S3", "photos kept", kept, &prices.s3_storage)?;
     let views = traffic.photo_views * MONTH_DAYS;
     let transfer = views * usage.photo_bytes / 1e9;
-    bill.line(
+    bill.add(
         "CloudFront",
         "photos",
         transfer,
         &prices.cloudfront_transfer,
     )?;
-    bill.line(
+    bill.add(
         "CloudFront",
         "requests",
         views / 1e6,
@@ -233,7 +234,7 @@ fn storage_and_photos(
 }
 
 fn cache(
-    bill: &mut Maker<'_>,
+    bill: &mut BillBuilder<'_>,
     traffic: &Traffic,
     bytes: f64,
     prices: &Prices,
@@ -242,20 +243,20 @@ fn cache(
         Cache::Serverless => {
             // Less than a tenth of a gigabyte costs as much.
             let hours = (bytes / 1e9).max(0.1) * MONTH_HOURS;
-            bill.line("ElastiCache", "memory", hours, &prices.cache_gb_hours)?;
+            bill.add("ElastiCache", "memory", hours, &prices.cache_gb_hours)?;
             let ecpus = traffic.ecpus * MONTH_DAYS / 1e6;
-            return bill.line("ElastiCache", "ECPUs", ecpus, &prices.cache_ecpus);
+            return bill.add("ElastiCache", "ECPUs", ecpus, &prices.cache_ecpus);
         }
         Cache::Single => 0,
         Cache::Doubled => 1,
     };
     let nodes = nodes::cheapest(bytes, replicas, bill.usage, prices)?;
     let hours = nodes.count() * MONTH_HOURS;
-    bill.line("ElastiCache", "nodes", hours, &nodes.hour)
+    bill.add("ElastiCache", "nodes", hours, &nodes.hour)
 }
 
 /// Adds the path to SQS, Lambda and the sign-in provider's keys.
-fn network(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
+fn network(bill: &mut BillBuilder<'_>, traffic: &Traffic, prices: &Prices) -> Result<(), Error> {
     // Fetching keys is negligible; the traffic is the sent messages, of a kilobyte each with headers.
     let messages: f64 = traffic.messages.values().sum();
     let sent = messages * MONTH_DAYS * 1e3 / 1e9;
@@ -264,24 +265,24 @@ fn network(bill: &mut Maker<'_>, traffic: &Traffic, prices: &Prices) -> Result<(
         Egress::Ipv6 | Egress::Existing => return Ok(()),
         Egress::Endpoints => {
             let hours = 3.0 * zones * MONTH_HOURS;
-            bill.line("Network", "endpoints", hours, &prices.endpoint_hours)?;
-            return bill.line("Network", "messages sent", sent, &prices.endpoint_gb);
+            bill.add("Network", "endpoints", hours, &prices.endpoint_hours)?;
+            return bill.add("Network", "messages sent", sent, &prices.endpoint_gb);
         }
         Egress::Nat => 1.0,
         Egress::NatInEachZone => zones,
     };
     let hours = gateways * MONTH_HOURS;
-    bill.line("Network", "NAT gateways", hours, &prices.nat_hours)?;
-    bill.line(
+    bill.add("Network", "NAT gateways", hours, &prices.nat_hours)?;
+    bill.add(
         "Network",
         "their addresses",
         hours,
         &prices.public_ipv4_hours,
     )?;
-    bill.line("Network", "messages sent", sent, &prices.nat_gb)
+    bill.add("Network", "messages sent", sent, &prices.nat_gb)
 }
 
-pub(crate) fn total(lines: &[Line]) -> f64 {
+pub(crate) fn total(lines: &[LineItem]) -> f64 {
     lines.iter().map(|line| line.dollars).sum()
 }
 
@@ -296,13 +297,13 @@ mod tests {
         let template = Template::built_in().unwrap();
         let usage = arguments.options.usage(&template).unwrap();
         let prices = Prices::built_in().unwrap();
-        let mut bill = Maker {
+        let mut bill = BillBuilder {
             usage: &usage,
             lines: Vec::new(),
         };
         let price = &prices.sqs_requests;
-        bill.line("SQS", "one", 1.0, price).unwrap();
-        bill.line("SQS", "three", 3.0, price).unwrap();
+        bill.add("SQS", "one", 1.0, price).unwrap();
+        bill.add("SQS", "three", 3.0, price).unwrap();
         let lines = bill.finish();
         let each = price.of(Region::UsEast1).unwrap();
         // One million of four is free.
@@ -311,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_paid_twice_for_nothing() {
+    fn costs_do_not_fall_with_usage() {
         let arguments = <crate::cli::Arguments as clap::Parser>::parse_from(["plan"]);
         let basis = crate::plan::Basis::built_in().unwrap();
         let usage = arguments.options.usage(&basis.template).unwrap();

@@ -65,7 +65,7 @@ pub(crate) struct Floor {
 }
 
 /// Smaller sums, in dollars, are rounded to nothing.
-const SHOWN: f64 = 0.005;
+const NEGLIGIBLE_DOLLARS: f64 = 0.005;
 
 /// Returns the cost of each setup.
 pub(crate) fn floors(usage: &Usage, basis: &Basis) -> Result<Vec<Floor>, Error> {
@@ -85,7 +85,7 @@ pub(crate) fn floors(usage: &Usage, basis: &Basis) -> Result<Vec<Floor>, Error> 
     }
     let mut paid: Vec<&'static str> = Vec::new();
     for (name, sum) in floors.iter().flat_map(|floor| &floor.services) {
-        if *sum >= SHOWN && !paid.contains(name) {
+        if *sum >= NEGLIGIBLE_DOLLARS && !paid.contains(name) {
             paid.push(name);
         }
     }

@@ -9,7 +9,7 @@ use crate::Error;
 
 /// An author with a known number of followers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Named {
+pub struct NamedAuthor {
     pub name: String,
     pub followers: f64,
 }
@@ -51,7 +51,7 @@ impl Followers {
         let (mut low, mut high) = (mean * 1e-9, mean.max(1e-9));
         for _ in 0..100 {
             let middle = (low * high).sqrt();
-            if with(middle).mean_of_it() < mean {
+            if with(middle).actual_mean() < mean {
                 low = middle;
             } else {
                 high = middle;
@@ -76,7 +76,7 @@ impl Followers {
         }
     }
 
-    fn mean_of_it(&self) -> f64 {
+    fn actual_mean(&self) -> f64 {
         if self.least >= self.most {
             return self.most;
         }
@@ -108,7 +108,7 @@ impl Followers {
 
     /// Returns the share of all follows whose author has more followers than this.
     pub fn follows_above(&self, followers: f64) -> f64 {
-        1.0 - (self.mean_up_to(followers) / self.mean_of_it()).min(1.0)
+        1.0 - (self.mean_up_to(followers) / self.actual_mean()).min(1.0)
     }
 
     /// Returns the largest number of followers.
@@ -127,7 +127,7 @@ mod tests {
         #[test]
         fn mean_of_the_distribution_is_the_given_one(exponent in 1.5..3.5_f64, mean in 1.0..500.0_f64, times in 2.0..1e5_f64) {
             let followers = Followers::new(exponent, mean * times, mean).unwrap();
-            prop_assert!((followers.mean_of_it() / mean - 1.0).abs() < 1e-6);
+            prop_assert!((followers.actual_mean() / mean - 1.0).abs() < 1e-6);
             prop_assert!((followers.mean_up_to(f64::MAX) / mean - 1.0).abs() < 1e-6);
             prop_assert!(followers.share_above(0.0) > 0.999_999);
             prop_assert!(followers.share_above(mean * times) < 1e-9);

@@ -59,9 +59,9 @@ const NEW: &str = "DynamoDB: grows by itself, warm throughput buys it ahead";
 
 /// The limits found so far.
 #[derive(Default)]
-struct Found(Vec<Limit>);
+struct LimitList(Vec<Limit>);
 
-impl Found {
+impl LimitList {
     fn add(
         &mut self,
         what: impl Into<String>,
@@ -88,7 +88,7 @@ pub(crate) fn limits(
     measured: &Measured,
     template: &Template,
 ) -> Result<Vec<Limit>, Error> {
-    let mut found = Found::default();
+    let mut found = LimitList::default();
     let busiest = |daily: f64| Traffic::at_peak(usage, daily) * usage.habits.burst;
     let seconds: f64 = traffic.functions.values().map(|runs| runs.seconds).sum();
     let runs: f64 = traffic
@@ -143,7 +143,7 @@ pub(crate) fn limits(
 
 /// Adds the limits of tables and partitions.
 fn dynamodb(
-    found: &mut Found,
+    found: &mut LimitList,
     usage: &Usage,
     traffic: &Traffic,
     template: &Template,

@@ -47,16 +47,16 @@ pub(crate) fn readable(value: f64) -> String {
         None => ("", text),
     };
     let (units, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    format!("{sign}{}{rest}", thousands(units))
+    format!("{sign}{}{rest}", group_digits(units))
 }
 
 /// Formats a count with thousands separators.
-pub(crate) fn counted(count: u64) -> String {
-    thousands(&count.to_string())
+pub(crate) fn format_count(count: u64) -> String {
+    group_digits(&count.to_string())
 }
 
 /// Groups digits in threes.
-fn thousands(digits: &str) -> String {
+fn group_digits(digits: &str) -> String {
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
@@ -72,7 +72,7 @@ pub(crate) fn dollars(value: f64) -> String {
     let cents = whole((value.abs() * 100.0).round());
     format!(
         "${}.{:02}",
-        thousands(&(cents / 100).to_string()),
+        group_digits(&(cents / 100).to_string()),
         cents % 100
     )
 }

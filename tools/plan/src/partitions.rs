@@ -19,7 +19,7 @@ const TAG_SHARDS: f64 = 16.0;
 /// Partitions of the outbox's index (shared/src/store/outbox.rs, `SHARDS`).
 const OUTBOX_SHARDS: f64 = 8.0;
 /// Likes in one transaction with their counter.
-pub(crate) const LIKES_TOGETHER: f64 = 99.0;
+pub(crate) const LIKES_PER_TRANSACTION: f64 = 99.0;
 /// The share of posts that have the most popular tag.
 const HOT_TAG: f64 = 0.2;
 
@@ -53,8 +53,8 @@ pub(crate) fn follower_shards(followers: f64) -> f64 {
 pub(crate) fn counter_writes(likes: f64, all_likes: f64, window: f64, batch: f64) -> f64 {
     let size = batch_size(all_likes, window, batch);
     let batches = all_likes / size;
-    let of_it = size * likes / all_likes.max(1e-9);
-    2.0 * likes.min(batches * (of_it / LIKES_TOGETHER).ceil())
+    let of_post = size * likes / all_likes.max(1e-9);
+    2.0 * likes.min(batches * (of_post / LIKES_PER_TRANSACTION).ceil())
 }
 
 /// Returns the partitions that may be hot in the busiest minute, the hottest first.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::Error;
-use crate::bill::{self, Line};
+use crate::bill::{self, LineItem};
 use crate::cache_size::{self, Part};
 use crate::limits::{self, Limit};
 use crate::measured::Measured;
@@ -33,12 +33,12 @@ impl Basis {
         })
     }
 
-    fn bill(&self, usage: &Usage, traffic: &Traffic) -> Result<Vec<Line>, Error> {
+    fn bill(&self, usage: &Usage, traffic: &Traffic) -> Result<Vec<LineItem>, Error> {
         bill::lines(usage, traffic, &self.measured, &self.template, &self.prices)
     }
 
     /// Returns the bill of a month, line by line.
-    pub(crate) fn bill_of(&self, usage: &Usage) -> Result<Vec<Line>, Error> {
+    pub(crate) fn bill_of(&self, usage: &Usage) -> Result<Vec<LineItem>, Error> {
         let traffic = Traffic::of(usage, &self.measured, &self.template)?;
         self.bill(usage, &traffic)
     }
@@ -50,7 +50,7 @@ impl Basis {
 }
 
 /// Sums the lines of each service, in their order.
-pub(crate) fn by_service(lines: &[Line]) -> Vec<(&'static str, f64)> {
+pub(crate) fn by_service(lines: &[LineItem]) -> Vec<(&'static str, f64)> {
     let mut sums: Vec<(&'static str, f64)> = Vec::new();
     for line in lines {
         match sums
@@ -70,13 +70,13 @@ pub(crate) struct Plan {
     pub usage: Usage,
     /// The traffic of an average day.
     pub day: Traffic,
-    pub bill: Vec<Line>,
+    pub bill: Vec<LineItem>,
     pub month_dollars: f64,
     pub dollars_per_daily_user: f64,
     /// A month without users.
     pub floor_dollars: f64,
     /// The lines of a month without users.
-    pub floor: Vec<Line>,
+    pub floor: Vec<LineItem>,
     /// The kinds of keys in the cache.
     pub cache: Vec<Part>,
     pub cache_bytes: f64,

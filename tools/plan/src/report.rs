@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::bill::Line;
+use crate::bill::LineItem;
 use crate::floors::Floor;
-use crate::numbers::{bytes, counted, dollars, duration, readable};
+use crate::numbers::{bytes, dollars, duration, format_count, readable};
 use crate::plan::{Plan, by_service};
 use crate::traffic::Traffic;
 use crate::usage::Usage;
@@ -140,7 +140,7 @@ fn bill(plan: &Plan, out: &mut String) -> std::fmt::Result {
 }
 
 /// Formats a line that costs at least a cent.
-fn detail(line: &Line, out: &mut String) -> std::fmt::Result {
+fn detail(line: &LineItem, out: &mut String) -> std::fmt::Result {
     if line.dollars < 0.01 {
         return Ok(());
     }
@@ -182,7 +182,7 @@ fn queues(plan: &Plan, out: &mut String) -> std::fmt::Result {
             peak.queue,
             readable(peak.minute_rate),
             readable(peak.capacity),
-            counted(peak.backlog),
+            format_count(peak.backlog),
             duration(peak.worst_delay),
             peak.running,
         )?;

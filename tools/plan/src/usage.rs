@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::Error;
 use crate::cli::{amount, share};
-use crate::followers::{Followers, Named};
+use crate::followers::{Followers, NamedAuthor};
 use crate::prices::Region;
 
 /// Actions of a daily user on an average day.
@@ -131,7 +131,7 @@ pub struct Usage {
     /// The distribution of authors' follower counts.
     pub followers: Followers,
     /// Additional authors, by name.
-    pub named: Vec<Named>,
+    pub named: Vec<NamedAuthor>,
     /// The number of followers from which an author's posts are merged when they are read.
     pub threshold: f64,
     /// Bytes of a photo, as uploaded and as shown.

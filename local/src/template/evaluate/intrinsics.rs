@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Evaluator, Kind, Node, Place, Result, deeper, wrong};
+use super::{Evaluator, Kind, Node, Place, Result, nested_place, wrong};
 
 impl Evaluator<'_> {
     pub(super) fn call(&self, name: &str, argument: &Node, place: &Place) -> Result<Option<Value>> {
@@ -164,7 +164,7 @@ impl Evaluator<'_> {
             .and_then(|conditions| conditions.get(name));
         let node =
             node.ok_or_else(|| wrong(at, place, &format!("there is no condition {name}")))?;
-        let place = deeper(&format!("Conditions.{name}"), at, place)?;
+        let place = nested_place(&format!("Conditions.{name}"), at, place)?;
         self.truth(node, &place)
     }
 

@@ -213,7 +213,7 @@ fn wrong(node: &Node, place: &Place, problem: &str) -> TemplateError {
     TemplateError::new(node.line, place.path.clone(), problem)
 }
 
-fn deeper(path: &str, at: &Node, place: &Place) -> Result<Place> {
+fn nested_place(path: &str, at: &Node, place: &Place) -> Result<Place> {
     if place.depth >= MAX_DEPTH {
         return Err(wrong(at, place, "refers to itself"));
     }

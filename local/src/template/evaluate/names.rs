@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Evaluator, Node, Place, Result, TemplateError, deeper, wrong};
+use super::{Evaluator, Node, Place, Result, TemplateError, nested_place, wrong};
 
 impl<'a> Evaluator<'a> {
     pub(super) fn reference(&self, name: &str, at: &Node, place: &Place) -> Result<Value> {
@@ -67,7 +67,8 @@ impl<'a> Evaluator<'a> {
         {
             None => Ok(None),
             Some(name) => {
-                let place = deeper(&format!("Resources.{id}.Properties.{property}"), at, place)?;
+                let place =
+                    nested_place(&format!("Resources.{id}.Properties.{property}"), at, place)?;
                 Ok(match self.value(name, &place)? {
                     Some(Value::String(name)) => Some(name),
                     _ => None,

@@ -51,7 +51,7 @@ pub fn tags_of(text: &str) -> Vec<Tag> {
 
 /// Returns whether a sign after this text can begin a tag: it doesn't directly follow a letter, digit, mark or `_`.
 fn stands_free(before: &str) -> bool {
-    let last = before.chars().rev().find(|c| !is_passed_over(*c));
+    let last = before.chars().rev().find(|c| !is_skipped(*c));
     let is_enclosing = |c: char| c.general_category() == GeneralCategory::EnclosingMark;
     last.is_none_or(|c| c == KEYCAP || !(continues(c) || is_enclosing(c)))
 }
@@ -64,11 +64,11 @@ pub(super) fn run_of(text: &str) -> (String, &str) {
     for (at, c) in text.char_indices() {
         let behind = at + c.len_utf8();
         let after = rest(text, behind);
-        let next = || after.chars().find(|c| !is_passed_over(*c));
+        let next = || after.chars().find(|c| !is_skipped(*c));
         let belongs = match c {
-            NON_JOINER | JOINER if !draws_otherwise(c, &run, after) => continue,
+            NON_JOINER | JOINER if !affects_shaping(c, &run, after) => continue,
             NON_JOINER | JOINER => true,
-            c if is_passed_over(c) => continue,
+            c if is_skipped(c) => continue,
             c if MEDIAL.contains(&c) => !run.is_empty() && next().is_some_and(continues),
             // A digit followed by the keycap is an emoji.
             c if c.is_ascii_digit() => next() != Some(KEYCAP),
@@ -88,11 +88,11 @@ fn rest(text: &str, from: usize) -> &str {
 }
 
 /// Returns whether a joiner or non-joiner changes how the letters around it are drawn: after UAX #31, 2.3.
-fn draws_otherwise(c: char, before: &str, after: &str) -> bool {
+fn affects_shaping(c: char, before: &str, after: &str) -> bool {
     let Some(last) = before.chars().next_back() else {
         return false;
     };
-    let mut after = after.chars().filter(|c| !is_passed_over(*c));
+    let mut after = after.chars().filter(|c| !is_skipped(*c));
     let Some(next) = after.next() else {
         return false;
     };
@@ -117,7 +117,7 @@ fn draws_otherwise(c: char, before: &str, after: &str) -> bool {
 }
 
 /// Returns whether a character is drawn as nothing by itself and doesn't divide the text around it.
-pub(super) fn is_passed_over(c: char) -> bool {
+pub(super) fn is_skipped(c: char) -> bool {
     const OTHERS: [char; 9] = [
         // Soft hyphen, combining grapheme joiner, Khmer's inherent vowels, Mongolian's vowel separator.
         '\u{ad}', '\u{34f}', '\u{17b4}', '\u{17b5}', '\u{180e}', NON_JOINER, JOINER,
@@ -144,6 +144,6 @@ fn is_letter(c: char) -> bool {
 }
 
 /// Returns whether a character makes a run a tag: digits alone don't.
-pub(super) fn names(c: char) -> bool {
+pub(super) fn makes_tag(c: char) -> bool {
     c == '_' || is_letter(c) || c.general_category() == GeneralCategory::LetterNumber
 }

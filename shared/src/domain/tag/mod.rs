@@ -31,7 +31,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::text::text_type;
 use super::{Reason, normal_form};
-use find::{is_passed_over, names, run_of};
+use find::{is_skipped, makes_tag, run_of};
 
 pub use find::tags_of;
 
@@ -53,7 +53,7 @@ impl Tag {
             Reason::new("must be 1 to 50 letters, digits, marks or _, not digits alone");
         let text: String = text.nfc().collect();
         let (run, rest) = run_of(&text);
-        if rest.chars().all(is_passed_over) {
+        if rest.chars().all(is_skipped) {
             Self::of(&run).ok_or(BAD)
         } else {
             Err(BAD)
@@ -64,7 +64,7 @@ impl Tag {
     fn of(run: &str) -> Option<Self> {
         let normal = normal_form(run);
         let fits = normal.chars().nth(Self::MAX_CHARS).is_none();
-        (fits && normal.chars().any(names)).then_some(Self(normal))
+        (fits && normal.chars().any(makes_tag)).then_some(Self(normal))
     }
 }
 

@@ -11,7 +11,7 @@ fn tags(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn finds_tags_of_any_script_in_order_once() {
+fn tags_of_any_script_are_found_in_order_without_duplicates() {
     assert_eq!(
         tags("오늘의 #고양이, #CATS! #cats #ねこ"),
         ["고양이", "cats", "ねこ"]
@@ -22,7 +22,7 @@ fn finds_tags_of_any_script_in_order_once() {
 }
 
 #[test]
-fn decomposed_and_cased_spellings_meet() {
+fn tags_ignore_case_and_unicode_composition() {
     let decomposed: String = "#고양이".nfd().collect();
     assert_eq!(tags(&decomposed), tags("#고양이"));
     assert_eq!(tags("#Straße"), tags("#STRASSE"));
@@ -30,13 +30,13 @@ fn decomposed_and_cased_spellings_meet() {
 }
 
 #[test]
-fn digits_alone_emoji_and_nothing_are_no_tags() {
+fn digits_alone_and_emoji_are_not_tags() {
     assert!(tags("#1 #2026 # #! #️⃣ #🐱").is_empty());
     assert_eq!(tags("#1cat"), ["1cat"]);
 }
 
 #[test]
-fn fifty_characters_of_the_normal_form_are_the_most() {
+fn tags_are_limited_to_50_normalized_characters() {
     for (good, bad) in [
         ("고".repeat(50), "고".repeat(51)),
         // Folded, one is two characters.
@@ -64,7 +64,7 @@ fn fifty_characters_of_the_normal_form_are_the_most() {
 }
 
 #[test]
-fn a_sign_behind_a_letter_digit_mark_or_low_line_starts_no_tag() {
+fn sign_after_a_letter_digit_mark_or_underscore_starts_no_tag() {
     for text in [
         "abc#def",
         "C#으로",
@@ -116,7 +116,7 @@ fn nothing_in_a_url_is_a_tag() {
 }
 
 #[test]
-fn keycaps_are_emoji_and_part_of_no_tag() {
+fn keycap_emoji_are_not_part_of_a_tag() {
     for text in [
         "#\u{fe0f}\u{20e3}고양이",
         "#\u{20e3}고양이",
@@ -132,7 +132,7 @@ fn keycaps_are_emoji_and_part_of_no_tag() {
 }
 
 #[test]
-fn what_is_drawn_as_nothing_makes_no_other_tag() {
+fn invisible_characters_do_not_change_a_tag() {
     for text in [
         "#cat\u{fe0f}",
         "#ca\u{fe0f}t",
@@ -160,7 +160,7 @@ fn what_is_drawn_as_nothing_makes_no_other_tag() {
 }
 
 #[test]
-fn joiners_stay_where_a_script_needs_them() {
+fn joiners_are_kept_where_a_script_needs_them() {
     for tag in [
         // Persian, Sinhala, Devanagari with both, Malayalam, Kannada, Bengali.
         "گربه\u{200c}ها",
@@ -187,7 +187,7 @@ fn joiners_stay_where_a_script_needs_them() {
 }
 
 #[test]
-fn middle_dots_join_what_they_stand_between() {
+fn middle_dots_between_letters_are_part_of_a_tag() {
     for tag in [
         "スコティッシュ・フォールド",
         "ｽｺ･ﾌｫ",
@@ -213,7 +213,7 @@ fn middle_dots_join_what_they_stand_between() {
 }
 
 #[test]
-fn a_path_names_a_tag_in_any_spelling() {
+fn tags_are_parsed_in_any_spelling() {
     for (text, tag) in [
         ("CAT\u{fe0f}", "cat"),
         ("گربه\u{200c}ها", "گربه\u{200c}ها"),
@@ -244,7 +244,7 @@ fn a_path_names_a_tag_in_any_spelling() {
 }
 
 #[test]
-fn the_first_thirty_count() {
+fn only_the_first_30_tags_are_kept() {
     let text = (0..40)
         .map(|n| format!("#t{n}"))
         .collect::<Vec<_>>()
@@ -266,7 +266,7 @@ const TEXT: &str = "[#＃a-zßİŉ가-힣ㄱ-ㅎ\u{1100}-\u{1112}\u{1161}-\u{117
 /// * Geresh and tsek at the end of a tag aren't part of it, as with all signs that join.
 /// * A tag is shown in its normal form (`#Ateş` as `ateş`).
 #[test]
-fn the_kinds_of_cases_that_others_have() {
+fn twitter_texts_conformance_cases_give_the_expected_tags() {
     for (text, expected) in [
         ("말 #태그1 그리고 #2태그, #16 #0", vec!["태그1", "2태그"]),
         ("(#a )#b [#c ]#d ’#e’#f", vec!["a", "b", "c", "d", "e", "f"]),
@@ -356,7 +356,7 @@ proptest! {
 
     /// The only invisible characters of a tag are joiners between letters.
     #[test]
-    fn no_tag_has_what_nobody_sees(text in TEXT) {
+    fn tags_contain_no_invisible_characters_but_joiners(text in TEXT) {
         for tag in tags_of(&text) {
             let ignorable = |c| is_ignorable(c) && c != JOINER && c != NON_JOINER;
             prop_assert!(!tag.as_str().contains(ignorable), "{:?}", tag);

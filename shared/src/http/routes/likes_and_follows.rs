@@ -31,7 +31,7 @@ const TOO_MANY: (u16, &str) = (
 const fn queued(operation: Operation) -> Operation {
     operation
         .description("Takes effect within seconds. It has no effect if the object does not exist or the caller may not see it.")
-        .says(202, "The queue has it.", Status::Queued)
+        .answers_status(202, "The queue has it.", Status::Queued)
 }
 
 /// `PUT /v1/posts/{id}/like`

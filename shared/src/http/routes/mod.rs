@@ -1,8 +1,8 @@
 //! Every operation of the API, declared once: its method and path, its parameters and body, and its answers.
 //!
-//! A function mounts its handlers on these declarations: `LIKE_POST.by(like)`. They also determine 404 and 405 (see
-//! [`find`]), the `OpenAPI` document, and the lists that the tests loop over. A body is a type that both the handler
-//! and the document read, see [`super::Body`].
+//! A function mounts its handlers on these declarations: `LIKE_POST.handled_by(like)`. They also determine 404 and 405
+//! (see [`find`]), the `OpenAPI` document, and the lists that the tests loop over. A body is a type that both the
+//! handler and the document read, see [`super::Body`].
 //!
 //! The declarations are here, in a module for each group of the document, rather than in the functions: each function
 //! answers 404 and 405 for all of the API, and the functions are binaries that don't link each other. They link only
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_routes_and_names_the_methods_there_are() {
+    fn known_paths_are_found_with_their_allowed_methods() {
         assert_eq!(
             find(&Method::GET, "/v1/posts/x"),
             Found::Route("/v1/posts/{id}")

@@ -156,7 +156,7 @@ methods! { get GET put PUT post POST patch PATCH delete DELETE }
 
 impl Operation {
     /// Returns the route on which this handler answers.
-    pub fn by<H, T, S>(self, handler: H) -> Router<S>
+    pub fn handled_by<H, T, S>(self, handler: H) -> Router<S>
     where
         H: Handler<T, S>,
         T: 'static,
@@ -241,7 +241,12 @@ impl Operation {
         }
     }
 
-    pub(super) const fn says(self, status: u16, description: &'static str, how: Status) -> Self {
+    pub(super) const fn answers_status(
+        self,
+        status: u16,
+        description: &'static str,
+        how: Status,
+    ) -> Self {
         self.answer(status, description, Content::Status(how))
     }
 

@@ -13,7 +13,7 @@ pub(super) const GROUP: Group = Group {
 /// `GET /v1/health`
 pub const GET_HEALTH: Operation = get("/v1/health", "getHealth", "Ask whether the service answers")
     .public()
-    .says(200, "It does.", Status::Ok);
+    .answers_status(200, "It does.", Status::Ok);
 
 /// `GET /v1/openapi.json`
 pub const GET_OPENAPI: Operation = get("/v1/openapi.json", "getOpenapi", "Read this document")

@@ -99,7 +99,7 @@ pub const EDIT_ME: Operation = patch("/v1/me", "editMe", "Change fields of one's
 /// `DELETE /v1/me`
 pub const LEAVE: Operation = delete("/v1/me", "leave", "Withdraw one's account")
     .description("Hides the account's posts, comments and profile from everybody at once, then erases its data in the background.")
-    .says(202, "The account is withdrawn.", Status::Withdrawn);
+    .answers_status(202, "The account is withdrawn.", Status::Withdrawn);
 
 /// `GET /v1/users/{id}`
 pub const GET_USER: Operation = get("/v1/users/{id}", "getUser", "Read a user's profile")

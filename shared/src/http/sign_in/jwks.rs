@@ -110,7 +110,7 @@ pub(super) struct Jwks {
 struct KnownKeys {
     fetched: Option<Fetched>,
     /// The time at which the last successful look for an unknown key began.
-    looked: Option<Instant>,
+    last_look: Option<Instant>,
     /// The times at which unknown key ids were first seen, by their hashes.
     unknown: HashMap<u64, Instant>,
 }
@@ -136,9 +136,9 @@ enum Lookup {
     /// The provider did not have the key when it was last looked for.
     Missing,
     /// The key was not looked for yet, and will be after this time.
-    Later(Duration),
+    Wait(Duration),
     /// The key must be looked for now.
-    Now,
+    Fetch,
 }
 
 impl std::fmt::Debug for Jwks {
@@ -162,8 +162,8 @@ impl Jwks {
 
     /// Returns the key with this id, if the provider has it. Fails if that can't be known.
     pub(super) async fn key(this: &Arc<Self>, id: &str) -> Result<Option<Arc<Key>>, Unavailable> {
-        let asked = Instant::now();
-        match this.look_up(id, asked) {
+        let requested_at = Instant::now();
+        match this.look_up(id, requested_at) {
             Lookup::Found(key) => {
                 if this.age() > Some(this.pace.max_age) {
                     Self::refresh_in_background(this);
@@ -171,10 +171,10 @@ impl Jwks {
                 return Ok(Some(key));
             }
             Lookup::Missing => return Ok(None),
-            Lookup::Later(wait) => return Err(Unavailable::JustLooked(wait)),
-            Lookup::Now => {}
+            Lookup::Wait(wait) => return Err(Unavailable::JustLooked(wait)),
+            Lookup::Fetch => {}
         }
-        match tokio::time::timeout(patient(PATIENCE), this.fetch_for(id, asked)).await {
+        match tokio::time::timeout(patient(PATIENCE), this.fetch_for(id, requested_at)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Unavailable::TimedOut),
         }
@@ -186,22 +186,22 @@ impl Jwks {
         let mut known = self.known();
         let KnownKeys {
             fetched,
-            looked,
+            last_look,
             unknown,
         } = &mut *known;
         let Some(fetched) = fetched.as_ref() else {
-            return Lookup::Now;
+            return Lookup::Fetch;
         };
         if now.saturating_duration_since(fetched.at) > self.pace.max_stale {
-            return Lookup::Now;
+            return Lookup::Fetch;
         }
         if let Some(key) = fetched.keys.get(id) {
             return Lookup::Found(Arc::clone(key));
         }
-        let next_look = looked.map(|looked| looked + self.pace.unknown_key);
+        let next_look = last_look.map(|last_look| last_look + self.pace.unknown_key);
         let wait = next_look.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));
         if wait.is_zero() {
-            return Lookup::Now;
+            return Lookup::Fetch;
         }
         if unknown.len() >= UNKNOWN {
             unknown.retain(|_, seen| now.saturating_duration_since(*seen) < self.pace.unknown_key);
@@ -209,30 +209,36 @@ impl Jwks {
         let id = self.hasher.hash_one(id);
         match unknown.get(&id) {
             Some(seen) if *seen <= fetched.began => Lookup::Missing,
-            Some(_) => Lookup::Later(wait),
+            Some(_) => Lookup::Wait(wait),
             None => {
                 if unknown.len() < UNKNOWN {
                     unknown.insert(id, now);
                 }
-                Lookup::Later(wait)
+                Lookup::Wait(wait)
             }
         }
     }
 
     /// Fetches the keys for a request that was made at a time, unless another request just did, and looks a key up
     /// among them.
-    async fn fetch_for(&self, id: &str, asked: Instant) -> Result<Option<Arc<Key>>, Unavailable> {
+    async fn fetch_for(
+        &self,
+        id: &str,
+        requested_at: Instant,
+    ) -> Result<Option<Arc<Key>>, Unavailable> {
         let mut attempts = Arc::clone(&self.fetching).lock_owned().await;
         // Another request may have fetched the keys meanwhile.
         match self.look_up(id, Instant::now()) {
             Lookup::Found(key) => return Ok(Some(key)),
             Lookup::Missing => return Ok(None),
-            Lookup::Later(_) | Lookup::Now if self.began().is_some_and(|began| began >= asked) => {
-                self.remember_unknown(id, asked);
+            Lookup::Wait(_) | Lookup::Fetch
+                if self.began().is_some_and(|began| began >= requested_at) =>
+            {
+                self.remember_unknown(id, requested_at);
                 return Ok(None);
             }
-            Lookup::Later(wait) => return Err(Unavailable::JustLooked(wait)),
-            Lookup::Now => {}
+            Lookup::Wait(wait) => return Err(Unavailable::JustLooked(wait)),
+            Lookup::Fetch => {}
         }
         if attempts
             .failed
@@ -245,7 +251,7 @@ impl Jwks {
         attempts.failed = outcome.is_err().then(Instant::now);
         let key = outcome?.get(id).map(Arc::clone);
         if key.is_none() {
-            self.remember_unknown(id, asked);
+            self.remember_unknown(id, requested_at);
         }
         Ok(key)
     }
@@ -322,7 +328,7 @@ impl Jwks {
             keys: Arc::clone(&keys),
         });
         if for_unknown {
-            known.looked = Some(began);
+            known.last_look = Some(began);
         }
         Ok(keys)
     }

@@ -106,11 +106,11 @@ struct Claims {
     /// Keycloak's, whose ID tokens may be for the same audience too: `Bearer` or `ID`.
     typ: Option<String>,
     /// Claims of ID tokens, of any issuer.
-    #[serde(default, deserialize_with = "is_there")]
+    #[serde(default, deserialize_with = "is_present")]
     nonce: bool,
-    #[serde(default, deserialize_with = "is_there")]
+    #[serde(default, deserialize_with = "is_present")]
     at_hash: bool,
-    #[serde(default, deserialize_with = "is_there")]
+    #[serde(default, deserialize_with = "is_present")]
     c_hash: bool,
     // A list is no issuer, though the library would accept one.
     #[serde(rename = "iss")]
@@ -134,7 +134,7 @@ impl Claims {
 }
 
 /// Returns whether a claim exists, with whatever value.
-fn is_there<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+fn is_present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     serde::de::IgnoredAny::deserialize(value).map(|_| true)
 }
 

@@ -20,7 +20,7 @@ fn hello() -> Api {
 }
 
 #[tokio::test]
-async fn answers_in_the_shape_that_was_asked_in() {
+async fn single_and_multi_value_events_are_answered() {
     for request in [
         call("GET", "/v1/health"),
         call("GET", "/v1/health").single_value(),
@@ -33,7 +33,7 @@ async fn answers_in_the_shape_that_was_asked_in() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_text_are_base64() {
+async fn binary_answers_are_base64() {
     let api = api(Router::new().route("/v1/health", get(async || vec![0xff_u8, 0xd8])));
     let got = call("GET", "/v1/health").to(&api).await;
     assert_eq!(
@@ -60,7 +60,7 @@ async fn unknown_paths_are_404() {
 }
 
 #[tokio::test]
-async fn other_methods_are_405_and_name_all_there_are_whoever_serves_them() {
+async fn other_methods_are_405_and_list_those_of_every_function() {
     for (method, path, allow) in [
         ("POST", "/v1/health", "GET, HEAD"),
         ("PATCH", "/v1/posts/x/like", "DELETE, PUT"),
@@ -78,7 +78,7 @@ async fn other_methods_are_405_and_name_all_there_are_whoever_serves_them() {
 }
 
 #[tokio::test]
-async fn a_head_has_no_body() {
+async fn head_answers_have_no_body() {
     let got = call("HEAD", "/v1/health").to(&hello()).await;
     assert_eq!((got.status(), got.text()), (200, ""));
     let got = call("HEAD", "/v1/nothing").to(&hello()).await;
@@ -86,7 +86,7 @@ async fn a_head_has_no_body() {
 }
 
 #[tokio::test]
-async fn a_route_sent_to_the_wrong_function_is_our_fault() {
+async fn route_of_another_function_is_500() {
     assert_eq!(
         call("DELETE", "/v1/posts/x/like")
             .to(&hello())
@@ -98,7 +98,7 @@ async fn a_route_sent_to_the_wrong_function_is_our_fault() {
 }
 
 #[tokio::test]
-async fn requests_that_are_none_are_400() {
+async fn malformed_requests_are_400() {
     for request in [
         call("GET", "/v1/hea lth"),
         call("G ET", "/v1/health"),
@@ -109,7 +109,7 @@ async fn requests_that_are_none_are_400() {
 }
 
 #[tokio::test]
-async fn an_odd_host_or_header_harms_nobody() {
+async fn odd_hosts_and_headers_are_ignored() {
     let odd = [
         ("host", "["),
         ("host", "x/v1/posts?"),
@@ -128,7 +128,7 @@ async fn an_odd_host_or_header_harms_nobody() {
 }
 
 #[tokio::test]
-async fn bodies_up_to_the_limit() {
+async fn bodies_over_the_limit_are_413_and_compressed_ones_415() {
     let body = |len: usize| format!("{{{}}}", " ".repeat(len - 2));
     for (len, status) in [(1024, 200), (1025, 413)] {
         let got = call("POST", "/v1/posts").json(body(len)).to(&hello()).await;
@@ -185,7 +185,7 @@ async fn a_handler_that_runs_out_of_time_is_503() {
 }
 
 #[tokio::test]
-async fn a_deadline_nobody_can_mean_is_none() {
+async fn absurd_deadline_is_ignored() {
     let got = call("GET", "/v1/health")
         .milliseconds_left(-600_000)
         .to(&hello())
@@ -194,7 +194,7 @@ async fn a_deadline_nobody_can_mean_is_none() {
 }
 
 #[tokio::test]
-async fn errors_that_are_no_problems_become_some_and_say_nothing() {
+async fn plain_error_answers_become_problems_without_their_text() {
     let handler = get(async || (StatusCode::CONFLICT, "table Posts-1F3X is at fault"));
     let got = call("GET", "/v1/health")
         .to(&api(Router::new().route("/v1/health", handler)))
@@ -204,7 +204,7 @@ async fn errors_that_are_no_problems_become_some_and_say_nothing() {
 }
 
 #[tokio::test]
-async fn an_asterisk_among_origins_allows_any() {
+async fn asterisk_among_origins_allows_any_origin() {
     for origins in ["*", "*, https://b.example", "https://b.example,*"] {
         let settings = Settings {
             origins: Origins::parse(origins).unwrap(),
@@ -276,7 +276,7 @@ async fn answers_may_be_read_from_the_configured_origins() {
 }
 
 #[tokio::test]
-async fn options_without_an_origin_names_the_methods() {
+async fn options_without_an_origin_lists_the_methods() {
     let got = call("OPTIONS", "/v1/posts").to(&hello()).await;
     assert_eq!(
         (got.status(), got.header("allow")),
@@ -289,7 +289,7 @@ async fn options_without_an_origin_names_the_methods() {
 }
 
 #[tokio::test]
-async fn nobody_keeps_an_answer_unless_its_handler_says_so_of_one_that_is_no_error() {
+async fn only_successful_answers_can_be_cacheable() {
     const PUBLIC: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "public, max-age=60")];
     let router = Router::new()
         .route("/v1/health", get(async || (PUBLIC, "for all")))

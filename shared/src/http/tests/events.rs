@@ -41,7 +41,7 @@ fn hello() -> Api {
 
 /// Once this fails, the guard's part for `Host` can be removed.
 #[test]
-fn lambda_http_panics_on_a_host_that_makes_no_url() {
+fn lambda_http_panics_on_an_invalid_host() {
     let mut event = event("/v1/health");
     event["headers"]["host"] = json!("[");
     let read = || lambda_http::request::from_str(&event.to_string()).map(drop);
@@ -76,7 +76,7 @@ async fn host_is_never_read() {
 }
 
 #[tokio::test]
-async fn a_header_that_http_does_not_allow_is_left_out() {
+async fn invalid_headers_are_left_out() {
     let handler = async |headers: HeaderMap| {
         let kept = headers.get_all("x-kept").iter();
         let kept: Vec<_> = kept
@@ -102,7 +102,7 @@ async fn a_header_that_http_does_not_allow_is_left_out() {
 }
 
 #[tokio::test]
-async fn a_path_is_not_resolved() {
+async fn paths_are_not_resolved() {
     for path in [
         "/v1/../v1/health",
         "/v1/./health",
@@ -121,7 +121,7 @@ async fn a_path_is_not_resolved() {
 }
 
 #[tokio::test]
-async fn a_path_stays_as_it_was_encoded() {
+async fn paths_keep_their_encoding() {
     let handler = async |uri: Uri| uri.path().to_owned();
     let api = api(Router::new().route("/v1/posts/{id}", get(handler)));
     for path in [
@@ -177,7 +177,7 @@ async fn parameters_are_decoded_once() {
 }
 
 #[tokio::test]
-async fn missing_parts_are_empty() {
+async fn missing_event_fields_are_empty() {
     let whole = event("/v1/health");
     for name in whole.as_object().unwrap().keys() {
         let (mut without, mut with_null) = (whole.clone(), whole.clone());
@@ -200,7 +200,7 @@ async fn missing_parts_are_empty() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_request_is_400() {
+async fn malformed_events_are_400() {
     let mut odd = vec![event("/v1/hea lth"), event(&"/\"".repeat(20_000))];
     for method in ["", "G ET", "가"] {
         let mut event = event("/v1/health");
@@ -222,7 +222,7 @@ async fn an_event_that_is_no_request_is_400() {
 }
 
 #[tokio::test]
-async fn bodies_come_as_they_were_sent() {
+async fn bodies_reach_the_handler_unchanged() {
     let handler = async |Extension(RawBody(body)): Extension<RawBody>| body;
     let api = api(Router::new().route("/v1/posts", post(handler)));
     let body = "고양이 \"\\\n";
@@ -240,7 +240,7 @@ async fn bodies_come_as_they_were_sent() {
 
 /// Lambda sets a trace for each invocation; the load balancer's goes back to the client.
 #[tokio::test]
-async fn a_trace_is_the_load_balancers_or_else_the_invocations() {
+async fn load_balancers_trace_takes_precedence_over_the_invocations() {
     let handler = async || invocation::trace().map_or_else(String::new, |trace| trace.header());
     let api = api(Router::new().route("/v1/health", get(handler)));
     let root = |trace: &str| format!("Root={trace}");
@@ -268,7 +268,7 @@ async fn a_trace_is_the_load_balancers_or_else_the_invocations() {
 }
 
 #[tokio::test]
-async fn a_header_with_several_values_is_answered_as_one() {
+async fn repeated_answer_headers_are_joined() {
     let handler = async || (AppendHeaders([("x-cats", "a"), ("x-cats", "b")]), "x");
     let api = api(Router::new().route("/v1/health", get(handler)));
     let answer = answer(&api, &event("/v1/health"), Context::default()).await;

@@ -29,7 +29,7 @@ fn users() -> Api {
 }
 
 #[tokio::test]
-async fn ids_in_paths() {
+async fn ids_in_paths_are_decoded_and_bad_ones_are_404() {
     for (path, text) in [
         ("/v1/users/nabi", "nabi"),
         ("/v1/users/n%61bi", "nabi"),
@@ -53,7 +53,7 @@ async fn ids_in_paths() {
 }
 
 #[tokio::test]
-async fn limits_and_cursors() {
+async fn limits_and_cursors_are_read_and_bad_ones_are_400() {
     let list = || call("GET", "/v1/users/nabi/followers");
     let cursor = Cursor::issue("followers/nabi", &7_u16.to_be_bytes());
     for (request, text) in [
@@ -105,7 +105,7 @@ async fn limits_and_cursors() {
 }
 
 #[tokio::test]
-async fn idempotency_keys() {
+async fn idempotency_keys_are_read_and_bad_ones_are_400() {
     let post = |body: &str| call("POST", "/v1/posts").body(body);
     let with = async |key: String| post("{}").header("idempotency-key", key).to(&users()).await;
     assert!(post("{}").to(&users()).await.text().starts_with("None "));

@@ -20,7 +20,7 @@ fn pointers(problem: &Problem) -> Vec<String> {
 }
 
 #[test]
-fn finds_what_is_there() {
+fn present_fields_are_read() {
     let mut f = fields(r#"{"a": "x", "n": 5, "l": ["x", "y"]}"#);
     let all = (
         f.required("a", UserId::parse),
@@ -35,7 +35,7 @@ fn finds_what_is_there() {
 }
 
 #[test]
-fn null_means_left_out() {
+fn null_counts_as_a_missing_field() {
     for body in ["{}", r#"{"a": null, "l": null, "c": null}"#] {
         let mut f = fields(body);
         let all = (
@@ -56,7 +56,7 @@ fn null_means_left_out() {
 }
 
 #[test]
-fn an_empty_text_takes_away_where_it_may() {
+fn empty_text_clears_a_clearable_field() {
     let id = |text| UserId::parse(text).unwrap();
     for (body, expected) in [
         ("{}", None),
@@ -75,7 +75,7 @@ fn an_empty_text_takes_away_where_it_may() {
 }
 
 #[test]
-fn names_every_bad_field_at_once() {
+fn every_bad_field_is_named_at_once() {
     let mut f = fields(
         r#"{"a": "?", "n": -1, "l": ["x", 1, "?"], "m": ["x", "y"], "o": 7, "d": "x", "d": "y", "e/~": 1, "f": {}}"#,
     );
@@ -123,7 +123,7 @@ fn numbers_are_whole_and_not_negative() {
 }
 
 #[test]
-fn what_is_no_object_is_refused() {
+fn bodies_other_than_a_json_object_are_refused() {
     let deep = format!("{{\"a\": {}}}", "[".repeat(10_000));
     for bad in [
         "",
@@ -154,14 +154,14 @@ fn what_is_no_object_is_refused() {
 }
 
 #[test]
-fn an_answer_names_no_more_than_a_hundred_fields() {
+fn at_most_100_bad_fields_are_named() {
     let many: serde_json::Map<_, _> = (0..5000).map(|n| (n.to_string(), json!(1))).collect();
     let problem = fields(&json!(many).to_string()).finish(()).unwrap_err();
     assert_eq!(pointers(&problem).len(), 100);
 }
 
 #[tokio::test]
-async fn only_json_in_utf_8_is_taken() {
+async fn only_json_in_utf_8_is_accepted() {
     let read = async |kind: Option<&str>| {
         let mut request = Request::new(());
         if let Some(kind) = kind {

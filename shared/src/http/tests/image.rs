@@ -37,7 +37,7 @@ fn send(kind: &str, bytes: &[u8]) -> Call {
 }
 
 #[tokio::test]
-async fn images_come_as_bytes_and_others_by_name() {
+async fn images_are_sent_as_bytes_or_named_in_json() {
     for (request, text) in [
         (send("image/jpeg", b"\xff\xd8"), "2 bytes None"),
         (
@@ -86,7 +86,7 @@ async fn other_types_encodings_and_sizes_are_refused() {
 }
 
 #[tokio::test]
-async fn a_bad_query_and_a_bad_body_are_named_together() {
+async fn errors_in_query_and_body_are_reported_together() {
     for (request, pointers) in [
         (send("image/png", b"").query("top", "x"), vec!["/top"]),
         (send("image/png", b"").query("tops", "1"), vec!["/tops"]),
@@ -110,7 +110,7 @@ async fn a_bad_query_and_a_bad_body_are_named_together() {
 }
 
 #[tokio::test]
-async fn problems_may_be_about_a_field() {
+async fn problem_can_point_to_a_field() {
     let router = Router::new().route(
         "/v1/classify",
         post(async || Problem::too_large("Too large.").about("/image")),

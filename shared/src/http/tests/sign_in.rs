@@ -60,7 +60,7 @@ fn changed(change: impl FnOnce(&mut Value)) -> Value {
 }
 
 #[tokio::test]
-async fn good_tokens_of_both_kinds() {
+async fn valid_ec_and_rsa_tokens_are_accepted() {
     let (api, _provider) = api_and_provider().await;
     for pair in [&*EC, &*RSA] {
         for scheme in ["Bearer", "bearer", "BEARER"] {
@@ -71,7 +71,7 @@ async fn good_tokens_of_both_kinds() {
 }
 
 #[tokio::test]
-async fn claims_that_are_good_enough() {
+async fn tokens_with_acceptable_claims_are_accepted() {
     let (api, _provider) = api_and_provider().await;
     let now = Timestamp::now().seconds();
     for good in [
@@ -100,7 +100,7 @@ async fn claims_that_are_good_enough() {
 }
 
 #[tokio::test]
-async fn claims_that_are_not() {
+async fn tokens_with_missing_or_wrong_claims_are_refused() {
     let (api, _provider) = api_and_provider().await;
     let now = Timestamp::now().seconds();
     let removed = |name: &str| changed(|it| drop(it.as_object_mut().unwrap().remove(name)));
@@ -156,7 +156,7 @@ async fn id_tokens_give_no_access() {
 
 /// Some providers name the kind of token in its header (RFC 9068), and some put a nonce there.
 #[tokio::test]
-async fn headers_of_access_tokens_are_taken() {
+async fn token_headers_of_other_providers_are_accepted() {
     let (api, _provider) = api_and_provider().await;
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     for more in [
@@ -175,7 +175,7 @@ async fn headers_of_access_tokens_are_taken() {
 }
 
 #[tokio::test]
-async fn an_expired_token_says_so() {
+async fn expired_token_is_reported_as_expired() {
     let (api, _provider) = api_and_provider().await;
     let expired = EC.sign(&changed(|it| it["exp"] = json!(1)));
     let got = with(&api, &format!("Bearer {expired}")).await;
@@ -183,7 +183,7 @@ async fn an_expired_token_says_so() {
 }
 
 #[tokio::test]
-async fn no_token_other_schemes_and_garbage() {
+async fn missing_and_malformed_authorization_is_401() {
     let (api, _provider) = api_and_provider().await;
     let good = EC.sign(&claims());
     assert_eq!(call("GET", "/v1/me").to(&api).await.status(), 401);
@@ -216,7 +216,7 @@ async fn no_token_other_schemes_and_garbage() {
 }
 
 #[tokio::test]
-async fn algorithms_that_the_key_does_not_have() {
+async fn tokens_with_another_algorithm_than_the_keys_are_refused() {
     let (api, _provider) = api_and_provider().await;
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     for alg in ["none", "None", "NONE", ""] {
@@ -259,7 +259,7 @@ async fn algorithms_that_the_key_does_not_have() {
 }
 
 #[tokio::test]
-async fn signatures_and_keys_that_are_not_the_providers() {
+async fn tokens_not_signed_by_the_provider_are_refused() {
     let (api, _provider) = api_and_provider().await;
     let forged = Pair::ec("ec-1");
     assert_eq!(status(&api, &forged.sign(&claims())).await, 401);
@@ -307,7 +307,7 @@ async fn signatures_and_keys_that_are_not_the_providers() {
 }
 
 #[tokio::test]
-async fn keys_that_are_not_for_signatures_are_none() {
+async fn keys_for_other_uses_or_algorithms_are_ignored() {
     let mut encryption = EC.public();
     encryption["use"] = json!("enc");
     let mut other = RSA.public();
@@ -330,7 +330,7 @@ fn retry_after(got: &Got) -> u64 {
 }
 
 #[tokio::test]
-async fn unknown_keys_are_looked_for_now_and_then() {
+async fn fetches_for_unknown_keys_are_limited() {
     let (api, provider) = api_and_provider().await;
     let known = EC.sign(&claims());
     assert_eq!(status(&api, &known).await, 200);
@@ -356,7 +356,7 @@ async fn unknown_keys_are_looked_for_now_and_then() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_503_until_it_was_looked_for() {
+async fn unknown_key_is_503_until_the_next_fetch() {
     let provider = Provider::start(&[EC.public()]).await;
     let pace = Pace {
         unknown_key: Duration::from_secs(2),
@@ -386,7 +386,7 @@ async fn an_unknown_key_is_503_until_it_was_looked_for() {
 
 /// Fails if each request asks a provider that doesn't answer, or waits for it.
 #[tokio::test]
-async fn a_silent_provider_is_asked_now_and_then_while_its_keys_stay_good() {
+async fn failing_provider_is_retried_at_intervals_while_its_keys_stay_valid() {
     for broken in [500, SILENT] {
         let provider = Provider::start(&[EC.public()]).await;
         let pace = Pace {
@@ -417,7 +417,7 @@ async fn a_silent_provider_is_asked_now_and_then_while_its_keys_stay_good() {
 }
 
 #[tokio::test]
-async fn nobody_waits_long_for_a_silent_provider() {
+async fn wait_for_a_silent_provider_is_bounded() {
     let provider = Provider::start(&[]).await;
     provider.answer(SILENT, &[]);
     let (api, began) = (api(&provider), Instant::now());
@@ -434,7 +434,7 @@ async fn nobody_waits_long_for_a_silent_provider() {
 }
 
 #[tokio::test]
-async fn keys_of_a_provider_that_is_down_too_long_are_given_up() {
+async fn stale_keys_expire_while_the_provider_is_down() {
     let provider = Provider::start(&[EC.public()]).await;
     let pace = Pace {
         max_age: Duration::ZERO,
@@ -454,7 +454,7 @@ async fn keys_of_a_provider_that_is_down_too_long_are_given_up() {
 }
 
 #[tokio::test]
-async fn requests_at_once_fetch_once() {
+async fn concurrent_requests_share_one_fetch() {
     let (api, provider) = api_and_provider().await;
     let token = EC.sign(&claims());
     let all = futures::future::join_all((0..20).map(|_| status(&api, &token))).await;
@@ -463,7 +463,7 @@ async fn requests_at_once_fetch_once() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_found() {
+async fn new_key_is_fetched() {
     let provider = Provider::start(&[EC.public()]).await;
     let api = api_at(
         &provider,
@@ -479,7 +479,7 @@ async fn a_new_key_is_found() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_takes_no_key_away() {
+async fn cached_keys_survive_an_outage_of_the_provider() {
     let provider = Provider::start(&[EC.public()]).await;
     let at_once = Pace {
         unknown_key: Duration::ZERO,
@@ -496,7 +496,7 @@ async fn a_provider_that_is_down_takes_no_key_away() {
 }
 
 #[tokio::test]
-async fn a_withdrawn_key_is_given_up_after_a_while() {
+async fn withdrawn_key_is_dropped_by_a_later_fetch() {
     let provider = Provider::start(&[EC.public(), RSA.public()]).await;
     let api = api_at(
         &provider,
@@ -514,7 +514,7 @@ async fn a_withdrawn_key_is_given_up_after_a_while() {
 }
 
 #[tokio::test]
-async fn without_any_keys_it_is_503() {
+async fn well_formed_token_is_503_while_no_keys_are_known() {
     let provider = Provider::start(&[]).await;
     provider.answer(500, &[]);
     let api = api(&provider);

@@ -67,7 +67,7 @@ const MISSING: &str = "<Error><Code>NoSuchKey</Code><Message>no</Message></Error
 const FORBIDDEN: &str = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
 
 #[tokio::test]
-async fn an_object_is_read_up_to_the_limit() {
+async fn object_within_the_limit_is_read() {
     let (read, requests) = read([Does::Answer(200, 10, "0123456789")]).await;
     assert_eq!((read.unwrap().as_str(), requests), ("0123456789", 1));
     let (read, _) = self::read([Does::Answer(200, 0, "")]).await;
@@ -76,7 +76,7 @@ async fn an_object_is_read_up_to_the_limit() {
 
 /// The object is refused by its size alone: its body never comes.
 #[tokio::test]
-async fn a_larger_object_is_not_read() {
+async fn oversized_object_is_refused_without_its_body() {
     let started = Instant::now();
     let (read, requests) = read([Does::Stall(11, "")]).await;
     assert!(matches!(read, Err(ReadError::TooLarge)), "{read:?}");
@@ -85,7 +85,7 @@ async fn a_larger_object_is_not_read() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told_from_what_fails() {
+async fn missing_object_is_distinguished_from_a_failure() {
     let (read, _) = read([Does::Answer(404, MISSING.len(), MISSING)]).await;
     assert!(matches!(read, Err(ReadError::Missing)), "{read:?}");
     let (read, _) = self::read([Does::Answer(403, FORBIDDEN.len(), FORBIDDEN)]).await;
@@ -95,7 +95,7 @@ async fn what_is_missing_is_told_from_what_fails() {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_or_stalls_is_fetched_anew() {
+async fn truncated_or_stalled_body_is_fetched_again() {
     const WHOLE: Does = Does::Answer(200, 4, "meow");
     let (read, requests) = read([Does::Answer(200, 4, "me"), Does::Stall(4, "m"), WHOLE]).await;
     assert_eq!((read.unwrap().as_str(), requests), ("meow", 3));
@@ -105,7 +105,7 @@ async fn a_body_that_breaks_off_or_stalls_is_fetched_anew() {
 }
 
 #[tokio::test]
-async fn reading_ends_in_time() {
+async fn stalled_read_times_out() {
     let started = Instant::now();
     let (read, _) = read([Does::Stall(4, "m")]).await;
     assert!(matches!(read, Err(ReadError::Unavailable(_))), "{read:?}");

@@ -72,7 +72,7 @@ fn spaces_in_korean_make_no_difference() {
 }
 
 #[test]
-fn width_accents_and_what_is_not_seen_make_no_difference() {
+fn width_accents_and_invisible_characters_make_no_difference() {
     for (words, text) in [
         ("cafe", "A café!"),
         ("café", "the CAFE"),
@@ -90,7 +90,7 @@ fn width_accents_and_what_is_not_seen_make_no_difference() {
 }
 
 #[test]
-fn one_syllable_finds_what_begins_with_it() {
+fn single_syllable_finds_words_that_begin_with_it() {
     for text in ["개", "개가", "우리 개는", "개냥이"] {
         assert!(finds("개", text), "{text}");
     }
@@ -128,7 +128,7 @@ fn other_scripts_and_emoji_are_found() {
 }
 
 #[test]
-fn nothing_is_found_by_nothing() {
+fn query_without_words_has_no_clauses() {
     for nothing in ["", " ", "!!!", "#", "'", "\u{fe0f}"] {
         assert!(clauses(nothing).is_empty(), "{nothing}");
     }
@@ -136,7 +136,7 @@ fn nothing_is_found_by_nothing() {
 
 /// The steps are what a Korean keyboard shows on the way to a word, letter by letter.
 #[test]
-fn every_step_of_typing_is_a_beginning() {
+fn every_typing_step_is_a_prefix_of_the_word() {
     for (word, steps) in [
         ("나비", vec!["ㄴ", "나", "납", "나비"]),
         ("과일", vec!["ㄱ", "고", "과", "광", "과이", "과일"]),
@@ -221,7 +221,7 @@ fn spaces_between_typed_words_in_korean_make_no_difference() {
 }
 
 #[test]
-fn beginnings_have_an_end() {
+fn prefixes_are_limited_in_length() {
     let long = "x".repeat(50);
     assert_eq!(beginnings(&long).count(), MAX_BEGINNING);
     assert_eq!(beginning(&long).len(), MAX_BEGINNING);
@@ -239,7 +239,7 @@ proptest! {
     }
 
     #[test]
-    fn a_text_is_found_by_itself_in_any_form(text in "\\PC{0,60}") {
+    fn text_is_found_by_any_spelling_of_itself(text in "\\PC{0,60}") {
         for spelling in [text.clone(), text.nfd().collect(), text.to_uppercase()] {
             prop_assume!(form(&spelling) == form(&text));
             prop_assert_eq!(finds(&spelling, &text), !clauses(&text).is_empty());
@@ -247,7 +247,7 @@ proptest! {
     }
 
     #[test]
-    fn a_name_is_found_by_each_beginning(name in "\\PC{1,30}") {
+    fn name_is_found_by_each_of_its_prefixes(name in "\\PC{1,30}") {
         let words = names([name.as_str()]);
         for typed in typed(&name) {
             prop_assert!(words.contains(&typed), "{} {:?}", typed, words);

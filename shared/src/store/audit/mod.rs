@@ -4,8 +4,8 @@
 //! handle of which only one of two rows was seen so far. Saves, idempotency keys and trends have no invariants to check.
 
 mod difference;
+mod facts;
 mod recount;
-mod seen;
 mod subjects;
 
 use std::fmt;
@@ -13,21 +13,21 @@ use std::fmt;
 use super::item::{Item, Read};
 use super::{Error, Store};
 use crate::domain::{PostId, Timestamp, UserId};
-use seen::Seen;
+use facts::TableFacts;
 
 pub use difference::Difference;
 pub use recount::Recount;
 
 /// A thing that has counters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Counted {
+pub enum CounterOwner {
     /// A user: `followers`, `following`, `posts`.
     User(UserId),
     /// A post: `likes`, `comments`.
     Post(PostId),
 }
 
-impl fmt::Display for Counted {
+impl fmt::Display for CounterOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(user) => write!(f, "user {user}"),
@@ -36,10 +36,10 @@ impl fmt::Display for Counted {
     }
 }
 
-fn counters_of(of: &Counted) -> &'static [&'static str] {
+fn counters_of(of: &CounterOwner) -> &'static [&'static str] {
     match of {
-        Counted::User(_) => &["followers", "following", "posts"],
-        Counted::Post(_) => &["likes", "comments"],
+        CounterOwner::User(_) => &["followers", "following", "posts"],
+        CounterOwner::Post(_) => &["likes", "comments"],
     }
 }
 
@@ -53,20 +53,20 @@ impl Store {
         now: Timestamp,
         mut progress: impl FnMut(&str, usize),
     ) -> Result<Vec<Difference>, Error> {
-        let mut found = self.look(now, &mut progress).await?.differences();
+        let mut found = self.scan_tables(now, &mut progress).await?.differences();
         if !found.is_empty() {
-            let again = self.look(now, &mut progress).await?.differences();
+            let again = self.scan_tables(now, &mut progress).await?.differences();
             found.retain(|difference| again.contains(difference));
         }
         Ok(found.into_iter().collect())
     }
 
-    async fn look(
+    async fn scan_tables(
         &self,
         now: Timestamp,
         progress: &mut impl FnMut(&str, usize),
-    ) -> Result<Seen, Error> {
-        let mut seen = Seen::default();
+    ) -> Result<TableFacts, Error> {
+        let mut facts = TableFacts::default();
         let tables = &self.tables;
         for table in [
             &tables.users,
@@ -85,27 +85,27 @@ impl Store {
             while let Some(page) = pages.next().await {
                 let rows = page?.items.unwrap_or_default();
                 for row in &rows {
-                    let looked_at = match table {
-                        table if *table == tables.users => seen.user(row),
-                        table if *table == tables.posts => seen.post(row, now),
-                        table if *table == tables.post_lists => seen.place(row),
-                        table if *table == tables.follows => seen.follow(row),
-                        table if *table == tables.blocks => seen.block(row),
-                        table if *table == tables.cats => seen.cat(row),
-                        table if *table == tables.handles => seen.handle(row),
-                        table if *table == tables.likes => seen.like(row),
-                        _ => seen.comment(row),
+                    let recorded = match table {
+                        table if *table == tables.users => facts.user(row),
+                        table if *table == tables.posts => facts.post(row, now),
+                        table if *table == tables.post_lists => facts.place(row),
+                        table if *table == tables.follows => facts.follow(row),
+                        table if *table == tables.blocks => facts.block(row),
+                        table if *table == tables.cats => facts.cat(row),
+                        table if *table == tables.handles => facts.handle(row),
+                        table if *table == tables.likes => facts.like(row),
+                        _ => facts.comment(row),
                     };
-                    if let Err(error) = looked_at {
+                    if let Err(error) = recorded {
                         let row = (table.clone(), key_of(row), error.to_string());
-                        seen.unreadable.insert(row);
+                        facts.unreadable.insert(row);
                     }
                 }
                 read += rows.len();
                 progress(table, read);
             }
         }
-        Ok(seen)
+        Ok(facts)
     }
 }
 

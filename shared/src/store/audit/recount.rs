@@ -6,32 +6,32 @@ use std::fmt;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use futures::future::try_join_all;
 
-use super::{Counted, counters_of};
+use super::{CounterOwner, counters_of};
 use crate::store::conditional::condition_held;
 use crate::store::item::{Item, Read, n, s};
 use crate::store::likes::{self, counts_key};
 use crate::store::{Error, Store};
 
 /// The maximum number of times that counters are recounted while they move.
-const LOOKS: usize = 5;
+const MAX_RECOUNTS: usize = 5;
 
 /// A counter and the true number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Recount {
     /// The user or post whose counter this is.
-    pub of: Counted,
+    pub of: CounterOwner,
     /// The name of the counter's attribute.
     pub counter: &'static str,
     /// The value of the counter; below zero if something went wrong.
-    pub says: i64,
+    pub recorded: i64,
     /// The true number.
-    pub there: i64,
+    pub actual: i64,
 }
 
 impl Recount {
     /// Returns whether the counter equals the true number.
     pub const fn is_exact(&self) -> bool {
-        self.says == self.there
+        self.recorded == self.actual
     }
 }
 
@@ -40,10 +40,10 @@ impl fmt::Display for Recount {
         let Self {
             of,
             counter,
-            says,
-            there,
+            recorded,
+            actual,
         } = self;
-        write!(f, "{of}: {counter} says {says}, there are {there}")
+        write!(f, "{of}: {counter} says {recorded}, there are {actual}")
     }
 }
 
@@ -53,19 +53,19 @@ impl Store {
     ///
     /// A user's followers and posts are counted from the rows that decide, which no index finds: the tables of follows
     /// and posts are read as a whole.
-    pub async fn recount(&self, of: &Counted) -> Result<Vec<Recount>, Error> {
+    pub async fn recount(&self, of: &CounterOwner) -> Result<Vec<Recount>, Error> {
         let mut last = None;
-        for _ in 0..LOOKS {
-            let there = self.there(of).await?;
-            let Some(says) = self.say(of).await? else {
+        for _ in 0..MAX_RECOUNTS {
+            let actual = self.actual_counts(of).await?;
+            let Some(recorded) = self.recorded_counts(of).await? else {
                 return Ok(Vec::new());
             };
-            let counters = counters_of(of).iter().zip(says).zip(there);
-            let recount = |((counter, says), there): ((&&'static str, i64), i64)| Recount {
+            let counters = counters_of(of).iter().zip(recorded).zip(actual);
+            let recount = |((counter, recorded), actual): ((&&'static str, i64), i64)| Recount {
                 of: of.clone(),
                 counter,
-                says,
-                there,
+                recorded,
+                actual,
             };
             let recounts: Vec<Recount> = counters.map(recount).collect();
             if last.as_ref() == Some(&recounts) {
@@ -81,40 +81,40 @@ impl Store {
     /// Corrects a counter, if it hasn't changed since it was recounted. Returns whether it was corrected.
     pub async fn correct(&self, recount: &Recount) -> Result<bool, Error> {
         let (table, key) = self.counters_row(&recount.of);
-        let as_counted = match (&recount.of, recount.says) {
+        let as_counted = match (&recount.of, recount.recorded) {
             // The row may have been deleted with its user.
-            (Counted::User(_), 0) => {
-                "attribute_exists(id) AND (attribute_not_exists(#counter) OR #counter = :says)"
+            (CounterOwner::User(_), 0) => {
+                "attribute_exists(id) AND (attribute_not_exists(#counter) OR #counter = :recorded)"
             }
-            (Counted::Post(_), 0) => "attribute_not_exists(#counter) OR #counter = :says",
-            _ => "#counter = :says",
+            (CounterOwner::Post(_), 0) => "attribute_not_exists(#counter) OR #counter = :recorded",
+            _ => "#counter = :recorded",
         };
         let update = self
             .client
             .update_item()
             .table_name(table)
             .set_key(Some(key))
-            .update_expression("SET #counter = :there")
+            .update_expression("SET #counter = :actual")
             .condition_expression(as_counted)
             .expression_attribute_names("#counter", recount.counter)
-            .expression_attribute_values(":says", n(recount.says))
-            .expression_attribute_values(":there", n(recount.there));
+            .expression_attribute_values(":recorded", n(recount.recorded))
+            .expression_attribute_values(":actual", n(recount.actual));
         condition_held(update).await
     }
 
-    fn counters_row(&self, of: &Counted) -> (&str, Item) {
+    fn counters_row(&self, of: &CounterOwner) -> (&str, Item) {
         match of {
-            Counted::User(user) => (
+            CounterOwner::User(user) => (
                 &self.tables.users,
                 HashMap::from([("id".to_owned(), s(user))]),
             ),
-            Counted::Post(post) => (&self.tables.likes, counts_key(*post)),
+            CounterOwner::Post(post) => (&self.tables.likes, counts_key(*post)),
         }
     }
 
     /// Returns the values of the counters; nothing if there is no such user or post.
-    async fn say(&self, of: &Counted) -> Result<Option<Vec<i64>>, Error> {
-        if let Counted::Post(post) = of
+    async fn recorded_counts(&self, of: &CounterOwner) -> Result<Option<Vec<i64>>, Error> {
+        if let CounterOwner::Post(post) = of
             && self.post(*post).await?.is_none()
         {
             return Ok(None);
@@ -122,18 +122,18 @@ impl Store {
         let (table, key) = self.counters_row(of);
         let row = self.batch_get(table, vec![key], None).await?.pop();
         let row = match (of, row) {
-            (Counted::User(_), None) => return Ok(None),
+            (CounterOwner::User(_), None) => return Ok(None),
             (_, row) => row.unwrap_or_default(),
         };
-        let say = |name: &&str| Ok(row.maybe_number(name)?.unwrap_or_default());
-        let counters = counters_of(of).iter().map(say);
+        let recorded = |name: &&str| Ok(row.maybe_number(name)?.unwrap_or_default());
+        let counters = counters_of(of).iter().map(recorded);
         counters.collect::<Result<_, _>>().map(Some)
     }
 
     /// Counts the true numbers, counter by counter.
-    async fn there(&self, of: &Counted) -> Result<Vec<i64>, Error> {
+    async fn actual_counts(&self, of: &CounterOwner) -> Result<Vec<i64>, Error> {
         match of {
-            Counted::User(user) => {
+            CounterOwner::User(user) => {
                 let following = format!("following#{user}");
                 let (followers, following, posts) = futures::try_join!(
                     self.count_in_all(
@@ -156,7 +156,7 @@ impl Store {
                 )?;
                 Ok(vec![followers, following, posts])
             }
-            Counted::Post(post) => {
+            CounterOwner::Post(post) => {
                 let likes = likes::partitions(*post)
                     .map(|partition| self.count(&self.tables.likes, "post", partition, true));
                 let (likes, comments) = futures::try_join!(

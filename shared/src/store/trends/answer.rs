@@ -16,9 +16,9 @@ use crate::store::{Error, Store};
 /// The maximum number of tags that are read from each shard of an hour, and that the answer has.
 const TOP: u8 = 100;
 /// The maximum number of users hidden from a caller who are looked for among a trend's authors.
-const MOST_HIDDEN: usize = 1000;
+const MAX_HIDDEN: usize = 1000;
 /// The maximum number of users who have left who are looked for among a trend's authors.
-const MOST_LEAVERS: i32 = 1000;
+const MAX_LEAVERS: i32 = 1000;
 /// The number of shards that are read at a time.
 const AT_ONCE: usize = 32;
 /// The time that a reader has to compute the answer, before another one tries.
@@ -68,13 +68,13 @@ impl Store {
     /// block the caller, even if the caller has left and continues to read with a token that is still valid.
     pub async fn hidden_authors(&self, caller: &UserId) -> Result<HashSet<AuthorMark>, Error> {
         let (mut hidden, profile) = futures::try_join!(
-            self.blocked_either_way(caller, MOST_HIDDEN),
+            self.blocked_either_way(caller, MAX_HIDDEN),
             self.profile(caller)
         )?;
         if profile.is_none_or(|caller| caller.withdrawn) {
             // An erasure may have moved the blocks there, and the caller's return may have moved them back.
-            hidden.extend(self.kept_against(caller, MOST_HIDDEN).await?);
-            hidden.extend(self.blocked_either_way(caller, MOST_HIDDEN).await?);
+            hidden.extend(self.kept_against(caller, MAX_HIDDEN).await?);
+            hidden.extend(self.blocked_either_way(caller, MAX_HIDDEN).await?);
         }
         Ok(hidden.iter().map(AuthorMark::of).collect())
     }
@@ -168,7 +168,7 @@ impl Store {
             .try_collect::<Vec<Vec<Trend>>>();
         let (tops, left) = futures::try_join!(
             tops,
-            self.leavers(Timestamp::from_millis(i64::MAX), MOST_LEAVERS)
+            self.leavers(Timestamp::from_millis(i64::MAX), MAX_LEAVERS)
         )?;
         let left: HashSet<AuthorMark> = left.iter().map(AuthorMark::of).collect();
         let mut trends = most_used(tops.into_iter().flatten(), usize::MAX);

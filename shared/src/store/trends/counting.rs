@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 
 use super::{AUTHOR, SHARDS, counted, key, window};
 use crate::domain::{
-    AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Tag, Timestamp, TrendHour, TrendMove,
+    AuthorHours, AuthorMark, FEW_AUTHORS, TREND_HOURS, Tag, Timestamp, TrendDelta, TrendHour,
 };
 use crate::store::item::{Item, Read, list, n, s};
 use crate::store::retry::Retry;
-use crate::store::transactions::{Token, failed_condition, met_another_write};
+use crate::store::transactions::{Token, failed_condition, is_write_conflict};
 use crate::store::{Error, OutboxMark, Store};
 
 /// The number of tags that one transaction counts: each takes a write of the author's row and of up to two counters,
@@ -44,17 +44,17 @@ fn stored_hours(hours: &AuthorHours) -> AttributeValue {
 
 /// A tag that a post is counted for from now on, or no longer.
 #[derive(Debug, Clone)]
-struct Counting {
+struct TagChange {
     tag: Tag,
     added: bool,
 }
 
 /// An author's row about a tag, as it was read, its new content, and the counts that the change moves.
-struct Moved {
+struct AuthorChange {
     tag: Tag,
     row: Item,
     hours: AuthorHours,
-    moves: BTreeMap<TrendHour, TrendMove>,
+    deltas: BTreeMap<TrendHour, TrendDelta>,
 }
 
 impl Store {
@@ -64,26 +64,26 @@ impl Store {
         let written = mark.post.created_at();
         let gone = mark.trended.iter().filter(|tag| !mark.tags.contains(tag));
         let new = mark.tags.iter().filter(|tag| !mark.trended.contains(tag));
-        let counting = |added| {
-            move |tag: &Tag| Counting {
+        let change = |added| {
+            move |tag: &Tag| TagChange {
                 tag: tag.clone(),
                 added,
             }
         };
-        let all: Vec<Counting> = gone
-            .map(counting(false))
-            .chain(new.map(counting(true)))
+        let all: Vec<TagChange> = gone
+            .map(change(false))
+            .chain(new.map(change(true)))
             .collect();
         let counts_until = written.plus_seconds(i64::from(TREND_HOURS) * 60 * 60);
         if counts_until < Timestamp::now() {
             return Ok(true);
         }
         let mut trended = mark.trended.clone();
-        for some in all.chunks(TAGS_AT_ONCE) {
+        for chunk in all.chunks(TAGS_AT_ONCE) {
             let before = trended.clone();
-            trended.retain(|tag| !some.iter().any(|it| it.tag == *tag));
-            trended.extend(some.iter().filter(|it| it.added).map(|it| it.tag.clone()));
-            if !self.count_some(mark, &before, &trended, some).await? {
+            trended.retain(|tag| !chunk.iter().any(|it| it.tag == *tag));
+            trended.extend(chunk.iter().filter(|it| it.added).map(|it| it.tag.clone()));
+            if !self.count_chunk(mark, &before, &trended, chunk).await? {
                 return Ok(false);
             }
         }
@@ -91,24 +91,24 @@ impl Store {
     }
 
     /// Counts the post for these tags, or no longer, if it is counted for the tags `before`.
-    async fn count_some(
+    async fn count_chunk(
         &self,
         mark: &OutboxMark,
         before: &[Tag],
         after: &[Tag],
-        some: &[Counting],
+        chunk: &[TagChange],
     ) -> Result<bool, Error> {
         let author = AuthorMark::of(&mark.author);
         let mut retry = Retry::new("others kept counting the same tags");
         loop {
-            let moved = self.moved(mark, &author, some).await?;
-            let many = self.full_counters(&author, &moved).await?;
+            let moved = self.author_changes(mark, &author, chunk).await?;
+            let full = self.full_counters(&author, &moved).await?;
             let mut writes = vec![self.note_trended(mark, before, after)?];
             for tag in &moved {
                 writes.push(self.write_author(&author, tag)?);
-                for (hour, by) in &tag.moves {
+                for (hour, delta) in &tag.deltas {
                     let key = key(&window(hour, author.shard(SHARDS)), tag.tag.as_str());
-                    writes.push(self.move_counter(key, *by, &author, &many)?);
+                    writes.push(self.add_to_counter(key, *delta, &author, &full)?);
                 }
             }
             let sent = self
@@ -122,21 +122,21 @@ impl Store {
                 Ok(_) => return Ok(true),
                 Err(error) if failed_condition(&error, 0) => return Ok(false),
                 // Another post of the author has one of the tags, or posts of others move the same counters.
-                Err(error) if met_another_write(&error) => retry.back_off().await?,
+                Err(error) if is_write_conflict(&error) => retry.back_off().await?,
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
     /// Reads the author's rows about these tags, and computes what they become.
-    async fn moved(
+    async fn author_changes(
         &self,
         mark: &OutboxMark,
         author: &AuthorMark,
-        some: &[Counting],
-    ) -> Result<Vec<Moved>, Error> {
+        chunk: &[TagChange],
+    ) -> Result<Vec<AuthorChange>, Error> {
         let window = author_window(author);
-        let keys = some.iter().map(|it| key(&window, it.tag.as_str()));
+        let keys = chunk.iter().map(|it| key(&window, it.tag.as_str()));
         let rows = self
             .batch_get(&self.tables.trends, keys.collect(), None)
             .await?;
@@ -146,30 +146,30 @@ impl Store {
             .collect::<Result<_, Error>>()?;
         let hour = TrendHour::of(mark.post.created_at());
         let now = Timestamp::now();
-        let moved = |it: &Counting| {
+        let moved = |it: &TagChange| {
             let row = rows.remove(it.tag.as_str()).unwrap_or_default();
             let mut hours = author_hours(&row)?;
             hours.forget_before(now);
-            let moves = hours.count(&hour, it.added);
-            Ok(Moved {
+            let deltas = hours.count(&hour, it.added);
+            Ok(AuthorChange {
                 tag: it.tag.clone(),
                 row,
                 hours,
-                moves,
+                deltas,
             })
         };
-        some.iter().map(moved).collect()
+        chunk.iter().map(moved).collect()
     }
 
     /// Returns the counters that gain the author but have too many authors to hold all their marks.
     async fn full_counters(
         &self,
         author: &AuthorMark,
-        moved: &[Moved],
+        moved: &[AuthorChange],
     ) -> Result<HashSet<(String, String)>, Error> {
         let shard = author.shard(SHARDS);
         let gaining = moved.iter().flat_map(|moved| {
-            let hours = moved.moves.iter().filter(|(_, by)| by.authors > 0);
+            let hours = moved.deltas.iter().filter(|(_, delta)| delta.authors > 0);
             hours.map(move |(hour, _)| (window(hour, shard), moved.tag.clone()))
         });
         let gaining: Vec<(String, Tag)> = gaining.collect();
@@ -179,16 +179,16 @@ impl Store {
         let rows = self
             .batch_get(&self.tables.trends, keys.collect(), None)
             .await?;
-        let mut many = HashSet::new();
+        let mut full = HashSet::new();
         for row in &rows {
             let tag = Tag::stored(row.text("tag")?);
             let counter = counted(row, tag)?;
             let few = counter.few.len();
             if few >= FEW_AUTHORS || u64::try_from(few).is_ok_and(|few| few < counter.authors) {
-                many.insert((row.text("window")?.to_owned(), counter.tag.to_string()));
+                full.insert((row.text("window")?.to_owned(), counter.tag.to_string()));
             }
         }
-        Ok(many)
+        Ok(full)
     }
 
     fn note_trended(
@@ -217,7 +217,11 @@ impl Store {
     }
 
     /// Builds the write of an author's row about a tag, on condition that the row is as it was read.
-    fn write_author(&self, author: &AuthorMark, moved: &Moved) -> Result<TransactWriteItem, Error> {
+    fn write_author(
+        &self,
+        author: &AuthorMark,
+        moved: &AuthorChange,
+    ) -> Result<TransactWriteItem, Error> {
         let until = Timestamp::now().plus_seconds(KEPT_SECONDS);
         let update = Update::builder()
             .table_name(&self.tables.trends)
@@ -236,18 +240,18 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Builds the write that moves a counter. A counter in `many` gains no marks.
-    fn move_counter(
+    /// Builds the write that moves a counter. A counter in `full` gains no marks.
+    fn add_to_counter(
         &self,
         key: Item,
-        by: TrendMove,
+        delta: TrendDelta,
         author: &AuthorMark,
-        many: &HashSet<(String, String)>,
+        full: &HashSet<(String, String)>,
     ) -> Result<TransactWriteItem, Error> {
         let of = (key.text("window")?.to_owned(), key.text("tag")?.to_owned());
-        let few = match by.authors {
+        let few = match delta.authors {
             0 => None,
-            1.. if many.contains(&of) => None,
+            1.. if full.contains(&of) => None,
             1.. => Some(", #few :author"),
             _ => Some(" DELETE #few :author"),
         };
@@ -261,7 +265,7 @@ impl Store {
             ))
             .expression_attribute_names("#rank", "rank")
             .expression_attribute_values(":until", n(until.seconds()))
-            .expression_attribute_values(":by", n(by.authors * AUTHOR + by.posts));
+            .expression_attribute_values(":by", n(delta.authors * AUTHOR + delta.posts));
         let update = match few {
             Some(_) => update
                 .expression_attribute_names("#few", "few")

@@ -9,7 +9,7 @@
 use fearless_simd::prelude::*;
 use fearless_simd::{Simd, f32x16};
 
-use super::map::{Finish, Map, Scratch, Window};
+use super::map::{Epilogue, Map, Scratch, Window};
 use super::matrix::{Columns, LANES, Matrix, Rows};
 
 /// The approximate number of values in the rows built at a time, so that they stay in a cache, and the minimum and
@@ -34,7 +34,7 @@ pub(super) fn convolve<S: Simd>(
     map: &Map,
     window: &Window,
     kernel: &Matrix,
-    finish: &Finish,
+    epilogue: &Epilogue,
     scratch: &mut Scratch,
     result: &mut [f32],
 ) {
@@ -63,7 +63,7 @@ pub(super) fn convolve<S: Simd>(
             let at = pixel * outputs;
             for channel in (0..outputs).step_by(LANES) {
                 let sum = f32x16::from_slice(simd, &sums[channel..channel + LANES]);
-                finish.store(simd, sum, channel, at + channel, result);
+                epilogue.store(simd, sum, channel, at + channel, result);
             }
         }
     }

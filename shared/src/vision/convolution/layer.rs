@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use fearless_simd::{Level, dispatch};
 
-use super::map::{Finish, Map, Scratch, Window};
+use super::map::{Epilogue, Map, Scratch, Window};
 use super::matrix::{Columns, LANES, Matrix};
 use super::{direct, winograd};
 
@@ -81,16 +81,16 @@ impl Layer {
         assert_eq!(map.values.len(), map.height * map.width * map.channels);
         assert_eq!(result.len(), length);
         assert!(residual.is_none_or(|residual| residual.len() == length));
-        let finish = Finish {
+        let epilogue = Epilogue {
             bias: &self.bias,
             residual,
             relu,
         };
         SCRATCH.with_borrow_mut(|scratch| match &self.kernel {
             Kernel::Direct(kernel) => dispatch!(level, simd =>
-                direct::convolve(simd, map, &self.window, kernel, &finish, scratch, result)),
+                direct::convolve(simd, map, &self.window, kernel, &epilogue, scratch, result)),
             Kernel::Winograd(kernel) => dispatch!(level, simd =>
-                winograd::convolve(simd, map, kernel, &finish, scratch, result)),
+                winograd::convolve(simd, map, kernel, &epilogue, scratch, result)),
         });
     }
 }

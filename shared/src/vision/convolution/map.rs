@@ -35,7 +35,7 @@ impl Window {
 }
 
 /// The operations after a convolution.
-pub(super) struct Finish<'a> {
+pub(super) struct Epilogue<'a> {
     pub(super) bias: &'a [f32],
     /// Values to be added to the result.
     pub(super) residual: Option<&'a [f32]>,
@@ -43,7 +43,7 @@ pub(super) struct Finish<'a> {
     pub(super) relu: bool,
 }
 
-impl Finish<'_> {
+impl Epilogue<'_> {
     /// Applies the operations to the sums for some channels of a pixel, and stores them in the result.
     #[inline(always)]
     #[allow(

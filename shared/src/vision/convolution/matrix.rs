@@ -325,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_in_half_precision_stays_itself() {
+    fn widened_half_precision_number_is_exact() {
         for bits in 0..=u16::MAX {
             let value = f16::from_bits(bits);
             match shift(value) {

@@ -146,7 +146,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_convolution_is_as_defined(
+    fn convolution_matches_its_definition(
         side in 1_usize..5,
         stride in 1_usize..4,
         padding in 0_usize..4,
@@ -159,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn a_winograd_convolution_is_as_defined(
+    fn winograd_convolution_matches_the_definition(
         channels in 1_usize..4,
         height in 5_usize..20,
         width in 5_usize..20,
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pool_takes_the_maximum(
+    fn max_pool_returns_the_maximum(
         side in 1_usize..5,
         stride in 1_usize..4,
         padding in 0_usize..4,
@@ -202,7 +202,7 @@ proptest! {
 
 /// The shapes of a `ResNet18` for images of 160 and 224 pixels, but for the longest.
 #[test]
-fn layers_of_a_network_are_as_defined() {
+fn resnet18_layers_match_the_definition() {
     let window = |side, stride, padding| Window {
         side,
         stride,
@@ -218,7 +218,7 @@ fn layers_of_a_network_are_as_defined() {
 }
 
 #[test]
-fn what_does_not_fit_makes_no_layer() {
+fn weights_that_do_not_fit_make_no_layer() {
     let window = Window {
         side: 3,
         stride: 1,
@@ -331,7 +331,7 @@ fn run(model: TypedModel) -> TractResult<Vec<Vec<f32>>> {
 }
 
 #[test]
-fn a_network_stays_the_same_function() -> TractResult<()> {
+fn accelerated_network_gives_the_same_results() -> TractResult<()> {
     let fast = accelerate(network()?)?;
     for (fast, plain) in run(fast)?.iter().zip(run(network()?)?) {
         assert_close(fast, &plain);
@@ -340,7 +340,7 @@ fn a_network_stays_the_same_function() -> TractResult<()> {
 }
 
 #[test]
-fn a_network_is_made_of_fast_operators() -> TractResult<()> {
+fn accelerated_network_consists_of_fast_operators() -> TractResult<()> {
     let model = accelerate(network()?)?.into_decluttered()?;
     let count = |name: &str| {
         model

@@ -15,7 +15,7 @@ use fearless_simd::prelude::*;
 use fearless_simd::{Simd, f32x16};
 use tract_onnx::prelude::f16;
 
-use super::map::{Finish, Map, Scratch, Window};
+use super::map::{Epilogue, Map, Scratch, Window};
 use super::matrix::{Columns, LANES, Matrix, Rows};
 
 /// The number of places in a transformed tile.
@@ -82,7 +82,7 @@ pub(super) fn convolve<S: Simd>(
     simd: S,
     map: &Map,
     kernel: &Kernel,
-    finish: &Finish,
+    epilogue: &Epilogue,
     scratch: &mut Scratch,
     result: &mut [f32],
 ) {
@@ -135,7 +135,7 @@ pub(super) fn convolve<S: Simd>(
                 inside.0.then_some(at + map.width * outputs),
                 (inside.0 && inside.1).then_some(at + (map.width + 1) * outputs),
             ];
-            transform_sums(simd, &sums, targets, finish, result);
+            transform_sums(simd, &sums, targets, epilogue, result);
         }
     }
 }
@@ -214,7 +214,7 @@ fn transform_sums<S: Simd>(
     simd: S,
     places: &[&[f32]; PLACES],
     [target0, target1, target2, target3]: [Option<usize>; 4],
-    finish: &Finish,
+    epilogue: &Epilogue,
     result: &mut [f32],
 ) {
     for channel in (0..places[0].len()).step_by(LANES) {
@@ -230,16 +230,16 @@ fn transform_sums<S: Simd>(
         }
         let [m0, m1, m2, m3, n0, n1, n2, n3] = halfway;
         if let Some(at) = target0 {
-            finish.store(simd, m0 + m1 + m2, channel, at + channel, result);
+            epilogue.store(simd, m0 + m1 + m2, channel, at + channel, result);
         }
         if let Some(at) = target1 {
-            finish.store(simd, m1 - m2 - m3, channel, at + channel, result);
+            epilogue.store(simd, m1 - m2 - m3, channel, at + channel, result);
         }
         if let Some(at) = target2 {
-            finish.store(simd, n0 + n1 + n2, channel, at + channel, result);
+            epilogue.store(simd, n0 + n1 + n2, channel, at + channel, result);
         }
         if let Some(at) = target3 {
-            finish.store(simd, n1 - n2 - n3, channel, at + channel, result);
+            epilogue.store(simd, n1 - n2 - n3, channel, at + channel, result);
         }
     }
 }

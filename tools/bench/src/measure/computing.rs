@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Way;
+use super::FeedStrategy;
 use crate::effort::Effort;
 use crate::error::Result;
 use crate::numbers::{float, index, ratio};
@@ -49,12 +49,12 @@ pub(crate) async fn measure(stage: &Stage, readers: &[Caller], effort: &Effort) 
     let readers = || readers.iter().cycle().take(index(effort.calls.into()));
     let kinds = [
         (
-            [Way::FanOut.call(); 2],
+            [FeedStrategy::FanOut.call(); 2],
             "a page of the feed, warm",
             vec!["feed"],
         ),
         (
-            [Way::Pull.call(); 2],
+            [FeedStrategy::Pull.call(); 2],
             "the same by pulling",
             vec!["feed-by-pull"],
         ),
@@ -73,11 +73,11 @@ pub(crate) async fn measure(stage: &Stage, readers: &[Caller], effort: &Effort) 
     for ([first, call], what, functions) in kinds {
         // Once before, so that nothing is done for the first time.
         for reader in readers() {
-            done(stage, first, reader, &popular).await?;
+            call_and_wait(stage, first, reader, &popular).await?;
         }
         let before = computed(stage).await?;
         for reader in readers() {
-            done(stage, call, reader, &popular).await?;
+            call_and_wait(stage, call, reader, &popular).await?;
         }
         let after = computed(stage).await?;
         for function in functions {
@@ -96,7 +96,7 @@ pub(crate) async fn measure(stage: &Stage, readers: &[Caller], effort: &Effort) 
 }
 
 /// Makes a call, and waits until all of its consequences are done.
-async fn done(stage: &Stage, call: Call, reader: &Caller, author: &Caller) -> Result<()> {
+async fn call_and_wait(stage: &Stage, call: Call, reader: &Caller, author: &Caller) -> Result<()> {
     let (caller, queue) = match call {
         Call::Post => (author, Some("FanOutQueue")),
         Call::Like(_) => (reader, Some("LikesQueue")),
@@ -104,7 +104,7 @@ async fn done(stage: &Stage, call: Call, reader: &Caller, author: &Caller) -> Re
     };
     stage.call(caller, call).await;
     match queue {
-        Some(queue) => stage.emptied(queue, PATIENCE).await,
+        Some(queue) => stage.wait_until_empty(queue, PATIENCE).await,
         None => Ok(()),
     }
 }

@@ -11,7 +11,7 @@ use redis::aio::MultiplexedConnection;
 
 use super::computing::computed_by;
 use super::push::fill;
-use crate::commands::{slow, watch};
+use crate::commands::{slow_commands, watch};
 use crate::dataset::user_id;
 use crate::effort::Effort;
 use crate::error::{Error, Result, wrong};
@@ -61,24 +61,27 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) ->
     // Once before, so that no process starts meanwhile.
     posts(stage, &author, 1).await?;
     let before = computed_by(stage, "fan-out").await?;
-    let came = posts(stage, &author, many).await?;
+    let fan_outs = posts(stage, &author, many).await?;
     let computed = computed_by(stage, "fan-out").await? - before;
-    let slow = slow(&mut server).await?;
+    let slow = slow_commands(&mut server).await?;
 
-    let last = came.last.ok_or_else(|| wrong("there was no fan-out"))?;
-    let without = without(stage, &users, last).await?;
-    if without > 0 {
+    let last = fan_outs.last.ok_or_else(|| wrong("there was no fan-out"))?;
+    let missing = count_missing(stage, &users, last).await?;
+    if missing > 0 {
         return Err(wrong(format!(
-            "{without} of {} feeds don't have the post",
+            "{missing} of {} feeds don't have the post",
             users.len()
         )));
     }
     let status = stage.stack.status().await?;
     let consumer = status.functions.get("fan-out");
     let consumer = consumer.ok_or_else(|| wrong("there is no fan-out"))?;
-    let (answered, done) = (Percentiles::of(&came.answered), Percentiles::of(&came.done));
+    let (answered, done) = (
+        Percentiles::of(&fan_outs.answered),
+        Percentiles::of(&fan_outs.done),
+    );
     let middle = Duration::from_secs_f64(done.p50 / 1000.0);
-    let ping = came.pings.iter().max().copied().unwrap_or_default();
+    let ping = fan_outs.pings.iter().max().copied().unwrap_or_default();
     let note = format!(
         "{many} posts, one after the other, by an author all of whose followers have a feed in the cache. Done is when \
          the queue is empty, the last chunk's message deleted; that every feed then has the last post is looked up, \
@@ -125,33 +128,33 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort, raw: Option<f64>) ->
 
 /// Writes posts, and waits for each one's fan-out.
 async fn posts(stage: &Stage, author: &Caller, posts: u32) -> Result<FanOuts> {
-    let mut came = FanOuts::default();
+    let mut fan_outs = FanOuts::default();
     let spinner = spinner("posts until their last feed");
     for _ in 0..posts {
         let end = Arc::new(AtomicBool::new(false));
         let watcher = tokio::spawn(longest_ping(stage.server().await?, Arc::clone(&end)));
         let started = Instant::now();
         let (post, took) = stage.post(author).await?;
-        stage.emptied("FanOutQueue", PATIENCE).await?;
-        came.done.push(started.elapsed());
-        came.answered.push(took);
-        came.last = Some(post);
+        stage.wait_until_empty("FanOutQueue", PATIENCE).await?;
+        fan_outs.done.push(started.elapsed());
+        fan_outs.answered.push(took);
+        fan_outs.last = Some(post);
         end.store(true, Ordering::Relaxed);
         let ping = watcher.await.map_err(|error| wrong(error.to_string()))?;
-        came.pings.push(ping?);
+        fan_outs.pings.push(ping?);
     }
     spinner.finish_and_clear();
-    Ok(came)
+    Ok(fan_outs)
 }
 
 /// Returns the number of these feeds that lack a post.
-async fn without(stage: &Stage, users: &[UserId], post: PostId) -> Result<u64> {
+async fn count_missing(stage: &Stage, users: &[UserId], post: PostId) -> Result<u64> {
     let bar = bar("looking into the feeds", count(users));
     let missing = futures::stream::iter(users)
         .map(|user| async {
             let feed = stage.cache.feed(user).await?;
             bar.inc(1);
-            let has = matches!(&feed, Feed::Here(window) if window.posts.ids().contains(&post));
+            let has = matches!(&feed, Feed::Cached(window) if window.posts.ids().contains(&post));
             Ok::<_, Error>(u64::from(!has))
         })
         .buffer_unordered(AT_ONCE)

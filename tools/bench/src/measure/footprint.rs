@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use purrline_local::Service;
 use redis::aio::MultiplexedConnection;
 
-use super::Way;
+use super::FeedStrategy;
 use crate::effort::Effort;
 use crate::error::Result;
 use crate::numbers::{count, float, index, ratio};
@@ -14,8 +14,8 @@ use crate::stage::{Caller, Stage};
 use crate::stats::Percentiles;
 
 /// The most keys that are listed, and the most of a kind whose memory is measured.
-const LOOKED_AT: usize = 500_000;
-const ASKED: usize = 2_000;
+const MAX_KEYS: usize = 500_000;
+const MAX_MEASURED: usize = 2_000;
 
 /// Measures the memory of keys, by prefix.
 pub(crate) async fn memory(stage: &Stage) -> Result<Section> {
@@ -34,7 +34,7 @@ pub(crate) async fn memory(stage: &Stage) -> Result<Section> {
     );
     for (kind, keys) in kinds {
         let mut pipe = redis::pipe();
-        for key in keys.iter().take(ASKED) {
+        for key in keys.iter().take(MAX_MEASURED) {
             let usage = pipe.cmd("MEMORY").arg("USAGE").arg(key);
             // All of a key's elements.
             usage.arg("SAMPLES").arg(0);
@@ -68,7 +68,7 @@ async fn keys(server: &mut MultiplexedConnection) -> Result<BTreeMap<String, Vec
             kinds.entry(kind).or_default().push(key);
         }
         cursor = next;
-        if cursor == 0 || seen >= LOOKED_AT {
+        if cursor == 0 || seen >= MAX_KEYS {
             return Ok(kinds);
         }
     }
@@ -112,36 +112,41 @@ pub(crate) struct Cost {
 }
 
 /// Measures the mean cost of a number of reads, one after the other.
-pub(crate) async fn cost(stage: &Stage, readers: &[Caller], way: Way, calls: u32) -> Result<Cost> {
+pub(crate) async fn cost(
+    stage: &Stage,
+    readers: &[Caller],
+    strategy: FeedStrategy,
+    calls: u32,
+) -> Result<Cost> {
     let mut server = stage.server().await?;
     let readers = || readers.iter().cycle().take(index(calls.into()));
     // Each once before, so that nothing is read for the first time.
     for reader in readers() {
-        stage.call(reader, way.call()).await;
+        stage.call(reader, strategy.call()).await;
     }
-    stage.stack.take_durations(way.call().function())?;
+    stage.stack.take_durations(strategy.call().function())?;
     stage.stack.reset_calls();
     // Twice, to subtract the cost of asking.
     let before = traffic(&mut server).await?;
-    let asked = traffic(&mut server).await?;
+    let idle = traffic(&mut server).await?;
     let mut answer = 0_u64;
     for reader in readers() {
-        let body = stage.call(reader, way.call()).await;
+        let body = stage.call(reader, strategy.call()).await;
         answer = answer.saturating_add(body.map_or(0, |answer| count(&answer.body)));
     }
     let after = traffic(&mut server).await?;
-    let handler = Percentiles::of(&stage.stack.take_durations(way.call().function())?);
+    let handler = Percentiles::of(&stage.stack.take_durations(strategy.call().function())?);
     let made = stage.stack.calls();
     let of_store = made.iter().filter(|(call, _)| {
-        call.service == Service::Tables && call.function == way.call().function()
+        call.service == Service::Tables && call.function == strategy.call().function()
     });
     let calls_of_store: u64 = of_store.map(|(_, count)| count).sum();
     let each = |total: u64| float(total) / f64::from(calls.max(1));
     let net = |number: usize| {
-        let [before, asked, after] =
-            [before, asked, after].map(|of| of.get(number).copied().unwrap_or(0));
-        let asking = asked.saturating_sub(before);
-        each(after.saturating_sub(asked).saturating_sub(asking))
+        let [before, idle, after] =
+            [before, idle, after].map(|of| of.get(number).copied().unwrap_or(0));
+        let own_cost = idle.saturating_sub(before);
+        each(after.saturating_sub(idle).saturating_sub(own_cost))
     };
     Ok(Cost {
         trips: net(0),
@@ -170,11 +175,11 @@ pub(crate) async fn reads(stage: &Stage, readers: &[Caller], effort: &Effort) ->
         ("answer_bytes", "bytes of the answer"),
     ];
     let mut section = Section::new("read_cost", "What a read asks for", &note, &columns);
-    for way in Way::BOTH {
-        let cost = cost(stage, readers, way, effort.calls).await?;
+    for strategy in FeedStrategy::BOTH {
+        let cost = cost(stage, readers, strategy, effort.calls).await?;
         let [sent, received] = cost.cache_bytes;
         section.row([
-            Cell::from(way.name()),
+            Cell::from(strategy.name()),
             cost.trips.into(),
             sent.into(),
             received.into(),

@@ -39,7 +39,7 @@ struct Likes {
 }
 
 pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
-    let author = stage.caller_called("nobody".to_owned())?;
+    let author = stage.caller_with_id("nobody".to_owned())?;
     let (post, _) = stage.post(&author).await?;
     warm_up(stage).await?;
     stage.stack.reset_calls();
@@ -51,7 +51,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     let client = send(stage, post, effort.likes).await?;
     let sent = started.elapsed();
     let spinner = spinner("until the last like counts");
-    stage.emptied("LikesQueue", PATIENCE).await?;
+    stage.wait_until_empty("LikesQueue", PATIENCE).await?;
     spinner.finish_and_clear();
     let counted = started.elapsed();
 
@@ -83,7 +83,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
 
 /// Starts processes that handle likes, by likes of another post.
 async fn warm_up(stage: &Stage) -> Result<()> {
-    let author = stage.caller_called("nobody".to_owned())?;
+    let author = stage.caller_with_id("nobody".to_owned())?;
     let (post, _) = stage.post(&author).await?;
     let users = (0_u32..).take(AT_ONCE.saturating_mul(2));
     let callers: Vec<_> = users
@@ -95,7 +95,7 @@ async fn warm_up(stage: &Stage) -> Result<()> {
             let _ = stage.try_call(caller, Call::Like(post)).await;
         })
         .await;
-    stage.emptied("LikesQueue", PATIENCE).await
+    stage.wait_until_empty("LikesQueue", PATIENCE).await
 }
 
 /// Lets a number of users like a post.
@@ -104,7 +104,7 @@ async fn send(stage: &Stage, post: PostId, likes: u32) -> Result<Percentiles> {
     let mut latencies = Latencies::new()?;
     let mut answers = futures::stream::iter(0..likes)
         .map(|user| async move {
-            let caller = stage.caller_called(user_text(user))?;
+            let caller = stage.caller_with_id(user_text(user))?;
             // A failed like is retried, as clients do, but fails the run in the end.
             for _ in 0..TRIES {
                 if let Some(answer) = stage.call(&caller, Call::Like(post)).await {

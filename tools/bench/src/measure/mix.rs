@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Way;
-use crate::clients::{Round, median, people};
+use super::FeedStrategy;
+use crate::clients::{Round, median, simulate_people};
 use crate::effort::Effort;
 use crate::error::Result;
 use crate::numbers::ratio;
@@ -42,16 +42,17 @@ pub(crate) async fn measure(
     let (mut by_fan_out, mut by_pull) = (Rounds::default(), Rounds::default());
     warm_up(stage, callers, effort).await?;
     for round in 0..effort.rounds {
-        for way in Way::in_turns(round) {
+        for strategy in FeedStrategy::alternating(round) {
             let seed = stage.set.size.seed ^ u64::from(round);
-            let came = people(stage, way.call(), callers, effort.people_for, seed).await?;
-            stage.quiet(PATIENCE).await?;
-            let (reads, posts) = match way {
-                Way::FanOut => &mut by_fan_out,
-                Way::Pull => &mut by_pull,
+            let rounds =
+                simulate_people(stage, strategy.call(), callers, effort.people_for, seed).await?;
+            stage.wait_until_idle(PATIENCE).await?;
+            let (reads, posts) = match strategy {
+                FeedStrategy::FanOut => &mut by_fan_out,
+                FeedStrategy::Pull => &mut by_pull,
             };
-            reads.push(came.0);
-            posts.push(came.1);
+            reads.push(rounds.0);
+            posts.push(rounds.1);
             bar.inc(1);
         }
     }
@@ -99,14 +100,18 @@ pub(crate) async fn measure(
 /// Starts processes for all of it, at rising concurrency.
 async fn warm_up(stage: &Stage, callers: &[Caller], effort: &Effort) -> Result<()> {
     for clients in [1, 8, effort.people.min(32)] {
-        for call in [Way::FanOut.call(), Way::Pull.call(), Call::Post] {
+        for call in [
+            FeedStrategy::FanOut.call(),
+            FeedStrategy::Pull.call(),
+            Call::Post,
+        ] {
             let callers = callers.iter().take(crate::numbers::index(clients.into()));
             // Ignore the outcome: starting processes is not measured.
             let calls = callers.map(|caller| stage.try_call(caller, call));
             drop(futures::future::join_all(calls).await);
         }
     }
-    stage.quiet(PATIENCE).await
+    stage.wait_until_idle(PATIENCE).await
 }
 
 fn rows(section: &mut Section, what: &str, fan_out: Round, pull: Round) {
@@ -115,12 +120,12 @@ fn rows(section: &mut Section, what: &str, fan_out: Round, pull: Round) {
         ("handler", [fan_out.handler, pull.handler]),
     ] {
         let [base, _] = ways;
-        let rounds = [(Way::FanOut, fan_out), (Way::Pull, pull)];
-        for (own, (way, round)) in ways.into_iter().zip(rounds) {
-            let against = (way == Way::Pull).then(|| ratio(own.p50, base.p50));
+        let rounds = [(FeedStrategy::FanOut, fan_out), (FeedStrategy::Pull, pull)];
+        for (own, (strategy, round)) in ways.into_iter().zip(rounds) {
+            let against = (strategy == FeedStrategy::Pull).then(|| ratio(own.p50, base.p50));
             section.row([
                 Cell::from(what),
-                way.name().into(),
+                strategy.name().into(),
                 place.into(),
                 own.count.into(),
                 round.per_second.into(),

@@ -14,16 +14,16 @@ use crate::stage::Call;
 
 /// The way a feed is read: from the feeds that posts were fanned out to, or by asking every author's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum FeedStrategy {
     FanOut,
     Pull,
 }
 
-impl Way {
+impl FeedStrategy {
     pub(crate) const BOTH: [Self; 2] = [Self::FanOut, Self::Pull];
 
     /// Returns both ways, in an order that alternates from round to round.
-    pub(crate) const fn in_turns(round: u32) -> [Self; 2] {
+    pub(crate) const fn alternating(round: u32) -> [Self; 2] {
         if round.is_multiple_of(2) {
             [Self::FanOut, Self::Pull]
         } else {

@@ -36,7 +36,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     let popular = stage.set.probe_author(0);
     let followers = count(stage.set.followers.get(popular));
     let popular = stage.caller(popular)?;
-    let lonely = stage.caller_called("nobody".to_owned())?;
+    let lonely = stage.caller_with_id("nobody".to_owned())?;
     for author in [&popular, &lonely, &popular, &lonely] {
         timed(stage, author).await?;
     }
@@ -81,7 +81,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
 async fn timed(stage: &Stage, author: &Caller) -> Result<Post> {
     stage.stack.take_durations("post-write")?;
     let (_, client) = stage.post(author).await?;
-    stage.emptied("FanOutQueue", PATIENCE).await?;
+    stage.wait_until_empty("FanOutQueue", PATIENCE).await?;
     let handler = stage.stack.take_durations("post-write")?.first().copied();
     let handler = handler.ok_or_else(|| wrong("post-write was not called"))?;
     Ok(Post { client, handler })

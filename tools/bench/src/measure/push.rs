@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use purrline::cache::{Cache, Feed, PostsAndMerged, Push, Rebuild};
 use purrline::domain::{FEED_LENGTH, Id, IdSource, PostId, PostWindow, UserId};
 
-use crate::commands::{Slow, slow, watch};
+use crate::commands::{SlowCommands, slow_commands, watch};
 use crate::dataset::user_id;
 use crate::effort::Effort;
 use crate::error::{Error, Result, wrong};
@@ -23,8 +23,8 @@ const POSTS: u32 = 40;
 const AT_ONCE: usize = 64;
 /// Attempts to fill a feed; checks whether it may be filled, and the time between them.
 const TRIES: u32 = 5;
-const LOOKS: u32 = 200;
-const LOOK: Duration = Duration::from_millis(100);
+const MAX_POLLS: u32 = 200;
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Raw pushes of a round for each feed.
 const RAW: u64 = 20;
 
@@ -63,14 +63,14 @@ pub(crate) async fn fill(
 
 /// Fills a feed that the cache lacks. The remains of a failed attempt disappear with its lease.
 async fn fill_one(cache: &Cache, user: &UserId, feed: &PostsAndMerged) -> Result<()> {
-    for _ in 0..LOOKS {
+    for _ in 0..MAX_POLLS {
         match cache.begin_rebuild(user).await? {
             Rebuild::Done => return Ok(()),
             Rebuild::Ours(lease) => {
                 cache.finish_rebuild(user, &lease, feed, &[]).await?;
                 return Ok(());
             }
-            Rebuild::Others => tokio::time::sleep(LOOK).await,
+            Rebuild::Others => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
     Err(wrong(format!("{user}'s feed can't be filled")))
@@ -109,7 +109,7 @@ pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
     push(&cache, &users, &ids, 1).await?;
     let bar = bar("pushing", u64::from(effort.rounds) * 3);
     let mut connection = server.connection().await?;
-    let mut rates: [(Vec<f64>, Slow); 3] = Default::default();
+    let mut rates: [(Vec<f64>, SlowCommands); 3] = Default::default();
     for _ in 0..effort.rounds {
         for (at_once, (rates, slowest)) in [None, Some(1), Some(4)].into_iter().zip(&mut rates) {
             watch(&mut connection).await?;
@@ -117,12 +117,12 @@ pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
                 None => server.raw_pushes(raw, effort.feeds).await?,
                 Some(at_once) => push(&cache, &users, &ids, at_once).await?,
             });
-            *slowest = slowest.and(slow(&mut connection).await?);
+            *slowest = slowest.merge(slow_commands(&mut connection).await?);
             bar.inc(1);
         }
     }
     bar.finish_and_clear();
-    are_there(&cache, &users).await?;
+    check_feeds_exist(&cache, &users).await?;
     let [raw, one, four] = rates.map(|(rates, slow)| (median(rates), slow));
     let note = format!(
         "{} full feeds on a cache server of their own, with no proxy before it. Raw: the server's own benchmark tool, \
@@ -163,12 +163,12 @@ pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
 }
 
 /// Fails if a feed is gone: pushing to a missing feed costs nothing.
-async fn are_there(cache: &Cache, users: &[UserId]) -> Result<()> {
+async fn check_feeds_exist(cache: &Cache, users: &[UserId]) -> Result<()> {
     let feeds = futures::stream::iter(users)
         .map(|user| cache.feed(user))
         .buffer_unordered(AT_ONCE);
     let feeds: Vec<Feed> = feeds.try_collect().await?;
-    match feeds.iter().filter(|feed| **feed == Feed::Gone).count() {
+    match feeds.iter().filter(|feed| **feed == Feed::Missing).count() {
         0 => Ok(()),
         gone => Err(wrong(format!("{gone} of {} feeds are gone", feeds.len()))),
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Way;
+use super::FeedStrategy;
 use crate::clients::{Round, closed_loop, median};
 use crate::effort::Effort;
 use crate::error::Result;
@@ -39,15 +39,16 @@ pub(crate) async fn measure(
     let bar = bar("reads", steps.saturating_mul(2));
     // Processes start when they are first needed, which must not be measured.
     let most = effort.clients.iter().copied().max().unwrap_or(1);
-    for way in Way::BOTH {
-        closed_loop(stage, way.call(), readers, most, effort.round).await?;
+    for strategy in FeedStrategy::BOTH {
+        closed_loop(stage, strategy.call(), readers, most, effort.round).await?;
     }
     for round in 0..effort.rounds {
         for clients in &effort.clients {
-            for way in Way::in_turns(round) {
-                let came = closed_loop(stage, way.call(), readers, *clients, effort.round).await?;
-                let at = (*clients, way == Way::Pull);
-                rounds.entry(at).or_default().push(came);
+            for strategy in FeedStrategy::alternating(round) {
+                let outcome =
+                    closed_loop(stage, strategy.call(), readers, *clients, effort.round).await?;
+                let at = (*clients, strategy == FeedStrategy::Pull);
+                rounds.entry(at).or_default().push(outcome);
                 bar.inc(1);
             }
         }
@@ -71,20 +72,24 @@ fn sections(rounds: &Rounds, effort: &Effort, readers: usize) -> Vec<Section> {
     let mut drawn = BTreeMap::<String, Vec<(f64, f64)>>::new();
     let mut speed = BTreeMap::<String, Vec<(f64, f64)>>::new();
     for ((clients, pulled), of_both) in rounds {
-        let way = if *pulled { Way::Pull } else { Way::FanOut };
+        let strategy = if *pulled {
+            FeedStrategy::Pull
+        } else {
+            FeedStrategy::FanOut
+        };
         let middle = median(of_both);
         let other = rounds.get(&(*clients, false)).filter(|_| *pulled);
         let other = other.map(|rounds| median(rounds));
         let (own, against) = (middle.client, other.map(|round| round.client));
-        row(&mut seen, *clients, way, &middle, own, against);
+        row(&mut seen, *clients, strategy, &middle, own, against);
         let (own, against) = (middle.handler, other.map(|round| round.handler));
-        row(&mut inside, *clients, way, &middle, own, against);
+        row(&mut inside, *clients, strategy, &middle, own, against);
         let x = f64::from(*clients);
         for (name, y) in [("p50", middle.client.p50), ("p99", middle.client.p99)] {
-            let line = drawn.entry(format!("{}, {name}", way.name()));
+            let line = drawn.entry(format!("{}, {name}", strategy.name()));
             line.or_default().push((x, y));
         }
-        let line = speed.entry(way.name().to_owned()).or_default();
+        let line = speed.entry(strategy.name().to_owned()).or_default();
         line.push((x, middle.per_second));
     }
     let (drawn, speed) = (drawn.into_iter().collect(), speed.into_iter().collect());
@@ -98,14 +103,14 @@ fn sections(rounds: &Rounds, effort: &Effort, readers: usize) -> Vec<Section> {
 fn row(
     section: &mut Section,
     clients: u32,
-    way: Way,
+    strategy: FeedStrategy,
     round: &Round,
     own: Percentiles,
     against: Option<Percentiles>,
 ) {
     section.row([
         Cell::from(u64::from(clients)),
-        way.name().into(),
+        strategy.name().into(),
         round.per_second.into(),
         own.p50.into(),
         own.p95.into(),

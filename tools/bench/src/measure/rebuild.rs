@@ -27,7 +27,7 @@ const COLUMNS: [(&str, &str); 8] = [
 ];
 
 /// The consequences of losing a feed once.
-struct Loss {
+struct Rebuilds {
     handler: Vec<Duration>,
     client: Vec<Duration>,
     calls: u64,
@@ -57,14 +57,14 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
         let mut losses = Vec::new();
         for _ in 0..effort.rebuilds {
             stage.cache.forget_feeds(&feed).await?;
-            losses.push(loss(stage, &reader, readers).await?);
+            losses.push(lose_feed(stage, &reader, readers).await?);
             bar.inc(1);
         }
-        let all = |of: fn(&Loss) -> &Vec<Duration>| -> Percentiles {
+        let all = |of: fn(&Rebuilds) -> &Vec<Duration>| -> Percentiles {
             let all: Vec<Duration> = losses.iter().flat_map(of).copied().collect();
             Percentiles::of(&all)
         };
-        let mean = |of: fn(&Loss) -> u64| {
+        let mean = |of: fn(&Rebuilds) -> u64| {
             let sum: u64 = losses.iter().map(of).sum();
             ratio(float(sum), float(count(&losses)))
         };
@@ -88,7 +88,7 @@ pub(crate) async fn measure(stage: &Stage, effort: &Effort) -> Result<Section> {
     Ok(section)
 }
 
-async fn loss(stage: &Stage, reader: &Caller, readers: u32) -> Result<Loss> {
+async fn lose_feed(stage: &Stage, reader: &Caller, readers: u32) -> Result<Rebuilds> {
     stage.stack.take_durations("feed")?;
     stage.stack.reset_calls();
     let answers = join_all((0..readers).map(|_| stage.call(reader, Call::Feed))).await;
@@ -96,7 +96,7 @@ async fn loss(stage: &Stage, reader: &Caller, readers: u32) -> Result<Loss> {
     let calls = calls
         .iter()
         .filter(|(call, _)| call.service == Service::Tables && call.function == "feed");
-    Ok(Loss {
+    Ok(Rebuilds {
         handler: stage.stack.take_durations("feed")?,
         client: answers.iter().flatten().map(|answer| answer.took).collect(),
         calls: calls.map(|(_, count)| count).sum(),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Amount;
 use crate::Error;
-use crate::followers::{Followers, Named};
+use crate::followers::{Followers, NamedAuthor};
 use crate::prices::Region;
 use crate::template::Template;
 use crate::usage::{Architecture, Cache, Egress, Habits, PerUser, Usage};
@@ -35,7 +35,7 @@ pub struct Options {
     pub max_followers: Option<Amount>,
     /// Additional author with this many followers; may be repeated.
     #[arg(long = "author", value_name = "NAME=FOLLOWERS", value_parser = author)]
-    pub authors: Vec<Named>,
+    pub authors: Vec<NamedAuthor>,
     /// Followers from which an author's posts are merged when they are read [default: template.yaml's].
     #[arg(long)]
     pub influencer_followers: Option<Amount>,
@@ -68,13 +68,13 @@ pub struct Options {
     pub no_free_tier: bool,
 }
 
-fn author(text: &str) -> Result<Named, String> {
+fn author(text: &str) -> Result<NamedAuthor, String> {
     let (name, followers) = text
         .split_once('=')
         .filter(|(name, _)| !name.is_empty())
         .ok_or("must be NAME=FOLLOWERS, such as nabi=650m")?;
     let Amount(followers) = followers.parse()?;
-    Ok(Named {
+    Ok(NamedAuthor {
         name: name.to_owned(),
         followers,
     })

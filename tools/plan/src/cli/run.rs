@@ -9,7 +9,7 @@ use crate::Error;
 use crate::floors;
 use crate::plan::{Basis, Plan};
 use crate::report;
-use crate::scenario::{Told, failover, influencer, lunch};
+use crate::scenario::{ScenarioResult, failover, influencer, lunch};
 
 /// Returns the text to print, after writing the charts.
 pub fn run(arguments: &Arguments) -> Result<String, Error> {
@@ -61,35 +61,35 @@ pub fn run(arguments: &Arguments) -> Result<String, Error> {
             return Err(Error::Option { option, problem });
         }
     }
-    let told = match name {
-        Name::Influencer => influencer::play(
+    let result = match name {
+        Name::Influencer => influencer::run(
             &usage,
             &basis,
-            influencer::Question {
+            influencer::Parameters {
                 followers: arguments.followers.0,
                 active: arguments.active.0,
                 likes: arguments.like_share.0,
             },
         ),
-        Name::Lunch => lunch::play(
+        Name::Lunch => lunch::run(
             &usage,
             &basis,
             arguments.requests.0,
             positive("--within", arguments.within.0)?,
         ),
-        Name::Failover => failover::play(&usage, &basis, arguments.outage.0),
+        Name::Failover => failover::run(&usage, &basis, arguments.outage.0),
     }?;
     let mut drawn = Vec::new();
     if let Some(folder) = &arguments.out {
-        for (file, picture) in &told.pictures {
+        for (file, picture) in &result.pictures {
             write(folder, file, &picture.svg()?)?;
             drawn.push(format!("picture: {}\n", folder.join(file).display()));
         }
     }
     if arguments.json {
-        json(&told)
+        json(&result)
     } else {
-        Ok(in_words(&told) + &drawn.concat())
+        Ok(to_text(&result) + &drawn.concat())
     }
 }
 
@@ -114,10 +114,10 @@ fn positive(option: &'static str, value: f64) -> Result<f64, Error> {
     Err(Error::Option { option, problem })
 }
 
-fn in_words(told: &Told) -> String {
-    let sentences = told.verdict.iter();
+fn to_text(result: &ScenarioResult) -> String {
+    let sentences = result.verdict.iter();
     let sentences: String = sentences.flat_map(|one| ["- ", one, "\n"]).collect();
-    format!("{}\n{sentences}", told.title)
+    format!("{}\n{sentences}", result.title)
 }
 
 fn json(what: &impl serde::Serialize) -> Result<String, Error> {

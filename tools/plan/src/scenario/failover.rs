@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use purrline_charts::Chart;
 
-use super::requests::{Played, Requests};
-use super::{Told, axis, line};
+use super::requests::{Requests, RequestsOutcome};
+use super::{ScenarioResult, axis, line};
 use crate::Error;
 use crate::limits::{NEW_TABLE_READS, TABLE};
 use crate::measured::{Measured, Units};
@@ -26,7 +26,7 @@ const AFTER: f64 = 900.0;
 const IDS_READ: f64 = 23.0;
 /// Seconds until an unreachable cache is noticed (shared/src/cache/mod.rs, `CONNECT`), once a second by each execution
 /// (shared/src/feed.rs, `CACHE_PAUSE_MILLIS`).
-const NOTICED: f64 = 0.5;
+const DETECTION_SECONDS: f64 = 0.5;
 
 /// Read units that reads take of a table.
 struct Reads<'a> {
@@ -85,7 +85,7 @@ impl Reads<'_> {
 }
 
 /// The course of the failure.
-struct Storm<'a> {
+struct Failover<'a> {
     reads: Reads<'a>,
     /// The table with the highest load while the cache is gone.
     table: &'static str,
@@ -98,13 +98,13 @@ struct Storm<'a> {
     /// Seconds of a read, with the cache and without.
     warm: f64,
     without: f64,
-    played: Played,
+    simulated: RequestsOutcome,
 }
 
 /// The tables that reading a feed uses.
 const TABLES: [&str; 6] = ["PostLists", "Likes", "Posts", "Users", "Blocks", "Follows"];
 
-impl<'a> Storm<'a> {
+impl<'a> Failover<'a> {
     fn of(usage: &'a Usage, basis: &'a Basis, outage: f64) -> Result<Self, Error> {
         let measured = &basis.measured;
         let day = Traffic::of(usage, measured, &basis.template)?;
@@ -131,7 +131,7 @@ impl<'a> Storm<'a> {
         let alone = measured.seconds(measured.operation("read_without_cache")?, memory);
         let rebuild = measured.waited_ms(measured.operation("rebuild_feed")?.waits_added) / 1e3;
         // Each execution spends this part of every second learning that the cache is gone.
-        let without = alone / (1.0 - NOTICED);
+        let without = alone / (1.0 - DETECTION_SECONDS);
         let work = |at: f64| {
             let seconds = match at {
                 _ if at < BEFORE => warm,
@@ -144,7 +144,7 @@ impl<'a> Storm<'a> {
                 follow_ups: 0,
             }
         };
-        let played = Requests {
+        let simulated = Requests {
             seconds: BEFORE + outage + AFTER,
             rate: &|_| rate,
             most: rate,
@@ -152,7 +152,7 @@ impl<'a> Storm<'a> {
             concurrency: usage.account_concurrency,
             limit,
         }
-        .play();
+        .simulate();
         Ok(Self {
             units_after: rate * reads.of(table, BEFORE + outage)?,
             reads,
@@ -161,7 +161,7 @@ impl<'a> Storm<'a> {
             limit,
             warm,
             without,
-            played,
+            simulated,
         })
     }
 
@@ -191,7 +191,7 @@ impl<'a> Storm<'a> {
             ),
             format!(
                 "Executions at a time: {} at the most, usually {}, of {}.",
-                readable(self.played.peak_running()),
+                readable(self.simulated.peak_running()),
                 readable(rate * self.warm),
                 readable(usage.account_concurrency)
             ),
@@ -212,8 +212,8 @@ impl<'a> Storm<'a> {
     }
 
     fn saturation(&self) -> String {
-        let outcome = &self.played.outcome;
-        if outcome.limit_short <= 0.5 && self.played.peak_backlog() <= 0.0 {
+        let outcome = &self.simulated.outcome;
+        if outcome.limit_short <= 0.5 && self.simulated.peak_backlog() <= 0.0 {
             let slowest = duration(outcome.worst_delay);
             return format!("Nothing saturates: no read waits; the slowest takes {slowest}.");
         }
@@ -222,7 +222,7 @@ impl<'a> Storm<'a> {
              takes {}. What would take longer than 2.5 s is in fact answered 503 with Retry-After, and comes again.",
             duration(outcome.limit_short),
             duration(outcome.workers_short),
-            readable(self.played.peak_backlog()),
+            readable(self.simulated.peak_backlog()),
             duration(outcome.worst_delay)
         )
     }
@@ -232,7 +232,7 @@ impl<'a> Storm<'a> {
         let steps = (0..=240_u32).map(|step| end * f64::from(step) / 240.0);
         let asked = |at| Ok((at, self.reads.rate * self.reads.of(self.table, at)?));
         let asked = steps.map(asked).collect::<Result<Vec<_>, Error>>()?;
-        let (outcome, each) = (&self.played.outcome, self.played.each);
+        let (outcome, each) = (&self.simulated.outcome, self.simulated.each);
         let running = outcome.line(|sample| real(sample.running) * each);
         let waiting = outcome.line(|sample| real(sample.waiting) * each);
         let gone = duration(self.reads.outage);
@@ -256,25 +256,28 @@ const QUEUES: &str = "Queues Likes and Follows: applied meanwhile, and noted for
     minute after the cache is back.";
 
 /// Simulates the failure.
-pub(crate) fn play(usage: &Usage, basis: &Basis, outage: f64) -> Result<Told, Error> {
-    let storm = Storm::of(usage, basis, outage)?;
-    let rate = storm.reads.rate;
-    let mut verdict = storm.verdict();
+pub(crate) fn run(usage: &Usage, basis: &Basis, outage: f64) -> Result<ScenarioResult, Error> {
+    let failover = Failover::of(usage, basis, outage)?;
+    let rate = failover.reads.rate;
+    let mut verdict = failover.verdict();
     verdict.push(QUEUES.to_owned());
-    Ok(Told {
+    Ok(ScenarioResult {
         title: format!("At peak the cache is gone for {}", duration(outage)),
         verdict,
         figures: BTreeMap::from([
             ("reads_a_second", rate),
-            ("read_units_a_second", rate * storm.units_without),
-            ("read_units_a_second_after", storm.units_after),
-            ("read_units_limit", storm.limit),
-            ("executions", storm.played.peak_running()),
+            ("read_units_a_second", rate * failover.units_without),
+            ("read_units_a_second_after", failover.units_after),
+            ("read_units_limit", failover.limit),
+            ("executions", failover.simulated.peak_running()),
             ("feeds_made_anew", usage.hourly_users()),
-            ("worst_delay_seconds", storm.played.outcome.worst_delay),
-            ("backlog", storm.played.peak_backlog()),
-            ("settled_after_seconds", storm.settled()),
+            (
+                "worst_delay_seconds",
+                failover.simulated.outcome.worst_delay,
+            ),
+            ("backlog", failover.simulated.peak_backlog()),
+            ("settled_after_seconds", failover.settled()),
         ]),
-        pictures: vec![("failover.svg", storm.picture()?)],
+        pictures: vec![("failover.svg", failover.picture()?)],
     })
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use purrline_charts::Chart;
 
-use super::requests::{Played, Requests};
-use super::{Told, axis, line};
+use super::requests::{Requests, RequestsOutcome};
+use super::{ScenarioResult, axis, line};
 use crate::Error;
 use crate::limits::NEW_TABLE_READS;
-use crate::numbers::{counted, duration, readable, real};
+use crate::numbers::{duration, format_count, readable, real};
 use crate::plan::Basis;
 use crate::queues::{self, TICK};
 use crate::sim::{Arrivals, Outcome, Sample, Work, simulate, spread};
@@ -47,7 +47,7 @@ fn mean_request(usage: &Usage, basis: &Basis, feeds: f64, day: &Traffic) -> Resu
 }
 
 /// The course of one queue.
-struct Behind {
+struct QueueOutcome {
     name: &'static str,
     messages: f64,
     outcome: Outcome,
@@ -67,8 +67,8 @@ struct Lunch {
     reads: f64,
     /// Processing units a second of the cache.
     ecpus: f64,
-    played: Played,
-    queues: Vec<Behind>,
+    simulated: RequestsOutcome,
+    queues: Vec<QueueOutcome>,
 }
 
 impl Lunch {
@@ -81,7 +81,7 @@ impl Lunch {
         let feeds = part("read_feed");
         let work = mean_request(usage, basis, feeds, &day)?;
         let most = requests / within * HEIGHT;
-        let played = Requests {
+        let simulated = Requests {
             seconds: within,
             rate: &spread(requests, within),
             most,
@@ -89,7 +89,7 @@ impl Lunch {
             concurrency: usage.account_concurrency,
             limit: NEW_TABLE_READS,
         }
-        .play();
+        .simulate();
         let mut queues = Vec::new();
         let sent = [
             ("Likes", "like"),
@@ -102,7 +102,7 @@ impl Lunch {
                 queues::consumer(name, usage.pushes(), &basis.measured, &basis.template)?;
             let wave = spread(messages, within);
             let arrivals = Arrivals::at_rate(TICK, within, wave, |_| work);
-            queues.push(Behind {
+            queues.push(QueueOutcome {
                 name,
                 messages,
                 outcome: simulate(&consumer, &arrivals, within + 36_000.0),
@@ -118,7 +118,7 @@ impl Lunch {
             with_starts: most * (work.seconds + cold),
             reads: most * work.units,
             ecpus: most * (day.ecpus / day.requests.max(1.0)),
-            played,
+            simulated,
             queues,
         })
     }
@@ -146,13 +146,13 @@ impl Lunch {
     }
 
     fn verdict(&self, usage: &Usage, basis: &Basis) -> Vec<String> {
-        let outcome = &self.played.outcome;
-        let is_short = self.played.peak_backlog() > 0.0 || outcome.limit_short > 0.5;
+        let outcome = &self.simulated.outcome;
+        let is_short = self.simulated.peak_backlog() > 0.0 || outcome.limit_short > 0.5;
         let mut verdict = vec![
             format!(
                 "{} a second at the most: {} executions at a time of {}, up to {} if all had to start first ({}).",
                 readable(self.most),
-                readable(self.played.peak_running()),
+                readable(self.simulated.peak_running()),
                 readable(usage.account_concurrency),
                 readable(self.with_starts),
                 duration(basis.measured.latency.cold_start_ms / 1e3)
@@ -170,7 +170,7 @@ impl Lunch {
                 format!(
                     "Too much: at worst {} requests find nobody to serve them, and the slowest takes {}; the store is short for \
                      {}, Lambda for {}. In fact they are answered 503, and come again.",
-                    readable(self.played.peak_backlog()),
+                    readable(self.simulated.peak_backlog()),
                     duration(outcome.worst_delay),
                     duration(outcome.limit_short),
                     duration(outcome.workers_short)
@@ -195,13 +195,13 @@ impl Lunch {
 
     fn picture(&self) -> Chart {
         let wave = spread(self.requests, self.within);
-        let coming = (0..=60_u32).map(|step| self.within * f64::from(step) / 60.0);
-        let outcome = &self.played.outcome;
-        let each = self.played.each;
+        let steps = (0..=60_u32).map(|step| self.within * f64::from(step) / 60.0);
+        let outcome = &self.simulated.outcome;
+        let each = self.simulated.each;
         let mut series = vec![
             line(
                 "requests coming, a second",
-                coming.map(|at| (at, wave(at))).collect(),
+                steps.map(|at| (at, wave(at))).collect(),
             ),
             line(
                 "requests at work or waiting",
@@ -227,7 +227,7 @@ impl Lunch {
     }
 }
 
-impl Behind {
+impl QueueOutcome {
     fn verdict(&self, within: f64) -> String {
         let drained = self.outcome.drained_at;
         let drained = drained.map_or("more than ten hours".to_owned(), |at| {
@@ -237,31 +237,31 @@ impl Behind {
             "Queue {}: {} messages, {} wait at most, none longer than {}, empty {drained} after the last request.",
             self.name,
             readable(self.messages),
-            counted(self.outcome.peak_backlog()),
+            format_count(self.outcome.peak_backlog()),
             duration(self.outcome.worst_delay),
         )
     }
 }
 
 /// Simulates the rush.
-pub(crate) fn play(
+pub(crate) fn run(
     usage: &Usage,
     basis: &Basis,
     requests: f64,
     within: f64,
-) -> Result<Told, Error> {
+) -> Result<ScenarioResult, Error> {
     let lunch = Lunch::of(usage, basis, requests, within)?;
-    let outcome = &lunch.played.outcome;
-    Ok(Told {
+    let outcome = &lunch.simulated.outcome;
+    Ok(ScenarioResult {
         title: lunch.title(),
         verdict: lunch.verdict(usage, basis),
         figures: BTreeMap::from([
             ("requests_a_second", lunch.most),
-            ("executions", lunch.played.peak_running()),
+            ("executions", lunch.simulated.peak_running()),
             ("executions_with_starts", lunch.with_starts),
             ("read_units_a_second", lunch.reads),
             ("ecpus_a_second", lunch.ecpus),
-            ("backlog", lunch.played.peak_backlog()),
+            ("backlog", lunch.simulated.peak_backlog()),
             ("worst_delay_seconds", outcome.worst_delay),
             ("first_limit_at_times", lunch.first_limit(usage, basis).1),
         ]),

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// The course of a scenario.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Told {
+pub(crate) struct ScenarioResult {
     pub title: String,
     /// Conclusions, one sentence each.
     pub verdict: Vec<String>,

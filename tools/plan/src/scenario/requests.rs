@@ -4,7 +4,7 @@ use crate::numbers::{real, whole};
 use crate::sim::{Arrivals, Consumer, Limit, Outcome, Ramp, Work, simulate};
 
 /// Above this rate, one message stands for several requests.
-const ONE_BY_ONE: f64 = 500.0;
+const MAX_EXACT_RATE: f64 = 500.0;
 /// Executions that a function gets at once, and each second afterwards (1,000 in ten seconds).
 const AT_ONCE: u64 = 1_000;
 const PER_SECOND: f64 = 100.0;
@@ -29,14 +29,14 @@ pub(super) struct Requests<'a> {
 }
 
 /// The outcome of a stream of requests.
-pub(super) struct Played {
+pub(super) struct RequestsOutcome {
     /// The outcome in messages, each of which stands for several requests.
     pub(super) outcome: Outcome,
     /// Requests of one message.
     pub(super) each: f64,
 }
 
-impl Played {
+impl RequestsOutcome {
     /// Returns the most concurrent requests.
     pub(super) fn peak_running(&self) -> f64 {
         real(self.outcome.peak_running()) * self.each
@@ -49,8 +49,8 @@ impl Played {
 }
 
 impl Requests<'_> {
-    pub(super) fn play(&self) -> Played {
-        let each = (self.most / ONE_BY_ONE).ceil().max(1.0);
+    pub(super) fn simulate(&self) -> RequestsOutcome {
+        let each = (self.most / MAX_EXACT_RATE).ceil().max(1.0);
         let work = |at| {
             let work = (self.work)(at);
             Work {
@@ -70,7 +70,7 @@ impl Requests<'_> {
             }),
             ..Consumer::plain(whole(self.concurrency / each).max(1))
         };
-        Played {
+        RequestsOutcome {
             outcome: simulate(&consumer, &arrivals, self.seconds + 3_600.0),
             each,
         }

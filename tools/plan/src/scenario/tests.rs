@@ -7,7 +7,7 @@ use crate::cli::{Arguments, run};
 use crate::plan::{Basis, Plan};
 use crate::usage::Usage;
 
-fn asked(options: &[&str]) -> (Usage, Basis) {
+fn usage_and_basis(options: &[&str]) -> (Usage, Basis) {
     let basis = Basis::built_in().unwrap();
     let arguments = ["plan"].iter().chain(options);
     let arguments = Arguments::try_parse_from(arguments).unwrap();
@@ -51,7 +51,7 @@ fn plans_exist_for_no_users_and_for_everybody() {
 
 #[test]
 fn json_has_the_same_sum_as_the_text() {
-    let (usage, basis) = asked(&[]);
+    let (usage, basis) = usage_and_basis(&[]);
     let plan = Plan::new(usage, &basis).unwrap();
     let json: serde_json::Value = serde_json::from_str(&printed(&["--json"]).unwrap()).unwrap();
     let month = json["month_dollars"].as_f64().unwrap();
@@ -59,9 +59,12 @@ fn json_has_the_same_sum_as_the_text() {
     let lines: f64 = plan.bill.iter().map(|line| line.dollars).sum();
     assert!((month - lines).abs() < 1e-6);
     for scenario in ["influencer", "lunch", "failover"] {
-        let told = printed(&["--json", "--scenario", scenario]).unwrap();
-        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-        assert!(told["verdict"].as_array().unwrap().len() > 2, "{scenario}");
+        let output = printed(&["--json", "--scenario", scenario]).unwrap();
+        let output: serde_json::Value = serde_json::from_str(&output).unwrap();
+        assert!(
+            output["verdict"].as_array().unwrap().len() > 2,
+            "{scenario}"
+        );
     }
 }
 
@@ -95,15 +98,15 @@ fn wrong_values_are_refused_by_the_option() {
 
 #[test]
 fn pushing_takes_longer_with_more_followers() {
-    let (usage, basis) = asked(&[]);
+    let (usage, basis) = usage_and_basis(&[]);
     let seconds = |followers| {
-        let question = influencer::Question {
+        let parameters = influencer::Parameters {
             followers,
             active: 0.1,
             likes: 0.05,
         };
-        let told = influencer::play(&usage, &basis, question).unwrap();
-        told.figures["fan_out_seconds"]
+        let result = influencer::run(&usage, &basis, parameters).unwrap();
+        result.figures["fan_out_seconds"]
     };
     assert!(seconds(1e6) < seconds(1e7) && seconds(1e7) < seconds(6.5e8));
     // The cache's limit in template.yaml allows nothing faster.
@@ -113,8 +116,8 @@ fn pushing_takes_longer_with_more_followers() {
 
 #[test]
 fn oversized_crowd_is_reported() {
-    let (usage, basis) = asked(&[]);
-    let few = lunch::play(&usage, &basis, 5_000.0, 60.0).unwrap();
+    let (usage, basis) = usage_and_basis(&[]);
+    let few = lunch::run(&usage, &basis, 5_000.0, 60.0).unwrap();
     assert!(
         few.verdict
             .iter()
@@ -122,7 +125,7 @@ fn oversized_crowd_is_reported() {
         "{few:?}"
     );
     let factor = few.figures["first_limit_at_times"];
-    let many = lunch::play(&usage, &basis, 5_000.0 * factor * 1.5, 60.0).unwrap();
+    let many = lunch::run(&usage, &basis, 5_000.0 * factor * 1.5, 60.0).unwrap();
     assert!(
         many.verdict.iter().any(|text| text.contains("Too much")),
         "{many:?}"
@@ -131,36 +134,37 @@ fn oversized_crowd_is_reported() {
 
 #[test]
 fn store_carries_a_small_town_without_a_cache_but_not_a_large_one() {
-    let (small, basis) = asked(&[]);
-    let told = failover::play(&small, &basis, 30.0).unwrap();
+    let (small, basis) = usage_and_basis(&[]);
+    let result = failover::run(&small, &basis, 30.0).unwrap();
     assert!(
-        told.verdict
+        result
+            .verdict
             .iter()
             .any(|text| text.contains("Nothing saturates")),
-        "{told:?}"
+        "{result:?}"
     );
-    let (large, basis) = asked(&["--daily-users", "1m"]);
-    let told = failover::play(&large, &basis, 30.0).unwrap();
+    let (large, basis) = usage_and_basis(&["--daily-users", "1m"]);
+    let result = failover::run(&large, &basis, 30.0).unwrap();
     assert!(
-        told.verdict.iter().any(|text| text.contains("Too much")),
-        "{told:?}"
+        result.verdict.iter().any(|text| text.contains("Too much")),
+        "{result:?}"
     );
 }
 
 #[test]
 fn every_chart_can_be_drawn() {
-    let (usage, basis) = asked(&[]);
-    let question = influencer::Question {
+    let (usage, basis) = usage_and_basis(&[]);
+    let parameters = influencer::Parameters {
         followers: 650e6,
         active: 0.1,
         likes: 0.05,
     };
-    let told = [
-        influencer::play(&usage, &basis, question).unwrap(),
-        lunch::play(&usage, &basis, 5_000.0, 60.0).unwrap(),
-        failover::play(&usage, &basis, 0.0).unwrap(),
+    let results = [
+        influencer::run(&usage, &basis, parameters).unwrap(),
+        lunch::run(&usage, &basis, 5_000.0, 60.0).unwrap(),
+        failover::run(&usage, &basis, 0.0).unwrap(),
     ];
-    for (file, picture) in told.iter().flat_map(|told| &told.pictures) {
+    for (file, picture) in results.iter().flat_map(|result| &result.pictures) {
         assert!(picture.svg().unwrap().contains("</svg>"), "{file}");
     }
 }

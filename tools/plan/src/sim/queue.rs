@@ -56,10 +56,10 @@ pub(crate) fn simulate(consumer: &Consumer, arrivals: &Arrivals, horizon: f64) -
         failing_carry: 0.0,
         outcome: Outcome::default(),
     };
-    let mut coming = arrivals.groups.iter();
+    let mut arrivals_by_tick = arrivals.groups.iter();
     let most = whole((horizon / arrivals.tick).ceil());
     for now in 0..=most {
-        let more = coming.next();
+        let more = arrivals_by_tick.next();
         for group in more.into_iter().flatten() {
             queue.arrive(now, group.count, group.work);
         }
@@ -67,7 +67,7 @@ pub(crate) fn simulate(consumer: &Consumer, arrivals: &Arrivals, horizon: f64) -
         queue.end_batches(now);
         queue.begin_batches(now);
         queue.sample(now);
-        if coming.len() == 0 && queue.count_waiting == 0 && queue.in_flight == 0 {
+        if arrivals_by_tick.len() == 0 && queue.count_waiting == 0 && queue.in_flight == 0 {
             queue.outcome.drained_at = Some(real(now) * queue.tick);
             break;
         }

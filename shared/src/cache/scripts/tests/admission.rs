@@ -5,7 +5,7 @@ use super::*;
 const BUCKET: [&str; 3] = ["bucket", "stamp", "full"];
 
 #[tokio::test]
-async fn a_call_without_limit_or_stamp_leaves_no_trace() {
+async fn call_without_limit_or_stamp_writes_no_key() {
     let server = Server::start().await;
     let admitted: (i64, i64, bool) = server.run(&ADMIT, &BUCKET, &["0", "0", "0"]).await;
     assert_eq!(admitted, (0, 0, false));
@@ -13,7 +13,7 @@ async fn a_call_without_limit_or_stamp_leaves_no_trace() {
 }
 
 #[tokio::test]
-async fn an_empty_bucket_says_when_it_has_a_token() {
+async fn empty_bucket_returns_the_wait_for_the_next_token() {
     let server = Server::start().await;
     // Sixty a minute: one a second.
     let admit =
@@ -46,7 +46,7 @@ async fn a_bucket_never_holds_more_than_its_size() {
 }
 
 #[tokio::test]
-async fn stamps_rise_even_where_the_clock_went_back() {
+async fn stamps_increase_when_the_clock_goes_back() {
     let server = Server::start().await;
     let stamp = async || -> i64 {
         let (wait, stamp, _): (i64, i64, bool) =
@@ -67,7 +67,7 @@ async fn stamps_rise_even_where_the_clock_went_back() {
 }
 
 #[tokio::test]
-async fn a_stamped_call_says_whether_the_caller_follows_the_most() {
+async fn stamped_call_returns_whether_the_caller_is_at_the_follow_limit() {
     let server = Server::start().await;
     let full = async || -> bool {
         let admitted: (i64, i64, bool) = server.run(&ADMIT, &BUCKET, &["0", "0", "100"]).await;

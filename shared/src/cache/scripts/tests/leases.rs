@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_lease_is_taken_only_where_nothing_stands() {
+async fn lease_is_taken_only_for_a_missing_key() {
     let server = Server::start().await;
     let take = async |token| -> i64 { server.run(&TAKE_LEASE, &["k"], &[token, "10"]).await };
     assert_eq!(take("?1").await, 1);
@@ -13,7 +13,7 @@ async fn a_lease_is_taken_only_where_nothing_stands() {
 }
 
 #[tokio::test]
-async fn a_lease_ends_writers_whose_time_is_up() {
+async fn taking_a_lease_removes_expired_writers() {
     let server = Server::start().await;
     server.writer("held:k", "dead", -1).await;
     server.writer("held:k", "alive", 10_000).await;
@@ -33,7 +33,7 @@ async fn a_lease_ends_writers_whose_time_is_up() {
 }
 
 #[tokio::test]
-async fn a_lease_is_filled_only_while_it_stands() {
+async fn fill_requires_the_callers_lease() {
     let server = Server::start().await;
     let args = ["?1", "value", "100"];
     assert_eq!(server.run::<i64>(&FILL_LEASE, &["k"], &args).await, 0);
@@ -47,7 +47,7 @@ async fn a_lease_is_filled_only_while_it_stands() {
 }
 
 #[tokio::test]
-async fn a_filled_value_stays_until_the_first_deadline_of_a_writer() {
+async fn filled_value_expires_at_the_earliest_writer_deadline() {
     let server = Server::start().await;
     let keys = ["k", "held:k"];
     server.ask::<()>(&["SET", "k", "?1"]).await;
@@ -61,7 +61,7 @@ async fn a_filled_value_stays_until_the_first_deadline_of_a_writer() {
 }
 
 #[tokio::test]
-async fn nothing_is_filled_in_beside_a_writer_that_hides_or_is_late() {
+async fn fill_is_refused_while_a_writer_hides_or_is_overdue() {
     let server = Server::start().await;
     for (token, millis) in [("!hides", 5_000), ("late", -1)] {
         server.ask::<()>(&["FLUSHALL"]).await;
@@ -74,7 +74,7 @@ async fn nothing_is_filled_in_beside_a_writer_that_hides_or_is_late() {
 }
 
 #[tokio::test]
-async fn leases_on_fields_are_taken_where_no_value_stands() {
+async fn field_leases_are_taken_only_for_fields_without_a_value() {
     let server = Server::start().await;
     server
         .ask::<()>(&["HSET", "h", "liked", "l", "left", "?0"])
@@ -90,7 +90,7 @@ async fn leases_on_fields_are_taken_where_no_value_stands() {
 }
 
 #[tokio::test]
-async fn leases_on_fields_are_filled_while_they_stand() {
+async fn field_fill_requires_the_callers_lease() {
     let server = Server::start().await;
     server
         .ask::<()>(&["HSET", "h", "mine", "?1", "theirs", "?2", "known", "s"])
@@ -105,7 +105,7 @@ async fn leases_on_fields_are_filled_while_they_stand() {
 }
 
 #[tokio::test]
-async fn a_hold_shortens_the_life_of_the_value() {
+async fn hold_shortens_the_ttl_of_the_value() {
     let server = Server::start().await;
     let keys = ["k", "held:k"];
     server.run::<i64>(&HOLD, &keys, &["w1", "10"]).await;
@@ -123,7 +123,7 @@ async fn a_hold_shortens_the_life_of_the_value() {
 }
 
 #[tokio::test]
-async fn a_hold_that_hides_forgets_the_value() {
+async fn hiding_hold_deletes_the_value() {
     let server = Server::start().await;
     server.ask::<()>(&["SET", "k", "{}"]).await;
     server
@@ -134,7 +134,7 @@ async fn a_hold_that_hides_forgets_the_value() {
 }
 
 #[tokio::test]
-async fn forgetting_takes_value_lease_and_writer_away() {
+async fn forget_deletes_the_value_the_lease_and_the_writer() {
     let server = Server::start().await;
     let forget = async |keys: &[&str]| -> i64 { server.run(&FORGET, keys, &["w"]).await };
     assert_eq!(forget(&["k"]).await, 0);
@@ -153,7 +153,7 @@ async fn forgetting_takes_value_lease_and_writer_away() {
 }
 
 #[tokio::test]
-async fn counts_are_replaced_by_later_ones_only() {
+async fn counts_are_replaced_only_by_a_later_revision() {
     let server = Server::start().await;
     let cases = [
         // The value before, the revision that is put, and the value after.
@@ -189,7 +189,7 @@ async fn counts_are_replaced_by_later_ones_only() {
 }
 
 #[tokio::test]
-async fn put_counts_stay_until_the_deadline_of_another_writer() {
+async fn put_counts_expire_at_another_writers_deadline() {
     let server = Server::start().await;
     server.ask::<()>(&["SET", "k", r#"{"rev":1}"#]).await;
     server.writer("held:k", "w", 1_000).await;

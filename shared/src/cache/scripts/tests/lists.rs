@@ -24,7 +24,7 @@ async fn trim(server: &Server, elements: &[Vec<u8>]) -> (i64, Vec<Vec<u8>>) {
 }
 
 #[tokio::test]
-async fn a_list_that_is_short_enough_is_not_trimmed() {
+async fn short_list_is_not_trimmed() {
     let server = Server::start().await;
     let short = [id(1), id(2), id(3)];
     assert_eq!(trim(&server, &short).await, (0, short.to_vec()));
@@ -33,7 +33,7 @@ async fn a_list_that_is_short_enough_is_not_trimmed() {
 }
 
 #[tokio::test]
-async fn a_list_in_order_loses_its_oldest_ids() {
+async fn trimming_drops_the_oldest_ids_of_an_ordered_list() {
     let server = Server::start().await;
     let elements = [
         text("?token"),
@@ -66,7 +66,7 @@ async fn trimming_never_lowers_the_floor() {
 }
 
 #[tokio::test]
-async fn a_list_out_of_order_is_sorted_and_each_id_stays_once() {
+async fn trimming_sorts_and_deduplicates_an_unordered_list() {
     let server = Server::start().await;
     let elements = [id(6), id(2), id(4), id(2), text("@merged:a"), id(5), id(5)];
     let (trimmed, list) = trim(&server, &elements).await;
@@ -78,7 +78,7 @@ async fn a_list_out_of_order_is_sorted_and_each_id_stays_once() {
 }
 
 #[tokio::test]
-async fn a_list_out_of_order_without_a_lifetime_stays() {
+async fn unordered_list_without_a_ttl_is_not_trimmed() {
     let server = Server::start().await;
     let elements = [id(2), id(1), id(4), id(3), id(5)];
     server.push("l", &elements).await;
@@ -88,7 +88,7 @@ async fn a_list_out_of_order_without_a_lifetime_stays() {
 }
 
 #[tokio::test]
-async fn a_rebuild_begins_where_the_list_or_its_companion_is_gone() {
+async fn rebuild_begins_if_the_list_or_its_companion_is_missing() {
     let server = Server::start().await;
     let begin =
         async |keys: &[&str]| -> i64 { server.run(&BEGIN_REBUILD, keys, &["?1", "10"]).await };
@@ -108,7 +108,7 @@ async fn a_rebuild_begins_where_the_list_or_its_companion_is_gone() {
 }
 
 #[tokio::test]
-async fn a_rebuild_keeps_what_was_pushed_meanwhile() {
+async fn rebuild_keeps_ids_pushed_in_the_meantime() {
     let server = Server::start().await;
     server
         .push("l", &[text("?1"), id(9), text("@merged:b")])
@@ -129,7 +129,7 @@ async fn a_rebuild_keeps_what_was_pushed_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_rebuild_puts_the_companion_in_its_place() {
+async fn committed_rebuild_replaces_the_companion() {
     let server = Server::start().await;
     server.push("l", &[text("?1")]).await;
     server.ask::<()>(&["SADD", "fresh", "nabi"]).await;
@@ -143,7 +143,7 @@ async fn a_rebuild_puts_the_companion_in_its_place() {
 }
 
 #[tokio::test]
-async fn a_rebuild_whose_placeholder_is_gone_changes_nothing() {
+async fn rebuild_without_its_placeholder_changes_nothing() {
     let server = Server::start().await;
     let args = ["?1", "3", "100"];
     assert_eq!(server.run::<i64>(&COMMIT_REBUILD, &["l"], &args).await, 0);

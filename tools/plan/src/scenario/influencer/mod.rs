@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use purrline_charts::Chart;
 
-use super::{Told, axis, line};
+use super::{ScenarioResult, axis, line};
 use crate::Error;
 use crate::limits::COLLECTION;
-use crate::numbers::{bytes, counted, duration, readable, real};
+use crate::numbers::{bytes, duration, format_count, readable, real};
 use crate::partitions::{LIKE_SHARDS, WRITES, counter_writes, follower_shards};
 use crate::plan::Basis;
 use crate::queues;
@@ -26,7 +26,7 @@ const LIKE_UNITS: f64 = 4.0;
 
 /// The scenario's parameters.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Question {
+pub(crate) struct Parameters {
     pub followers: f64,
     /// Share of the followers who open their feed within the hour.
     pub active: f64,
@@ -35,7 +35,7 @@ pub(crate) struct Question {
 }
 
 /// Returns the rate of arrivals at a number of seconds after the post.
-fn coming(count: f64) -> impl Fn(f64) -> f64 {
+fn arrival_rate(count: f64) -> impl Fn(f64) -> f64 {
     let within = 1.0 - (-HOUR / MEAN_SECONDS).exp();
     move |at| count / within / MEAN_SECONDS * (-at / MEAN_SECONDS).exp()
 }
@@ -54,7 +54,7 @@ fn likes(basis: &Basis, count: f64) -> Result<Outcome, Error> {
         units: LIKE_UNITS,
         ..work
     };
-    let arrivals = Arrivals::at_rate(0.05, HOUR, coming(count), |_| work);
+    let arrivals = Arrivals::at_rate(0.05, HOUR, arrival_rate(count), |_| work);
     Ok(simulate(&consumer, &arrivals, 2.0 * 86_400.0))
 }
 
@@ -75,7 +75,7 @@ impl Readers {
         let read = basis.measured.operation("read_feed")?;
         let merge = basis.measured.operation("merge_influencer")?;
         let memory = basis.template.memory("feed")?;
-        let most = coming(count)(0.0);
+        let most = arrival_rate(count)(0.0);
         Ok(Self {
             count,
             most,
@@ -103,16 +103,20 @@ impl Readers {
 }
 
 /// Simulates the scenario.
-pub(crate) fn play(usage: &Usage, basis: &Basis, question: Question) -> Result<Told, Error> {
-    let followers = question.followers;
-    let pushed = pushed::pushed(usage, basis, followers)?;
-    let readers = Readers::of(basis, followers * question.active)?;
-    let like_count = readers.count * question.likes;
+pub(crate) fn run(
+    usage: &Usage,
+    basis: &Basis,
+    parameters: Parameters,
+) -> Result<ScenarioResult, Error> {
+    let followers = parameters.followers;
+    let pushed = pushed::simulate_fan_out(usage, basis, followers)?;
+    let readers = Readers::of(basis, followers * parameters.active)?;
+    let like_count = readers.count * parameters.likes;
     let liked = likes(basis, like_count)?;
     let drained = pushed.outcome.drained_at.unwrap_or(f64::INFINITY);
-    let mut verdict = pushed::about(usage, basis, followers, &pushed)?;
-    verdict.extend(about_readers(usage, basis, followers, &readers));
-    verdict.push(about_likes(basis, like_count, &liked)?);
+    let mut verdict = pushed::describe(usage, basis, followers, &pushed)?;
+    verdict.extend(describe_readers(usage, basis, followers, &readers));
+    verdict.push(describe_likes(basis, like_count, &liked)?);
     let size = 2.0 * basis.measured.sizes.follow_row * followers;
     verdict.push(format!(
         "The list of followers itself is {} in {} partition(s): {} each, of the {} that DynamoDB takes of one key.",
@@ -137,7 +141,7 @@ pub(crate) fn play(usage: &Usage, basis: &Basis, question: Question) -> Result<T
             liked.drained_at.unwrap_or(f64::INFINITY),
         ),
     ]);
-    Ok(Told {
+    Ok(ScenarioResult {
         title: format!("An author with {} followers posts", readable(followers)),
         verdict,
         figures,
@@ -145,7 +149,12 @@ pub(crate) fn play(usage: &Usage, basis: &Basis, question: Question) -> Result<T
     })
 }
 
-fn about_readers(usage: &Usage, basis: &Basis, followers: f64, readers: &Readers) -> Vec<String> {
+fn describe_readers(
+    usage: &Usage,
+    basis: &Basis,
+    followers: f64,
+    readers: &Readers,
+) -> Vec<String> {
     let (what, factor) = readers.first_limit(usage, basis);
     vec![
         format!(
@@ -174,9 +183,9 @@ fn about_readers(usage: &Usage, basis: &Basis, followers: f64, readers: &Readers
     ]
 }
 
-fn about_likes(basis: &Basis, count: f64, liked: &Outcome) -> Result<String, Error> {
+fn describe_likes(basis: &Basis, count: f64, liked: &Outcome) -> Result<String, Error> {
     let (consumer, work) = queues::consumer("Likes", 0.0, &basis.measured, &basis.template)?;
-    let most = coming(count)(0.0);
+    let most = arrival_rate(count)(0.0);
     // Likes are counted no faster than they come, than the consumer handles them, and than the partitions take them.
     let done = most
         .min(queues::capacity(&consumer, work))
@@ -194,7 +203,7 @@ fn about_likes(basis: &Basis, count: f64, liked: &Outcome) -> Result<String, Err
         readable(count),
         readable(most),
         readable(queues::capacity(&consumer, work)),
-        counted(liked.peak_backlog()),
+        format_count(liked.peak_backlog()),
         duration(liked.worst_delay),
         readable(done * LIKE_UNITS / LIKE_SHARDS),
         readable(counter),

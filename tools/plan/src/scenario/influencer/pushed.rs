@@ -12,7 +12,7 @@ use crate::usage::Usage;
 const PER_MESSAGE: f64 = 10_000.0;
 
 /// The course of a full fan-out.
-pub(super) struct Pushed {
+pub(super) struct FanOutOutcome {
     pub(super) messages: f64,
     batch_seconds: f64,
     pub(super) outcome: Outcome,
@@ -20,7 +20,11 @@ pub(super) struct Pushed {
 }
 
 /// Simulates the fan-out: messages of a partition follow each other, all partitions run in parallel.
-pub(super) fn pushed(usage: &Usage, basis: &Basis, followers: f64) -> Result<Pushed, Error> {
+pub(super) fn simulate_fan_out(
+    usage: &Usage,
+    basis: &Basis,
+    followers: f64,
+) -> Result<FanOutOutcome, Error> {
     let push = basis.measured.operation("push")?;
     let (consumer, work) =
         queues::consumer("FanOut", PER_MESSAGE, &basis.measured, &basis.template)?;
@@ -48,7 +52,7 @@ pub(super) fn pushed(usage: &Usage, basis: &Basis, followers: f64) -> Result<Pus
     let dollars = followers / 1e6
         * (push.ecpu * prices.cache_ecpus.of(region)?
             + reads * prices.dynamodb_reads.of(region)?);
-    Ok(Pushed {
+    Ok(FanOutOutcome {
         messages: shards * each,
         batch_seconds: consumer.seconds_per_batch + real(consumer.batch) * work.seconds,
         outcome,
@@ -57,11 +61,11 @@ pub(super) fn pushed(usage: &Usage, basis: &Basis, followers: f64) -> Result<Pus
 }
 
 /// Returns the sentences about the fan-out.
-pub(super) fn about(
+pub(super) fn describe(
     usage: &Usage,
     basis: &Basis,
     followers: f64,
-    pushed: &Pushed,
+    pushed: &FanOutOutcome,
 ) -> Result<Vec<String>, Error> {
     let threshold = readable(usage.threshold);
     let drained = pushed

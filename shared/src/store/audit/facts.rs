@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::difference::Pair;
-use super::{Counted, Difference, Recount, counters_of};
+use super::{CounterOwner, Difference, Recount, counters_of};
 use crate::domain::{CatId, Follow, Handle, PostId, Timestamp, UserId};
 use crate::store::block_row::{BLOCKED, SINCE};
 use crate::store::item::{Item, Read};
@@ -12,16 +12,16 @@ use crate::store::post_row::{is_deleted, revised};
 use crate::store::{Error, invalidations};
 
 /// The number of seconds for which a fan-out may be overdue: `sweep` runs every minute.
-const PATIENCE_SECONDS: i64 = 10 * 60;
+const MAX_OVERDUE_SECONDS: i64 = 10 * 60;
 /// The number of times that a fan-out may be sent again: six take about an hour, since each wait is twice the last.
-const PATIENCE_TIMES: i64 = 6;
+const MAX_RESENDS: i64 = 6;
 /// The value of a counter, if it was seen, and the true number.
 type Count = (Option<i64>, i64);
 
 /// The facts in whole tables, each row of which is read once.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    counters: HashMap<(Counted, &'static str), Count>,
+pub(super) struct TableFacts {
+    counters: HashMap<(CounterOwner, &'static str), Count>,
     /// Pairs of which one row was seen.
     halves: HashSet<Pair>,
     /// Users who left and are being erased.
@@ -35,23 +35,23 @@ pub(super) struct Seen {
     pub(super) unreadable: HashSet<(String, String, String)>,
 }
 
-impl Seen {
-    fn one_of_two(&mut self, pair: Pair) {
+impl TableFacts {
+    fn record_half(&mut self, pair: Pair) {
         if !self.halves.remove(&pair) {
             self.halves.insert(pair);
         }
     }
 
-    fn one_more(&mut self, of: Counted, name: &'static str) {
-        let (_, there) = self.counters.entry((of, name)).or_default();
-        *there += 1;
+    fn count_row(&mut self, of: CounterOwner, name: &'static str) {
+        let (_, actual) = self.counters.entry((of, name)).or_default();
+        *actual += 1;
     }
 
-    fn says(&mut self, of: &Counted, row: &Item) -> Result<(), Error> {
+    fn record_counters(&mut self, of: &CounterOwner, row: &Item) -> Result<(), Error> {
         for name in counters_of(of) {
             let number = row.maybe_number(name)?.unwrap_or_default();
-            let (says, _) = self.counters.entry((of.clone(), name)).or_default();
-            *says = Some(number);
+            let (recorded, _) = self.counters.entry((of.clone(), name)).or_default();
+            *recorded = Some(number);
         }
         Ok(())
     }
@@ -66,9 +66,9 @@ impl Seen {
         }
         if let Some(handle) = row.maybe_text("handle") {
             let handle = Handle::parse(handle).map_err(Error::broken)?;
-            self.one_of_two(Pair::Handle(handle, user.clone()));
+            self.record_half(Pair::Handle(handle, user.clone()));
         }
-        self.says(&Counted::User(user), row)
+        self.record_counters(&CounterOwner::User(user), row)
     }
 
     pub(super) fn handle(&mut self, row: &Item) -> Result<(), Error> {
@@ -76,7 +76,7 @@ impl Seen {
         // A handle that was given up is held for its last owner.
         if !row.contains_key("expires_at") {
             let owner = UserId::parse(row.text("user")?).map_err(Error::broken)?;
-            self.one_of_two(Pair::Handle(handle, owner));
+            self.record_half(Pair::Handle(handle, owner));
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Seen {
             None => return Ok(()),
         };
         let owner = UserId::parse(owner).map_err(Error::broken)?;
-        self.one_of_two(Pair::Cat(cat, owner));
+        self.record_half(Pair::Cat(cat, owner));
         Ok(())
     }
 
@@ -99,16 +99,16 @@ impl Seen {
         let kept = [(user, other), (other, user)];
         if let Some((left, blocker)) = kept.into_iter().find(|(name, _)| name.contains('#')) {
             let blocker = UserId::parse(blocker).map_err(Error::broken)?;
-            self.one_of_two(Pair::KeptBlock(blocker, left.to_owned()));
+            self.record_half(Pair::KeptBlock(blocker, left.to_owned()));
             return Ok(());
         }
         let user = UserId::parse(user).map_err(Error::broken)?;
         let other = UserId::parse(other).map_err(Error::broken)?;
         if row.contains_key(SINCE) {
-            self.one_of_two(Pair::Block(user.clone(), other.clone()));
+            self.record_half(Pair::Block(user.clone(), other.clone()));
         }
         if row.contains_key(BLOCKED) {
-            self.one_of_two(Pair::Block(other, user));
+            self.record_half(Pair::Block(other, user));
         }
         Ok(())
     }
@@ -117,9 +117,9 @@ impl Seen {
         let post = PostId::parse(row.text("id")?).map_err(Error::broken)?;
         self.unread.insert(post);
         let due = row.maybe_number("due_at")?;
-        let since = now.plus_seconds(-PATIENCE_SECONDS).millis();
+        let since = now.plus_seconds(-MAX_OVERDUE_SECONDS).millis();
         let sent_again = row.maybe_number("sent_again")?.unwrap_or_default();
-        if due.is_some_and(|due| due < since || sent_again >= PATIENCE_TIMES) {
+        if due.is_some_and(|due| due < since || sent_again >= MAX_RESENDS) {
             self.overdue.insert(post);
         }
         if !is_deleted(row) {
@@ -127,7 +127,7 @@ impl Seen {
             for list in partitions(&revised.post) {
                 *self.places.entry((post, list)).or_default() += 1;
             }
-            self.one_more(Counted::User(revised.post.author), "posts");
+            self.count_row(CounterOwner::User(revised.post.author), "posts");
             self.posts.insert(post);
         }
         self.unread.remove(&post);
@@ -159,8 +159,8 @@ impl Seen {
         let of = UserId::parse(of).map_err(Error::broken)?;
         let follow = if kind == Some("following") {
             // This row decides, also about the counters.
-            self.one_more(Counted::User(of.clone()), "following");
-            self.one_more(Counted::User(other.clone()), "followers");
+            self.count_row(CounterOwner::User(of.clone()), "following");
+            self.count_row(CounterOwner::User(other.clone()), "followers");
             Follow {
                 follower: of,
                 followee: other,
@@ -171,43 +171,46 @@ impl Seen {
                 followee: of,
             }
         };
-        self.one_of_two(Pair::Follow(follow));
+        self.record_half(Pair::Follow(follow));
         Ok(())
     }
 
     pub(super) fn like(&mut self, row: &Item) -> Result<(), Error> {
         let partition = row.text("post")?;
         let post = partition.split('#').next().unwrap_or_default();
-        let of = Counted::Post(PostId::parse(post).map_err(Error::broken)?);
+        let of = CounterOwner::Post(PostId::parse(post).map_err(Error::broken)?);
         if post == partition {
-            self.says(&of, row)?;
+            self.record_counters(&of, row)?;
         } else if row.flag("active") {
-            self.one_more(of, "likes");
+            self.count_row(of, "likes");
         }
         Ok(())
     }
 
     pub(super) fn comment(&mut self, row: &Item) -> Result<(), Error> {
         let post = PostId::parse(row.text("post")?).map_err(Error::broken)?;
-        self.one_more(Counted::Post(post), "comments");
+        self.count_row(CounterOwner::Post(post), "comments");
         Ok(())
     }
 
     /// Returns the violated invariants.
     pub(super) fn differences(self) -> HashSet<Difference> {
         let mut found = HashSet::new();
-        for ((of, counter), (says, there)) in self.counters {
+        for ((of, counter), (recorded, actual)) in self.counters {
             // Departed users' data and deleted posts' comments and likes are erased piece by piece.
-            let says = match &of {
-                Counted::User(_) => says,
-                Counted::Post(post) => self.posts.contains(post).then(|| says.unwrap_or_default()),
+            let recorded = match &of {
+                CounterOwner::User(_) => recorded,
+                CounterOwner::Post(post) => self
+                    .posts
+                    .contains(post)
+                    .then(|| recorded.unwrap_or_default()),
             };
-            if let Some(says) = says.filter(|says| *says != there) {
+            if let Some(recorded) = recorded.filter(|recorded| *recorded != actual) {
                 found.insert(Difference::Counter(Recount {
                     of,
                     counter,
-                    says,
-                    there,
+                    recorded,
+                    actual,
                 }));
             }
         }

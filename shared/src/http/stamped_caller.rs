@@ -12,16 +12,16 @@ use crate::domain::{Stamp, UserId};
 ///
 /// [`Settings::ordered`]: super::Settings::ordered
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub struct StampedCaller {
     /// The caller.
     pub caller: UserId,
     /// The request's place among the caller's requests.
     pub stamp: Stamp,
     /// Whether the caller has reached the limit of follows, as far as the cache knows.
-    pub follows_most: bool,
+    pub at_follow_limit: bool,
 }
 
-impl<S: Sync> FromRequestParts<S> for Word {
+impl<S: Sync> FromRequestParts<S> for StampedCaller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
@@ -29,12 +29,12 @@ impl<S: Sync> FromRequestParts<S> for Word {
         let admitted = parts.extensions.get::<Admitted>().copied();
         let Admitted {
             stamp,
-            follows_most,
+            at_follow_limit,
         } = admitted.unwrap_or_default();
         Ok(Self {
             caller,
             stamp: stamp.map_or_else(Stamp::own, Stamp::Shared),
-            follows_most,
+            at_follow_limit,
         })
     }
 }
