@@ -1,4 +1,4 @@
-//! Finds the function's process at the other end of a local connection, using Linux's /proc.
+//! Finds the function's process at the other end of a local connection, using Linux's netlink and /proc.
 
 #[cfg(target_os = "linux")]
 use {
@@ -11,6 +11,8 @@ use {
     std::net::Ipv4Addr,
 };
 
+use std::io;
+
 use crate::lambda::Lambda;
 
 /// The variable in a process's environment that holds its instance's name; see `lambda::process`.
@@ -22,16 +24,24 @@ const NO_COOKIE: [u8; 8] = [0xFF; 8];
 
 /// Returns the instance, such as `feed.3`, that holds the socket from one local port to another. The name is empty if
 /// the process isn't a function's. Returns `None` if no process is found.
-pub(super) fn instance_at(lambda: &Lambda, from: u16, to: u16) -> Option<String> {
-    let socket = format!("socket:[{}]", socket_inode(from, to)?);
+///
+/// # Errors
+/// Fails if the kernel can't be asked for sockets.
+pub(super) fn instance_at(lambda: &Lambda, from: u16, to: u16) -> io::Result<Option<String>> {
+    let inode = socket_inode(from, to)?;
+    Ok(inode.and_then(|inode| holder(lambda, &format!("socket:[{inode}]"))))
+}
+
+/// Returns the instance that holds a socket; see [`instance_at`].
+fn holder(lambda: &Lambda, socket: &str) -> Option<String> {
     let mut known = lambda.processes().into_iter();
-    if let Some((_, instance)) = known.find(|(pid, _)| holds(*pid, &socket)) {
+    if let Some((_, instance)) = known.find(|(pid, _)| holds(*pid, socket)) {
         return Some(instance);
     }
     // The process may have just started, or may be another program, such as the operators' tool.
     let all = std::fs::read_dir("/proc").ok()?.flatten();
     let mut all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let holder = all.find(|pid| holds(*pid, &socket))?;
+    let holder = all.find(|pid| holds(*pid, socket))?;
     instance_name(&std::fs::read(format!("/proc/{holder}/environ")).ok()?)
 }
 
@@ -55,10 +65,10 @@ fn instance_name(environment: &[u8]) -> Option<String> {
 
 /// Returns the inode of the socket that connects one local port to another.
 ///
-/// Asks the kernel for this one socket, since to make /proc/net/tcp, with all sockets, takes it milliseconds. Both ports
+/// Asks the kernel for this one socket: generating /proc/net/tcp, which lists all of them, takes milliseconds. Both ports
 /// matter: the kernel may use one local port for several connections with different destinations.
 #[cfg(target_os = "linux")]
-fn socket_inode(from: u16, to: u16) -> Option<u32> {
+fn socket_inode(from: u16, to: u16) -> io::Result<Option<u32>> {
     let request = InetRequest {
         family: AF_INET,
         protocol: IPPROTO_TCP,
@@ -80,22 +90,27 @@ fn socket_inode(from: u16, to: u16) -> Option<u32> {
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
 
-    let socket = Socket::new(NETLINK_SOCK_DIAG).ok()?;
-    socket.connect(&SocketAddr::new(0, 0)).ok()?;
-    socket.send(&bytes, 0).ok()?;
-    let (answer, _) = socket.recv_from_full().ok()?;
-    match NetlinkMessage::deserialize(&answer).ok()?.payload {
+    let socket = Socket::new(NETLINK_SOCK_DIAG)?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    socket.send(&bytes, 0)?;
+    let (answer, _) = socket.recv_from_full()?;
+    let answer = NetlinkMessage::deserialize(&answer).map_err(io::Error::other)?;
+    match answer.payload {
         NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(found)) => {
             // A closed connection lingers without an inode.
-            Some(found.header.inode).filter(|inode| *inode != 0)
+            Ok(Some(found.header.inode).filter(|inode| *inode != 0))
         }
-        _ => None,
+        NetlinkPayload::Error(error) => match error.to_io() {
+            error if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            error => Err(error),
+        },
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn socket_inode(_: u16, _: u16) -> Option<u32> {
-    None
+fn socket_inode(_: u16, _: u16) -> io::Result<Option<u32>> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
@@ -105,6 +120,11 @@ mod tests {
     use tokio::net::{TcpListener, TcpSocket};
 
     use super::socket_inode;
+
+    #[test]
+    fn missing_connection_is_not_an_error() {
+        assert_eq!(socket_inode(0, 0).unwrap(), None);
+    }
 
     #[tokio::test]
     async fn connections_sharing_a_port_are_distinguished() {
@@ -123,7 +143,7 @@ mod tests {
         for (client, to, _) in &open {
             let link = format!("/proc/self/fd/{}", client.as_raw_fd());
             let held = std::fs::read_link(link).unwrap();
-            let inode = socket_inode(port, to.port()).unwrap();
+            let inode = socket_inode(port, to.port()).unwrap().unwrap();
             assert_eq!(held.to_str().unwrap(), format!("socket:[{inode}]"));
         }
     }

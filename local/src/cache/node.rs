@@ -109,7 +109,7 @@ fn failed(error: impl std::fmt::Display) -> Error {
     Error::part("cache", error)
 }
 
-/// Finds the server's program: Valkey, else Redis.
+/// Finds the server's program: Valkey, or Redis if Valkey is missing.
 fn find_server() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     ["valkey-server", "redis-server"]
@@ -171,6 +171,11 @@ impl Cache {
         Ok(())
     }
 
+    /// Logs a warning about the cache.
+    pub(super) fn warn(&self, message: &str) {
+        self.logs.warn(NAME, message);
+    }
+
     /// Restarts the server whenever it ends unexpectedly.
     async fn supervise(self: Arc<Self>, mut server: Server, supervisor: u64) {
         let is_wanted = || self.supervisor.load(Ordering::SeqCst) == supervisor;
@@ -178,12 +183,9 @@ impl Cache {
         while let Some(status) = server.wait().await {
             *self.node() = None;
             let (pid, port) = (server.pid, server.port);
-            self.logs.warn(
-                NAME,
-                &format!(
-                    "the server (process {pid}) ended unexpectedly ({status}); restarting it empty, it refills as it is used"
-                ),
-            );
+            self.warn(&format!(
+                "the server (process {pid}) ended unexpectedly ({status}); restarting it empty, it refills as it is used"
+            ));
             if server.started.elapsed() >= STABLE_AFTER {
                 pause = Duration::ZERO;
             }
@@ -195,7 +197,7 @@ impl Cache {
                 }
                 match self.start_server(Some(port)).await {
                     Ok(server) => break server,
-                    Err(error) => self.logs.warn(NAME, &error.to_string()),
+                    Err(error) => self.warn(&error.to_string()),
                 }
             };
             // Dropping the server kills it.
@@ -206,7 +208,7 @@ impl Cache {
         }
     }
 
-    /// Starts a server, on this port if it is given and free, else on any free port.
+    /// Starts a server, on this port if it is given and free, otherwise on any free port.
     async fn start_server(&self, port: Option<u16>) -> Result<Server> {
         let mut last = failed("it didn't start");
         if let Some(port) = port.filter(|port| is_free(*port)) {

@@ -5,7 +5,7 @@
 //! connection. This works only on Linux; elsewhere callers of the cache have no name.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -22,8 +22,8 @@ const BUFFER: usize = 64 * 1024;
 /// The commands that set up a connection, which don't count as calls by the function.
 const SET_UP: [&str; 6] = ["AUTH", "CLIENT", "CLUSTER", "HELLO", "PING", "READONLY"];
 
-/// The number of attempts to find a new connection's process, and the pause between them. On a busy machine, the
-/// kernel's tables may repeatedly omit an entry while they change.
+/// The number of attempts to find a new connection's process, and the pause between them. /proc may omit a process's
+/// files, or its environment, while they change.
 const LOOKUPS: usize = 100;
 const LOOKUP_PAUSE: Duration = Duration::from_millis(2);
 
@@ -33,6 +33,8 @@ pub(crate) struct CacheProxy {
     pub(crate) cache: Arc<Cache>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) lambda: Arc<Lambda>,
+    /// Set once a warning says that callers can't be identified.
+    pub(crate) warned: Once,
 }
 
 /// The end of a connection.
@@ -136,10 +138,17 @@ impl CacheProxy {
             let lookup = tokio::task::spawn_blocking(move || {
                 instance_at(&lambda, peer.port(), proxy.port())
             });
-            if let Ok(Some(instance)) = lookup.await {
-                return instance;
+            match lookup.await {
+                Ok(Ok(Some(instance))) => return instance,
+                Ok(Err(error)) => {
+                    self.warned.call_once(|| {
+                        let message = format!("the cache's callers can't be identified: {error}");
+                        self.cache.warn(&message);
+                    });
+                    return String::new();
+                }
+                Ok(Ok(None)) | Err(_) => tokio::time::sleep(LOOKUP_PAUSE).await,
             }
-            tokio::time::sleep(LOOKUP_PAUSE).await;
         }
         String::new()
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -284,6 +284,7 @@ async fn start_servers(parts: &Parts, listeners: Listeners, calls: Calls) -> Res
             cache: Arc::clone(cache),
             faults: Arc::clone(&parts.faults),
             lambda: Arc::clone(&parts.lambda),
+            warned: Once::new(),
         };
         tokio::spawn(Arc::new(proxy).serve(listeners.cache.listener));
     }
