@@ -220,7 +220,7 @@ class Parameters(unittest.TestCase):
             self.assert_refused(name, **{name: "https://id.example.com/"}, **more)
         for origins in ["*", "https://cats.example", "https://cats.example, http://127.0.0.1:5173"]:
             self.assert_accepted(CorsOrigins=origins)
-        for origins in ["http://127.0.0.1:5173/", "cats.example", "https://cats.example,x", ""]:
+        for origins in ["http://127.0.0.1:5173/", "cats.example", "https://cats.example,x", "*,https://cats.example", "https://cats.example,*", ""]:
             self.assert_refused("CorsOrigins", CorsOrigins=origins)
 
     def test_unknown_log_levels_are_refused(self):

@@ -403,6 +403,7 @@ fn own_templates_defaults_satisfy_its_constraints() {
         ("FirstZone", "1"),
         ("LogLevel", "loud"),
         ("CorsOrigins", "http://127.0.0.1:5173/"),
+        ("CorsOrigins", "https://cats.example,*"),
     ] {
         let problems = problems(&template, &[(name, bad)]);
         assert!(!problems.is_empty(), "{name}={bad}");

@@ -68,7 +68,7 @@ impl Origins {
     pub(super) fn parse(list: &str) -> Result<Self, BadSetting> {
         let origins = list
             .split(',')
-            .map(str::trim)
+            .map(|origin| origin.trim().trim_end_matches('/'))
             .filter(|origin| !origin.is_empty());
         let origins: Vec<&str> = origins.collect();
         // Alone or among others; `AllowOrigin::list` panics at a `*`.
@@ -76,10 +76,9 @@ impl Origins {
             return Ok(Self::Any);
         }
         let bad = |_| BadSetting::new("CORS_ORIGINS", "must be origins separated by commas, or *");
-        let value = |origin: &&str| origin.trim_end_matches('/').parse::<HeaderValue>();
         origins
             .iter()
-            .map(value)
+            .map(|origin| origin.parse())
             .collect::<Result<_, _>>()
             .map(Self::These)
             .map_err(bad)
