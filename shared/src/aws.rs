@@ -24,8 +24,8 @@ use crate::invocation::{self, Callee};
 
 const CONNECT: Duration = Duration::from_secs(1);
 const ATTEMPT: Duration = Duration::from_secs(2);
-/// The maximum time of a call, all attempts together: shorter than any function's own limit, so that it can still
-/// answer.
+/// The maximum time of a call, all attempts together: shorter than any function's own limit, so that the function can
+/// still answer.
 pub const OPERATION: Duration = Duration::from_secs(4);
 const ATTEMPTS: u32 = 3;
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
@@ -54,7 +54,7 @@ pub async fn config() -> SdkConfig {
         .await
 }
 
-/// An interceptor that counts a client's calls, each attempt, for the invocation that makes them.
+/// An interceptor that counts every attempt of a client's calls for the invocation that makes them.
 #[derive(Debug)]
 pub(crate) struct CountCalls(pub(crate) Callee);
 
@@ -89,7 +89,7 @@ impl Intercept for OnlyConnect {
         _: &BeforeSerializationInterceptorContextRef<'_>,
         settings: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // A dependency that is down is left to the first call that needs it.
+        // No retries: if the dependency is down, the first call that needs it finds out.
         settings
             .interceptor_state()
             .store_put(RetryConfig::disabled());

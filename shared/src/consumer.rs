@@ -1,8 +1,8 @@
 //! Queue consumers and scheduled functions: one mechanism for all.
 //!
 //! A consumer names its message and handles groups of messages; this module parses each record, reports exactly the ids
-//! that failed (SQS delivers those again, and after its tries moves them to the dead-letter queue), survives a panic,
-//! logs the reason, and answers before the deadline.
+//! that failed (SQS delivers those again, and after several tries moves them to the dead-letter queue), survives a
+//! panic, logs the reason, and answers before the deadline.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
@@ -37,7 +37,7 @@ pub struct Received<M> {
     pub id: String,
     /// The message itself.
     pub message: M,
-    /// Whether the message was delivered before: then some of its work may be done.
+    /// Whether the message was delivered before: then some of its work may be done already.
     pub redelivered: bool,
     /// The time at which the queue took the message, by the queue's clock.
     pub sent: Option<Timestamp>,
@@ -76,7 +76,7 @@ pub fn all_failed<M>(batch: &[Received<M>], why: &impl std::fmt::Display) -> Vec
     failed(batch, |_| Some(why.to_string()))
 }
 
-/// Returns those messages of a batch as failed for which there is a reason.
+/// Returns the failures of a batch: the messages for which `why` gives a reason.
 pub fn failed<M>(batch: &[Received<M>], why: impl Fn(&M) -> Option<String>) -> Vec<Failed> {
     let failure = |received: &Received<M>| {
         why(&received.message).map(|why| Failed {
@@ -273,7 +273,7 @@ fn parse_all<M: DeserializeOwned>(
     (batch, failed)
 }
 
-/// Returns why a body is no message, without quoting it, as serde's own text does.
+/// Returns the reason why a body is not a message. Unlike serde's own text, does not quote the body.
 fn unreadable(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         Category::Io | Category::Syntax | Category::Eof => "not JSON",
@@ -282,8 +282,8 @@ fn unreadable(error: &serde_json::Error) -> String {
     format!("{what}, at column {}", error.column())
 }
 
-/// Handles a group as a whole; after a panic, handles its halves, and so on, so that only the bad message is reported,
-/// and messages handled by the deadline count.
+/// Handles a group as a whole. After a panic, handles each half by itself, and so on, so that only the bad message is
+/// reported. Messages that were handled before the deadline count as handled.
 async fn handle<C: Consumer>(
     consumer: &C,
     group: Vec<Received<C::Message>>,

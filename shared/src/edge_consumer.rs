@@ -105,7 +105,7 @@ impl<K: EdgeKind> Consumer for EdgeConsumer<K> {
         let Applied { failures, at_limit } = K::apply(&self.store, changes.clone()).await;
         match self.refresh(&changes).await {
             Ok(true) => K::after_refresh(&self.cache, &changes, &at_limit).await,
-            // An unreachable cache is not waited for twice.
+            // Does not wait for an unreachable cache a second time.
             Ok(false) => {}
             Err(error) => return consumer::all_failed(&batch, &error),
         }
@@ -118,7 +118,7 @@ impl<K: EdgeKind> Consumer for EdgeConsumer<K> {
 }
 
 impl<K: EdgeKind> EdgeConsumer<K> {
-    /// Updates the cache, or defers that. Returns whether the cache is up to date.
+    /// Updates the cache, or defers the update. Returns whether the cache is up to date.
     async fn refresh(&self, changes: &Changes<K>) -> Result<bool, store::Error> {
         let edges: HashSet<_> = changes.iter().map(|(edge, _)| edge.clone()).collect();
         let Err(error) = K::refresh(&self.store, &self.cache, &edges).await else {

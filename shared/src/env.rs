@@ -15,7 +15,7 @@ pub struct BadSetting {
     problem: String,
 }
 
-/// The message for people, since a function's `main` that ends with an error prints the error's `Debug` form.
+/// Shows the same message as `Display`, since a `main` that ends with an error prints the error's `Debug` form.
 impl fmt::Debug for BadSetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -7,7 +7,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::crypto::aws_lc_rs;
 
 /// Returns a connector for one call: no connection is kept. The roots are compiled in, because loading the system's
-/// takes longer than all the rest of a function's start.
+/// roots takes longer than all the rest of a function's start.
 pub(crate) fn connector() -> Result<HttpsConnector<HttpConnector>, rustls::Error> {
     let roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),

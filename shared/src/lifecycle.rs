@@ -36,8 +36,8 @@ mod events {
     use tokio::sync::watch;
     use tower::util::MapFutureLayer;
 
-    /// The time to wait for tasks that begin at the start. A dependency that is down then is waited for by the request
-    /// that needs it.
+    /// The time to wait for tasks that begin at the start. If a dependency is down at that time, the request that needs
+    /// it waits for it.
     const PATIENCE: Duration = Duration::from_secs(1);
     /// The time to finish the work in progress when the process is told to end. Lambda waits half a second.
     const GRACE: Duration = Duration::from_millis(400);

@@ -4,7 +4,7 @@
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 //!
 //! All are in the namespace [`NAMESPACE`], with the dimension `Stack` (`STACK_NAME`, or `local`). There are nine, so
-//! that one stack's stay within the ten that an account has for free.
+//! that the metrics of one stack stay within the ten that an account has for free.
 //!
 //! | metric | unit | is |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | `FeedMisses` | count | feeds that were not in the cache, or could not be read from it |
 //! | `FeedRebuilds` | count | of the misses, feeds put into the cache anew |
 //! | `FanOutFollowers` | count | the followers to whose feeds one message pushed a post |
-//! | `FanOutLag` | milliseconds | the time from a post's creation until the last of one message's feeds had it |
+//! | `FanOutLag` | milliseconds | the time from a post's creation until the post was in the last feed of one message |
 //! | `LikesApplied`, `FollowsApplied` | count | messages that were handled, repeated and void ones among them |
 //! | `QueueAge` | milliseconds | the time for which the oldest message of a batch was queued |
 //! | `ClassifyTime` | milliseconds | the time from an image's bytes to its breeds |
@@ -81,17 +81,17 @@ pub fn feed_rebuilt() {
     counter!("FeedRebuilds").increment(1);
 }
 
-/// Counts messages about likes that were handled, repeated and void ones among them.
+/// Counts the handled messages about likes, including repeated and void ones.
 pub fn likes_applied(likes: usize) {
     counter!("LikesApplied").increment(whole(likes));
 }
 
-/// Counts messages about follows that were handled, repeated and void ones among them.
+/// Counts the handled messages about follows, including repeated and void ones.
 pub fn follows_applied(follows: usize) {
     counter!("FollowsApplied").increment(whole(follows));
 }
 
-/// Records the followers that one message pushed a post to, and the post's age by then.
+/// Records the number of followers to whom one message pushed a post, and the post's age after that.
 pub fn fanned_out(followers: usize, lag: Duration) {
     histogram!("FanOutFollowers").record(f64::from(u32::try_from(followers).unwrap_or(u32::MAX)));
     histogram!("FanOutLag").record(millis(lag));

@@ -1,8 +1,8 @@
 //! Breeds suggested for a cat's photo, by the classifying function, which is called through Lambda itself.
 //!
-//! It is called as the load balancer calls it, with the caller's own token, so that it decides by its own rules whose
-//! upload the photo is. Its suggestions are an extra: there is one try, of four seconds at most, and no suggestion if
-//! it fails.
+//! The function is called as the load balancer calls it, with the caller's own token, and so decides by its own rules
+//! whose upload the photo is. Its suggestions are an extra: there is one try, of four seconds at most, and no
+//! suggestion if it fails.
 
 use std::time::Duration;
 

@@ -173,7 +173,7 @@ impl Scene {
         delete.set_key(Some(row)).send().await.unwrap();
     }
 
-    /// Makes counters wrong, also in the cache. Returns the expected findings.
+    /// Makes counters wrong, including those in the cache. Returns the expected findings.
     async fn miscount(&self) -> Vec<String> {
         let [post, _] = &self.posts;
         let likes = key([("post", post), ("user", "#count")]);
@@ -190,7 +190,7 @@ impl Scene {
         ]
     }
 
-    /// Deletes one of the two rows of each of a follow, a block, a cat and a handle. Returns the expected findings.
+    /// Deletes one of the two rows of a follow, of a block, of a cat and of a handle. Returns the expected findings.
     async fn halve(&self) -> Vec<String> {
         let (author, reader) = (&self.author.id, &self.reader.id);
         let followers = format!("followers#{author}");
@@ -283,7 +283,7 @@ async fn check_finds_every_difference() {
     assert_eq!(found, expected);
 }
 
-/// A recount corrects counters, also those shown from the cache, but not on a dry run.
+/// A recount corrects counters, including those shown from the cache, but not on a dry run.
 #[tokio::test]
 async fn counters_are_corrected() {
     let scene = Scene::new().await;

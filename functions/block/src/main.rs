@@ -57,14 +57,14 @@ async fn block(
     let feeds = HashSet::from([me.clone(), other.clone()]);
     app.cache.hold_feeds(&feeds).await?;
     let blocked = app.store.block(&me, &other, stamp).await;
-    // Even if the block failed: otherwise readers would wait for feeds that no reader rebuilds.
+    // The feeds are released even if the block failed: otherwise readers would wait for feeds that no reader rebuilds.
     app.cache.forget_feeds(&feeds).await?;
     blocked?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends a block. Like a block, this fails without the cache: only the cache knows which stamps the two users were given, and
-/// by any other clock a follow that was accepted during the block could be later than its end.
+/// Ends a block. Fails without the cache, as blocking does: only the cache knows the stamps that the two users were
+/// given. By any other clock, a follow accepted during the block could seem later than the end of the block.
 async fn unblock(
     State(app): State<Arc<App>>,
     StampedCaller {
@@ -77,7 +77,7 @@ async fn unblock(
     check_not_oneself(&me, &other)?;
     let blocks = app.store.blocked_back(&other, std::slice::from_ref(&me));
     let stamps = if blocks.await?.is_empty() {
-        // Without the caller's block, neither user is given a stamp: the other may not exist.
+        // If the caller doesn't block the other user, no stamp is requested for that user, who may not exist.
         [stamp.version(); 2]
     } else {
         let own = async {
@@ -89,7 +89,7 @@ async fn unblock(
         let (own, theirs) = futures::try_join!(own, app.cache.stamp(&other))?;
         [own, theirs]
     };
-    // Callers know the users they block. Of other users, a handle reveals no more here than on other routes.
+    // Callers know the users they block. For other users, a handle reveals no more here than on any other route.
     if !app.store.unblock(&me, &other, stamps).await? {
         named.visible_user(&me, &app.store).await?;
     }
@@ -103,7 +103,8 @@ fn check_not_oneself(me: &UserId, other: &UserId) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Returns whether the caller may block or unblock a user: a block hides everything but that.
+/// Returns whether the caller may block or unblock a user. An existing block hides everything else, but doesn't matter
+/// here.
 fn may_block(me: &UserId, profile: &Profile) -> bool {
     let standing = Standing {
         withdrawn: profile.withdrawn,
@@ -112,7 +113,7 @@ fn may_block(me: &UserId, profile: &Profile) -> bool {
     may_see(me, &profile.id, standing)
 }
 
-/// Lists blocked users, without those who have withdrawn. They reappear when they return.
+/// Lists blocked users, except those who have withdrawn, who reappear when they return.
 async fn blocked(
     State(app): State<Arc<App>>,
     Caller(me): Caller,

@@ -1,7 +1,8 @@
 //! `POST /v1/cats`, `GET`, `PATCH` and `DELETE /v1/cats/{id}`, and `GET /v1/users/{id}/cats`.
 //!
-//! The answer to registering a cat with a photo and without a breed includes `breed_suggestions`: the classifier's three
-//! best, or none if it fails or takes too long. They are part of the answer that an `Idempotency-Key` remembers.
+//! When a cat is registered with a photo but without a breed, the answer includes `breed_suggestions`: the classifier's
+//! three best guesses, or none if it fails or takes too long. They are part of the answer that an `Idempotency-Key`
+//! remembers.
 
 use std::sync::Arc;
 
@@ -74,8 +75,9 @@ impl App {
         Ok(self.index.send(&changed).await?)
     }
 
-    /// Tells search of a change, and only logs a failure. Serves where the answer stays the same: for a new cat, since
-    /// without a key the same request again would create another (with a key, search is told again), and for a deleted one.
+    /// Tells search of a change, and only logs a failure, so that the request succeeds all the same. Used for a new
+    /// cat, since repeating the request without a key would create another (with a key, it tells search again), and for
+    /// a deleted cat.
     async fn try_notify_search(&self, id: CatId) {
         if let Err(problem) = self.notify_search(id).await {
             tracing::warn!(%id, status = problem.status().as_u16(), "search was not told of a cat");
@@ -199,7 +201,7 @@ async fn edit(
     };
     let edited = app.store.edit_cat(cat.id, &me, &edit).await?;
     let edited = edited.ok_or_else(Path::<CatId>::not_found)?;
-    // If this fails, the same request again tells search.
+    // If this fails, repeating the request tells search.
     app.notify_search(edited.id).await?;
     Ok(Json(edited.view(&app.images)))
 }

@@ -1,8 +1,8 @@
 //! `POST /v1/classify`, which names the breed of the cat in an image, and `GET /v1/breeds`, which lists all breeds.
 //!
-//! The image is an upload of the caller, named by its key, or the request's body, of which the load balancer lets 1 MiB
-//! through. `?top=` is the number of breeds to name, 1 to 12, most likely first. It is 5 by default, as in api.md's example:
-//! the probabilities that follow are next to nothing.
+//! The image is either an upload of the caller, named by its key, or the request's body, for which the load balancer
+//! allows 1 MiB. `?top=` is the number of breeds to name, 1 to 12, most likely first. The default is 5, as in api.md's
+//! example: the probabilities after the fifth are next to nothing.
 //!
 //! The model is read during init, from the folder `MODEL_DIR`, or `model` beside the executable.
 
@@ -24,9 +24,9 @@ use purrline::vision::{Classifier, ImageError};
 use purrline::{aws, log, metrics};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// The largest image in a request's body: all that the load balancer lets through.
+/// The maximum size of a request's body in bytes, which is also the load balancer's limit.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// The list of breeds, as its cursors name it.
+/// The name of the list of breeds in cursors.
 const LIST: &str = "breeds";
 
 fn main() -> Result<(), http::Error> {
@@ -64,8 +64,8 @@ fn model_dir() -> std::io::Result<PathBuf> {
 
 #[derive(Clone)]
 struct App {
-    /// Classifies one image at a time: a request whose time ran out may still be at work when the next one comes, and there
-    /// is memory for one only.
+    /// Classifies one image at a time: a request that timed out may still be at work when the next one comes, and the
+    /// memory suffices for only one.
     classifier: Arc<Mutex<Classifier>>,
     model: ModelInfo,
     media: Media,
@@ -126,8 +126,8 @@ impl App {
     }
 }
 
-/// Returns all breeds of an image, most likely first. Classifying takes the processor for some time, so it runs on a thread
-/// of its own, and to its end even if the request has given up.
+/// Returns all breeds of an image, most likely first. Classifying occupies the processor for some time, so it runs on a
+/// thread of its own, and it continues to its end even if the request has given up.
 async fn breeds_of(
     permit: Permit,
     image: impl AsRef<[u8]> + Send + 'static,

@@ -1,8 +1,8 @@
 //! `POST` and `GET /v1/posts/{id}/comments`, and `DELETE /v1/posts/{id}/comments/{comment_id}`.
 //!
-//! Feeds read a post's counts from the cache, so each change replaces the cached counts before it is answered. A request
-//! that fails to do so, or dies before, is sent again by its client, and only has the counts left to replace. If it isn't
-//! sent again, the cached counts expire with the hold on them, and readers read them from the store.
+//! Feeds read a post's counts from the cache, so each change replaces the cached counts before it is answered. If a
+//! request fails or dies before that, its client repeats it, and only the counts are left to replace. If nobody repeats
+//! it, the cached counts expire with the hold on them, and readers get the counts from the store.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -102,8 +102,8 @@ async fn create(
 }
 
 impl App {
-    /// Returns the id of the post's newest comment, which the next one must follow, if only this process's own clock dates
-    /// the next one.
+    /// Returns the id of the post's newest comment, which the next comment's id must exceed. Returns `None` unless the
+    /// stamp comes from this process's own clock.
     async fn newest(&self, post: PostId, stamp: Stamp) -> Result<Option<Id>, Problem> {
         if !stamp.is_own() {
             return Ok(None);
@@ -182,8 +182,8 @@ async fn remove(
 }
 
 impl App {
-    /// Checks that the caller wrote the comment or its post. Blocks don't matter.
-    /// Other callers learn of what they see, and of nothing else.
+    /// Checks that the caller wrote the comment or its post. Blocks don't matter. Other callers learn only about posts
+    /// and comments that they can see.
     async fn check_may_delete(
         &self,
         me: &UserId,

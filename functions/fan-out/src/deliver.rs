@@ -1,9 +1,9 @@
 //! The delivery of a post to the feeds that show it.
 //!
-//! A post is pushed onto its author's own lists, and onto the feeds of the author's followers. If there are more of these
-//! than one message serves, each shard of followers gets a message of its own, which queues the rest of its shard until none
-//! is left: so shards are served in parallel, and a crash repeats one message. The post's outbox mark is cleared when the
-//! last message is done.
+//! A post is pushed onto its author's own lists, and onto the feeds of the author's followers. If there are more
+//! followers than one message serves, each shard of followers gets a message of its own. That message queues another
+//! one for the rest of its shard, until no follower is left. So shards are served in parallel, and a crash repeats only
+//! one message. The post's outbox mark is cleared when the last message is done.
 //!
 //! The posts of an author with too many followers are not pushed: readers merge them in. The store's module `recent`
 //! explains how that begins and ends without a gap.
@@ -19,12 +19,12 @@ use super::{Error, FanOut};
 
 /// The number of followers that are read at a time.
 const FOLLOWERS_PER_READ: i32 = 1000;
-/// The number of such reads for one message.
+/// The maximum number of such reads per message.
 const READS_PER_MESSAGE: usize = 10;
-/// The percentage of the influencers' threshold below which an author's posts are pushed again: so no author switches with
-/// every follower.
+/// The percentage of the influencers' threshold below which an author's posts are pushed again. The gap keeps an author
+/// near the threshold from switching with every follower gained or lost.
 const RESUME_PUSH_PERCENT: u64 = 90;
-/// The number of attempts to settle how the author's posts are delivered, while others change that.
+/// The number of attempts to settle how an author's posts are delivered while other processes change it.
 const ATTEMPTS: usize = 5;
 
 impl FanOut {
@@ -81,8 +81,8 @@ impl FanOut {
         self.finish(mark, first.announces.as_deref()).await
     }
 
-    /// Decides how the post, and later ones of its author, are delivered. Where the number of followers calls for another
-    /// way, asks for that, and learns what applies by adding the post again.
+    /// Decides how the post and its author's later posts are delivered. If the number of followers calls for another
+    /// way, requests that way, and adds the post again to learn which way applies.
     async fn delivery(
         &self,
         mark: &OutboxMark,
@@ -109,7 +109,7 @@ impl FanOut {
         Err(Error::Contended)
     }
 
-    /// Completes the announcement, if the post brought one, and clears the mark: every feed has both.
+    /// Completes the announcement, if the post carried one, and clears the mark, since every feed now has both.
     async fn finish(&self, mark: &OutboxMark, announced: Option<&str>) -> Result<(), Error> {
         if let Some(name) = announced {
             self.store.finish_announcement(&mark.author, name).await?;

@@ -58,7 +58,7 @@ enum Error {
 
 impl Consumer for FanOut {
     type Message = FanOutMessage;
-    // Each message by itself, concurrently: one with many followers holds up no other.
+    // Messages are handled one by one and concurrently, so that a message for many followers holds up no other.
     const MAX_GROUP_SIZE: usize = 1;
 
     async fn handle(&self, batch: Vec<Received<FanOutMessage>>) -> Vec<Failed> {
@@ -89,8 +89,8 @@ impl FanOut {
             Some(chunk) => self.serve_chunk(post, rev, chunk, redelivered).await,
         };
         match served {
-            // The mark stays, and `sweep` sends the post again each minute until the cache is back, however long that takes.
-            // Messages would end in the dead-letter queue before.
+            // The mark stays, and `sweep` sends the post again each minute until the cache is back, however long that
+            // takes. If the queue retried the message instead, it would end in the dead-letter queue before then.
             Err(Error::Cache(error)) => {
                 let error = purrline::log::chain(&error);
                 tracing::warn!(%post, error, "without the cache a post is left to sweep");
@@ -100,15 +100,15 @@ impl FanOut {
         }
     }
 
-    /// Counts the post for its tags, and returns its mark. Returns nothing if the mark is gone, since the work was done
-    /// before, or of another revision, whose own message takes care of it.
+    /// Counts the post for its tags, and returns its mark. Returns `None` if the mark is gone, because the work is
+    /// already done, or belongs to another revision, whose own message handles it.
     async fn counted_mark(&self, post: PostId, rev: u32) -> Result<Option<OutboxMark>, Error> {
         loop {
             let mark = self.store.outbox_mark(post).await?;
             let Some(mark) = mark.filter(|mark| mark.rev == rev) else {
                 return Ok(None);
             };
-            // Otherwise the same message, delivered twice, was faster, or there is another revision by now.
+            // If this fails, a duplicate of this message was faster, or there is another revision by now.
             if self.store.count_trends(&mark).await? {
                 return Ok(Some(mark));
             }
@@ -119,7 +119,8 @@ impl FanOut {
         let Some(mark) = self.counted_mark(post, rev).await? else {
             return Ok(());
         };
-        // Before anything in the cache: without the cache, feeds are read from the recent posts.
+        // The recent posts in the store come before the cache, since feeds are read from them if the cache is
+        // unavailable.
         let delivery = match (mark.deleted, mark.fanned_out) {
             (true, _) => {
                 self.store.remove_recent(&mark.author, post).await?;
@@ -130,7 +131,7 @@ impl FanOut {
         };
         // The function that changed the post may have died before the cache forgot it.
         self.cache.forget_post(post).await?;
-        // Every change of a post passes through here, also a deletion.
+        // Every change of a post passes through here, including its deletion.
         let changed = IndexMessage::new(Subject::Post(post));
         self.index.send(&changed).await?;
         if mark.deleted {
@@ -145,8 +146,8 @@ impl FanOut {
         }
     }
 
-    /// Erases comments and likes of a deleted post, as many as one message may, and queues a message for the rest. If that
-    /// is lost, the mark is still there, and `sweep` sends it again.
+    /// Erases comments and likes of a deleted post, up to the maximum per message, and queues a message for the rest.
+    /// If that message is lost, the mark is still there, and `sweep` sends the message again.
     async fn erase(&self, mark: &OutboxMark) -> Result<(), Error> {
         for _ in 0..ERASURES_PER_MESSAGE {
             if self.store.erase_replies(mark.post).await? {

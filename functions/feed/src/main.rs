@@ -13,7 +13,8 @@ use purrline::http::{self, Caller, Paging, Problem, Settings};
 use purrline::store::Store;
 use purrline::{aws, env, log};
 
-/// The C library's allocator consolidates free memory at every larger allocation, of which an answer of the cache has many.
+/// The C library's allocator consolidates free memory at every larger allocation, and an answer of the cache needs many
+/// of them.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -1,8 +1,8 @@
 //! The follows queue's consumer: applies follows and keeps counts exact. See [`purrline::edge_consumer`].
 //!
-//! A follower's cached feed is forgotten, and rebuilt from the store when its owner returns: with the earlier posts of the
-//! users who are followed now, without those of the users who are not. Forgetting commutes, so two consumers at work on one
-//! follower's requests can't leave a feed that matches neither.
+//! A follower's cached feed is forgotten, and rebuilt from the store when its owner returns: with the earlier posts of
+//! users who are followed now, and without the posts of users who aren't. Forgetting commutes, so two consumers that
+//! handle one follower's requests at the same time can't leave a wrong feed.
 
 use std::collections::HashSet;
 
@@ -48,8 +48,8 @@ impl EdgeKind for Follows {
         Invalidation::Feeds(followers(&follows))
     }
 
-    /// Tells the endpoint which users have reached the limit of follows. A follow that the endpoint accepts because the
-    /// cache doesn't know has no effect.
+    /// Tells the endpoint which users have reached the limit of follows. If the cache doesn't know, the endpoint
+    /// accepts a further follow, which has no effect.
     async fn after_refresh(
         cache: &Cache,
         changes: &[(Follow, Change)],

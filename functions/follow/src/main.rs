@@ -51,7 +51,8 @@ async fn unfollow(app: State<Arc<App>>, stamped: StampedCaller, user: Path<UserR
 }
 
 impl App {
-    /// Lets the caller follow another user before this unfollow is applied. The consumer decides whether there is room then.
+    /// Lets the caller follow another user before this unfollow is applied. The consumer then decides whether there is
+    /// room.
     async fn make_room(&self, caller: &UserId) {
         if let Err(error) = self.cache.note_follow_limits([], [caller]).await {
             tracing::warn!(%error, "the cache learns later who may follow others again");

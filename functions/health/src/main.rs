@@ -1,5 +1,5 @@
-//! `GET /v1/health` and `GET /v1/openapi.json`. As the load balancer's default action, this function also answers whatever
-//! no rule matches: preflights, 404 and 405 (see [`purrline::http::routes`]).
+//! `GET /v1/health` and `GET /v1/openapi.json`. As the load balancer's default action, this function also answers
+//! requests that no rule matches: preflights, 404 and 405 (see [`purrline::http::routes`]).
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::LazyLock;
@@ -31,7 +31,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("\"{:016x}\"", hasher.finish())
 });
 
-/// Answers without asking any dependency, so that a failing one takes no function out of service.
+/// Answers without asking any dependency, so that a failed dependency takes no function out of service.
 async fn health() -> impl IntoResponse {
     ([(CACHE_CONTROL, "public, max-age=5")], Status::Ok)
 }
@@ -48,7 +48,7 @@ async fn openapi(headers: HeaderMap) -> Response {
     (about, [(CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-/// Returns whether `If-None-Match` names the current version, as strong or weak.
+/// Returns whether `If-None-Match` names the current version, as a strong or a weak tag.
 fn has_current(headers: &HeaderMap) -> bool {
     let values = headers.get_all(IF_NONE_MATCH).iter();
     values

@@ -28,7 +28,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     consumer::run(index).await
 }
 
-/// The reason for which a batch must be tried again.
+/// The reason why a batch must be tried again.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error(transparent)]
@@ -39,7 +39,7 @@ enum Error {
 
 impl Consumer for Index {
     type Message = IndexMessage;
-    // All of a batch, which becomes one generation.
+    // The whole batch becomes one generation.
     const MAX_GROUP_SIZE: usize = usize::MAX;
 
     async fn handle(&self, batch: Vec<Received<IndexMessage>>) -> Vec<Failed> {

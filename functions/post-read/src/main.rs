@@ -126,7 +126,8 @@ async fn trending(
 }
 
 impl App {
-    /// Returns the trends that this process read lately, or else the store's: few of many requests ask the store.
+    /// Returns the trends that this process read recently, or reads them from the store, so that few requests need the
+    /// store.
     async fn trending(&self) -> Result<Vec<Trend>, store::Error> {
         let mut cached = self.trends.lock().await;
         let fresh = |(at, _): &&(Instant, Vec<Trend>)| at.elapsed() < self.trends_max_age;
@@ -138,7 +139,7 @@ impl App {
         Ok(tags)
     }
 
-    /// Returns the posts among these that exist and the viewer may see, in this order.
+    /// Returns those of the posts that exist and that the viewer may see, in the given order.
     async fn views(&self, viewer: &UserId, ids: &[PostId]) -> Result<Vec<PostView>, store::Error> {
         let (known, visibility) = self.store.hydrate(viewer, ids).await?;
         let visible = visibility.visible_posts(ids, &known.posts);

@@ -11,8 +11,9 @@ use purrline::http::{DistinctList, List, Problem, Unchecked};
 use purrline::media::Media;
 use purrline::store::Store;
 
-/// The content of a post in a request, before it is checked that images and cats belong to the caller. Keys and ids may be
-/// any text: unknown ones are images that were never uploaded, and nobody's cats.
+/// The content of a post in a request, before its images and cats are checked to be the caller's. Keys and ids may be
+/// any text: an unknown key counts as an image that was never uploaded, and an unknown id as a cat that isn't the
+/// caller's.
 pub(crate) struct Content {
     pub(crate) text: Option<PostText>,
     pub(crate) images: Option<DistinctList<Unchecked<ImageKey>, MAX_IMAGES>>,

@@ -1,7 +1,7 @@
 //! `POST /v1/posts`, `PATCH /v1/posts/{id}`, `DELETE /v1/posts/{id}`.
 //!
-//! A post is stored, then handed over: its images are kept, its fan-out is queued. What the store has is answered, even if
-//! the hand-over fails: the post carries an outbox mark, and `sweep` hands the post over again.
+//! A post is stored, then handed over: its images are kept, and its fan-out is queued. Once the post is stored, the
+//! request succeeds even if the hand-over fails: the post carries an outbox mark, and `sweep` hands it over again.
 
 mod checks;
 
@@ -25,7 +25,7 @@ use purrline::{aws, env, log};
 
 use self::checks::Content;
 
-/// The time that the author waits for the hand-over.
+/// The maximum time that the author waits for the hand-over.
 const HAND_OVER: Duration = Duration::from_millis(1500);
 
 struct App {
@@ -107,8 +107,8 @@ impl App {
         }
     }
 
-    /// Returns a post that the caller may change, or nothing if it is gone. A post that the caller may not know of is 404,
-    /// as when it is read.
+    /// Returns a post that the caller may change, or `None` if the post is gone. Answers 404 for a post that the caller
+    /// may not know of, as when reading it.
     async fn owned(&self, caller: &UserId, id: PostId) -> Result<Option<Post>, Problem> {
         let Some(post) = self.store.post(id).await? else {
             return Ok(None);
@@ -124,8 +124,8 @@ impl App {
         Ok(Some(post))
     }
 
-    /// Returns the id of the author's newest post, which the next one must follow, if only this process's own clock dates
-    /// the next one.
+    /// Returns the id of the author's newest post, which the next post's id must exceed. Returns `None` unless the
+    /// stamp comes from this process's own clock.
     async fn newest(&self, author: &UserId, stamp: Stamp) -> Result<Option<Id>, Problem> {
         if !stamp.is_own() {
             return Ok(None);
@@ -240,7 +240,7 @@ async fn delete(
         .delete_post(id, &me, app.due())
         .await
         .map_err(refused)?;
-    // Even if the post was deleted before: that request may have died before this step.
+    // This step runs even if the post was deleted before: the request that deleted it may have died before this step.
     app.finish_change(id, rev, &[]).await?;
     if before {
         return Err(Path::<PostId>::not_found());
@@ -252,7 +252,7 @@ fn not_author() -> Problem {
     Problem::forbidden("Only its author may change a post.")
 }
 
-/// Returns the refusal of a cat that existed when it was looked up, and no longer does.
+/// Returns the refusal of a cat that was deleted after it was looked up.
 fn cat_gone() -> Problem {
     Problem::unusable(Invalid::one("/cats", NOT_YOUR_CAT))
 }

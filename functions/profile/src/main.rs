@@ -103,7 +103,7 @@ impl App {
     /// Changes the caller's profile. Returns whether the caller had chosen no handle before.
     async fn change(&self, me: &UserId, edit: EditProfile) -> Result<bool, Problem> {
         let edit = self.edit(me, edit).await?;
-        // Readers must show the new profile once this is answered, whatever becomes of this request.
+        // Thanks to the hold, readers soon see the new profile even if this request dies after storing it.
         let hold = self.cache.hold_author(me).await?;
         let new = match self.store.put_profile(me, &edit).await {
             Ok(new) => new,
@@ -112,7 +112,7 @@ impl App {
                 return Err(refused(error));
             }
         };
-        // Search must find the new profile too. If either step fails, the same request again repeats both.
+        // Search must find the new profile too. If either step fails, repeating the request repeats both.
         let changed = IndexMessage::new(Subject::User(me.clone()));
         let (released, queued) =
             futures::join!(self.cache.release(&hold), self.index.send(&changed));

@@ -65,8 +65,8 @@ async fn unsave(
 }
 
 impl App {
-    /// Makes the cache forget whether the user saved the post, since feeds show it. If the cache is unreachable, leaves that
-    /// to `sweep`.
+    /// Makes the cache forget whether the user saved the post, which feeds show. If the cache is unreachable, leaves
+    /// that to `sweep`.
     async fn invalidate_save(&self, user: UserId, post: PostId) -> Result<StatusCode, Problem> {
         if let Err(error) = self.cache.forget_save(&user, post).await {
             tracing::warn!(%error, "a save's invalidation is deferred");

@@ -1,4 +1,4 @@
-//! `GET /v1/search`: what the index finds, as the store has it.
+//! `GET /v1/search`: finds objects in the index, and shows them as the store has them.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
@@ -19,7 +19,8 @@ use purrline::search::{Generation, Hit, Position, Search};
 use purrline::store::{Readable, Store};
 use purrline::{aws, env, log};
 
-/// The number of posts up to which a tag's posts are looked at. A tag of more posts is everybody's.
+/// The number of posts up to which a tag is shown only to callers who may see one of its posts. A tag with more posts
+/// is shown to everybody.
 const FEW_POSTS: u8 = 8;
 
 struct App {
@@ -249,8 +250,8 @@ impl SearchRequest<'_> {
         }))
     }
 
-    /// Returns the tags that the caller may know of: those of many posts, and those of a post that the caller may see.
-    /// Counts are the same for everybody.
+    /// Returns the tags that the caller may know of: those with many posts, and those with a post that the caller may
+    /// see. Counts are the same for everybody.
     async fn visible_tags(self, mut tags: Vec<TagView>) -> Result<Vec<TagView>, Problem> {
         let few = tags.iter().filter(|tag| tag.posts <= u64::from(FEW_POSTS));
         let posts = |tag: &TagView| {
@@ -258,7 +259,7 @@ impl SearchRequest<'_> {
             Ok::<_, Problem>((tag.tag.clone(), posts))
         };
         let few: HashMap<Tag, Vec<PostId>> = few.map(posts).collect::<Result<_, _>>()?;
-        // For most tags, the newest post is enough.
+        // For most tags, it is enough to look at the newest post.
         let newest = few.values().filter_map(|posts| posts.first());
         let mut visible = self.tags_of_visible(newest).await?;
         let hidden = few.iter().filter(|(tag, _)| !visible.contains(*tag));
@@ -279,7 +280,7 @@ impl SearchRequest<'_> {
         }
         let posts: Vec<PostId> = posts.into_iter().collect();
         let store = &self.app.store;
-        // A post that can't be read at present costs its tag, not the page.
+        // A post that can't be read at present may hide its tag, but doesn't fail the page.
         let Readable { found: posts, .. } = store.readable_posts(&posts).await?;
         let authors: HashSet<UserId> = posts.values().map(|post| post.author.clone()).collect();
         let authors: Vec<UserId> = authors.into_iter().collect();

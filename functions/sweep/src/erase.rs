@@ -16,13 +16,13 @@ const PAGE: i32 = 20;
 const POSTS: usize = 100;
 /// The number of cats that are read at a time.
 const CATS: usize = 100;
-/// The time that one account may take while others wait. Holds in the cache outlast the turn and a call under way at its
-/// end, so that no reader caches what the turn is about to change.
+/// The maximum time that one account may take while others wait. Holds in the cache outlast the turn and a call under
+/// way at its end, so that no reader caches what the turn is about to change.
 const TURN: Duration = HOLD_TIME
     .saturating_sub(aws::OPERATION)
     .saturating_sub(Duration::from_secs(1));
-/// Seconds between the two looks at the indexes that end an erasure, unless the whole wait for it is shorter: more than an
-/// index ever lags behind.
+/// Seconds between the two passes without findings that end an erasure, unless the whole wait for the erasure is
+/// shorter. No index ever lags that far behind.
 const PASS_INTERVAL_SECONDS: i64 = 60;
 /// Seconds until a failed erasure is tried again.
 const RETRY_SECONDS: i64 = 60;
@@ -68,7 +68,7 @@ impl Sweep {
         }
     }
 
-    /// Makes one pass over all that a user left. The last pass ends the erasure: see `store/leaving.rs`.
+    /// Makes one pass over everything that a user left behind. The last pass ends the erasure: see `store/leaving.rs`.
     async fn erase(&self, user: &UserId) -> Result<(), Error> {
         let begun = Timestamp::now();
         let Some(withdrawn) = self.store.withdrawn_at(user).await? else {
@@ -97,7 +97,7 @@ impl Sweep {
         let interval = PASS_INTERVAL_SECONDS.min(self.settled_after);
         let found = likes || comments || handles;
         let empty_by = begun.plus_seconds(-interval);
-        // The user's next stamp: what they ask for after a return has a later one.
+        // The user's next stamp: requests after a return have later ones.
         let now = self.cache.stamp(user).await?;
         if !found && self.store.finish_erasure(user, empty_by, now).await? {
             // Once more: a reader may have cached meanwhile that the user doesn't exist, and the user may come back.
@@ -105,13 +105,14 @@ impl Sweep {
             tracing::info!("an account is erased");
             return Ok(());
         }
-        // This was the first of two looks, or there was still something to erase: another pass follows.
+        // This was the first of the two passes without findings, or there was still something to erase: another pass
+        // follows.
         let next = Timestamp::now().plus_seconds(interval);
         Ok(self.store.note_pass(user, found, next).await?)
     }
 
-    /// Deletes the user, once, from the stack's own user pool: a user who comes back through Google or Kakao has the same
-    /// name there, and another id.
+    /// Deletes the user from the stack's own user pool, and does so only once: a user who comes back through Google or
+    /// Kakao has the same name in the pool, but another id.
     async fn delete_sign_in(&self, user: &UserId) -> Result<(), Error> {
         let Some(pool) = &self.user_pool else {
             return Ok(());
@@ -169,7 +170,7 @@ impl Sweep {
             let Some(last) = likes.last() else {
                 return Ok(after.is_some());
             };
-            // Noted before they are erased, so that it counts even if this pass fails.
+            // The finding is noted before the likes are erased, so that it counts even if this pass fails.
             if after.is_none() {
                 self.store.note_found(user).await?;
             }

@@ -85,7 +85,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 impl Scheduled for Sweep {
     type Error = Error;
 
-    /// Does all work that is due, until none is left or time is out. A post that fails doesn't keep the others waiting.
+    /// Does all work that is due, until none is left or the time is over. A post that fails doesn't keep the others
+    /// waiting.
     async fn run(&self, within: Duration) -> Result<(), Error> {
         let start = Instant::now();
         let mut failed = 0;
@@ -199,8 +200,8 @@ impl Sweep {
         Ok(self.store.delete_invalidation(pending).await?)
     }
 
-    /// Takes a deleted cat out of the posts that show it, and out of search in case the deleting request died before it did.
-    /// What exceeds the time is left to the next run.
+    /// Removes a deleted cat from the posts that show it, and from search in case the deleting request died before doing so.
+    /// Work that doesn't fit into the time is left to the next run.
     async fn forget_cat(&self, cat: CatId, deadline: Instant) -> Result<(), Error> {
         let (list, mut before) = (PostList::Of(cat), None);
         while Instant::now() < deadline {
@@ -251,8 +252,8 @@ impl Sweep {
             return Ok(());
         };
         let handed_over = self.hand_over.post(post, mark.rev, &mark.images).await;
-        // Also if it failed, so that it doesn't keep the others waiting. Each wait is twice as long as the last, so that a
-        // lagging queue is not filled further.
+        // The post is postponed even if its hand-over failed, so that it doesn't keep the others waiting. Each wait is
+        // twice as long as the last, so that a lagging queue is not filled further.
         let patience = self
             .overdue_after
             .saturating_mul(1 << mark.sent_again.min(MAX_DOUBLINGS));

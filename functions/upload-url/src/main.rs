@@ -15,7 +15,7 @@ use purrline::media::{Checksum, Media};
 use purrline::store::{Allowance, Answer, Grant, IdempotentRequest, Store};
 use purrline::{aws, env, log};
 
-/// Seconds before its expiry from which a presigned PUT is of no use to a client.
+/// Seconds before its expiry at which a presigned PUT becomes useless to a client.
 const USEFUL_SECONDS: i64 = 60;
 /// The default limits of a user: photos a day, and bytes in all.
 const UPLOADS_PER_DAY: i64 = 200;
@@ -106,7 +106,8 @@ impl App {
         }
     }
 
-    /// Counts an upload against the caller's allowance: 429 if they had their photos of the day, 409 if there is no room.
+    /// Counts an upload against the caller's allowance. Answers 429 if the day's photos are used up, and 409 if there
+    /// is no room.
     async fn grant(&self, caller: &UserId, size: UploadSize) -> Result<(), Problem> {
         let now = Timestamp::now();
         let grant = || self.store.grant_upload(caller, size, &self.allowance, now);

@@ -11,7 +11,7 @@ const TEMPLATE: &str = "template.yaml";
 /// The options of every command that starts a stack.
 #[derive(Debug, Args)]
 pub(super) struct CommonOptions {
-    /// The template [default: the nearest template.yaml in this folder or above it, else above this program].
+    /// The template [default: the nearest template.yaml in this folder or above it, or else above this program].
     #[arg(long, value_name = "FILE")]
     template: Option<PathBuf>,
     /// The folder with the functions' binaries [default: this program's folder].
@@ -29,7 +29,7 @@ pub(super) struct CommonOptions {
 }
 
 impl CommonOptions {
-    /// Returns the given template, else the nearest one.
+    /// Returns the given template, or the nearest one if none is given.
     pub(super) fn template(&self) -> PathBuf {
         let nearest = || {
             let here = std::env::current_dir().ok();

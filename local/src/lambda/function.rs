@@ -281,7 +281,7 @@ impl Function {
                 Next::Event(event) => return Some(event),
                 Next::Wait => woken.await,
                 Next::End => {
-                    // The wake-up may have announced an event, which another process must take then.
+                    // The wake-up may have announced an event, which another process must then take.
                     self.wake.notify_last();
                     return None;
                 }

@@ -22,7 +22,7 @@ const MAX_EVENT: usize = 6 * 1024 * 1024;
 pub(crate) struct InvokeApi {
     pub(crate) lambda: Arc<Lambda>,
     pub(crate) interceptor: Interceptor,
-    /// The load balancer's own URL, from which placeholders are filled in.
+    /// The load balancer's own URL, through which placeholders are filled in.
     pub(crate) url: String,
 }
 

@@ -112,7 +112,7 @@ impl Fields {
         time_of_day.unwrap_or(now).to_owned()
     }
 
-    /// Returns the shown start of the request id, which is a field of the line or of its span.
+    /// Returns the start of the request id, which is all that is shown. The id is a field of the line or of its span.
     fn short_id(&mut self) -> String {
         let span = self.0.remove("span");
         let own = self.text(REQUEST_ID);

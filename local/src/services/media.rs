@@ -74,7 +74,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Returns whether the client's copy is current, by the `ETag` if the request names one, else by the date.
+/// Returns whether the client's copy is current, by the `ETag` if the request names one, otherwise by the date.
 fn is_current(request: &HeaderMap, object: &HeaderMap) -> bool {
     let current = text(object, ETAG).unwrap_or_default();
     if request.contains_key(IF_NONE_MATCH) {

@@ -189,8 +189,8 @@ impl Stack {
             .unwrap_or(false)
     }
 
-    /// Returns the programs of the leftover processes that were killed at the start, if the last stack on this data folder
-    /// was killed; else `None`.
+    /// Returns the programs of the leftover processes that were killed at the start, if the last stack on this data
+    /// folder was killed; otherwise `None`.
     pub fn killed_leftovers(&self) -> Option<&[String]> {
         let leftovers = self.data.leftovers()?;
         Some(&leftovers.killed)

@@ -35,7 +35,7 @@ pub struct Plan {
 pub struct Function {
     /// The logical id: the name in the template's `Resources`.
     pub logical_id: String,
-    /// `FunctionName`, else the name of the binary.
+    /// `FunctionName`, or the name of the binary without one.
     pub name: String,
     /// The binary's file name.
     pub binary: String,

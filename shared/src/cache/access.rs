@@ -18,7 +18,7 @@ use crate::env::{self, BadSetting};
 
 /// The lifetime of a token: the longest that `ElastiCache` accepts.
 const TOKEN_LIFETIME: Duration = Duration::from_mins(15);
-/// The interval at which a connection signs in again: the cache closes it 12 hours after it last signed in.
+/// The interval at which a connection signs in again: the cache closes a connection 12 hours after its last sign-in.
 const SIGN_IN_INTERVAL: Duration = Duration::from_hours(1);
 
 /// The address of the cache and the means to sign in. Not `Debug`, as the address may contain a password.
@@ -26,8 +26,8 @@ const SIGN_IN_INTERVAL: Duration = Duration::from_hours(1);
 pub struct Access {
     /// `redis://host:port`, or `rediss://` with TLS; a name and a password may stand before the host.
     pub url: String,
-    /// The certificate, in PEM, of the authority that signed the cache's certificate; `None` if it is one of those that
-    /// browsers trust, as for `ElastiCache`.
+    /// The certificate, in PEM, of the authority that signed the cache's certificate; `None` if browsers trust the
+    /// authority, as they do for `ElastiCache`.
     pub authority: Option<Vec<u8>>,
     /// The user that signs in by IAM, with tokens instead of a password.
     pub identity: Option<Identity>,
@@ -113,10 +113,10 @@ fn find_address(_: Option<Kind>) -> Result<(String, Option<Kind>), BadSetting> {
 /// A user that signs in to `ElastiCache` by IAM.
 ///
 /// The password is a presigned request that would call `connect`
-/// (<https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html>). Every connection signs its own with the
-/// credentials that the environment has at that moment, so none is ever too old. The client signs in with one token, at
-/// once with a second, and then every hour. If a later sign-in is refused, the connection lasts until the cache closes
-/// it, 12 hours after it last signed in, and the client opens another.
+/// (<https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html>). Every connection signs its own token with
+/// the credentials that the environment has at that moment, so no token is too old. The client signs in with one token,
+/// immediately again with a second, and then every hour. If a later sign-in is refused, the connection lasts until the
+/// cache closes it, 12 hours after its last sign-in, and the client opens another.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The user, as in the cache's user group.
@@ -130,7 +130,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Returns this user of the cache that `CACHE_NAME` and `AWS_REGION` name, which is of this kind.
+    /// Returns the identity of a user of the cache that `CACHE_NAME` and `AWS_REGION` name. `kind` is the kind of the
+    /// cache.
     fn from_env(user: String, kind: Option<Kind>) -> Result<Self, BadSetting> {
         let kind = kind.ok_or_else(|| BadSetting::new("CACHE_KIND", "must be set"))?;
         Ok(Self {

@@ -7,8 +7,8 @@
 //!
 //! Stamps of two callers may come from two nodes, whose clocks may differ, so stamps alone decide nothing between
 //! callers. Where requests of two callers concern the same edge, which happens when one blocks the other, the stored
-//! state decides: while the block stands, every follow is refused, whatever its stamp, and the block ends a stored
-//! follow with a version after the stored one. The end of a block takes the next stamp of each of the two: see
+//! state decides: while the block exists, every follow is refused, whatever its stamp, and the block ends a stored
+//! follow with a version later than the stored one. Ending a block takes the next stamp of both users: see
 //! `Store::unblock`.
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::domain::{RateLimit, UserId, Version};
 /// over.
 const STAMP_SECONDS: u32 = 60 * 60;
 /// The seconds that the cache remembers that a user follows the maximum number of users. An unfollow clears the record,
-/// but may meet a follow that is applied at the same time.
+/// but may race with a follow that is applied at the same time.
 const FOLLOW_LIMIT_SECONDS: u32 = 10 * 60;
 
 /// The cache's answer to a call.
@@ -39,7 +39,7 @@ pub enum Admission {
 /// The facts about an admitted call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Admitted {
-    /// The call's place in the order of the caller's requests, if it was asked for.
+    /// The call's place in the order of the caller's requests, if a stamp was asked for.
     pub stamp: Option<Version>,
     /// Whether the caller has reached the limit of follows, as far as the cache knows.
     pub at_follow_limit: bool,

@@ -3,8 +3,8 @@
 //! * A node that shuts down closes its connections, and the client finds its successor. A node that falls silent (its
 //!   machine is lost, its network partitioned, its process hangs) does not close them: the client would keep waiting
 //!   long after a replica has taken over.
-//! * When all connections were closed because they were idle for long, the client answers that they ended, or that
-//!   there are none, until it has opened one, which may take longer than its retries last.
+//! * When all connections were closed after a long idle time, the client reports that they ended, or that there are
+//!   none, until it has opened a new one, which may take longer than its retries last.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -133,8 +133,8 @@ impl ClusterConnection {
     }
 }
 
-/// Returns true if there was no connection to send on, or it ended. The command may then be sent again, as the client
-/// itself does: every command is safe to repeat.
+/// Returns true if there was no connection to send on, or the connection ended. The command may then be sent again, as
+/// the client itself does: every command is safe to repeat.
 pub(super) fn is_unconnected(error: &RedisError) -> bool {
     error.kind() == ErrorKind::ClusterConnectionNotFound || error.is_connection_dropped()
 }

@@ -27,7 +27,7 @@ pub enum NoDescription {
     /// AWS can't be reached, or refuses.
     #[error("can't be asked for at AWS")]
     Call(#[source] Box<dyn Error + Send + Sync>),
-    /// There is no cache of that name.
+    /// There is no cache with this name.
     #[error("names no cache of this account and region")]
     NoSuchCache,
 }

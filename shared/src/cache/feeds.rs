@@ -43,7 +43,7 @@ impl Cache {
         })
     }
 
-    /// Returns those timelines of these authors that the cache has, in one round trip.
+    /// Returns the timelines of these authors that are in the cache, in one round trip.
     pub async fn author_timelines(
         &self,
         authors: &[UserId],

@@ -10,7 +10,7 @@ use super::nodes::read;
 use super::{Cache, Error, count_round_trip};
 use crate::domain::{Author, HydratedPosts, Post, PostCounts, PostId, UserId, ViewerState};
 
-/// Those of the requested authors whom the viewer follows, the viewer included; `None` if the follows are not in the
+/// The requested authors whom the viewer follows, and the viewer, if requested; `None` if the follows are not in the
 /// cache.
 pub type Followed = Option<HashSet<UserId>>;
 
@@ -21,7 +21,7 @@ pub struct Missing {
     pub posts: Vec<PostId>,
     /// Posts whose counts are not known.
     pub counts: Vec<PostId>,
-    /// Posts whose viewer's state is not known.
+    /// Posts for which the viewer's state is not known.
     pub viewer: Vec<PostId>,
     /// Authors that are not known.
     pub authors: Vec<UserId>,
@@ -166,8 +166,8 @@ fn ask_followed(viewer: &UserId, authors: &[UserId]) -> Cmd {
     ask
 }
 
-/// Parses an object: a value in JSON, or `null` for one that does not exist. Returns `None` where nothing is known, as
-/// while a lease stands there.
+/// Parses an object: a value in JSON, or `null` for one that does not exist. Returns `None` if nothing is known, for
+/// example while there is a lease in its place.
 #[expect(
     clippy::option_option,
     reason = "nothing known, known to be none, or a value"

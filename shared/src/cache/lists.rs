@@ -1,4 +1,4 @@
-//! Lists of posts: fan-out pushes posts onto them, and readers rebuild those that are gone.
+//! Lists of posts: fan-out pushes posts onto them, and readers rebuild missing lists.
 //!
 //! The elements of a list, in any order except for the first; posts are pushed at the end, where that costs least:
 //!

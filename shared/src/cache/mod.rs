@@ -14,14 +14,15 @@
 //! | `full:{<user>}` | string | exists while the user follows the maximum number of users | user |
 //! | `author:{<user>}` | string | the author as shown, or `null` for one who has left | user |
 //!
-//! The cache is never authoritative: every key has a TTL and may vanish at any moment, and whatever copies the store is
-//! refilled from it. Two rules keep refilled values from being stale:
+//! The cache is never authoritative: every key has a TTL and may vanish at any moment, and every key that copies data
+//! of the store is refilled from the store. Two rules keep refilled values from being stale:
 //!
 //! * A writer deletes the key after it has changed the store ([`Cache::forget_post`] and the like), and reports the
 //!   change as done only after that.
 //! * A reader takes a lease on a key before it reads the store: it puts a placeholder with a random token there, and
-//!   the value replaces the placeholder only if that is still there. A change in between, or an emptied cache, removes
-//!   the placeholder, and the value is discarded. (Leases: Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013.)
+//!   the value replaces the placeholder only if the placeholder is still there. A change in between, or an emptied
+//!   cache, removes the placeholder, and the value is discarded. (Leases: Nishtala et al., "Scaling Memcache at
+//!   Facebook", NSDI 2013.)
 //!
 //! If a function dies between the two steps, `sweep` completes the change of a post, but nothing does so for authors,
 //! counts and blocks. So their writers hold the key first ([`Hold`], [`Cache::hold_feeds`]):
@@ -38,7 +39,7 @@
 //!
 //! If the cache is unreachable after a change, the function records in the store what the cache must forget, and
 //! `sweep` carries it out (`store::invalidations`). So a cache that was unreachable for an hour, and kept its data, is
-//! consistent within a minute.
+//! consistent again within a minute.
 //!
 //! A feed's placeholder is a list too, so that the `RPUSHX` of a fan-out appends to it during a rebuild, and the
 //! rebuilt feed contains the post.
@@ -90,7 +91,7 @@ pub use lists::{MAX_MERGED, PostsAndMerged, Rebuild};
 pub use objects::{HOLD_TIME, Hold};
 pub use push::Push;
 
-/// The cache did not answer, or not with what was asked for. Callers carry on without it.
+/// The cache did not answer, or gave an unusable answer. Callers carry on without the cache.
 #[derive(Debug, thiserror::Error)]
 #[error("the cache is unavailable: {0}")]
 pub struct Error(#[from] redis::RedisError);

@@ -68,7 +68,7 @@ impl Cache {
         commands: impl Fn() -> Vec<Cmd> + Send + Sync,
     ) -> Result<Vec<Value>, Error> {
         match self.send_by_node(commands()).await {
-            // Some slots have moved to another node: send one by one, for the client to find it.
+            // Some slots have moved to another node: send the commands one by one, so that the client finds it.
             Err(Error(error)) if error.redirect_node().is_some() => {
                 self.set_known_nodes(None);
                 try_join_all(commands().into_iter().map(|command| self.send(command))).await
@@ -150,7 +150,7 @@ impl Cache {
     }
 }
 
-/// Converts answers.
+/// Converts answers to Rust values.
 pub(super) fn read<T: redis::FromRedisValue>(answers: Vec<Value>) -> Result<Vec<T>, Error> {
     let answers = answers.into_iter().map(redis::from_redis_value);
     Ok(answers

@@ -41,7 +41,7 @@ const HIDDEN: &str = "!";
 const NOBODY: &str = "";
 
 impl Cache {
-    /// Takes leases on what is missing, before the caller reads it from the store, in one round trip.
+    /// Takes leases on the missing values, in one round trip, before the caller reads them from the store.
     pub async fn lease(&self, caller: &UserId, missing: &Missing) -> Result<Lease, Error> {
         count_round_trip();
         let lease = Lease::new();
@@ -80,8 +80,8 @@ impl Cache {
         Ok(lease)
     }
 
-    /// Fills in what was missing where the leases still stand, in one round trip. What the store did not return does
-    /// not exist.
+    /// Fills in the missing values whose leases are still valid, in one round trip. Values that the store did not
+    /// return do not exist.
     pub async fn fill(
         &self,
         caller: &UserId,
@@ -220,8 +220,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Puts a post's counts as they are since a change in the store, and releases the hold on them. Without a hold,
-    /// does so on behalf of a writer that may have died before it did.
+    /// Puts a post's counts as they are after a change in the store, and releases the hold on them. Without a hold,
+    /// acts on behalf of a writer that may have died before this step.
     pub async fn put_counts(
         &self,
         hold: Option<&Hold>,

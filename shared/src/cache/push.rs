@@ -37,7 +37,8 @@ impl Push {
 }
 
 impl Cache {
-    /// Pushes a post onto those feeds of these users that exist. A repeated push does not show the post twice.
+    /// Pushes a post onto the feeds of these users, as far as the feeds exist. A repeated push does not show the post
+    /// twice.
     pub async fn push(&self, push: &Push, feeds: &[UserId]) -> Result<(), Error> {
         self.push_onto(push, feeds.iter().map(feed_key).collect())
             .await

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Bio, BreedName, BreedProbability, CatId, ImageKey, Name, Reason, Timestamp, UserId};
 
-/// The reason for refusing a cat's id that isn't one of the caller's cats'.
+/// The reason for refusing a cat's id that isn't the id of one of the caller's cats.
 pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");
 
 /// A cat as stored. Its time of registration follows from its id.

@@ -46,14 +46,14 @@ pub struct Edge {
     pub active: bool,
     /// The version of the latest change.
     pub version: Version,
-    /// The version at which the edge last came to exist; lists of edges are ordered by it.
+    /// The version at which the edge last came into existence. Lists of edges are ordered by this version.
     pub since: Version,
 }
 
 /// The effect of a change on an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// No effect: the stored change is as late or later.
+    /// No effect: the version of the stored change is the same or later.
     Stale,
     /// The edge becomes `edge`, and its counters move by `delta`: -1, 0 or 1.
     Becomes {
@@ -112,7 +112,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// However a history of changes is shuffled and repeated, the last one wins, and the deltas sum up to it.
+        /// Checks that the last change of a history wins, and that the deltas sum up to it, in whatever order and
+        /// however often the changes are applied.
         #[test]
         fn last_change_wins_in_any_delivery_order(
             states in prop::collection::vec(any::<bool>(), 1..12),

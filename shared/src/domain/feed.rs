@@ -102,7 +102,8 @@ mod tests {
             prop_assert_eq!(walked, expected.into_iter().rev().map(id).collect::<Vec<_>>());
         }
 
-        /// However short they were kept, merged lists show every post above their floor, and no other.
+        /// Checks that merged lists show every post above their floor and no other, whatever length they were trimmed
+        /// to.
         #[test]
         fn merged_lists_have_no_gaps(
             lists in prop::collection::vec((prop::collection::vec(0..200_u64, 0..40), 1..20_usize), 0..6),

@@ -57,7 +57,7 @@ impl Id {
         Self((millis << RANDOM_BITS) & (u64::MAX >> 1))
     }
 
-    /// Returns whether a text is 13 of an id's digits, even if no id has this text.
+    /// Returns whether a text consists of 13 of the digits that ids are written in, even if no id has this text.
     pub(super) fn is_made_of_digits(text: &str) -> bool {
         text.len() == TEXT_LEN && text.bytes().all(|digit| DIGITS.contains(&digit))
     }

@@ -3,8 +3,8 @@
 //! Nothing in a URL is a tag. A URL is `scheme://` with whatever follows, or a host with a path or query, as people
 //! write them without a scheme: `localhost`, four numbers, or parts of any script of which the last is ASCII letters
 //! (`example.com`, `고양이.com`, `www.example.co.kr:8080`) or punycode. The list of existing last parts (`.com`,
-//! `.photography`) grows each month, so any last part is taken: the text `cats.dogs/#fox` loses its tag, which is rarer
-//! than a URL under a domain that a list doesn't know.
+//! `.photography`) grows each month, so any last part is taken: the text `cats.dogs/#fox` loses its tag, but such texts
+//! are rarer than URLs under a domain that a list doesn't know.
 //!
 //! A URL ends before white space, before a character that RFC 3986 doesn't allow in it, before a bracket that it
 //! doesn't open, and before punctuation and symbols outside ASCII: letters of any script are part of it, since browsers
@@ -32,7 +32,7 @@ pub(super) fn urls(text: &str) -> Vec<Range<usize>> {
     urls
 }
 
-/// Returns where schemes and hosts start, and where the text after them starts.
+/// Returns the positions at which schemes and hosts start, each with the position of the text after it.
 fn starts(text: &str) -> impl Iterator<Item = (usize, usize)> {
     let schemes = text.match_indices(SCHEME_END).filter_map(|(at, _)| {
         let start = run_before(text.get(..at)?, is_of_scheme);
@@ -42,7 +42,7 @@ fn starts(text: &str) -> impl Iterator<Item = (usize, usize)> {
         let before = without_port(text.get(..at)?);
         let start = run_before(before, is_of_host);
         let name = before.get(start..).filter(|host| is_name(host));
-        // A particle or word that stands before such a host without a space is no part of it.
+        // A particle or word that comes before such a host without a space is not part of it.
         let ascii = || run_before(before, |c| c.is_ascii() && is_of_host(c));
         let start = name.map_or_else(ascii, |_| start);
         let is_host = name.is_some() || is_ip_or_localhost(before.get(start..)?);
@@ -51,7 +51,7 @@ fn starts(text: &str) -> impl Iterator<Item = (usize, usize)> {
     schemes.chain(hosts)
 }
 
-/// Returns where the characters of a kind start that a text ends with.
+/// Returns the position at which the run of a kind of characters at the end of a text starts.
 fn run_before(text: &str, is_part: fn(char) -> bool) -> usize {
     text.trim_end_matches(is_part).len()
 }
@@ -95,7 +95,7 @@ fn is_name(text: &str) -> bool {
         && parts.split('.').all(|part| !part.is_empty())
 }
 
-/// Returns how much of a text, which follows a URL's scheme or host, belongs to the URL.
+/// Returns the number of bytes of a text that belong to the URL whose scheme or host comes before the text.
 fn end_of(text: &str) -> usize {
     let mut open: Vec<char> = Vec::new();
     for (at, c) in text.char_indices() {

@@ -31,8 +31,8 @@ impl<'de> Deserialize<'de> for V1 {
 const MAX_CLOCK_SKEW: u64 = 60 * 1_000_000;
 
 /// Returns the time of a change. If the endpoint had only its own clock, the queue's clock, which all endpoints share,
-/// corrects it. A larger difference than clocks have means that the message was sent again, from the dead-letter queue:
-/// then the endpoint's own clock counts, so that no later change loses to this one.
+/// corrects it. A difference too large to be due to the clocks means that the message was sent again, from the
+/// dead-letter queue: then the endpoint's own clock counts, so that no later change loses to this one.
 fn change_version(at: Version, own_clock: bool, sent: Option<Timestamp>) -> Version {
     let Some(sent) = sent.filter(|_| own_clock) else {
         return at;
@@ -177,7 +177,8 @@ pub struct FanOutMessage {
     pub v: V1,
     /// The post.
     pub post: PostId,
-    /// The revision of the post that was handed over. The task of an older one leaves the rest to that of the newer.
+    /// The revision of the post that was handed over. The task of an older revision leaves the rest of its work to the
+    /// task of the newer one.
     pub rev: u32,
     /// The followers that the task serves; `None` for all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,12 +210,12 @@ impl FanOutMessage {
 /// A part of a fan-out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// The chunk's name, unique among all that were ever cut for the post.
+    /// The chunk's name, unique among all chunks of the post, earlier ones included.
     pub name: String,
     /// The followers that the chunk serves.
     #[serde(flatten)]
     pub followers: Followers,
-    /// The name of the announcement that the author's posts are merged in from now on, if the chunk carries it.
+    /// The name of the announcement that the author's posts are merged in from now on, if the chunk carries one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announces: Option<String>,
 }
@@ -245,7 +246,7 @@ pub enum Subject {
     Cat(CatId),
 }
 
-/// A notice that something changed or was deleted, and search must read it again. The message doesn't say how it
+/// A notice that something changed or was deleted, and that search must read it again. The message doesn't say how it
 /// changed, so that messages may arrive twice and in any order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexMessage {

@@ -70,8 +70,8 @@ impl Serialize for Timestamp {
     }
 }
 
-/// The time at which an endpoint accepted a caller's change, in microseconds since the epoch. Of two changes of the
-/// same edge the later version wins, in whatever order they are delivered.
+/// The time at which an endpoint accepted a caller's change, in microseconds since the epoch. Between two changes of
+/// the same edge, the one with the later version wins, in whatever order they are delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "i64")]
 pub struct Version(i64);
@@ -94,8 +94,8 @@ impl TryFrom<i64> for Version {
 }
 
 impl Version {
-    /// Returns the wall clock's time, but later than every version this process issued before: of two requests one
-    /// after the other, the second has the later version, even if the clock went back between.
+    /// Returns the wall clock's time, but later than every version this process issued before: the second of two
+    /// successive requests has the later version, even if the clock went back in between.
     pub fn now() -> Self {
         let clock = i64::try_from(since_epoch().as_micros()).unwrap_or(i64::MAX);
         let next = |last: i64| clock.max(last.saturating_add(1));

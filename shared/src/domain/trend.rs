@@ -1,8 +1,8 @@
 //! Trending tags: those that the most authors of the last hours used.
 //!
-//! An author of a hundred posts counts once. To count each once over many hours, an author is counted for a tag in the
-//! hour of their latest post with it: a newer post moves the author to a later hour, and a deletion back
-//! ([`AuthorHours`]). So the sum over any hours up to now counts exactly the different authors.
+//! An author of a hundred posts counts once. To count each author once over many hours, an author is counted for a tag
+//! in the hour of their latest post with the tag: a newer post moves the author to a later hour, and a deletion moves
+//! them back ([`AuthorHours`]). So the sum over any hours up to now counts exactly the different authors.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,9 +16,10 @@ use super::{Tag, TagView, Timestamp, UserId};
 
 /// The number of hours whose posts are counted: the current hour, and those before it.
 pub const TREND_HOURS: u8 = 24;
-/// The number of hours for which an author's posts are remembered: a little more, since clocks differ.
+/// The number of hours for which an author's posts are remembered: slightly more than are counted, since clocks differ.
 const REMEMBERED_HOURS: i64 = 26;
-/// The maximum number of authors of a tag who are told apart: a tag of so few may be hidden from a caller altogether.
+/// The maximum number of authors of a tag who are told apart: a tag with no more authors than this may be hidden from a
+/// caller altogether.
 pub const FEW_AUTHORS: usize = 8;
 
 /// An hour of posts, in UTC, as `2026-11-22T08`.
@@ -52,7 +53,7 @@ impl AuthorMark {
         Self(URL_SAFE_NO_PAD.encode(digest.into_iter().take(9).collect::<Vec<u8>>()))
     }
 
-    /// Returns which of `of` partitions counts the author's posts.
+    /// Returns the number of the partition, from 0 to `of - 1`, that counts the author's posts.
     pub fn shard(&self, of: u8) -> u8 {
         let sum = self
             .0
@@ -243,7 +244,7 @@ mod tests {
     }
 
     proptest! {
-        /// Compares with a fresh count of the existing posts, from any hour on.
+        /// Compares the counters with a fresh count of the existing posts, starting at any hour.
         #[test]
         fn authors_and_posts_are_counted_exactly(
             events in prop::collection::vec((0..12_u8, 0..5_u8, 0..6_u8, any::<prop::sample::Index>(), prop::bool::weighted(0.3)), 0..120),

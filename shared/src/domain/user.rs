@@ -8,8 +8,8 @@ use super::{Bio, Id, ImageKey, Name, Reason, Timestamp, UserId};
 
 const GENERATED: &str = "cat_";
 
-/// Handles that nobody may choose, with or without dots and underscores: those that speak for the service, those that
-/// programs take for something else, and the first names of paths. Sorted.
+/// Handles that nobody may choose, with or without dots and underscores: those that seem to speak for the service,
+/// those with another meaning to programs, and the first segments of paths. Sorted.
 const RESERVED: [&str; 93] = [
     "about",
     "abuse",
@@ -112,8 +112,8 @@ const RESERVED: [&str; 93] = [
 pub struct Handle(String);
 
 impl Handle {
-    /// Parses a handle that a user wants, without its `@`: it must begin and end with a letter or digit, so that a
-    /// sentence's full stop is not taken for its end, and must not be reserved.
+    /// Parses a handle that a user wants, without its `@`: it must begin and end with a letter or digit, so that a full
+    /// stop at the end of a sentence is not taken for a part of the handle, and must not be reserved.
     pub fn choose(text: &str) -> Result<Self, Reason> {
         let handle = Self::parse(text)?;
         let ends = [text.bytes().next(), text.bytes().next_back()];

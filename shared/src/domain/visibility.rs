@@ -126,8 +126,8 @@ impl Visibility {
         self.profiles.get(user).filter(|_| self.allows(user))
     }
 
-    /// Returns whether the viewer finds the lists of this user: always their own, and those of existing users whom they
-    /// see.
+    /// Returns whether the viewer finds the lists of this user: always the viewer's own, and those of existing users
+    /// whom the viewer sees.
     pub fn finds(&self, user: &UserId) -> bool {
         self.viewer == *user || self.existing(user).is_some()
     }

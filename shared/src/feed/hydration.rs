@@ -79,7 +79,7 @@ impl Feeds {
         self.post_authors.remember(known.posts.values());
         self.post_authors.forget(&known.gone);
         known.add(prefetched.posts.clone());
-        // The cached authors are useless without the viewer's follows: they are asked for again with them.
+        // Cached authors are useless without the viewer's follows, so both are asked for again.
         let mut all_followed = early_followed.unwrap_or_else(|| {
             known.authors.clear();
             HashSet::new()

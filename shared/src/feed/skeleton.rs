@@ -17,12 +17,12 @@ use crate::domain::{PostId, PostWindow, UserId};
 use crate::metrics;
 use crate::store::{self, Delivery, RECENT, Recent, Store};
 
-/// The number of ids taken from the window beyond those needed, since they cost little there: a few deleted posts on a
-/// page don't make it cost another round.
+/// The number of spare ids taken from the window, where they cost little: with them, a few deleted posts on a page
+/// don't cost another round.
 const SPARE: usize = 3;
 /// The number of authors' lists that are read or rebuilt at a time.
 const LISTS_AT_ONCE: usize = 32;
-/// The number of tries at a rebuild that a change of the user's follows undoes.
+/// The maximum number of tries at a rebuild, each of which a change of the user's follows may undo.
 const REBUILD_TRIES: u32 = 3;
 /// The number of checks whether another process has finished its rebuild, and the time between two.
 const REBUILD_WAITS: u32 = 60;
@@ -36,7 +36,7 @@ pub(super) struct Skeleton<'f> {
     viewer: &'f UserId,
     /// The cached part; `None` if the cache can't be used.
     window: Option<PostWindow>,
-    /// The authors whose lists are read from the store, once one of them is.
+    /// The authors that the feed shows, with their recent posts; empty until a list is read from the store.
     authors: OnceCell<Authors>,
 }
 
@@ -343,8 +343,8 @@ impl Authors {
     }
 }
 
-/// Returns the last of the newest `most` posts of these lists that are known; `None` if there are fewer. A list with a
-/// floor above it may have others among them.
+/// Returns the last of the newest `most` known posts of these lists; `None` if fewer posts are known. A list whose
+/// floor is above that post may hold other posts among the newest.
 fn last_of_newest<'a>(lists: impl Iterator<Item = &'a PostWindow>, most: usize) -> Option<PostId> {
     let mut ids: Vec<PostId> = lists.flat_map(PostWindow::ids).copied().collect();
     ids.sort_unstable_by(|a, b| b.cmp(a));

@@ -201,7 +201,7 @@ pub(super) fn restore(request: lambda_http::Request) -> Result<Request<Bytes>, N
     Ok(Request::from_parts(parts, body))
 }
 
-/// Returns the trace of a request: the one that the load balancer began or continued, else the invocation's.
+/// Returns the trace of a request: the one that the load balancer began or continued, otherwise the invocation's.
 pub(super) fn trace(headers: &HeaderMap) -> Option<Trace> {
     let headers = headers.get_all(TRACE).into_iter();
     headers

@@ -209,7 +209,7 @@ struct Panicked;
 #[error("a rule of the load balancer sends this route to a function that doesn't serve it")]
 struct Misrouted;
 
-/// Answers a request that the table knows, but this function's router doesn't: others never reach a router.
+/// Answers a request that matches the table, but not this function's router: other requests never reach a router.
 async fn misrouted() -> Problem {
     Problem::internal(&Misrouted)
 }

@@ -77,7 +77,8 @@ impl Fields {
         })
     }
 
-    /// Takes a required whole number from 0, also one written `5.0`; one too large for 64 bits becomes the largest.
+    /// Takes a required whole number of at least 0, which may be written as `5.0`. A number too large for 64 bits
+    /// becomes the largest.
     pub fn number(&mut self, name: &str) -> Result<u64, BadField> {
         match self.take(name) {
             None => self.bad(pointer(name), "is missing"),
@@ -129,7 +130,7 @@ impl Fields {
         self
     }
 
-    /// Returns the values if no field was bad and none is left over; else 400.
+    /// Returns the values if no field was bad and none is left over; otherwise a 400.
     pub fn finish<T: All>(self, found: T) -> Result<T::Found, Problem> {
         self.into_invalid().into_result()?;
         // Each `BadField` was recorded with its reason, so none reaches this point.

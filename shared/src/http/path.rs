@@ -124,7 +124,7 @@ impl<S: Send + Sync, A: FromPath, B: FromPath> FromRequestParts<S> for Path<(A, 
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        // Whichever parameter isn't UTF-8, the path leads to no `B`.
+        // The path leads to no `B`, whichever of its parameters isn't UTF-8.
         let params = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(|_| Path::<B>::not_found())?;

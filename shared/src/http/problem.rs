@@ -39,7 +39,7 @@ impl Problem {
         }
     }
 
-    /// Creates a problem that clients handle in a way of its own, with the status of its type.
+    /// Creates a problem of a type that clients handle separately, with the type's status.
     pub fn of_type(kind: ProblemType, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind: Some(kind),

@@ -1,4 +1,4 @@
-//! Types of problems: one for each problem that clients handle in a way of its own, beyond its status.
+//! Types of problems: one for each problem that clients handle differently from others of the same status.
 //!
 //! To add one, add a variant and its arms below; [`Problem::of_type`](super::Problem::of_type) makes a problem of
 //! it, and the `OpenAPI` document lists it with its advice.

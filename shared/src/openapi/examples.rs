@@ -11,7 +11,7 @@ const REGISTERED: &str = "2026-11-01T09:00:00.000Z";
 const KEY: &str = "uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
 const URL: &str = "https://images.purrline.example/uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
 
-/// Adds examples to the definitions of answers; the types of requests declare their own.
+/// Adds examples to the definitions of the domain's types. Those declared with a route have their own.
 pub(super) fn add_to(definitions: &mut Map<String, Value>) {
     let examples = [
         ("Post", post()),

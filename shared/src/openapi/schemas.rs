@@ -1,7 +1,8 @@
 //! The schemas of the texts and numbers in requests and answers, and of pages of a search.
 //!
 //! Each schema allows what its type's parser does; tests compare them on random texts. Where JSON Schema can't express
-//! a rule, the schema allows more, and the comment says what.
+//! a rule, the schema allows more, and the comment says what. Only that of `SearchText` allows less: no white space
+//! around a text of the maximum length.
 
 use std::borrow::Cow;
 
@@ -51,7 +52,7 @@ schemas! {
     // An id, or `@` and a handle in any case.
     UserRef: { "type": "string", "pattern": "^([0-9A-Za-z_-]{1,40}|@[A-Za-z0-9_.]{3,30})$" }
     Handle: { "type": "string", "pattern": "^[a-z0-9_.]{3,30}$" }
-    // Of the characters that are invisible by themselves, the schema knows only white space.
+    // White space is the only invisible character that the schema knows.
     Name: { "type": "string", "minLength": 1, "maxLength": Name::MAX_CHARS, "pattern": NAME }
     Bio: { "type": "string", "maxLength": Bio::MAX_CHARS, "pattern": NO_NULL }
     PostText: { "type": "string", "maxLength": PostText::MAX_CHARS, "pattern": NO_NULL }
@@ -73,7 +74,8 @@ schemas! {
     Cursor: { "type": "string", "pattern": "^[0-9A-Za-z_-]+$" }
     Limit: { "type": "integer", "minimum": 1, "maximum": Limit::MAX, "default": Limit::default().get() }
     IdempotencyKey: { "type": "string", "pattern": "^[!-~]{1,64}$" }
-    // The surrounding white space doesn't count towards the length. As with names.
+    // The schema counts the surrounding white space towards the length, unlike the parser. As with names, white space
+    // is the only invisible character that it knows.
     SearchText: { "type": "string", "minLength": 1, "maxLength": SearchText::MAX_CHARS, "pattern": NOT_BLANK }
     SearchType: { "type": "string", "enum": SearchType::ALL.map(|(name, _)| name), "default": "posts" }
     ContentType: { "type": "string", "enum": ContentType::ALL.map(ContentType::as_str) }

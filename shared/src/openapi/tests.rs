@@ -82,7 +82,7 @@ proptest! {
         }
     }
 
-    /// Texts that the schema allows can be parsed; it doesn't count white space around them.
+    /// The schema allows the texts that can be parsed, but counts the white space around them, unlike the parser.
     #[test]
     fn search_text_schema_counts_surrounding_white_space(text in visible_texts()) {
         let allowed = validator::<SearchText>().is_valid(&json!(text));

@@ -28,8 +28,8 @@ use crate::lifecycle;
 
 /// The prefix of the objects' names. An index of another format lives beside this one.
 pub(super) const FORMAT: &str = "v1";
-/// The seconds for which objects stay that the newest manifest does not name, for readers who page through an older
-/// one; shorter where deleted content must be gone sooner.
+/// The seconds for which objects are kept that the newest manifest does not name, for readers who page through an older
+/// manifest; shorter where deleted content must be gone sooner.
 pub(super) const KEPT_SECONDS: i64 = 15 * 60;
 /// The maximum number of objects that one call removes.
 const AT_ONCE: usize = 1000;
@@ -159,7 +159,7 @@ impl Bucket {
         Ok(page.contents().first().and_then(generation_of))
     }
 
-    /// Returns the manifest of that number, if it is there.
+    /// Returns the manifest with this number, if it exists.
     pub(super) async fn manifest(&self, generation: u64) -> Result<Option<Manifest>, Error> {
         let bytes = self.get(&manifest_name(generation)).await?;
         bytes
@@ -167,7 +167,7 @@ impl Bucket {
             .transpose()
     }
 
-    /// Puts a manifest, unless there is one of its number.
+    /// Puts a manifest, unless there is one with its number.
     pub(super) async fn put_manifest(&self, manifest: &Manifest) -> Result<Put, Error> {
         let sent = self
             .client

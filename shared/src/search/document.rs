@@ -95,7 +95,7 @@ fn order(subject: &Subject) -> u64 {
     }
 }
 
-/// Returns when a post was written, in milliseconds, from its order.
+/// Returns the time at which a post was written, in milliseconds, from the post's order.
 pub(super) fn written_at(order: u64) -> i64 {
     Id::from_u64(order).map_or(0, |id| id.created_at().millis())
 }

@@ -143,7 +143,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What remains is gone with the disk.
+        // A folder that is not removed is gone with the disk.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -20,8 +20,8 @@ use crate::invocation::inherit_trace;
 
 /// The time for which a function treats its copy as the newest.
 const FRESH: Duration = Duration::from_secs(2);
-/// The age up to which the copy answers while a check is under way. Together with the batching of changes this stays far
-/// below a minute.
+/// The age up to which the copy answers while a check is under way. Together with the time for which changes are
+/// batched, it is far below a minute.
 const STALE: Duration = Duration::from_secs(20);
 /// The maximum time that a search waits for a newer generation.
 const WAIT: Duration = Duration::from_secs(3);
@@ -72,7 +72,7 @@ impl Search {
         Self::new(Bucket::from_env(aws)?, "purrline-search")
     }
 
-    /// Opens the index in the bucket of that name, with a folder of that name in the directory for temporary files.
+    /// Opens the index in the bucket with this name, and a folder with this name in the directory for temporary files.
     pub fn open(aws: &SdkConfig, bucket: String, folder: &str) -> Result<Self, Error> {
         Self::new(Bucket::new(aws, bucket), folder)
     }
@@ -119,8 +119,8 @@ impl Search {
         }
     }
 
-    /// Returns the generation of that number, for paging; `None` if it is gone: it is kept for 15 minutes after the
-    /// next one.
+    /// Returns the generation with this number, for paging; `None` if it is gone. A generation is kept for 15 minutes
+    /// after the next one appears.
     pub async fn generation(&self, number: u64) -> Result<Option<Arc<Generation>>, Error> {
         if let Some(known) = self.0.known(number) {
             return Ok(Some(known));

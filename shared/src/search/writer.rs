@@ -36,9 +36,9 @@ const MERGED: usize = 8;
 const SMALLEST: u32 = 64;
 /// The maximum number of documents of a merged segment.
 const LARGEST: u32 = 50_000;
-/// A segment is rewritten once more than one in this many of its documents are deleted.
+/// A segment is rewritten once more than one document in this many is deleted.
 const DELETED: u32 = 3;
-/// A segment is rewritten this many times an erasure's wait after the first deletion from it.
+/// A segment is rewritten after the first deletion from it, once this many times the wait of an erasure has passed.
 const REWRITE_ERASURES: i64 = 2;
 /// The seconds that an erasure waits, by default.
 const ERASURE_SECONDS: i64 = 30 * 60;
@@ -89,7 +89,7 @@ impl Indexer {
         })
     }
 
-    /// Opens the bucket of that name, with a folder of that name in the directory for temporary files.
+    /// Opens the bucket with this name, and a folder with this name in the directory for temporary files.
     pub fn open(aws: &SdkConfig, bucket: String, folder: &str) -> Result<Self, Error> {
         Self::new(Bucket::new(aws, bucket), folder)
     }

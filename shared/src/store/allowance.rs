@@ -1,8 +1,9 @@
 //! The allowance of a user's uploads: photos a day and bytes in all.
 //!
-//! One item of each user counts what was granted, not what was sent, in the very write that grants it: so no two
-//! concurrent requests exceed a limit. Grants that were never used, and photos that were deleted, are found when the
-//! bytes are used up: then the bucket is asked for the stored bytes, as soon as no granted URL can be in use any more.
+//! One item of each user counts what was granted, not what was sent, in the same write that grants it, so concurrent
+//! requests cannot exceed a limit together. Grants that were never used, and photos that were deleted, are found when
+//! the bytes are used up: then the bucket is asked for the stored bytes, as soon as no granted URL can be in use any
+//! more.
 //!
 //! The item is among the user's idempotency records, and is erased with them when the account is.
 
@@ -50,7 +51,7 @@ pub struct Granted {
 pub enum Grant {
     /// The upload is granted, and counted.
     Yes,
-    /// The photos of the day are used up: not before this time.
+    /// The photos of the day are used up: the next one may be granted at this time.
     NotBefore(Timestamp),
     /// The upload exceeds the user's bytes, by this count.
     Full(Granted),
@@ -127,7 +128,7 @@ impl Store {
     ) -> Result<Grant, Error> {
         let size = i64::try_from(size.bytes()).map_err(Error::broken)?;
         let today = now.millis().div_euclid(DAY_MILLIS);
-        // The usual case: the user had others granted today, and there is room.
+        // The usual case: the user was granted other uploads today, and there is room.
         let another = self
             .granted(user)
             .update_expression("SET last_at = :now ADD photos :one, #bytes :size")

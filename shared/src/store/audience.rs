@@ -58,7 +58,7 @@ pub(super) fn partition(author: &UserId, shard: Shard) -> String {
     }
 }
 
-/// Returns the user's shard of `of` shards, by a hash that is spread evenly and stays the same.
+/// Returns the user's shard out of `of` shards, by a hash that spreads users evenly and never changes.
 pub(super) fn shard_of(user: &UserId, of: Shard) -> Shard {
     let hash = Sha256::digest(user.as_str());
     let first = hash

@@ -71,7 +71,7 @@ impl Store {
         here.map(other).collect()
     }
 
-    /// Returns those of these pairs of users of which one blocks the other.
+    /// Returns the pairs, among these, in which one user blocks the other.
     pub(super) async fn blocked_pairs(
         &self,
         pairs: HashSet<(UserId, UserId)>,
@@ -85,7 +85,7 @@ impl Store {
             .collect()
     }
 
-    /// Returns those of these users, all blocked by the user, who block the user too.
+    /// Returns the users, among these whom the user blocks, who block the user too.
     pub async fn blocked_back(
         &self,
         user: &UserId,
@@ -158,8 +158,8 @@ impl Store {
         let left = departed_name(other);
         let mut retry = Retry::new("others kept writing the same blocks");
         'tries: loop {
-            // The block moves to the name for those who left, or back, at most once during these reads: in this order
-            // they find it wherever it is.
+            // The block moves to the name for those who left, or back, at most once during these reads: in this order,
+            // the reads find it wherever it is.
             for name in [other.as_str(), &left, other.as_str()] {
                 let Some(mut writes) = self.end_of_block(user, name).await? else {
                     continue;
@@ -177,7 +177,7 @@ impl Store {
         }
     }
 
-    /// Builds the writes that end the user's block of that name; nothing if there is no block.
+    /// Builds the writes that end the user's block of the name `name`; nothing if there is no block.
     async fn end_of_block(
         &self,
         user: &UserId,
@@ -203,7 +203,7 @@ impl Store {
         ]))
     }
 
-    /// Returns the users whom this one blocks, latest first, from after a position on.
+    /// Returns the users whom this one blocks, latest first, starting after a position.
     pub async fn blocked_by(
         &self,
         user: &UserId,

@@ -245,8 +245,8 @@ impl Store {
         self.write_if(writes).await
     }
 
-    /// Returns some deleted cats whose ids may still be in posts, the longest registered first, from after a position
-    /// on; none at their end.
+    /// Returns some deleted cats whose ids may still be in posts, the longest registered first, starting after a
+    /// position. Returns none at the end of the list.
     pub async fn deleted_cats(&self, after: Option<CatId>) -> Result<Vec<CatId>, Error> {
         let list = ("list", DELETED.to_owned());
         let rows = self

@@ -1,7 +1,7 @@
 //! Comments.
 //!
 //! A comment is written in one transaction with its post's count and on condition that the post exists; it is deleted
-//! in one with the count too. So a post's count equals its comments at any moment.
+//! in one transaction with the count, too. So a post's count equals its comments at any moment.
 
 use aws_sdk_dynamodb::types::{ConditionCheck, Delete, Put, TransactWriteItem};
 

@@ -54,7 +54,8 @@ pub(super) struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    /// Creates a tally that moves one counter by `sum`; `first_seen` dates the row if this is its first trace.
+    /// Creates a tally that moves one counter by `sum`; `first_seen` becomes the time of a user's creation if this is
+    /// their first trace.
     pub(super) fn of(counter: Counter<'a>, sum: i64, first_seen: Timestamp) -> Self {
         let Counter {
             row,

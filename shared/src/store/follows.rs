@@ -190,8 +190,8 @@ impl EdgeKey for Follow {
     }
 }
 
-/// Refuses those of these changes by which a user would follow more users than `most`: unfollows count first, then the
-/// earlier follow before the later one.
+/// Refuses the changes, among these, by which a user would follow more than `most` users: unfollows count first, then
+/// follows, the earlier before the later.
 fn beyond_limit(
     most: i64,
     mut changes: Vec<&(Follow, Change)>,
@@ -345,7 +345,7 @@ impl Store {
         Ok((followers, next))
     }
 
-    /// Returns one of a user's lists of follows, latest first, from after a position on.
+    /// Returns one of a user's lists of follows, latest first, starting after a position.
     pub async fn latest_follows(
         &self,
         list: FollowList,

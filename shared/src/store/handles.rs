@@ -58,7 +58,7 @@ struct GivenUp {
     now: String,
 }
 
-/// The reason for which a profile was not changed.
+/// The reason why a profile was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
     /// The handle is another user's, or held for another user.

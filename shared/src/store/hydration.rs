@@ -6,8 +6,8 @@ use super::{Error, Readable, Store};
 use crate::domain::{HydratedPosts, Post, PostId, UserId, ViewerState, Visibility};
 
 impl Store {
-    /// Hydrates those of these posts that exist, for a page that a viewer is shown, and tells which of their authors the
-    /// viewer sees. A post that can't be read is left out.
+    /// Hydrates these posts, as far as they exist, for a page that a viewer is shown, and tells which of their authors
+    /// the viewer sees. A post that can't be read is left out.
     pub async fn hydrate(
         &self,
         viewer: &UserId,
@@ -21,8 +21,8 @@ impl Store {
         self.hydrate_posts(viewer, found).await
     }
 
-    /// Hydrates posts of a page. Counts that can't be read are the last that this process knew, and posts whose author
-    /// can't be read are hidden: one busy item must not cost a page.
+    /// Hydrates posts of a page. Uses the last counts that this process knew where the current ones can't be read, and
+    /// hides posts whose author can't be read: one busy item must not cost a page.
     pub async fn hydrate_posts(
         &self,
         viewer: &UserId,
@@ -50,7 +50,7 @@ impl Store {
         Ok((known, visibility))
     }
 
-    /// Hydrates posts as far as they can be read, and counts the posts or authors of which a part can't be.
+    /// Hydrates posts as far as they can be read, and counts the posts and authors that can't be read in full.
     async fn hydrate_readable(
         &self,
         viewer: &UserId,

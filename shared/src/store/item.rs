@@ -19,7 +19,7 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 /// The maximum number of keys in one `BatchGetItem`.
 const BATCH_GET: usize = 100;
 const BATCH_GET_ATTEMPTS: u32 = 6;
-/// The reason for giving up a batch of which the store keeps leaving keys unprocessed.
+/// The reason for giving up a batch when the store keeps leaving some of its keys unprocessed.
 const THROTTLED: &str = "throttled: keys left unprocessed";
 
 #[expect(
@@ -125,7 +125,7 @@ impl Read for Item {
 }
 
 /// Returns the items that a query finds, at most `most`, and fewer only if there are no more. This may take several
-/// calls, since one reads a megabyte at most.
+/// calls, since one call reads a megabyte at most.
 pub(super) async fn rows(query: QueryFluentBuilder, most: usize) -> Result<Vec<Item>, Error> {
     let mut found = Vec::new();
     let mut from = query.get_exclusive_start_key().clone();
@@ -177,7 +177,7 @@ impl Store {
         rows(query, most).await
     }
 
-    /// Returns the items of these keys that exist, read consistently, in any order; at most `fields` of each.
+    /// Returns the items of these keys that exist, read consistently, in any order, restricted to `fields` if given.
     pub(super) async fn batch_get(
         &self,
         table: &str,
@@ -300,7 +300,8 @@ pub(super) struct Batch {
     refused: Option<Error>,
 }
 
-/// Returns whether the store answered that it is too busy for this, or that it failed; not that it is out of reach.
+/// Returns whether the store answered that it is too busy for this, or that it failed. Returns false if the store is
+/// out of reach.
 fn is_overloaded(error: &SdkError<BatchGetItemError, HttpResponse>) -> bool {
     const BUSY: [&str; 4] = [
         "ProvisionedThroughputExceededException",

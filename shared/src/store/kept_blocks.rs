@@ -156,7 +156,7 @@ impl Store {
         ])
     }
 
-    /// Returns those of these users between whom and `user` a block is kept because one of the two left.
+    /// Returns the users, among these, for whom a block by or against `user` is kept because one of the two left.
     pub(super) async fn kept_between(
         &self,
         user: &UserId,

@@ -5,9 +5,9 @@
 //! that was interrupted starts again. Counters of other users move in the same transactions as what they count.
 //!
 //! During the erasure, changes by the user that are applied late are void. The last pass begins when no change that was
-//! in progress at the withdrawal can be so any more, and no upload that was allowed before it can still arrive.
-//! Comments, likes and handles are found by indexes that may lag, so an erasure ends only when two passes in a row,
-//! some time apart, found nothing by them.
+//! in progress at the withdrawal can still be in progress, and no upload that was allowed before the withdrawal can
+//! still arrive. Comments, likes and handles are found by indexes that may lag, so an erasure ends only when two passes
+//! in a row, some time apart, found nothing by them.
 //!
 //! Afterwards only the hash of the id remains, with the time of the erasure, for as long as a message may rest in a
 //! queue: earlier changes are void. The same hash keeps the handles that the user gave up, for as long as they are
@@ -109,7 +109,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns users who have left and whose erasure was due by then, the longest due first, at most `most`.
+    /// Returns users who have left and whose erasure was due at the time `by`, the longest due first, at most `most`.
     pub async fn leavers(&self, by: Timestamp, most: i32) -> Result<Vec<UserId>, Error> {
         let output = self
             .client
@@ -216,8 +216,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notes whether a pass over a user's data found any by the indexes that may lag, and when the next pass is due. Of
-    /// several passes in a row that found none, keeps the time of the first.
+    /// Notes whether a pass over a user's data found any by the indexes that may lag, and when the next pass is due. If
+    /// several passes in a row found none, keeps the time of the first.
     pub async fn note_pass(
         &self,
         user: &UserId,
@@ -318,7 +318,7 @@ impl Store {
         Ok(accounts)
     }
 
-    /// Returns some rows of a partition, from after a key on; none at its end.
+    /// Returns some rows of a partition, starting after a key. Returns none at the end of the partition.
     pub(super) async fn partition_rows(
         &self,
         table: &str,

@@ -163,8 +163,8 @@ impl Store {
         Ok(counts)
     }
 
-    /// Returns the counts of these posts. Those that can't be read are the last that this process knew; their posts are
-    /// in `unread`.
+    /// Returns the counts of these posts. Where the current counts can't be read, returns the last ones that this
+    /// process knew, and lists the posts in `unread`.
     pub async fn readable_counts(
         &self,
         posts: &[PostId],
@@ -184,7 +184,7 @@ impl Store {
         self.last_counts.remember(counts);
     }
 
-    /// Returns the users who like a post, latest first, from after a position on.
+    /// Returns the users who like a post, latest first, starting after a position.
     pub async fn likers(
         &self,
         of: PostId,
@@ -210,7 +210,7 @@ impl Store {
             .collect()
     }
 
-    /// Returns those of these posts that the user likes, and those of which that can't be read.
+    /// Returns the posts, among these, that the user likes, and the posts for which this can't be read.
     pub async fn readable_likes(
         &self,
         by: &UserId,
@@ -225,7 +225,7 @@ impl Store {
         })
     }
 
-    /// Returns some likes of a user, in the order of the posts, from after a position on; none at their end.
+    /// Returns some likes of a user, in the order of the posts, starting after a position. Returns none at the end.
     pub async fn likes_by(&self, user: &UserId, after: Option<PostId>) -> Result<Vec<Like>, Error> {
         let start = after.map(|post| {
             let mut start = key(post, user);

@@ -37,7 +37,7 @@ pub struct OutboxMark {
     pub fanned_out: bool,
     /// The post's images.
     pub images: Vec<ImageKey>,
-    /// The post's tags: none any more, if it was deleted.
+    /// The post's tags; none if the post was deleted.
     pub tags: Vec<Tag>,
     /// The tags that the post is counted for: see [`Store::count_trends`].
     pub trended: Vec<Tag>,
@@ -83,7 +83,7 @@ impl Store {
         output.item.as_ref().map_or(Ok(None), mark)
     }
 
-    /// Notes that the fan-out was split into chunks of these names, in place of any split before. Returns whether the
+    /// Notes that the fan-out was split into chunks with these names, replacing any earlier split. Returns whether the
     /// mark is still for that revision.
     pub async fn split_into(&self, mark: &OutboxMark, chunks: Vec<String>) -> Result<bool, Error> {
         let update = self
@@ -177,7 +177,7 @@ impl Store {
         condition_held(update).await.map(drop)
     }
 
-    /// Returns posts that were due by then, the longest overdue first, at most `most` of each shard.
+    /// Returns posts whose fan-out was due at the time `by`, the longest overdue first, at most `most` of each shard.
     pub async fn overdue(&self, by: Timestamp, most: i32) -> Result<Vec<PostId>, Error> {
         let shards = (0..SHARDS).map(|shard| async move {
             self.client

@@ -27,7 +27,8 @@ impl Store {
             .map(|partition| self.erase_part(&tables.likes, partition, "user"));
         let (comments, likes) = try_join!(comments, try_join_all(likes))?;
         let whole = comments && likes.into_iter().all(|empty| empty);
-        // A row that is written meanwhile changes the counts: they go last, if they are as they were.
+        // A row that is written meanwhile changes the counts, so they are deleted last, on condition that they have not
+        // changed.
         Ok(whole && self.erase_counts(post, &counts).await?)
     }
 

@@ -29,7 +29,7 @@ const TOMBSTONE_DAYS: i64 = 30;
 /// The reason for giving up a change of a post.
 const CONTENDED: &str = "others kept changing the same post";
 
-/// The reason for which a post was not changed.
+/// The reason why a post was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
     /// There is no post with that id, or no longer.

@@ -1,5 +1,5 @@
-//! Batches of reads of which some items can't be read: an overloaded partition refuses reads, and must not cost a page
-//! that shows other items, too.
+//! Batches of reads in which some items can't be read. An overloaded partition refuses reads, but a page that also
+//! shows other items must not fail because of that.
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;

@@ -1,5 +1,5 @@
-//! An author's recent posts, in one small item: so that a feed is rebuilt from a hundred authors with one read, and not
-//! with one each.
+//! An author's recent posts, in one small item: so that a feed is rebuilt from a hundred authors with one read instead
+//! of a hundred.
 //!
 //! The item holds the author's newest posts, about fifty, and its floor (see [`PostWindow`]). Fan-out adds each post to
 //! the item before it pushes the post onto any feed, so a feed that is rebuilt from the item misses nothing: a post
@@ -9,8 +9,8 @@
 //! unpushed only if every existing feed knows that it must merge them. So the first post of an author who has too many
 //! followers is pushed with an announcement, to every follower; once that is done, the author's posts are merged in. A
 //! feed that is rebuilt merges them from the beginning of the announcement on. The write that adds a post to the item
-//! also reads which way the post goes: so when an author's posts are pushed again, every post that was not pushed is in
-//! the item, or older than it, for each feed that is rebuilt from then on; all other feeds still merge.
+//! also reads which way the post goes. So when an author's posts are pushed again, a feed that is rebuilt from then on
+//! misses no unpushed post: each is in the item, or older than its posts. All other feeds still merge.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ const YES: &str = "yes";
 pub enum Delivery {
     /// The posts are pushed.
     Pushed,
-    /// The posts are pushed, along with the announcement of that name that they are merged in from now on.
+    /// The posts are pushed, along with the announcement, of this name, that they are merged in from now on.
     Announced(String),
     /// Readers merge the posts in.
     Merged,
@@ -70,7 +70,7 @@ fn post(blob: &Blob) -> Result<PostId, Error> {
     PostId::at_position(blob.as_ref()).ok_or_else(|| Error::broken("no post's id"))
 }
 
-/// Returns all posts in the item, also those that are not above the floor.
+/// Returns all posts in the item, including those that are not above the floor.
 fn ids(row: &Item) -> Result<Vec<PostId>, Error> {
     let ids = row.get("posts").and_then(|value| value.as_bs().ok());
     ids.into_iter().flatten().map(post).collect()
@@ -175,8 +175,8 @@ impl Store {
         Ok(begun.then_some(name))
     }
 
-    /// Notes that the announcement of that name has reached every feed: from now on the author's posts are not pushed.
-    /// Does nothing if it is not the latest announcement.
+    /// Notes that the announcement with this name has reached every feed: from now on the author's posts are not
+    /// pushed. Does nothing if it is not the latest announcement.
     pub async fn finish_announcement(&self, author: &UserId, name: &str) -> Result<(), Error> {
         let update = self
             .item_of(author)

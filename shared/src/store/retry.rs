@@ -15,7 +15,7 @@ const DOUBLINGS: u32 = 6;
 
 /// The attempts at a write that depends on an earlier read.
 ///
-/// Every such write is a loop around this. The loop includes the read, which is stale after a conflict.
+/// Every such write is a loop around a value of this type. The loop includes the read, which is stale after a conflict.
 ///
 /// ```ignore
 /// let mut retry = Retry::new("others kept writing the same edges");

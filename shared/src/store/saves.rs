@@ -33,7 +33,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns those of these posts that the user saved, and those of which that can't be read.
+    /// Returns the posts, among these, that the user saved, and the posts for which this can't be read.
     pub(super) async fn readable_saves(
         &self,
         user: &UserId,
@@ -49,7 +49,7 @@ impl Store {
         })
     }
 
-    /// Returns the posts that the user saved, latest first, from after a position on.
+    /// Returns the posts that the user saved, latest first, starting after a position.
     pub async fn saved(
         &self,
         user: &UserId,

@@ -55,8 +55,8 @@ impl Store {
     }
 }
 
-/// The token by which DynamoDB identifies a transaction: of two with the same token it executes only the first, and
-/// answers the second like the first.
+/// The token by which DynamoDB identifies a transaction: if two have the same token, DynamoDB executes only the first,
+/// and answers the second like the first.
 #[derive(Debug)]
 pub(super) struct Token(String);
 

@@ -53,7 +53,7 @@ impl Store {
         Ok(self.profiles(std::slice::from_ref(id)).await?.remove(id))
     }
 
-    /// Returns the profiles of those of these users who exist.
+    /// Returns the profiles of these users, as far as the users exist.
     pub async fn profiles(&self, ids: &[UserId]) -> Result<HashMap<UserId, Profile>, Error> {
         let keys = ids.iter().map(|id| item([("id", s(id))])).collect();
         let rows = self.batch_get(&self.tables.users, keys, None).await?;
@@ -62,7 +62,7 @@ impl Store {
             .collect()
     }
 
-    /// Returns the profiles of those of these users who exist, and the ids of those that can't be read.
+    /// Returns the profiles of these users, as far as the users exist, and the ids of those that can't be read.
     pub async fn readable_profiles(
         &self,
         ids: &[UserId],

@@ -74,8 +74,8 @@ impl Store {
         Ok(visible.then_some((post, visibility)))
     }
 
-    /// Returns those of these users between whom and the viewer there is a block, where one of the two does not exist:
-    /// that block may be stored under the name for those who left.
+    /// Returns the users, among these, who block the viewer or whom the viewer blocks, if either of the two does not
+    /// exist: such a block may be stored under the name for those who left.
     async fn kept_apart(
         &self,
         viewer: &UserId,

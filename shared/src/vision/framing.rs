@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// The minimum number of source pixels for each of the model's, along either axis, that remain when an image is shrunk
-/// before it is resized: Pillow's `reducing_gap`.
+/// The minimum ratio, along either axis, of an image's pixels to the model's after the image was shrunk and before it
+/// is resized: Pillow's `reducing_gap`.
 const GAP: usize = 2;
 
 /// One axis of torchvision's `Resize(resized(side))` and `CenterCrop(side)` combined: `source` pixels become `resized`,

@@ -19,7 +19,7 @@ pub(super) const SIGNATURE: &[u8] = &[0xFF, 0xD8, 0xFF];
 /// costs a pass over the whole image.
 const MAX_SCANS: usize = 100;
 
-/// Decodes the part that a model of that side sees, and the orientation.
+/// Decodes the part that a model with inputs of this side sees, and the orientation.
 pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
     let decoder_limits = DecodeLimits {
         // Checked below, for more specific errors.

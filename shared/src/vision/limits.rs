@@ -33,7 +33,7 @@ pub(super) fn check_pixels(width: u32, height: u32) -> Result<(usize, usize), Im
     Ok((side(width)?, side(height)?))
 }
 
-/// Checks that an image of that many pixels, which takes that many bytes to decode, takes at most `limit` bytes.
+/// Checks that decoding an image, which has `pixels` pixels and takes `bytes` bytes, stays within `limit` bytes.
 /// Otherwise, the error says how many pixels an image of its kind may have.
 pub(super) fn check_memory(pixels: usize, bytes: usize, limit: usize) -> Result<(), ImageError> {
     if bytes <= limit {

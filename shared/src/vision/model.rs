@@ -78,7 +78,7 @@ impl Model {
     }
 }
 
-/// Does everything that makes the network run fast, once; no other code does.
+/// Applies everything that makes the network run fast, once. No other code optimises it.
 fn optimise(model: TypedModel) -> TractResult<Arc<TypedSimplePlan>> {
     accelerate(model)?.into_optimized()?.into_runnable()
 }

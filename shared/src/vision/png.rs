@@ -31,7 +31,7 @@ const ADAM7: &[[usize; 4]] = &[
 /// Longer ancillary chunks are skipped: the decoder would copy them twice, and none of them matters.
 const BALLAST_BYTES: usize = 64 * 1024;
 
-/// Decodes the part that a model of that side sees, and the orientation.
+/// Decodes the part that a model with inputs of this side sees, and the orientation.
 pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
     let limits = Limits {
         bytes: limits::DECODER_BYTES,

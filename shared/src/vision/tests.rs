@@ -105,7 +105,7 @@ fn frames_match_those_of_torchvision() {
 
 #[test]
 fn every_orientation_is_turned_upright() {
-    // How each orientation stores an image that is seen as the rows 1 2 / 3 4.
+    // The pixels that each orientation stores for an image that is seen as the rows 1 2 / 3 4.
     let stored = [
         [1, 2, 3, 4],
         [2, 1, 4, 3],
@@ -163,7 +163,7 @@ fn transparent_pixels_become_white() {
 
 #[test]
 fn a_large_image_keeps_its_colours() {
-    // Far larger than the model needs, with sides that are primes.
+    // Far larger than the model needs, with prime sides.
     let flat = [10, 100, 250].repeat(1009 * 757);
     let flat = pixels(&png(1009, 757, &flat, None), SIDE).unwrap();
     assert_eq!(flat, [10, 100, 250].repeat(SIDE * SIDE));

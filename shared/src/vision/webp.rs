@@ -21,7 +21,7 @@ pub(super) const SIGNATURE: (&[u8], &[u8]) = (b"RIFF", b"WEBP");
 const ANIMATED: u8 = 0x02;
 const OPACITY: u8 = 0x10;
 
-/// Decodes the part that a model of that side sees, and the orientation.
+/// Decodes the part that a model with inputs of this side sees, and the orientation.
 pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
     let broken = || ImageError::broken("the WebP's container is broken");
     let file = File::read(bytes).ok_or_else(broken)?;
@@ -148,7 +148,7 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// Returns the maximum number of bytes that decoding takes, for so many columns and rows; `None` if the data is
+    /// Returns the maximum number of bytes that decoding takes for this many columns and rows; `None` if the data is
     /// broken.
     fn memory(&self, columns: usize, rows: usize) -> Option<usize> {
         let (data, each, coded) = match (self.stream, self.opacity) {

@@ -37,20 +37,20 @@ fn probabilities_match_the_reference() {
     let mut largest = Vec::new();
     let mut wrong = Vec::new();
     for image in golden().images {
-        let told = match classifier.probabilities(&corpus::read(&image.file)) {
-            Ok(told) => told.map(f64::from),
+        let found = match classifier.probabilities(&corpus::read(&image.file)) {
+            Ok(found) => found.map(f64::from),
             Err(error) => {
                 wrong.push(format!("{}: {error}", image.file));
                 continue;
             }
         };
-        let sum: f64 = told.iter().sum();
+        let sum: f64 = found.iter().sum();
         assert!(
             (sum - 1.0).abs() < 1e-5,
             "{}: they sum to {sum}",
             image.file
         );
-        let difference = difference(&told, &image.probabilities);
+        let difference = difference(&found, &image.probabilities);
         if difference > TOLERANCE {
             wrong.push(format!("{}: differs by {difference:.5}", image.file));
         }

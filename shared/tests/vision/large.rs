@@ -324,7 +324,8 @@ fn chunk(bytes: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) {
     bytes.extend_from_slice(&crc.sum().to_be_bytes());
 }
 
-/// That many zeros, compressed: one mebibyte's stream, over and over, since gigabytes would take a minute to compress.
+/// Returns this many zeros, compressed: repeats the stream of one mebibyte, since compressing gigabytes would take a
+/// minute.
 fn zeros(length: u64) -> Vec<u8> {
     const BLOCK: usize = 1 << 20;
     let encoder = |zeros: usize| {
@@ -627,7 +628,7 @@ fn huffman_bomb(width: u32, height: u32) -> Vec<u8> {
 /// A code with lengths 1, 2 ... 9, 10, 10.
 fn huffman_code(bits: &mut Bits) {
     bits.push(0, 1);
-    // How long the codes of the lengths are: of 1 to 6 three bits, of 7 to 10 four, of all others none. In the
+    // The lengths of the codes for lengths: three bits for 1 to 6, four for 7 to 10, none for all others. In the
     // format's order: 17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10.
     let lengths = [0, 0, 0, 3, 3, 3, 3, 3, 0, 3, 4, 4, 4, 4];
     bits.push(10, 4);

@@ -11,7 +11,7 @@ use crate::worker::{Order, Report, Worker};
 pub(crate) const LIMIT_KIB: u64 = 100_000_000 / 1024;
 /// 116 MB, for a progressive JPEG.
 const PROGRESSIVE_LIMIT_KIB: u64 = 116_000_000 / 1024;
-/// Processor time of an answer. Wall-clock time would count what else the machine does.
+/// The processor time of an answer. Wall-clock time would include other work of the machine.
 pub(crate) const TIME_LIMIT_MS: u64 = 2_000;
 
 #[test]
@@ -86,7 +86,7 @@ impl Trial {
                 "{name}: {} KiB, more than {limit}",
                 report.peak_kib
             ));
-            // What it may still hold is not the next one's.
+            // A new worker, so that memory that the old one still holds is not counted for the next image.
             self.worker = Worker::start();
         }
         if report.cpu_ms > TIME_LIMIT_MS {

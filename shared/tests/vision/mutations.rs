@@ -3,7 +3,7 @@
 //! For longer runs, and to repeat one: see [`COUNT`], [`SEED`] and [`FIRST`]. For example
 //!
 //! ```sh
-//! PURRLINE_MUTANTS=1000000 PURRLINE_MUTANTS_SEED=7 ./dev test mutants -- --nocapture
+//! PURRLINE_MUTANTS=1000000 PURRLINE_MUTANTS_SEED=7 ./dev test mutated_images -- --nocapture
 //! ```
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ const COUNT: &str = "PURRLINE_MUTANTS";
 const SEED: &str = "PURRLINE_MUTANTS_SEED";
 /// The number of the first.
 const FIRST: &str = "PURRLINE_MUTANTS_FIRST";
-/// One in so many goes through the network; the others are only decoded and resized.
+/// One mutant in this many goes through the network; the others are only decoded and resized.
 const CLASSIFIED: u64 = 100;
 
 fn number(name: &str, default: u64) -> u64 {
@@ -49,7 +49,7 @@ fn mutated_images_are_answered_within_the_limits() {
     });
     let mut all = Summary::default();
     for part in parts {
-        all.told += part.told;
+        all.classified += part.classified;
         all.refused += part.refused;
         all.slowest = all.slowest.max(part.slowest);
         all.largest = all.largest.max(part.largest);
@@ -59,9 +59,9 @@ fn mutated_images_are_answered_within_the_limits() {
         }
     }
     println!(
-        "{count} mutants of seed {seed} in {:?}: {} told, {} refused; slowest {} ms (mutant {}), largest {} KiB (mutant {})",
+        "{count} mutants of seed {seed} in {:?}: {} classified, {} refused; slowest {} ms (mutant {}), largest {} KiB (mutant {})",
         started.elapsed(),
-        all.told,
+        all.classified,
         all.refused,
         all.slowest.0,
         all.slowest.1,
@@ -82,7 +82,7 @@ fn mutated_images_are_answered_within_the_limits() {
     // Otherwise the mutations are too rough, or too gentle, to find anything.
     if count >= 1000 {
         assert!(
-            all.told > count / 10 && all.refused > count / 10,
+            all.classified > count / 10 && all.refused > count / 10,
             "hardly anything was tried"
         );
     }
@@ -90,13 +90,13 @@ fn mutated_images_are_answered_within_the_limits() {
 
 #[derive(Default)]
 struct Summary {
-    told: u64,
+    classified: u64,
     refused: u64,
-    /// Milliseconds, and whose.
+    /// The milliseconds, and the number of the mutant.
     slowest: (u64, u64),
-    /// KiB, and whose.
+    /// The KiB, and the number of the mutant.
     largest: (u64, u64),
-    /// How often each error was the answer.
+    /// The number of times that each error was the answer.
     errors: BTreeMap<String, u64>,
     failures: Vec<String>,
 }
@@ -117,7 +117,7 @@ fn torment(seed: u64, next: &AtomicU64, end: u64) -> Summary {
         let report = worker.ask(&order);
         if let Ok(report) = &report {
             match &report.detail {
-                None => summary.told += 1,
+                None => summary.classified += 1,
                 Some(detail) => {
                     summary.refused += 1;
                     *summary.errors.entry(detail.clone()).or_default() += 1;

@@ -49,7 +49,7 @@ impl Mutator {
     pub(crate) fn new() -> Self {
         let golden = golden();
         let images = golden.images.iter().map(|image| &image.file);
-        // What is broken already, once for three times that what is whole.
+        // Each broken file once, and each whole file three times.
         let names = images
             .clone()
             .chain(images.clone())

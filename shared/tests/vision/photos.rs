@@ -22,7 +22,7 @@ const LEAST_ACCURACY: f64 = 0.91;
 const MOST_CALIBRATION_ERROR: f64 = 0.05;
 
 #[derive(Deserialize)]
-struct Told {
+struct Reference {
     file: PathBuf,
     label: String,
     probabilities: Vec<f64>,
@@ -61,23 +61,23 @@ fn photos_match_the_reference() {
         "tools/reference: {}",
         reference.status
     );
-    let told: Vec<Told> = String::from_utf8(reference.stdout)
+    let references: Vec<Reference> = String::from_utf8(reference.stdout)
         .unwrap()
         .lines()
         .filter(|line| line.starts_with('{'))
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert!(
-        told.len() >= 200,
+        references.len() >= 200,
         "only {} photos in {}",
-        told.len(),
+        references.len(),
         cats.display()
     );
 
     let classifier = classifier();
     let mut judged = Vec::new();
     let mut differences = Vec::new();
-    for reference in told {
+    for reference in references {
         let bytes = std::fs::read(&reference.file).unwrap();
         let name = reference.file.display().to_string();
         let mosaic = reference.file.starts_with(&mosaics);

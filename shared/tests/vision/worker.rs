@@ -104,7 +104,7 @@ impl Worker {
     }
 }
 
-/// How memory is managed: as template.yaml sets it for the function.
+/// Returns the settings of the allocator that template.yaml has for the function.
 fn malloc() -> Vec<(String, String)> {
     let template = std::fs::read_to_string(repository().join("template.yaml")).unwrap();
     let settings: Vec<_> = template
@@ -151,8 +151,8 @@ fn worker() {
         let before = cpu_ms();
         let result = catch_unwind(AssertUnwindSafe(|| {
             if classify {
-                classifier.probabilities(&bytes).map(|told| {
-                    let sum: f32 = told.iter().sum();
+                classifier.probabilities(&bytes).map(|found| {
+                    let sum: f32 = found.iter().sum();
                     assert!((sum - 1.0).abs() < 1e-4, "the probabilities sum to {sum}");
                 })
             } else {

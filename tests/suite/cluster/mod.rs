@@ -70,7 +70,8 @@ impl Readers {
     }
 }
 
-/// The time that functions wait for the cache, all attempts included: a faster read did not wait in vain.
+/// The maximum time that functions wait for the cache, all attempts included. A faster read got an answer from the
+/// cache.
 const CACHE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Returns the functions' complaints about an unreachable cache.
@@ -149,10 +150,10 @@ async fn answers_come_from_the_tables_when_the_cache_refuses_sign_in() {
     );
 }
 
-/// A moving slot changes no answer, with none, some or all of its keys moved, and afterwards, neither for readers nor for
-/// fan-outs that push meanwhile. While a slot moves, the cache answers no command about several of its keys, and readers
-/// that have waited long enough read the tables. Once the slot has moved, the cache serves again. Fails if a redirection is
-/// taken for a failure of the cache.
+/// A moving slot changes no answer while none, some or all of its keys have moved, nor afterwards. That holds for
+/// readers and for fan-outs that push meanwhile. While a slot moves, the cache answers no command about several of its
+/// keys, and readers that have waited long enough read the tables. Once the slot has moved, the cache serves again.
+/// Fails if a redirection is taken for a failure of the cache.
 #[tokio::test]
 async fn a_moving_slot_changes_no_answer() {
     let cluster = Nodes::start().await;
@@ -200,11 +201,11 @@ async fn a_moving_slot_changes_no_answer() {
 
 /// Concurrent readers.
 const CLIENTS: usize = 8;
-/// The number of reads by all of them together.
+/// The number of reads by all clients together.
 const READS: usize = 10_000;
 
-/// The bar: a node dies in the middle of 10,000 reads and its replica takes over. No answer is wrong, none fails but with
-/// 503 and `Retry-After`, and less than one in a hundred does.
+/// The bar: a node dies in the middle of 10,000 reads and its replica takes over. No answer is wrong, and fewer than
+/// one in a hundred fails, always with 503 and `Retry-After`.
 #[tokio::test]
 async fn a_failover_during_ten_thousand_reads_gives_no_wrong_answer() {
     let mut cluster = Nodes::start().await;
@@ -251,7 +252,8 @@ async fn functions_leave_a_node_that_hangs() {
     let cluster = Nodes::start().await;
     let world = stack(cluster.environment()).await;
     let mut readers = Readers::on(&world).await;
-    // Not the node whose address the functions have: on AWS that is the whole cache's address.
+    // The reader's feed must not be on the node whose address the functions have: on AWS, that address is the whole
+    // cache's.
     while cluster.slot(&readers.feed_key()).await.1 == ENTRY {
         readers = Readers::on(&world).await;
     }

@@ -19,7 +19,8 @@ const ADMIN: &str = "admin";
 const USER: &str = "purrline";
 /// The password of both.
 const PASSWORD: &str = "meow";
-/// A user with the rights of `USER` whom any password signs in, as `ElastiCache` takes tokens that this server can't check.
+/// A user with the rights of `USER` who may sign in with any password. It stands in for `ElastiCache`'s tokens, which
+/// this server can't check.
 pub(super) const ANY_PASSWORD: &str = "anybody";
 
 /// The shard whose address functions have.
@@ -30,7 +31,7 @@ const SHARDS: usize = 3;
 const SLOTS: usize = 16_384;
 /// Milliseconds of silence after which the other nodes take a node for dead.
 const NODE_TIMEOUT: &str = "1000";
-/// The number of attempts to start: now and then another process takes a port between the look and the start.
+/// The number of attempts to start: now and then another process takes a port between the check and the start.
 const TRIES: usize = 5;
 
 /// A running cluster. Its processes end when this is dropped.
@@ -349,7 +350,7 @@ fn server() -> &'static str {
     }
 }
 
-/// Writes a test authority, and a certificate of the nodes that it signed.
+/// Writes the certificates of a test authority and of the nodes, which the authority signed.
 fn certificates(folder: &Path) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -33,7 +33,7 @@ async fn assert_hidden(world: &World, reader: &User, author: &User, post: &str) 
             .contains(&post.to_owned())
     );
     assert!(!reader.feed_ids(20).await.contains(&post.to_owned()));
-    // Also without cached feeds.
+    // The same holds without cached feeds.
     world.flush_cache().await.unwrap();
     assert!(!reader.feed_ids(20).await.contains(&post.to_owned()));
 }
@@ -165,7 +165,7 @@ async fn blocked_users_are_listed_latest_first_for_the_blocker_alone() {
         other.block(&nabi).await;
         blocked.insert(0, other);
     }
-    // Blocked again, each keeps its place.
+    // A user who is blocked again keeps their place.
     nabi.block(&blocked[3]).await;
     let ids: Vec<String> = blocked.iter().map(|user| user.id.clone()).collect();
     for size in [1, 2, 5, 100] {
@@ -244,7 +244,7 @@ async fn a_nonexistent_user_cannot_be_blocked() {
     }
 }
 
-/// Fails if a count differs for a caller who doesn't see all that it counts, or if a list leaves out anything but what
+/// Fails if a count differs for a caller who doesn't see everything that is counted, or if a list leaves out more than
 /// README.md says.
 #[tokio::test]
 async fn counts_are_the_same_for_everybody_and_lists_leave_out_hidden_users() {
@@ -337,8 +337,8 @@ async fn a_follow_that_races_with_a_block_loses() {
     }
 }
 
-/// Rule 7: whichever call a block dies at, it is stored with all that belongs to it or not at all, and the same request
-/// again completes it.
+/// Rule 7: if blocking dies at any call, the block is stored completely or not at all, and repeating the request
+/// completes it.
 #[tokio::test]
 async fn a_block_is_atomic() {
     let world = World::own().await;
@@ -361,7 +361,7 @@ async fn a_block_is_atomic() {
             assert_eq!(followers, u64::from(!blocked), "{nth} {when:?}");
             let hidden = nabi.get(&format!("/v1/posts/{post}")).await.status == 404;
             assert_eq!(hidden, blocked, "{nth} {when:?}");
-            // Also in the feed that the cache had, even if the request is not repeated.
+            // The cached feed agrees, even if the request is not repeated.
             let shown = nabi.feed_ids(5).await.contains(&post);
             assert_eq!(shown, !blocked, "{nth} {when:?}");
             nabi.block(&bad).await;

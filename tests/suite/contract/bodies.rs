@@ -69,7 +69,7 @@ async fn a_body_may_be_as_large_as_the_limit_and_no_larger() {
             .await
             .problem(413);
         }
-        // Beyond the load balancer's own limit, which it answers in its own words.
+        // A body beyond the load balancer's own limit gets the load balancer's own answer.
         send(
             &nabi,
             &method,

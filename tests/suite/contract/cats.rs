@@ -259,7 +259,7 @@ async fn only_the_owner_may_change_or_delete_a_cat() {
         .change(&path, &json!({ "name": "theirs" }))
         .await
         .problem(403);
-    // Whatever photo is given.
+    // The refusal doesn't depend on the photo.
     other
         .change(&path, &json!({ "photo": "x" }))
         .await

@@ -110,7 +110,7 @@ async fn an_invalid_top_and_unknown_parameters_are_named() {
         let reply = nabi.classify_upload(&query, "no key");
         reply.await.bad_fields(400, &pointers);
     }
-    // Errors of the query and of the body together.
+    // Errors of the query and of the body are reported together.
     let body = serde_json::json!({ "imag": "x" });
     nabi.create("/v1/classify?top=0", &body)
         .await
@@ -143,7 +143,7 @@ async fn an_images_type_is_found_from_its_bytes() {
         let reply = nabi.classify("", content_type, image(JPEG)).await;
         assert_eq!(reply.expect(200).json(), expected, "{content_type}");
     }
-    // As the load balancer passes on a body whose encoding is `identity`.
+    // The load balancer passes on a body whose encoding is `identity`.
     let request = nabi
         .request(reqwest::Method::POST, "/v1/classify")
         .header("content-type", "image/jpeg")

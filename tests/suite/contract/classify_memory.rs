@@ -1,4 +1,4 @@
-//! The classifier's process stays within the least memory that Lambda gives, whatever image it gets.
+//! The classifier's process stays within the smallest memory size that Lambda offers, whatever image it gets.
 
 use serde_json::Value;
 
@@ -21,15 +21,15 @@ mod corpus {
     }
 }
 
-/// The memory of the function, and the most that its process may have resident: 100 MB, and 116 MB after a progressive JPEG,
-/// whose coefficients are held at full size.
+/// The memory of the function, and the maximum resident memory of its process: 100 MB, or 116 MB after a progressive
+/// JPEG, whose coefficients are held at full size.
 const MEMORY_MIB: u64 = 128;
 const BAR_MIB: f64 = 100e6 / 1_048_576.0;
 const PROGRESSIVE_BAR_MIB: f64 = 116e6 / 1_048_576.0;
 
 /// The largest body that the load balancer lets through; larger images are uploaded.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// The most that may be uploaded.
+/// The maximum size of an upload in bytes.
 const UPLOAD_LIMIT: usize = 10 * 1024 * 1024;
 
 #[tokio::test]

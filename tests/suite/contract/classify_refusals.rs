@@ -142,7 +142,7 @@ async fn bodies_above_1_mib_are_refused() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
     let image = jpeg_of_size(1024 * 1024 + 1);
-    // Refused by the load balancer, in its own words, and by the function, should such a body reach it.
+    // The load balancer refuses this with its own answer, and the function refuses it too if such a body reaches it.
     nabi.classify("", "image/jpeg", image.clone())
         .await
         .expect(413);

@@ -57,7 +57,7 @@ async fn a_comment_has_every_field_and_is_counted_wherever_the_post_is_shown() {
         );
         assert_eq!(comment["author"], author(by).await);
         written.insert(0, comment);
-        // At once, even if the count was cached.
+        // The count changes at once, even if it was cached.
         assert_eq!(count(&fan, &nabi, &post).await, n);
     }
     for caller in [&nabi, &fan, &world.user("third")] {
@@ -106,7 +106,7 @@ async fn a_text_has_1_to_1000_characters_of_any_kind() {
             .await
             .bad_fields(400, &["/text"]);
     }
-    // A page of the largest comments is cut to what an answer may hold, and the next page continues.
+    // A page of the largest comments is cut to the maximum size of an answer, and the next page continues from there.
     let largest = format!("x{}", "\u{1}".repeat(999));
     for _ in 0..100 {
         nabi.comment(&post, &largest).await;
@@ -179,7 +179,7 @@ async fn its_author_and_the_posts_delete_a_comment_and_nobody_else() {
         assert_eq!(nabi.read_post(&post).await["comments"], 0);
         assert!(nabi.walk(&comments(&post), 5).await.is_empty());
     }
-    // Only its author may delete a comment on their own post.
+    // Nobody else may delete a comment that an author wrote on their own post.
     let comment = id_of(&nabi.comment(&post, "mine").await);
     fan.delete_comment(&post, &comment).await.problem(403);
 }
@@ -213,7 +213,7 @@ async fn comments_of_hidden_users_are_left_out_and_pages_stay_full() {
     bad.delete_comment(&mine, &own).await.problem(404);
     // A user who doesn't see a comment's author can't tell that the comment exists.
     nabi.delete_comment(&common, &by_bad[0]).await.problem(404);
-    // But the post's author may delete any comment below it.
+    // But the post's author may delete any comment on it.
     nabi.delete_comment(&mine, &on_mine).await.expect(204);
     assert_eq!(nabi.walk_ids(&comments(&mine), 5).await, [own.as_str()]);
     assert_eq!(fan.read_post(&mine).await["comments"], 2);
@@ -257,7 +257,7 @@ async fn a_block_keeps_nobody_from_deleting_their_comments() {
         third.block(&writer).await;
         third.delete_comment(&post, kept).await.problem(404);
         assert_eq!(author.read_post(&post).await["comments"], 2);
-        // A departed user can delete nothing, and below a departed author's post there is nothing.
+        // A departed user can delete nothing, and a departed author's post has no comments to delete.
         let (mine, below) = (&by_third, author.comment(&post, "own").await);
         if author_blocks {
             third.delete("/v1/me").await.expect(202);

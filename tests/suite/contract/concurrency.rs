@@ -20,7 +20,7 @@ async fn concurrent_world() -> World {
     World::with(options).await
 }
 
-/// Fails if a function takes its next event only after the one before.
+/// Fails if a function takes its next event only after it has handled the previous one.
 #[tokio::test]
 async fn one_process_serves_several_requests_at_a_time() {
     let world = concurrent_world().await;
@@ -82,7 +82,7 @@ async fn one_process_handles_several_batches_at_a_time() {
     assert!(feeds.iter().all(|feed| feed.len() == posts.len()));
 }
 
-/// A process that is told to end first answers its requests. Fails if SIGTERM ends it at once.
+/// On SIGTERM, a process answers its requests before it ends. Fails if SIGTERM ends the process at once.
 #[tokio::test]
 async fn a_process_finishes_its_work_on_sigterm() {
     let world = World::own().await;

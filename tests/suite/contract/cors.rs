@@ -1,4 +1,4 @@
-//! What browsers need: preflights, and headers that pages may read.
+//! Cross-origin requests: preflights are answered, and pages may read the headers that they need.
 
 use reqwest::Method;
 use serde_json::json;

@@ -40,8 +40,8 @@ async fn the_feed_has_only_own_and_followed_posts_newest_first() {
     assert_eq!(coco.feed_ids(20).await, [theirs, earlier]);
 }
 
-/// The author's feed shows a post before fan-out, whether the feed is cached, rebuilt, or read from the store; and shows it
-/// only once afterwards.
+/// The author's feed shows a post even before its fan-out, whether the feed is cached, rebuilt, or read from the store.
+/// After the fan-out, the feed doesn't show the post twice.
 #[tokio::test]
 async fn an_own_post_is_in_the_feed_once_it_is_answered() {
     let world = World::own().await;
@@ -128,7 +128,7 @@ async fn an_unfollowed_authors_posts_are_gone() {
     coco.post("unseen").await;
     world.wait_until_drained().await;
     assert_eq!(nabi.feed_ids(20).await, std::slice::from_ref(&second));
-    // Followed again, with what was posted meanwhile.
+    // When the author is followed again, the feed includes what was posted meanwhile.
     nabi.follow(&coco).await;
     world.wait_until_drained().await;
     let feed = nabi.feed(20).await;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::support::{World, eventually};
 
-/// Returns how many times the cache ran each command, except for this one.
+/// Returns how many times the cache ran each command, not counting the command that asks for this.
 async fn commands(world: &World) -> Vec<(String, u64)> {
     let client = redis::Client::open(world.endpoints().cache.clone().unwrap()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -21,8 +21,8 @@ async fn commands(world: &World) -> Vec<(String, u64)> {
     stats.lines().filter_map(of_line).collect()
 }
 
-/// Returns the round trips and the calls of the store that the function logs for its nth read, counted from 1. Log lines
-/// come a little later than answers.
+/// Returns the numbers of round trips and of calls to the store that the function logs for its nth read, counted from
+/// 1. Log lines come a little later than answers.
 async fn logged_cost(world: &World, nth: usize) -> (Option<u64>, Option<u64>) {
     let line: Value = eventually("the function's line", async || {
         let logs = world.logs("feed").unwrap();
@@ -110,7 +110,7 @@ async fn a_warm_read_of_20_posts_costs_two_round_trips_and_no_call_to_the_store(
 
     assert_eq!(logged_cost(&world, 3).await, (Some(trips), Some(0)));
 
-    // As the cache counts its commands, including those within scripts: it was read, and not written to.
+    // By the cache's own count, which includes commands within scripts, the cache was read but not written to.
     let count = |of: &[(String, u64)], name: &str| {
         of.iter()
             .find(|(known, _)| known == name)

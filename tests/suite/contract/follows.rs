@@ -328,8 +328,8 @@ async fn a_follower_exists_from_their_first_follow() {
     assert_eq!(seen(&nabi, &fan).await, (0, 1, false));
 }
 
-/// A user who is erased between the moment in which their follow is checked and that in which it is written is not
-/// recreated. Fails if the followers' count is written without a condition.
+/// A user who is erased after their follow is checked, but before it is written, is not recreated. Fails if the
+/// followers' count is written without a condition.
 #[tokio::test]
 async fn a_follow_does_not_recreate_an_erased_user() {
     let world = World::own().await;
@@ -413,7 +413,7 @@ async fn nobody_follows_more_users_than_the_limit() {
     assert_follows_exact(&stage, &fan, &others).await;
 }
 
-/// Fails if the 409 relies on the cache's last knowledge.
+/// Fails if the 409 relies on outdated knowledge in the cache.
 #[tokio::test]
 async fn an_allowed_follow_is_accepted_at_the_limit() {
     let (world, stage, fan, others) = at_follow_limit().await;
@@ -433,7 +433,7 @@ async fn an_allowed_follow_is_accepted_at_the_limit() {
     assert!(fan.read_user(&others[3]).await["followed"] == true);
     fan.put(&follow(&others[4])).await.problem(409);
 
-    // A block ends a follow, and so does an erasure, each by either user.
+    // A block by either user ends a follow, and so does the erasure of either user.
     fan.block(&others[1]).await;
     fan.put(&follow(&others[4])).await.expect(202);
     world.wait_until_drained().await;

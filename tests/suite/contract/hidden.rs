@@ -1,5 +1,5 @@
-//! Every route answers the same for what the caller may not know of as for what never existed: no caller learns that a user
-//! blocks them, or that something exists after all.
+//! Every route gives the same answer for an object that the caller may not know of as for one that never existed. So no
+//! caller learns that a user blocks them, or that a hidden object exists.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -128,7 +128,7 @@ async fn hidden_objects_are_answered_like_unknown_ones() {
                 status_and_detail(&never_reply),
                 "{why:?}: {method} {route}"
             );
-            // Reads and immediate changes answer 404; queued changes are accepted without a look.
+            // Reads and immediate changes answer 404; queued changes are accepted without a lookup.
             let queued = route.ends_with("/like") || route.ends_with("/follow");
             let taken_back = route.ends_with("/save") || route.ends_with("/block");
             let expected = match method {
@@ -160,9 +160,9 @@ async fn hidden_objects_are_answered_like_unknown_ones() {
     }
 }
 
-/// On every route that takes a handle, a hidden owner's handle is answered as an unknown one, whatever else is wrong with
-/// the call. Two calls reveal more, about users whom the caller may know of by other means: blocking an existing user, and
-/// ending the caller's own block.
+/// Every route that takes a handle treats a hidden owner's handle like an unknown one, even if the call has other
+/// faults. Two calls reveal more, about users whom the caller may know of by other means: blocking an existing user,
+/// and ending the caller's own block.
 #[tokio::test]
 async fn a_handle_tells_nothing_of_who_is_hidden() {
     let world = World::shared().await;
@@ -226,7 +226,7 @@ async fn a_handle_tells_nothing_of_who_is_hidden() {
     }
 }
 
-/// A user who has left can't change their own hidden things, either.
+/// A user who has left can't change their own hidden objects either.
 #[tokio::test]
 async fn a_departed_user_can_change_nothing() {
     let world = World::shared().await;

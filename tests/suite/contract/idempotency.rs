@@ -63,12 +63,13 @@ async fn the_same_request_again_gets_the_same_answer_again() {
 }
 
 #[tokio::test]
-async fn a_key_is_independent_on_each_path() {
+async fn a_key_never_gets_the_answer_of_another_path() {
     let nabi = World::shared().await.user("nabi");
     nabi.create_once("/v1/posts", "shared", &json!({ "text": "x" }))
         .await
         .expect(201);
-    // The key either belongs to the other request or is independent here, and never gets the other's answer.
+    // On this route the key may either belong to the other request or be independent, but it never gets the other
+    // request's answer.
     let reply = nabi
         .create_once(
             "/v1/uploads",

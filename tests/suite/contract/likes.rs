@@ -33,7 +33,7 @@ async fn a_like_is_queued_and_then_shows_everywhere() {
     })
     .await;
     assert_eq!(seen(&nabi, &post).await, (1, false));
-    // In the feeds, whose cached post lacked the like, and in the author's list.
+    // The like shows in the feeds, whose cached post lacked it, and in the author's list.
     world.wait_until_drained().await;
     for (caller, liked) in [(&fan, true), (&nabi, false)] {
         let author_list = caller

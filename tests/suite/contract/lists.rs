@@ -61,9 +61,9 @@ async fn an_empty_list_is_a_page_without_a_next() {
     }
 }
 
-/// Creates a user with three cats, of which one is in seven posts with the user's tag. Three of the posts are saved; three
-/// followers like the last post and comment on it; the user follows three others and blocks three. Returns the user, that
-/// post and that cat.
+/// Creates a user with three cats, one of which is in seven posts with the user's tag. Three of the posts are saved;
+/// three followers like the last post and comment on it; the user follows three others and blocks three. Returns the
+/// user, that post and that cat.
 async fn popular(world: &World) -> (User, String, String) {
     let nabi = world.user("nabi");
     for n in 0..2 {

@@ -60,7 +60,7 @@ async fn an_operation_uses_the_planned_units() {
     let world = World::own().await;
     let [author, reader, other] = ["nabi", "coco", "momo"].map(|name| world.user(name));
     let meow = json!({ "text": "meow" });
-    // Once before measuring: creating a row costs a unit more or less.
+    // Every call is made once before measuring, since creating a row costs a unit more or less.
     reader.follow(&author).await;
     author.follow(&other).await;
     let first = author.post_id("meow").await;

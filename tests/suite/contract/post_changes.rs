@@ -100,7 +100,7 @@ async fn an_edit_that_changes_nothing_writes_nothing() {
         assert_eq!(nabi.get(&path).await.expect(200).json(), post);
     }
     assert_eq!(stage.item("PostsTable", "id", id).await, before);
-    // Other users can't try it.
+    // Other users may not even send an empty edit.
     other.change(&path, &json!({})).await.problem(403);
     let edited = nabi.change(&path, &json!({ "text": "#other" })).await;
     let edited = edited.expect(200).json();
@@ -133,7 +133,7 @@ async fn an_image_appears_once_in_a_post() {
             .bad_fields(400, &twice);
         nabi.change(&path, &body).await.bad_fields(400, &twice);
     }
-    // Together with all other errors.
+    // It is reported together with all other errors.
     let body = json!({ "text": 5, "images": ["k", "k"], "cats": 1 });
     let bad = ["/text", "/images/1", "/cats"];
     nabi.create("/v1/posts", &body).await.bad_fields(400, &bad);

@@ -249,7 +249,7 @@ async fn a_patch_changes_single_fields() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
     let avatar = nabi.upload("image/jpeg", &image(JPEG)).await;
-    // Also for a user who has chosen nothing yet.
+    // An edit also works for a user who has chosen nothing yet.
     let mut me = nabi.me().await;
     let bio = nabi.patch_me(&json!({ "bio": "b" })).await.expect(200);
     me["bio"] = json!("b");
@@ -496,7 +496,7 @@ async fn generated_handles_stay_reserved_for_their_users() {
     let shown = post["author"]["handle"].as_str().unwrap();
     assert_eq!(by_handle(&nabi, shown).await, Some(json!(posted.id)));
     assert_eq!(by_handle(&nabi, &of_other).await, Some(json!(other.id)));
-    // Also after a user has chosen another handle, or the generated one.
+    // They still do after a user has chosen another handle, or the generated one.
     other.put_me(&plain(&other.own_handle())).await.expect(201);
     assert_eq!(by_handle(&nabi, &of_other).await, Some(json!(other.id)));
     let me = other.put_me(&plain(&of_other)).await.expect(200).json();
@@ -522,7 +522,7 @@ async fn authors_are_shown_as_they_are_now() {
         json!({ "handle": format!("{handle}_2"), "name": "second" }),
         json!({ "handle": handle, "name": "third", "avatar": null }),
     ] {
-        // So that the author is cached.
+        // The feed is read twice, so that the author is cached.
         for _ in 0..2 {
             reader.feed(5).await;
         }
@@ -549,7 +549,7 @@ async fn authors_are_shown_as_they_are_now() {
     }
 }
 
-/// Sends a profile, and repeats that while the machine is overloaded.
+/// Sends a profile, and repeats the request while the machine is overloaded.
 async fn claim(user: &User, body: &Value) -> Reply {
     eventually("it is answered", async || {
         let reply = user.put_me(body).await;
@@ -558,8 +558,8 @@ async fn claim(user: &User, body: &Value) -> Reply {
     .await
 }
 
-/// The bar, as clients see it: a hundred users want one handle at once, which are more requests than the functions take at a
-/// time.
+/// The bar, as clients see it: a hundred users request one handle at once. That is more requests than the functions
+/// handle at a time.
 #[tokio::test]
 async fn one_of_a_hundred_users_gets_a_contested_handle() {
     let mut options = World::options();

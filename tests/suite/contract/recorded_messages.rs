@@ -1,9 +1,10 @@
 //! A rolling deploy: for a while, the functions of two releases send each other messages. `tests/messages/<release>.json`
 //! records the messages of each release.
 //!
-//! This release handles the messages of earlier ones, and they handle this one's. All releases ignore unknown fields. So
-//! every field that an earlier release knows must still be there, and a new field must make no difference to a release that
-//! ignores it: list such a field in [`IGNORABLE_FIELDS`], or give the message another `v`.
+//! This release must handle the messages of earlier releases, and earlier releases must handle this release's messages.
+//! All releases ignore unknown fields. So every field that an earlier release knows must still be there, and a new
+//! field must make no difference to a release that ignores it: list such a field in [`IGNORABLE_FIELDS`], or give the
+//! message another `v`.
 //!
 //! With `RECORD=<release>` in the environment, this release's messages are recorded.
 
@@ -93,7 +94,7 @@ async fn current_messages() -> Messages {
     take_and_record(&stage, "LikesQueue", &mut sent).await;
     take_and_record(&stage, "IndexQueue", &mut sent).await;
     let whole = take_and_record(&stage, "FanOutQueue", &mut sent).await;
-    // Split by shard.
+    // The fan-out is split by shard.
     stage.spread_followers(&author, 16).await;
     deliver_all(&stage, "fan-out", &whole).await;
     let chunks = take_and_record(&stage, "FanOutQueue", &mut sent).await;
@@ -163,7 +164,7 @@ async fn messages_have_every_field_that_earlier_releases_know() {
     }
 }
 
-/// Returns a message as recorded, and with a field more at each place, as a later release might send it.
+/// Returns a message as recorded, and again with an additional field at each level, as a later release might send it.
 fn versions(message: &Value) -> [String; 2] {
     let mut more = message.clone();
     more["later"] = json!({ "than": "this" });
@@ -233,7 +234,7 @@ async fn messages_of_earlier_releases_are_handled() {
             assert_eq!(author.me().await["followers"], 1, "{release}");
             deliver_all(&stage, "like-consumer", &says("LikesQueue", "like", true)).await;
             assert_eq!(stage.likes_of(&post).await.0, 1, "{release}");
-            // Each message pushes a post of its own, by itself, onto an existing feed.
+            // Each message pushes a different post onto an existing feed.
             let mut posts = Vec::<String>::new();
             assert_eq!(fan.feed_ids(10).await, posts, "{release}");
             for message in &recorded["FanOutQueue"] {

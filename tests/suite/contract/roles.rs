@@ -1,9 +1,9 @@
 //! Rule 8: each function's role allows only the calls it makes, on the resources it uses.
 //!
-//! Locally, no role is enforced. So this runs the flows of the API, records the calls of each function, and compares them
-//! with what the template allows: a call that isn't allowed would fail on AWS, and a permission that is never used is too
-//! much. Each action is compared together with its resource: a table or an index, a queue, a bucket or a folder of it, a
-//! function. A transaction counts as each of its parts.
+//! Locally, no role is enforced. So this runs the flows of the API, records the calls of each function, and compares
+//! them with what the template allows: a call that isn't allowed would fail on AWS, and a permission that is never used
+//! is unnecessary. Each action is compared together with its resource: a table or an index, a queue, a bucket or a
+//! folder of it, a function. A transaction counts as each of its parts.
 
 use std::collections::BTreeSet;
 
@@ -67,7 +67,7 @@ fn enabled_branch(value: &Value) -> &Value {
     value.get("!If").map_or(value, |branches| &branches[1])
 }
 
-/// Returns the name of a function's role: the one that it names, or the one that SAM makes.
+/// Returns the name of a function's role, which either the function names or SAM creates.
 fn role(template: &Value, function: &str) -> String {
     let properties = &template["Resources"][function]["Properties"];
     match properties["Role"]["!GetAtt"].as_str() {
@@ -244,7 +244,7 @@ async fn posts(world: &World, nabi: &User, fan: &User) -> (String, String) {
     (kept, deleted)
 }
 
-/// Returns a photo's key.
+/// Sets and reads profiles. Returns the key of an uploaded photo.
 async fn profiles(nabi: &User, fan: &User) -> String {
     let photo = nabi.upload("image/jpeg", &image(JPEG)).await;
     let profile = json!({ "handle": "nabi", "name": "나비", "avatar": photo });
@@ -382,7 +382,7 @@ async fn defer_invalidations(world: &World, nabi: &User, fan: &User, kept: &str)
     world.run_schedule("sweep").await.unwrap();
 }
 
-/// Makes a user leave who has something of every kind.
+/// Makes a user who has something of every kind leave.
 async fn leave(world: &World, nabi: &User, fan: &User, kept: &str) {
     fan.follow(nabi).await;
     fan.like(kept).await;
@@ -447,7 +447,7 @@ async fn leave_and_return(world: &World, nabi: &User, kept: &str) {
 #[tokio::test]
 async fn every_call_is_allowed_and_nothing_else() {
     let mut options = World::options().parameter("ErasureSeconds", "1");
-    // No caller meets a limit, but all limits are checked: for that, most functions use the cache.
+    // No caller meets a limit, but all limits are checked, for which most functions use the cache.
     for limit in ["ReadLimit", "WriteLimit", "ClassifyLimit"] {
         options = options.parameter(limit, "9999999/9999999");
     }

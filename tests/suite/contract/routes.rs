@@ -1,5 +1,5 @@
-//! Every route, as the library declares it and the API's document describes it. Tests of what holds for all routes loop over
-//! these.
+//! Every route, as the library declares it and the API's document describes it. Tests of rules that hold for all routes
+//! loop over them.
 
 use std::sync::LazyLock;
 
@@ -97,8 +97,8 @@ impl Route {
     }
 }
 
-/// Returns a route's path with ids, and a tag of the user's own. A comment's id, which has the same form, is the post's,
-/// unless it was filled in before.
+/// Returns a route's path, filled in with ids and a tag of the user's own. The post's id also serves as a comment's id,
+/// which has the same form, unless a comment's id was filled in before.
 pub(crate) fn path(route: &str, post: &str, user: &str) -> String {
     let tag = tag_of(user);
     let ids = [
@@ -143,8 +143,8 @@ pub(crate) fn with_handle(mut body: Value, caller: &User) -> Value {
     body
 }
 
-/// Returns a valid body of a route without optional fields, unless it would be empty; `None` if the route takes no body.
-/// [`with_image`] fills in an upload's key, [`with_handle`] the caller's handle.
+/// Returns a valid body for a route, without optional fields unless the body would otherwise be empty; `None` if the
+/// route takes no body. [`with_image`] fills in an upload's key, [`with_handle`] the caller's handle.
 pub(crate) fn good_body(method: &Method, route: &str) -> Option<Value> {
     let is_it = |it: &&purrline::http::routes::Route| {
         named(it.path) == route && it.method == method.as_str()

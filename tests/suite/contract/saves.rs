@@ -116,7 +116,7 @@ async fn a_deleted_post_is_gone_and_pages_stay_full() {
     for size in [1, 2, 3] {
         assert_eq!(nabi.walk_ids("/v1/me/saved", size).await, left);
     }
-    // A deleted post can be unsaved, and not be saved again.
+    // A deleted post can be unsaved, but not saved again.
     unsave(&nabi, &posts[0]).await;
     nabi.put(&format!("/v1/posts/{}/save", posts[0]))
         .await

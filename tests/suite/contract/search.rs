@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{User, World, eventually, id_of};
 
-/// Starts a stack with one process that searches: what it has found once, it finds from then on.
+/// Starts a stack with only one process that searches, so that everything found once is found from then on.
 async fn search_world() -> World {
     let mut options = World::options();
     options.workers = 1;
@@ -95,7 +95,7 @@ async fn posts_are_found_by_the_words_of_their_text() {
             "{words}"
         );
     }
-    // Without any searchable character.
+    // A query without any searchable character finds nothing.
     assert!(find_ids(&reader, "!!!").await.is_empty());
     let shown = find(&reader, "posts", &w).await.remove(0);
     assert_eq!(shown, reader.read_post(&post).await);
@@ -103,7 +103,7 @@ async fn posts_are_found_by_the_words_of_their_text() {
 
 /// Fails if the index alone is trusted, or if fan-out tells search of new posts only.
 #[tokio::test]
-async fn an_edited_post_is_found_by_its_new_text_and_a_deleted_post_is_not_found() {
+async fn an_edited_post_is_found_by_its_new_text_and_a_deleted_post_is_gone_at_once() {
     let world = search_world().await;
     let nabi = world.user("nabi");
     let w = word(&nabi);
@@ -134,7 +134,7 @@ async fn the_best_match_comes_first_and_equals_are_newest_first() {
     eventually_found(&nabi, &w, &[&best, &newer, &older, &worst]).await;
 }
 
-/// Fails if the index's generation of a cursor is not kept.
+/// Fails if the generation of the index that a cursor refers to is not kept.
 #[tokio::test]
 async fn every_page_size_walks_each_item_once_despite_concurrent_writes() {
     let world = search_world().await;
@@ -289,7 +289,8 @@ async fn tags_are_found_while_they_are_typed_with_their_counts() {
         })
         .await;
     };
-    // The tag itself comes first, then those of the most posts; on the keyboard, `과` begins as `고` does.
+    // The tag itself comes first, then those with the most posts. On the keyboard, `과` begins with the same keys as
+    // `고`.
     expect(
         &format!("{w}고"),
         &[("고", 1), ("고양이", 3), ("고래", 2), ("과자", 1)],
@@ -350,7 +351,7 @@ async fn bad_input_names_the_field() {
             .await
             .bad_fields(400, &fields);
     }
-    // Any query is only words, not syntax.
+    // Queries have no syntax: each is just words.
     for q in [
         "\"", "a AND (", "*", "+x -y", "text:x", "x\u{1}y", "\\", "~", "=", "ㄱ\u{1}",
     ] {
@@ -572,7 +573,7 @@ async fn width_accents_spaces_and_invisible_characters_make_no_difference() {
             "{words}"
         );
     }
-    // Also for tags and names.
+    // The same holds for tags and names.
     nabi.post(&format!("#{w}Café")).await;
     introduce(&nabi, &word(&nabi), &format!("{w} Zoë 나비 집사🐱")).await;
     eventually("the tag and the name are found", async || {

@@ -113,7 +113,7 @@ impl Words {
         text
     }
 
-    /// Returns a query as people type them: one or two words, mostly common ones.
+    /// Returns a query such as people type: one or two words, mostly common ones.
     fn query(&self, numbers: &mut Numbers) -> (&'static str, String) {
         let words = if numbers.next().is_multiple_of(2) {
             &self.korean

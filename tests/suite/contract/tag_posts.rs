@@ -153,7 +153,7 @@ async fn edits_and_deletions_move_a_post_between_tags() {
     }
 }
 
-/// One transaction changes all that may change of a post at once: 30 tags and 10 cats.
+/// One transaction changes everything that may change in a post at once: 30 tags and 10 cats.
 #[tokio::test]
 async fn thirty_tags_and_ten_cats_may_change_at_once() {
     let nabi = World::shared().await.user("nabi");

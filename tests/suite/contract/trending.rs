@@ -143,14 +143,14 @@ async fn a_trend_of_hidden_authors_is_left_out() {
         all.filter(|trend| trend["tag"] != hidden).collect()
     };
     momo.me().await;
-    // At once, though the answer is cached, and in both directions.
+    // The tag disappears at once, though the answer is cached, and in both directions.
     reader.block(&nabi).await;
     assert_eq!(trending(&reader, "").await, without("nabis"));
     assert_eq!(trending(&reader, "?limit=2").await, without("nabis"));
     coco.block(&momo).await;
     assert_eq!(trending(&momo, "").await, without("cocos"));
     assert_eq!(trending(&nabi, "").await, *all.as_array().unwrap());
-    // Also with a token that outlives its user.
+    // The same holds for a token that outlives its user.
     let gone = world.user("gone");
     gone.me().await;
     coco.block(&gone).await;

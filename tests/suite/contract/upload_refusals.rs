@@ -147,7 +147,7 @@ async fn a_changed_or_misused_url_is_refused() {
     assert!(!is_there(&world, &nabi, &upload).await);
 }
 
-/// A URL as `upload-url` signs it, but a quarter of an hour ago.
+/// A URL is signed as by `upload-url`, but a quarter of an hour ago.
 #[tokio::test]
 async fn an_expired_url_is_refused() {
     let world = World::shared().await;

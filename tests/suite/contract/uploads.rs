@@ -227,7 +227,7 @@ async fn the_photos_of_a_day_are_bounded() {
     );
     let wait: i64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=24 * 60 * 60).contains(&wait), "{wait}");
-    // What was granted stays granted, and other users have limits of their own.
+    // An upload that was granted stays granted, and other users have limits of their own.
     let again = nabi.create_once("/v1/uploads", "one", &wanted).await;
     assert_eq!(again.expect(201).json()["key"], key);
     other.create("/v1/uploads", &wanted).await.expect(201);
@@ -239,8 +239,8 @@ async fn the_photos_of_a_day_are_bounded() {
     }
 }
 
-/// Fails if there is no limit, if concurrent requests exceed it, or if uploads that were never sent, or have expired unused,
-/// take room for ever. What a user deletes takes room until the account is left.
+/// Fails if there is no limit, if concurrent requests exceed it, or if uploads that were never sent, or have expired
+/// unused, take room for ever. Deleted photos still take room until the user leaves.
 #[tokio::test]
 async fn the_bytes_of_a_user_are_bounded() {
     let world = World::with(World::options().parameter("StoredBytes", "3000")).await;

@@ -21,7 +21,7 @@ async fn a_new_user_has_a_generated_handle_and_no_counts() {
         assert_eq!(me[count], 0, "{count}");
     }
     assert_eq!(me["followed"], false);
-    // The same at any time, for any caller.
+    // The user looks the same at any time and to any caller.
     assert_eq!(nabi.me().await, me);
     assert_eq!(nabi.read_user(&nabi).await, me);
     assert_eq!(other.read_user(&nabi).await, me);

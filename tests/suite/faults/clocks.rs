@@ -8,9 +8,8 @@ use purrline_local::{FaultAction, FaultRule, Options, Outage, Service, When};
 use serde_json::{Value, json};
 
 use super::leaving::fill;
-use super::retrying_soon;
 use crate::support::backstage::{Backstage, number};
-use crate::support::{User, World, comments, eventually, id_of};
+use crate::support::{User, World, comments, eventually, id_of, retrying_soon};
 
 const APART: Duration = Duration::from_secs(5);
 
@@ -36,12 +35,12 @@ async fn stage() -> Backstage {
     stage
 }
 
-/// Returns how far apart the clocks were that stamped a queue's messages, in milliseconds. Puts the messages back.
+/// Returns the difference between the clocks that stamped a queue's messages, in milliseconds. Puts the messages back.
 async fn clock_difference(stage: &Backstage, queue: &str) -> i64 {
     let taken = stage.take_with_times(queue).await;
     let ahead = taken.iter().map(|(body, sent)| {
-        let word: Value = serde_json::from_str(body).unwrap();
-        word["at"].as_i64().unwrap() / 1000 - sent
+        let change: Value = serde_json::from_str(body).unwrap();
+        change["at"].as_i64().unwrap() / 1000 - sent
     });
     let ahead: Vec<i64> = ahead.collect();
     let bodies: Vec<String> = taken.into_iter().map(|(body, _)| body).collect();
@@ -142,19 +141,24 @@ async fn without_the_cache_the_last_request_wins() {
     ] {
         let taken = stage.take_with_times(queue).await;
         let ahead = taken.iter().map(|(body, sent)| {
-            let word: Value = serde_json::from_str(body).unwrap();
-            assert_eq!(word["own_clock"], true, "{word}");
-            word["at"].as_i64().unwrap() / 1000 - sent
+            let change: Value = serde_json::from_str(body).unwrap();
+            assert_eq!(change["own_clock"], true, "{change}");
+            change["at"].as_i64().unwrap() / 1000 - sent
         });
         let ahead: Vec<i64> = ahead.collect();
         let apart = ahead.iter().max().unwrap() - ahead.iter().min().unwrap();
         assert!(apart > 4_000, "only one clock was asked: {ahead:?}");
         // Deliver the last message first, and then all of them again.
         for times in [1, 2] {
-            let words = taken.iter().rev();
-            let words = words.map(|(body, sent)| (body.clone(), times, *sent));
-            for word in words {
-                assert!(stage.deliver_with_times(consumer, &[word]).await.is_empty());
+            let changes = taken.iter().rev();
+            let changes = changes.map(|(body, sent)| (body.clone(), times, *sent));
+            for change in changes {
+                assert!(
+                    stage
+                        .deliver_with_times(consumer, &[change])
+                        .await
+                        .is_empty()
+                );
             }
         }
     }
@@ -181,9 +185,9 @@ async fn a_block_ends_a_follow_whichever_clock_stamped_it() {
         nabi.follow(&bad).await;
     }
     stage.world.resume_service(Service::Cache);
-    let words = stage.take("FollowsQueue").await;
+    let changes = stage.take("FollowsQueue").await;
     // The queue's clock seems to be ahead as well, so the follows' own stamps count.
-    assert!(stage.deliver("follow-consumer", &words).await.is_empty());
+    assert!(stage.deliver("follow-consumer", &changes).await.is_empty());
     assert!(follows(&bad).await && follows(&nabi).await);
     assert_eq!(bad.feed_ids(5).await, [post.as_str()]);
 
@@ -197,17 +201,17 @@ async fn a_block_ends_a_follow_whichever_clock_stamped_it() {
     };
     nabi.block(&bad).await;
     assert_ended("after the block").await;
-    assert!(stage.deliver("follow-consumer", &words).await.is_empty());
+    assert!(stage.deliver("follow-consumer", &changes).await.is_empty());
     assert_ended("delivered again while the block stands").await;
     nabi.unblock(&bad).await;
-    assert!(stage.deliver("follow-consumer", &words).await.is_empty());
+    assert!(stage.deliver("follow-consumer", &changes).await.is_empty());
     assert_ended("delivered again after the block").await;
 
     // Later follows take effect, at the latest when the clocks that were behind have caught up.
     eventually("they follow each other again", async || {
         bad.follow(&nabi).await;
-        let word = stage.take("FollowsQueue").await;
-        assert!(stage.deliver("follow-consumer", &word).await.is_empty());
+        let change = stage.take("FollowsQueue").await;
+        assert!(stage.deliver("follow-consumer", &change).await.is_empty());
         follows(&bad).await.then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! Comments count exactly, and repeating a request heals.
+//! Comments are counted exactly, and repeating a failed request completes it.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,9 +7,9 @@ use futures::StreamExt;
 use purrline_local::{FaultAction, FaultRule, Options, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::{assert_unavailable, retrying_soon, stage};
+use super::{assert_unavailable, stage};
 use crate::support::backstage::Backstage;
-use crate::support::{User, World, comments, id_of};
+use crate::support::{User, World, comments, id_of, retrying_soon};
 
 /// More calls than any request makes.
 const CALLS: u64 = 30;
@@ -56,9 +56,9 @@ async fn kill_at_every_call(
     }
 }
 
-/// Rule 7: whichever call the function dies at, a comment is stored and counted, or neither. The same request again makes it
-/// one comment, counted everywhere. Fails when the count moves outside the comment's transaction, when the key is remembered
-/// separately, or when repeating a known answer leaves the cache as it is.
+/// Rule 7: if the function dies at any call, a comment is both stored and counted, or neither. After the request is
+/// repeated, there is one comment, counted everywhere. Fails when the count moves outside the comment's transaction,
+/// when the key is remembered separately, or when repeating a known answer leaves the cache as it is.
 #[tokio::test]
 async fn a_comment_whose_writer_dies_is_atomic() {
     let stage = stage().await;
@@ -85,8 +85,8 @@ async fn a_comment_whose_writer_dies_is_atomic() {
     assert_eq!(nabi.walk_ids(&comments(&post), 7).await, expected);
 }
 
-/// The same for deletions: a repeated one finds the comment gone, and corrects the counts all the same. Fails when only the
-/// request that found the comment tells the cache.
+/// The same for deletions: a repeated deletion finds the comment gone, and still corrects the counts. Fails when only
+/// the request that found the comment tells the cache.
 #[tokio::test]
 async fn a_deletion_that_dies_is_atomic() {
     let stage = stage().await;
@@ -330,7 +330,7 @@ async fn answered_comments_survive_every_crash() {
                 if !mine.is_empty() && random >> 62 == 0 {
                     let gone =
                         mine.swap_remove(usize::try_from(random >> 33).unwrap() % mine.len());
-                    // An earlier attempt that died may have deleted it.
+                    // An earlier attempt that died may have deleted the comment.
                     while ![204, 404].contains(&user.delete_comment(post, &gone).await.status) {}
                 } else {
                     let (key, body) = (

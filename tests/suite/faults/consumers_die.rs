@@ -243,8 +243,8 @@ async fn fan_out_survives_a_crash_at_any_call() {
     .await;
 }
 
-/// Consumers that wait for a cache that doesn't answer leave it to `sweep`, in time, and may be killed while they wait.
-/// Fails when a consumer ignores the cache, or forgets only what this very delivery changed.
+/// If the cache doesn't answer, consumers leave invalidations to `sweep` before their time is over, and may be killed
+/// while they wait. Fails when a consumer ignores the cache, or forgets only what this very delivery changed.
 #[tokio::test]
 async fn consumers_may_be_killed_while_waiting_for_the_cache() {
     let stage = stage().await;
@@ -306,7 +306,8 @@ async fn consumers_may_be_killed_while_waiting_for_the_cache() {
     fan_out_is_right(&stage, &fan_out).await;
 }
 
-/// `sweep` is killed before and after each of its calls, and run again. Fails when it postpones what it has not sent.
+/// `sweep` is killed before and after each of its calls, and run again. Fails when `sweep` postpones posts that it has
+/// not sent.
 #[tokio::test]
 async fn sweep_survives_a_crash_at_any_call() {
     let stage = stage().await;

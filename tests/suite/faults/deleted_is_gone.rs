@@ -11,8 +11,8 @@ use super::{followers_of, stage};
 use crate::support::backstage::Backstage;
 use crate::support::{User, eventually};
 
-/// Returns a reader of an author, on a stack whose fan-out, which tells the cache of a deletion once more, runs only by
-/// hand.
+/// Returns a stack, and a reader of an author. Fan-out, which tells the cache of a deletion once more, runs only when a
+/// test delivers its messages.
 async fn reader_and_author() -> (Backstage, User, User) {
     let stage = stage().await;
     let author = stage.world.user("author");
@@ -99,7 +99,7 @@ async fn a_slow_reader_does_not_bring_back_what_is_deleted() {
     }
 }
 
-/// The same for counts and likes. Fails when a like leaves leases on what it changes valid.
+/// The same for counts and likes. Fails when leases on counts and likes stay valid after a like.
 #[tokio::test]
 async fn a_slow_reader_does_not_bring_back_old_counts() {
     let stage = stage().await;
@@ -198,9 +198,9 @@ async fn a_feed_changes_with_its_follows() {
     assert_eq!(reader.walk_ids("/v1/feed", 1).await, old);
 }
 
-/// Writers at work leave cached counts in place, for no longer than a write may take, and each replaces only earlier counts
-/// by its own. Fails when a hold empties the key, when held counts are kept for a day, when older counts replace later ones,
-/// or when a lease from before a change stays valid.
+/// Cached counts stay in place while writers change them, but no longer than a write may take, and each writer replaces
+/// only earlier counts by its own. Fails when a hold empties the key, when held counts are kept for a day, when older
+/// counts replace later ones, or when a lease from before a change stays valid.
 #[tokio::test]
 async fn counts_are_shown_while_they_change_and_never_go_back() {
     let stage = stage().await;
@@ -276,8 +276,8 @@ async fn counts_are_shown_while_they_change_and_never_go_back() {
     assert_eq!(known().await, None, "read before the like");
 }
 
-/// Rule 4: everything that belongs to a deleted post is erased, however much it is, and whichever call the erasure dies at.
-/// Fails when comments or likes stay, or when the mark is cleared before they are gone.
+/// Rule 4: everything that belongs to a deleted post is erased, however much there is, even if the erasure dies at any
+/// of its calls. Fails when comments or likes stay, or when the mark is cleared before they are gone.
 #[tokio::test]
 async fn comments_and_likes_of_a_deleted_post_are_erased() {
     let stage = stage().await;

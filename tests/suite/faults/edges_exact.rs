@@ -7,9 +7,8 @@ use purrline::domain::Version;
 use purrline_local::{Delivery, FaultRule, When};
 use serde_json::json;
 
-use super::retrying_soon;
 use crate::support::backstage::{Backstage, flag, id_of, text};
-use crate::support::{User, World};
+use crate::support::{User, World, retrying_soon};
 
 /// Requests in flight at a time.
 const AT_ONCE: usize = 8;
@@ -46,7 +45,7 @@ async fn deliver_and_kill(stage: &Backstage, queue: &str, consumer: &str, at: [u
     );
 }
 
-/// Returns whether a pair's second request is the positive one, which half of them are.
+/// Returns whether a pair's second request is the positive one, as it is for half of the pairs.
 const fn ends_positive(a: usize, b: usize) -> bool {
     (a + b).is_multiple_of(2)
 }
@@ -80,7 +79,7 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
             }
         })
         .await;
-    // The cache must not keep what it has now.
+    // The cache now has counts that it must not keep.
     author.feed(5).await;
     deliver_and_kill(&stage, "LikesQueue", "like-consumer", [2, 5, 9]).await;
 
@@ -99,7 +98,7 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
             .map(|user| users[user].id.clone());
         let liked: HashSet<String> = liked.collect();
         let (count, by) = stage.likes_of(post).await;
-        assert_eq!(by, liked, "the last words on {post}");
+        assert_eq!(by, liked, "the last changes on {post}");
         assert_eq!(count, liked.len());
         assert_eq!(shown[post], 100, "in the feed");
         for user in [0, 1, 198, 199] {
@@ -114,8 +113,8 @@ async fn a_thousand_likes_and_unlikes_count_exactly() {
 
 /// The same for follows, among 25 users who all follow and unfollow one another.
 ///
-/// Fails as the test of likes does, and also when a follow's two rows are not written together, or when one batch moves two
-/// counters of one user.
+/// Fails for the same reasons as the test of likes, and also when a follow's two rows are not written together, or when
+/// one batch moves two counters of one user.
 #[tokio::test]
 async fn follows_and_unfollows_count_exactly() {
     let stage = shuffling_stage("FollowsQueue").await;
@@ -170,8 +169,8 @@ async fn follows_and_unfollows_count_exactly() {
     }
 }
 
-/// Several processes work on the same few edges at the same time, each with the messages in another order. Fails when an
-/// edge is written without a condition, or with one that another process's write fulfils.
+/// Several processes work on the same few edges at the same time, each with the messages in another order. Fails when
+/// an edge is written without a condition, or with a condition that still holds after another process's write.
 #[tokio::test]
 async fn concurrent_consumers_count_exactly() {
     const SIDE_BY_SIDE: usize = 4;
@@ -186,7 +185,7 @@ async fn concurrent_consumers_count_exactly() {
     let (mut likes, mut follows) = (HashMap::new(), HashMap::new());
     let mut at = Version::now().micros();
     for round in 0..25_usize {
-        let (mut like_words, mut follow_words) = (Vec::new(), Vec::new());
+        let (mut like_changes, mut follow_changes) = (Vec::new(), Vec::new());
         for number in 0..24 {
             at += 1;
             let (a, b) = (
@@ -195,32 +194,33 @@ async fn concurrent_consumers_count_exactly() {
             );
             let on = (number * number + round) % 3 != 0;
             let (user, post, whom) = (&users[a], &posts[b % 2], &users[b]);
-            like_words.push(
+            like_changes.push(
                 json!({ "v": 1, "user": user, "post": post, "like": on, "at": at }).to_string(),
             );
             likes.insert((user.clone(), post.clone()), on);
             if a != b {
-                let word =
+                let change =
                     json!({ "v": 1, "follower": user, "followee": whom, "follow": on, "at": at });
-                follow_words.push(word.to_string());
+                follow_changes.push(change.to_string());
                 follows.insert((user.clone(), whom.clone()), on);
             }
         }
-        for (consumer, words) in [
-            ("like-consumer", like_words),
-            ("follow-consumer", follow_words),
+        for (consumer, changes) in [
+            ("like-consumer", like_changes),
+            ("follow-consumer", follow_changes),
         ] {
             let deliveries = (0..SIDE_BY_SIDE).map(|which| {
                 // Each process starts with another message, and doesn't get all of them.
-                let mut words = words.clone();
-                let count = words.len();
-                words.rotate_left(which * count / SIDE_BY_SIDE);
-                words.truncate(count * 2 / 3);
+                let mut changes = changes.clone();
+                let count = changes.len();
+                changes.rotate_left(which * count / SIDE_BY_SIDE);
+                changes.truncate(count * 2 / 3);
                 let stage = &stage;
                 async move {
                     // Messages that kept conflicting with others come again.
-                    while let failed @ [_, ..] = stage.deliver(consumer, &words).await.as_slice() {
-                        words = failed.iter().map(|at| words[*at].clone()).collect();
+                    while let failed @ [_, ..] = stage.deliver(consumer, &changes).await.as_slice()
+                    {
+                        changes = failed.iter().map(|at| changes[*at].clone()).collect();
                     }
                 }
             });
@@ -237,7 +237,7 @@ async fn concurrent_consumers_count_exactly() {
         assert_eq!(
             stage.likes_of(post).await.1,
             expected,
-            "the last words on {post}"
+            "the last changes on {post}"
         );
     }
     for user in &users {
@@ -256,7 +256,7 @@ async fn concurrent_consumers_count_exactly() {
         assert_eq!(
             rows.collect::<HashSet<_>>(),
             followed,
-            "the last words of {user}"
+            "the last changes of {user}"
         );
     }
 }

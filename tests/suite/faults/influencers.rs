@@ -6,10 +6,10 @@ use purrline::cache::{Feed, Push};
 use purrline::domain::{IdSource, PostId, UserId};
 use purrline_local::{FaultAction, FaultRule, Service, When};
 
+use super::followers_of;
 use super::large_fan_out::author_with_followers;
-use super::{followers_of, retrying_soon};
 use crate::support::backstage::{Backstage, text};
-use crate::support::{User, World};
+use crate::support::{User, World, retrying_soon};
 
 /// Starts a stack on which an author becomes an influencer with four followers, and stops being one with two.
 async fn stage() -> Backstage {
@@ -77,7 +77,7 @@ async fn crossing_the_threshold_loses_and_repeats_nothing() {
         assert_eq!(
             follower_reads > 0,
             pushed,
-            "{} posts, {follower_reads} looks",
+            "{} posts, {follower_reads} reads of followers",
             posts.len()
         );
         assert_all_see(&stage, readers, &posts).await;
@@ -114,8 +114,8 @@ async fn crossing_the_threshold_loses_and_repeats_nothing() {
     assert_eq!(merge_mode(&stage, &author).await.as_deref(), Some("yes"));
 }
 
-/// The consumer dies at each of its calls while it announces an influencer. Fails when posts are no longer pushed before
-/// every feed knows of the announcement.
+/// The consumer dies at each of its calls while it announces an influencer. Fails when pushing ends before every feed
+/// knows of the announcement.
 #[tokio::test]
 async fn an_announcement_survives_a_crash_at_any_call() {
     let stage = stage().await;
@@ -266,8 +266,8 @@ async fn an_announcement_is_done_after_all_its_chunks() {
     assert_eq!(author.feed_ids(1).await, [third]);
 }
 
-/// A feed leads to the first post of each author, in pages of any size, while the cache keeps eight. Fails when a page ends
-/// where the cached part does, or when it omits posts between an influencer's posts.
+/// A feed leads to the first post of each author, in pages of any size, while the cache keeps eight posts. Fails when a
+/// page ends where the cached part does, or when it omits posts between an influencer's posts.
 #[tokio::test]
 async fn a_feed_goes_back_to_the_first_post_of_everybody() {
     let options = retrying_soon()
@@ -368,7 +368,7 @@ async fn a_feed_of_200_costs_two_and_a_half_kilobytes() {
     stage.world.wait_until_drained().await;
     reader.feed(5).await;
     let cache = stage.cache().await;
-    // As long as the ids of sign-in providers are.
+    // This id is as long as those of sign-in providers.
     let somebody = UserId::parse("auth0_5f7c8ec7c33c6c004bbafe82_abcdefghi").unwrap();
     super::large_fan_out::cache_empty_feeds(&cache, std::slice::from_ref(&somebody)).await;
     let ids = IdSource::new();

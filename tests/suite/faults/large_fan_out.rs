@@ -134,7 +134,7 @@ async fn a_message_serves_ten_thousand_and_queues_the_rest() {
     stage.world.pause_queue("FanOutQueue").await.unwrap();
     let all = 10_100;
     let (author, followers) = author_with_followers(&stage, all, 1).await;
-    // So few that the posts are pushed.
+    // The stored number of followers is low enough for the posts to be pushed.
     count(&stage, &author, 1, 1).await;
     let posts = [PostId::parse(&author.post_id("one").await).unwrap()];
     let cache = stage.cache().await;
@@ -244,9 +244,9 @@ async fn each_chunk_is_done_independently() {
     assert_eq!(feeds_with(&cache, &followers, &posts).await, FOLLOWERS);
 }
 
-/// Followers who come once an author is famous are spread over shards. Earlier followers stay in their shard, and unfollow
-/// from there. Lists, counts and fan-out find all of them. Fails when a shard is guessed instead of read, or when a reader
-/// of a list reads one shard only.
+/// Followers who arrive once an author is popular are spread over shards. Earlier followers stay in their shard, and
+/// unfollow from there. Lists, counts and fan-out find all of them. Fails when a shard is guessed instead of read, or
+/// when a reader of a list reads one shard only.
 #[tokio::test]
 async fn followers_of_a_popular_author_are_spread_over_shards() {
     let stage = stage().await;
@@ -255,18 +255,18 @@ async fn followers_of_a_popular_author_are_spread_over_shards() {
     let fans: Vec<User> = (0..40).map(|_| stage.world.user("fan")).collect();
     let (first, later) = fans.split_at(10);
     author.me().await;
-    let words = async |fans: &[User], on: bool| {
-        let word = |fan: &User| {
+    let apply = async |fans: &[User], on: bool| {
+        let change = |fan: &User| {
             let follower = UserId::parse(&fan.id).unwrap();
             serde_json::to_string(&FollowMessage::new(follower, id.clone(), on, Stamp::own()))
                 .unwrap()
         };
-        let words: Vec<String> = fans.iter().map(word).collect();
-        assert!(stage.deliver("follow-consumer", &words).await.is_empty());
+        let changes: Vec<String> = fans.iter().map(change).collect();
+        assert!(stage.deliver("follow-consumer", &changes).await.is_empty());
     };
-    words(first, true).await;
+    apply(first, true).await;
     count(&stage, &author, 10_000, 1).await;
-    words(later, true).await;
+    apply(later, true).await;
     let row = stage.item("UsersTable", "id", &author.id).await.unwrap();
     assert_eq!(number(&row, "follower_shards"), 16);
     assert_eq!(number(&row, "followers"), 10_000 + later.len());
@@ -309,7 +309,7 @@ async fn followers_of_a_popular_author_are_spread_over_shards() {
     // Half of each kind unfollow, twice; some of them return.
     let gone: Vec<User> = fans.iter().step_by(2).cloned().collect();
     for on in [false, false, true, false] {
-        words(&gone, on).await;
+        apply(&gone, on).await;
     }
     let row = stage.item("UsersTable", "id", &author.id).await.unwrap();
     assert_eq!(number(&row, "followers"), fans.len() / 2);
@@ -341,8 +341,8 @@ async fn followers_of_a_popular_author_are_spread_over_shards() {
     }
 }
 
-/// A post that comes again is added to no list that has it, and to each list that lacks it; none is lost when lists are
-/// trimmed. Fails when a chunk that is delivered twice pushes twice.
+/// A post that is delivered again is added only to lists that lack it, and no post is lost when lists are trimmed.
+/// Fails when a chunk that is delivered twice pushes twice.
 #[tokio::test]
 async fn a_redelivered_chunk_adds_nothing() {
     let stage = stage().await;

@@ -1,4 +1,4 @@
-//! Leaving: the user is hidden at once, then erased everywhere, whichever call the erasure dies at.
+//! Leaving: the user is hidden at once, then erased everywhere, even if the erasure dies at any of its calls.
 
 use std::time::Duration;
 
@@ -8,11 +8,13 @@ use purrline_local::{FaultRule, Outage, Service, When};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::retrying_soon;
-use crate::support::backstage::{Backstage, Item, text};
-use crate::support::{JPEG, User, World, eventually, eventually_within, id_of, image};
+use crate::support::backstage::{Backstage, scan_all, text};
+use crate::support::{
+    JPEG, User, World, eventually, eventually_within, id_of, image, retrying_soon,
+};
 
-/// Posts and followers of the largest account to erase: 300 by default. More shows how an erasure grows.
+/// Posts and followers of the largest account to erase: 300 by default. Larger numbers show how the cost of an erasure
+/// grows.
 const SIZE: &str = "PURRLINE_LEAVER";
 /// Time limit of the largest erasure.
 const PATIENCE: Duration = Duration::from_mins(30);
@@ -123,7 +125,7 @@ impl Account {
             assert!(!friend.walk_ids(list, 5).await.contains(post), "{list}");
         }
         leaver.get("/v1/me").await.problem(404);
-        // The last pass of the erasure might not find what the leaver writes now.
+        // These requests must fail, since the erasure's last pass might not find what the leaver writes now.
         for (method, path, body) in [
             (
                 Method::POST,
@@ -182,14 +184,8 @@ pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
     let mut found = Vec::new();
     let tables = stage.tables.list_tables().send().await.unwrap();
     for table in tables.table_names() {
-        let scan = stage.tables.scan().table_name(table).consistent_read(true);
-        let items: Vec<Item> = scan
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<_, _>>()
-            .await
-            .unwrap();
+        let scan = stage.tables.scan().table_name(table);
+        let items = scan_all(scan.consistent_read(true)).await;
         let items = items
             .iter()
             .filter(|item| item.values().any(|value| mentions(value, id)));
@@ -279,7 +275,7 @@ async fn a_departed_user_is_hidden_at_once_and_then_erased_everywhere() {
         .get(&format!("/v1/users/{}", leaver.id))
         .await
         .problem(404);
-    // Old links don't lead to another user at once.
+    // Old links don't immediately lead to another user.
     for handle in ["old", "new"].map(|handle| handle_of(leaver, handle)) {
         friend
             .get(&format!("/v1/users/@{handle}"))
@@ -354,7 +350,7 @@ async fn stale_edges_are_ignored_after_rejoining() {
     assert_eq!(friend.feed_ids(1).await, [post]);
 }
 
-/// Rule 7: whichever call an erasure dies at, the next one finishes it, and other users' counts are exact.
+/// Rule 7: if an erasure dies at any call, the next one finishes it, and other users' counts are exact.
 #[tokio::test]
 async fn an_erasure_survives_a_crash_at_any_call() {
     let stage = stage().await;
@@ -384,7 +380,7 @@ async fn an_erasure_survives_a_crash_at_any_call() {
             0,
             "{nth}"
         );
-        // Of the blocks only the other user's is kept, as a whole.
+        // Only the other user's block is kept, and it is complete.
         let kept = stage
             .partition("BlocksTable", "user", &account.blocker.id)
             .await;

@@ -3,10 +3,9 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
-use super::retrying_soon;
 use crate::support::backstage::Backstage;
 use crate::support::user_pool::{Answers, POOL, UserPool};
-use crate::support::{User, World, eventually};
+use crate::support::{User, World, eventually, retrying_soon};
 
 async fn stage(pool: &UserPool, erasure_seconds: &str) -> Backstage {
     let options = retrying_soon().parameter("ErasureSeconds", erasure_seconds);
@@ -87,7 +86,8 @@ async fn an_erasure_ends_only_when_the_pool_has_deleted_the_user() {
     }
 }
 
-/// Fails if each pass deletes the user of that name: a user who has come back through Google meanwhile has it too.
+/// Fails if each pass deletes the user of that name: a user who has meanwhile come back through Google has the same
+/// name.
 #[tokio::test]
 async fn the_pool_is_asked_once_however_many_passes_an_erasure_takes() {
     let pool = UserPool::start().await;
@@ -101,7 +101,7 @@ async fn the_pool_is_asked_once_however_many_passes_an_erasure_takes() {
     assert_eq!(pool.requests().len(), 1);
 }
 
-/// In the pool, a user of its own is named by the id; and a user whom the pool lacks is still erased.
+/// The pool names its own users by their ids. A user who is missing there is still erased.
 #[tokio::test]
 async fn a_user_missing_from_the_pool_is_erased() {
     let pool = UserPool::start().await;

@@ -77,9 +77,9 @@ async fn each_post_comes_once_when_the_cache_is_emptied_while_paging() {
     assert_eq!(walked, posts);
 }
 
-/// The cache is killed, hangs, or refuses connections: reads stay correct and in time, requests that need it fail properly,
-/// and once it is back everything is correct. Fails when a read needs the cache, when a deletion is answered that the cache
-/// doesn't know of, or when a consumer skips the cache.
+/// The cache is killed, hangs, or refuses connections: reads stay correct and in time, requests that need it fail
+/// properly, and once it is back everything is correct. Fails when a read needs the cache, when a deletion is answered
+/// although the cache doesn't know of it, or when a consumer skips the cache.
 #[tokio::test]
 async fn answers_stay_correct_without_a_cache() {
     let stage = stage().await;
@@ -111,7 +111,7 @@ async fn answers_stay_correct_without_a_cache() {
             "stopped" => stage.world.resume_cache().unwrap(),
             _ => stage.world.resume_service(Service::Cache),
         }
-        // The same request again heals: 204, or 404 if fan-out told the cache first.
+        // Repeating the request succeeds: 204, or 404 if fan-out told the cache first.
         let again = by.delete(&format!("/v1/posts/{gone}")).await;
         assert!(
             [204, 404].contains(&again.status),

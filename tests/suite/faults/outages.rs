@@ -12,8 +12,8 @@ use crate::support::{self, id_of};
 const OUTAGES: [Outage; 3] = [Outage::Closed, Outage::Unavailable, Outage::Hang];
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 
-/// Without queues, posts are answered 201 and heal; likes and follows are refused. Fails when a post depends on the queue,
-/// or when a like is accepted that no queue has.
+/// Without queues, posts are answered with 201 and fanned out later; likes and follows are refused. Fails when a post
+/// depends on the queue, or when a like is accepted although no queue has it.
 #[tokio::test]
 async fn without_queues_posts_are_kept_and_likes_refused() {
     let stage = stage().await;

@@ -4,9 +4,9 @@ use purrline::domain::Version;
 use purrline_local::{FaultAction, FaultRule, Service, When};
 use serde_json::{Value, json};
 
-use super::{followers_of, retrying_soon};
+use super::followers_of;
 use crate::support::backstage::Backstage;
-use crate::support::{User, World, eventually};
+use crate::support::{User, World, eventually, retrying_soon};
 
 const QUEUES: [(&str, &str); 3] = [
     ("LikesQueue", "like-consumer"),
@@ -184,8 +184,8 @@ async fn malformed_messages_move_to_the_dead_letter_queue() {
     eventually("they rest again", resting).await;
 }
 
-/// Good messages that could not be handled for a long time end there too. They are handled when they are replayed after the
-/// repair. Fails when dead letters lose what a replay needs.
+/// Good messages that could not be handled for a long time end in the dead-letter queues too. They are handled when
+/// they are replayed after the repair. Fails when dead letters lose what a replay needs.
 #[tokio::test]
 async fn dead_letters_are_handled_when_replayed() {
     let (stage, author, reader, post) = scene().await;

@@ -1,4 +1,4 @@
-//! A post that all users read and comment on is read from the cache, and one unreadable item costs no page.
+//! A post that all users read and comment on is read from the cache, and an unreadable item fails no page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -243,7 +243,7 @@ async fn an_unreadable_item_costs_no_page() {
         let by_id = format!("/v1/posts/{}", posts[1]);
         reader.get(&by_id).await.problem(503);
         if table == likes {
-            // The post is listed alone, and as the last page of one.
+            // The post with unreadable counts is listed both alone and as the last of two posts.
             assert_eq!(reader.walk_ids(&own_list, 20).await, [posts[1].clone()]);
             let second = authors[1].post_id("y").await;
             let listed = reader.walk_ids(&own_list, 1).await;

@@ -1,5 +1,5 @@
-//! Rules 1 and 7: a post that was answered reaches all followers; one that was not exists wholly or not at all; and the same
-//! request again heals.
+//! Rules 1 and 7: a post that was answered reaches all followers, a post that was not answered exists completely or not
+//! at all, and repeating the request completes it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use purrline_local::{Delivery, FaultAction, FaultRule, Service, When};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::{followers_of, retrying_soon, stage};
+use super::{followers_of, stage};
 use crate::support::backstage::{Backstage, id_of};
-use crate::support::{User, World};
+use crate::support::{User, World, retrying_soon};
 
 const TRIES: usize = 100;
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
@@ -18,7 +18,7 @@ const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 /// The fault of one attempt.
 #[derive(Debug, Clone)]
 enum PostFault {
-    /// The client disconnects after so many milliseconds.
+    /// The client disconnects after this number of milliseconds.
     Cut(u64),
     /// The function is killed, or one of its calls fails.
     Fault(FaultRule),

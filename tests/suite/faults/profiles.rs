@@ -1,5 +1,5 @@
-//! Rule 7 for profiles: a handle and the profile that shows it agree, at any time and whatever process dies, and authors are
-//! shown with their current profile.
+//! Rule 7 for profiles: a handle and the profile that shows it agree at any time, whichever process dies, and authors
+//! are shown with their current profile.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -41,9 +41,9 @@ async fn author_shown(reader: &User) -> Value {
     reader.feed(1).await[0]["author"].clone()
 }
 
-/// A change is killed before and after each of its calls. Either all of it is stored or nothing; handle and profile agree; a
-/// warm feed shows what is stored, or, until the time of the change is up, the state before; and the same request again
-/// heals.
+/// A change is killed before and after each of its calls. Either all of it is stored or nothing; handle and profile
+/// agree; a warm feed shows what is stored, or, until the time of the change is up, the state before; and repeating the
+/// request completes the change.
 ///
 /// Fails when handle and profile are not one transaction, or when the cache is told only afterwards.
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_killed_change_leaves_handle_and_profile_consistent() {
         ("EVALSHA", 1),
         ("BatchGetItem", 1),
         ("GetItem", 1),
-        // Handles given up before, as in the profile and as in their own rows.
+        // The handles given up before, as the profile lists them and as their own rows have them.
         ("BatchGetItem", 2),
         ("BatchGetItem", 3),
         ("TransactWriteItems", 1),
@@ -142,8 +142,9 @@ async fn a_profile_whose_answer_is_lost_still_counts_as_the_first() {
     assert_handle_consistent(&stage, &author, &[]).await;
 }
 
-/// Without the cache a profile can't be changed, since the cache would keep the old one: 503, and the same request again
-/// heals. Reads continue. Fails when the cache is told after the store, or when a failure to tell it is ignored.
+/// Without the cache a profile can't be changed, since the cache would keep the old one: 503, and repeating the request
+/// succeeds once the cache is back. Reads continue. Fails when the cache is told after the store, or when a failure to
+/// tell it is ignored.
 #[tokio::test]
 async fn profiles_cannot_change_without_a_cache_and_can_afterwards() {
     let stage = stage().await;
@@ -194,7 +195,10 @@ async fn profiles_cannot_change_without_a_cache_and_can_afterwards() {
         stage.world.stop_service(Service::Cache, Outage::Closed);
     };
     let body = json!({ "handle": "after", "name": "after" });
-    futures::join!(assert_unavailable("untold", author.put_me(&body)), goes);
+    futures::join!(
+        assert_unavailable("a change that the cache missed", author.put_me(&body)),
+        goes
+    );
     stage.world.resume_service(Service::Cache);
     crate::support::eventually("the time of the change is up", async || {
         (author_shown(&reader).await["name"] == "after").then_some(())
@@ -244,7 +248,7 @@ async fn a_slow_reader_does_not_bring_back_an_old_author() {
     assert_eq!((view.name.as_str(), view.avatar_url), ("Author", None));
 }
 
-/// An avatar outlives the expiry of unused uploads, and nothing else is kept. Fails when it isn't kept.
+/// An avatar outlives the expiry of unused uploads, and nothing else is kept. Fails when the avatar isn't kept.
 #[tokio::test]
 async fn an_avatar_is_kept() {
     let stage = stage().await;

@@ -6,9 +6,8 @@ use purrline_local::{FaultRule, When};
 use serde_json::{Value, json};
 
 use super::leaving::{fill, leave, stage, sweep_until_erased, traces};
-use super::retrying_soon;
 use crate::support::backstage::{Backstage, text};
-use crate::support::{JPEG, User, World, comments, eventually, id_of, image};
+use crate::support::{JPEG, User, World, comments, eventually, id_of, image, retrying_soon};
 
 /// The first action of a returning user.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +83,8 @@ async fn assert_mutually_hidden(nabi: &User, post: &str, bad: &User, what: &str)
     }
 }
 
-/// Fails if an erasure removes other users' blocks, if blocks are ignored before the blocked user exists again, or if any
-/// way to exist again loses them.
+/// Fails if an erasure removes other users' blocks, if blocks are ignored before the blocked user exists again, or if
+/// any way to return loses them.
 #[tokio::test]
 async fn a_block_outlives_the_account_that_is_blocked() {
     let stage = stage().await;
@@ -200,7 +199,7 @@ async fn a_block_outlives_two_accounts_and_not_its_blocker() {
 /// The number of users who block the most blocked user: more than an erasure handles at a time.
 const BLOCKERS: usize = 230;
 
-/// Rule 7: whichever call a return dies at, the same request again brings back every block, however many there are.
+/// Rule 7: if a return dies at any call, repeating the request brings back every block, however many there are.
 #[tokio::test]
 async fn a_return_survives_a_crash_at_any_call() {
     let stage = stage().await;
@@ -295,7 +294,7 @@ async fn released_handles_count_after_a_return() {
     refused(&moderate, &handle(&moderate, 6)).await;
 }
 
-/// Moves an account's erasure so many seconds into the past.
+/// Moves an account's erasure into the past by this number of seconds.
 async fn backdate_erasure(stage: &Backstage, user: &User, seconds: i64) {
     let row = stage.item("UsersTable", "id", &user.id).await.unwrap();
     for name in ["withdrawn_at", "erase_at", "empty_since"] {
@@ -367,7 +366,7 @@ async fn an_upload_that_arrives_late_is_erased() {
     leaver.create("/v1/uploads", &wanted).await.expect(201);
 }
 
-/// Fails if an erasure ends because an index, once, did not show a row.
+/// Fails if an erasure ends because an index failed once to show a row.
 #[tokio::test]
 async fn rows_that_an_index_shows_late_are_erased_too() {
     let stage = stage().await;

@@ -1,14 +1,14 @@
-//! The search index under faults: whatever fails, and when, the old generation stays intact, and the same messages again
-//! make the next one.
+//! The search index under faults: whatever fails at any time, the old generation stays intact, and the same messages
+//! make the next one when they are delivered again.
 
 use std::time::Duration;
 
 use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
 use serde_json::{Value, json};
 
-use super::{LONGEST, assert_unavailable, retrying_soon, stage};
+use super::{LONGEST, assert_unavailable, stage};
 use crate::support::backstage::{Backstage, id_of};
-use crate::support::{User, World, eventually};
+use crate::support::{User, World, eventually, retrying_soon};
 
 /// More calls than the indexer makes for one batch.
 const MOST_CALLS: u64 = 60;
@@ -60,7 +60,7 @@ async fn index_survives_a_crash_at_any_call() {
             for nth in 1.. {
                 assert!(nth < MOST_CALLS, "index calls without end");
                 let new = post_without_indexing(&stage, &author, "고양이").await;
-                // Also an indexed post, which changes a list of deleted documents.
+                // The batch also contains an indexed post, which changes a list of deleted documents.
                 let old = posts.first().cloned().unwrap_or_else(|| new.clone());
                 if !warm {
                     stage.world.kill_function("index").unwrap();
@@ -73,7 +73,7 @@ async fn index_survives_a_crash_at_any_call() {
                 let killed = fault.fired() > 0;
                 fault.clear();
                 assert_eq!(failed.is_empty(), !killed, "{when:?} call {nth}");
-                // Whatever it left behind, earlier posts are found, once each.
+                // Despite anything that the killed process left behind, earlier posts are found, once each.
                 let between = find_newest(&stage, &author, "고양이").await;
                 let without: Vec<&String> = between.iter().filter(|id| **id != new).collect();
                 assert_eq!(

@@ -7,8 +7,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{assert_unavailable, retrying_soon};
-use crate::support::{World, eventually};
+use super::assert_unavailable;
+use crate::support::{World, eventually, retrying_soon};
 
 const REFUSES: u8 = 0;
 const HANGS: u8 = 1;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use purrline_local::{FaultAction, FaultRule, InvokeError, Outage, Service, When};
 use serde_json::json;
 
-use super::{LONGEST, followers_of, retrying_soon, stage};
-use crate::support::World;
+use super::{LONGEST, followers_of, stage};
 use crate::support::backstage::{Backstage, batch};
+use crate::support::{World, retrying_soon};
 
 /// Suspends all processes of a function (SIGSTOP), so that even their own timers stop.
 fn freeze(stage: &Backstage, function: &str) {

@@ -6,13 +6,12 @@ use purrline_local::{Delivery, FaultAction, FaultRule, When};
 use serde_json::json;
 
 use super::stage;
-use crate::support::backstage::{Backstage, Item, text};
+use crate::support::backstage::{Backstage, scan_all, text};
 
 /// Returns the sums of all counters that aren't 0, by tag: authors and posts.
 async fn trend_counts(stage: &Backstage) -> BTreeMap<String, (i64, i64)> {
     let scan = stage.tables.scan().table_name(stage.table("TrendsTable"));
-    let rows = scan.consistent_read(true).into_paginator().items().send();
-    let rows: Vec<Item> = rows.collect::<Result<_, _>>().await.unwrap();
+    let rows = scan_all(scan.consistent_read(true)).await;
     let mut sums: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.contains_key("rank")) {
         let rank: i64 = row["rank"].as_n().unwrap().parse().unwrap();

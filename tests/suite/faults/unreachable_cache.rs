@@ -1,5 +1,5 @@
-//! Functions that change the store can't reach the cache, which keeps its content: once it can be reached, outdated content
-//! is shown no longer than until the next sweep.
+//! Functions that change the store can't reach the cache, which keeps its content: once it can be reached, outdated
+//! content is shown only until the next sweep.
 
 use purrline_local::{Fault, FaultAction, FaultRule, Service, When};
 
@@ -89,8 +89,9 @@ async fn a_cache_that_was_unreachable_is_corrected_by_the_next_sweep() {
     assert_eq!(dead_letters(&stage).await, 0);
 }
 
-/// One post is saved and another unsaved while readers reach the cache and `save` doesn't: the requests are answered, and
-/// the first sweep corrects the cache. Fails when a stored change is answered 503, and its invalidation is not deferred.
+/// One post is saved and another unsaved while readers reach the cache and `save` doesn't: the requests are answered,
+/// and the first sweep corrects the cache. Fails when a stored change is answered with 503 instead of deferring its
+/// invalidation.
 #[tokio::test]
 async fn a_save_that_the_cache_missed_is_shown_after_the_next_sweep() {
     let stage = stage().await;

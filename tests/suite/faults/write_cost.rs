@@ -5,9 +5,9 @@ use std::time::Instant;
 use purrline_local::Options;
 use serde_json::json;
 
-use super::{followers_of, retrying_soon};
+use super::followers_of;
 use crate::support::backstage::Backstage;
-use crate::support::{User, World, eventually};
+use crate::support::{User, World, eventually, retrying_soon};
 
 /// Pairs of measurements in each order.
 const PAIRS: usize = 150;

@@ -26,7 +26,7 @@ pub(super) struct KnownPost {
     pub(super) author: usize,
     /// The post shows one of these texts. There are several only after an edit without an answer.
     pub(super) texts: Vec<String>,
-    /// `None` without an attempt to delete the post; otherwise whether one was answered.
+    /// `None` if nobody has tried to delete the post; otherwise whether a deletion was answered.
     pub(super) deletion: Option<bool>,
 }
 
@@ -225,8 +225,8 @@ impl Case {
         format!("{} #cat", self.clock)
     }
 
-    /// Sends a request, at which the function may be killed, and repeats it if the test says so. Returns the last answer; a
-    /// killed function's is a bare 502.
+    /// Sends a request, during which the function may be killed, and repeats it if the test says so. Returns the last
+    /// answer; a killed function's is a bare 502.
     async fn send(
         &self,
         by: usize,
@@ -335,7 +335,7 @@ impl Case {
         known.deletion = Some(fits);
     }
 
-    /// Removes posts from what walks must show: by reader, post and author.
+    /// Removes the posts that `which` selects, by reader, post and author, from those that walks must show.
     pub(super) fn forget(&mut self, which: impl Fn(usize, &str, Option<usize>) -> bool) {
         for (reader, walk) in self.walks.iter_mut().enumerate() {
             walk.expected

@@ -207,7 +207,7 @@ impl Case {
             );
             for queue in Queue::ALL {
                 loop {
-                    // Also messages that consumers send themselves.
+                    // This also collects messages that consumers have sent.
                     self.collect(queue).await;
                     let len = self.queues[queue.position()].len();
                     if len == 0 {

@@ -156,7 +156,7 @@ fn histories(config: Config, setting: &Setting<'_>) -> Result<(), String> {
             clock_skew: setting.clocks_apart,
             ..World::options()
         }
-        // So that a few users and posts reach the thresholds of influencers and of their readers.
+        // These are low, so that a few users and posts reach the thresholds of influencers and of their readers.
         .parameter("InfluencerFollowers", "2")
         .parameter("FeedLength", "4");
         if setting.at_a_time > 1 {

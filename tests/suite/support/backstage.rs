@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use purrline::cache::{Cache, Push};
@@ -131,7 +132,7 @@ impl Backstage {
         Some((text(&row, "user"), until))
     }
 
-    /// Makes the reservation of a handle that was given up end so many seconds from now.
+    /// Makes the reservation of a given-up handle end this many seconds from now.
     pub(crate) async fn end_reservation_in(&self, handle: &str, seconds: i64) {
         let until = purrline::domain::Timestamp::now()
             .plus_seconds(seconds)
@@ -171,18 +172,8 @@ impl Backstage {
 
     /// Returns the posts whose fan-out is not done.
     pub(crate) async fn unfinished_fan_outs(&self) -> Vec<String> {
-        let scan = self
-            .tables
-            .scan()
-            .table_name(self.table("PostsTable"))
-            .index_name("outbox");
-        let items: Vec<Item> = scan
-            .into_paginator()
-            .items()
-            .send()
-            .collect::<Result<_, _>>()
-            .await
-            .unwrap();
+        let scan = self.tables.scan().table_name(self.table("PostsTable"));
+        let items = scan_all(scan.index_name("outbox")).await;
         items.iter().map(|item| text(item, "id")).collect()
     }
 
@@ -505,6 +496,12 @@ async fn config(endpoint: &str, region: &str) -> SdkConfig {
         .endpoint_url(endpoint)
         .load()
         .await
+}
+
+/// Returns all items of a scan.
+pub(crate) async fn scan_all(scan: ScanFluentBuilder) -> Vec<Item> {
+    let items = scan.into_paginator().items().send();
+    items.collect::<Result<_, _>>().await.unwrap()
 }
 
 /// Returns an event with these messages and the number of each one's deliveries. Message ids are positions.

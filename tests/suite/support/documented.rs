@@ -1,4 +1,4 @@
-//! Checks every answer that a test gets against the API's description, and every request that succeeded too: so the
+//! Checks every answer that a test gets, and every request that succeeded, against the API's description. So the
 //! description lacks nothing that the suite sees.
 
 use std::collections::HashMap;

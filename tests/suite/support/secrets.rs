@@ -1,6 +1,6 @@
-//! Secrets that no function may log: tokens, users' texts, and mail addresses. Every line of every function in every test is
-//! inspected; the next test that sends a request, or waits for the queues, fails. Lines after a test's last request can fail
-//! only other tests that run beside it.
+//! Secrets that no function may log: tokens, users' texts, and mail addresses. Every line of every function in every
+//! test is inspected. After a leak, the next test that sends a request or waits for the queues fails. A line logged
+//! after a test's last request can fail only other tests that are still running.
 
 use std::sync::{Mutex, PoisonError};
 

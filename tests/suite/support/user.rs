@@ -135,7 +135,7 @@ impl User {
         self.id.to_lowercase().replace('-', "_")
     }
 
-    // ---- What users do; each fails unless it is answered as api.md says ----
+    // ---- The actions of users; each fails unless it is answered as api.md says ----
 
     /// Posts a text and returns the post.
     pub(crate) async fn post(&self, text: &str) -> Value {

@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// The time limit for queues to drain.
 const DRAIN: Duration = Duration::from_mins(1);
 
-/// The stack of all tests that change nothing about it.
+/// The stack shared by all tests that don't change it.
 static SHARED: OnceCell<Arc<Stack>> = OnceCell::const_new();
 
 /// A stack, and users who call it. All of [`Stack`]'s methods are here too.
@@ -59,7 +59,7 @@ impl World {
         // Connections belong to the runtime of one test, so each test has a client of its own.
         let http = Client::builder()
             .timeout(TIMEOUT)
-            // Shorter than the load balancer's timeout, whose closing a request may otherwise meet.
+            // Shorter than the load balancer's timeout, or a request might use a connection that is just being closed.
             .pool_idle_timeout(Duration::from_secs(20))
             .no_proxy()
             .build()
@@ -121,8 +121,8 @@ impl World {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// Waits until every queue is empty and nothing runs. On a shared stack other tests' requests count too: if it is
-    /// enough, wait for the expected result there, with [`super::eventually`].
+    /// Waits until every queue is empty and nothing runs. On a shared stack, other tests' requests count too: if
+    /// possible, wait there for the expected result with [`super::eventually`] instead.
     pub(crate) async fn wait_until_drained(&self) {
         if !self.drain(DRAIN).await {
             let queues = self.status().await.map(|status| status.queues);

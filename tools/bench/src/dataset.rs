@@ -196,8 +196,8 @@ fn edges(size: &Size) -> Vec<(u32, u32)> {
     edges
 }
 
-/// Returns up to `many` different numbers below a bound, without an excluded one: a walk in equal steps that are coprime to
-/// the bound.
+/// Returns up to `many` different numbers below a bound, leaving out an excluded number. Walks in equal steps that are
+/// coprime to the bound.
 fn distinct(
     random: &mut Random,
     many: u32,

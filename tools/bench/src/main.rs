@@ -1,8 +1,9 @@
 //! The benchmark. `./dev bench --help` explains its options; the report it writes explains each figure.
 //!
 //! The benchmark starts the local stack in its own process, as the tests do, and calls it through its load balancer.
-//! Clients, functions, tables and cache share this machine's processors, so clients measure the whole machine: beside each
-//! such table stands the time spent in the function itself. All compared figures are measured in turns in one run.
+//! Clients, functions, tables and cache share this machine's processors, so clients measure the whole machine. Each
+//! such table therefore also shows the time spent in the function itself. All compared figures are measured in turns in
+//! one run.
 
 mod clients;
 mod commands;

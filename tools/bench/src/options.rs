@@ -40,7 +40,7 @@ pub(crate) struct Options {
     /// Folder of the report [default: a folder of target/bench, by the shape]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// The most processes of one function, and the most concurrent batches of one queue [default: four a core]
+    /// The maximum number of processes of one function, and of concurrent batches of one queue [default: four per core]
     #[arg(long, value_name = "NUMBER")]
     workers: Option<usize>,
     /// Memory of the cache in MB

@@ -89,7 +89,8 @@ fn legend(area: &Area<'_>, names: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns whether a point of a line has a marker: all of a few points, about forty of many.
+/// Returns whether a point of a line has a marker. A line with few points marks all of them, a line with many about
+/// forty.
 pub(crate) fn is_marked(place: usize, points: usize) -> bool {
     place.is_multiple_of(points.div_ceil(40).max(1)) || number(place + 1) >= number(points)
 }

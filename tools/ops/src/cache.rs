@@ -33,7 +33,7 @@ pub(crate) struct Command {
 
 impl Command {
     pub(crate) async fn run(self, on_aws: bool) -> Result<(), Error> {
-        // First, since AWS answers from anywhere, the cache itself only from inside its network.
+        // AWS comes first, since it answers from anywhere, whereas the cache answers only from inside its network.
         if on_aws && self.user.is_none() && self.post.is_none() {
             describe().await?;
         }

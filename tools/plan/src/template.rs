@@ -46,7 +46,7 @@ pub struct Template {
     pub influencer_followers: f64,
 }
 
-/// The default, where the template has no such parameter.
+/// The default if the template has no such parameter.
 const INFLUENCER_FOLLOWERS: f64 = 10_000.0;
 
 /// A node of the template, with the parameters that it may refer to.

@@ -61,7 +61,7 @@ impl Parameters {
     }
 }
 
-/// Reads the form that a POST submits, else the query.
+/// Reads the form that a POST submits, or the query of another request.
 pub(super) async fn read(request: Request<Incoming>) -> Result<Parameters, Refusal> {
     if request.method() != Method::POST {
         return Parameters::parse(request.uri().query().unwrap_or_default().as_bytes());

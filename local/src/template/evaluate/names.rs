@@ -43,7 +43,7 @@ impl<'a> Evaluator<'a> {
         Ok((node, kind))
     }
 
-    /// Returns a resource's name: the value of a property, else the logical id.
+    /// Returns a resource's name: the value of a property, or the logical id without one.
     pub(crate) fn physical_name(&self, id: &str, property: &str) -> Result<String> {
         let place = Place {
             path: format!("Resources.{id}"),
@@ -121,7 +121,7 @@ impl<'a> Evaluator<'a> {
         )
     }
 
-    /// Returns a function's name: `FunctionName`, else the name of its binary.
+    /// Returns a function's name: `FunctionName`, or the name of its binary without one.
     pub(crate) fn function_name_of(&self, id: &str) -> Result<String> {
         self.function_name(
             id,
@@ -140,7 +140,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Returns the file name of a function's binary, from `Metadata`, else the last part of `CodeUri`.
+    /// Returns the file name of a function's binary, from `Metadata`, or from the last part of `CodeUri`.
     pub(crate) fn binary_name_of(&self, id: &str) -> Result<String> {
         self.binary_name(
             id,

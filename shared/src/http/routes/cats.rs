@@ -85,7 +85,7 @@ pub const EDIT_CAT: Operation = patch("/v1/cats/{id}", "editCat", "Change a cat"
 /// `DELETE /v1/cats/{id}`
 pub const DELETE_CAT: Operation = delete("/v1/cats/{id}", "deleteCat", "Remove a cat")
     .parameters(&[CAT])
-    .empty("The cat is removed at once, and from the posts that mention it within a minute.")
+    .empty("The cat is removed at once, and from the posts that show it within a minute.")
     .problems(&[(403, "Only its owner may remove a cat.")]);
 
 /// `GET /v1/users/{id}/cats`

@@ -65,7 +65,7 @@ pub(super) struct Key {
 
 type Keys = Arc<HashMap<String, Arc<Key>>>;
 
-/// The provider's keys can't be had, so it is unknown whether a token is valid.
+/// The provider's keys are unavailable, so it is unknown whether a token is valid.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unavailable {
     #[error("the provider's keys can't be fetched")]
@@ -180,8 +180,8 @@ impl Jwks {
         }
     }
 
-    /// Looks a key up among the known ones, at a time. Remembers an unknown one, so that the next look tells whether
-    /// there is such a key.
+    /// Looks a key up among the known ones, as of a given time. Remembers an unknown one, so that the next look tells
+    /// whether there is such a key.
     fn look_up(&self, id: &str, now: Instant) -> Lookup {
         let mut known = self.known();
         let KnownKeys {
@@ -219,8 +219,8 @@ impl Jwks {
         }
     }
 
-    /// Fetches the keys for a request that was made at a time, unless another request just did, and looks a key up
-    /// among them.
+    /// Fetches the keys for a request that was made at a given time, unless another request just did, and looks a key
+    /// up among them.
     async fn fetch_for(
         &self,
         id: &str,
@@ -284,8 +284,8 @@ impl Jwks {
         }
     }
 
-    /// Fetches the keys. A failure is logged, and keeps no request from trying: a process may be frozen while it
-    /// fetches, and its connection dead when it thaws, which says nothing about the provider.
+    /// Fetches the keys. A failure is logged, and keeps no request from trying: a process may be frozen during a fetch
+    /// and find the connection dead when it thaws, which says nothing about the provider.
     async fn refresh(&self, mut attempts: OwnedMutexGuard<Attempts>) {
         attempts.failed_in_background = match self.fetch(false).await {
             Ok(_) => None,

@@ -19,7 +19,7 @@ use crate::domain::UserId;
 use crate::{invocation, lifecycle};
 
 /// The signed-in caller: the token's `sub`. Any fault of the token is 401; 503 while the token can't be checked,
-/// because the provider's keys can't be had or its key was not looked for yet.
+/// because the provider's keys are unavailable, or the token's key was not looked for yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller(pub UserId);
 

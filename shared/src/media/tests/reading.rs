@@ -15,11 +15,11 @@ use super::*;
 enum Does {
     /// Answers with this status, length and body, and hangs up.
     Answer(u16, usize, &'static str),
-    /// Answers the same way with 200, and then sends nothing for a minute.
+    /// Answers 200 with this length and body, and then sends nothing for a minute.
     Stall(usize, &'static str),
 }
 
-/// Starts a bucket that does one of these after the other and then repeats the last one, and counts the requests.
+/// Starts a bucket that does these in order, then repeats the last one, and counts the requests.
 async fn bucket(does: Vec<Does>) -> (Media, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -80,7 +80,7 @@ pub(super) fn terms(text: &str) -> Vec<Placed> {
     terms
 }
 
-/// Returns the conditions that a text must all meet to be found by these words. No words find nothing.
+/// Returns the conditions, all of which a text must meet to be found by these words. Without words, nothing is found.
 pub(super) fn clauses(words: &str) -> Vec<Clause> {
     let mut clauses = Vec::new();
     let mut runs = runs(words).into_iter().peekable();

@@ -19,8 +19,8 @@ fn spelt(form: &str) -> String {
     })
 }
 
-/// Returns the words of names, letter by letter: each as it stands between spaces, and its parts if it has more than
-/// letters and digits. Where words meet in Hangul, also returns, from each word on, the rest of them joined.
+/// Returns the words of names, letter by letter: each word as it is between spaces, and its parts if it has more than
+/// letters and digits. Where words meet in Hangul, also returns each word joined with those after it.
 pub(in crate::search) fn names<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut add = |word: &str| {

@@ -22,7 +22,7 @@ type Count = (Option<i64>, i64);
 #[derive(Debug, Default)]
 pub(super) struct TableFacts {
     counters: HashMap<(CounterOwner, &'static str), Count>,
-    /// Pairs of which one row was seen.
+    /// Pairs of rows of which only one was seen.
     halves: HashSet<Pair>,
     /// Users who left and are being erased.
     leaving: HashSet<UserId>,

@@ -1,4 +1,4 @@
-//! The answer to what trends: computed by one reader at a time, and kept for the others.
+//! The list of trending tags: computed by one reader at a time, and kept for the others.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::store::conditional::condition_held;
 use crate::store::item::{Item, Read, n, s};
 use crate::store::{Error, Store};
 
-/// The maximum number of tags that are read from each shard of an hour, and that the answer has.
+/// The maximum number of tags that are read from each shard of an hour, and of tags in the answer.
 const TOP: u8 = 100;
 /// The maximum number of users hidden from a caller who are looked for among a trend's authors.
 const MAX_HIDDEN: usize = 1000;
-/// The maximum number of users who have left who are looked for among a trend's authors.
+/// The maximum number of departed users who are looked for among a trend's authors.
 const MAX_LEAVERS: i32 = 1000;
 /// The number of shards that are read at a time.
 const AT_ONCE: usize = 32;
@@ -72,7 +72,8 @@ impl Store {
             self.profile(caller)
         )?;
         if profile.is_none_or(|caller| caller.withdrawn) {
-            // An erasure may have moved the blocks there, and the caller's return may have moved them back.
+            // An erasure may have moved the blocks to the name for those who left, and the caller's return may have
+            // moved them back.
             hidden.extend(self.kept_against(caller, MAX_HIDDEN).await?);
             hidden.extend(self.blocked_either_way(caller, MAX_HIDDEN).await?);
         }

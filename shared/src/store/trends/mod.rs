@@ -25,12 +25,12 @@
 //! answer that is kept for some seconds: one reader computes it, no more often than that, while the others get the last
 //! one.
 //!
-//! Where this is approximate: the hours are whole ones, so trends are of the last 23 to 24 hours. A tag below the top
-//! hundred of some shard of some hour misses those posts and authors, for each shard and hour at most as many as the
-//! hundredth has. The answer is some seconds old, and a post takes a second to be counted. In a trend that the caller
-//! sees, posts of users hidden from the caller count too; a tag of more than eight authors is shown to everybody; and
-//! beside posts of others, those of a user who has left count until they are erased, half an hour later. Of more than a
-//! thousand users who are being erased, only those longest due are known.
+//! Trends are approximate in these ways. The hours are whole ones, so trends are of the last 23 to 24 hours. A tag
+//! below the top hundred of a shard in some hour lacks the posts and authors counted there: at most as many as the
+//! hundredth tag has. The answer is some seconds old, and a post takes a second to be counted. In a trend that the
+//! caller sees, posts of users hidden from the caller count too; a tag of more than eight authors is shown to
+//! everybody; and beside posts of others, those of a user who has left count until they are erased, half an hour later.
+//! If more than a thousand users are being erased, only the thousand longest due are known.
 
 mod answer;
 mod counting;

@@ -21,7 +21,8 @@ const WIDE: usize = 4;
 const NARROW: usize = 1;
 const ROWS: usize = 6;
 
-/// The steps of the depth before the next rows: `WIDE` blocks of this depth stay in a cache while all rows pass.
+/// The number of steps of the depth that are computed before the next rows: `WIDE` blocks of this depth stay in a cache
+/// while all rows pass.
 const DEPTH: usize = 128;
 
 type Block<T> = [T; LANES];
@@ -270,8 +271,8 @@ fn pack_half(columns: &[f16], order: &[usize]) -> Values {
     }
 }
 
-/// The bits of `2^SHIFT` times a number, in half precision. So none is subnormal, and widening takes four steps for
-/// many numbers at once.
+/// The bits of `2^SHIFT` times a number, in half precision. With this factor none is subnormal, and widening takes four
+/// steps for many numbers at once.
 type Shifted = i16;
 
 const SHIFT: u16 = 10;

@@ -61,7 +61,8 @@ use self::ops::{Convolution, Pool};
 
 /// Replaces the convolutions of a network that tract has loaded, but not yet optimised. Results differ by rounding only.
 ///
-/// Only one layer's weights at a time are in memory twice. Weights in half precision may stay so.
+/// At any time, the weights of only one layer are in memory twice. Weights that are in half precision in the file may
+/// stay so.
 pub(super) fn accelerate(mut model: TypedModel) -> TractResult<TypedModel> {
     // Drops what the loader left over, like the weights as they are in the file.
     model.compact()?;

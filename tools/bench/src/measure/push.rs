@@ -104,7 +104,7 @@ pub(crate) async fn measure(effort: &Effort) -> Result<(Section, f64)> {
     fill(&cache, &users, &old, "filling feeds").await?;
     let ids = IdSource::new();
     let raw = u64::from(effort.feeds).saturating_mul(RAW);
-    // One unmeasured round of each first.
+    // The first round of each is not measured.
     server.raw_pushes(raw, effort.feeds).await?;
     push(&cache, &users, &ids, 1).await?;
     let bar = bar("pushing", u64::from(effort.rounds) * 3);
