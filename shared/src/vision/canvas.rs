@@ -95,6 +95,7 @@ impl Canvas {
         }
     }
 
+    #[inline]
     fn add(&mut self, place: Place, pixels: impl Iterator<Item = [u8; 3]>) {
         let (columns, rows) = (&self.columns, &self.rows);
         if !rows.range.contains(&place.y) {
@@ -123,10 +124,10 @@ impl Canvas {
                 let row = blocks.get_mut(row).unwrap_or_default();
                 for (x, pixel) in places.zip(pixels) {
                     if let Some([r, g, b]) = row.get_mut(x) {
-                        let [red, green, blue] = pixel.map(|sample| u32::from(PAPER - sample));
-                        *r += red;
-                        *g += green;
-                        *b += blue;
+                        let [red, green, blue] = pixel;
+                        *r += u32::from(PAPER - red);
+                        *g += u32::from(PAPER - green);
+                        *b += u32::from(PAPER - blue);
                     }
                 }
             }
@@ -160,6 +161,7 @@ impl Canvas {
 }
 
 /// Converts the pixels of a row.
+#[inline]
 fn each<const N: usize>(
     data: &[u8],
     colour: impl Fn([u8; N]) -> [u8; 3],

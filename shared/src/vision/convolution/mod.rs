@@ -16,9 +16,8 @@
 //! | processor time until ready | 330 ms | 495 ms |
 //! | peak memory | 56 MiB | 83 MiB |
 //!
-//! Measured with the example `classify_once`, in turns, on a busy virtual machine with AVX2. The library was compiled at
-//! optimisation level 1 and tract at 3, which favours tract; deployed, both are compiled at 3. The memory differs because
-//! the weights stay in half precision here.
+//! Measured with the example `classify_once`, in turns, on a busy virtual machine with AVX2, built with the profile `local`:
+//! this library at optimisation level 3, tract at 1. The memory differs because the weights stay in half precision here.
 //!
 //! To measure the network's time again, for example after an update of tract:
 //!
