@@ -151,12 +151,16 @@ async fn messages_have_every_field_that_earlier_releases_know() {
     }
     for (release, recorded) in recorded_messages() {
         for (queue, messages) in &sent {
+            // An earlier release has no consumer for a later queue.
+            let Some(recorded) = recorded.get(queue) else {
+                continue;
+            };
             for message in messages {
                 let mut known = shape(message);
                 known
                     .retain(|path, _| !IGNORABLE_FIELDS.contains(&(queue.as_str(), path.as_str())));
                 assert!(
-                    recorded[queue].iter().any(|other| shape(other) == known),
+                    recorded.iter().any(|other| shape(other) == known),
                     "{release} knows no message of {queue} such as {message}"
                 );
             }
