@@ -126,6 +126,30 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// One user whom all others follow, with their feeds in the cache: on the way to becoming an influencer, or back, there are
+/// moments that histories hardly reach from nothing.
+fn famous() -> impl Strategy<Value = Vec<Operation>> {
+    prop::collection::vec(any::<Index>(), 4 * USERS).prop_map(|messages| {
+        let follows = (1..USERS).map(|by| Operation::Follow {
+            by,
+            whom: 0,
+            on: true,
+        });
+        let deliver = Operation::Deliver {
+            queue: Queue::Follows,
+            messages,
+            redeliver: false,
+            crash: None,
+            cut_off: false,
+            meanwhile: None,
+        };
+        let reads = (1..USERS).map(|by| Operation::Read { by, size: 3 });
+        follows.chain([deliver]).chain(reads).collect()
+    })
+}
+
 pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {
-    prop::collection::vec(operation(), 1..OPERATIONS)
+    let beginning = prop_oneof![2 => Just(Vec::new()), 1 => famous()];
+    let rest = prop::collection::vec(operation(), 1..OPERATIONS);
+    (beginning, rest).prop_map(|(beginning, rest)| [beginning, rest].concat())
 }
