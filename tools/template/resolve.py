@@ -86,7 +86,7 @@ class Resolver:
         return self.parameters.get(name, UNKNOWN)
 
     def call(self, name, argument):
-        if name in ("Condition", "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or", "Fn::Contains"):
+        if name in ("Condition", "Fn::Equals", "Fn::Not", "Fn::And", "Fn::Or", "Fn::Contains", "Fn::EachMemberEquals"):
             return self.holds({name: argument})
         if name in ("Fn::GetAtt", "Fn::ImportValue"):
             return UNKNOWN
@@ -136,6 +136,9 @@ class Resolver:
         if name == "Fn::Contains":
             items, wanted = argument
             return text(self.value(wanted)) in [text(one) for one in self.value(items)]
+        if name == "Fn::EachMemberEquals":
+            items, wanted = argument
+            return all(text(one) == text(self.value(wanted)) for one in self.value(items))
         each = [self.holds(one) for one in argument]
         return {"Fn::Not": not each[0], "Fn::And": all(each), "Fn::Or": any(each)}[name]
 
@@ -150,7 +153,9 @@ def refusals(template, given):
         if allowed and value not in allowed:
             found.append(f"{name} must be one of {', '.join(allowed)}")
         pattern = declared.get("AllowedPattern")
-        if pattern and not re.fullmatch(pattern, value):
+        # Of a list, each item must match.
+        items = re.split(r", *", value) if is_list(declared) else [value]
+        if pattern and not all(re.fullmatch(pattern, item) for item in items):
             found.append(f"{name} {declared.get('ConstraintDescription', 'must match ' + pattern)}")
         if len(value) > int(declared.get("MaxLength", LONGEST_VALUE)):
             found.append(f"{name} may have {declared.get('MaxLength', LONGEST_VALUE)} characters")
