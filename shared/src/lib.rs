@@ -11,6 +11,8 @@ pub mod cache;
 pub mod consumer;
 #[cfg(any(feature = "http", feature = "consumer"))]
 mod deadline;
+#[cfg(feature = "decode")]
+pub mod decode;
 pub mod domain;
 #[cfg(feature = "edge-consumer")]
 pub mod edge_consumer;
@@ -35,6 +37,8 @@ pub mod media;
 pub mod metrics;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+#[cfg(feature = "picture")]
+pub mod picture;
 #[cfg(feature = "queue")]
 pub mod queue;
 #[cfg(feature = "search")]

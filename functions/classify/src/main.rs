@@ -13,6 +13,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::{Json, Router};
 use purrline::cache::Cache;
+use purrline::decode::ImageError;
 use purrline::domain::{
     BREEDS, Breed, BreedProbability, Classification, ImageKey, Invalid, ModelInfo, NOT_UPLOADED,
     Page, Reason, Segment, UPLOAD_MAX_BYTES, UserId,
@@ -20,7 +21,7 @@ use purrline::domain::{
 use purrline::http::routes::{CLASSIFY, LIST_BREEDS, NamedImage, Top};
 use purrline::http::{self, Caller, FromFields, ImageBody, Paging, Problem, Query, Settings};
 use purrline::media::{Media, ReadError};
-use purrline::vision::{Classifier, ImageError};
+use purrline::vision::Classifier;
 use purrline::{aws, log, metrics};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 

@@ -248,10 +248,10 @@ impl IntoResponse for Problem {
     }
 }
 
-#[cfg(feature = "vision")]
-impl From<crate::vision::ImageError> for Problem {
-    fn from(error: crate::vision::ImageError) -> Self {
-        use crate::vision::ImageError as E;
+#[cfg(feature = "decode")]
+impl From<crate::decode::ImageError> for Problem {
+    fn from(error: crate::decode::ImageError) -> Self {
+        use crate::decode::ImageError as E;
         match &error {
             E::NotAnImage => Self::unprocessable("The image is no JPEG, PNG or WebP image."),
             E::Broken(_) => {

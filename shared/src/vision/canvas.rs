@@ -4,10 +4,47 @@
 //! few megabytes at most, whatever the image's size.
 
 use super::Square;
-use super::colour::{self, Layout, PAPER};
 use super::framing::{Axis, Strip, spare_scale};
-use super::orientation::Orientation;
 use super::resize::resize;
+use crate::decode::{self, Layout, Limits, Orientation, PAPER, Place, Target};
+
+/// Enough for the classifier's memory, beside the model.
+const LIMITS: Limits = Limits {
+    decoder_bytes: 24_000_000,
+    // 12.5 megapixels from a camera.
+    progressive_bytes: 41_000_000,
+};
+
+/// The view of a model that sees `side` by `side` pixels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View {
+    pub(super) side: usize,
+}
+
+impl Target for View {
+    type Canvas = Canvas;
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    fn spare_scale(&self, width: usize, height: usize) -> usize {
+        spare_scale(width.min(height), self.side)
+    }
+
+    fn accepts_most(&self) -> bool {
+        false
+    }
+
+    /// The model was trained on samples as they are stored.
+    fn keeps_profile(&self) -> bool {
+        false
+    }
+
+    fn canvas(&self, width: usize, height: usize, scale: usize, _: Layout) -> Canvas {
+        Canvas::new(width, height, self.side, scale)
+    }
+}
 
 /// The pixels collected so far, on blank paper.
 #[derive(Debug)]
@@ -27,18 +64,10 @@ enum Blocks {
     Shades(Vec<[u32; 3]>),
 }
 
-/// The place of pixels in an image: in row `y`, at `first`, `first + step` and so on.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) y: usize,
-    pub(super) first: usize,
-    pub(super) step: usize,
-}
-
 impl Canvas {
     /// Creates a canvas for an image of `width` by `height` pixels, of which the model sees `side` by `side`, and which
     /// its decoder shrinks by `scale`.
-    pub(super) fn new(width: usize, height: usize, side: usize, scale: usize) -> Self {
+    fn new(width: usize, height: usize, side: usize, scale: usize) -> Self {
         let short = width.min(height);
         let block = match scale {
             1 => spare_scale(short, side),
@@ -56,42 +85,6 @@ impl Canvas {
             columns,
             rows,
             blocks,
-        }
-    }
-
-    /// Takes a whole image, row by row.
-    pub(super) fn rows(&mut self, width: usize, layout: Layout, data: &[u8]) {
-        let rows = data.chunks_exact((width * layout.bytes()).max(1));
-        for (y, row) in rows.enumerate() {
-            self.row(y, layout, row);
-        }
-    }
-
-    /// Takes a whole row.
-    pub(super) fn row(&mut self, y: usize, layout: Layout, data: &[u8]) {
-        let place = Place {
-            y,
-            first: 0,
-            step: 1,
-        };
-        self.pixels(place, layout, data);
-    }
-
-    /// Takes some pixels of a row.
-    pub(super) fn pixels(&mut self, place: Place, layout: Layout, data: &[u8]) {
-        let before = self.columns.range.start.saturating_sub(place.first);
-        let skipped = before.div_ceil(place.step);
-        let place = Place {
-            first: place.first + skipped * place.step,
-            ..place
-        };
-        let data = data.get(skipped * layout.bytes()..).unwrap_or_default();
-        match layout {
-            Layout::L => self.add(place, each(data, colour::from_l)),
-            Layout::La => self.add(place, each(data, colour::from_la)),
-            Layout::Rgb => self.add(place, each(data, |rgb| rgb)),
-            Layout::Rgba => self.add(place, each(data, colour::from_rgba)),
-            Layout::Cmyk => self.add(place, each(data, colour::from_cmyk)),
         }
     }
 
@@ -156,7 +149,26 @@ impl Canvas {
             side,
             orientation.swapped,
         );
-        Square(orientation.upright(side, square.into_flattened()))
+        Square(orientation.upright(side, side, square.into_flattened()))
+    }
+}
+
+impl decode::Canvas for Canvas {
+    fn pixels(&mut self, place: Place, layout: Layout, data: &[u8]) {
+        let before = self.columns.range.start.saturating_sub(place.first);
+        let skipped = before.div_ceil(place.step);
+        let place = Place {
+            first: place.first + skipped * place.step,
+            ..place
+        };
+        let data = data.get(skipped * layout.bytes()..).unwrap_or_default();
+        match layout {
+            Layout::L => self.add(place, each(data, decode::from_l)),
+            Layout::La => self.add(place, each(data, decode::from_la)),
+            Layout::Rgb => self.add(place, each(data, |rgb| rgb)),
+            Layout::Rgba => self.add(place, each(data, decode::from_rgba)),
+            Layout::Cmyk => self.add(place, each(data, decode::from_cmyk)),
+        }
     }
 }
 

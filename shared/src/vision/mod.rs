@@ -1,30 +1,23 @@
 //! Classifies a cat's breed from a photo, with a `ResNet18` that tract runs.
 //!
-//! [`Classifier::classify`] takes three steps. It decodes an image (`jpeg`, `png`, `webp`) onto a `canvas`, which keeps
+//! [`Classifier::classify`] takes three steps. An image is decoded (`crate::decode`) onto a `canvas`, which keeps
 //! the part that the model sees and resizes it exactly as training did. The `model` computes a number for each breed,
 //! already calibrated. Softmax turns these into probabilities.
 //!
-//! The memory is bounded for any input: see `limits`.
+//! The memory is bounded for any input: see `canvas` and `crate::decode`.
 
 mod canvas;
-mod colour;
 mod convolution;
 mod framing;
-mod jpeg;
-mod limits;
 mod model;
-mod orientation;
-mod png;
 mod resize;
-mod vp8l;
-mod webp;
 
 use std::path::Path;
 
+use self::canvas::View;
 use self::model::Model;
-use crate::domain::{BREEDS, BreedProbability, ModelInfo, UPLOAD_MAX_BYTES};
-
-pub use self::limits::{MAX_PIXELS, MAX_SIDE};
+use crate::decode::{Decoded, ImageError, decode};
+use crate::domain::{BREEDS, BreedProbability, ModelInfo};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -42,38 +35,6 @@ struct Square(Vec<u8>);
 #[derive(Debug, thiserror::Error)]
 #[error("the model can't be loaded")]
 pub struct LoadError(#[source] Error);
-
-/// An image that can't be classified.
-#[derive(Debug, thiserror::Error)]
-pub enum ImageError {
-    /// The format is not supported. Send another image.
-    #[error("must be a JPEG, PNG or WebP image")]
-    NotAnImage,
-    /// The image is damaged, cut short, or of a rare kind that is not supported. Send it again, or save it anew.
-    #[error("the image is broken, or of a kind that can't be read")]
-    Broken(#[source] Error),
-    /// The file is too large. Shrink it.
-    #[error("the image must have at most {UPLOAD_MAX_BYTES} bytes")]
-    TooManyBytes,
-    /// The image has too many pixels, for any image or for one of its kind. Shrink it.
-    #[error("an image of this kind must have at most {limit} pixels")]
-    TooManyPixels {
-        /// The maximum number of pixels.
-        limit: u64,
-    },
-    /// A side is too long. Crop it.
-    #[error("the image must be at most {MAX_SIDE} pixels wide and high")]
-    TooLong,
-    /// The classifier failed. Neither the image nor the caller is at fault.
-    #[error("the classifier failed")]
-    Failed(#[source] Error),
-}
-
-impl ImageError {
-    fn broken(error: impl Into<Error>) -> Self {
-        Self::Broken(error.into())
-    }
-}
 
 impl Classifier {
     /// Reads the model's two files from a folder and runs the model once, so that the first image does not wait for
@@ -121,22 +82,13 @@ pub fn pixels(image: &[u8], side: usize) -> Result<Vec<u8>, ImageError> {
     square(image, side).map(|Square(pixels)| pixels)
 }
 
-/// Decodes the square for the model. The image's format is detected from its bytes.
+/// Decodes the square for the model.
 fn square(image: &[u8], side: usize) -> Result<Square, ImageError> {
-    if u64::try_from(image.len()).is_ok_and(|bytes| bytes > UPLOAD_MAX_BYTES) {
-        return Err(ImageError::TooManyBytes);
-    }
-    let (riff, form) = webp::SIGNATURE;
-    let decoded = if image.starts_with(jpeg::SIGNATURE) {
-        jpeg::decode(image, side)
-    } else if image.starts_with(png::SIGNATURE) {
-        png::decode(image, side)
-    } else if image.starts_with(riff) && image.get(8..).is_some_and(|rest| rest.starts_with(form)) {
-        webp::decode(image, side)
-    } else {
-        Err(ImageError::NotAnImage)
-    };
-    let (canvas, orientation) = decoded?;
+    let Decoded {
+        canvas,
+        orientation,
+        ..
+    } = decode(image, &View { side })?;
     Ok(canvas.finish(orientation))
 }
 

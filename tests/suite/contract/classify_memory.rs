@@ -6,7 +6,7 @@ use self::corpus::Outcome;
 use crate::support::{Reply, User, World, image};
 
 /// Large images, as `vision`'s own tests make them.
-#[path = "../../../shared/tests/vision/large.rs"]
+#[path = "../../../shared/tests/images/large.rs"]
 mod large;
 
 mod corpus {

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::corpus::Outcome;
-use crate::memory::{LIMIT_KIB, TIME_LIMIT_MS};
+use crate::memory::{LIMIT_KIB, PICTURES_LIMIT_KIB, TIME_LIMIT_MS};
 use crate::mutator::Mutator;
-use crate::worker::{Order, Report, Worker};
+use crate::worker::{Order, Report, Work, Worker};
 
 /// The number of mutants.
 const COUNT: &str = "PURRLINE_MUTANTS";
@@ -34,13 +34,29 @@ fn number(name: &str, default: u64) -> u64 {
 
 #[test]
 fn mutated_images_are_answered_within_the_limits() {
-    let (count, seed, first) = (number(COUNT, 10_000), number(SEED, 1), number(FIRST, 0));
+    let work = |number: u64| {
+        if number.is_multiple_of(CLASSIFIED) {
+            Work::Classify
+        } else {
+            Work::Decode
+        }
+    };
+    answered_within_the_limits(10_000, work, LIMIT_KIB);
+}
+
+#[test]
+fn mutated_images_become_pictures_within_the_limits() {
+    answered_within_the_limits(5_000, |_| Work::Render, PICTURES_LIMIT_KIB);
+}
+
+fn answered_within_the_limits(count: u64, work: fn(u64) -> Work, limit_kib: u64) {
+    let (count, seed, first) = (number(COUNT, count), number(SEED, 1), number(FIRST, 0));
     let next = AtomicU64::new(first);
     let started = Instant::now();
     let parts: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..std::thread::available_parallelism()
             .map_or(1, |n| n.get().min(8)))
-            .map(|_| scope.spawn(|| torment(seed, &next, first + count)))
+            .map(|_| scope.spawn(|| torment(seed, &next, first + count, work, limit_kib)))
             .collect();
         threads
             .into_iter()
@@ -101,7 +117,13 @@ struct Summary {
     failures: Vec<String>,
 }
 
-fn torment(seed: u64, next: &AtomicU64, end: u64) -> Summary {
+fn torment(
+    seed: u64,
+    next: &AtomicU64,
+    end: u64,
+    work: fn(u64) -> Work,
+    limit_kib: u64,
+) -> Summary {
     let mut summary = Summary::default();
     let mut worker = Worker::start();
     loop {
@@ -112,7 +134,7 @@ fn torment(seed: u64, next: &AtomicU64, end: u64) -> Summary {
         let order = Order::Mutant {
             seed,
             number,
-            classify: number.is_multiple_of(CLASSIFIED),
+            work: work(number),
         };
         let report = worker.ask(&order);
         if let Ok(report) = &report {
@@ -128,7 +150,7 @@ fn torment(seed: u64, next: &AtomicU64, end: u64) -> Summary {
         } else {
             worker = Worker::start();
         }
-        if let Some(problem) = problem(&report) {
+        if let Some(problem) = problem(&report, limit_kib) {
             summary.failures.push(format!(
                 "mutant {number} ({}): {problem}",
                 keep(seed, number).display()
@@ -137,7 +159,7 @@ fn torment(seed: u64, next: &AtomicU64, end: u64) -> Summary {
     }
 }
 
-fn problem(report: &Result<Report, String>) -> Option<String> {
+fn problem(report: &Result<Report, String>, limit_kib: u64) -> Option<String> {
     let report = match report {
         Ok(report) => report,
         Err(death) => return Some(death.clone()),
@@ -150,7 +172,7 @@ fn problem(report: &Result<Report, String>) -> Option<String> {
     if report.cpu_ms > TIME_LIMIT_MS {
         return Some(format!("takes {} ms", report.cpu_ms));
     }
-    (report.peak_kib > LIMIT_KIB).then(|| format!("takes {} KiB", report.peak_kib))
+    (report.peak_kib > limit_kib).then(|| format!("takes {} KiB", report.peak_kib))
 }
 
 /// The mutant as a file, to look into.

@@ -10,19 +10,19 @@ const MAX_BYTES: usize = 64 * 1024;
 
 /// The transformation of the stored pixels to the photographer's view: swap the axes or not, then mirror either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Orientation {
+pub(crate) struct Orientation {
     /// Stored rows are seen as columns.
-    pub(super) swapped: bool,
+    pub(crate) swapped: bool,
     /// Stored columns run against the seen axis they lie on.
-    pub(super) columns_reversed: bool,
+    pub(crate) columns_reversed: bool,
     /// Stored rows run against the seen axis they lie on.
-    pub(super) rows_reversed: bool,
+    pub(crate) rows_reversed: bool,
 }
 
 impl Orientation {
     /// Reads an EXIF block, with or without its `Exif\0\0` prefix. Upright if the block has no orientation or can't be
     /// read: callers want an answer, not an error about metadata.
-    pub(super) fn from_exif(block: Option<&[u8]>) -> Self {
+    pub(crate) fn from_exif(block: Option<&[u8]>) -> Self {
         block
             .and_then(|block| {
                 let tiff = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
@@ -33,7 +33,7 @@ impl Orientation {
     }
 
     /// Converts the tag's value, 1 to 8; `None` for any other.
-    pub(super) const fn from_tag(value: u32) -> Option<Self> {
+    pub(crate) const fn from_tag(value: u32) -> Option<Self> {
         let (swapped, columns_reversed, rows_reversed) = match value {
             1 => (false, false, false),
             2 => (false, true, false),
@@ -52,19 +52,24 @@ impl Orientation {
         })
     }
 
-    /// Turns a square of `side` by `side` RGB pixels upright.
-    pub(super) fn upright(self, side: usize, stored: Vec<u8>) -> Vec<u8> {
+    /// Turns `width` by `height` RGB pixels, as they are stored, upright.
+    pub(crate) fn upright(self, width: usize, height: usize, stored: Vec<u8>) -> Vec<u8> {
         if self == Self::default() {
             return stored;
         }
         let (pixels, _) = stored.as_chunks::<3>();
-        let place = |reversed: bool, at: usize| if reversed { side - 1 - at } else { at };
-        (0..side)
-            .flat_map(|y| (0..side).map(move |x| if self.swapped { (y, x) } else { (x, y) }))
+        let place = |reversed: bool, at: usize, of: usize| if reversed { of - 1 - at } else { at };
+        let (across, down) = if self.swapped {
+            (height, width)
+        } else {
+            (width, height)
+        };
+        (0..down)
+            .flat_map(|y| (0..across).map(move |x| if self.swapped { (y, x) } else { (x, y) }))
             .filter_map(|(column, row)| {
-                let column = place(self.columns_reversed, column);
-                let row = place(self.rows_reversed, row);
-                pixels.get(row * side + column)
+                let column = place(self.columns_reversed, column, width);
+                let row = place(self.rows_reversed, row, height);
+                pixels.get(row * width + column)
             })
             .flatten()
             .copied()

@@ -1,66 +1,96 @@
-//! The memory and the time that one image takes, whatever it is: the function has 128 MB, of which the Lambda
-//! runtime and the AWS SDK need some.
+//! The memory and the time that one image takes, whatever it is. The classifier has 128 MB, of which the Lambda runtime and
+//! the AWS SDK need some.
 
 use std::path::{Path, PathBuf};
 
 use crate::corpus::{Outcome, golden, path};
-use crate::large;
-use crate::worker::{Order, Report, Worker};
+use crate::large::{self, Large};
+use crate::worker::{Order, Report, Work, Worker};
 
 /// 100 MB, in KiB.
 pub(crate) const LIMIT_KIB: u64 = 100_000_000 / 1024;
 /// 116 MB, for a progressive JPEG.
 const PROGRESSIVE_LIMIT_KIB: u64 = 116_000_000 / 1024;
+/// 400 MB, for pictures.
+pub(crate) const PICTURES_LIMIT_KIB: u64 = 400_000_000 / 1024;
 /// The processor time of an answer. Wall-clock time would include other work of the machine.
 pub(crate) const TIME_LIMIT_MS: u64 = 2_000;
 
 #[test]
-fn memory_and_time_are_bounded() {
-    let golden = golden();
-    let known = golden
-        .images
-        .iter()
-        .map(|image| (path(&image.file), Some(Outcome::Classified)));
-    let refused = golden
-        .refused
-        .iter()
-        .map(|image| (path(&image.file), Some(image.error)));
-    let mut trial = Trial {
-        worker: Worker::start(),
-        reports: Vec::new(),
-        wrong: Vec::new(),
-    };
-    for (file, outcome) in known.chain(refused) {
-        trial.of(&file, outcome, LIMIT_KIB);
-    }
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    for large in large::all() {
-        let file = folder.join(&large.name);
-        std::fs::write(&file, &large.bytes).unwrap();
-        let limit = if large.progressive {
+fn classification_is_bounded_in_memory_and_time() {
+    let limit = |progressive| {
+        if progressive {
             PROGRESSIVE_LIMIT_KIB
         } else {
             LIMIT_KIB
-        };
-        if trial.of(&file, large.outcome, limit) {
-            std::fs::remove_file(&file).unwrap();
         }
+    };
+    let mut trial = Trial::new(Work::Classify);
+    let golden = golden();
+    for image in &golden.images {
+        let outcome = Some(Outcome::Classified);
+        trial.of(&path(&image.file), outcome, limit(false));
+    }
+    for image in &golden.refused {
+        trial.of(&path(&image.file), Some(image.error), limit(false));
+    }
+    for large in large::all() {
+        trial.of_large(&large, large.outcome, limit(large.progressive));
+    }
+    trial.finish();
+}
+
+#[test]
+fn making_pictures_is_bounded_in_memory_and_time() {
+    let mut trial = Trial::new(Work::Render);
+    let golden = golden();
+    let whole = golden.images.iter().map(|image| &image.file);
+    for file in whole.chain(golden.refused.iter().map(|image| &image.file)) {
+        trial.of(&path(file), None, PICTURES_LIMIT_KIB);
+    }
+    for large in large::all() {
+        trial.of_large(&large, None, PICTURES_LIMIT_KIB);
     }
     trial.finish();
 }
 
 struct Trial {
+    work: Work,
     worker: Worker,
     reports: Vec<(String, Report)>,
     wrong: Vec<String>,
 }
 
 impl Trial {
+    fn new(work: Work) -> Self {
+        Self {
+            work,
+            worker: Worker::start(),
+            reports: Vec::new(),
+            wrong: Vec::new(),
+        }
+    }
+
+    /// Keeps the file, to look into, if anything is wrong.
+    fn of_large(&mut self, large: &Large, outcome: Option<Outcome>, limit: u64) {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{:?}", self.work));
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join(&large.name);
+        std::fs::write(&file, &large.bytes).unwrap();
+        if self.of(&file, outcome, limit) {
+            std::fs::remove_file(&file).unwrap();
+        }
+    }
+
     /// Whether all is well.
     fn of(&mut self, file: &Path, outcome: Option<Outcome>, limit: u64) -> bool {
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let before = self.wrong.len();
-        let report = match self.worker.ask(&Order::Classify(file.to_owned())) {
+        let order = Order::File {
+            path: file.to_owned(),
+            work: self.work,
+        };
+        let report = match self.worker.ask(&order) {
             Ok(report) => report,
             Err(death) => {
                 self.wrong.push(format!("{name}: {death}"));

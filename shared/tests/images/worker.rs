@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use purrline::picture::{self, WIDTHS};
 use purrline::vision;
 use serde::{Deserialize, Serialize};
 
@@ -24,14 +25,21 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A worker's task.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// To classify a file, as the function would: read into memory, decoded, through the network.
-    Classify(PathBuf),
-    /// To decode a mutant; every so manyth goes through the network too.
-    Mutant {
-        seed: u64,
-        number: u64,
-        classify: bool,
-    },
+    /// To process a file, as a function would: read into memory, decoded, and what follows.
+    File { path: PathBuf, work: Work },
+    /// To process a mutant.
+    Mutant { seed: u64, number: u64, work: Work },
+}
+
+/// What is done with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Work {
+    /// It is decoded for the network.
+    Decode,
+    /// It also goes through the network.
+    Classify,
+    /// It is made into pictures.
+    Render,
 }
 
 /// A worker's answer.
@@ -135,30 +143,29 @@ fn worker() {
     let mut mutator = None;
     for line in std::io::stdin().lines() {
         let order = serde_json::from_str(&line.unwrap()).unwrap();
-        let (bytes, classify) = match order {
-            Order::Classify(path) => (std::fs::read(path).unwrap(), true),
-            Order::Mutant {
-                seed,
-                number,
-                classify,
-            } => {
+        let (bytes, work) = match order {
+            Order::File { path, work } => (std::fs::read(path).unwrap(), work),
+            Order::Mutant { seed, number, work } => {
                 let mutator = mutator.get_or_insert_with(Mutator::new);
-                (mutator.mutant(seed, number), classify)
+                (mutator.mutant(seed, number), work)
             }
         };
         // Forgets the peak until now.
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
         let before = cpu_ms();
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            if classify {
-                classifier.probabilities(&bytes).map(|found| {
-                    let sum: f32 = found.iter().sum();
-                    assert!((sum - 1.0).abs() < 1e-4, "the probabilities sum to {sum}");
-                })
-            } else {
+        let result = catch_unwind(AssertUnwindSafe(|| match work {
+            Work::Decode => {
                 let side = classifier.side();
                 vision::pixels(&bytes, side).map(|pixels| assert_eq!(pixels.len(), side * side * 3))
             }
+            Work::Classify => classifier.probabilities(&bytes).map(|found| {
+                let sum: f32 = found.iter().sum();
+                assert!((sum - 1.0).abs() < 1e-4, "the probabilities sum to {sum}");
+            }),
+            Work::Render => picture::render(&bytes).map(|pictures| {
+                assert!((1..=WIDTHS.len()).contains(&pictures.sizes.len()));
+                assert!(pictures.sizes.is_sorted_by_key(|picture| picture.width));
+            }),
         }));
         let cpu_ms = cpu_ms() - before;
         let detail = match &result {

@@ -8,12 +8,14 @@ pub const MAX_PIXELS: u64 = 50_000_000;
 /// The maximum side, in pixels, which is JPEG's own limit.
 pub const MAX_SIDE: u32 = 65_535;
 
-/// The maximum number of bytes that a decoder may take.
-pub(super) const DECODER_BYTES: usize = 24_000_000;
-
-/// The same for a progressive JPEG: enough for 12.5 megapixels from a camera. Most of it is for coefficients, which are
-/// not available at a reduced size.
-pub(super) const PROGRESSIVE_BYTES: usize = 41_000_000;
+/// The memory that a decoder may take, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// For any image but a progressive JPEG.
+    pub(crate) decoder_bytes: usize,
+    /// For a progressive JPEG, whose coefficients are all held at full size.
+    pub(crate) progressive_bytes: usize,
+}
 
 /// Checks a header's width and height, and returns them.
 pub(super) fn check_pixels(width: u32, height: u32) -> Result<(usize, usize), ImageError> {

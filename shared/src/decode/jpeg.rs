@@ -3,24 +3,38 @@
 //! Large images are decoded at a half, a quarter or an eighth of their size, which takes that much less memory and
 //! time. Of a progressive image, though, all coefficients are held at full size.
 
-use libjpeg_turbo_rs::{ComponentInfo, DecodeLimits, Decoder, PixelFormat, ScalingFactor};
+use std::borrow::Cow;
 
-use super::ImageError;
-use super::canvas::Canvas;
+use libjpeg_turbo_rs::{
+    ComponentInfo, DecodeLimits, DecodeWarning, Decoder, PixelFormat, ScalingFactor,
+};
+
 use super::colour::Layout;
-use super::framing::spare_scale;
 use super::limits;
 use super::orientation::Orientation;
+use super::{Canvas as _, Decoded, ImageError, Target, is_most};
 
 /// The first bytes of every file.
 pub(super) const SIGNATURE: &[u8] = &[0xFF, 0xD8, 0xFF];
+
+/// The last bytes of a whole file.
+const END: &[u8] = &[0xFF, 0xD9];
 
 /// The maximum number of scans of a JPEG; about ten are usual in a progressive one. A few bytes make a scan, and each
 /// costs a pass over the whole image.
 const MAX_SCANS: usize = 100;
 
-/// Decodes the part that a model with inputs of this side sees, and the orientation.
-pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
+/// Decodes an image for a target.
+pub(super) fn decode<T: Target>(
+    bytes: &[u8],
+    target: &T,
+) -> Result<Decoded<T::Canvas>, ImageError> {
+    // Where it is missing, the decoder of progressive images fails even if it need not be whole.
+    let bytes = if target.accepts_most() && !bytes.ends_with(END) {
+        Cow::Owned([bytes, END].concat())
+    } else {
+        Cow::Borrowed(bytes)
+    };
     let decoder_limits = DecodeLimits {
         // Checked below, for more specific errors.
         max_width: usize::MAX,
@@ -30,7 +44,7 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
         max_memory: None,
     };
     let mut decoder =
-        Decoder::new_with_limits(bytes, decoder_limits).map_err(ImageError::broken)?;
+        Decoder::new_with_limits(&bytes, decoder_limits).map_err(ImageError::broken)?;
     let header = decoder.header();
     let (width, height) = limits::check_pixels(header.width.into(), header.height.into())?;
     if header.precision != 8 || header.is_lossless || decoder.is_arithmetic() {
@@ -43,7 +57,7 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
         4 => (PixelFormat::Cmyk, Layout::Cmyk),
         _ => return Err(ImageError::broken("a JPEG of that many components")),
     };
-    let (scale, denominator) = match spare_scale(width.min(height), side) {
+    let (scale, denominator) = match target.spare_scale(width, height) {
         ..2 => (1, 1),
         2..4 => (2, 2),
         4..8 => (4, 4),
@@ -59,21 +73,46 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
     if progressive {
         // A coefficient of two bytes for each sample, too.
         let memory = planes_and_pixels + samples * 2;
-        limits::check_memory(width * height, memory, limits::PROGRESSIVE_BYTES)?;
+        limits::check_memory(width * height, memory, target.limits().progressive_bytes)?;
     } else {
-        limits::check_memory(width * height, planes_and_pixels, limits::DECODER_BYTES)?;
+        limits::check_memory(
+            width * height,
+            planes_and_pixels,
+            target.limits().decoder_bytes,
+        )?;
     }
     decoder.set_output_format(format);
     decoder.set_scale(ScalingFactor::try_new(1, denominator).map_err(ImageError::broken)?);
+    decoder.set_lenient(target.accepts_most());
     let mut image = decoder.decode_image().map_err(ImageError::broken)?;
+    if let Some(problem) = image.warnings.iter().find(|problem| is_serious(problem)) {
+        return Err(ImageError::broken(problem.to_string()));
+    }
     if layout == Layout::Cmyk {
         // Adobe's programs, and others after them, write 255 for no ink.
         image.data.iter_mut().for_each(|ink| *ink = !*ink);
     }
 
-    let mut canvas = Canvas::new(width, height, side, scale);
+    let mut canvas = target.canvas(width, height, scale, layout);
     canvas.rows(image.width, layout, &image.data);
-    Ok((canvas, Orientation::from_exif(image.exif_data.as_deref())))
+    Ok(Decoded {
+        canvas,
+        orientation: Orientation::from_exif(image.exif_data.as_deref()),
+        profile: image.icc_profile.filter(|_| target.keeps_profile()),
+    })
+}
+
+/// Returns whether an image with this problem should not be shown. In a progressive image, the scan that was cut short may
+/// be one that only refines.
+fn is_serious(problem: &DecodeWarning) -> bool {
+    match *problem {
+        DecodeWarning::ExtraneousData { .. } => false,
+        DecodeWarning::TruncatedData {
+            decoded_mcus,
+            total_mcus,
+        } => !is_most(decoded_mcus, total_mcus),
+        _ => true,
+    }
 }
 
 /// Returns the number of the components' samples in whole blocks.

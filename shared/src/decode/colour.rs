@@ -3,7 +3,7 @@
 
 /// The layout of a decoder's pixel, with 8 bits a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// Grey.
     L,
     /// Grey, opacity.
@@ -18,7 +18,7 @@ pub(super) enum Layout {
 
 impl Layout {
     /// Returns the number of bytes of a pixel.
-    pub(super) const fn bytes(self) -> usize {
+    pub(crate) const fn bytes(self) -> usize {
         match self {
             Self::L => 1,
             Self::La => 2,
@@ -29,23 +29,23 @@ impl Layout {
 }
 
 /// White: the background of transparent images.
-pub(super) const PAPER: u8 = 255;
+pub(crate) const PAPER: u8 = 255;
 
 /// Converts a grey.
 #[inline]
-pub(super) fn from_l([l]: [u8; 1]) -> [u8; 3] {
+pub(crate) fn from_l([l]: [u8; 1]) -> [u8; 3] {
     [l; 3]
 }
 
 /// Converts a grey with opacity, on paper.
 #[inline]
-pub(super) fn from_la([l, a]: [u8; 2]) -> [u8; 3] {
+pub(crate) fn from_la([l, a]: [u8; 2]) -> [u8; 3] {
     from_rgba([l, l, l, a])
 }
 
 /// Converts a colour with opacity, on paper.
 #[inline]
-pub(super) fn from_rgba([r, g, b, a]: [u8; 4]) -> [u8; 3] {
+pub(crate) fn from_rgba([r, g, b, a]: [u8; 4]) -> [u8; 3] {
     if a == u8::MAX {
         return [r, g, b];
     }
@@ -56,7 +56,7 @@ pub(super) fn from_rgba([r, g, b, a]: [u8; 4]) -> [u8; 3] {
 
 /// Converts ink on paper.
 #[inline]
-pub(super) fn from_cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
+pub(crate) fn from_cmyk([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     let through = |ink| times(u8::MAX - ink, u8::MAX - k);
     [through(c), through(m), through(y)]
 }

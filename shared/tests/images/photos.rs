@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use purrline::decode::ImageError;
 use purrline::domain::BREEDS;
-use purrline::vision::ImageError;
 use serde::Deserialize;
 
 use crate::corpus::{classifier, repository};

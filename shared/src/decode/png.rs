@@ -7,11 +7,10 @@ use std::io::Cursor;
 
 use png::{ColorType, Decoder, Limits, Transformations};
 
-use super::ImageError;
-use super::canvas::{Canvas, Place};
 use super::colour::Layout;
 use super::limits;
 use super::orientation::Orientation;
+use super::{Canvas as _, Decoded, ImageError, Place, Target, is_most};
 
 /// The first bytes of every file.
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -31,16 +30,19 @@ const ADAM7: &[[usize; 4]] = &[
 /// Longer ancillary chunks are skipped: the decoder would copy them twice, and none of them matters.
 const BALLAST_BYTES: usize = 64 * 1024;
 
-/// Decodes the part that a model with inputs of this side sees, and the orientation.
-pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
+/// Decodes an image for a target.
+pub(super) fn decode<T: Target>(
+    bytes: &[u8],
+    target: &T,
+) -> Result<Decoded<T::Canvas>, ImageError> {
     let limits = Limits {
-        bytes: limits::DECODER_BYTES,
+        bytes: target.limits().decoder_bytes,
     };
     let bytes = without_ballast(bytes);
     let mut decoder = Decoder::new_with_limits(Cursor::new(&bytes), limits);
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     decoder.set_ignore_text_chunk(true);
-    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_ignore_iccp_chunk(!target.keeps_profile());
     let header = decoder.read_header_info().map_err(ImageError::broken)?;
     let (width, height) = limits::check_pixels(header.width, header.height)?;
     let passes = if header.interlaced { ADAM7 } else { PLAIN };
@@ -52,18 +54,38 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
         ColorType::Rgb | ColorType::Indexed => Layout::Rgb,
         ColorType::Rgba => Layout::Rgba,
     };
-    let mut canvas = Canvas::new(width, height, side, 1);
-    for &[first, top, step, down] in passes.iter().filter(|[first, ..]| *first < width) {
-        for y in (top..height).step_by(down) {
-            let row = reader.next_row().map_err(ImageError::broken)?;
-            let row = row.ok_or_else(|| ImageError::broken("the PNG has too few rows"))?;
-            canvas.pixels(Place { y, first, step }, layout, row.data());
+    let mut canvas = target.canvas(width, height, 1, layout);
+    let places: Vec<Place> = passes
+        .iter()
+        .filter(|[first, ..]| *first < width)
+        .flat_map(|&[first, top, step, down]| {
+            let rows = (top..height).step_by(down);
+            rows.map(move |y| Place { y, first, step })
+        })
+        .collect();
+    let mut read = || -> Result<(), (usize, ImageError)> {
+        for (rows, &place) in places.iter().enumerate() {
+            let row = reader.next_row();
+            let row = row.map_err(|error| (rows, ImageError::broken(error)))?;
+            let row = row.ok_or_else(|| (rows, ImageError::broken("the PNG has too few rows")))?;
+            canvas.pixels(place, layout, row.data());
         }
+        // Fails if the file was cut short, and reads an EXIF block that comes last.
+        let rest = reader.finish();
+        rest.map_err(|error| (places.len(), ImageError::broken(error)))
+    };
+    match read() {
+        Err((rows, _)) if target.accepts_most() && is_most(rows, places.len()) => {}
+        Err((_, error)) => return Err(error),
+        Ok(()) => {}
     }
-    // Fails if the file was cut short, and reads an EXIF block that comes last.
-    reader.finish().map_err(ImageError::broken)?;
     let orientation = Orientation::from_exif(reader.info().exif_metadata.as_deref());
-    Ok((canvas, orientation))
+    let profile = reader.info().icc_profile.as_deref().map(<[u8]>::to_vec);
+    Ok(Decoded {
+        canvas,
+        orientation,
+        profile,
+    })
 }
 
 /// Returns the file without its needlessly long chunks. Removes only chunks that a decoder can do without: the first

@@ -7,12 +7,11 @@ use std::io::Cursor;
 
 use image_webp::WebPDecoder;
 
-use super::ImageError;
-use super::canvas::{Canvas, Place};
 use super::colour::Layout;
 use super::limits;
 use super::orientation::Orientation;
 use super::vp8l;
+use super::{Canvas as _, Decoded, ImageError, Place, Target};
 
 /// The first bytes of every file, without the four bytes of its length.
 pub(super) const SIGNATURE: (&[u8], &[u8]) = (b"RIFF", b"WEBP");
@@ -21,8 +20,11 @@ pub(super) const SIGNATURE: (&[u8], &[u8]) = (b"RIFF", b"WEBP");
 const ANIMATED: u8 = 0x02;
 const OPACITY: u8 = 0x10;
 
-/// Decodes the part that a model with inputs of this side sees, and the orientation.
-pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation), ImageError> {
+/// Decodes an image for a target.
+pub(super) fn decode<T: Target>(
+    bytes: &[u8],
+    target: &T,
+) -> Result<Decoded<T::Canvas>, ImageError> {
     let broken = || ImageError::broken("the WebP's container is broken");
     let file = File::read(bytes).ok_or_else(broken)?;
     let (width, height) = limits::check_pixels(file.size.0, file.size.1)?;
@@ -31,8 +33,9 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
         return Err(broken());
     }
     let (columns, rows) = limits::check_pixels(picture.size.0, picture.size.1)?;
-    let memory = picture.memory(columns, rows).ok_or_else(broken)?;
-    limits::check_memory(columns * rows, memory, limits::DECODER_BYTES)?;
+    let limit = target.limits().decoder_bytes;
+    let memory = picture.memory(columns, rows, limit).ok_or_else(broken)?;
+    limits::check_memory(columns * rows, memory, limit)?;
 
     let layout = if picture.has_opacity() {
         Layout::Rgba
@@ -45,18 +48,26 @@ pub(super) fn decode(bytes: &[u8], side: usize) -> Result<(Canvas, Orientation),
         .map_err(ImageError::broken)?;
 
     // An animation's picture may cover only a part of it.
-    let mut canvas = Canvas::new(width, height, side, 1);
+    let mut canvas = target.canvas(width, height, 1, layout);
     let (first, top) = picture.place;
     for (y, row) in (top..).zip(data.chunks_exact(columns * layout.bytes())) {
         canvas.pixels(Place { y, first, step: 1 }, layout, row);
     }
-    Ok((canvas, Orientation::from_exif(file.exif)))
+    Ok(Decoded {
+        canvas,
+        orientation: Orientation::from_exif(file.exif),
+        profile: file
+            .profile
+            .filter(|_| target.keeps_profile())
+            .map(<[u8]>::to_vec),
+    })
 }
 
 /// The relevant parts of a file.
 struct File<'a> {
     size: (u32, u32),
     exif: Option<&'a [u8]>,
+    profile: Option<&'a [u8]>,
     picture: Picture<'a>,
 }
 
@@ -93,6 +104,7 @@ impl<'a> File<'a> {
             return Some(Self {
                 size,
                 exif: None,
+                profile: None,
                 picture,
             });
         }
@@ -110,10 +122,11 @@ impl<'a> File<'a> {
             let (_, frame) = chunks(body).find(|(name, _)| *name == b"ANMF")?;
             Picture::of_animation(frame, size)?
         };
-        let exif = chunks(body).find(|(name, _)| *name == b"EXIF");
+        let find = |wanted: &[u8; 4]| chunks(body).find(|(name, _)| *name == wanted);
         Some(Self {
             size,
-            exif: exif.map(|(_, exif)| exif),
+            exif: find(b"EXIF").map(|(_, exif)| exif),
+            profile: find(b"ICCP").map(|(_, profile)| profile),
             picture,
         })
     }
@@ -148,9 +161,9 @@ impl<'a> Picture<'a> {
         }
     }
 
-    /// Returns the maximum number of bytes that decoding takes for this many columns and rows; `None` if the data is
-    /// broken.
-    fn memory(&self, columns: usize, rows: usize) -> Option<usize> {
+    /// Returns the maximum number of bytes that decoding takes for this many columns and rows, or any number above
+    /// `limit`; `None` if the data is broken.
+    fn memory(&self, columns: usize, rows: usize, limit: usize) -> Option<usize> {
         let (data, each, coded) = match (self.stream, self.opacity) {
             // RGB, and a plane and a half.
             (Stream::Lossy(data), None) => (data, 5, None),
@@ -165,9 +178,9 @@ impl<'a> Picture<'a> {
         // Up to two more copies of the data are in memory.
         let bytes = columns * rows * each + data.len() * 2;
         // The tables don't matter if the image is too large anyway.
-        let coded = coded.filter(|_| bytes <= limits::DECODER_BYTES);
+        let coded = coded.filter(|_| bytes <= limit);
         let tables = coded.map_or(Some(0), |coded| {
-            vp8l::table_bytes(coded, columns, rows, limits::DECODER_BYTES)
+            vp8l::table_bytes(coded, columns, rows, limit)
         })?;
         Some(bytes + tables)
     }

@@ -1,6 +1,6 @@
-//! The path from an image's bytes to probabilities: right (as Pillow and ONNX Runtime say), bounded (memory and
-//! time, whatever is sent) and unbreakable (whatever is damaged).
-#![cfg(feature = "vision")]
+//! The paths from an image's bytes to a breed's probability and to the pictures that are served: right (as Pillow, ONNX
+//! Runtime and `LittleCMS` say), bounded (memory and time, whatever is sent) and unbreakable (whatever is damaged).
+#![cfg(all(feature = "vision", feature = "picture"))]
 // Tests say what they expect by failing loudly, and their helpers are tests too.
 #![allow(
     clippy::unwrap_used,
@@ -18,4 +18,5 @@ mod memory;
 mod mutations;
 mod mutator;
 mod photos;
+mod pictures;
 mod worker;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use purrline::vision::{Classifier, ImageError};
+use purrline::decode::ImageError;
+use purrline::vision::Classifier;
 use serde::{Deserialize, Serialize};
 
 /// The reference's answer.

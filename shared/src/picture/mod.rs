@@ -1,0 +1,124 @@
+//! Makes the pictures that are served of an upload: JPEGs of several widths, upright, in sRGB, with nothing of the upload
+//! but its pixels.
+//!
+//! [`render`] decodes the upload once (`crate::decode`) onto a `sheet`, resizes that to the largest width, converts the
+//! colours (`profile`), and makes each smaller picture from the next larger one (`resize`).
+
+mod profile;
+mod resize;
+mod sheet;
+
+#[cfg(test)]
+mod tests;
+
+use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
+
+use self::profile::to_srgb;
+use self::resize::{Raster, resize};
+use self::sheet::Sheets;
+use crate::decode::{Decoded, ImageError, decode};
+
+/// The widths of the pictures, in pixels, as far as an upload is that wide.
+pub const WIDTHS: [usize; 3] = [320, 640, 1280];
+
+/// The maximum number of pixels of a picture, which only uploads many times as high as wide would exceed. They get fewer
+/// widths.
+const MAX_PIXELS: usize = 16_000_000;
+
+/// libjpeg's quality.
+const QUALITY: u8 = 80;
+
+/// The longer side of the image that a thumbhash is computed from: its algorithm takes 100 pixels at most.
+const THUMB_SIDE: usize = 100;
+
+/// What is served of an upload.
+#[derive(Debug)]
+pub struct Pictures {
+    /// At least one, the smallest first.
+    pub sizes: Vec<Picture>,
+    /// A placeholder of some 25 bytes (<https://evanw.github.io/thumbhash/>).
+    pub thumbhash: Vec<u8>,
+}
+
+/// One JPEG.
+#[derive(Debug)]
+pub struct Picture {
+    /// In pixels.
+    pub width: usize,
+    /// In pixels.
+    pub height: usize,
+    /// The file.
+    pub jpeg: Vec<u8>,
+}
+
+/// Makes all pictures of an upload. Takes hundreds of milliseconds of CPU and hundreds of megabytes: call it off the async
+/// threads, and only once at a time.
+pub fn render(upload: &[u8]) -> Result<Pictures, ImageError> {
+    let Decoded {
+        canvas,
+        orientation,
+        profile,
+    } = decode(upload, &Sheets)?;
+    let (width, height) = canvas.upright_size(orientation);
+    let (smaller, (w, h)) = sizes_of(width, height);
+    let (w, h) = if orientation.swapped { (h, w) } else { (w, h) };
+    let largest = resize(&canvas.finish(), w, h)?;
+    let mut raster = to_srgb(largest, profile.as_deref()).upright(orientation);
+    let mut sizes = vec![encode(&raster)?];
+    for (w, h) in smaller.into_iter().rev() {
+        raster = resize(&raster, w, h)?;
+        sizes.push(encode(&raster)?);
+    }
+    sizes.reverse();
+    Ok(Pictures {
+        sizes,
+        thumbhash: thumbhash(&raster)?,
+    })
+}
+
+/// Returns the sizes of the pictures of an upload: the smaller ones, in order, and the largest.
+fn sizes_of(width: usize, height: usize) -> (Vec<(usize, usize)>, (usize, usize)) {
+    let [smallest, ..] = WIDTHS;
+    let size = |w| (w, scaled(height, w, width));
+    let sizes = WIDTHS.into_iter().filter(|&w| w <= width).map(size);
+    let mut sizes: Vec<_> = sizes.filter(|(w, h)| w * h <= MAX_PIXELS).collect();
+    let largest = sizes.pop().unwrap_or_else(|| size(smallest.min(width)));
+    (sizes, largest)
+}
+
+/// Returns `length * to / from`, rounded, and at least 1.
+fn scaled(length: usize, to: usize, from: usize) -> usize {
+    let from = from.max(1);
+    ((length * to + from / 2) / from).max(1)
+}
+
+fn encode(raster: &Raster) -> Result<Picture, ImageError> {
+    let &Raster { width, height, .. } = raster;
+    let jpeg = Encoder::new(raster.samples(), width, height, PixelFormat::Rgb)
+        .quality(QUALITY)
+        .subsampling(Subsampling::S420)
+        .progressive(true)
+        .encode()
+        .map_err(ImageError::failed)?;
+    Ok(Picture {
+        width,
+        height,
+        jpeg,
+    })
+}
+
+fn thumbhash(raster: &Raster) -> Result<Vec<u8>, ImageError> {
+    let long = raster.width.max(raster.height);
+    let side = THUMB_SIDE.min(long);
+    let (width, height) = (
+        scaled(raster.width, side, long),
+        scaled(raster.height, side, long),
+    );
+    let small = resize(raster, width, height)?;
+    let (pixels, _) = small.samples().as_chunks();
+    let rgba: Vec<u8> = pixels
+        .iter()
+        .flat_map(|&[r, g, b]| [r, g, b, u8::MAX])
+        .collect();
+    Ok(thumbhash::rgba_to_thumb_hash(width, height, &rgba))
+}
