@@ -57,7 +57,7 @@ class Resolver:
         self.parameters = {}
         for name, declared in template.get("Parameters", {}).items():
             value = text(given.get(name, declared.get("Default", "")))
-            self.parameters[name] = re.split(r", *", value) if is_list(declared) else value
+            self.parameters[name] = re.split(r" *, *", value.strip()) if is_list(declared) else value
 
     def resources(self):
         """Yields the resources whose conditions hold: the name of each, and it with its properties evaluated."""
@@ -154,7 +154,7 @@ def refusals(template, given):
             found.append(f"{name} must be one of {', '.join(allowed)}")
         pattern = declared.get("AllowedPattern")
         # Of a list, each item must match.
-        items = re.split(r", *", value) if is_list(declared) else [value]
+        items = re.split(r" *, *", value.strip()) if is_list(declared) else [value]
         if pattern and not all(re.fullmatch(pattern, item) for item in items):
             found.append(f"{name} {declared.get('ConstraintDescription', 'must match ' + pattern)}")
         if len(value) > int(declared.get("MaxLength", LONGEST_VALUE)):

@@ -12,7 +12,7 @@ use libjpeg_turbo_rs::{
 use super::colour::Layout;
 use super::limits;
 use super::orientation::Orientation;
-use super::{Canvas as _, Decoded, ImageError, Target, is_most};
+use super::{Canvas as _, Decoded, ImageError, Target, is_most, kept_profile};
 
 /// The first bytes of every file.
 pub(super) const SIGNATURE: &[u8] = &[0xFF, 0xD8, 0xFF];
@@ -30,7 +30,7 @@ pub(super) fn decode<T: Target>(
     target: &T,
 ) -> Result<Decoded<T::Canvas>, ImageError> {
     // Where it is missing, the decoder of progressive images fails even if it need not be whole.
-    let bytes = if target.accepts_most() && !bytes.ends_with(END) {
+    let bytes = if target.accepts_cut_short() && !bytes.ends_with(END) {
         Cow::Owned([bytes, END].concat())
     } else {
         Cow::Borrowed(bytes)
@@ -83,7 +83,7 @@ pub(super) fn decode<T: Target>(
     }
     decoder.set_output_format(format);
     decoder.set_scale(ScalingFactor::try_new(1, denominator).map_err(ImageError::broken)?);
-    decoder.set_lenient(target.accepts_most());
+    decoder.set_lenient(target.accepts_cut_short());
     let mut image = decoder.decode_image().map_err(ImageError::broken)?;
     if let Some(problem) = image.warnings.iter().find(|problem| is_serious(problem)) {
         return Err(ImageError::broken(problem.to_string()));
@@ -98,7 +98,7 @@ pub(super) fn decode<T: Target>(
     Ok(Decoded {
         canvas,
         orientation: Orientation::from_exif(image.exif_data.as_deref()),
-        profile: image.icc_profile.filter(|_| target.keeps_profile()),
+        profile: kept_profile(target, image.icc_profile.as_deref()),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Decodes JPEG, PNG and WebP in bounded memory, whatever a file claims.
 //!
-//! [`decode`] detects the format from the bytes, checks what the header claims against the [`Limits`] of a [`Target`], and
-//! gives the pixels, row by row, to the target's [`Canvas`].
+//! `decode` detects the format from the bytes, checks what the header claims against the limits of a `Target`, and gives the
+//! pixels, row by row, to the target's `Canvas`.
 
 mod colour;
 mod jpeg;
@@ -71,8 +71,9 @@ pub(crate) trait Target {
     /// Returns the factor by which an image of `width` by `height` pixels may be shrunk.
     fn spare_scale(&self, width: usize, height: usize) -> usize;
 
-    /// Returns whether an image that was cut short will do if at least nine tenths of it are there.
-    fn accepts_most(&self) -> bool;
+    /// Returns whether an image that was cut short will do if at least nine tenths of it are there. Of a JPEG with several
+    /// scans, only the scan that was cut is judged.
+    fn accepts_cut_short(&self) -> bool;
 
     /// Returns whether [`Decoded`] needs the ICC profile.
     fn keeps_profile(&self) -> bool;
@@ -119,8 +120,19 @@ impl Place {
 pub(crate) struct Decoded<C> {
     pub(crate) canvas: C,
     pub(crate) orientation: Orientation,
-    /// The ICC profile, if there is one and the target keeps it.
+    /// The ICC profile, if there is one of a usual size and the target keeps it.
     pub(crate) profile: Option<Vec<u8>>,
+}
+
+/// The maximum size of an ICC profile, in bytes. Those of printers have two or three megabytes.
+const MAX_PROFILE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Returns a profile, if the target needs it and it is not too large.
+fn kept_profile<T: Target>(target: &T, profile: Option<&[u8]>) -> Option<Vec<u8>> {
+    let profile = profile.filter(|profile| profile.len() <= MAX_PROFILE_BYTES);
+    profile
+        .filter(|_| target.keeps_profile())
+        .map(<[u8]>::to_vec)
 }
 
 /// Returns whether `part` is at least nine tenths of `whole`.

@@ -52,6 +52,16 @@ impl Orientation {
         })
     }
 
+    /// Returns the width and height once upright of an image that is stored as `width` by `height` pixels, or the other way
+    /// round.
+    pub(crate) const fn size(self, width: usize, height: usize) -> (usize, usize) {
+        if self.swapped {
+            (height, width)
+        } else {
+            (width, height)
+        }
+    }
+
     /// Turns `width` by `height` RGB pixels, as they are stored, upright.
     pub(crate) fn upright(self, width: usize, height: usize, stored: Vec<u8>) -> Vec<u8> {
         if self == Self::default() {
@@ -59,11 +69,7 @@ impl Orientation {
         }
         let (pixels, _) = stored.as_chunks::<3>();
         let place = |reversed: bool, at: usize, of: usize| if reversed { of - 1 - at } else { at };
-        let (across, down) = if self.swapped {
-            (height, width)
-        } else {
-            (width, height)
-        };
+        let (across, down) = self.size(width, height);
         (0..down)
             .flat_map(|y| (0..across).map(move |x| if self.swapped { (y, x) } else { (x, y) }))
             .filter_map(|(column, row)| {

@@ -10,7 +10,7 @@ use png::{ColorType, Decoder, Limits, Transformations};
 use super::colour::Layout;
 use super::limits;
 use super::orientation::Orientation;
-use super::{Canvas as _, Decoded, ImageError, Place, Target, is_most};
+use super::{Canvas as _, Decoded, ImageError, Place, Target, is_most, kept_profile};
 
 /// The first bytes of every file.
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -27,7 +27,8 @@ const ADAM7: &[[usize; 4]] = &[
     [0, 1, 1, 2],
 ];
 
-/// Longer ancillary chunks are skipped: the decoder would copy them twice, and none of them matters.
+/// Longer ancillary chunks are skipped, since the decoder would copy them twice. Only an ICC profile of a rare size matters
+/// among them.
 const BALLAST_BYTES: usize = 64 * 1024;
 
 /// Decodes an image for a target.
@@ -45,7 +46,8 @@ pub(super) fn decode<T: Target>(
     decoder.set_ignore_iccp_chunk(!target.keeps_profile());
     let header = decoder.read_header_info().map_err(ImageError::broken)?;
     let (width, height) = limits::check_pixels(header.width, header.height)?;
-    let passes = if header.interlaced { ADAM7 } else { PLAIN };
+    let interlaced = header.interlaced;
+    let passes = if interlaced { ADAM7 } else { PLAIN };
 
     let mut reader = decoder.read_info().map_err(ImageError::broken)?;
     let layout = match reader.output_color_type().0 {
@@ -74,13 +76,15 @@ pub(super) fn decode<T: Target>(
         let rest = reader.finish();
         rest.map_err(|error| (places.len(), ImageError::broken(error)))
     };
+    // The last pass of an interlaced image has half of the pixels, in a quarter of the rows.
+    let is_shown = |rows| rows == places.len() || (!interlaced && is_most(rows, places.len()));
     match read() {
-        Err((rows, _)) if target.accepts_most() && is_most(rows, places.len()) => {}
+        Err((rows, _)) if target.accepts_cut_short() && is_shown(rows) => {}
         Err((_, error)) => return Err(error),
         Ok(()) => {}
     }
     let orientation = Orientation::from_exif(reader.info().exif_metadata.as_deref());
-    let profile = reader.info().icc_profile.as_deref().map(<[u8]>::to_vec);
+    let profile = kept_profile(target, reader.info().icc_profile.as_deref());
     Ok(Decoded {
         canvas,
         orientation,

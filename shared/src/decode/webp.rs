@@ -11,7 +11,7 @@ use super::colour::Layout;
 use super::limits;
 use super::orientation::Orientation;
 use super::vp8l;
-use super::{Canvas as _, Decoded, ImageError, Place, Target};
+use super::{Canvas as _, Decoded, ImageError, Place, Target, kept_profile};
 
 /// The first bytes of every file, without the four bytes of its length.
 pub(super) const SIGNATURE: (&[u8], &[u8]) = (b"RIFF", b"WEBP");
@@ -56,10 +56,7 @@ pub(super) fn decode<T: Target>(
     Ok(Decoded {
         canvas,
         orientation: Orientation::from_exif(file.exif),
-        profile: file
-            .profile
-            .filter(|_| target.keeps_profile())
-            .map(<[u8]>::to_vec),
+        profile: kept_profile(target, file.profile),
     })
 }
 

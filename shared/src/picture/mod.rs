@@ -1,5 +1,5 @@
-//! Makes the pictures that are served of an upload: JPEGs of several widths, upright, in sRGB, with nothing of the upload
-//! but its pixels.
+//! Makes the pictures of an upload that are served: JPEGs of several widths, upright and in sRGB, that contain nothing of the
+//! upload but its pixels.
 //!
 //! [`render`] decodes the upload once (`crate::decode`) onto a `sheet`, resizes that to the largest width, converts the
 //! colours (`profile`), and makes each smaller picture from the next larger one (`resize`).
@@ -15,15 +15,18 @@ use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
 
 use self::profile::to_srgb;
 use self::resize::{Raster, resize};
-use self::sheet::Sheets;
+use self::sheet::PictureTarget;
 use crate::decode::{Decoded, ImageError, decode};
 
 /// The widths of the pictures, in pixels, as far as an upload is that wide.
 pub const WIDTHS: [usize; 3] = [320, 640, 1280];
 
-/// The maximum number of pixels of a picture, which only uploads many times as high as wide would exceed. They get fewer
-/// widths.
+/// The number of pixels above which a picture is left out, unless it is the smallest. Only uploads many times as high as wide
+/// reach it.
 const MAX_PIXELS: usize = 16_000_000;
+
+/// The maximum side of a JPEG, in pixels, that libjpeg reads, and so every browser.
+const MAX_SIDE: usize = 65_500;
 
 /// libjpeg's quality.
 const QUALITY: u8 = 80;
@@ -58,10 +61,10 @@ pub fn render(upload: &[u8]) -> Result<Pictures, ImageError> {
         canvas,
         orientation,
         profile,
-    } = decode(upload, &Sheets)?;
-    let (width, height) = canvas.upright_size(orientation);
+    } = decode(upload, &PictureTarget)?;
+    let (width, height) = orientation.size(canvas.size.0, canvas.size.1);
     let (smaller, (w, h)) = sizes_of(width, height);
-    let (w, h) = if orientation.swapped { (h, w) } else { (w, h) };
+    let (w, h) = orientation.size(w, h);
     let largest = resize(&canvas.finish(), w, h)?;
     let mut raster = to_srgb(largest, profile.as_deref()).upright(orientation);
     let mut sizes = vec![encode(&raster)?];
@@ -79,7 +82,7 @@ pub fn render(upload: &[u8]) -> Result<Pictures, ImageError> {
 /// Returns the sizes of the pictures of an upload: the smaller ones, in order, and the largest.
 fn sizes_of(width: usize, height: usize) -> (Vec<(usize, usize)>, (usize, usize)) {
     let [smallest, ..] = WIDTHS;
-    let size = |w| (w, scaled(height, w, width));
+    let size = |w| (w, scaled(height, w, width).min(MAX_SIDE));
     let sizes = WIDTHS.into_iter().filter(|&w| w <= width).map(size);
     let mut sizes: Vec<_> = sizes.filter(|(w, h)| w * h <= MAX_PIXELS).collect();
     let largest = sizes.pop().unwrap_or_else(|| size(smallest.min(width)));

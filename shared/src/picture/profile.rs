@@ -7,8 +7,9 @@ use moxcms::{
 use super::resize::Raster;
 use crate::decode::{from_cmyk, from_l};
 
-/// The maximum size of a profile, in bytes. Those of printers have two or three megabytes.
-const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The maximum number of a profile's tags; usual ones have less than 40. Tags may share their data, of which each would be
+/// parsed again.
+const MAX_TAGS: u32 = 100;
 
 /// Converts an image to RGB in sRGB. A profile that can't be read, or that belongs to another kind of image, is ignored, as
 /// browsers do.
@@ -24,7 +25,10 @@ pub(super) fn to_srgb(image: Raster, profile: Option<&[u8]>) -> Raster {
 }
 
 fn by_profile(image: &Raster, profile: &[u8]) -> Option<Vec<u8>> {
-    let profile = profile.get(..MAX_BYTES).map_or(Some(profile), |_| None)?;
+    let tags = profile.get(128..)?.first_chunk()?;
+    if u32::from_be_bytes(*tags) > MAX_TAGS {
+        return None;
+    }
     let profile = ColorProfile::new_from_slice(profile).ok()?;
     let layout = match (image.channels, profile.color_space) {
         (1, DataColorSpace::Gray) => Layout::Gray,

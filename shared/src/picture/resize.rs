@@ -34,13 +34,9 @@ impl Raster {
         &self.samples
     }
 
-    /// Turns an RGB image as it is seen.
+    /// Turns an RGB image upright.
     pub(super) fn upright(self, orientation: Orientation) -> Self {
-        let (width, height) = if orientation.swapped {
-            (self.height, self.width)
-        } else {
-            (self.width, self.height)
-        };
+        let (width, height) = orientation.size(self.width, self.height);
         Self {
             samples: orientation.upright(self.width, self.height, self.samples),
             width,

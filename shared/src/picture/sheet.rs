@@ -1,27 +1,27 @@
 //! The pixels of a whole upload, collected row by row from a decoder. A large image is shrunk meanwhile by averaging blocks
-//! of pixels, so that a sheet is at most about twice as wide as the largest picture.
+//! of pixels, so that a sheet's shorter side is less than twice the largest picture's width.
 
 use super::WIDTHS;
 use super::resize::Raster;
-use crate::decode::{
-    Canvas, Layout, Limits, Orientation, PAPER, Place, Target, from_la, from_rgba,
-};
+use crate::decode::{Canvas, Layout, Limits, MAX_PIXELS, PAPER, Place, Target, from_la, from_rgba};
 
-/// Enough for a photo of 24 megapixels in any format.
+/// Enough for a photo of 22 megapixels in any format, and for more in most.
 const LIMITS: Limits = Limits {
     decoder_bytes: 250_000_000,
     progressive_bytes: 250_000_000,
 };
 
-/// The target of a decoder that fills a [`Sheet`].
+const _: () = assert!(MAX_PIXELS < (6 * 1280) * (6 * 1280));
+
+/// Has uploads decoded onto a [`Sheet`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sheets;
+pub(super) struct PictureTarget;
 
 /// The pixels collected so far, on blank paper.
 #[derive(Debug)]
 pub(super) struct Sheet {
-    /// The upload's size.
-    size: (usize, usize),
+    /// The upload's width and height, in pixels.
+    pub(super) size: (usize, usize),
     /// The size as decoded, in pixels.
     decoded: (usize, usize),
     /// The side of a block, in pixels.
@@ -35,19 +35,20 @@ pub(super) struct Sheet {
 enum Samples {
     /// Blocks of one pixel.
     Pixels(Vec<u8>),
-    /// Blocks of several pixels: the sums of their differences from paper.
+    /// Blocks of several pixels: the sums of their differences from paper. An image of at most [`MAX_PIXELS`] has blocks of at
+    /// most 5 by 5 pixels, so the sums fit.
     Shades(Vec<u16>),
 }
 
-impl Target for Sheets {
+impl Target for PictureTarget {
     type Canvas = Sheet;
 
     fn limits(&self) -> Limits {
         LIMITS
     }
 
-    /// As browsers do, for photos that a phone sent over a bad network.
-    fn accepts_most(&self) -> bool {
+    /// Returns true: browsers, too, show photos that were cut short on the way.
+    fn accepts_cut_short(&self) -> bool {
         true
     }
 
@@ -55,7 +56,7 @@ impl Target for Sheets {
         true
     }
 
-    /// Either side may be the width, once the image is upright.
+    /// Divides the shorter side, since either may become the width.
     fn spare_scale(&self, width: usize, height: usize) -> usize {
         let [.., widest] = WIDTHS;
         (width.min(height) / widest).max(1)
@@ -95,16 +96,6 @@ impl Canvas for Sheet {
 }
 
 impl Sheet {
-    /// Returns the upload's width and height, as it is seen.
-    pub(super) fn upright_size(&self, orientation: Orientation) -> (usize, usize) {
-        let (width, height) = self.size;
-        if orientation.swapped {
-            (height, width)
-        } else {
-            (width, height)
-        }
-    }
-
     #[inline]
     fn add<const IN: usize, const OUT: usize>(
         &mut self,

@@ -13,7 +13,8 @@ fn very_tall_uploads_get_fewer_widths() {
     assert_eq!(widths(1280, 12_501), [320, 640]);
     assert_eq!(widths(640, 25_000), [320, 640]);
     assert_eq!(widths(640, 25_001), [320]);
-    // At least one.
+    // At least one, no higher than browsers read.
+    assert_eq!(sizes_of(320, 65_501), (vec![], (320, 65_500)));
     assert_eq!(widths(320, 65_535), [320]);
     assert_eq!(widths(1, 65_535), [1]);
 }

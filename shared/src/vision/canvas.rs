@@ -32,7 +32,7 @@ impl Target for View {
         spare_scale(width.min(height), self.side)
     }
 
-    fn accepts_most(&self) -> bool {
+    fn accepts_cut_short(&self) -> bool {
         false
     }
 

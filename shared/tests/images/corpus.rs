@@ -72,6 +72,15 @@ pub(crate) fn golden() -> Golden {
     serde_json::from_slice(&read("golden.json")).unwrap()
 }
 
+/// The images in `tests/pictures`, whose profiles are of every kind.
+pub(crate) fn pictures() -> Vec<PathBuf> {
+    let files = std::fs::read_dir(repository().join("tests/pictures")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|kind| kind != "json"));
+    files.sort();
+    files
+}
+
 /// A file of the corpus.
 pub(crate) fn read(name: &str) -> Vec<u8> {
     let path = path(name);

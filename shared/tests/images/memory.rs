@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::corpus::{Outcome, golden, path};
+use crate::corpus::{Outcome, golden, path, pictures};
 use crate::large::{self, Large};
 use crate::worker::{Order, Report, Work, Worker};
 
@@ -48,8 +48,15 @@ fn making_pictures_is_bounded_in_memory_and_time() {
     for file in whole.chain(golden.refused.iter().map(|image| &image.file)) {
         trial.of(&path(file), None, PICTURES_LIMIT_KIB);
     }
+    for file in pictures() {
+        trial.of(&file, Some(Outcome::Classified), PICTURES_LIMIT_KIB);
+    }
     for large in large::all() {
-        trial.of_large(&large, None, PICTURES_LIMIT_KIB);
+        // What the classifier refuses may be shown.
+        let outcome = large
+            .outcome
+            .filter(|outcome| *outcome == Outcome::Classified);
+        trial.of_large(&large, outcome, PICTURES_LIMIT_KIB);
     }
     trial.finish();
 }

@@ -65,7 +65,7 @@ fn answered_within_the_limits(count: u64, work: fn(u64) -> Work, limit_kib: u64)
     });
     let mut all = Summary::default();
     for part in parts {
-        all.classified += part.classified;
+        all.accepted += part.accepted;
         all.refused += part.refused;
         all.slowest = all.slowest.max(part.slowest);
         all.largest = all.largest.max(part.largest);
@@ -75,9 +75,9 @@ fn answered_within_the_limits(count: u64, work: fn(u64) -> Work, limit_kib: u64)
         }
     }
     println!(
-        "{count} mutants of seed {seed} in {:?}: {} classified, {} refused; slowest {} ms (mutant {}), largest {} KiB (mutant {})",
+        "{count} mutants of seed {seed} in {:?}: {} accepted, {} refused; slowest {} ms (mutant {}), largest {} KiB (mutant {})",
         started.elapsed(),
-        all.classified,
+        all.accepted,
         all.refused,
         all.slowest.0,
         all.slowest.1,
@@ -98,7 +98,7 @@ fn answered_within_the_limits(count: u64, work: fn(u64) -> Work, limit_kib: u64)
     // Otherwise the mutations are too rough, or too gentle, to find anything.
     if count >= 1000 {
         assert!(
-            all.classified > count / 10 && all.refused > count / 10,
+            all.accepted > count / 10 && all.refused > count / 10,
             "hardly anything was tried"
         );
     }
@@ -106,7 +106,7 @@ fn answered_within_the_limits(count: u64, work: fn(u64) -> Work, limit_kib: u64)
 
 #[derive(Default)]
 struct Summary {
-    classified: u64,
+    accepted: u64,
     refused: u64,
     /// The milliseconds, and the number of the mutant.
     slowest: (u64, u64),
@@ -139,7 +139,7 @@ fn torment(
         let report = worker.ask(&order);
         if let Ok(report) = &report {
             match &report.detail {
-                None => summary.classified += 1,
+                None => summary.accepted += 1,
                 Some(detail) => {
                     summary.refused += 1;
                     *summary.errors.entry(detail.clone()).or_default() += 1;

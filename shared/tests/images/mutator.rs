@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::corpus::{golden, read};
+use crate::corpus::{golden, pictures, read};
 
 /// Mutants grow no larger, so that ten thousand stay quick.
 const MAX_BYTES: usize = 200_000;
@@ -56,7 +56,14 @@ impl Mutator {
             .chain(images)
             .chain(golden.refused.iter().map(|image| &image.file));
         Self {
-            corpus: names.map(|name| read(name)).collect(),
+            corpus: names
+                .map(|name| read(name))
+                .chain(
+                    pictures()
+                        .into_iter()
+                        .map(|file| std::fs::read(file).unwrap()),
+                )
+                .collect(),
         }
     }
 

@@ -126,26 +126,46 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// One user whom all others have asked to follow, some with effect by now, with feeds in the cache: on the way to becoming an
-/// influencer, or back, there are moments that histories hardly reach from nothing.
+/// Returns the beginning of a history: all others follow one user, not all with effect yet, and their feeds are in the cache.
+/// In some, a fan-out is killed before more follows take effect. Other histories rarely reach the rise of an influencer.
 fn famous() -> impl Strategy<Value = Vec<Operation>> {
-    prop::collection::vec(any::<Index>(), 1..2 * USERS).prop_map(|messages| {
-        let follows = (1..USERS).map(|by| Operation::Follow {
-            by,
-            whom: 0,
-            on: true,
-        });
-        let deliver = Operation::Deliver {
-            queue: Queue::Follows,
-            messages,
-            redeliver: false,
+    let messages = || prop::collection::vec(any::<Index>(), 1..2 * USERS);
+    let killed = prop::option::of(call(6));
+    // The followers of the first are in several shards.
+    let whom = prop_oneof![Just(0), Just(1)];
+    (whom, messages(), killed, messages()).prop_map(|(whom, early, killed, late)| {
+        let others = (0..USERS).filter(move |by| *by != whom);
+        let follows = others
+            .clone()
+            .map(|by| Operation::Follow { by, whom, on: true });
+        let reads = others.map(|by| Operation::Read { by, size: 3 });
+        let followed = follows.chain([deliver(Queue::Follows, early.clone(), None)]);
+        let post = Operation::Write {
+            what: Write::Post(whom),
             crash: None,
-            cut_off: false,
+            retry: false,
             meanwhile: None,
         };
-        let reads = (1..USERS).map(|by| Operation::Read { by, size: 3 });
-        follows.chain([deliver]).chain(reads).collect()
+        let interrupted = [
+            post,
+            deliver(Queue::FanOut, early, killed),
+            deliver(Queue::Follows, late, None),
+        ];
+        let interrupted = interrupted.into_iter().filter(|_| killed.is_some());
+        followed.chain(reads).chain(interrupted).collect()
     })
+}
+
+/// A delivery during which nothing else happens.
+fn deliver(queue: Queue, messages: Vec<Index>, crash: Option<Call>) -> Operation {
+    Operation::Deliver {
+        queue,
+        messages,
+        redeliver: false,
+        crash,
+        cut_off: false,
+        meanwhile: None,
+    }
 }
 
 pub(super) fn operations() -> impl Strategy<Value = Vec<Operation>> {

@@ -140,7 +140,7 @@ fn every_orientation_is_shown_upright() {
     }
 }
 
-/// Files that the classifier reads can be shown, and the others can't.
+/// Every image that the classifier reads becomes pictures; of the others, only those listed here do.
 #[test]
 fn every_image_of_the_corpus_becomes_pictures() {
     for (name, upload) in images("images") {
