@@ -64,15 +64,19 @@ pub(super) fn run_of(text: &str) -> (String, &str) {
     for (at, c) in text.char_indices() {
         let behind = at + c.len_utf8();
         let after = rest(text, behind);
-        let next = || after.chars().find(|c| !is_skipped(*c));
+        let mut drawn = after.chars().filter(|c| !is_skipped(*c));
+        let (next, after_next) = (drawn.next(), drawn.next());
+        let is_keycap = |c: char, next| c.is_ascii_digit() && next == Some(KEYCAP);
         let belongs = match c {
             NON_JOINER | JOINER if !affects_shaping(c, &run, after) => continue,
             NON_JOINER | JOINER => true,
             c if is_skipped(c) => continue,
-            c if MEDIAL.contains(&c) => !run.is_empty() && next().is_some_and(continues),
+            c if MEDIAL.contains(&c) => {
+                let goes_on = |next| continues(next) && !is_keycap(next, after_next);
+                !run.is_empty() && next.is_some_and(goes_on)
+            }
             // A digit followed by the keycap is an emoji.
-            c if c.is_ascii_digit() => next() != Some(KEYCAP),
-            c => continues(c),
+            c => continues(c) && !is_keycap(c, next),
         };
         if !belongs {
             break;

@@ -127,6 +127,7 @@ fn keycap_emoji_are_not_part_of_a_tag() {
         assert!(tags(text).is_empty(), "{text}");
     }
     assert_eq!(tags("#cat1\u{fe0f}\u{20e3}"), ["cat"]);
+    assert_eq!(tags("#cat·1\u{fe0f}\u{20e3}"), ["cat"]);
     assert_eq!(tags("#cat1"), ["cat1"]);
     assert_eq!(tags("#a\u{20dd}b"), ["a"]);
 }
