@@ -4,13 +4,16 @@
 //! `classify_once MODEL_DIR IMAGE` prints a JSON object a line: first the processor time until it is ready,
 //! then that of each classification, and at the end of the input the most memory that it ever had.
 
+mod measure;
+
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 
 use purrline::vision::Classifier;
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
+
+use measure::{cpu_ms, peak_kib};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,20 +38,4 @@ fn say(value: &Value) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{value}")?;
     Ok(out.flush()?)
-}
-
-/// Processor time of this process so far, all threads together, in milliseconds.
-fn cpu_ms() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    std::time::Duration::try_from(time).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
-}
-
-/// The most memory that this process ever had resident, in KiB.
-fn peak_kib() -> Result<u64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.and_then(|peak| peak.split_whitespace().next());
-    Ok(kib
-        .ok_or("the system doesn't say how much memory it had")?
-        .parse()?)
 }

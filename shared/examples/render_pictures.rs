@@ -3,12 +3,15 @@
 //! `render_pictures IMAGE...` prints a JSON object a line for each image, and at the end the most memory that it ever had.
 //! With `--out DIR`, it also writes the pictures there.
 
+mod measure;
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use purrline::picture::render;
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
+
+use measure::{cpu_ms, peak_kib};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,20 +52,4 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("{}", json!({"peak_kib": peak_kib()?}));
     Ok(())
-}
-
-/// Processor time of this process so far, all threads together, in milliseconds.
-fn cpu_ms() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    std::time::Duration::try_from(time).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
-}
-
-/// The most memory that this process ever had resident, in KiB.
-fn peak_kib() -> Result<u64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.and_then(|peak| peak.split_whitespace().next());
-    Ok(kib
-        .ok_or("the system doesn't say how much memory it had")?
-        .parse()?)
 }

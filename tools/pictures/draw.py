@@ -30,13 +30,13 @@ PROPHOTO = ((0.7977, 0.2880, 0.0), (0.1352, 0.7119, 0.0), (0.0313, 0.0001, 0.824
 
 
 def ink(c, m, y, k):
-    """A press that was never built: good enough to tell whether its table is used."""
+    """Returns Lab of an invented press: good enough to tell whether its table is used."""
     light = 100 * (1 - 0.45 * c) * (1 - 0.5 * m) * (1 - 0.1 * y) * (1 - 0.85 * k)
     return light, (-25 * c + 45 * m - 3 * y) * (1 - 0.8 * k), (-30 * c - 5 * m + 50 * y) * (1 - 0.8 * k)
 
 
 def swapped(r, g, b):
-    """Colours that no matrix gives."""
+    """Returns Lab of invented colours that no matrix gives."""
     return 100 * (0.2 * r + 0.7 * g + 0.1 * b), 40 * (r - g), 40 * (g - b) * (0.5 + 0.5 * r)
 
 
@@ -51,7 +51,7 @@ PROFILES = {
 
 
 def patches(channels):
-    """Returns the patches' colours: different ones, none of them special."""
+    """Returns the colours of the patches, in steps of each channel."""
     return [
         tuple(STEPS[(place * 7 + 3) // len(STEPS) ** channel % len(STEPS)] for channel in range(channels))
         for place in range(ACROSS * DOWN)

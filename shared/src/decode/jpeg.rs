@@ -10,6 +10,7 @@ use libjpeg_turbo_rs::{
 };
 
 use super::colour::Layout;
+use super::jpeg_scans;
 use super::limits;
 use super::orientation::Orientation;
 use super::{Canvas as _, Decoded, ImageError, Target, is_most, kept_profile};
@@ -63,6 +64,9 @@ pub(super) fn decode<T: Target>(
         4..8 => (4, 4),
         8.. => (8, 8),
     };
+    if matches!(bytes, Cow::Owned(_)) && !jpeg_scans::are_enough(&bytes, header.components.len()) {
+        return Err(ImageError::broken("the JPEG lacks whole scans"));
+    }
     let samples = samples(width, height, &header.components);
     // A block of 64 samples takes at least a bit.
     if samples / 64 > bytes.len() * 8 {
@@ -102,8 +106,7 @@ pub(super) fn decode<T: Target>(
     })
 }
 
-/// Returns whether an image with this problem should not be shown. In a progressive image, the scan that was cut short may
-/// be one that only refines.
+/// Returns whether an image with this problem should not be shown.
 fn is_serious(problem: &DecodeWarning) -> bool {
     match *problem {
         DecodeWarning::ExtraneousData { .. } => false,

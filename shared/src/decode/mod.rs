@@ -5,6 +5,7 @@
 
 mod colour;
 mod jpeg;
+mod jpeg_scans;
 mod limits;
 mod orientation;
 mod png;
@@ -60,7 +61,7 @@ impl ImageError {
     }
 }
 
-/// What an image is decoded for.
+/// The purpose of decoding: it sets the limits, and has a canvas for the pixels.
 pub(crate) trait Target {
     /// Collects the pixels.
     type Canvas: Canvas;
@@ -71,8 +72,8 @@ pub(crate) trait Target {
     /// Returns the factor by which an image of `width` by `height` pixels may be shrunk.
     fn spare_scale(&self, width: usize, height: usize) -> usize;
 
-    /// Returns whether an image that was cut short will do if at least nine tenths of it are there. Of a JPEG with several
-    /// scans, only the scan that was cut is judged.
+    /// Returns whether an image that was cut short will do if at least nine tenths of it are there. A JPEG in several scans
+    /// may also lack scans that only refine others.
     fn accepts_cut_short(&self) -> bool;
 
     /// Returns whether [`Decoded`] needs the ICC profile.

@@ -5,6 +5,12 @@ use image_webp::{ColorType, WebPEncoder};
 use super::Orientation;
 use super::vp8l;
 
+#[path = "../../tests/images/exif.rs"]
+mod blocks;
+
+use blocks::STORED_QUARTERS;
+pub(crate) use blocks::exif;
+
 pub(crate) fn webp(colour: ColorType, width: u32, height: u32, data: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
     let encoder = WebPEncoder::new(&mut file);
@@ -32,32 +38,15 @@ pub(crate) fn bomb(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// Returns an EXIF block that holds only the orientation.
-pub(crate) fn exif(orientation: u8) -> Vec<u8> {
-    let mut block = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
-    block.extend([orientation, 0, 0, 0, 0, 0, 0]);
-    block
-}
-
 #[test]
 fn every_orientation_is_turned_upright() {
-    // The pixels that each orientation stores for an image that is seen as the rows 1 2 / 3 4.
-    let stored = [
-        [1, 2, 3, 4],
-        [2, 1, 4, 3],
-        [4, 3, 2, 1],
-        [3, 4, 1, 2],
-        [1, 3, 2, 4],
-        [2, 4, 1, 3],
-        [4, 2, 3, 1],
-        [3, 1, 4, 2],
-    ];
-    for (tag, stored) in (1..).zip(stored) {
+    for (tag, stored) in (1..).zip(STORED_QUARTERS) {
+        let stored = stored.map(|quarter| u8::try_from(quarter).unwrap());
         let pixels = stored.iter().flat_map(|&value| [value; 3]).collect();
         let upright = Orientation::from_exif(Some(&exif(tag))).upright(2, 2, pixels);
         assert_eq!(
             upright,
-            [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4],
+            [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3],
             "orientation {tag}"
         );
     }

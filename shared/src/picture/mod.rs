@@ -34,7 +34,7 @@ const QUALITY: u8 = 80;
 /// The longer side of the image that a thumbhash is computed from: its algorithm takes 100 pixels at most.
 const THUMB_SIDE: usize = 100;
 
-/// What is served of an upload.
+/// The served pictures of an upload, and their placeholder.
 #[derive(Debug)]
 pub struct Pictures {
     /// At least one, the smallest first.

@@ -7,8 +7,8 @@ use moxcms::{
 use super::resize::Raster;
 use crate::decode::{from_cmyk, from_l};
 
-/// The maximum number of a profile's tags; usual ones have less than 40. Tags may share their data, of which each would be
-/// parsed again.
+/// The maximum number of a profile's tags; usual ones have fewer than 40. Tags may share their data, which is parsed again for
+/// each.
 const MAX_TAGS: u32 = 100;
 
 /// Converts an image to RGB in sRGB. A profile that can't be read, or that belongs to another kind of image, is ignored, as

@@ -12,6 +12,7 @@
 )]
 
 mod corpus;
+mod exif;
 mod golden;
 mod large;
 mod memory;

@@ -11,7 +11,7 @@ use crate::worker::{Order, Report, Work, Worker};
 pub(crate) const LIMIT_KIB: u64 = 100_000_000 / 1024;
 /// 116 MB, for a progressive JPEG.
 const PROGRESSIVE_LIMIT_KIB: u64 = 116_000_000 / 1024;
-/// 400 MB, for pictures.
+/// The same for pictures: 400 MB.
 pub(crate) const PICTURES_LIMIT_KIB: u64 = 400_000_000 / 1024;
 /// The processor time of an answer. Wall-clock time would include other work of the machine.
 pub(crate) const TIME_LIMIT_MS: u64 = 2_000;

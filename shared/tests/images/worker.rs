@@ -31,7 +31,7 @@ pub(crate) enum Order {
     Mutant { seed: u64, number: u64, work: Work },
 }
 
-/// What is done with an image.
+/// The processing of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// It is decoded for the network.

@@ -69,6 +69,40 @@ fn files_cut_short_are_shown_where_nine_tenths_are_there() {
     }
 }
 
+/// Half of an interlaced image's pixels are in a quarter of its rows, the last.
+#[test]
+fn an_interlaced_png_is_shown_only_whole() {
+    let file = crate::corpus::read("png-rgb-8-interlaced.png");
+    assert!(
+        render(&file[..file.len() - 12]).is_ok(),
+        "only its end is missing"
+    );
+    for percent in [50, 93, 96] {
+        assert!(render(part(&file, percent)).is_err(), "{percent} %");
+    }
+}
+
+/// Otherwise a component would be missing, or all details.
+#[test]
+fn a_jpeg_without_whole_scans_is_refused() {
+    let separate = crate::corpus::read("jpeg-separate-scans-420.jpg");
+    assert!(
+        render(part(&separate, 70)).is_err(),
+        "a component is missing"
+    );
+    let progressive = jpeg(true);
+    let mut scans = progressive.windows(2).enumerate();
+    let mut scan = || scans.find(|(_, bytes)| *bytes == [0xFF, 0xDA]).unwrap().0;
+    let (_, second) = (scan(), scan());
+    assert!(
+        render(&progressive[..second]).is_err(),
+        "only the first scan is there"
+    );
+    for percent in [10, 30] {
+        assert!(render(part(&progressive, percent)).is_err(), "{percent} %");
+    }
+}
+
 #[test]
 fn files_without_their_last_bytes_are_shown() {
     for (name, file, last) in [

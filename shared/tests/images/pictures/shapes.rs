@@ -3,6 +3,8 @@
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 use purrline::picture::Picture;
 
+use crate::exif::{STORED_QUARTERS, exif};
+
 use super::{Shown, images, pictures};
 
 /// Red, green, blue and yellow.
@@ -89,28 +91,10 @@ fn quarters_stay_where_they_were_at_every_width() {
     }
 }
 
-/// Returns an EXIF block that holds only the orientation.
-fn exif(orientation: u8) -> Vec<u8> {
-    let mut block = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
-    block.extend([orientation, 0, 0, 0, 0, 0, 0]);
-    block
-}
-
 #[test]
 fn every_orientation_is_shown_upright() {
-    // The quarters that each orientation stores of an image that is seen as red, green / blue, yellow.
-    let orders = [
-        [0, 1, 2, 3],
-        [1, 0, 3, 2],
-        [3, 2, 1, 0],
-        [2, 3, 0, 1],
-        [0, 2, 1, 3],
-        [1, 3, 0, 2],
-        [3, 1, 2, 0],
-        [2, 0, 3, 1],
-    ];
     for (seen_width, seen_height) in [(400, 300), (1300, 2700), (4000, 3000)] {
-        for (tag, order) in (1..).zip(orders) {
+        for (tag, order) in (1..).zip(STORED_QUARTERS) {
             let (width, height) = if tag < 5 {
                 (seen_width, seen_height)
             } else {
@@ -118,7 +102,8 @@ fn every_orientation_is_shown_upright() {
             };
             let mut file = Vec::new();
             let mut encoder = Encoder::new(&mut file, 95);
-            encoder.add_app_segment(1, exif(tag)).unwrap();
+            let block = [b"Exif\0\0", &exif(tag)[..]].concat();
+            encoder.add_app_segment(1, block).unwrap();
             encoder
                 .encode(
                     &quarters(width, height, order),
