@@ -13,8 +13,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use futures::future::join_all;
-use lambda_runtime::{LambdaEvent, Runtime, service_fn};
+use lambda_runtime::{Context, LambdaEvent, Runtime, service_fn};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -98,9 +99,73 @@ pub async fn run<C: Consumer>(consumer: C) -> Result<(), lambda_runtime::Error> 
             let LambdaEvent { payload, context } = event;
             let within = time_left(&context, MARGIN);
             let failed = consume(&*consumer, payload, &context.request_id, within).await;
-            let mut response = SqsBatchResponse::default();
-            response.batch_item_failures = failed.into_iter().map(item_failure).collect();
-            Ok::<_, lambda_runtime::Error>(response)
+            Ok::<_, lambda_runtime::Error>(batch_response(failed))
+        }
+    });
+    take_events(Runtime::new(handler)).await
+}
+
+/// A consumer that other functions also call directly.
+pub trait Called: Consumer {
+    /// The event of a call. No field of it is one of a queue's events.
+    type Call: DeserializeOwned + Send;
+    /// The answer to a call.
+    type Answer: Serialize + Send + Sync + 'static;
+    /// The reason why a call failed.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Answers a call.
+    fn answer(
+        &self,
+        call: Self::Call,
+    ) -> impl Future<Output = Result<Self::Answer, Self::Error>> + Send;
+}
+
+/// An event of a function that is called and consumes a queue.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum CallOrBatch<C> {
+    Call(C),
+    Batch(SqsEvent),
+}
+
+/// The answer to such an event.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answered<A> {
+    Call(A),
+    Batch(SqsBatchResponse),
+}
+
+/// A call took too long.
+#[derive(Debug, thiserror::Error)]
+#[error("out of time")]
+struct OutOfTime;
+
+/// Runs a consumer that is also called: see [`run`].
+pub async fn run_called<C: Called>(consumer: C) -> Result<(), lambda_runtime::Error> {
+    let consumer = Arc::new(consumer);
+    let handler = service_fn(move |event: LambdaEvent<CallOrBatch<C::Call>>| {
+        let consumer = Arc::clone(&consumer);
+        async move {
+            let LambdaEvent { payload, context } = event;
+            let within = time_left(&context, MARGIN);
+            Ok::<_, lambda_runtime::Error>(match payload {
+                CallOrBatch::Batch(batch) => {
+                    let failed = consume(&*consumer, batch, &context.request_id, within).await;
+                    Answered::Batch(batch_response(failed))
+                }
+                CallOrBatch::Call(call) => {
+                    let answered = timed("call", &context, within, async {
+                        let answering = tokio::time::timeout(within, consumer.answer(call));
+                        match answering.await {
+                            Ok(answered) => answered.map_err(lambda_runtime::Error::from),
+                            Err(_elapsed) => Err(OutOfTime.into()),
+                        }
+                    });
+                    Answered::Call(answered.await?)
+                }
+            })
         }
     });
     take_events(Runtime::new(handler)).await
@@ -121,38 +186,55 @@ pub async fn run_scheduled<S: Scheduled>(task: S) -> Result<(), lambda_runtime::
     let handler = service_fn(move |event: LambdaEvent<serde_json::Value>| {
         let task = Arc::clone(&task);
         async move {
-            let started = Instant::now();
-            let header = event.context.xray_trace_id.as_deref();
-            let calls = Arc::<Calls>::default();
             let within = time_left(&event.context, MARGIN);
-            let trace = header.and_then(Trace::parse);
-            let invocation = Invocation::new(trace, Arc::clone(&calls), Some(started + within));
-            let work = task.run(within);
-            let done = invocation.run(work).await;
-            tracing::info!(
-                request_id = event.context.request_id,
-                duration_ms = whole_millis(started.elapsed()),
-                failed = done.is_err(),
-                dynamodb = calls.of(Callee::Tables),
-                sqs = calls.of(Callee::Queues),
-                s3 = calls.of(Callee::Bucket),
-                cache = calls.of(Callee::Cache),
-                "run"
-            );
-            metrics::flush();
-            done.map_err(|error| {
-                tracing::error!(%error, "the scheduled task failed");
-                lambda_runtime::Error::from(error)
-            })
+            let work = async { task.run(within).await.map_err(lambda_runtime::Error::from) };
+            timed("run", &event.context, within, work).await
         }
     });
     take_events(Runtime::new(handler)).await
 }
 
-fn item_failure(failed: Failed) -> BatchItemFailure {
-    let mut failure = BatchItemFailure::default();
-    failure.item_identifier = failed.id;
-    failure
+/// Does the work of one invocation, and logs it under its kind, with its calls and, if it fails, the error.
+async fn timed<T>(
+    kind: &'static str,
+    context: &Context,
+    within: Duration,
+    work: impl Future<Output = Result<T, lambda_runtime::Error>>,
+) -> Result<T, lambda_runtime::Error> {
+    let started = Instant::now();
+    let trace = context.xray_trace_id.as_deref().and_then(Trace::parse);
+    let calls = Arc::<Calls>::default();
+    let invocation = Invocation::new(trace, Arc::clone(&calls), Some(started + within));
+    let done = invocation.run(work).await;
+    tracing::info!(
+        request_id = context.request_id,
+        kind,
+        duration_ms = whole_millis(started.elapsed()),
+        failed = done.is_err(),
+        dynamodb = calls.of(Callee::Tables),
+        sqs = calls.of(Callee::Queues),
+        s3 = calls.of(Callee::Bucket),
+        cache = calls.of(Callee::Cache),
+        "run"
+    );
+    metrics::flush();
+    if let Err(error) = &done {
+        let error = crate::log::chain(&**error);
+        tracing::error!(error, kind, "it failed");
+    }
+    done
+}
+
+/// Returns the answer that names the messages that failed.
+fn batch_response(failed: Vec<Failed>) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    let failures = failed.into_iter().map(|failed| {
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier = failed.id;
+        failure
+    });
+    response.batch_item_failures = failures.collect();
+    response
 }
 
 /// Handles one event. Returns the messages that must be delivered again.

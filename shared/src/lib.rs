@@ -7,6 +7,8 @@
 pub mod aws;
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "call")]
+mod call;
 #[cfg(feature = "consumer")]
 pub mod consumer;
 #[cfg(any(feature = "http", feature = "consumer"))]
@@ -20,8 +22,6 @@ pub mod env;
 #[cfg(feature = "feed")]
 pub mod feed;
 pub mod full_page;
-#[cfg(feature = "hand-over")]
-pub mod hand_over;
 #[cfg(feature = "http")]
 pub mod http;
 #[cfg(any(feature = "http", feature = "user-pool"))]
@@ -41,12 +41,16 @@ pub mod openapi;
 pub mod picture;
 #[cfg(feature = "queue")]
 pub mod queue;
+#[cfg(feature = "removal")]
+pub mod removal;
 #[cfg(feature = "search")]
 pub mod search;
 #[cfg(feature = "store")]
 pub mod store;
 #[cfg(feature = "suggest")]
 pub mod suggest;
+#[cfg(feature = "uploads")]
+pub mod uploads;
 #[cfg(feature = "user-pool")]
 pub mod user_pool;
 #[cfg(feature = "vision")]

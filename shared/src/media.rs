@@ -1,7 +1,11 @@
-//! Uploads (S3): clients put images there, and the world reads them.
+//! Uploads and pictures (S3). Clients put uploads into one bucket, which only functions read; pictures are made of them
+//! into another, which the world reads.
 //!
 //! A client gets a presigned PUT for one object of a given type and size that doesn't exist yet. The object is tagged
-//! as unused, and the bucket's lifecycle removes it after two days unless a post uses it, which removes the tag.
+//! as unused until its picture is made. The bucket's lifecycle removes objects with the tag after two days: those of whose
+//! arrival nobody was told.
+
+mod pictures;
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +14,6 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
-use aws_sdk_s3::operation::head_object::HeadObjectError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{Delete, Object, ObjectIdentifier};
@@ -25,6 +28,8 @@ use crate::env::{self, BadSetting};
 use crate::invocation::Callee;
 use crate::lifecycle;
 
+pub use pictures::PictureBucket;
+
 /// The lifetime of a presigned PUT.
 const VALID_SECONDS: u32 = 15 * 60;
 /// The time limit for reading an object; it leaves time to use the object and to answer.
@@ -33,7 +38,7 @@ const READ: Duration = Duration::from_secs(5);
 const STALL: Duration = Duration::from_secs(1);
 /// The maximum number of times that a body is fetched if it breaks off.
 const FETCHES: u32 = 3;
-/// The tag of an upload that no post uses, by which the bucket's lifecycle rule finds it.
+/// The tag of an upload whose picture isn't made, by which the bucket's lifecycle rule finds it.
 const UNUSED: &str = "state=unused";
 
 /// The bucket of uploads.
@@ -98,31 +103,21 @@ pub struct PresignedPut {
 }
 
 impl Media {
-    /// Creates the bucket that `MEDIA_BUCKET` names, which clients reach at `UPLOAD_ENDPOINT_URL`, if that is set.
+    /// Creates the bucket that `UPLOADS_BUCKET` names, which clients reach at `UPLOAD_ENDPOINT_URL`, if that is set.
     /// Begins to connect to it.
     pub fn from_env(aws: &SdkConfig) -> Result<Self, BadSetting> {
-        let media = Self::new(aws, env::required("MEDIA_BUCKET")?);
+        let media = Self::new(aws, env::required("UPLOADS_BUCKET")?);
         let media = match env::optional("UPLOAD_ENDPOINT_URL") {
             Some(endpoint) => media.reached_at(&endpoint),
             None => media,
         };
-        let connect = media.client.head_bucket().bucket(&media.bucket).customize();
-        lifecycle::begin(async move {
-            let _ = connect.interceptor(OnlyConnect).send().await;
-        });
+        connect(&media.client, &media.bucket);
         Ok(media)
     }
 
     /// Creates the bucket with this name.
     pub fn new(aws: &SdkConfig, bucket: String) -> Self {
-        // An endpoint of our own (a local stack) has no host name for each bucket.
-        let moved =
-            std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || aws.endpoint_url().is_some();
-        let config = Builder::from(aws)
-            .force_path_style(moved)
-            .interceptor(CountCalls(Callee::Bucket))
-            .build();
-        let client = Client::from_conf(config);
+        let client = client(aws);
         Self {
             signer: client.clone(),
             client,
@@ -184,88 +179,79 @@ impl Media {
         })
     }
 
-    /// Returns whether the key's object exists. The role needs `s3:ListBucket`: without it, S3 answers "forbidden" for
-    /// a missing object.
-    pub async fn uploaded(&self, key: &ImageKey) -> Result<bool, Error> {
-        let head = self
-            .client
-            .head_object()
-            .bucket(&self.bucket)
-            .key(key.as_str())
-            .send()
-            .await;
-        match head {
-            Ok(_) => Ok(true),
-            Err(error)
-                if error
-                    .as_service_error()
-                    .is_some_and(HeadObjectError::is_not_found) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(Error::new(error)),
-        }
-    }
-
-    /// Returns the key that a user sent, if there is such an upload and it is theirs.
-    pub async fn sent_by(&self, user: &UserId, text: &str) -> Result<Option<ImageKey>, Error> {
-        let Ok(key) = ImageKey::sent_by(user, text) else {
-            return Ok(None);
-        };
-        Ok(self.uploaded(&key).await?.then_some(key))
-    }
-
     /// Reads the key's object, of at most `limit` bytes: a larger object is refused by the size that S3 reports, before
     /// any of it is read.
     ///
     /// A call is tried again as all calls are, and a body that breaks off or stalls is fetched again, all of it within
-    /// five seconds. The role needs `s3:GetObject`, and `s3:ListBucket` as [`Media::uploaded`] does.
+    /// five seconds. The role needs `s3:GetObject`, and `s3:ListBucket`: without it, S3 answers "forbidden" for a missing
+    /// object.
     pub async fn read(&self, key: &ImageKey, limit: u64) -> Result<Vec<u8>, ReadError> {
-        let reading = async {
-            let mut fetches = 1;
-            loop {
-                let object = self.open(key).await?;
-                let size = object.content_length().unwrap_or_default();
-                let size = u64::try_from(size).map_err(Error::new)?;
-                if size > limit {
-                    return Err(ReadError::TooLarge);
-                }
-                match collect(object.body, size).await {
-                    Err(error) if fetches < FETCHES => {
-                        let error = crate::log::chain(&error);
-                        tracing::warn!(error, "an object broke off");
-                    }
-                    read => return Ok(read?),
-                }
-                fetches += 1;
-            }
-        };
-        let read = tokio::time::timeout(READ, reading).await;
-        read.map_err(Error::new)?
+        read(&self.client, &self.bucket, key.as_str(), limit).await
     }
+}
 
-    /// Returns the key's object, with its body not read yet.
-    async fn open(&self, key: &ImageKey) -> Result<GetObjectOutput, ReadError> {
-        let call = self
-            .client
-            .get_object()
-            .bucket(&self.bucket)
-            .key(key.as_str());
-        call.send().await.map_err(|error| {
-            let missing = error
-                .as_service_error()
-                .is_some_and(GetObjectError::is_no_such_key);
-            if missing {
-                ReadError::Missing
-            } else {
-                Error::new(error).into()
+/// Creates the client of buckets.
+fn client(aws: &SdkConfig) -> Client {
+    // An endpoint of our own (a local stack) has no host name for each bucket.
+    let moved = std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() || aws.endpoint_url().is_some();
+    let config = Builder::from(aws)
+        .force_path_style(moved)
+        .interceptor(CountCalls(Callee::Bucket))
+        .build();
+    Client::from_conf(config)
+}
+
+/// Begins to connect to a bucket.
+fn connect(client: &Client, bucket: &str) {
+    let call = client.head_bucket().bucket(bucket).customize();
+    lifecycle::begin(async move {
+        let _ = call.interceptor(OnlyConnect).send().await;
+    });
+}
+
+/// Reads an object of at most `limit` bytes: see [`Media::read`].
+async fn read(client: &Client, bucket: &str, key: &str, limit: u64) -> Result<Vec<u8>, ReadError> {
+    let reading = async {
+        let mut fetches = 1;
+        loop {
+            let object = open(client, bucket, key).await?;
+            let size = object.content_length().unwrap_or_default();
+            let size = u64::try_from(size).map_err(Error::new)?;
+            if size > limit {
+                return Err(ReadError::TooLarge);
             }
-        })
-    }
+            match collect(object.body, size).await {
+                Err(error) if fetches < FETCHES => {
+                    let error = crate::log::chain(&error);
+                    tracing::warn!(error, "an object broke off");
+                }
+                read => return Ok(read?),
+            }
+            fetches += 1;
+        }
+    };
+    let read = tokio::time::timeout(READ, reading).await;
+    read.map_err(Error::new)?
+}
 
-    /// Removes the "unused" tag, so that the object stays. Removing it twice is harmless, and so is a missing object:
-    /// somebody deleted it, and the post continues without it.
-    pub async fn keep(&self, key: &ImageKey) -> Result<(), Error> {
+/// Returns an object, with its body not read yet.
+async fn open(client: &Client, bucket: &str, key: &str) -> Result<GetObjectOutput, ReadError> {
+    let call = client.get_object().bucket(bucket).key(key);
+    call.send().await.map_err(|error| {
+        let missing = error
+            .as_service_error()
+            .is_some_and(GetObjectError::is_no_such_key);
+        if missing {
+            ReadError::Missing
+        } else {
+            Error::new(error).into()
+        }
+    })
+}
+
+impl Media {
+    /// Removes the tag, so that the upload stays. Removing it twice is harmless, and so is a missing object.
+    pub async fn untag(&self, key: &ImageKey) -> Result<(), Error> {
         let call = self
             .client
             .delete_object_tagging()
@@ -276,6 +262,16 @@ impl Media {
             Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
             Err(error) => Err(Error::new(error)),
         }
+    }
+
+    /// Deletes an upload. A missing one is no error.
+    pub async fn delete(&self, key: &ImageKey) -> Result<(), Error> {
+        let call = self
+            .client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(key.as_str());
+        call.send().await.map(drop).map_err(Error::new)
     }
 }
 

@@ -19,6 +19,9 @@ use crate::lifecycle;
 /// The maximum number of messages of one call.
 const BATCH: usize = 10;
 
+/// The maximum delay of a message, in seconds.
+const MAX_DELAY: i64 = 900;
+
 /// A queue to send messages to, as JSON.
 #[derive(Debug, Clone)]
 pub struct Queue {
@@ -69,12 +72,21 @@ impl Queue {
 
     /// Sends a message. When this returns, the queue has it.
     pub async fn send(&self, message: &impl Serialize) -> Result<(), Error> {
+        self.send_later(message, 0).await
+    }
+
+    /// Sends a message that is delivered only after some seconds: 900 at most. When this returns, the queue has it.
+    pub async fn send_later(&self, message: &impl Serialize, seconds: i64) -> Result<(), Error> {
         let body = serde_json::to_string(message)?;
         let call = self
             .client
             .send_message()
             .queue_url(&self.url)
             .message_body(body);
+        let call = match i32::try_from(seconds.min(MAX_DELAY)) {
+            Ok(seconds) if seconds > 0 => call.delay_seconds(seconds),
+            _ => call,
+        };
         let call = match trace_attribute().map_err(Error::unavailable)? {
             Some(value) => call.message_system_attributes(SystemAttribute::AwsTraceHeader, value),
             None => call,

@@ -28,6 +28,7 @@ REGION = "us-east-1"
 
 # Types that moto does not implement and that are therefore not created. cfn-lint checks their properties.
 UNKNOWN = {
+    "AWS::CloudFront::CachePolicy",
     "AWS::CloudFront::Distribution",
     "AWS::CloudFront::OriginAccessControl",
     "AWS::CloudWatch::Alarm",
@@ -47,6 +48,7 @@ UNKNOWN = {
     "AWS::Lambda::EventInvokeConfig",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
+    "AWS::SQS::QueuePolicy",
     "AWS::WAFv2::WebACL",
     "AWS::WAFv2::WebACLAssociation",
 }

@@ -28,6 +28,7 @@ def _within(prefix, fields):
 _EC2_TAGS = {"Tags": "CreateTags:Tags"}
 
 TYPES = {
+    "AWS::CloudFront::CachePolicy": ("cloudfront", "CreateCachePolicy", {}),
     "AWS::CloudFront::Distribution": (
         "cloudfront",
         "CreateDistribution",
@@ -149,6 +150,11 @@ TYPES = {
             "LifecycleConfiguration.Rules.ExpirationInDays": "LifecycleExpiration:Days",
             "LifecycleConfiguration.Rules.NoncurrentVersionExpiration": "NoncurrentVersionExpiration:",
             "LifecycleConfiguration.Rules.TagFilters": "LifecycleRuleAndOperator:Tags",
+            "NotificationConfiguration": "PutBucketNotificationConfiguration:NotificationConfiguration",
+            "NotificationConfiguration.QueueConfigurations.Event": "Events",
+            "NotificationConfiguration.QueueConfigurations.Filter.S3Key": "Key",
+            "NotificationConfiguration.QueueConfigurations.Filter.S3Key.Rules": "FilterRules",
+            "NotificationConfiguration.QueueConfigurations.Queue": "QueueArn",
             "OwnershipControls": "PutBucketOwnershipControls:OwnershipControls",
             "PublicAccessBlockConfiguration": "PutPublicAccessBlock:PublicAccessBlockConfiguration",
         },
@@ -170,6 +176,14 @@ TYPES = {
                 "SqsManagedSseEnabled",
                 "VisibilityTimeout",
             )
+        },
+    ),
+    "AWS::SQS::QueuePolicy": (
+        "sqs",
+        "SetQueueAttributes",
+        {
+            "PolicyDocument": "SetQueueAttributes:Attributes.*",
+            "Queues": "SetQueueAttributes:QueueUrl",
         },
     ),
     "AWS::SSM::Parameter": ("ssm", "PutParameter", {}),

@@ -18,6 +18,9 @@ os.environ |= create_stack.ENVIRONMENT
 EXPANDED = create_stack.expanded()
 EVERYTHING = dict(check.setups())["everything"]
 
+# Functions that send to their own queue on purpose.
+LOOPING = {"FanOutFunction", "PhotoFunction"}
+
 
 def template():
     """Returns a copy of the expanded template that the test may change."""
@@ -121,7 +124,7 @@ class Values(unittest.TestCase):
 class Loops(unittest.TestCase):
     def test_self_invoking_function_needs_recursive_loop(self):
         changed = template()
-        self.assertEqual(loops.self_invoking(changed), {"FanOutFunction"})
+        self.assertEqual(loops.self_invoking(changed), LOOPING)
         self.assertEqual(list(loops.unallowed(changed)), [])
         del changed["Resources"]["FanOutFunction"]["Properties"]["RecursiveLoop"]
         self.assertEqual([line.split()[0] for line in loops.unallowed(changed)], ["FanOutFunction"])
@@ -131,7 +134,7 @@ class Loops(unittest.TestCase):
         statements = changed["Resources"]["IndexRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
         send = {"Effect": "Allow", "Action": ["sqs:*"], "Resource": {"Fn::GetAtt": ["FanOutQueue", "Arn"]}}
         statements.append(send)
-        self.assertEqual(loops.self_invoking(changed), {"FanOutFunction", "IndexFunction"})
+        self.assertEqual(loops.self_invoking(changed), LOOPING | {"IndexFunction"})
         self.assertEqual([line.split()[0] for line in loops.unallowed(changed)], ["IndexFunction"])
 
     def test_function_that_calls_itself_or_triggers_its_own_event_is_found(self):
@@ -139,7 +142,7 @@ class Loops(unittest.TestCase):
             ("lambda:InvokeFunction", {"Fn::Sub": "${SweepFunction.Arn}"}, {}),
             (
                 "s3:PutObject",
-                {"Fn::Sub": "${MediaBucket.Arn}/*"},
+                {"Fn::Sub": "${UploadsBucket.Arn}/*"},
                 {"LambdaConfigurations": [{"Function": {"Fn::GetAtt": ["SweepFunction", "Arn"]}}]},
             ),
         ]:
@@ -148,8 +151,8 @@ class Loops(unittest.TestCase):
             statement = {"Effect": "Allow", "Action": action, "Resource": resource}
             policies[0]["PolicyDocument"]["Statement"].append(statement)
             if more:
-                changed["Resources"]["MediaBucket"]["Properties"]["NotificationConfiguration"] = more
-            self.assertEqual(loops.self_invoking(changed), {"FanOutFunction", "SweepFunction"})
+                changed["Resources"]["UploadsBucket"]["Properties"]["NotificationConfiguration"] = more
+            self.assertEqual(loops.self_invoking(changed), LOOPING | {"SweepFunction"})
 
     def test_recursive_loop_is_refused_where_nothing_loops(self):
         changed = template()
@@ -203,6 +206,10 @@ class Parameters(unittest.TestCase):
                         continue
                     (queue,) = loops.named(mapping["Properties"]["EventSourceArn"])
                     hidden = int(resources[queue]["Properties"]["VisibilityTimeout"])
+                    if queue == "PhotosQueue":
+                        # Its consumer may work twice at a time, and must soon do again what it didn't complete.
+                        self.assertGreater(hidden, int(resources["PhotoFunction"]["Properties"]["Timeout"]))
+                        continue
                     waited = int(resources[name]["Properties"].get("MaximumBatchingWindowInSeconds", 0))
                     self.assertGreaterEqual(hidden, 6 * seconds + waited, queue)
         self.assert_refused("IndexWindowSeconds", IndexWindowSeconds="31")
@@ -213,6 +220,17 @@ class Parameters(unittest.TestCase):
         self.assert_refused("ErasureSeconds", ErasureSeconds="300")
         self.assert_accepted(ErasureSeconds="1800")
         self.assert_accepted(ErasureSeconds="1", CacheScheme="redis")
+
+    def test_pictures_are_reviewed_after_every_request_has_ended(self):
+        for seconds in ["1", "10", "60"]:
+            self.assert_refused("PictureReviewSeconds", PictureReviewSeconds=seconds)
+        resources = dict(Resolver(EXPANDED, {"PictureReviewSeconds": "15"}).resources())
+        for name in ["PostWriteFunction", "ProfileFunction", "CatFunction", "LeaveFunction"]:
+            properties = resources[name]["Properties"]
+            self.assertEqual(properties["Environment"]["Variables"]["PICTURE_REVIEW_SECONDS"], "15")
+            self.assertLess(int(properties["Timeout"]), 15, name)
+        self.assert_accepted(PictureReviewSeconds="15")
+        self.assert_accepted(PictureReviewSeconds="1", CacheScheme="redis")
 
     def test_urls_with_a_trailing_slash_are_refused(self):
         for name, more in {"AuthIssuer": {"AuthAudience": "x"}, "MediaBaseUrl": {}}.items():

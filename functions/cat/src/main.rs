@@ -1,7 +1,7 @@
 //! `POST /v1/cats`, `GET`, `PATCH` and `DELETE /v1/cats/{id}`, and `GET /v1/users/{id}/cats`.
 //!
 //! When a cat is registered with a photo but without a breed, the answer includes `breed_suggestions`: the classifier's
-//! three best guesses, or none if it fails or takes too long. They are part of the answer that an `Idempotency-Key`
+//! three best guesses for the photo's picture, or none if it fails or takes too long. They are part of the answer that an `Idempotency-Key`
 //! remembers.
 
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, IndexMessage, Invalid,
-    NOT_UPLOADED, Page, RegisteredCat, Segment, Subject, UserId, UserRef,
+    BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, IndexMessage,
+    Invalid, NOT_UPLOADED, Page, Picture, RegisteredCat, Segment, Subject, UserId, UserRef,
 };
 use purrline::full_page::full_page;
 use purrline::http::routes::{
@@ -22,15 +22,22 @@ use purrline::http::routes::{
 use purrline::http::{
     self, Body, Caller, Clearable, Idempotency, Paging, Path, Problem, Settings, StampedCaller,
 };
-use purrline::media::Media;
+use purrline::media::PictureBucket;
 use purrline::queue::Queue;
-use purrline::store::{self, Answer, Created, IdempotencyRecord, Store};
+use purrline::store::{self, Answer, Created, EditedCat, IdempotencyRecord, Store};
 use purrline::suggest::Suggestions;
+use purrline::uploads::{UnusableUploads, Uploads};
 use purrline::{aws, env, log};
+
+/// The maximum size in bytes of a picture that the classifier takes. Only very tall ones are larger, and have no suggestions.
+const PICTURE_MAX_BYTES: u64 = 1024 * 1024;
+/// The width from which a picture shows the classifier all it looks at.
+const CLASSIFIED_WIDTH: u32 = 512;
 
 struct App {
     store: Store,
-    media: Media,
+    uploads: Uploads,
+    pictures: PictureBucket,
     suggestions: Suggestions,
     images: ImageHost,
     ids: IdSource,
@@ -41,9 +48,11 @@ struct App {
 async fn main() -> Result<(), http::Error> {
     log::init();
     let config = aws::config().await;
+    let store = Store::from_env(&config)?;
     let app = App {
-        store: Store::from_env(&config)?,
-        media: Media::from_env(&config)?,
+        uploads: Uploads::from_env(&config, store.clone())?,
+        store,
+        pictures: PictureBucket::from_env(&config)?,
         suggestions: Suggestions::from_env(&config)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
         ids: IdSource::new(),
@@ -61,12 +70,37 @@ async fn main() -> Result<(), http::Error> {
 }
 
 impl App {
-    /// Returns the key of the caller's upload and keeps the upload from now on: a stored photo must not expire.
-    async fn photo(&self, caller: &UserId, key: &str) -> Result<ImageKey, Problem> {
-        let key = self.media.sent_by(caller, key).await?;
-        let key = key.ok_or_else(|| Problem::unusable(Invalid::one("/photo", NOT_UPLOADED)))?;
-        self.media.keep(&key).await?;
-        Ok(key)
+    /// Returns the picture of the caller's upload.
+    async fn photo(&self, caller: &UserId, key: &str) -> Result<Picture, Problem> {
+        let picture = self.uploads.one(caller, key).await?;
+        let picture = picture.map_err(|reason| UnusableUploads::one("/photo", reason))?;
+        Ok(picture)
+    }
+
+    /// Returns the breeds that the classifier suggests for a photo.
+    async fn suggest(&self, photo: &Picture, authorization: &str) -> Vec<BreedProbability> {
+        let file = photo.file_of_at_least(CLASSIFIED_WIDTH);
+        match self.pictures.read(&file, PICTURE_MAX_BYTES).await {
+            Ok(jpeg) => self.suggestions.of(&jpeg, authorization).await,
+            Err(error) => {
+                let error = log::chain(&error);
+                tracing::warn!(error, "no breeds are suggested: the picture was not read");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Announces that a change may drop a cat's photo. Returns what it announced.
+    async fn announce_drop(
+        &self,
+        cat: &Cat,
+        new: Option<&Picture>,
+    ) -> Result<Vec<ImageKey>, Problem> {
+        let photo = cat.photo.as_ref();
+        let dropped = photo.filter(|photo| new.is_none_or(|new| new.key != photo.key));
+        let dropped: Vec<ImageKey> = dropped.iter().map(|photo| photo.key.clone()).collect();
+        self.uploads.announce_drop(&dropped).await?;
+        Ok(dropped)
     }
 
     /// Tells search of a change.
@@ -148,7 +182,7 @@ async fn create(
         (None, Some(photo)) => {
             let authorization = headers.get(AUTHORIZATION).map(HeaderValue::to_str);
             let authorization = authorization.and_then(Result::ok).unwrap_or_default();
-            Some(app.suggestions.of(photo, authorization).await)
+            Some(app.suggest(photo, authorization).await)
         }
         _ => None,
     };
@@ -165,7 +199,8 @@ async fn create(
                 return Ok(answer);
             }
             Created::Before(known) => return app.replay(known).await,
-            // A cat depends on nothing that can change, so only its id can be at fault.
+            Created::PictureGone => return Err(photo_gone()),
+            // A cat depends on nothing else that can change, so only its id can be at fault.
             Created::IdTaken | Created::Outdated => {
                 cat.id = CatId(app.ids.mint_at(created_at));
             }
@@ -199,8 +234,19 @@ async fn edit(
         photo,
         bio: edit.bio.map(|Clearable(bio)| bio),
     };
-    let edited = app.store.edit_cat(cat.id, &me, &edit).await?;
-    let edited = edited.ok_or_else(Path::<CatId>::not_found)?;
+    let announced = match &edit.photo {
+        Some(photo) => app.announce_drop(&cat, photo.as_ref()).await?,
+        None => Vec::new(),
+    };
+    let edited = match app.store.edit_cat(cat.id, &me, &edit).await? {
+        EditedCat::Now(cat, replaced) => {
+            let replaced = replaced.into_iter().collect();
+            app.uploads.announce_rest(&announced, replaced).await;
+            *cat
+        }
+        EditedCat::Gone => return Err(Path::<CatId>::not_found()),
+        EditedCat::PictureGone => return Err(photo_gone()),
+    };
     // If this fails, repeating the request tells search.
     app.notify_search(edited.id).await?;
     Ok(Json(edited.view(&app.images)))
@@ -212,6 +258,7 @@ async fn delete(
     Path(id): Path<CatId>,
 ) -> Result<StatusCode, Problem> {
     let cat = app.owned(&me, id).await?;
+    app.announce_drop(&cat, None).await?;
     if app.store.delete_cat(cat.id, &me).await? {
         // `sweep` tells search too, once no post shows the cat.
         app.try_notify_search(cat.id).await;
@@ -219,6 +266,11 @@ async fn delete(
     } else {
         Err(Path::<CatId>::not_found())
     }
+}
+
+/// Returns the refusal of a photo that was removed after it was looked up.
+fn photo_gone() -> Problem {
+    Problem::unusable(Invalid::one("/photo", NOT_UPLOADED))
 }
 
 async fn by_user(

@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::{Json, Router};
@@ -27,15 +27,19 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The maximum size of a request's body in bytes, which is also the load balancer's limit.
 const BODY_LIMIT: usize = 1024 * 1024;
+/// The time for which an idle thread is kept: longer than any process lives.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// The name of the list of breeds in cursors.
 const LIST: &str = "breeds";
 
 fn main() -> Result<(), http::Error> {
     log::init();
-    // One thread for all blocking work: each thread that classifies keeps some megabytes for it.
+    // One thread for all blocking work: each thread that classifies keeps some megabytes for it, and what a thread leaves
+    // behind when it ends is not all used by the next.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)
+        .thread_keep_alive(FOR_EVER)
         .build()?;
     runtime.block_on(serve())
 }

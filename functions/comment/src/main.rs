@@ -91,7 +91,8 @@ async fn create(
             Created::Now => break answer,
             Created::Before(known) => break known.replay()?,
             Created::IdTaken => {}
-            Created::Outdated => {
+            // A comment shows no picture.
+            Created::PictureGone | Created::Outdated => {
                 app.refresh_counts(post, Some(&hold)).await?;
                 return Err(Path::<PostId>::not_found());
             }

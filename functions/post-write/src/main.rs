@@ -1,10 +1,12 @@
 //! `POST /v1/posts`, `PATCH /v1/posts/{id}`, `DELETE /v1/posts/{id}`.
 //!
-//! A post is stored, then handed over: its images are kept, and its fan-out is queued. Once the post is stored, the
-//! request succeeds even if the hand-over fails: the post carries an outbox mark, and `sweep` hands it over again.
+//! A post is stored, then handed over to fan-out. Once the post is stored, the request succeeds even if the hand-over fails:
+//! the post carries an outbox mark, and `sweep` hands it over again. A change that drops images is announced before it is
+//! made, so that what nothing shows any more is removed even if this function dies.
 
 mod checks;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +16,14 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use purrline::cache::Cache;
 use purrline::domain::{
-    Author, Id, IdSource, ImageHost, ImageKey, Invalid, NOT_YOUR_CAT, Post, PostCounts, PostId,
-    Stamp, Timestamp, UserId, ViewerState, present_posts,
+    Author, FanOutMessage, Id, IdSource, ImageHost, ImageKey, Invalid, NOT_UPLOADED, NOT_YOUR_CAT,
+    Post, PostCounts, PostEdit, PostId, Stamp, Timestamp, UserId, ViewerState, present_posts,
 };
-use purrline::hand_over::HandOver;
 use purrline::http::routes::{CREATE_POST, DELETE_POST, EDIT_POST, EditPost, NewPost};
 use purrline::http::{self, Body, Caller, Idempotency, Path, Problem, Settings, StampedCaller};
+use purrline::queue::Queue;
 use purrline::store::{Answer, Created, Edited, IdempotencyRecord, PostError, Removed, Store};
+use purrline::uploads::Uploads;
 use purrline::{aws, env, log};
 
 use self::checks::Content;
@@ -31,7 +34,8 @@ const HAND_OVER: Duration = Duration::from_millis(1500);
 struct App {
     store: Store,
     cache: Cache,
-    hand_over: HandOver,
+    uploads: Uploads,
+    fan_out: Queue,
     images: ImageHost,
     ids: IdSource,
     overdue_after: i64,
@@ -43,10 +47,12 @@ async fn main() -> Result<(), http::Error> {
     let config = aws::config().await;
     let cache = Cache::from_env()?;
     let settings = Settings::from_env()?.ordered(&cache)?;
+    let store = Store::from_env(&config)?;
     let app = App {
-        store: Store::from_env(&config)?,
+        uploads: Uploads::from_env(&config, store.clone())?,
+        store,
         cache,
-        hand_over: HandOver::from_env(&config)?,
+        fan_out: Queue::from_env(&config, "FAN_OUT_QUEUE_URL")?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
         ids: IdSource::new(),
         overdue_after: env::seconds("OUTBOX_SECONDS", 60)?,
@@ -68,7 +74,7 @@ impl App {
     async fn publish(&self, post: &Post) {
         futures::join!(
             self.show_own(post.id, &post.author),
-            self.hand_over(post.id, 0, post.draft.images())
+            self.hand_over(post.id, 0)
         );
     }
 
@@ -95,8 +101,9 @@ impl App {
     }
 
     /// Hands a post over. A hand-over that takes too long or fails is left to `sweep`.
-    async fn hand_over(&self, post: PostId, rev: u32, images: &[ImageKey]) {
-        let handed_over = self.hand_over.post(post, rev, images);
+    async fn hand_over(&self, post: PostId, rev: u32) {
+        let whole = FanOutMessage::whole(post, rev);
+        let handed_over = self.fan_out.send(&whole);
         match tokio::time::timeout(HAND_OVER, handed_over).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -135,16 +142,9 @@ impl App {
     }
 
     /// Completes a change: makes the cache forget the post, which must happen before the answer, and hands it over.
-    async fn finish_change(
-        &self,
-        post: PostId,
-        rev: u32,
-        images: &[ImageKey],
-    ) -> Result<(), Problem> {
-        let (forgotten, ()) = futures::join!(
-            self.cache.forget_post(post),
-            self.hand_over(post, rev, images)
-        );
+    async fn finish_change(&self, post: PostId, rev: u32) -> Result<(), Problem> {
+        let (forgotten, ()) =
+            futures::join!(self.cache.forget_post(post), self.hand_over(post, rev));
         forgotten.map_err(|error| Problem::unavailable(&error))
     }
 }
@@ -164,7 +164,7 @@ async fn create(
     {
         return app.replay(known, &me).await;
     }
-    let usable = checks::check_content(&app.hand_over.media, &app.store, &me, &content, &[]);
+    let usable = checks::check_content(&app.uploads, &app.store, &me, content, &[]);
     let (draft, profile) = futures::join!(usable, http::writer(&app.store, &me));
     let (draft, profile) = (draft?.into_draft()?, profile?);
     let author = Author::of(&me, Some(&profile));
@@ -196,6 +196,7 @@ async fn create(
             }
             Created::Before(known) => return app.replay(known, &me).await,
             Created::IdTaken => {}
+            Created::PictureGone => return Err(picture_gone()),
             Created::Outdated => return Err(cat_gone()),
         }
     }
@@ -210,15 +211,19 @@ async fn edit(
     let content = Content { text, images, cats };
     let stored = app.owned(&me, id).await?;
     let stored = stored.ok_or_else(Path::<PostId>::not_found)?;
-    let (media, kept) = (&app.hand_over.media, stored.draft.images());
-    let edit = checks::check_content(media, &app.store, &me, &content, kept).await?;
-    let Edited { post, rev } = app
+    let kept = stored.draft.images();
+    let edit = checks::check_content(&app.uploads, &app.store, &me, content, kept).await?;
+    let dropped = dropped_images(&stored, Some(&edit));
+    app.uploads.announce_drop(&dropped).await?;
+    let edited = app
         .store
         .edit_post(id, &me, &edit, app.due())
         .await
         .map_err(refused)?;
+    let Edited { post, rev, .. } = edited;
+    app.uploads.announce_rest(&dropped, edited.dropped).await;
     match rev {
-        Some(rev) => app.finish_change(id, rev, post.draft.images()).await?,
+        Some(rev) => app.finish_change(id, rev).await?,
         // An earlier identical request may have died before the cache forgot the post.
         None => app.cache.forget_post(id).await?,
     }
@@ -233,19 +238,35 @@ async fn delete(
     Caller(me): Caller,
     Path(id): Path<PostId>,
 ) -> Result<StatusCode, Problem> {
-    app.owned(&me, id).await?;
     // A post that is already gone passes too: see below.
-    let Removed { rev, before } = app
+    let stored = app.owned(&me, id).await?;
+    let announced = stored.map_or_else(Vec::new, |stored| dropped_images(&stored, None));
+    app.uploads.announce_drop(&announced).await?;
+    let removed = app
         .store
         .delete_post(id, &me, app.due())
         .await
         .map_err(refused)?;
+    let Removed { rev, before, .. } = removed;
+    app.uploads.announce_rest(&announced, removed.dropped).await;
     // This step runs even if the post was deleted before: the request that deleted it may have died before this step.
-    app.finish_change(id, rev, &[]).await?;
+    app.finish_change(id, rev).await?;
     if before {
         return Err(Path::<PostId>::not_found());
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Returns the images that an edit, or the deletion, takes from a post.
+fn dropped_images(stored: &Post, edit: Option<&PostEdit>) -> Vec<ImageKey> {
+    let stored = stored.draft.images();
+    let left = match edit {
+        Some(edit) => edit.images.as_deref().unwrap_or(stored),
+        None => &[],
+    };
+    let left: HashSet<&ImageKey> = left.iter().map(|image| &image.picture.key).collect();
+    let keys = stored.iter().map(|image| &image.picture.key);
+    keys.filter(|key| !left.contains(key)).cloned().collect()
 }
 
 fn not_author() -> Problem {
@@ -257,11 +278,17 @@ fn cat_gone() -> Problem {
     Problem::unusable(Invalid::one("/cats", NOT_YOUR_CAT))
 }
 
+/// Returns the refusal of an image that was removed after it was looked up.
+fn picture_gone() -> Problem {
+    Problem::unusable(Invalid::one("/images", NOT_UPLOADED))
+}
+
 fn refused(error: PostError) -> Problem {
     match error {
         PostError::NotFound => Path::<PostId>::not_found(),
         PostError::NotAuthor => not_author(),
         PostError::CatGone => cat_gone(),
+        PostError::PictureGone => picture_gone(),
         PostError::Invalid(invalid) => invalid.into(),
         PostError::Store(error) => error.into(),
     }

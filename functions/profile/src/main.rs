@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Page, PostId, ProfileEdit, Relation,
-    Segment, Subject, TimedPosition, UserId, UserRef, UserView,
+    ImageHost, ImageKey, IndexMessage, Invalid, Limit, NOT_UPLOADED, Page, Picture, PostId,
+    ProfileEdit, Relation, Segment, Subject, TimedPosition, UserId, UserRef, UserView,
 };
 use purrline::full_page::full_page;
 use purrline::http::routes::{
@@ -18,15 +18,15 @@ use purrline::http::routes::{
 use purrline::http::{
     self, Body, Caller, ChosenHandle, Clearable, Paging, Path, Problem, ProblemType, Settings,
 };
-use purrline::media::Media;
 use purrline::queue::Queue;
 use purrline::store::{self, FollowList, ProfileError, Store};
+use purrline::uploads::{UnusableUploads, Uploads};
 use purrline::{aws, env, log};
 
 struct App {
     store: Store,
     cache: Cache,
-    media: Media,
+    uploads: Uploads,
     images: ImageHost,
     index: Queue,
 }
@@ -37,10 +37,11 @@ async fn main() -> Result<(), http::Error> {
     let config = aws::config().await;
     let cache = Cache::from_env()?;
     let settings = Settings::from_env()?.limited_by(&cache)?;
+    let store = Store::from_env(&config)?;
     let app = App {
-        store: Store::from_env(&config)?,
+        uploads: Uploads::from_env(&config, store.clone())?,
+        store,
         cache,
-        media: Media::from_env(&config)?,
         images: ImageHost::new(&env::required("MEDIA_BASE_URL")?),
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
     };
@@ -103,10 +104,14 @@ impl App {
     /// Changes the caller's profile. Returns whether the caller had chosen no handle before.
     async fn change(&self, me: &UserId, edit: EditProfile) -> Result<bool, Problem> {
         let edit = self.edit(me, edit).await?;
+        let announced = match &edit.avatar {
+            Some(avatar) => self.announce_drop(me, avatar.as_ref()).await?,
+            None => Vec::new(),
+        };
         // Thanks to the hold, readers soon see the new profile even if this request dies after storing it.
         let hold = self.cache.hold_author(me).await?;
-        let new = match self.store.put_profile(me, &edit).await {
-            Ok(new) => new,
+        let put = match self.store.put_profile(me, &edit).await {
+            Ok(put) => put,
             Err(error) => {
                 self.cache.release(&hold).await?;
                 return Err(refused(error));
@@ -118,18 +123,35 @@ impl App {
             futures::join!(self.cache.release(&hold), self.index.send(&changed));
         released?;
         queued?;
-        Ok(new)
+        let replaced = put.replaced.into_iter().collect();
+        self.uploads.announce_rest(&announced, replaced).await;
+        Ok(put.first)
     }
 
-    /// Resolves the avatar, which must be an upload of the caller, and keeps that upload from now on.
+    /// Announces that an avatar may be replaced. Returns what it announced.
+    async fn announce_drop(
+        &self,
+        me: &UserId,
+        new: Option<&Picture>,
+    ) -> Result<Vec<ImageKey>, Problem> {
+        let profile = self.store.profile(me).await?;
+        let replaced = profile.and_then(|profile| profile.avatar);
+        let dropped: Vec<ImageKey> = replaced
+            .filter(|avatar| new.is_none_or(|new| new.key != avatar.key))
+            .into_iter()
+            .map(|avatar| avatar.key)
+            .collect();
+        self.uploads.announce_drop(&dropped).await?;
+        Ok(dropped)
+    }
+
+    /// Resolves the avatar, which must be an upload of the caller that can be shown.
     async fn edit(&self, me: &UserId, edit: EditProfile) -> Result<ProfileEdit, Problem> {
         let avatar = match edit.avatar {
             Some(Clearable(Some(key))) => {
-                let key = self.media.sent_by(me, &key.text).await?;
-                let unusable = || Problem::unusable(Invalid::one("/avatar", NOT_UPLOADED));
-                let key = key.ok_or_else(unusable)?;
-                self.media.keep(&key).await?;
-                Some(Some(key))
+                let picture = self.uploads.one(me, &key.text).await?;
+                let picture = picture.map_err(|reason| UnusableUploads::one("/avatar", reason))?;
+                Some(Some(picture))
             }
             other => other.map(|_| None),
         };
@@ -153,6 +175,7 @@ fn refused(error: ProfileError) -> Problem {
             "You gave up five handles within 30 days: take one of them back, or wait.",
         )
         .about("/handle"),
+        ProfileError::PictureGone => Problem::unusable(Invalid::one("/avatar", NOT_UPLOADED)),
         ProfileError::Withdrawn => Problem::withdrawn(),
         ProfileError::Store(error) => error.into(),
     }

@@ -76,7 +76,11 @@ impl Sweep {
         };
         self.erase_posts(user).await?;
         self.erase_cats(user).await?;
-        self.hand_over.media.erase(user).await?;
+        let pictures = self.removals.erase(user).await?;
+        if pictures {
+            self.store.note_found(user).await?;
+        }
+        self.removals.uploads.erase(user).await?;
         for list in [FollowList::Following, FollowList::Followers] {
             self.store.erase_follows(list, user).await?;
         }
@@ -95,7 +99,7 @@ impl Sweep {
             return Ok(self.store.postpone_erasure(user, settled).await?);
         }
         let interval = PASS_INTERVAL_SECONDS.min(self.settled_after);
-        let found = likes || comments || handles;
+        let found = pictures || likes || comments || handles;
         let empty_by = begun.plus_seconds(-interval);
         // The user's next stamp: requests after a return have later ones.
         let now = self.cache.stamp(user).await?;
@@ -134,7 +138,7 @@ impl Sweep {
                 .iter()
                 .map(|(removed, post)| FanOutMessage::whole(*post, removed.rev))
                 .collect();
-            let unsent = self.hand_over.fan_out.send_batch(&messages).await;
+            let unsent = self.fan_out.send_batch(&messages).await;
             if !unsent.is_empty() {
                 tracing::warn!(
                     unsent = unsent.len(),

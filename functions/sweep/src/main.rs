@@ -1,5 +1,5 @@
 //! The schedule's function: carries out deferred invalidations of the cache, hands over again what a crash left undone,
-//! takes deleted cats out of posts, and erases the data of departed users.
+//! takes deleted cats out of posts, has uploads removed that nothing shows, and erases the data of departed users.
 
 mod erase;
 
@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt};
 use purrline::cache::{self, Cache};
 use purrline::consumer::{self, Scheduled};
-use purrline::domain::{CatId, IndexMessage, PostId, Subject, Timestamp, UserId};
-use purrline::hand_over::{self, HandOver};
+use purrline::domain::{
+    CatId, FanOutMessage, ImageKey, IndexMessage, PhotoMessage, PhotoTask, PostId, Subject,
+    Timestamp, UserId,
+};
 use purrline::media;
 use purrline::queue::{self, Queue};
+use purrline::removal::{self, Removals};
 use purrline::store::{self, Edited, PendingInvalidation, PostError, PostList, Store};
 use purrline::user_pool::{self, UserPool};
 use purrline::{aws, env, log};
@@ -31,14 +34,19 @@ const NUDGE_INTERVAL_SECONDS: i64 = 15 * 60;
 /// The id of the user whose change nudges the index. A user who has this id is indexed again.
 const NOBODY: &str = "nobody";
 
+/// The number of uploads in a message.
+const UPLOADS: usize = 10;
+
 /// The number of a deleted cat's posts that are read at a time.
 const POSTS_OF_CAT: usize = 100;
 
 struct Sweep {
     store: Store,
     cache: Cache,
-    hand_over: HandOver,
+    fan_out: Queue,
     index: Queue,
+    photo_tasks: Queue,
+    removals: Removals,
     /// The user pool, if it is the stack's own.
     user_pool: Option<UserPool>,
     overdue_after: i64,
@@ -53,13 +61,13 @@ enum Error {
     #[error(transparent)]
     Post(#[from] PostError),
     #[error(transparent)]
-    HandOver(#[from] hand_over::Error),
+    Removal(#[from] removal::Error),
     #[error(transparent)]
     Cache(#[from] cache::Error),
     #[error(transparent)]
     Media(#[from] media::Error),
     #[error(transparent)]
-    Index(#[from] queue::Error),
+    Queue(#[from] queue::Error),
     #[error(transparent)]
     UserPool(#[from] user_pool::Error),
     #[error("{0} posts, cats, accounts or notes for the cache are left to the next run")]
@@ -70,9 +78,12 @@ enum Error {
 async fn main() -> Result<(), lambda_runtime::Error> {
     log::init();
     let config = aws::config().await;
+    let store = Store::from_env(&config)?;
     let sweep = Sweep {
-        store: Store::from_env(&config)?,
-        hand_over: HandOver::from_env(&config)?,
+        removals: Removals::from_env(&config, store.clone())?,
+        store,
+        fan_out: Queue::from_env(&config, "FAN_OUT_QUEUE_URL")?,
+        photo_tasks: Queue::from_env(&config, "PHOTOS_QUEUE_URL")?,
         cache: Cache::from_env()?,
         index: Queue::from_env(&config, "INDEX_QUEUE_URL")?,
         user_pool: UserPool::from_env(&config)?,
@@ -94,6 +105,11 @@ impl Scheduled for Sweep {
             failed += 1;
             let error = purrline::log::chain(&error);
             tracing::warn!(error, "deferred invalidations wait for the next run");
+        }
+        if let Err(error) = self.review_uploads().await {
+            failed += 1;
+            let error = purrline::log::chain(&error);
+            tracing::warn!(error, "uploads that nothing shows wait for the next run");
         }
         // Each kind of work has a part of the time, so that none keeps the others waiting for ever.
         let (posts_until, cats_until) = (start + within / 2, start + within * 3 / 4);
@@ -159,6 +175,26 @@ impl Scheduled for Sweep {
 }
 
 impl Sweep {
+    /// Has uploads removed that have been due for some time: those that were never used, and those whose review was lost.
+    async fn review_uploads(&self) -> Result<(), Error> {
+        let by = Timestamp::now().plus_seconds(-2 * self.removals.interval());
+        let due = self.store.due_uploads(by, PAGE).await?;
+        let review = |keys: &[ImageKey]| {
+            let keys = keys.to_vec();
+            PhotoMessage::new(PhotoTask::Review { keys })
+        };
+        let reviews: Vec<PhotoMessage> = due.chunks(UPLOADS).map(review).collect();
+        let unsent = self.photo_tasks.send_batch(&reviews).await;
+        if !due.is_empty() {
+            tracing::info!(
+                uploads = due.len(),
+                unsent = unsent.len(),
+                "uploads are due"
+            );
+        }
+        Ok(())
+    }
+
     /// Sends the index an empty change now and then. The index removes deleted entries from its bucket with a batch, and
     /// would otherwise wait for the next change.
     async fn nudge_index(&self) -> Result<(), Error> {
@@ -224,7 +260,7 @@ impl Sweep {
 
     async fn drop_cat(&self, post: PostId, cat: CatId) -> Result<(), Error> {
         let due = Timestamp::now().plus_seconds(self.overdue_after);
-        let Edited { post: left, rev } = match self.store.drop_cat(post, cat, due).await {
+        let Edited { rev, .. } = match self.store.drop_cat(post, cat, due).await {
             Ok(edited) => edited,
             // The post itself was deleted.
             Err(PostError::NotFound) => return Ok(()),
@@ -232,8 +268,7 @@ impl Sweep {
         };
         // A post whose hand-over fails here has its mark, and is handed over when it is overdue.
         let Some(rev) = rev else { return Ok(()) };
-        let images = left.draft.images();
-        let handed_over = self.hand_over.post(post, rev, images).await;
+        let handed_over = self.fan_out.send(&FanOutMessage::whole(post, rev)).await;
         if let Err(error) = handed_over {
             let error = purrline::log::chain(&error);
             tracing::warn!(%post, error, "a post was not handed over");
@@ -251,7 +286,8 @@ impl Sweep {
         else {
             return Ok(());
         };
-        let handed_over = self.hand_over.post(post, mark.rev, &mark.images).await;
+        let whole = FanOutMessage::whole(post, mark.rev);
+        let handed_over = self.fan_out.send(&whole).await;
         // The post is postponed even if its hand-over failed, so that it doesn't keep the others waiting. Each wait is
         // twice as long as the last, so that a lagging queue is not filled further.
         let patience = self

@@ -164,7 +164,7 @@ impl App {
 fn storage_full() -> Problem {
     Problem::of_type(
         ProblemType::StorageFull,
-        "Your uploads have reached their limit, and this file does not fit. Deleting posts makes no room.",
+        "Your uploads have reached their limit, and this file does not fit. Deleting posts with photos makes room.",
     )
 }
 

@@ -131,7 +131,7 @@ impl LocalRoutes {
             Some((bucket, distribution)) => media::serve(bucket, distribution, &request).await,
             None => Ok(error(
                 StatusCode::NOT_FOUND,
-                "the template has no bucket of images",
+                "the template has no distribution of a bucket",
             )),
         }
     }

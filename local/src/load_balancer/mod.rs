@@ -2,7 +2,7 @@
 //! passes them on as load balancer events.
 //!
 //! So that clients need only one port, the load balancer also serves `/media/…` (the content delivery
-//! network in front of the bucket), `/<bucket>/…` (the bucket itself, for presigned uploads),
+//! network in front of the bucket), `/<bucket>/…` (the buckets themselves, for presigned uploads),
 //! `/_local/…` (sign-in, status, drain) and Lambda's invoke API.
 
 mod answer;

@@ -1,5 +1,5 @@
 //! S3: s3s with s3s-fs, with the template's buckets. This crate adds the features that s3s-fs lacks: tags, CORS,
-//! expiry, and the removal of uploads that are refused for their checksum.
+//! expiry, notifications, and the removal of uploads that are refused for their checksum.
 //!
 //! Known limits: a key has at most about 150 bytes, and `a` and `a/b` can't both be objects.
 
@@ -14,8 +14,10 @@ use hyper::body::{Bytes, Incoming};
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 
+use super::bucket_notifications::Notifier;
 use super::bucket_store::{SharedStore, Store};
 use super::interceptor::Interceptor;
+use super::queues::QueueService;
 use super::{bucket_cors, bucket_signature, iam};
 use crate::credentials::{ACCESS_KEY, SECRET_KEY};
 use crate::error::{Error, Result};
@@ -44,9 +46,15 @@ impl std::fmt::Debug for BucketService {
 }
 
 impl BucketService {
-    /// Opens the buckets in this folder and creates missing ones.
-    pub(crate) fn open(folder: &Path, buckets: &[Bucket]) -> Result<Self> {
-        let store = Arc::new(Store::open(folder, buckets)?);
+    /// Opens the buckets in this folder and creates missing ones. They notify these queues.
+    pub(crate) async fn open(
+        folder: &Path,
+        buckets: &[Bucket],
+        queues: QueueService,
+        region: &str,
+    ) -> Result<Self> {
+        let notifier = Notifier::new(queues, region, buckets);
+        let store = Arc::new(Store::open(folder, buckets, notifier).await?);
         let mut signed = S3ServiceBuilder::new(SharedStore(Arc::clone(&store)));
         signed.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let public = S3ServiceBuilder::new(SharedStore(Arc::clone(&store))).build();

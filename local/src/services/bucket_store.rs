@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use s3s::dto::{
     CopyObjectInput, CopyObjectOutput, DeleteObjectInput, DeleteObjectOutput,
     DeleteObjectTaggingInput, DeleteObjectTaggingOutput, DeleteObjectsInput, DeleteObjectsOutput,
-    GetObjectInput, GetObjectOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
+    ETag, GetObjectInput, GetObjectOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
     HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input,
     ListObjectsV2Output, PutObjectInput, PutObjectOutput, PutObjectTaggingInput,
     PutObjectTaggingOutput, Tag,
@@ -17,6 +17,7 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use super::bucket_notifications::{Created, Notifier};
 use super::bucket_tags::{TagFiles, Tags, parse_header};
 use crate::error::{Error, Result};
 use crate::template::{Bucket, Expiry};
@@ -31,6 +32,7 @@ pub(super) struct Store {
     root: PathBuf,
     replaced: PathBuf,
     tags: TagFiles,
+    notifier: Notifier,
     /// A lock for each key being written, so that `If-None-Match: *` holds.
     write_locks: std::sync::Mutex<HashMap<String, Weak<Mutex<()>>>>,
 }
@@ -57,13 +59,23 @@ fn check_key(key: &str) -> S3Result<()> {
 }
 
 impl Store {
-    pub(super) fn open(folder: &Path, buckets: &[Bucket]) -> Result<Self> {
+    pub(super) async fn open(
+        folder: &Path,
+        buckets: &[Bucket],
+        notifier: Notifier,
+    ) -> Result<Self> {
         let (root, replaced) = (folder.join("objects"), folder.join("replaced"));
-        for path in [root.clone(), replaced.clone()]
-            .into_iter()
-            .chain(buckets.iter().map(|bucket| root.join(&bucket.name)))
-        {
-            std::fs::create_dir_all(path).map_err(Error::io("can't make the bucket's folder"))?;
+        let create = |path: &Path| {
+            std::fs::create_dir_all(path).map_err(Error::io("can't make the bucket's folder"))
+        };
+        create(&replaced)?;
+        for bucket in buckets {
+            let path = root.join(&bucket.name);
+            let is_new = !path.exists();
+            create(&path)?;
+            if is_new {
+                notifier.test(&bucket.name).await;
+            }
         }
         Ok(Self {
             objects: FileSystem::new(&root)
@@ -72,6 +84,7 @@ impl Store {
                 .map_err(Error::io("can't make the folder of tags"))?,
             root,
             replaced,
+            notifier,
             write_locks: std::sync::Mutex::default(),
         })
     }
@@ -218,7 +231,22 @@ impl Store {
         tidied.map_err(internal)?;
         let response = response?;
         self.tags.set(&bucket, &key, tags).await.map_err(internal)?;
+        let e_tag = response.output.e_tag.as_ref();
+        self.notify("ObjectCreated:Put", &bucket, &key, e_tag).await;
         Ok(response)
+    }
+
+    /// Notifies of an object. The caller holds its lock, so that notifications are in the order of the changes.
+    async fn notify(&self, event: &str, bucket: &str, key: &str, e_tag: Option<&ETag>) {
+        let size = tokio::fs::metadata(self.path(bucket, key)).await;
+        let created = Created {
+            event,
+            bucket,
+            key,
+            size: size.map_or(0, |metadata| metadata.len()),
+            e_tag: e_tag.map(ETag::value).unwrap_or_default(),
+        };
+        self.notifier.notify(&created).await;
     }
 }
 
@@ -268,11 +296,15 @@ impl S3 for SharedStore {
         request: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
         check_key(&request.input.key)?;
-        let _writing = self
-            .0
-            .lock_for_writing(&request.input.bucket, &request.input.key)
+        let (bucket, key) = (request.input.bucket.clone(), request.input.key.clone());
+        let _writing = self.0.lock_for_writing(&bucket, &key).await;
+        let response = self.0.objects.copy_object(request).await?;
+        let result = response.output.copy_object_result.as_ref();
+        let e_tag = result.and_then(|result| result.e_tag.as_ref());
+        self.0
+            .notify("ObjectCreated:Copy", &bucket, &key, e_tag)
             .await;
-        self.0.objects.copy_object(request).await
+        Ok(response)
     }
 
     async fn delete_object(

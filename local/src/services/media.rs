@@ -15,6 +15,9 @@ use crate::template::Distribution;
 const METHOD_NOT_ALLOWED: &str = "This distribution is not configured to allow the HTTP request method that was used for \
     this request.";
 
+const ACCESS_DENIED: &str =
+    "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+
 /// Answers `/media/<key>`.
 pub(crate) async fn serve(
     bucket: &BucketService,
@@ -27,9 +30,7 @@ pub(crate) async fn serve(
         .iter()
         .any(|allowed| allowed == method.as_str());
     let mut response = if allowed && matches!(*method, Method::GET | Method::HEAD) {
-        let key = request.uri.path().strip_prefix("/media/");
-        let path = format!("/{}/{}", distribution.bucket, key.unwrap_or_default());
-        fetch(bucket, method.clone(), &path, &request.headers).await?
+        object(bucket, distribution, request).await?
     } else {
         answer(StatusCode::FORBIDDEN, "text/plain", METHOD_NOT_ALLOWED)
     };
@@ -41,6 +42,27 @@ pub(crate) async fn serve(
         for (name, value) in &distribution.cors {
             headers.insert(name, value.clone());
         }
+    }
+    Ok(response)
+}
+
+/// Answers a read of an object.
+async fn object(
+    bucket: &BucketService,
+    distribution: &Distribution,
+    request: &Parts,
+) -> Result<Response<Body>, Closed> {
+    let denied = || answer(StatusCode::FORBIDDEN, "application/xml", ACCESS_DENIED);
+    let key = request.uri.path().strip_prefix("/media/");
+    let key = key.filter(|key| !key.is_empty());
+    let Some(key) = key.or(distribution.root.as_deref()) else {
+        // The bucket's root, which would list its objects.
+        return Ok(denied());
+    };
+    let path = format!("/{}/{key}", distribution.bucket);
+    let response = fetch(bucket, request.method.clone(), &path, &request.headers).await?;
+    if response.status() == StatusCode::NOT_FOUND && !distribution.missing_is_404 {
+        return Ok(denied());
     }
     Ok(response)
 }

@@ -3,6 +3,7 @@
 
 mod bucket;
 mod bucket_cors;
+mod bucket_notifications;
 mod bucket_signature;
 mod bucket_store;
 mod bucket_tags;

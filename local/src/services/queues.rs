@@ -132,6 +132,18 @@ impl QueueService {
         ));
     }
 
+    /// Sends a message.
+    pub(crate) async fn send(&self, queue: &Queue, body: String) -> Result<()> {
+        let input = SendMessageInput {
+            queue_url: queue.url.clone(),
+            message_body: body,
+            ..SendMessageInput::default()
+        };
+        self.provider.send_message(input).await.map_err(failed)?;
+        self.sent.notify_waiters();
+        Ok(())
+    }
+
     /// Receives up to `most` messages, but at most ten, without waiting for more.
     pub(crate) async fn receive(&self, queue: &Queue, most: usize) -> Result<Vec<Message>> {
         let input = ReceiveMessageInput {

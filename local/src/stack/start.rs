@@ -257,7 +257,12 @@ async fn open_storage(
     queues.create(&plan.queues).await?;
     let bucket = match plan.buckets.as_slice() {
         [] => None,
-        buckets => Some(BucketService::open(&data.path.join("bucket"), buckets)?),
+        buckets => {
+            let folder = data.path.join("bucket");
+            let bucket =
+                BucketService::open(&folder, buckets, queues.clone(), &local.region).await?;
+            Some(bucket)
+        }
     };
     Ok((tables, queues, bucket))
 }

@@ -13,6 +13,8 @@ mod parameters;
 mod plan;
 mod read_delivery;
 mod read_functions;
+mod read_notifications;
+mod read_policies;
 mod read_routing;
 mod read_storage;
 mod reader;
@@ -24,8 +26,8 @@ pub use error::TemplateError;
 pub use local_values::LocalValues;
 pub use parameters::InvalidParameters;
 pub use plan::{
-    Action, Bucket, Cors, Distribution, Expiry, Function, Index, Key, Listener, Mapping, Plan,
-    Queue, Redrive, Rule, Schedule, ScheduleKind, Table,
+    Action, Bucket, Cors, Distribution, Expiry, Function, Index, Key, Listener, Mapping,
+    Notification, Plan, Queue, Redrive, Rule, Schedule, ScheduleKind, Table,
 };
 
 use evaluate::Evaluator;

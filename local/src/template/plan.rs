@@ -193,6 +193,23 @@ pub struct Bucket {
     pub cors: Vec<Cors>,
     /// The lifecycle rules that remove objects.
     pub expiry: Vec<Expiry>,
+    /// The notifications of created objects.
+    pub notifications: Vec<Notification>,
+}
+
+/// A notification: a message to a queue about each object that is created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// The id, which is part of the messages.
+    pub id: String,
+    /// The type of event, such as `s3:ObjectCreated:Put`, perhaps with a `*` at the end.
+    pub event: String,
+    /// The prefix of the objects' keys.
+    pub prefix: String,
+    /// The suffix of the objects' keys.
+    pub suffix: String,
+    /// The queue.
+    pub queue: Queue,
 }
 
 /// A CORS rule of a bucket.
@@ -215,6 +232,10 @@ pub struct Cors {
 pub struct Distribution {
     /// The bucket's name.
     pub bucket: String,
+    /// The key of the object served at the root, if there is one.
+    pub root: Option<String>,
+    /// Whether a missing object is answered 404; otherwise 403, as by S3 to a caller that may not list the bucket.
+    pub missing_is_404: bool,
     /// The allowed methods.
     pub methods: Vec<String>,
     /// The headers set on every response.

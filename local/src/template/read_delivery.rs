@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use super::error::TemplateError;
 use super::evaluate::Evaluator;
 use super::plan::{Bucket, Distribution};
+use super::read_policies::{self, Access};
 use super::reader::Reader;
 
 type Headers = Vec<(HeaderName, HeaderValue)>;
@@ -20,8 +21,7 @@ const SIMPLE_CORS: &str = "60669652-455b-4ae9-85a4-c4c02393f86c";
 const SECURITY_HEADERS: &str = "67f7725c-6f97-4210-82d7-5512b31e9d03";
 const CORS_AND_SECURITY_HEADERS: &str = "e61eb60c-9c35-4d20-a928-2b84e02af89c";
 
-/// Reads the distribution whose origin is one of the buckets. If there is none, but exactly one bucket, returns a
-/// distribution of that bucket that adds no headers.
+/// Reads the distribution whose origin is one of the buckets.
 pub(super) fn read(evaluator: &Evaluator<'_>, buckets: &[Bucket]) -> Result<Option<Distribution>> {
     for (id, node) in evaluator.resources("AWS::CloudFront::Distribution")? {
         let properties = evaluator.properties(id, node)?;
@@ -31,22 +31,34 @@ pub(super) fn read(evaluator: &Evaluator<'_>, buckets: &[Bucket]) -> Result<Opti
             let local = evaluator.local();
             let is_origin = |bucket: &&Bucket| local.bucket_domain(&bucket.name) == domain;
             if let Some(bucket) = buckets.iter().find(is_origin) {
-                return distribution(&config, &bucket.name).map(Some);
+                let lists = may_list(evaluator, id, &bucket.name)?;
+                return distribution(&config, &bucket.name, lists).map(Some);
             }
         }
     }
-    Ok(match buckets {
-        [only] => Some(Distribution {
-            bucket: only.name.clone(),
-            methods: methods(&[]),
-            headers: Vec::new(),
-            cors: Vec::new(),
-        }),
-        _ => None,
-    })
+    Ok(None)
 }
 
-fn distribution(config: &Reader, bucket: &str) -> Result<Distribution> {
+/// Returns whether a bucket's policy lets a distribution list the bucket, and so tells it which objects are missing.
+fn may_list(evaluator: &Evaluator<'_>, id: &str, bucket: &str) -> Result<bool> {
+    let account = &evaluator.local().account;
+    let access = Access {
+        policy: "AWS::S3::BucketPolicy",
+        owner: bucket,
+        service: "cloudfront.amazonaws.com",
+        action: "s3:ListBucket",
+        resource: &format!("arn:aws:s3:::{bucket}"),
+        source: &format!("arn:aws:cloudfront::{account}:distribution/local-{id}"),
+    };
+    read_policies::allow(evaluator, &access)
+}
+
+fn distribution(config: &Reader, bucket: &str, missing_is_404: bool) -> Result<Distribution> {
+    for error in config.list("CustomErrorResponses") {
+        if let Some(page) = error.optional("ResponsePagePath") {
+            return Err(page.wrong("the local stack doesn't support error pages"));
+        }
+    }
     let behavior = config.field("DefaultCacheBehavior")?;
     let (headers, cors) = match behavior.optional("ResponseHeadersPolicyId") {
         None => (Vec::new(), Vec::new()),
@@ -63,6 +75,11 @@ fn distribution(config: &Reader, bucket: &str) -> Result<Distribution> {
     };
     Ok(Distribution {
         bucket: bucket.to_owned(),
+        root: config
+            .optional("DefaultRootObject")
+            .map(|root| root.text())
+            .transpose()?,
+        missing_is_404,
         methods: methods(&behavior.texts("AllowedMethods")?),
         headers,
         cors,

@@ -7,6 +7,7 @@ use super::error::TemplateError;
 use super::evaluate::Evaluator;
 use super::plan::{Bucket, Cors, Expiry, Index, Key, Plan, Queue, Redrive, Table};
 use super::read_delivery;
+use super::read_notifications;
 use super::reader::Reader;
 
 type Result<T> = std::result::Result<T, TemplateError>;
@@ -48,6 +49,7 @@ pub(super) fn read(evaluator: &Evaluator<'_>, plan: &mut Plan) -> Result<()> {
             name,
             cors: cors(&properties)?,
             expiry: expiry(&properties)?,
+            notifications: read_notifications::read(evaluator, id, &properties, &plan.queues)?,
         });
     }
     for kind in ["ServerlessCache", "ReplicationGroup", "CacheCluster"] {

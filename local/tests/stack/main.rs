@@ -13,6 +13,7 @@ mod faults;
 mod lambda;
 mod load_balancer;
 mod media;
+mod notifications;
 mod preflight;
 mod queues;
 mod sign_in;

@@ -73,6 +73,18 @@ async fn pictures_have_the_distributions_headers() {
 }
 
 #[tokio::test]
+async fn bucket_is_not_listed() {
+    let stack = start_with_picture().await;
+    for root in ["", "?list-type=2", "?prefix=uploads/"] {
+        let answer = send(&stack, Method::GET, root, &[]).await;
+        assert_eq!(answer.status(), 404, "{root}");
+        assert!(!answer.text().await.unwrap().contains(KEY), "{root}");
+    }
+    let other = send(&stack, Method::GET, "..%2Fpictures%2Fuploads", &[]).await;
+    assert_eq!(other.status(), 400);
+}
+
+#[tokio::test]
 async fn current_copy_is_not_sent_again() {
     let stack = start_with_picture().await;
     let first = send(&stack, Method::GET, KEY, &[]).await;

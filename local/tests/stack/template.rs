@@ -161,6 +161,111 @@ fn invalid_events_are_refused() {
     }
 }
 
+/// A template whose bucket has this notification configuration, and whose queue has this policy.
+fn notifying(configuration: &str, policy: &str) -> String {
+    format!(
+        "Resources:\n  B: {{ Type: AWS::S3::Bucket, Properties: {{ NotificationConfiguration: {configuration} }} }}\n  \
+         Q: {{ Type: AWS::SQS::Queue }}\n  P: {{ Type: AWS::SQS::QueuePolicy, Properties: {{ Queues: [!Ref Q], \
+         PolicyDocument: {{ Statement: [{policy}] }} }} }}\n"
+    )
+}
+
+const TO_QUEUE: &str =
+    "{ QueueConfigurations: [{ Event: \"s3:ObjectCreated:Put\", Queue: !GetAtt Q.Arn }] }";
+const S3_MAY_SEND: &str = "{ Effect: Allow, Principal: { Service: s3.amazonaws.com }, Action: \"sqs:SendMessage\", \
+     Resource: !GetAtt Q.Arn, Condition: { StringEquals: { \"aws:SourceAccount\": !Ref \"AWS::AccountId\" }, \
+     ArnLike: { \"aws:SourceArn\": \"arn:aws:s3:::b*\" } } }";
+
+#[test]
+fn notifications_of_buckets_are_read() {
+    let plan = plan_of(&notifying(TO_QUEUE, S3_MAY_SEND)).unwrap();
+    let notification = &plan.buckets[0].notifications[0];
+    assert_eq!(notification.event, "s3:ObjectCreated:Put");
+    assert_eq!(notification.queue.logical_id, "Q");
+    assert_eq!(
+        (notification.prefix.as_str(), notification.suffix.as_str()),
+        ("", "")
+    );
+}
+
+#[test]
+fn notifications_that_cannot_be_sent_are_refused() {
+    for target in ["Lambda", "Topic"] {
+        let configuration =
+            format!("{{ {target}Configurations: [{{ Event: \"s3:ObjectCreated:*\" }}] }}");
+        let error = plan_of(&notifying(&configuration, S3_MAY_SEND)).unwrap_err();
+        assert!(error.problem.contains("notifies only queues"), "{error}");
+        assert!(
+            error.place.ends_with(&format!("{target}Configurations")),
+            "{error}"
+        );
+    }
+    let event_bridge = "{ EventBridgeConfiguration: { EventBridgeEnabled: true } }";
+    for (configuration, problem) in [
+        (event_bridge.to_owned(), "notifies only queues"),
+        (
+            TO_QUEUE.replace("Created:Put", "Removed:*"),
+            "only s3:ObjectCreated events",
+        ),
+        (
+            TO_QUEUE.replace("!GetAtt Q.Arn", "arn:aws:sqs:us-east-1:000000000000:X"),
+            "must be a queue of this template",
+        ),
+        (
+            TO_QUEUE.replace(
+                ", Queue",
+                ", Filter: { S3Key: { Rules: [{ Name: tag, Value: x }] } }, Queue",
+            ),
+            "must be prefix or suffix",
+        ),
+    ] {
+        let error = plan_of(&notifying(&configuration, S3_MAY_SEND)).unwrap_err();
+        assert!(error.problem.contains(problem), "{error}");
+    }
+    for (allowed, changed, problem) in [
+        (
+            "Effect: Allow",
+            "Effect: Deny",
+            "must allow s3.amazonaws.com",
+        ),
+        (
+            "s3.amazonaws.com",
+            "sns.amazonaws.com",
+            "must allow s3.amazonaws.com",
+        ),
+        (
+            "sqs:SendMessage",
+            "sqs:ReceiveMessage",
+            "must allow s3.amazonaws.com",
+        ),
+        (
+            "!GetAtt Q.Arn",
+            "\"arn:aws:sqs:::X\"",
+            "must allow s3.amazonaws.com",
+        ),
+        (
+            "!Ref \"AWS::AccountId\"",
+            "\"111111111111\"",
+            "must allow s3.amazonaws.com",
+        ),
+        (
+            "arn:aws:s3:::b*",
+            "arn:aws:s3:::c*",
+            "must allow s3.amazonaws.com",
+        ),
+        (
+            "aws:SourceArn",
+            "aws:SourceOrgID",
+            "knows only aws:SourceAccount",
+        ),
+        ("ArnLike", "ArnNotLike", "doesn't support this operator"),
+    ] {
+        let policy = S3_MAY_SEND.replace(allowed, changed);
+        let error = plan_of(&notifying(TO_QUEUE, &policy)).unwrap_err();
+        assert!(error.problem.contains(problem), "{changed}: {error}");
+    }
+}
+
 #[test]
 fn test_template_is_evaluated_to_its_plan() {
     let text = std::fs::read_to_string(template_file()).unwrap();
@@ -189,6 +294,8 @@ fn test_template_is_evaluated_to_its_plan() {
     let media = plan.media.as_ref().unwrap();
     assert_eq!(media.bucket, "pictures");
     assert_eq!(media.methods, ["GET", "HEAD"]);
+    assert_eq!(media.root.as_deref(), Some("index.html"));
+    assert!(media.missing_is_404);
     assert_eq!(
         plan.buckets[0].cors[0].origins,
         ["https://cats.example", "https://*.dogs.example"]
@@ -215,12 +322,32 @@ fn test_template_is_evaluated_to_its_plan() {
 #[test]
 fn own_template_is_supported() {
     let plan = plan(&own_template(), &[]).unwrap();
-    assert!(
-        !plan.functions.is_empty()
-            && plan.listener.is_some()
-            && plan.has_cache
-            && plan.media.is_some()
-    );
+    assert!(!plan.functions.is_empty() && plan.listener.is_some() && plan.has_cache);
+}
+
+#[test]
+fn own_template_serves_pictures_and_no_uploads() {
+    let plan = plan(&own_template(), &[]).unwrap();
+    let media = plan.media.unwrap();
+    assert_eq!(media.bucket, "picturesbucket");
+    assert!(media.missing_is_404, "a missing picture must be 404");
+    assert!(media.root.is_some(), "the bucket must not be listed");
+    let mut buckets = plan.buckets.iter();
+    let uploads = buckets.find(|bucket| bucket.logical_id == "UploadsBucket");
+    let [notification] = uploads.unwrap().notifications.as_slice() else {
+        panic!("uploads must lead to one notification");
+    };
+    assert_eq!(notification.event, "s3:ObjectCreated:Put");
+    assert_eq!(notification.prefix, "uploads/");
+    assert_eq!(notification.queue.logical_id, "PhotosQueue");
+}
+
+#[test]
+fn pictures_that_are_missing_are_forbidden_where_the_cdn_may_not_list_the_bucket() {
+    let text = std::fs::read_to_string(template_file()).unwrap();
+    let text = text.replace("[s3:GetObject, s3:ListBucket]", "s3:GetObject");
+    let plan = plan_of(&text).unwrap();
+    assert!(!plan.media.unwrap().missing_is_404);
 }
 
 /// Otherwise messages are redelivered while a throttled consumer is still retrying them.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Handle, ImageKey, Name, Profile, UserId};
+use super::{Handle, Name, PictureName, Profile, UserId};
 
 /// An author, as the cache keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,8 +13,8 @@ pub struct Author {
     pub handle: Handle,
     /// The name, or the handle if no name was chosen.
     pub name: String,
-    /// The avatar.
-    pub avatar: Option<ImageKey>,
+    /// The name of the avatar's picture.
+    pub avatar: Option<PictureName>,
 }
 
 /// An author in JSON.
@@ -46,7 +46,9 @@ impl Author {
             id: id.clone(),
             handle,
             name,
-            avatar: profile.and_then(|p| p.avatar.clone()),
+            avatar: profile
+                .and_then(|p| p.avatar.as_ref())
+                .map(|avatar| avatar.name.clone()),
         }
     }
 }

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Bio, BreedName, BreedProbability, CatId, ImageKey, Name, Reason, Timestamp, UserId};
+use super::{Bio, BreedName, BreedProbability, CatId, Name, Picture, Reason, Timestamp, UserId};
 
 /// The reason for refusing a cat's id that isn't the id of one of the caller's cats.
 pub const NOT_YOUR_CAT: Reason = Reason::new("is not one of your cats");
@@ -25,7 +25,7 @@ pub struct Cat {
     /// The date of birth.
     pub birth_date: Option<BirthDate>,
     /// Its photo.
-    pub photo: Option<ImageKey>,
+    pub photo: Option<Picture>,
     /// The owner's description of it.
     pub bio: Option<Bio>,
 }
@@ -40,9 +40,24 @@ pub struct CatEdit {
     /// The new date of birth.
     pub birth_date: Option<Option<BirthDate>>,
     /// The new photo.
-    pub photo: Option<Option<ImageKey>>,
+    pub photo: Option<Option<Picture>>,
     /// The new text.
     pub bio: Option<Option<Bio>>,
+}
+
+impl CatEdit {
+    /// Returns the cat after the edit.
+    #[must_use]
+    pub fn apply(self, to: Cat) -> Cat {
+        Cat {
+            name: self.name.unwrap_or(to.name),
+            breed: self.breed.unwrap_or(to.breed),
+            birth_date: self.birth_date.unwrap_or(to.birth_date),
+            photo: self.photo.unwrap_or(to.photo),
+            bio: self.bio.unwrap_or(to.bio),
+            ..to
+        }
+    }
 }
 
 /// A cat in JSON.

@@ -1,4 +1,4 @@
-//! Images: the media types and sizes of uploads, and their keys.
+//! Uploads: their media types, sizes and keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -143,16 +143,6 @@ impl ImageKey {
     pub fn as_str(&self) -> &str {
         &self.key
     }
-}
-
-/// An image in JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
-pub struct Image {
-    /// Its key.
-    pub key: ImageKey,
-    /// The URL of the image.
-    pub url: String,
 }
 
 /// Instructions for an upload: send the file's bytes to this URL with exactly these headers.

@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{CatId, Change, Follow, Like, PostId, Stamp, Timestamp, UserId, Version};
+use super::{
+    CatId, Change, Follow, ImageKey, Like, Picture, PostId, Stamp, Timestamp, UserId, Version,
+};
 
 /// The `"v": 1` of a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -264,9 +266,82 @@ impl IndexMessage {
     }
 }
 
+/// Something that the function of pictures must do later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+pub enum PhotoTask {
+    /// Remove those of these uploads, with their pictures, that nothing shows.
+    Review {
+        /// The uploads' keys.
+        keys: Vec<ImageKey>,
+    },
+    /// Remove all uploads and pictures of a user, if the user has left.
+    Erase {
+        /// The user.
+        user: UserId,
+    },
+}
+
+/// A task for the function of pictures. Its outcome depends on the store alone, so that messages may arrive twice, late and
+/// in any order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhotoMessage {
+    /// The format's version.
+    pub v: V1,
+    /// The task.
+    #[serde(flatten)]
+    pub task: PhotoTask,
+}
+
+impl PhotoMessage {
+    /// Creates a message.
+    pub const fn new(task: PhotoTask) -> Self {
+        Self { v: V1, task }
+    }
+}
+
+/// A call of the function of pictures by one that needs the picture of an upload now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhotoCall {
+    /// The upload's key.
+    pub make: ImageKey,
+}
+
+/// The answer to such a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PhotoAnswer {
+    /// The picture can be shown.
+    Ready(Picture),
+    /// The upload can't be shown.
+    Refused,
+    /// There is no such upload, or no longer.
+    Missing,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn photo_message_is_a_flat_object() {
+        let user = UserId::parse("nabi").unwrap();
+        let key = ImageKey::parse("uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg").unwrap();
+        let review = PhotoMessage::new(PhotoTask::Review { keys: vec![key] });
+        let erase = PhotoMessage::new(PhotoTask::Erase { user });
+        for (message, expected) in [
+            (
+                review,
+                r#"{"v":1,"task":"review","keys":["uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg"]}"#,
+            ),
+            (erase, r#"{"v":1,"task":"erase","user":"nabi"}"#),
+        ] {
+            let text = serde_json::to_string(&message).unwrap();
+            assert_eq!(text, expected);
+            let read = serde_json::from_str::<PhotoMessage>(&text).unwrap();
+            assert_eq!(read, message);
+        }
+    }
 
     #[test]
     fn index_message_is_a_flat_object() {

@@ -20,6 +20,7 @@ mod link;
 mod message;
 mod name;
 mod page;
+mod picture;
 mod post;
 mod presentation;
 mod rate_limit;
@@ -42,15 +43,19 @@ pub use edge::{Change, Edge, Follow, Like, MAX_FOLLOWING, Outcome, latest_change
 pub use feed::{FEED_LENGTH, PostWindow};
 pub use id::{CatId, CommentId, Id, IdSource, PostId};
 pub use idempotency::{Fingerprint, IdempotencyKey};
-pub use image::{ContentType, Image, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, Upload, UploadSize};
+pub use image::{ContentType, ImageKey, NOT_UPLOADED, UPLOAD_MAX_BYTES, Upload, UploadSize};
 pub use invalid::{FieldError, Invalid, Reason};
 pub use invalidation::Invalidation;
 pub use message::{
     Chunk, EdgeMessage, FanOutMessage, FollowMessage, Followers, IndexMessage, LikeMessage,
-    Subject, V1,
+    PhotoAnswer, PhotoCall, PhotoMessage, PhotoTask, Subject, V1,
 };
 pub use name::{Bio, Name};
 pub use page::{Limit, Page, Segment, TimedPosition};
+pub use picture::{
+    Alt, NOT_A_PICTURE, Picture, PictureName, PictureSize, PictureSizes, PictureView, PostImage,
+    REVIEW_SECONDS, SizeView, Thumbhash,
+};
 pub use post::{
     Draft, HydratedPosts, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView, ViewerState,
 };

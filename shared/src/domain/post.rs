@@ -1,12 +1,13 @@
 //! Posts.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Author, AuthorView, CatId, Image, ImageKey, Invalid, PostId, PostText, Tag, Timestamp, UserId,
-    tags_of,
+    Author, AuthorView, CatId, Invalid, PictureView, PostId, PostImage, PostText, Tag, Timestamp,
+    UserId, tags_of,
 };
 
 /// The maximum number of images of a post.
@@ -18,14 +19,14 @@ pub const MAX_CATS: usize = 10;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draft {
     text: PostText,
-    images: Vec<ImageKey>,
+    images: Vec<PostImage>,
     cats: Vec<CatId>,
 }
 
 impl Draft {
     /// Creates a draft, which needs a visible text or an image, and has at most 10 images and 10 cats. An image or a
     /// cat named twice is kept once.
-    pub fn new(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Result<Self, Invalid> {
+    pub fn new(text: PostText, images: Vec<PostImage>, cats: Vec<CatId>) -> Result<Self, Invalid> {
         let mut invalid = Invalid::default();
         if !text.is_visible() && images.is_empty() {
             invalid.push(
@@ -42,14 +43,21 @@ impl Draft {
         invalid.into_result()?;
         Ok(Self {
             text,
-            images: deduplicated(images),
-            cats: deduplicated(cats),
+            images: deduplicated(images, |image| image.picture.key.clone()),
+            cats: deduplicated(cats, |cat| *cat),
         })
     }
 
     /// Restores a stored draft, which may follow older rules.
-    pub const fn stored(text: PostText, images: Vec<ImageKey>, cats: Vec<CatId>) -> Self {
+    pub const fn stored(text: PostText, images: Vec<PostImage>, cats: Vec<CatId>) -> Self {
         Self { text, images, cats }
+    }
+
+    /// Replaces the images.
+    #[must_use]
+    pub fn with_images(mut self, images: Vec<PostImage>) -> Self {
+        self.images = images;
+        self
     }
 
     /// Removes a cat from those shown.
@@ -60,7 +68,7 @@ impl Draft {
     }
 
     /// Splits the draft into text, images and cats.
-    pub fn into_parts(self) -> (PostText, Vec<ImageKey>, Vec<CatId>) {
+    pub fn into_parts(self) -> (PostText, Vec<PostImage>, Vec<CatId>) {
         (self.text, self.images, self.cats)
     }
 
@@ -70,7 +78,7 @@ impl Draft {
     }
 
     /// Returns the images, in order.
-    pub fn images(&self) -> &[ImageKey] {
+    pub fn images(&self) -> &[PostImage] {
         &self.images
     }
 
@@ -80,14 +88,11 @@ impl Draft {
     }
 }
 
-fn deduplicated<T: PartialEq>(all: Vec<T>) -> Vec<T> {
-    let mut once: Vec<T> = Vec::new();
-    for one in all {
-        if !once.contains(&one) {
-            once.push(one);
-        }
-    }
-    once
+/// Keeps the first of those with the same key.
+fn deduplicated<T, K: Eq + Hash>(mut all: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut before = HashSet::new();
+    all.retain(|one| before.insert(key(one)));
+    all
 }
 
 /// The content in a request: all of a new post, or the fields that an edit changes.
@@ -96,7 +101,7 @@ pub struct PostEdit {
     /// The new text.
     pub text: Option<PostText>,
     /// The new images.
-    pub images: Option<Vec<ImageKey>>,
+    pub images: Option<Vec<PostImage>>,
     /// The new cats.
     pub cats: Option<Vec<CatId>>,
 }
@@ -202,7 +207,7 @@ pub struct PostView {
     /// Its tags, in order.
     pub tags: Vec<Tag>,
     /// Its images, in order.
-    pub images: Vec<Image>,
+    pub images: Vec<PictureView>,
     /// The cats shown.
     pub cats: Vec<CatId>,
     /// The time of writing.
@@ -222,13 +227,10 @@ pub struct PostView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ContentType;
+    use crate::domain::presentation::tests::image;
 
-    fn images(n: usize) -> Vec<ImageKey> {
-        let owner = UserId::parse("nabi").unwrap();
-        (0..n)
-            .map(|_| ImageKey::mint(&owner, ContentType::Png))
-            .collect()
+    fn images(n: usize) -> Vec<PostImage> {
+        (0..n).map(|_| image("nabi")).collect()
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Presentation: builds the JSON of answers from the data of the store and the cache.
 //!
-//! Only this module turns an image's key into a URL.
+//! Only this module makes the URLs of pictures.
 
 use super::{
     Author, AuthorView, BlockedView, BreedName, Cat, CatView, Comment, CommentView, HydratedPosts,
-    Image, ImageKey, Post, PostCounts, PostView, Profile, Relation, UserView, ViewerState,
+    Picture, PictureName, PictureView, Post, PostCounts, PostImage, PostView, Profile, Relation,
+    SizeView, UserView, ViewerState,
 };
 
-/// The base URL that images are served from.
+/// The base URL that pictures are served from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageHost(String);
 
@@ -17,14 +18,43 @@ impl ImageHost {
         Self(base.trim_end_matches('/').to_owned())
     }
 
-    fn url(&self, key: &ImageKey) -> String {
-        format!("{}/{key}", self.0)
+    fn url(&self, file: &str) -> String {
+        format!("{}/{file}", self.0)
     }
 
-    fn image(&self, key: ImageKey) -> Image {
-        Image {
-            url: self.url(&key),
+    /// Returns the URL of a picture's smallest size.
+    fn smallest(&self, name: &PictureName) -> String {
+        self.url(&name.smallest())
+    }
+
+    fn view(&self, PostImage { picture, alt }: PostImage) -> PictureView {
+        let url = self.url(&picture.largest());
+        let Picture {
             key,
+            name,
+            sizes,
+            thumbhash,
+        } = picture;
+        let files = name.files();
+        let sizes = files.iter().zip(sizes.get());
+        let sizes: Vec<SizeView> = sizes
+            .map(|(file, size)| SizeView {
+                url: self.url(file),
+                width: size.width,
+                height: size.height,
+            })
+            .collect();
+        let (width, height) = sizes
+            .last()
+            .map_or((0, 0), |largest| (largest.width, largest.height));
+        PictureView {
+            key,
+            url,
+            width,
+            height,
+            alt,
+            thumbhash,
+            sizes,
         }
     }
 }
@@ -55,12 +85,12 @@ impl Post {
         images: &ImageHost,
     ) -> PostView {
         let tags = self.tags();
-        let (text, keys, cats) = self.draft.into_parts();
+        let (text, shown, cats) = self.draft.into_parts();
         PostView {
             id: self.id,
             author: author.view(images),
             tags,
-            images: keys.into_iter().map(|key| images.image(key)).collect(),
+            images: shown.into_iter().map(|image| images.view(image)).collect(),
             text,
             cats,
             created_at: self.id.created_at(),
@@ -80,7 +110,7 @@ impl Author {
             id: self.id,
             handle: self.handle,
             name: self.name,
-            avatar_url: self.avatar.map(|key| images.url(&key)),
+            avatar_url: self.avatar.map(|name| images.smallest(&name)),
         }
     }
 }
@@ -108,7 +138,7 @@ impl Cat {
             breed_name: self.breed.as_ref().and_then(BreedName::of),
             breed: self.breed,
             birth_date: self.birth_date,
-            photo_url: self.photo.map(|key| images.url(&key)),
+            photo_url: self.photo.map(|photo| images.smallest(&photo.name)),
             bio: self.bio,
             created_at: self.id.created_at(),
         }
@@ -154,14 +184,32 @@ impl Profile {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::domain::{ContentType, Draft, PostId, PostText, UserId};
+    use crate::domain::{
+        ContentType, Draft, ImageKey, PictureSize, PictureSizes, PostId, PostText, Thumbhash,
+        UserId,
+    };
+
+    /// Returns an image of two sizes.
+    pub(crate) fn image(owner: &str) -> PostImage {
+        let sizes = [(320, 240), (640, 480)];
+        let sizes = sizes.map(|(width, height)| PictureSize { width, height });
+        PostImage {
+            picture: Picture {
+                key: ImageKey::mint(&UserId::parse(owner).unwrap(), ContentType::Jpeg),
+                name: PictureName::mint(),
+                sizes: PictureSizes::new(sizes.to_vec()).unwrap(),
+                thumbhash: Thumbhash::new(b"cat"),
+            },
+            alt: None,
+        }
+    }
 
     #[test]
-    fn image_keys_become_urls_on_the_image_host() {
+    fn pictures_have_urls_on_the_image_host() {
         let nabi = UserId::parse("nabi").unwrap();
-        let [photo, avatar] = [ContentType::Jpeg; 2].map(|kind| ImageKey::mint(&nabi, kind));
+        let [photo, avatar] = [(); 2].map(|()| image("nabi"));
         let post = Post {
             id: PostId::parse("0000000000001").unwrap(),
             author: nabi.clone(),
@@ -169,15 +217,23 @@ mod tests {
             edited_at: None,
         };
         let author = Author {
-            avatar: Some(avatar.clone()),
+            avatar: Some(avatar.picture.name.clone()),
             ..Author::of(&nabi, None)
         };
         for base in ["https://images", "https://images/"] {
             let (counts, viewer) = (PostCounts::default(), ViewerState::default());
             let images = ImageHost::new(base);
             let view = post.clone().view(author.clone(), counts, viewer, &images);
-            assert_eq!(view.images[0].url, format!("https://images/{photo}"));
-            let avatar_url = format!("https://images/{avatar}");
+            let url = |name: &PictureName, file: &str| format!("https://images/{name}/{file}.jpg");
+            let [shown] = <[_; 1]>::try_from(view.images).unwrap();
+            assert_eq!(shown.url, url(&photo.picture.name, "medium"));
+            assert_eq!((shown.width, shown.height), (640, 480));
+            let sizes = shown.sizes.iter();
+            let sizes: Vec<_> = sizes.map(|size| (size.url.clone(), size.width)).collect();
+            let expected = [("small", 320), ("medium", 640)];
+            let expected = expected.map(|(file, width)| (url(&photo.picture.name, file), width));
+            assert_eq!(sizes, expected);
+            let avatar_url = url(&avatar.picture.name, "small");
             assert_eq!(view.author.avatar_url, Some(avatar_url));
         }
     }

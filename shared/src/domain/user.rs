@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::text::text_type;
-use super::{Bio, Id, ImageKey, Name, Reason, Timestamp, UserId};
+use super::{Bio, Id, Name, Picture, Reason, Timestamp, UserId};
 
 const GENERATED: &str = "cat_";
 
@@ -206,7 +206,7 @@ pub struct Profile {
     /// The chosen self-description.
     pub bio: Option<Bio>,
     /// The chosen avatar.
-    pub avatar: Option<ImageKey>,
+    pub avatar: Option<Picture>,
     /// The number of users who follow this one.
     pub followers: u64,
     /// The number of users whom this one follows.
@@ -256,7 +256,7 @@ pub struct ProfileEdit {
     /// The new self-description.
     pub bio: Option<Option<Bio>>,
     /// The new avatar.
-    pub avatar: Option<Option<ImageKey>>,
+    pub avatar: Option<Option<Picture>>,
 }
 
 /// A user in JSON.

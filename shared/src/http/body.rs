@@ -10,8 +10,12 @@ use std::marker::PhantomData;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use serde_json::Value;
+
 use super::{BadField, Fields, Problem};
-use crate::domain::{Bio, BirthDate, CommentText, Handle, Name, PostText, Reason};
+use crate::domain::{
+    Alt, Bio, BirthDate, CommentText, Handle, ImageKey, MAX_IMAGES, Name, PostText, Reason,
+};
 
 /// Extracts a JSON body; 400 names every field that is bad or unknown. See [`Fields`] for the other answers.
 #[derive(Debug)]
@@ -112,17 +116,23 @@ impl<T: Text> Text for Clearable<T> {
 
 /// A text that the document describes as a `T`, but that the handler checks, because an invalid one has another answer
 /// than 400. For example, a key that this service never issued is an image that was never uploaded: 422.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub struct Unchecked<T> {
     /// The text as it was sent.
     pub text: String,
     kind: PhantomData<fn() -> T>,
 }
 
+impl<T> Unchecked<T> {
+    fn new(text: &str) -> Self {
+        let (text, kind) = (text.to_owned(), PhantomData);
+        Self { text, kind }
+    }
+}
+
 impl<T> Text for Unchecked<T> {
     fn from_text(text: &str) -> Result<Self, Reason> {
-        let (text, kind) = (text.to_owned(), PhantomData);
-        Ok(Self { text, kind })
+        Ok(Self::new(text))
     }
 }
 
@@ -137,27 +147,48 @@ impl<T: Text, const MAX: usize> Field for Option<List<T, MAX>> {
     }
 }
 
-/// A list of at most `MAX` texts, without duplicates.
+/// An image of a post to be: the key of an upload, or an object with the key and a description.
 #[derive(Debug)]
-pub struct DistinctList<T, const MAX: usize>(pub Vec<T>);
+pub struct NewImage {
+    /// The upload's key.
+    pub key: Unchecked<ImageKey>,
+    /// The description for those who can't see the image.
+    pub alt: Option<Alt>,
+}
 
-impl<T, const MAX: usize> Field for Option<DistinctList<T, MAX>>
-where
-    T: Text + Eq + std::hash::Hash,
-{
+/// The images of a post to be: at most ten, each once.
+#[derive(Debug)]
+pub struct NewImages(pub Vec<NewImage>);
+
+impl Field for Option<NewImages> {
     fn take(fields: &mut Fields, name: &str) -> Result<Self, BadField> {
-        let Some(items) = fields.list(name, MAX, T::from_text)? else {
+        let images = fields.items(name, MAX_IMAGES, |fields, pointer, item| match item {
+            Value::Object(object) => fields.object(&pointer, object, |fields| {
+                let key = fields.required("key", Unchecked::from_text);
+                let alt = fields.optional("alt", Alt::parse);
+                Ok(NewImage {
+                    key: key?,
+                    alt: alt?.flatten(),
+                })
+            }),
+            Value::String(key) => Ok(NewImage {
+                key: Unchecked::new(key),
+                alt: None,
+            }),
+            _ => fields.bad(pointer, "must be a key, or an object with a key"),
+        })?;
+        let Some(images) = images else {
             return Ok(None);
         };
         let mut before = HashSet::new();
         let mut twice = Ok(());
-        for (at, item) in items.iter().enumerate() {
-            if !before.insert(item) {
+        for (at, image) in images.iter().enumerate() {
+            if !before.insert(&image.key.text) {
                 twice = fields.bad(format!("/{name}/{at}"), "is in the list already");
             }
         }
         twice?;
-        Ok(Some(DistinctList(items)))
+        Ok(Some(NewImages(images)))
     }
 }
 
@@ -177,8 +208,8 @@ mod schema {
 
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-    use super::{ByteCount, ChosenHandle, Clearable, DistinctList, List, Unchecked};
-    use crate::domain::UploadSize;
+    use super::{ByteCount, ChosenHandle, Clearable, List, NewImages, Unchecked};
+    use crate::domain::{Alt, ImageKey, MAX_IMAGES, UploadSize};
 
     macro_rules! inline {
         ($(($($generics:tt)*) $Type:ty = $schema:expr;)*) => {$(
@@ -214,8 +245,17 @@ mod schema {
         (T: JsonSchema, const MAX: usize) List<T, MAX> = |schemas| json_schema!({
             "type": "array", "maxItems": MAX, "items": schemas.subschema_for::<T>(),
         });
-        (T: JsonSchema, const MAX: usize) DistinctList<T, MAX> = |schemas| json_schema!({
-            "type": "array", "maxItems": MAX, "uniqueItems": true, "items": schemas.subschema_for::<T>(),
+        () NewImages = |schemas| json_schema!({
+            "type": "array", "maxItems": MAX_IMAGES, "uniqueItems": true,
+            "items": { "anyOf": [schemas.subschema_for::<ImageKey>(), {
+                "type": "object",
+                "properties": {
+                    "key": schemas.subschema_for::<ImageKey>(),
+                    "alt": schemas.subschema_for::<Option<Alt>>(),
+                },
+                "required": ["key"],
+                "additionalProperties": false,
+            }] },
         });
     }
 }

@@ -8,7 +8,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::request::Parts;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Problem;
 use super::raw_body::RawBody;
@@ -104,6 +104,18 @@ impl Fields {
         max: usize,
         mut parse: impl FnMut(&str) -> Result<T, E>,
     ) -> Result<Option<Vec<T>>, BadField> {
+        self.items(name, max, |fields, pointer, item| {
+            fields.text(pointer, item, &mut parse)
+        })
+    }
+
+    /// Takes an optional list of at most `max` values, each of which is at a pointer.
+    pub(super) fn items<T>(
+        &mut self,
+        name: &str,
+        max: usize,
+        mut parse: impl FnMut(&mut Self, String, &Value) -> Result<T, BadField>,
+    ) -> Result<Option<Vec<T>>, BadField> {
         let items = match self.take(name) {
             None => return Ok(None),
             Some(Value::Array(items)) if items.len() <= max => items,
@@ -116,9 +128,32 @@ impl Fields {
         let parsed: Vec<_> = items
             .iter()
             .enumerate()
-            .map(|(at, item)| self.text(format!("{list}/{at}"), item, &mut parse))
+            .map(|(at, item)| parse(self, format!("{list}/{at}"), item))
             .collect();
         parsed.into_iter().collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Takes the fields of an object inside the body, and records those that are bad or unknown at its pointer.
+    pub(super) fn object<T>(
+        &mut self,
+        at: &str,
+        value: &Map<String, Value>,
+        read: impl FnOnce(&mut Self) -> Result<T, BadField>,
+    ) -> Result<T, BadField> {
+        let mut inner = Self::default();
+        for (name, value) in value {
+            inner.insert(name.clone(), value.clone());
+        }
+        let found = read(&mut inner);
+        let invalid = inner.into_invalid();
+        if invalid.errors.is_empty() {
+            return found;
+        }
+        for error in invalid.errors {
+            self.invalid
+                .push(format!("{at}{}", error.pointer), error.detail);
+        }
+        Err(BadField(()))
     }
 
     /// Adds the faults of other fields, whose useful values were all taken: for a request that has both a query and a
@@ -160,7 +195,7 @@ impl Fields {
         self.values.insert(name, value);
     }
 
-    fn text<T, E: fmt::Display>(
+    pub(super) fn text<T, E: fmt::Display>(
         &mut self,
         pointer: String,
         value: &Value,

@@ -48,7 +48,7 @@ mod tests;
 
 pub use api::Api;
 pub use body::{
-    Body, ByteCount, ChosenHandle, Clearable, DistinctList, FromFields, List, Unchecked,
+    Body, ByteCount, ChosenHandle, Clearable, FromFields, List, NewImage, NewImages, Unchecked,
 };
 pub use fields::{All, BadField, Fields};
 pub use idempotency::Idempotency;

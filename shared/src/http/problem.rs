@@ -289,6 +289,26 @@ impl From<crate::media::Error> for Problem {
     }
 }
 
+#[cfg(feature = "uploads")]
+impl From<crate::uploads::Error> for Problem {
+    fn from(error: crate::uploads::Error) -> Self {
+        use crate::uploads::Error as E;
+        match error {
+            E::Store(error) => error.into(),
+            E::NotMade(_) => Self::unavailable(&error),
+        }
+    }
+}
+
+#[cfg(feature = "uploads")]
+impl From<crate::uploads::UnusableUploads> for Problem {
+    fn from(unusable: crate::uploads::UnusableUploads) -> Self {
+        let problem = Self::unusable(unusable.fields);
+        let kind = unusable.not_a_picture.then_some(ProblemType::NotAPicture);
+        Self { kind, ..problem }
+    }
+}
+
 #[cfg(feature = "queue")]
 impl From<crate::queue::Error> for Problem {
     fn from(error: crate::queue::Error) -> Self {

@@ -15,6 +15,8 @@ pub enum ProblemType {
     HandlesTooMany,
     /// The idempotency key was used with another request before.
     IdempotencyMismatch,
+    /// An upload can't be shown as a picture.
+    NotAPicture,
     /// The caller already follows the maximum number of users.
     FollowingTooMany,
     /// The caller has uploaded the maximum number of bytes.
@@ -27,10 +29,11 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::HandleTaken,
         Self::HandlesTooMany,
         Self::IdempotencyMismatch,
+        Self::NotAPicture,
         Self::FollowingTooMany,
         Self::StorageFull,
         Self::RateLimited,
@@ -43,6 +46,7 @@ impl ProblemType {
             Self::HandleTaken => "/problems/handle-taken",
             Self::HandlesTooMany => "/problems/handles-too-many",
             Self::IdempotencyMismatch => "/problems/idempotency-mismatch",
+            Self::NotAPicture => "/problems/not-a-picture",
             Self::FollowingTooMany => "/problems/following-too-many",
             Self::StorageFull => "/problems/storage-full",
             Self::RateLimited => "/problems/rate-limited",
@@ -57,7 +61,7 @@ impl ProblemType {
             | Self::HandlesTooMany
             | Self::FollowingTooMany
             | Self::StorageFull => StatusCode::CONFLICT,
-            Self::IdempotencyMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::IdempotencyMismatch | Self::NotAPicture => StatusCode::UNPROCESSABLE_ENTITY,
             Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -69,6 +73,7 @@ impl ProblemType {
             Self::HandleTaken => "Handle taken",
             Self::HandlesTooMany => "Too many handles released",
             Self::IdempotencyMismatch => "Idempotency key used before",
+            Self::NotAPicture => "Not a picture",
             Self::FollowingTooMany => "Following too many",
             Self::StorageFull => "Storage full",
             Self::RateLimited => "Too many requests",
@@ -86,9 +91,12 @@ impl ProblemType {
             Self::IdempotencyMismatch => {
                 "Send the request with a new `Idempotency-Key`: this one was used with another body."
             }
+            Self::NotAPicture => {
+                "Ask the user for another image: this file is no JPEG, PNG or WebP image that can be shown, or is too large."
+            }
             Self::FollowingTooMany => "Unfollow a user before following another.",
             Self::StorageFull => {
-                "Tell the user that there is no room for another image, and that deleting posts makes none. Uploads that were never used stop counting after two days; all others count until the operator raises the limit or the account is left."
+                "Tell the user that there is no room for another image. Deleting posts makes room, half an hour after the last upload; uploads that were never used stop counting after two days."
             }
             Self::RateLimited => "Send the request again after `Retry-After` seconds.",
             Self::Unavailable => {

@@ -9,7 +9,7 @@ const COMMENT: &str = "0apy9hm8v5e1q";
 const CAT: &str = "0apy9c40x2jw7";
 const REGISTERED: &str = "2026-11-01T09:00:00.000Z";
 const KEY: &str = "uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
-const URL: &str = "https://images.purrline.example/uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg";
+const URL: &str = "https://images.purrline.example/Jt7kQ2mWv0aLr9sXe4bNyw/small.jpg";
 
 /// Adds examples to the definitions of the domain's types. Those declared with a route have their own.
 pub(super) fn add_to(definitions: &mut Map<String, Value>) {
@@ -97,13 +97,29 @@ fn author() -> Value {
     json!({ "id": "nabi", "handle": "nabi", "name": "나비 집사", "avatar_url": URL })
 }
 
+fn picture() -> Value {
+    let size = |file: &str, width: u32| {
+        let url = URL.replace("small", file);
+        json!({ "url": url, "width": width, "height": width / 4 * 3 })
+    };
+    json!({
+        "key": KEY,
+        "url": URL.replace("small", "large"),
+        "width": 1280,
+        "height": 960,
+        "alt": "잠자는 러시안 블루",
+        "thumbhash": "1QcSHQRnh493V4dIh4eXh1h4kJUI",
+        "sizes": [size("small", 320), size("medium", 640), size("large", 1280)],
+    })
+}
+
 fn post() -> Value {
     json!({
         "id": POST,
         "author": author(),
         "text": "오늘의 #고양이",
         "tags": ["고양이"],
-        "images": [{ "key": KEY, "url": URL }],
+        "images": [picture()],
         "cats": [CAT],
         "created_at": "2026-11-21T08:30:00.123Z",
         "edited_at": null,

@@ -10,9 +10,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::domain::{
-    BREEDS, Bio, BirthDate, CatId, CatView, CommentId, CommentText, ContentType, Cursor, Handle,
-    IdempotencyKey, ImageKey, Limit, Name, PostId, PostText, PostView, SearchPage, SearchText,
-    SearchType, Tag, TagView, Timestamp, UPLOAD_MAX_BYTES, UploadSize, UserId, UserRef, UserView,
+    Alt, BREEDS, Bio, BirthDate, CatId, CatView, CommentId, CommentText, ContentType, Cursor,
+    Handle, IdempotencyKey, ImageKey, Limit, Name, PostId, PostText, PostView, SearchPage,
+    SearchText, SearchType, Tag, TagView, Thumbhash, Timestamp, UPLOAD_MAX_BYTES, UploadSize,
+    UserId, UserRef, UserView,
 };
 use crate::http::routes::{Sha256, Top};
 
@@ -54,6 +55,9 @@ schemas! {
     Handle: { "type": "string", "pattern": "^[a-z0-9_.]{3,30}$" }
     // White space is the only invisible character that the schema knows.
     Name: { "type": "string", "minLength": 1, "maxLength": Name::MAX_CHARS, "pattern": NAME }
+    // An empty one is none.
+    Alt: { "type": "string", "maxLength": Alt::MAX_CHARS, "pattern": NO_NULL }
+    Thumbhash: { "type": "string", "contentEncoding": "base64" }
     Bio: { "type": "string", "maxLength": Bio::MAX_CHARS, "pattern": NO_NULL }
     PostText: { "type": "string", "maxLength": PostText::MAX_CHARS, "pattern": NO_NULL }
     // As with names.

@@ -1,7 +1,7 @@
 //! Cats, and their owners' lists.
 //!
-//! A cat is written in one transaction with its place in its owner's list; its owner never changes, so an edit writes
-//! the cat alone, and only the attributes that change.
+//! A cat is written in one transaction with its place in its owner's list and the use of its photo; its owner never changes,
+//! so an edit writes the cat alone, except where the photo changes, and only the attributes that change.
 //!
 //! A deleted cat is gone at once, but its id is still in the posts that showed it, however many. The deletion leaves a
 //! note in the list `deleted`; `sweep` walks the cat's posts, removes the id from each, and then removes the note. No
@@ -9,16 +9,21 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, Put, ReturnValue, TransactWriteItem,
+    AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
 };
 
 use super::create::Created;
 use super::idempotency::{Answer, IdempotentRequest};
 use super::item::{Item, Read, item, s};
+use super::picture_row::{self, maybe_picture};
+use super::retry::Retry;
+use super::transactions::{failed_condition, is_write_conflict};
 use super::{Error, Store};
-use crate::domain::{Bio, BirthDate, Cat, CatEdit, CatId, ImageKey, Name, UserId};
+use crate::domain::{Bio, BirthDate, Cat, CatEdit, CatId, ImageKey, Name, Picture, UserId};
+
+/// The reason for giving up a change of a cat.
+const CONTENDED: &str = "others kept changing the same cat";
 
 fn cat_key(id: CatId) -> Item {
     item([("list", s(format!("cat#{id}"))), ("cat", s(id))])
@@ -54,10 +59,7 @@ fn cat(row: &Item) -> Result<Cat, Error> {
             .map(BirthDate::parse)
             .transpose()
             .map_err(Error::broken)?,
-        photo: maybe("photo")
-            .map(ImageKey::parse)
-            .transpose()
-            .map_err(Error::broken)?,
+        photo: maybe_picture(row, "photo")?,
         bio: maybe("bio").map(Bio::stored),
     })
 }
@@ -71,13 +73,29 @@ fn changes(edit: &CatEdit) -> Vec<(&'static str, Option<AttributeValue>)> {
             edit.breed.as_ref().map(|breed| breed.as_ref().map(s)),
         ),
         ("birth_date", edit.birth_date.map(|date| date.map(s))),
-        ("photo", edit.photo.as_ref().map(|key| key.as_ref().map(s))),
+        (
+            "photo",
+            edit.photo
+                .as_ref()
+                .map(|photo| photo.as_ref().map(picture_row::value)),
+        ),
         ("bio", edit.bio.as_ref().map(|bio| bio.as_ref().map(s))),
     ];
     texts
         .into_iter()
         .filter_map(|(name, change)| Some((name, change?)))
         .collect()
+}
+
+/// The outcome of an edit of a cat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EditedCat {
+    /// The cat as it is now, and the photo that was replaced.
+    Now(Box<Cat>, Option<ImageKey>),
+    /// The cat is no longer the caller's.
+    Gone,
+    /// The new photo was removed meanwhile.
+    PictureGone,
 }
 
 impl Store {
@@ -121,9 +139,12 @@ impl Store {
             let put = put.build().map_err(Error::broken)?;
             Ok(TransactWriteItem::builder().put(put).build())
         });
-        let writes = writes.into_iter().collect::<Result<_, Error>>()?;
+        let mut writes = writes.into_iter().collect::<Result<Vec<_>, Error>>()?;
+        let photo = writes.len();
+        writes.extend(self.add_uses(&[], &cat.photo)?);
         let is_ours = async { Ok(self.cat(cat.id).await?.is_some_and(|stored| stored == *cat)) };
-        self.create(writes, request, is_ours).await
+        let photo = photo..writes.len();
+        self.create(writes, photo, request, is_ours).await
     }
 
     /// Returns a cat, if it exists.
@@ -175,28 +196,77 @@ impl Store {
         rows.iter().map(id).collect()
     }
 
-    /// Edits a user's cat. Returns nothing if the cat is no longer theirs.
+    /// Edits a user's cat.
     pub async fn edit_cat(
         &self,
         id: CatId,
         owner: &UserId,
         edit: &CatEdit,
-    ) -> Result<Option<Cat>, Error> {
-        let changes = changes(edit);
-        if changes.is_empty() {
-            return Ok(self.cat(id).await?.filter(|cat| cat.owner == *owner));
+    ) -> Result<EditedCat, Error> {
+        let mut retry = Retry::new(CONTENDED);
+        loop {
+            let stored = self.cat(id).await?.filter(|cat| cat.owner == *owner);
+            let Some(stored) = stored else {
+                return Ok(EditedCat::Gone);
+            };
+            let cat = edit.clone().apply(stored.clone());
+            if cat == stored {
+                return Ok(EditedCat::Now(Box::new(stored), None));
+            }
+            let mut writes = vec![self.cat_edition(&stored, edit)?];
+            let photo = writes.len();
+            let (before, after): (Vec<&Picture>, Vec<&Picture>) =
+                (stored.photo.iter().collect(), cat.photo.iter().collect());
+            writes.extend(self.add_uses(&before, after.iter().copied())?);
+            let photo = photo..writes.len();
+            writes.extend(self.drop_uses(before.iter().copied(), &after)?);
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes))
+                .send()
+                .await;
+            match sent {
+                Ok(_) => {
+                    let kept = |key: &ImageKey| cat.photo.as_ref().is_some_and(|it| it.key == *key);
+                    let replaced = stored.photo.map(|photo| photo.key);
+                    let replaced = replaced.filter(|key| !kept(key));
+                    return Ok(EditedCat::Now(Box::new(cat), replaced));
+                }
+                Err(error)
+                    if photo
+                        .into_iter()
+                        .any(|place| failed_condition(&error, place)) =>
+                {
+                    return Ok(EditedCat::PictureGone);
+                }
+                Err(error) if is_write_conflict(&error) => retry.back_off().await?,
+                Err(error) => return Err(error.into()),
+            }
         }
-        let mut update = self
-            .client
-            .update_item()
+    }
+
+    /// Builds the write of an edit, on condition that the cat is its owner's, and has the same photo as before.
+    fn cat_edition(&self, stored: &Cat, edit: &CatEdit) -> Result<TransactWriteItem, Error> {
+        let mut update = Update::builder()
             .table_name(&self.tables.cats)
-            .set_key(Some(cat_key(id)))
-            .condition_expression("#owner = :owner")
+            .set_key(Some(cat_key(stored.id)))
             .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":owner", s(owner))
-            .return_values(ReturnValue::AllNew);
+            .expression_attribute_values(":owner", s(&stored.owner));
+        let mut condition = "#owner = :owner".to_owned();
+        if edit.photo.is_some() {
+            update = update.expression_attribute_names("#photo", "photo");
+            match &stored.photo {
+                Some(photo) => {
+                    condition.push_str(" AND #photo = :before");
+                    let before = picture_row::value(photo);
+                    update = update.expression_attribute_values(":before", before);
+                }
+                None => condition.push_str(" AND attribute_not_exists(#photo)"),
+            }
+        }
         let (mut set, mut removed) = (Vec::new(), Vec::new());
-        for (name, value) in changes {
+        for (name, value) in changes(edit) {
             update = update.expression_attribute_names(format!("#{name}"), name);
             match value {
                 Some(value) => {
@@ -211,38 +281,57 @@ impl Store {
             what => format!("{word} {} ", what.join(", ")),
         };
         let expression = clause("SET", set) + &clause("REMOVE", removed);
-        match update.update_expression(expression).send().await {
-            Ok(output) => cat(&output.attributes.unwrap_or_default()).map(Some),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
-                _ => Err(error.into()),
-            },
-        }
+        let update = update
+            .condition_expression(condition)
+            .update_expression(expression)
+            .build()
+            .map_err(Error::broken)?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 
     /// Deletes a user's cat. Returns false if the cat is no longer theirs.
     pub async fn delete_cat(&self, id: CatId, owner: &UserId) -> Result<bool, Error> {
-        let delete = |key: Item| {
-            Delete::builder()
+        let mut retry = Retry::new(CONTENDED);
+        loop {
+            let stored = self.cat(id).await?.filter(|cat| cat.owner == *owner);
+            let Some(stored) = stored else {
+                return Ok(false);
+            };
+            let delete = |key: Item| {
+                Delete::builder()
+                    .table_name(&self.tables.cats)
+                    .set_key(Some(key))
+            };
+            // With the photo that was read, so that each use is counted.
+            let theirs = delete(cat_key(id))
+                .expression_attribute_names("#photo", "photo")
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_values(":owner", s(owner));
+            let theirs = match &stored.photo {
+                Some(photo) => theirs
+                    .condition_expression("#owner = :owner AND #photo = :photo")
+                    .expression_attribute_values(":photo", picture_row::value(photo)),
+                None => {
+                    theirs.condition_expression("#owner = :owner AND attribute_not_exists(#photo)")
+                }
+            };
+            let writes = [theirs, delete(owner_key(owner, id))].map(|delete| {
+                let delete = delete.build().map_err(Error::broken)?;
+                Ok(TransactWriteItem::builder().delete(delete).build())
+            });
+            let mut writes: Vec<_> = writes.into_iter().collect::<Result<_, Error>>()?;
+            let note = Put::builder()
                 .table_name(&self.tables.cats)
-                .set_key(Some(key))
-        };
-        let theirs = delete(cat_key(id))
-            .condition_expression("#owner = :owner")
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_values(":owner", s(owner));
-        let writes = [theirs, delete(owner_key(owner, id))].map(|delete| {
-            let delete = delete.build().map_err(Error::broken)?;
-            Ok(TransactWriteItem::builder().delete(delete).build())
-        });
-        let mut writes: Vec<_> = writes.into_iter().collect::<Result<_, Error>>()?;
-        let note = Put::builder()
-            .table_name(&self.tables.cats)
-            .set_item(Some(deleted_key(id)))
-            .build()
-            .map_err(Error::broken)?;
-        writes.push(TransactWriteItem::builder().put(note).build());
-        self.write_if(writes).await
+                .set_item(Some(deleted_key(id)))
+                .build()
+                .map_err(Error::broken)?;
+            writes.push(TransactWriteItem::builder().put(note).build());
+            writes.extend(self.drop_uses(&stored.photo, &[])?);
+            if self.write_transaction(writes).await? {
+                return Ok(true);
+            }
+            retry.back_off().await?;
+        }
     }
 
     /// Returns some deleted cats whose ids may still be in posts, the longest registered first, starting after a

@@ -65,6 +65,7 @@ impl Store {
         };
         self.create(
             writes.into_iter().chain(counted).collect(),
+            0..0,
             request,
             is_ours,
         )

@@ -1,5 +1,7 @@
 //! Creation: a new item is written in one transaction with the answer to its idempotency key.
 
+use std::ops::Range;
+
 use aws_sdk_dynamodb::types::TransactWriteItem;
 
 use super::idempotency::{Answer, IdempotencyRecord, IdempotentRequest};
@@ -16,7 +18,9 @@ pub enum Created {
     IdTaken,
     /// The request was sent before.
     Before(IdempotencyRecord),
-    /// Something that the item depends on is no longer as it must be.
+    /// A picture that the item is to show was removed meanwhile.
+    PictureGone,
+    /// Something else that the item depends on is no longer as it must be.
     Outdated,
 }
 
@@ -24,10 +28,11 @@ impl Store {
     /// Writes something new, all of it or nothing, and remembers the answer to its idempotency key. The first write has
     /// the condition that the id is new; `is_ours` tells whether the item that already has the id is this very item,
     /// written by an earlier attempt whose answer was lost. The conditions of the other writes are about what the item
-    /// depends on.
+    /// depends on: those at the places `pictures`, that a picture is there.
     pub(super) async fn create(
         &self,
         mut writes: Vec<TransactWriteItem>,
+        pictures: Range<usize>,
         request: Option<(&IdempotentRequest, &Answer)>,
         is_ours: impl Future<Output = Result<bool, Error>>,
     ) -> Result<Created, Error> {
@@ -61,6 +66,12 @@ impl Store {
                 && let Some(known) = self.idempotency_record(request).await?
             {
                 return Ok(Created::Before(known));
+            }
+            if pictures
+                .clone()
+                .any(|place| failed_condition(&error, place))
+            {
+                return Ok(Created::PictureGone);
             }
             if (1..remembering).any(|place| failed_condition(&error, place)) {
                 return Ok(Created::Outdated);

@@ -17,10 +17,12 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 use super::conditional::condition_held;
 use super::item::{Item, Read, item, n, rows, s};
 use super::leaving::departed_name;
+use super::picture_row;
 use super::retry::Retry;
+use super::transactions::{failed_condition, is_write_conflict};
 use super::users::FIRST_TRACE;
 use super::{Error, Store};
-use crate::domain::{Bio, Handle, ImageKey, ProfileEdit, Timestamp, UserId, UserRef};
+use crate::domain::{Handle, ImageKey, Picture, ProfileEdit, Timestamp, UserId, UserRef};
 
 /// The days for which a handle stays with the user who gave it up.
 const HELD_DAYS: i64 = 30;
@@ -58,6 +60,22 @@ struct GivenUp {
     now: String,
 }
 
+/// The outcome of an edit of a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutProfile {
+    /// Whether the user had chosen no handle before.
+    pub first: bool,
+    /// The avatar that was replaced.
+    pub replaced: Option<ImageKey>,
+}
+
+/// What an edit of a profile replaces.
+struct Before<'p> {
+    handle: Option<&'p Handle>,
+    avatar: Option<&'p Picture>,
+    given_up: Option<GivenUp>,
+}
+
 /// The reason why a profile was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
@@ -70,6 +88,9 @@ pub enum ProfileError {
     /// The user has left, and is being erased.
     #[error("the account was withdrawn")]
     Withdrawn,
+    /// The avatar was removed meanwhile.
+    #[error("the avatar was removed")]
+    PictureGone,
     /// The store did not answer.
     #[error(transparent)]
     Store(#[from] Error),
@@ -221,13 +242,12 @@ impl Store {
         }
     }
 
-    /// Applies an edit to the user's profile, and takes the handle that the edit asks for. Returns whether the user had
-    /// chosen no handle before.
+    /// Applies an edit to the user's profile, and takes the handle that the edit asks for.
     pub async fn put_profile(
         &self,
         user: &UserId,
         edit: &ProfileEdit,
-    ) -> Result<bool, ProfileError> {
+    ) -> Result<PutProfile, ProfileError> {
         let asked = edit.handle.as_ref();
         if asked.is_some_and(|handle| !handle.is_open_to(user)) {
             return Err(ProfileError::HandleTaken);
@@ -251,7 +271,7 @@ impl Store {
             if profile.withdrawn {
                 return Err(ProfileError::Withdrawn);
             }
-            let had = profile.handle;
+            let had = profile.handle.clone();
             let mut writes = Vec::new();
             let mut given_up = None;
             if let Some(asked) = asked.filter(|asked| had.as_ref() != Some(*asked)) {
@@ -264,25 +284,63 @@ impl Store {
                     writes.push(self.give_up(had, user)?);
                 }
             }
-            writes.push(self.write_profile(user, edit, had.as_ref(), given_up)?);
-            if self.write_transaction(writes).await? {
-                return Ok(had.is_none());
+            let had_avatar = profile.avatar.as_ref();
+            let avatar = edit.avatar.as_ref().map_or(had_avatar, Option::as_ref);
+            let before = Before {
+                handle: had.as_ref(),
+                avatar: had_avatar,
+                given_up,
+            };
+            writes.push(self.write_profile(user, edit, before)?);
+            let before: Vec<&Picture> = had_avatar.into_iter().collect();
+            let after: Vec<&Picture> = avatar.into_iter().collect();
+            let added = writes.len();
+            writes.extend(self.add_uses(&before, avatar)?);
+            let added = added..writes.len();
+            writes.extend(self.drop_uses(had_avatar, &after)?);
+            let sent = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(writes))
+                .send()
+                .await;
+            match sent {
+                Ok(_) => {
+                    let kept = |key: &ImageKey| after.iter().any(|avatar| avatar.key == *key);
+                    let replaced = had_avatar.map(|avatar| avatar.key.clone());
+                    return Ok(PutProfile {
+                        first: had.is_none(),
+                        replaced: replaced.filter(|key| !kept(key)),
+                    });
+                }
+                Err(error)
+                    if added
+                        .into_iter()
+                        .any(|place| failed_condition(&error, place)) =>
+                {
+                    return Err(ProfileError::PictureGone);
+                }
+                Err(error) if is_write_conflict(&error) => retry.back_off().await?,
+                Err(error) => return Err(Error::from(error).into()),
             }
-            retry.back_off().await?;
         }
     }
 
-    /// Builds the write of an edit, on condition that the profile's handle, and those given up, are as they were read.
+    /// Builds the write of an edit, on condition that what it replaces is as it was read.
     fn write_profile(
         &self,
         user: &UserId,
         edit: &ProfileEdit,
-        had: Option<&Handle>,
-        given_up: Option<GivenUp>,
+        before: Before<'_>,
     ) -> Result<TransactWriteItem, Error> {
-        let bio = edit.bio.as_ref().map(|bio| bio.as_ref().map(Bio::as_str));
+        let Before {
+            handle: had,
+            avatar: had_avatar,
+            given_up,
+        } = before;
+        let bio = edit.bio.as_ref().map(|bio| bio.as_ref().map(s));
         let avatar = edit.avatar.as_ref();
-        let avatar = avatar.map(|avatar| avatar.as_ref().map(ImageKey::as_str));
+        let avatar = avatar.map(|avatar| avatar.as_ref().map(picture_row::value));
         let mut sets = vec![FIRST_TRACE.to_owned()];
         let mut removes = Vec::new();
         let mut update = Update::builder()
@@ -291,23 +349,33 @@ impl Store {
             .expression_attribute_values(":seen", n(Timestamp::now().millis()))
             .expression_attribute_names("#handle", "handle")
             .expression_attribute_values(":generated", s(Handle::generated(user)));
-        for (name, text) in [
-            ("handle", edit.handle.as_ref().map(|it| Some(it.as_str()))),
-            ("name", edit.name.as_ref().map(|it| Some(it.as_str()))),
+        for (name, value) in [
+            ("handle", edit.handle.as_ref().map(|it| Some(s(it)))),
+            ("name", edit.name.as_ref().map(|it| Some(s(it)))),
             ("bio", bio),
             ("avatar", avatar),
         ] {
-            let Some(text) = text else { continue };
+            let Some(value) = value else { continue };
             update = update.expression_attribute_names(format!("#{name}"), name);
-            match text {
-                Some(text) => {
+            match value {
+                Some(value) => {
                     sets.push(format!("#{name} = :{name}"));
-                    update = update.expression_attribute_values(format!(":{name}"), s(text));
+                    update = update.expression_attribute_values(format!(":{name}"), value);
                 }
                 None => removes.push(format!("#{name}")),
             }
         }
         let mut conditions = Vec::new();
+        if edit.avatar.is_some() {
+            match had_avatar {
+                Some(avatar) => {
+                    conditions.push("#avatar = :had_avatar");
+                    let avatar = picture_row::value(avatar);
+                    update = update.expression_attribute_values(":had_avatar", avatar);
+                }
+                None => conditions.push("attribute_not_exists(#avatar)"),
+            }
+        }
         if let Some(GivenUp { before, now }) = given_up {
             sets.push("given_up = :given_up".to_owned());
             update = update.expression_attribute_values(":given_up", s(now));

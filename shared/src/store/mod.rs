@@ -39,6 +39,8 @@
 //! | Trends | `window` = `answer`, `tag` = `#` | the last answer |
 //! | Idempotency | `user`, `key` | the answer given to a key (24 hours) |
 //! | Idempotency | `user`, `key` = `granted uploads` | the uploads granted to a user, today and in all |
+//! | Pictures | `owner`, `upload` | the picture of an upload by its key, by batch; a user's uploads, to be erased |
+//! | Pictures, index `due` | `due_shard`, `due_at` | uploads to remove (sparse: those that nothing shows) |
 //!
 //! Every read that a decision depends on is strongly consistent (for that reason all indexes named `latest` are local;
 //! an entry of `generated` never changes). No request scans a table. Changes that belong together are one transaction.
@@ -66,6 +68,8 @@ mod latest;
 mod leaving;
 mod likes;
 mod outbox;
+mod picture_row;
+mod pictures;
 mod post_erasure;
 mod post_lists;
 mod post_row;
@@ -98,13 +102,15 @@ pub use allowance::{Allowance, Grant, Granted};
 pub use audience::Audience;
 #[cfg(feature = "audit")]
 pub use audit::{CounterOwner, Difference, Recount};
+pub use cats::EditedCat;
 pub use create::Created;
 pub use edges::Applied;
 pub use follows::{FollowList, Relations};
-pub use handles::ProfileError;
+pub use handles::{ProfileError, PutProfile};
 pub use idempotency::{Answer, IdempotencyRecord, IdempotentRequest};
 pub use invalidations::PendingInvalidation;
 pub use outbox::OutboxMark;
+pub use pictures::{Removal, UploadState};
 pub use post_lists::PostList;
 pub use posts::{Edited, PostError, Removed};
 pub use readable::Readable;
@@ -178,6 +184,7 @@ struct Tables {
     cats: String,
     trends: String,
     idempotency: String,
+    pictures: String,
 }
 
 /// The store. Cheap to clone; made once, during init.
@@ -192,7 +199,7 @@ pub struct Store {
 impl Store {
     /// Opens the store that the environment names: `POSTS_TABLE`, `POST_LISTS_TABLE`, `USERS_TABLE`, `HANDLES_TABLE`,
     /// `FOLLOWS_TABLE`, `LIKES_TABLE`, `COMMENTS_TABLE`, `BLOCKS_TABLE`, `SAVES_TABLE`, `CATS_TABLE`, `TRENDS_TABLE`,
-    /// `IDEMPOTENCY_TABLE`. `MAX_FOLLOWING` limits the number of users that one user follows. Begins to connect to the
+    /// `IDEMPOTENCY_TABLE`, `PICTURES_TABLE`. `MAX_FOLLOWING` limits the number of users that one user follows. Begins to connect to the
     /// store.
     pub fn from_env(config: &aws_config::SdkConfig) -> Result<Self, BadSetting> {
         let store = Self {
@@ -230,6 +237,7 @@ impl Store {
                 cats: name("CATS_TABLE")?,
                 trends: name("TRENDS_TABLE")?,
                 idempotency: name("IDEMPOTENCY_TABLE")?,
+                pictures: name("PICTURES_TABLE")?,
             },
             last_counts: LastCounts::new(),
             max_following: MAX_FOLLOWING,

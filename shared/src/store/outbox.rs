@@ -11,9 +11,9 @@ use futures::future::try_join_all;
 
 use super::conditional::condition_held;
 use super::item::{self, Item, Read, n, s};
-use super::post_row::{author, images, is_deleted, rev};
+use super::post_row::{author, is_deleted, rev};
 use super::{Error, Store};
-use crate::domain::{ImageKey, PostId, Tag, Timestamp, UserId, tags_of};
+use crate::domain::{PostId, Tag, Timestamp, UserId, tags_of};
 
 /// The number of partitions of the index that the marks are spread over: each takes 1,000 writes a second.
 const SHARDS: u8 = 8;
@@ -35,8 +35,6 @@ pub struct OutboxMark {
     pub deleted: bool,
     /// Whether every feed had the post already when the mark was set again.
     pub fanned_out: bool,
-    /// The post's images.
-    pub images: Vec<ImageKey>,
     /// The post's tags; none if the post was deleted.
     pub tags: Vec<Tag>,
     /// The tags that the post is counted for: see [`Store::count_trends`].
@@ -61,7 +59,6 @@ fn mark(row: &Item) -> Result<Option<OutboxMark>, Error> {
         rev: rev(row)?,
         deleted: is_deleted(row),
         fanned_out: row.flag("fanned_out"),
-        images: images(row)?,
         tags: tags_of(row.maybe_text("text").unwrap_or_default()),
         trended: trended(row)?,
         due: Timestamp::from_millis(row.number("due_at")?),

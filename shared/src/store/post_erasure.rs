@@ -108,8 +108,13 @@ impl Store {
                     *count += 1;
                 }
                 let rev = rev.saturating_add(1);
-                let before = false;
-                removed.push((Removed { rev, before }, id));
+                let removal = Removed {
+                    rev,
+                    before: false,
+                    // All of the author's uploads are erased.
+                    dropped: Vec::new(),
+                };
+                removed.push((removal, id));
             }
             let mut done = true;
             for (mut writes, count) in transactions {

@@ -4,7 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::Error;
 use super::item::{Item, Read, list, s};
-use crate::domain::{CatId, Draft, ImageKey, Post, PostId, PostText, Timestamp, UserId};
+use super::picture_row::{images, images_value};
+use crate::domain::{CatId, Draft, Post, PostId, PostText, Timestamp, UserId};
 
 /// A post and its revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +21,6 @@ pub(super) fn rev(row: &Item) -> Result<u32, Error> {
 
 pub(super) fn author(row: &Item) -> Result<UserId, Error> {
     UserId::parse(row.text("author")?).map_err(Error::broken)
-}
-
-pub(super) fn images(row: &Item) -> Result<Vec<ImageKey>, Error> {
-    row.texts("images")?
-        .into_iter()
-        .map(|key| ImageKey::parse(key).map_err(Error::broken))
-        .collect()
 }
 
 fn draft(row: &Item) -> Result<Draft, Error> {
@@ -59,7 +53,7 @@ pub(super) fn is_deleted(row: &Item) -> bool {
 pub(super) fn draft_attributes(draft: &Draft) -> [(&'static str, AttributeValue); 3] {
     [
         ("text", s(draft.text().as_str())),
-        ("images", list(draft.images())),
+        ("images", images_value(draft.images())),
         ("cats", list(draft.cats())),
     ]
 }

@@ -5,10 +5,11 @@
 //! changes only the lists that differ. An edit or a deletion sets the mark again, so that the work that must follow
 //! (cache, images, feeds) is done even if the function dies right after.
 //!
-//! The largest transaction is the edit that changes all 30 tags and all 10 cats: 91 writes of the 100 that a
-//! transaction may have.
+//! A transaction may have 100 writes. An edit that changes all 30 tags, all 10 cats and all 10 images has 111, and is written
+//! as two: first the images. Nothing else needs that many.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
@@ -20,9 +21,9 @@ use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
 use super::post_row::{Revised, author, draft_attributes, is_deleted, rev, revised};
 use super::retry::Retry;
-use super::transactions::{failed_condition, is_write_conflict};
+use super::transactions::{TRANSACTION, failed_condition, is_write_conflict};
 use super::{Error, Readable, Store};
-use crate::domain::{CatId, Invalid, Post, PostEdit, PostId, Timestamp, UserId};
+use crate::domain::{CatId, ImageKey, Invalid, Picture, Post, PostEdit, PostId, Timestamp, UserId};
 
 /// The lifetime of the tombstone of a deleted post.
 const TOMBSTONE_DAYS: i64 = 30;
@@ -41,6 +42,9 @@ pub enum PostError {
     /// A cat that the post is to show is no longer its author's.
     #[error("a cat is no longer the author's")]
     CatGone,
+    /// A picture that the post is to show was removed meanwhile.
+    #[error("a picture was removed")]
+    PictureGone,
     /// The change would make the post invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -50,12 +54,14 @@ pub enum PostError {
 }
 
 /// The outcome of a deletion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
     /// The revision to hand over.
     pub rev: u32,
     /// Whether the post had been deleted before, by a request that did not finish the work that must follow.
     pub before: bool,
+    /// The images that the post showed.
+    pub dropped: Vec<ImageKey>,
 }
 
 /// The outcome of an edit.
@@ -65,10 +71,30 @@ pub struct Edited {
     pub post: Post,
     /// The revision to hand over; `None` if the edit changed nothing.
     pub rev: Option<u32>,
+    /// The images that the post no longer shows.
+    pub dropped: Vec<ImageKey>,
+}
+
+/// A change of a post, to be written.
+struct Revision {
+    post: Post,
+    writes: Vec<TransactWriteItem>,
+    /// The places of the writes on condition that a cat is the author's.
+    cats: Range<usize>,
+    /// The places of the writes on condition that a picture is there.
+    pictures: Range<usize>,
 }
 
 pub(super) fn post_keys(ids: &[PostId]) -> Vec<Item> {
     ids.iter().map(|id| item([("id", s(id))])).collect()
+}
+
+fn pictures(post: &Post) -> impl Iterator<Item = &Picture> {
+    post.draft.images().iter().map(|image| &image.picture)
+}
+
+fn keys(post: &Post) -> impl Iterator<Item = ImageKey> {
+    pictures(post).map(|picture| picture.key.clone())
 }
 
 /// Returns the current time, or the time of the post's creation or last edit if that is later by another clock.
@@ -94,7 +120,11 @@ impl Store {
         for &cat in post.draft.cats() {
             writes.push(self.check_cat(cat, &post.author)?);
         }
-        self.create(writes, request, self.is_stored(post)).await
+        let images = writes.len();
+        writes.extend(self.add_uses(&[], pictures(post))?);
+        let images = images..writes.len();
+        self.create(writes, images, request, self.is_stored(post))
+            .await
     }
 
     async fn is_stored(&self, post: &Post) -> Result<bool, Error> {
@@ -275,6 +305,7 @@ impl Store {
         due: Timestamp,
     ) -> Result<Edited, PostError> {
         let mut retry = Retry::new(CONTENDED);
+        let mut dropped = Vec::new();
         loop {
             let row = self
                 .post_row(id)
@@ -282,46 +313,92 @@ impl Store {
                 .filter(|row| !is_deleted(row))
                 .ok_or(PostError::NotFound)?;
             let Revised { post: stored, rev } = revised(&row)?;
-            let Some(post) = change(&stored)? else {
+            let Some(whole) = change(&stored)? else {
                 return Ok(Edited {
                     post: stored,
                     rev: None,
+                    dropped,
                 });
             };
-            let mut writes = vec![self.edition(&post, rev, due)?];
-            let (before, after) = (partitions(&stored), partitions(&post));
-            for partition in before.difference(&after) {
-                writes.push(self.unlist_post(partition, id)?);
+            let shown: HashSet<ImageKey> = keys(&whole).collect();
+            let mut revision = self.revision(&stored, whole, rev, due)?;
+            let is_part = revision.writes.len() > TRANSACTION;
+            if is_part {
+                let images = revision.post.draft.images().to_vec();
+                let images_first = Post {
+                    draft: stored.draft.clone().with_images(images),
+                    ..stored.clone()
+                };
+                revision = self.revision(&stored, images_first, rev, due)?;
             }
-            for partition in after.difference(&before) {
-                writes.push(self.list_post(partition, id)?);
-            }
-            let checks = writes.len();
-            let known = stored.draft.cats();
-            for &cat in post.draft.cats().iter().filter(|cat| !known.contains(cat)) {
-                writes.push(self.check_cat(cat, &post.author)?);
-            }
-            let all = writes.len();
+            let Revision {
+                post,
+                writes,
+                cats,
+                pictures,
+            } = revision;
             let sent = self
                 .client
                 .transact_write_items()
                 .set_transact_items(Some(writes))
                 .send()
                 .await;
+            let failed = |error: &_, mut places: Range<usize>| {
+                places.any(|place| failed_condition(error, place))
+            };
             match sent {
                 Ok(_) => {
-                    return Ok(Edited {
-                        post,
-                        rev: Some(rev.saturating_add(1)),
-                    });
+                    dropped.extend(keys(&stored).filter(|key| !shown.contains(key)));
+                    if !is_part {
+                        return Ok(Edited {
+                            post,
+                            rev: Some(rev.saturating_add(1)),
+                            dropped,
+                        });
+                    }
                 }
-                Err(error) if (checks..all).any(|place| failed_condition(&error, place)) => {
-                    return Err(PostError::CatGone);
-                }
+                Err(error) if failed(&error, cats) => return Err(PostError::CatGone),
+                Err(error) if failed(&error, pictures) => return Err(PostError::PictureGone),
                 Err(error) if is_write_conflict(&error) => retry.back_off().await?,
                 Err(error) => return Err(Error::from(error).into()),
             }
         }
+    }
+
+    /// Builds the writes that replace revision `rev` of a post.
+    fn revision(
+        &self,
+        stored: &Post,
+        post: Post,
+        rev: u32,
+        due: Timestamp,
+    ) -> Result<Revision, Error> {
+        let id = post.id;
+        let mut writes = vec![self.edition(&post, rev, due)?];
+        let (before, after) = (partitions(stored), partitions(&post));
+        for partition in before.difference(&after) {
+            writes.push(self.unlist_post(partition, id)?);
+        }
+        for partition in after.difference(&before) {
+            writes.push(self.list_post(partition, id)?);
+        }
+        let cats = writes.len();
+        let known = stored.draft.cats();
+        for &cat in post.draft.cats().iter().filter(|cat| !known.contains(cat)) {
+            writes.push(self.check_cat(cat, &post.author)?);
+        }
+        let added = writes.len();
+        let (before, after): (Vec<_>, Vec<_>) =
+            (pictures(stored).collect(), pictures(&post).collect());
+        writes.extend(self.add_uses(&before, after.iter().copied())?);
+        let dropped = writes.len();
+        writes.extend(self.drop_uses(before.iter().copied(), &after)?);
+        Ok(Revision {
+            post,
+            writes,
+            cats: cats..added,
+            pictures: added..dropped,
+        })
     }
 
     /// Builds the write that replaces revision `rev` of a post.
@@ -373,7 +450,12 @@ impl Store {
             if is_deleted(&row) {
                 let unfinished = row.contains_key("outbox") && author(&row)? == *caller;
                 return if unfinished {
-                    Ok(Removed { rev, before: true })
+                    let dropped = Vec::new();
+                    Ok(Removed {
+                        rev,
+                        before: true,
+                        dropped,
+                    })
                 } else {
                     Err(PostError::NotFound)
                 };
@@ -384,16 +466,19 @@ impl Store {
             }
             let mut writes = self.deletion(&post, rev, due)?;
             writes.extend(self.count_posts(caller, -1)?);
+            writes.extend(self.drop_uses(pictures(&post), &[])?);
             if self.write_transaction(writes).await? {
                 return Ok(Removed {
                     rev: rev.saturating_add(1),
                     before: false,
+                    dropped: keys(&post).collect(),
                 });
             }
             retry.back_off().await?;
         }
     }
 
+    /// Builds the writes that delete a post and its places in its lists.
     pub(super) fn deletion(
         &self,
         post: &Post,

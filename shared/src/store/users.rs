@@ -7,8 +7,9 @@ use futures::{StreamExt, TryStreamExt};
 
 use super::item::{Item, Read, item, n, s};
 use super::leaving::Accounts;
+use super::picture_row::maybe_picture;
 use super::{Error, Readable, Store};
-use crate::domain::{Bio, Change, Handle, ImageKey, Name, Profile, Timestamp, UserId};
+use crate::domain::{Bio, Change, Handle, Name, Profile, Timestamp, UserId};
 
 /// The number of users of one batch who are created at a time.
 const AT_ONCE: usize = 16;
@@ -34,11 +35,7 @@ fn profile(row: &Item) -> Result<Profile, Error> {
             .map_err(Error::broken)?,
         name: row.maybe_text("name").map(Name::stored),
         bio: row.maybe_text("bio").map(Bio::stored),
-        avatar: row
-            .maybe_text("avatar")
-            .map(ImageKey::parse)
-            .transpose()
-            .map_err(Error::broken)?,
+        avatar: maybe_picture(row, "avatar")?,
         followers: row.count("followers")?,
         following: row.count("following")?,
         posts: row.count("posts")?,

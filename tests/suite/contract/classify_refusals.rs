@@ -167,7 +167,7 @@ async fn objects_above_10_mib_are_refused() {
         world
             .s3()
             .put_object()
-            .bucket(world.bucket_name("MediaBucket").unwrap())
+            .bucket(world.bucket_name("UploadsBucket").unwrap())
             .key(key)
             .body(ByteStream::from(jpeg_of_size(size)))
             .send()

@@ -92,7 +92,7 @@ async fn posts_in_the_feed_are_complete() {
     let world = World::shared().await;
     let (nabi, coco, fan) = (world.user("nabi"), world.user("coco"), world.user("fan"));
     nabi.follow(&coco).await;
-    let key = coco.upload("image/png", b"x").await;
+    let key = coco.upload_photo().await;
     let post = coco
         .create("/v1/posts", &json!({ "text": "#tag", "images": [key] }))
         .await

@@ -141,7 +141,7 @@ async fn keys_must_be_within_both_limits_and_their_alphabet() {
 async fn a_refused_request_does_not_use_its_key_up() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
-    let theirs = other.upload("image/png", b"x").await;
+    let theirs = other.upload_photo().await;
     nabi.create_once("/v1/posts", "key", &json!({ "text": "" }))
         .await
         .problem(400);

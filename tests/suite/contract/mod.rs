@@ -28,6 +28,7 @@ mod nulls;
 mod observation;
 mod openapi;
 mod paths;
+mod pictures;
 mod planned_units;
 mod post_changes;
 mod posts;

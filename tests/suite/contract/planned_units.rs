@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use purrline_plan::measured::{Measured, Operation, Units};
 use serde_json::json;
 
-use crate::support::{World, comments, eventually, id_of};
+use crate::support::{World, comments, eventually, id_of, photo, retrying_soon};
 
 /// Operations that read.
 const READS: [&str; 4] = ["GetItem", "BatchGetItem", "Query", "Scan"];
@@ -55,6 +55,26 @@ fn planned_units(operations: &[&str]) -> ByTable {
     by_table
 }
 
+/// Fails unless the plan assumes the units used, or a little more written ones.
+fn assert_planned(what: &str, used: &ByTable, operations: &[&str]) {
+    let planned = planned_units(operations);
+    println!("{what}: {used:?}");
+    assert!(
+        used.keys().eq(planned.keys()),
+        "{what} uses {used:?}, and is planned to use {planned:?}"
+    );
+    for (table, used) in used {
+        let planned = planned.get(table).copied().unwrap_or_default();
+        // The local tables count a local index once in a transaction; the plan counts it twice, to be on the safe side.
+        let most = used.write * 4.0 / 3.0;
+        assert!(
+            planned.read.to_bits() == used.read.to_bits()
+                && (used.write..=most).contains(&planned.write),
+            "{what} uses {used:?} of {table}, and is planned to use {planned:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_operation_uses_the_planned_units() {
     let world = World::own().await;
@@ -68,6 +88,25 @@ async fn an_operation_uses_the_planned_units() {
     world.wait_until_drained().await;
     reader.comment(&first, "purr").await;
     reader.feed(20).await;
+    author.upload_photo().await;
+    world.wait_until_drained().await;
+
+    world.reset_calls();
+    let key = author.upload("image/jpeg", &photo(1280, 960)).await;
+    eventually("the picture is made", async || {
+        world.wait_until_drained().await;
+        (!used_units(&world, "photo").is_empty()).then_some(())
+    })
+    .await;
+    let pictured = used_units(&world, "photo");
+
+    world.reset_calls();
+    // With three sizes of a picture and some text, the answer is above 1 KB, as it usually is.
+    let shown = json!({ "text": "meow ".repeat(50), "images": [key] });
+    let shown = author.create_once("/v1/posts", "photo", &shown).await;
+    shown.expect(201);
+    let shown = used_units(&world, "post-write");
+    world.wait_until_drained().await;
 
     world.reset_calls();
     let post = author.create_once("/v1/posts", "post", &meow).await;
@@ -93,30 +132,40 @@ async fn an_operation_uses_the_planned_units() {
     let followed = used_units(&world, "follow-consumer");
 
     for (what, used, operations) in [
-        ("a post", wrote, &["write_post"][..]),
+        ("an upload's picture", pictured, &["make_picture"][..]),
+        ("a post with a photo", shown, &["write_post", "post_photo"]),
+        ("a post", wrote, &["write_post"]),
         ("its fan-out", fanned_out, &["fan_out_post"]),
         ("its index", indexed, &["index_message"]),
         ("a like", liked, &["apply_like", "count_likes"]),
         ("a comment", commented, &["write_comment"]),
         ("a follow", followed, &["apply_follow"]),
     ] {
-        let planned = planned_units(operations);
-        println!("{what}: {used:?}");
-        assert!(
-            used.keys().eq(planned.keys()),
-            "{what} uses {used:?}, and is planned to use {planned:?}"
-        );
-        for (table, used) in &used {
-            let planned = planned.get(table).copied().unwrap_or_default();
-            // The local tables count a local index once in a transaction; the plan counts it twice, to be on the safe side.
-            let most = used.write * 4.0 / 3.0;
-            assert!(
-                planned.read.to_bits() == used.read.to_bits()
-                    && (used.write..=most).contains(&planned.write),
-                "{what} uses {used:?} of {table}, and is planned to use {planned:?}"
-            );
-        }
+        assert_planned(what, &used, operations);
     }
+}
+
+/// Deletes a post with a photo. The stack reviews dropped pictures after a second.
+#[tokio::test]
+async fn removing_a_picture_uses_the_planned_units() {
+    let world = World::with(retrying_soon()).await;
+    let author = world.user("nabi");
+    let photo = author.upload_photo().await;
+    let post = author
+        .create("/v1/posts", &json!({ "images": [photo] }))
+        .await;
+    let post = id_of(&post.expect(201).json());
+    world.wait_until_drained().await;
+
+    world.reset_calls();
+    author.delete_post(&post).await;
+    // Both reviews are messages, so the queue is empty only after the second.
+    world.wait_until_drained().await;
+    let mut dropped = used_units(&world, "post-write");
+    dropped.retain(|table, _| table == "Pictures");
+    assert_planned("a dropped photo", &dropped, &["drop_photo"]);
+    let removed = used_units(&world, "photo");
+    assert_planned("its removal", &removed, &["remove_picture"]);
 }
 
 /// Bytes that Lambda itself logs for a run: START, END and REPORT, of the lengths in its documentation.

@@ -10,10 +10,7 @@ use crate::support::{World, eventually};
 async fn an_edit_changes_only_the_named_fields() {
     let world = World::shared().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
-    let (first, second) = (
-        nabi.upload("image/png", b"1").await,
-        nabi.upload("image/png", b"2").await,
-    );
+    let (first, second) = (nabi.upload_photo().await, nabi.upload_photo().await);
     let post = nabi
         .create("/v1/posts", &json!({ "text": "#old", "images": [first] }))
         .await
@@ -78,7 +75,7 @@ async fn an_edit_changes_only_the_named_fields() {
 async fn an_edit_that_changes_nothing_writes_nothing() {
     let world = World::own().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
-    let key = nabi.upload("image/png", b"1").await;
+    let key = nabi.upload_photo().await;
     let cat = nabi.cat_id("x").await;
     let body = json!({ "text": "#same", "images": [key], "cats": [cat] });
     let post = nabi.create("/v1/posts", &body).await.expect(201).json();
@@ -114,10 +111,7 @@ async fn an_edit_that_changes_nothing_writes_nothing() {
 async fn an_image_appears_once_in_a_post() {
     let world = World::shared().await;
     let nabi = world.user("nabi");
-    let [a, b] = [
-        nabi.upload("image/png", b"1").await,
-        nabi.upload("image/png", b"2").await,
-    ];
+    let [a, b] = [nabi.upload_photo().await, nabi.upload_photo().await];
     let post = nabi.post_id("x").await;
     let path = format!("/v1/posts/{post}");
     for (images, twice) in [
@@ -150,8 +144,8 @@ async fn an_image_appears_once_in_a_post() {
 async fn an_edit_keeps_the_rules_of_a_post() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
-    let key = nabi.upload("image/png", b"1").await;
-    let theirs = other.upload("image/png", b"1").await;
+    let key = nabi.upload_photo().await;
+    let theirs = other.upload_photo().await;
     let wordless = nabi
         .create("/v1/posts", &json!({ "images": [key] }))
         .await

@@ -12,7 +12,7 @@ const CAT: &str = "🐈";
 async fn a_post_has_every_field_wherever_it_is_read() {
     let world = World::shared().await;
     let (nabi, reader) = (world.user("nabi"), world.user("reader"));
-    let key = nabi.upload("image/jpeg", b"a picture").await;
+    let key = nabi.upload_photo().await;
     let body = json!({ "text": "오늘의 #고양이", "images": [key], "cats": [] });
     let reply = nabi.create("/v1/posts", &body).await.expect(201);
     assert_eq!(reply.header("content-type"), Some("application/json"));
@@ -55,33 +55,6 @@ async fn a_post_has_every_field_wherever_it_is_read() {
 }
 
 #[tokio::test]
-async fn an_images_address_serves_its_bytes() {
-    let nabi = World::shared().await.user("nabi");
-    let keys = [
-        nabi.upload("image/jpeg", b"first").await,
-        nabi.upload("image/webp", b"second").await,
-    ];
-    let post = nabi
-        .create("/v1/posts", &json!({ "text": "", "images": keys }))
-        .await
-        .expect(201)
-        .json();
-    for (image, (bytes, content_type)) in post["images"].as_array().unwrap().iter().zip([
-        (&b"first"[..], "image/jpeg"),
-        (&b"second"[..], "image/webp"),
-    ]) {
-        let reply = nabi
-            .send(nabi.http().get(image["url"].as_str().unwrap()))
-            .await
-            .expect(200);
-        assert_eq!(
-            (reply.body.as_slice(), reply.header("content-type")),
-            (bytes, Some(content_type))
-        );
-    }
-}
-
-#[tokio::test]
 async fn texts_must_be_within_both_limits_in_characters() {
     let nabi = World::shared().await.user("nabi");
     for text in [
@@ -115,7 +88,7 @@ async fn texts_must_be_within_both_limits_in_characters() {
 #[tokio::test]
 async fn an_empty_text_needs_an_image() {
     let nabi = World::shared().await.user("nabi");
-    let key = nabi.upload("image/png", b"x").await;
+    let key = nabi.upload_photo().await;
     for body in [
         json!({}),
         json!({ "text": "" }),
@@ -144,7 +117,7 @@ async fn an_empty_text_needs_an_image() {
 async fn uploads(user: &User, count: usize) -> Vec<String> {
     let mut keys = Vec::new();
     for _ in 0..count {
-        keys.push(user.upload("image/png", b"x").await);
+        keys.push(user.upload_photo().await);
     }
     keys
 }
@@ -174,8 +147,8 @@ async fn a_post_has_at_most_ten_images() {
 async fn images_must_be_uploads_of_the_caller() {
     let world = World::shared().await;
     let (nabi, other) = (world.user("nabi"), world.user("other"));
-    let mine = nabi.upload("image/png", b"x").await;
-    let theirs = other.upload("image/png", b"x").await;
+    let mine = nabi.upload_photo().await;
+    let theirs = other.upload_photo().await;
     let never = nabi
         .create(
             "/v1/uploads",

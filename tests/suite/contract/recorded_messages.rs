@@ -26,11 +26,12 @@ const IGNORABLE_FIELDS: &[(&str, &str)] = &[
     ("FollowsQueue", "/own_clock"),
 ];
 
-const CONSUMERS: [(&str, &str); 4] = [
+const CONSUMERS: [(&str, &str); 5] = [
     ("LikesQueue", "like-consumer"),
     ("FollowsQueue", "follow-consumer"),
     ("FanOutQueue", "fan-out"),
     ("IndexQueue", "index"),
+    ("PhotosQueue", "photo"),
 ];
 
 fn folder() -> PathBuf {
@@ -111,6 +112,16 @@ async fn current_messages() -> Messages {
     deliver_all(&stage, "fan-out", &whole).await;
     take_and_record(&stage, "FanOutQueue", &mut sent).await;
     take_and_record(&stage, "IndexQueue", &mut sent).await;
+    // A notice of the bucket's, and reviews.
+    let body = json!({ "images": [author.upload_photo().await] });
+    let post = author.create("/v1/posts", &body).await.expect(201).json();
+    author.delete_post(post["id"].as_str().unwrap()).await;
+    fans[1].delete("/v1/me").await.expect(202);
+    eventually("both tasks are sent", async || {
+        take_and_record(&stage, "PhotosQueue", &mut sent).await;
+        (sent["PhotosQueue"].len() >= 3).then_some(())
+    })
+    .await;
     sent
 }
 

@@ -2,9 +2,37 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::support::User;
+
+/// Fails unless this is a picture with every field that `api.md` names, and no other.
+#[track_caller]
+fn assert_picture(picture: &Value) {
+    assert_fields(
+        picture,
+        &["key", "url", "width", "height", "alt", "thumbhash", "sizes"],
+    );
+    let sizes = picture["sizes"].as_array().unwrap();
+    assert!((1..=3).contains(&sizes.len()), "{picture}");
+    for size in sizes {
+        assert_fields(size, &["url", "width", "height"]);
+        let url = size["url"].as_str();
+        assert!(url.is_some_and(|url| url.starts_with("http")), "{picture}");
+        let (width, height) = (&size["width"], &size["height"]);
+        assert!(width.is_u64() && height.is_u64(), "{picture}");
+    }
+    for same in ["url", "width", "height"] {
+        assert_eq!(picture[same], sizes[sizes.len() - 1][same], "{same}");
+    }
+    assert!(sizes.is_sorted_by_key(|size| size["width"].as_u64()));
+    let thumbhash = STANDARD.decode(picture["thumbhash"].as_str().unwrap());
+    assert!((5..40).contains(&thumbhash.unwrap().len()), "{picture}");
+    let alt = &picture["alt"];
+    assert!(alt.is_null() || alt.is_string(), "{picture}");
+}
 
 /// Fails unless this is a post with every field that `api.md` names, and no other.
 #[track_caller]
@@ -37,13 +65,7 @@ pub(crate) fn assert_post(post: &Value) {
         );
     }
     for image in post["images"].as_array().unwrap() {
-        assert_fields(image, &["key", "url"]);
-        assert!(
-            image["url"]
-                .as_str()
-                .is_some_and(|url| url.starts_with("http")),
-            "{post}"
-        );
+        assert_picture(image);
     }
     assert!(
         post["cats"]

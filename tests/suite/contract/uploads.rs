@@ -67,16 +67,8 @@ async fn an_upload_answer_is_enough_to_send_the_bytes() {
         );
 
         nabi.put_bytes(&upload, b"meow").await.expect(200);
-        let stored = nabi.http().get(format!(
-            "{}/media/{}",
-            world.url(),
-            upload["key"].as_str().unwrap()
-        ));
-        let stored = nabi.send(stored).await.expect(200);
-        assert_eq!(
-            (stored.body.as_slice(), stored.header("content-type")),
-            (&b"meow"[..], Some(content_type))
-        );
+        let stored = world.stored(upload["key"].as_str().unwrap()).await;
+        assert_eq!(stored, Some((b"meow".to_vec(), content_type.to_owned())));
     }
 }
 
@@ -239,8 +231,8 @@ async fn the_photos_of_a_day_are_bounded() {
     }
 }
 
-/// Fails if there is no limit, if concurrent requests exceed it, or if uploads that were never sent, or have expired
-/// unused, take room for ever. Deleted photos still take room until the user leaves.
+/// Fails if there is no limit, if concurrent requests exceed it, or if uploads that were never sent, or are gone, take
+/// room for ever.
 #[tokio::test]
 async fn the_bytes_of_a_user_are_bounded() {
     let world = World::with(World::options().parameter("StoredBytes", "3000")).await;
@@ -267,9 +259,9 @@ async fn the_bytes_of_a_user_are_bounded() {
     stage.backdate_upload_grant(&nabi, "bytes", 3000).await;
     upload(1).await.expect(201);
     upload(1001).await.problem(409);
-    // One of the first two, which nothing used, has expired.
+    // One of the first two is removed.
     let delete = world.s3().delete_object().key(sent);
-    let bucket = world.bucket_name("MediaBucket").unwrap();
+    let bucket = world.bucket_name("UploadsBucket").unwrap();
     delete.bucket(bucket).send().await.unwrap();
     upload(1001).await.problem(409);
     stage.backdate_upload_grant(&nabi, "bytes", 3000).await;

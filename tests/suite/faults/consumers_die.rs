@@ -5,7 +5,7 @@ use purrline_local::{FaultRule, When};
 use serde_json::{Value, json};
 
 use super::stage;
-use crate::support::backstage::{Backstage, id_of};
+use crate::support::backstage::{Backstage, id_of, text};
 use crate::support::{User, eventually};
 
 /// More calls than any of these makes in one invocation, the cache's connections included.
@@ -148,6 +148,43 @@ async fn fan_out_is_right(stage: &Backstage, scene: &Scene) {
     assert!(stage.unfinished_fan_outs().await.is_empty());
 }
 
+async fn photos(stage: &Backstage) -> Scene {
+    let (reader, author, post) = reader_and_post(stage).await;
+    let _new = author.upload_photo().await;
+    let dropped = author.upload_photo().await;
+    let mut messages = stage.take("PhotosQueue").await;
+    let body = json!({ "images": [dropped] });
+    let shown = author.create("/v1/posts", &body).await.expect(201).json();
+    author.delete_post(&id_of(&shown)).await;
+    stage.take("FanOutQueue").await;
+    let review = json!({ "v": 1, "task": "review", "keys": [dropped] }).to_string();
+    messages.extend([review.clone(), review]);
+    messages.reverse();
+    Scene {
+        reader,
+        author,
+        post,
+        messages,
+    }
+}
+
+async fn photos_are_right(stage: &Backstage, scene: &Scene) {
+    let rows = stage.pictures().await;
+    let theirs = rows
+        .iter()
+        .filter(|row| text(row, "owner") == scene.author.id);
+    let states: Vec<_> = theirs
+        .map(|row| (row.contains_key("sizes"), row.contains_key("removing")))
+        .collect();
+    // What was dropped is being removed, or gone; the other can be shown.
+    let shown: Vec<_> = states.iter().filter(|(_, removing)| !removing).collect();
+    assert_eq!(shown, [&(true, false)], "{states:?}");
+    let uploads = stage.world.bucket_name("UploadsBucket").unwrap();
+    let list = stage.world.s3().list_objects_v2().bucket(uploads);
+    let list = list.prefix(format!("uploads/{}/", scene.author.id));
+    assert_eq!(list.send().await.unwrap().contents().len(), 1);
+}
+
 /// Kills the consumer at its first call, its second, and so on, before and after each. Each time the messages come again, to
 /// a new process.
 async fn die_at_every_call<S, R>(
@@ -159,7 +196,7 @@ async fn die_at_every_call<S, R>(
     R: Future<Output = ()>,
 {
     let stage = stage().await;
-    for queue in ["LikesQueue", "FollowsQueue", "FanOutQueue"] {
+    for queue in ["LikesQueue", "FollowsQueue", "FanOutQueue", "PhotosQueue"] {
         pause(&stage, queue).await;
     }
     for when in [When::Before, When::After] {
@@ -238,6 +275,20 @@ async fn fan_out_survives_a_crash_at_any_call() {
         |stage| async move { fan_out(&stage).await },
         |stage, scene| async move {
             fan_out_is_right(&stage, &scene).await;
+        },
+    )
+    .await;
+}
+
+/// Fails when a picture is written before its row knows the name, or when a removal that was begun isn't completed by the
+/// next delivery.
+#[tokio::test]
+async fn photo_survives_a_crash_at_any_call() {
+    die_at_every_call(
+        "photo",
+        |stage| async move { photos(&stage).await },
+        |stage, scene| async move {
+            photos_are_right(&stage, &scene).await;
         },
     )
     .await;

@@ -191,7 +191,7 @@ pub(super) async fn traces(stage: &Backstage, id: &str) -> Vec<String> {
             .filter(|item| item.values().any(|value| mentions(value, id)));
         found.extend(items.map(|item| format!("{table}: {item:?}")));
     }
-    let bucket = stage.world.bucket_name("MediaBucket").unwrap();
+    let bucket = stage.world.bucket_name("UploadsBucket").unwrap();
     let list = stage
         .world
         .s3()

@@ -15,6 +15,7 @@ mod leaving;
 mod leaving_the_pool;
 mod lost_cache;
 mod outages;
+mod pictures;
 mod poison;
 mod popular_post;
 mod post_or_nothing;

@@ -1,8 +1,6 @@
 //! Failed dependencies: 503 with Retry-After, in time, and nothing that was accepted is lost.
 
-use std::time::Duration;
-
-use purrline_local::{FaultAction, FaultRule, Outage, Service, When};
+use purrline_local::{Delivery, Outage, Service};
 use reqwest::Method;
 use serde_json::json;
 
@@ -10,7 +8,6 @@ use super::{assert_unavailable, followers_of, stage};
 use crate::support::{self, id_of};
 
 const OUTAGES: [Outage; 3] = [Outage::Closed, Outage::Unavailable, Outage::Hang];
-const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 
 /// Without queues, posts are answered with 201 and fanned out later; likes and follows are refused. Fails when a post
 /// depends on the queue, or when a like is accepted although no queue has it.
@@ -110,27 +107,36 @@ async fn without_tables_everything_is_refused_in_time() {
     }
 }
 
-/// Without the bucket, posts with an image are refused, and others are not. Fails when a post waits for a bucket that it
-/// doesn't need.
+/// Without the buckets, only pictures that aren't made yet can't be used. Fails when a post waits for a bucket that it doesn't
+/// need.
 #[tokio::test]
-async fn without_the_bucket_only_images_are_refused() {
+async fn without_the_buckets_only_new_pictures_are_refused() {
     let stage = stage().await;
     let author = stage.world.user("author");
-    let image = author.upload("image/jpeg", JPEG).await;
-    let photo = author
-        .upload("image/jpeg", &support::image(support::JPEG))
+    let made = author.upload_photo().await;
+    let post = author
+        .create("/v1/posts", &json!({ "images": [made] }))
         .await;
+    post.expect(201);
+    stage.world.wait_until_drained().await;
+    let lost = Delivery::default().dropping(|_| true);
+    stage.world.deliver("PhotosQueue", lost).unwrap();
+    let new = author.upload_photo().await;
     for outage in OUTAGES {
         stage.world.stop_service(Service::Bucket, outage);
-        let with_image = json!({ "text": "look", "images": [image] });
-        let with_avatar = json!({ "handle": "author", "name": "x", "avatar": photo });
+        let with_image = json!({ "text": "look", "images": [new] });
+        let with_avatar = json!({ "handle": "author", "name": "x", "avatar": new });
+        let with_photo = json!({ "name": "x", "photo": new });
+        let with_made = json!({ "text": "made", "images": [made] });
         futures::join!(
             assert_unavailable("post", author.create("/v1/posts", &with_image)),
-            assert_unavailable("classify", author.classify_upload("", &photo)),
+            assert_unavailable("classify", author.classify_upload("", &made)),
             assert_unavailable("avatar", author.put_me(&with_avatar)),
+            assert_unavailable("photo", author.create("/v1/cats", &with_photo)),
             async {
                 let bytes = support::image(support::JPEG);
                 author.classify("", "image/jpeg", bytes).await.expect(200);
+                author.create("/v1/posts", &with_made).await.expect(201);
             },
             async {
                 author.post("no image").await;
@@ -144,53 +150,12 @@ async fn without_the_bucket_only_images_are_refused() {
             }
         );
         stage.world.resume_service(Service::Bucket);
-        author.classify_upload("", &photo).await.expect(200);
+        author.classify_upload("", &made).await.expect(200);
     }
     let posts = author.walk("/v1/feed", 10).await;
     stage.sweep_until_settled().await;
     assert!(
-        posts.iter().all(|post| post["text"] == "no image"),
+        posts.iter().all(|post| post["text"] != "look"),
         "{posts:#?}"
     );
-}
-
-/// The bucket fails when a post's image is to be kept: the post is answered, and `sweep` makes the image outlive the expiry
-/// of unused uploads. Fails when only the writer keeps images.
-#[tokio::test]
-async fn an_image_that_was_not_kept_is_kept_by_sweep() {
-    let stage = stage().await;
-    let author = stage.world.user("author");
-    let (used, unused) = (
-        author.upload("image/jpeg", JPEG).await,
-        author.upload("image/jpeg", JPEG).await,
-    );
-    let rule = FaultRule::new(When::Before, FaultAction::Status(500))
-        .function("post-write")
-        .service(Service::Bucket);
-    let rules = ["DeleteObjectTagging", "PutObjectTagging"]
-        .map(|name| rule.clone().operation(name).times(u64::MAX));
-    let faults = rules.map(|rule| stage.world.on_call(rule).unwrap());
-    author
-        .create("/v1/posts", &json!({ "images": [used] }))
-        .await
-        .expect(201);
-    assert!(faults.iter().any(|fault| fault.fired() > 0));
-    stage.world.clear_faults();
-    stage.world.wait_until_drained().await;
-    assert_eq!(
-        stage.unfinished_fan_outs().await.len(),
-        1,
-        "fanned out, though its image isn't kept"
-    );
-    stage.sweep_until_settled().await;
-    assert_eq!(
-        stage
-            .world
-            .expire_objects(Duration::from_hours(30 * 24))
-            .await
-            .unwrap(),
-        1
-    );
-    let read = async |key: &str| author.get(&format!("/media/{key}")).await.status;
-    assert_eq!((read(&used).await, read(&unused).await), (200, 404));
 }

@@ -5,13 +5,14 @@ use purrline_local::{FaultAction, FaultRule, Service, When};
 use serde_json::{Value, json};
 
 use super::followers_of;
-use crate::support::backstage::Backstage;
+use crate::support::backstage::{Backstage, text};
 use crate::support::{User, World, eventually, retrying_soon};
 
-const QUEUES: [(&str, &str); 3] = [
+const QUEUES: [(&str, &str); 4] = [
     ("LikesQueue", "like-consumer"),
     ("FollowsQueue", "follow-consumer"),
     ("FanOutQueue", "fan-out"),
+    ("PhotosQueue", "photo"),
 ];
 
 /// Returns malformed messages of every kind, made from a good one.
@@ -80,12 +81,13 @@ async fn scene() -> (Backstage, User, User, String) {
     (stage, author, reader, post)
 }
 
-fn good(user: &str, author: &User, post: &str) -> [Value; 3] {
+fn good(user: &str, author: &User, post: &str) -> [Value; 4] {
     let at = Version::now().micros();
     [
         json!({ "v": 1, "user": user, "post": post, "like": true, "at": at }),
         json!({ "v": 1, "follower": user, "followee": author.id, "follow": true, "at": at }),
         json!({ "v": 1, "post": post, "rev": 0 }),
+        json!({ "v": 1, "task": "erase", "user": user }),
     ]
 }
 
@@ -135,7 +137,7 @@ async fn only_malformed_messages_of_a_batch_are_reported() {
 async fn malformed_messages_move_to_the_dead_letter_queue() {
     let (stage, author, reader, post) = scene().await;
     let samples = good("sample", &author, &post);
-    let mut expected = [0; 3];
+    let mut expected = [0; 4];
     for (at, (queue, _)) in QUEUES.iter().enumerate() {
         // SQS takes no more than 256 KiB a call.
         let bad: Vec<String> = poison(&samples[at]);
@@ -205,6 +207,10 @@ async fn dead_letters_are_handled_when_replayed() {
             )
             .unwrap();
     }
+    let rule = FaultRule::new(When::Before, FaultAction::Status(500)).function("photo");
+    let rule = rule.service(Service::Bucket).times(u64::MAX);
+    stage.world.on_call(rule).unwrap();
+    let photo = author.upload_photo().await;
     let other = stage.world.user("other");
     reader.like(&post).await;
     other.follow(&author).await;
@@ -223,6 +229,9 @@ async fn dead_letters_are_handled_when_replayed() {
         assert_eq!(stage.world.redrive(queue).await.unwrap(), 1);
     }
     stage.world.wait_until_drained().await;
+    let pictures = stage.pictures().await;
+    assert_eq!(text(&pictures[0], "upload"), photo);
+    assert!(pictures[0].contains_key("sizes"));
     let feed = reader.feed(10).await;
     assert_eq!(
         (&feed[0]["id"], &feed[1]["likes"], &feed[1]["liked"]),

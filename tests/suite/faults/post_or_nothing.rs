@@ -13,7 +13,6 @@ use crate::support::backstage::{Backstage, id_of};
 use crate::support::{User, World, retrying_soon};
 
 const TRIES: usize = 100;
-const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not much of a cat";
 
 /// The fault of one attempt.
 #[derive(Debug, Clone)]
@@ -48,7 +47,7 @@ fn kill(operation: &str, when: When) -> PostFault {
 /// Returns everything that may go wrong with a post, repeatedly; slow faults only once.
 fn post_faults() -> Vec<PostFault> {
     use FaultAction::{Delay, Disconnect, Hang, Status};
-    use Service::{Bucket, Queues, Tables};
+    use Service::{Queues, Tables};
     use When::{After, Before};
     let mut post_faults = Vec::new();
     for nth in 1..=6 {
@@ -58,12 +57,7 @@ fn post_faults() -> Vec<PostFault> {
     }
     for when in [Before, After] {
         post_faults.extend([kill("TransactWriteItems", when), kill("SendMessage", when)]);
-        for (service, operation) in [
-            (Tables, "TransactWriteItems"),
-            (Tables, ""),
-            (Queues, ""),
-            (Bucket, ""),
-        ] {
+        for (service, operation) in [(Tables, "TransactWriteItems"), (Tables, ""), (Queues, "")] {
             post_faults.push(at(service, operation, when, Status(500), 1));
             post_faults.push(at(service, operation, when, Status(503), u64::MAX));
             post_faults.push(at(service, operation, when, Disconnect, 1));
@@ -80,7 +74,6 @@ fn post_faults() -> Vec<PostFault> {
     let slow = [
         at(Tables, "TransactWriteItems", After, Hang, 1),
         at(Queues, "", Before, Hang, u64::MAX),
-        at(Bucket, "DeleteObjectTagging", Before, Hang, u64::MAX),
     ];
     let often = TRIES - slow.len();
     let cuts = (0..often).map(|at| PostFault::Cut(u64::try_from(at % 12).unwrap()));
@@ -196,7 +189,7 @@ async fn a_post_is_atomic() {
     let stage = stage().await;
     let author = stage.world.user("author");
     let followers = followers_of(&stage, &author, 3).await;
-    let image = author.upload("image/jpeg", JPEG).await;
+    let image = author.upload_photo().await;
     let mut answered = HashMap::new();
     for (number, post_fault) in post_faults().into_iter().enumerate() {
         if let Some(id) = attempt(&stage, &author, &image, number, post_fault).await {

@@ -2,7 +2,7 @@
 //! rows that an index shows late.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use purrline_local::{FaultRule, When};
+use purrline_local::{Delivery, FaultRule, When};
 use serde_json::{Value, json};
 
 use super::leaving::{fill, leave, stage, sweep_until_erased, traces};
@@ -343,6 +343,9 @@ async fn an_upload_that_arrives_late_is_erased() {
     leave(&leaver).await;
     again().await.problem(403);
     leaver.create("/v1/uploads", &wanted).await.problem(403);
+    // Nobody is told of the upload either.
+    let lost = Delivery::default().dropping(|_| true);
+    stage.world.deliver("PhotosQueue", lost).unwrap();
 
     stage.sweep().await;
     let before = traces(&stage, &leaver.id).await.len();

@@ -171,6 +171,27 @@ impl Backstage {
     }
 
     /// Returns the posts whose fan-out is not done.
+    /// Returns the rows of uploads whose pictures were begun.
+    pub(crate) async fn pictures(&self) -> Vec<Item> {
+        let scan = self.tables.scan().table_name(self.table("PicturesTable"));
+        scan_all(scan.consistent_read(true)).await
+    }
+
+    /// Lets two days pass for an upload that nothing shows.
+    pub(crate) async fn age_upload(&self, user: &User, key: &str) {
+        self.tables
+            .update_item()
+            .table_name(self.table("PicturesTable"))
+            .key("owner", AttributeValue::S(user.id.clone()))
+            .key("upload", AttributeValue::S(key.to_owned()))
+            .update_expression("SET due_at = :past")
+            .condition_expression("attribute_exists(due_at)")
+            .expression_attribute_values(":past", AttributeValue::N("1000".to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+
     pub(crate) async fn unfinished_fan_outs(&self) -> Vec<String> {
         let scan = self.tables.scan().table_name(self.table("PostsTable"));
         let items = scan_all(scan.index_name("outbox")).await;

@@ -1,4 +1,6 @@
-//! The project's own images, and images made from them.
+//! The project's own images, and images made from them or by code.
+
+use jpeg_encoder::{ColorType, Encoder};
 
 use super::repository;
 
@@ -9,6 +11,21 @@ pub(crate) const JPEG: &str = "jpeg-baseline-420.jpg";
 pub(crate) fn image(name: &str) -> Vec<u8> {
     let path = repository().join("tests/images").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Returns a JPEG of so many pixels, with gradients.
+pub(crate) fn photo(width: u16, height: u16) -> Vec<u8> {
+    let sample = |at: u16, of: u16| u8::try_from(u32::from(at) * 255 / u32::from(of)).unwrap();
+    let rows = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    let samples: Vec<u8> = rows
+        .flat_map(|(x, y)| [sample(x, width), sample(y, height), 128])
+        .collect();
+    let mut bytes = Vec::new();
+    let encoder = Encoder::new(&mut bytes, 90);
+    encoder
+        .encode(&samples, width, height, ColorType::Rgb)
+        .unwrap();
+    bytes
 }
 
 /// Returns a JPEG of exactly this size with the same content, padded by comments.

@@ -14,7 +14,7 @@ mod user;
 pub(crate) mod user_pool;
 mod world;
 
-pub(crate) use images::{JPEG, image, jpeg_of_size};
+pub(crate) use images::{JPEG, image, jpeg_of_size, photo};
 pub(crate) use poll::{eventually, eventually_within};
 pub(crate) use reply::Reply;
 pub(crate) use user::{User, comments, id_of};

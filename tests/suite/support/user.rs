@@ -7,7 +7,7 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::documented::Described;
-use super::{Reply, secrets};
+use super::{JPEG, Reply, image, secrets};
 
 /// A caller of the API, with a token or anonymous.
 #[derive(Debug, Clone)]
@@ -317,6 +317,11 @@ impl User {
         let upload = self.create("/v1/uploads", &wanted).await.expect(201).json();
         self.put_bytes(&upload, bytes).await.expect(200);
         upload["key"].as_str().unwrap().to_owned()
+    }
+
+    /// Uploads a small photo, and returns the key.
+    pub(crate) async fn upload_photo(&self) -> String {
+        self.upload("image/jpeg", &image(JPEG)).await
     }
 
     /// Sends `POST /v1/classify` with an image's own bytes.

@@ -71,7 +71,8 @@ impl World {
     /// functions' log lines are printed.
     pub(crate) fn options() -> Options {
         let mut options = Options::new(repository().join("template.yaml"), binaries())
-            .parameter("IndexWindowSeconds", "1");
+            .parameter("IndexWindowSeconds", "1")
+            .parameter("PictureReviewSeconds", "1");
         // Tests call more frequently than people do; tests of the limits set them.
         for limit in ["ReadLimit", "WriteLimit", "ClassifyLimit"] {
             options = options.parameter(limit, "off");
@@ -119,6 +120,16 @@ impl World {
             .credentials_provider(Credentials::new(key, secret, None, None, "test"))
             .build();
         aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// Returns the bytes and the media type of an upload, which no client can read; nothing if it isn't there.
+    pub(crate) async fn stored(&self, key: &str) -> Option<(Vec<u8>, String)> {
+        let bucket = self.bucket_name("UploadsBucket").unwrap();
+        let object = self.s3().get_object().bucket(bucket).key(key).send();
+        let object = object.await.ok()?;
+        let kind = object.content_type().unwrap_or_default().to_owned();
+        let bytes = object.body.collect().await.unwrap().into_bytes();
+        Some((bytes.to_vec(), kind))
     }
 
     /// Waits until every queue is empty and nothing runs. On a shared stack, other tests' requests count too: if

@@ -29,10 +29,17 @@ pub(crate) enum Name {
     Follows,
     FanOut,
     Index,
+    Photos,
 }
 
 impl Name {
-    pub(crate) const ALL: [Self; 4] = [Self::Likes, Self::Follows, Self::FanOut, Self::Index];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Likes,
+        Self::Follows,
+        Self::FanOut,
+        Self::Index,
+        Self::Photos,
+    ];
 
     pub(crate) fn variable(self) -> &'static str {
         match self {
@@ -40,6 +47,7 @@ impl Name {
             Self::Follows => "FOLLOWS_QUEUE_URL",
             Self::FanOut => "FAN_OUT_QUEUE_URL",
             Self::Index => "INDEX_QUEUE_URL",
+            Self::Photos => "PHOTOS_QUEUE_URL",
         }
     }
 
@@ -49,6 +57,7 @@ impl Name {
             Self::Follows => "follows",
             Self::FanOut => "fan-out",
             Self::Index => "index",
+            Self::Photos => "photos",
         }
     }
 }

@@ -142,7 +142,7 @@ pub(crate) fn lines(
     dynamodb(&mut bill, traffic, prices)?;
     let calls = traffic.sqs_calls * MONTH_DAYS / 1e6;
     bill.add("SQS", "requests", calls, &prices.sqs_requests)?;
-    storage_and_photos(&mut bill, traffic, prices)?;
+    storage_and_pictures(&mut bill, traffic, measured, prices)?;
     let cached = cache_size::bytes(&cache_size::parts(usage, measured));
     cache(&mut bill, traffic, cached, prices)?;
     let logs = traffic.log_bytes * MONTH_DAYS / 1e9;
@@ -198,15 +198,14 @@ fn dynamodb(bill: &mut BillBuilder<'_>, traffic: &Traffic, prices: &Prices) -> R
     Ok(())
 }
 
-fn storage_and_photos(
+fn storage_and_pictures(
     bill: &mut BillBuilder<'_>,
     traffic: &Traffic,
+    measured: &Measured,
     prices: &Prices,
 ) -> Result<(), Error> {
     let usage = bill.usage;
-    // One view in ten is the first in its edge location.
-    let from_bucket = traffic.photo_views * 0.1;
-    let gets = (traffic.s3_gets + from_bucket) * MONTH_DAYS / 1e6;
+    let gets = (traffic.s3_gets + traffic.picture_fetches) * MONTH_DAYS / 1e6;
     bill.add(
         "S3",
         "PUTs",
@@ -214,23 +213,21 @@ fn storage_and_photos(
         &prices.s3_puts,
     )?;
     bill.add("S3", "GETs", gets, &prices.s3_gets)?;
-    let photos = usage.daily(usage.per_user.photos) * MONTH_DAYS * usage.habits.months;
-    let kept = photos * usage.photo_bytes / 1e9;
-    bill.add("S3", "photos kept", kept, &prices.s3_storage)?;
-    let views = traffic.photo_views * MONTH_DAYS;
-    let transfer = views * usage.photo_bytes / 1e9;
+    let kept = usage.per_user.photos - usage.per_user.photos_dropped;
+    let kept = usage.daily(kept) * MONTH_DAYS * usage.habits.months;
+    let uploads = kept * usage.upload_bytes / 1e9;
+    bill.add("S3", "uploads kept", uploads, &prices.s3_storage)?;
+    let pictures = kept * measured.pictures.all_bytes() / 1e9;
+    bill.add("S3", "pictures kept", pictures, &prices.s3_storage)?;
+    let transfer = traffic.picture_bytes * MONTH_DAYS / 1e9;
     bill.add(
         "CloudFront",
-        "photos",
+        "pictures",
         transfer,
         &prices.cloudfront_transfer,
     )?;
-    bill.add(
-        "CloudFront",
-        "requests",
-        views / 1e6,
-        &prices.cloudfront_requests,
-    )
+    let views = traffic.picture_views * MONTH_DAYS / 1e6;
+    bill.add("CloudFront", "requests", views, &prices.cloudfront_requests)
 }
 
 fn cache(

@@ -128,9 +128,9 @@ pub(crate) fn limits(
     }
     let photos = busiest(usage.daily(usage.per_user.photos));
     found.add("S3: uploads/, PUTs", photos, PREFIX_PUTS, "a second", FIXED);
-    let fetched = busiest(traffic.photo_views * 0.1 + traffic.s3_gets);
+    let fetched = busiest(traffic.picture_fetches);
     found.add(
-        "S3: uploads/, GETs",
+        "S3: pictures, GETs",
         fetched,
         PREFIX_GETS,
         "a second",

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::usage::Width;
 
 const FILE: &str = include_str!("../measured.toml");
 
@@ -51,12 +52,42 @@ pub struct Sizes {
     pub liked_field: f64,
     pub follow_row: f64,
     pub page_answer: f64,
+    pub comments_answer: f64,
     pub small_answer: f64,
     pub log_per_run: f64,
     pub request: f64,
     /// The origin of the figures.
     pub basis: Basis,
     pub source: String,
+}
+
+/// The mean sizes of pictures in bytes, by their width in pixels.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the file describes each")]
+pub struct Pictures {
+    pub bytes_320: f64,
+    pub bytes_640: f64,
+    pub bytes_1280: f64,
+    /// The origin of the figures.
+    pub basis: Basis,
+    pub source: String,
+}
+
+impl Pictures {
+    /// Returns the size of a picture of this width.
+    pub fn bytes(&self, width: Width) -> f64 {
+        match width {
+            Width::Small => self.bytes_320,
+            Width::Medium => self.bytes_640,
+            Width::Large => self.bytes_1280,
+        }
+    }
+
+    /// Returns the size of all files of an upload's picture.
+    pub fn all_bytes(&self) -> f64 {
+        self.bytes_320 + self.bytes_640 + self.bytes_1280
+    }
 }
 
 /// Calls, by what they wait for.
@@ -86,8 +117,10 @@ pub struct Units {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// A page of posts or comments.
+    /// A page of posts.
     Page,
+    /// A page of comments.
+    Comments,
     /// Any other.
     Small,
 }
@@ -172,6 +205,8 @@ pub struct Measured {
     pub latency: Latency,
     /// The sizes of rows, keys and answers.
     pub sizes: Sizes,
+    /// The sizes of pictures.
+    pub pictures: Pictures,
     operation: BTreeMap<String, Operation>,
     /// Consumers, by queue.
     pub queue: BTreeMap<String, Queue>,

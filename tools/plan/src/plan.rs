@@ -9,11 +9,11 @@ use crate::limits::{self, Limit};
 use crate::measured::Measured;
 use crate::nodes::{self, Nodes};
 use crate::partitions::{self, Partition};
-use crate::prices::Prices;
+use crate::prices::{FlatPlan, Prices};
 use crate::queues::{self, Peak};
 use crate::template::Template;
 use crate::traffic::Traffic;
-use crate::usage::Usage;
+use crate::usage::{MONTH_DAYS, Usage};
 
 /// The inputs of every plan.
 #[derive(Debug, Clone)]
@@ -82,6 +82,8 @@ pub(crate) struct Plan {
     pub cache_bytes: f64,
     /// The nodes that would hold the cache instead.
     pub nodes: Nodes,
+    /// The flat-rate plan of `CloudFront` that would suffice instead, if any does.
+    pub flat_rate: Option<FlatPlan>,
     /// The queues in their busiest minute.
     pub queues: Vec<Peak>,
     /// The hottest partitions.
@@ -106,6 +108,8 @@ impl Plan {
         let cache_bytes = cache_size::bytes(&cache);
         let queues = queues::peaks(&usage, &day, measured, template)?;
         let month_dollars = bill::total(&bill);
+        let million_views = day.picture_views * MONTH_DAYS / 1e6;
+        let gb = day.picture_bytes * MONTH_DAYS / 1e9;
         Ok(Self {
             month_dollars,
             dollars_per_daily_user: month_dollars / usage.daily_users.max(1.0),
@@ -114,6 +118,7 @@ impl Plan {
             cache,
             cache_bytes,
             nodes: nodes::cheapest(cache_bytes, 1, &usage, &basis.prices)?,
+            flat_rate: basis.prices.flat_plan(million_views, gb).cloned(),
             partitions: partitions::hottest(&usage, &day, template)?,
             limits: limits::limits(&usage, &day, &queues, measured, template)?,
             bounded: limits::bounded(template),

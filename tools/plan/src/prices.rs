@@ -56,6 +56,27 @@ pub(crate) struct Node {
     dollars: BTreeMap<Region, f64>,
 }
 
+/// A flat-rate plan of `CloudFront`, the same in every region.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub(crate) struct FlatPlan {
+    pub name: String,
+    /// Dollars a month.
+    #[serde(rename(serialize = "dollars"))]
+    pub month: f64,
+    /// Millions of requests that a month includes.
+    pub million_requests: f64,
+    /// Gigabytes that a month includes.
+    pub gb: f64,
+    /// The month of the price.
+    #[expect(dead_code, reason = "readers of the file look at it")]
+    #[serde(skip_serializing)]
+    as_of: String,
+    /// AWS's page.
+    #[expect(dead_code, reason = "readers of the file look the price up there")]
+    #[serde(skip_serializing)]
+    page: String,
+}
+
 /// All prices. The file gives their units and pages.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +97,8 @@ pub(crate) struct Prices {
     pub s3_storage: Price,
     pub cloudfront_transfer: Price,
     pub cloudfront_requests: Price,
+    /// The cheapest first.
+    pub cloudfront_plans: Vec<FlatPlan>,
     pub transfer_out: Price,
     pub cache_gb_hours: Price,
     pub cache_ecpus: Price,
@@ -122,6 +145,12 @@ fn price(dollars: &BTreeMap<Region, f64>, region: Region, what: &str) -> Result<
 }
 
 impl Prices {
+    /// Returns the cheapest flat-rate plan that includes this many requests and gigabytes a month.
+    pub(crate) fn flat_plan(&self, million_requests: f64, gb: f64) -> Option<&FlatPlan> {
+        let mut plans = self.cloudfront_plans.iter();
+        plans.find(|plan| million_requests <= plan.million_requests && gb <= plan.gb)
+    }
+
     /// Returns the compiled-in prices.
     pub(crate) fn built_in() -> Result<Self, Error> {
         toml::from_str(FILE).map_err(|error| Error::file("prices.toml", error))
@@ -141,17 +170,35 @@ mod tests {
             let dollars = |region| node.hour().of(region).unwrap();
             assert!(dollars(Region::UsEast1) <= dollars(Region::ApNortheast2));
         }
+        let plans = &prices.cloudfront_plans;
+        assert!(plans.is_sorted_by(|one, other| one.month < other.month));
         for (name, value) in &table {
             let entries = value.as_array().cloned();
             for entry in entries.unwrap_or_else(|| vec![value.clone()]) {
                 let entry = entry.as_table().unwrap();
-                for region in ["us-east-1", "ap-northeast-2"] {
-                    assert!(entry[region].as_float().unwrap() > 0.0, "{name}");
+                if name != "cloudfront_plans" {
+                    for region in ["us-east-1", "ap-northeast-2"] {
+                        assert!(entry[region].as_float().unwrap() > 0.0, "{name}");
+                    }
                 }
                 let page = entry["page"].as_str().unwrap();
                 assert!(page.starts_with("https://aws.amazon.com/"), "{name}");
                 assert!(entry["as_of"].as_str().unwrap().len() == 7, "{name}");
             }
         }
+    }
+
+    #[test]
+    fn flat_plan_is_the_cheapest_whose_allowance_suffices() {
+        let prices = Prices::built_in().unwrap();
+        let name = |requests, gb| {
+            prices
+                .flat_plan(requests, gb)
+                .map(|plan| plan.name.as_str())
+        };
+        assert_eq!(name(0.0, 0.0), Some("Free"));
+        assert_eq!(name(0.5, 200.0), Some("Pro"));
+        assert_eq!(name(12.0, 200.0), Some("Business"));
+        assert_eq!(name(12.0, 60_000.0), None);
     }
 }

@@ -33,7 +33,7 @@ fn write_plan(plan: &Plan, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "\nPrices of {}, entered by hand (tools/plan/prices.toml), * marks derived ones; what operations cost is\n\
-         counted or assumed as tools/plan/measured.toml says. Nothing of this was measured on AWS.",
+         counted, measured or assumed as tools/plan/measured.toml says. Nothing of this was measured on AWS.",
         oldest.unwrap_or("no month")
     )
 }
@@ -136,7 +136,18 @@ fn bill(plan: &Plan, out: &mut String) -> std::fmt::Result {
         readable(plan.nodes.count()),
         plan.nodes.kind,
         dollars(plan.nodes.dollars)
-    )
+    )?;
+    match &plan.flat_rate {
+        Some(flat) => writeln!(
+            out,
+            "CloudFront by a flat-rate plan instead: {}, {}, for up to {} million requests and {}",
+            flat.name,
+            dollars(flat.month),
+            readable(flat.million_requests),
+            bytes(flat.gb * 1e9)
+        ),
+        None => writeln!(out, "CloudFront has no flat-rate plan for so much"),
+    }
 }
 
 /// Formats a line that costs at least a cent.

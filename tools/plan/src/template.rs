@@ -39,6 +39,8 @@ pub struct Template {
     pub cache_ecpus: f64,
     /// Rules of the load balancer.
     pub rules: f64,
+    /// `MaxTTL` of pictures at the edges, in seconds.
+    pub picture_seconds: f64,
     /// Metrics that alarms watch.
     pub alarm_metrics: f64,
     pub dashboards: f64,
@@ -156,6 +158,7 @@ impl Template {
             cache_gb: f64::INFINITY,
             cache_ecpus: f64::INFINITY,
             rules: 0.0,
+            picture_seconds: 0.0,
             alarm_metrics: 0.0,
             dashboards: 0.0,
             influencer_followers: root
@@ -179,6 +182,10 @@ impl Template {
                     }
                 }
                 Some("AWS::ElasticLoadBalancingV2::ListenerRule") => template.rules += 1.0,
+                Some("AWS::CloudFront::CachePolicy") => {
+                    let policy = properties.get("CachePolicyConfig");
+                    template.picture_seconds = needed(policy.get("MaxTTL"), "MaxTTL")?;
+                }
                 Some("AWS::CloudWatch::Dashboard") => template.dashboards += 1.0,
                 Some("AWS::CloudWatch::Alarm") => {
                     let metrics = properties.get("Metrics").items();
@@ -264,6 +271,10 @@ mod tests {
             let shortest = 6.0 * mapping.timeout + mapping.window;
             assert!(mapping.visibility >= shortest, "{queue}");
         }
+        // Its consumer repeats nothing that was in progress when it died for longer than its timeout.
+        let photos = template.queue("Photos").unwrap();
+        assert!(photos.visibility > photos.timeout && photos.batch >= 1.0);
+        assert!(template.picture_seconds >= 60.0);
         assert!(template.memory("classify").unwrap() >= 128.0);
         assert!(template.memory("feed").unwrap() >= 128.0);
         assert!(template.rules > 10.0);

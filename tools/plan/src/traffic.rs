@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::Error;
 use crate::measured::{Answer, Measured, Operation, Units, on_memory};
 use crate::template::Template;
-use crate::usage::{DAY_SECONDS, Usage};
+use crate::usage::{DAY_SECONDS, Usage, Width};
 
 /// Ids that a page of the feed requests: 20, and three in case some are hidden (shared/src/feed.rs, `SPARE`).
 const IDS_READ: f64 = 23.0;
@@ -18,6 +18,9 @@ const SWEEPS: f64 = 1_440.0;
 const IDLE_POLLS: f64 = 5.0 * DAY_SECONDS / 20.0;
 /// Messages that one call receives or deletes.
 const PER_CALL: f64 = 10.0;
+/// Caches of CloudFront that fetch a picture from the bucket independently of each other: those of the regions that its
+/// viewers are near. An assumption.
+const EDGE_CACHES: f64 = 3.0;
 
 /// A function's invocations.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
@@ -48,8 +51,12 @@ pub(crate) struct Traffic {
     pub s3_puts: f64,
     /// Other calls to S3.
     pub s3_gets: f64,
-    /// Photos fetched.
-    pub photo_views: f64,
+    /// Pictures that clients fetch from `CloudFront`.
+    pub picture_views: f64,
+    /// Their bytes.
+    pub picture_bytes: f64,
+    /// Pictures that `CloudFront` fetches from the bucket.
+    pub picture_fetches: f64,
     /// Processing units of the cache.
     pub ecpus: f64,
     pub log_bytes: f64,
@@ -67,6 +74,7 @@ pub(crate) fn operations(usage: &Usage) -> BTreeMap<&'static str, f64> {
     let likes = usage.daily(per.likes);
     let follows = usage.daily(per.follows);
     let photos = usage.daily(per.photos);
+    let dropped = usage.daily(per.photos_dropped);
     // A feed is cached for a day, and dropped when its owner follows another user.
     let rebuilds = usage.daily_users + follows;
     let posts_read = (posts * usage.habits.days_read).min(reads * IDS_READ);
@@ -79,7 +87,10 @@ pub(crate) fn operations(usage: &Usage) -> BTreeMap<&'static str, f64> {
         ("rebuild_feed", rebuilds),
         ("rebuild_author", rebuilds * usage.follows_held),
         ("create_upload", photos),
+        ("make_picture", photos),
         ("post_photo", photos),
+        ("drop_photo", dropped),
+        ("remove_picture", dropped),
         ("write_post", posts),
         ("post_tag", posts * usage.habits.tags),
         ("post_cat", posts * usage.habits.cats),
@@ -110,12 +121,23 @@ fn messages(operations: &BTreeMap<&'static str, f64>) -> BTreeMap<&'static str, 
         ("Follows", of("follow")),
         ("FanOut", of("fan_out_post")),
         ("Index", of("index_message")),
+        ("Photos", of("make_picture") + 2.0 * of("remove_picture")),
     ])
 }
 
 /// Returns the mean size of a batch at a rate of messages a second: those of one window, up to the maximum.
 pub(crate) fn batch_size(rate: f64, window: f64, most: f64) -> f64 {
     (1.0 + rate * window).min(most)
+}
+
+/// Returns how many of these views are the first while a cache keeps the picture, if they are spread evenly over all
+/// pictures and the times for which each cache keeps one. Uneven views have fewer firsts.
+fn fetches(views: f64, times_kept: f64) -> f64 {
+    if times_kept > 0.0 {
+        times_kept * -(-views / times_kept).exp_m1()
+    } else {
+        views
+    }
 }
 
 impl Traffic {
@@ -128,9 +150,9 @@ impl Traffic {
         let operations = operations(usage);
         let mut traffic = Self {
             messages: messages(&operations),
-            photo_views: usage.daily(usage.per_user.reads) * usage.habits.photos_seen,
             ..Self::default()
         };
+        traffic.add_pictures(usage, measured, template);
         for (name, &times) in &operations {
             let operation = measured.operation(name)?;
             traffic.add(operation, times, measured, template)?;
@@ -191,10 +213,25 @@ impl Traffic {
             self.answer_bytes += times
                 * match answer {
                     Answer::Page => measured.sizes.page_answer,
+                    Answer::Comments => measured.sizes.comments_answer,
                     Answer::Small => measured.sizes.small_answer,
                 };
         }
         Ok(())
+    }
+
+    /// Adds the pictures that clients fetch with the pages of their feeds.
+    fn add_pictures(&mut self, usage: &Usage, measured: &Measured, template: &Template) {
+        let pages = usage.daily(usage.per_user.reads);
+        let photos = pages * usage.habits.photos_seen;
+        let avatars = pages * usage.habits.avatars_seen;
+        self.picture_views = photos + avatars;
+        self.picture_bytes = photos * measured.pictures.bytes(usage.habits.photo_width)
+            + avatars * measured.pictures.bytes(Width::Small);
+        let times_kept = usage.habits.days_read * DAY_SECONDS / template.picture_seconds.max(1.0);
+        let caches = usage.daily(usage.per_user.photos) * times_kept * EDGE_CACHES;
+        // Too few people see an avatar within an hour for an edge to have it.
+        self.picture_fetches = fetches(photos, caches) + avatars;
     }
 
     fn consume(
@@ -225,5 +262,18 @@ impl Traffic {
     /// Converts a number a day to a rate a second in the busiest hour.
     pub(crate) fn at_peak(usage: &Usage, daily: f64) -> f64 {
         daily / DAY_SECONDS * usage.habits.peak
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_fetch_each_view_of_rare_pictures_and_each_time_kept_of_popular_ones() {
+        assert!((fetches(10.0, 1e6) - 10.0).abs() < 0.01);
+        assert!((fetches(1e6, 10.0) - 10.0).abs() < 0.01);
+        assert!((fetches(10.0, 0.0) - 10.0).abs() < f64::EPSILON);
+        assert!(fetches(0.0, 10.0).abs() < f64::EPSILON);
     }
 }

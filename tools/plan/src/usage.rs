@@ -19,6 +19,9 @@ pub struct PerUser {
     /// Photos that a daily user uploads a day.
     #[arg(long, default_value = "0.12", value_parser = amount)]
     pub photos: f64,
+    /// Photos that a daily user takes away a day, by deleting or editing what shows them.
+    #[arg(long, default_value = "0.01", value_parser = amount)]
+    pub photos_dropped: f64,
     /// Likes of a daily user a day.
     #[arg(long, default_value = "4", value_parser = amount)]
     pub likes: f64,
@@ -51,6 +54,12 @@ pub struct Habits {
     /// Photos that a client fetches for a page of the feed; it has the others already.
     #[arg(long, default_value = "5", value_parser = amount)]
     pub photos_seen: f64,
+    /// Avatars that a client fetches for a page of the feed; it keeps each for a month.
+    #[arg(long, default_value = "1", value_parser = amount)]
+    pub avatars_seen: f64,
+    /// Width of the picture that a client fetches of a photo, in pixels; of an avatar it fetches the smallest.
+    #[arg(long, value_enum, default_value = "640")]
+    pub photo_width: Width,
     /// Tags of a post.
     #[arg(long, default_value = "2", value_parser = amount)]
     pub tags: f64,
@@ -78,6 +87,23 @@ pub struct Habits {
     /// Months for which logs are kept.
     #[arg(long, default_value = "1", value_parser = amount)]
     pub log_months: f64,
+}
+
+/// The width of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+pub enum Width {
+    /// 320 pixels
+    #[serde(rename = "320")]
+    #[value(name = "320")]
+    Small,
+    /// 640 pixels
+    #[serde(rename = "640")]
+    #[value(name = "640")]
+    Medium,
+    /// 1,280 pixels
+    #[serde(rename = "1280")]
+    #[value(name = "1280")]
+    Large,
 }
 
 /// The functions' processor.
@@ -134,8 +160,8 @@ pub struct Usage {
     pub named: Vec<NamedAuthor>,
     /// The number of followers from which an author's posts are merged when they are read.
     pub threshold: f64,
-    /// Bytes of a photo, as uploaded and as shown.
-    pub photo_bytes: f64,
+    /// Bytes of an upload.
+    pub upload_bytes: f64,
     /// The shape of the load.
     #[serde(flatten)]
     pub habits: Habits,
@@ -225,6 +251,7 @@ impl Usage {
             ("--reads", per.reads),
             ("--posts", per.posts),
             ("--photos", per.photos),
+            ("--photos-dropped", per.photos_dropped),
             ("--likes", per.likes),
             ("--follows", per.follows),
         ];
@@ -241,6 +268,10 @@ impl Usage {
                 author.name, self.users
             );
             return refuse("--author", problem);
+        }
+        if per.photos_dropped > per.photos {
+            let problem = format!("can't be above --photos ({})", per.photos);
+            return refuse("--photos-dropped", problem);
         }
         if self.habits.peak > 24.0 {
             let problem = "an hour can't have more than the whole day: at most 24".to_owned();

@@ -62,7 +62,7 @@ pub const CREATE_CAT: Operation = post("/v1/cats", "createCat", "Register a cat"
     .creates::<RegisteredCat<'static>>("The cat.")
     .problems(&[
         (403, WITHDRAWN),
-        (422, "The photo was not uploaded by the caller, or the `Idempotency-Key` was used for another request."),
+        (422, "The photo was not uploaded by the caller or can't be shown, or the `Idempotency-Key` was used for another request."),
     ])
     .leads_to(&["getCat", "editCat", "listPostsByCat", "deleteCat"]);
 
@@ -79,7 +79,10 @@ pub const EDIT_CAT: Operation = patch("/v1/cats/{id}", "editCat", "Change a cat"
     .answers::<CatView>(200, "The cat as it is now.")
     .problems(&[
         (403, "Only its owner may change a cat."),
-        (422, "The photo was not uploaded by the caller."),
+        (
+            422,
+            "The photo was not uploaded by the caller, or can't be shown.",
+        ),
     ]);
 
 /// `DELETE /v1/cats/{id}`

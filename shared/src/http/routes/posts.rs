@@ -1,13 +1,11 @@
 //! Posts, and lists of them.
 
-use super::super::body::{DistinctList, List, Unchecked, body};
+use super::super::body::{List, NewImages, Unchecked, body};
 use super::Group;
 use super::cats::CAT;
 use super::operation::{Operation, Parameter, delete, get, patch, post};
 use super::users::{USER, WITHDRAWN};
-use crate::domain::{
-    CatId, ImageKey, MAX_CATS, MAX_IMAGES, PostId, PostText, PostView, Tag, TagView,
-};
+use crate::domain::{CatId, MAX_CATS, PostId, PostText, PostView, Tag, TagView};
 
 pub(super) const GROUP: Group = Group {
     name: "Posts",
@@ -42,15 +40,19 @@ body! {
         example = serde_json::json!({ "text": "오늘의 #고양이" }),
         example = serde_json::json!({
             "text": "오늘의 #고양이",
-            "images": ["uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg"],
+            "images": [
+                "uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg",
+                { "key": "uploads/nabi/Zx0mQ5tR3uYwXv8KcD2fAw.png", "alt": "잠자는 러시안 블루" },
+            ],
             "cats": ["0apy9c40x2jw7"],
         }),
     ))]
     pub struct NewPost {
         /// The text; its hashtags become the post's tags.
         pub text: Option<PostText>,
-        /// Keys of images that the caller uploaded, in order, each once.
-        pub images: Option<DistinctList<Unchecked<ImageKey>, MAX_IMAGES>>,
+        /// Images that the caller uploaded, in order, each once: by their keys, or with descriptions for those who can't see
+        /// them.
+        pub images: Option<NewImages>,
         /// The ids of the caller's cats in the post.
         pub cats: Option<List<Unchecked<CatId>, MAX_CATS>>,
     }
@@ -65,8 +67,9 @@ body! {
     pub struct EditPost {
         /// The text; its hashtags become the post's tags.
         pub text: Option<PostText>,
-        /// Keys of images that the caller uploaded, in order, each once.
-        pub images: Option<DistinctList<Unchecked<ImageKey>, MAX_IMAGES>>,
+        /// Images that the caller uploaded, in order, each once: by their keys, or with descriptions for those who can't see
+        /// them.
+        pub images: Option<NewImages>,
         /// The ids of the caller's cats in the post.
         pub cats: Option<List<Unchecked<CatId>, MAX_CATS>>,
     }
@@ -78,7 +81,7 @@ pub const CREATE_POST: Operation = post("/v1/posts", "createPost", "Write a post
     .creates::<PostView>("The post.")
     .problems(&[
         (403, WITHDRAWN),
-        (422, "An image was not uploaded by the caller, a cat is not the caller's, or the `Idempotency-Key` was used for another request."),
+        (422, "An image was not uploaded by the caller or can't be shown, a cat is not the caller's, or the `Idempotency-Key` was used for another request."),
     ])
     .leads_to(&["getPost", "editPost", "likePost", "savePost", "createComment", "listComments", "deletePost"]);
 
@@ -95,7 +98,7 @@ pub const EDIT_POST: Operation = patch("/v1/posts/{id}", "editPost", "Change a p
     .answers::<PostView>(200, "The post as it is now.")
     .problems(&[
         (403, "Only its author may change a post."),
-        (422, "An image was not uploaded by the caller, or a cat is not the caller's."),
+        (422, "An image was not uploaded by the caller or can't be shown, or a cat is not the caller's."),
     ]);
 
 /// `DELETE /v1/posts/{id}`

@@ -31,7 +31,10 @@ const PROFILE_PROBLEMS: &[(u16, &str)] = &[
         409,
         "Another user has this handle (`handle-taken`), or the caller released five within 30 days (`handles-too-many`).",
     ),
-    (422, "The avatar was not uploaded by the caller."),
+    (
+        422,
+        "The avatar was not uploaded by the caller, or can't be shown.",
+    ),
 ];
 
 body! {

@@ -39,7 +39,7 @@ pub struct Options {
     /// Followers from which an author's posts are merged when they are read [default: template.yaml's].
     #[arg(long)]
     pub influencer_followers: Option<Amount>,
-    /// Size of a photo in kilobytes.
+    /// Size of an upload in kilobytes. It is kept, but never served.
     #[arg(long, default_value = "400")]
     pub photo_kb: Amount,
     /// The shape of the load.
@@ -101,7 +101,7 @@ impl Options {
             threshold: self
                 .influencer_followers
                 .map_or(template.influencer_followers, |threshold| threshold.0),
-            photo_bytes: self.photo_kb.0 * 1e3,
+            upload_bytes: self.photo_kb.0 * 1e3,
             habits: self.habits,
             zones: self.zones.into(),
             egress: self.egress,

@@ -32,6 +32,7 @@ fn mean_request(usage: &Usage, basis: &Basis, feeds: f64, day: &Traffic) -> Resu
         "follow-consumer",
         "fan-out",
         "index",
+        "photo",
         "sweep",
     ];
     let others = day.functions.iter();
@@ -95,6 +96,7 @@ impl Lunch {
             ("Likes", "like"),
             ("Follows", "follow"),
             ("FanOut", "write_post"),
+            ("Photos", "create_upload"),
         ];
         for (name, operation) in sent {
             let messages = requests * part(operation);
