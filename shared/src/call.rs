@@ -26,7 +26,7 @@ pub(crate) struct Function {
 /// A call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("the function was not called, or not in time")]
+    #[error("the function could not be called, or did not answer in time")]
     NotCalled(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("the function failed: {0}")]
     Failed(String),

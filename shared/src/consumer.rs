@@ -107,7 +107,7 @@ pub async fn run<C: Consumer>(consumer: C) -> Result<(), lambda_runtime::Error> 
 
 /// A consumer that other functions also call directly.
 pub trait Called: Consumer {
-    /// The event of a call. No field of it is one of a queue's events.
+    /// The event of a call. It has no field in common with a queue's events.
     type Call: DeserializeOwned + Send;
     /// The answer to a call.
     type Answer: Serialize + Send + Sync + 'static;

@@ -1,9 +1,9 @@
-//! Uploads and pictures (S3). Clients put uploads into one bucket, which only functions read; pictures are made of them
-//! into another, which the world reads.
+//! Uploads and pictures (S3). Clients put uploads into a bucket that only functions can read. Pictures made from them
+//! are in another bucket, which the CDN serves to everybody.
 //!
 //! A client gets a presigned PUT for one object of a given type and size that doesn't exist yet. The object is tagged
-//! as unused until its picture is made. The bucket's lifecycle removes objects with the tag after two days: those of whose
-//! arrival nobody was told.
+//! as unused until its picture is made. After two days the bucket's lifecycle removes objects that still have the tag:
+//! uploads whose notification never came.
 
 mod pictures;
 

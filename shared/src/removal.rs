@@ -53,7 +53,7 @@ impl Removals {
         self.interval
     }
 
-    /// Removes those of these uploads that nothing shows. Returns those whose removal has a part left.
+    /// Removes the uploads among these that nothing shows. Returns those whose removal isn't complete yet.
     pub async fn review(&self, keys: &[ImageKey]) -> Result<Vec<ImageKey>, Error> {
         let parts: Vec<_> = keys.iter().map(|key| self.review_one(key)).collect();
         let left = futures::stream::iter(parts).buffer_unordered(AT_ONCE);
@@ -68,8 +68,8 @@ impl Removals {
         self.carry_out(removal).await
     }
 
-    /// Removes a departed user's uploads whose pictures were begun, whatever shows them. Returns whether there were any: then
-    /// a part of their removal may be left.
+    /// Removes a departed user's uploads that have a row, even those that something shows. Returns whether any had one:
+    /// if so, a part of their removal may be left.
     pub async fn erase(&self, owner: &UserId) -> Result<bool, Error> {
         let mut after = None;
         loop {

@@ -93,7 +93,7 @@ impl UnusableUploads {
 }
 
 impl Uploads {
-    /// Creates uploads whose pictures the function makes that `PHOTO_FUNCTION` names, with the queue `PHOTOS_QUEUE_URL`.
+    /// Creates uploads from the function that `PHOTO_FUNCTION` names, and the queue at `PHOTOS_QUEUE_URL`.
     /// `PICTURE_REVIEW_SECONDS` is the time until dropped pictures are reviewed.
     pub fn from_env(aws: &SdkConfig, store: Store) -> Result<Self, BadSetting> {
         Ok(Self {
@@ -155,7 +155,7 @@ impl Uploads {
     }
 
     /// Announces that a change is about to drop these pictures. Some seconds later, when the change is done or failed, those
-    /// that nothing shows are removed; so they are even if this function dies.
+    /// that nothing shows are removed, even if this function dies.
     pub async fn announce_drop(&self, keys: &[ImageKey]) -> Result<(), queue::Error> {
         for keys in keys.chunks(KEYS) {
             let keys = keys.to_vec();

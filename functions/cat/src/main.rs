@@ -31,7 +31,7 @@ use purrline::{aws, env, log};
 
 /// The maximum size in bytes of a picture that the classifier takes. Only very tall ones are larger, and have no suggestions.
 const PICTURE_MAX_BYTES: u64 = 1024 * 1024;
-/// The width from which a picture shows the classifier all it looks at.
+/// The width in pixels from which a picture has all the detail that the classifier uses.
 const CLASSIFIED_WIDTH: u32 = 512;
 
 struct App {

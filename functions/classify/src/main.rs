@@ -34,8 +34,8 @@ const LIST: &str = "breeds";
 
 fn main() -> Result<(), http::Error> {
     log::init();
-    // One thread for all blocking work: each thread that classifies keeps some megabytes for it, and what a thread leaves
-    // behind when it ends is not all used by the next.
+    // One thread does all blocking work and never ends: each thread that classifies holds some megabytes, and the next
+    // thread can't reuse all that one leaves behind when it ends.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)

@@ -40,8 +40,8 @@ enum Error {
 
 fn main() -> Result<(), lambda_runtime::Error> {
     log::init();
-    // One thread for all blocking work: each thread that decodes keeps some megabytes for it, and what a thread leaves behind
-    // when it ends is not all used by the next.
+    // One thread does all blocking work and never ends: a thread that decodes holds some megabytes, and the next can't
+    // reuse all that one leaves behind when it ends.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(1)

@@ -16,7 +16,7 @@ use purrline::removal::Removals;
 use purrline::store::{self, UploadState};
 use tokio::sync::Mutex;
 
-/// The time for which an upload is kept that nothing shows.
+/// The number of seconds for which an upload that nothing shows is kept.
 const UNUSED_SECONDS: i64 = 2 * 24 * 60 * 60;
 
 /// The maker of pictures.
@@ -43,7 +43,7 @@ impl Error {
     }
 }
 
-/// Why there is no picture.
+/// The reason why no picture was drawn.
 enum Undrawn {
     Missing,
     Refused,
@@ -83,7 +83,7 @@ impl Maker {
         Ok(PhotoAnswer::Refused)
     }
 
-    /// Reads and decodes an upload, on a thread of its own: it occupies the processor for some time.
+    /// Reads an upload, and decodes it on the blocking thread, since that occupies the processor for some time.
     async fn draw(&self, key: &ImageKey) -> Result<Result<Pictures, Undrawn>, Error> {
         // The upload's bytes take memory too, so they are read only when it is this upload's turn.
         let turn = Arc::clone(&self.turn).lock_owned().await;

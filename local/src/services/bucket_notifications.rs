@@ -14,7 +14,7 @@ use crate::wildcard::matches;
 /// The account that owns all buckets, as S3 names it in messages.
 const OWNER: &str = "local";
 
-/// Sends the buckets' notifications. Failures are ignored, as by S3, which answers the client first and tries again later.
+/// Sends the buckets' notifications. Ignores failures, since S3 too answers the client before it sends any.
 #[derive(Debug)]
 pub(super) struct Notifier {
     queues: QueueService,

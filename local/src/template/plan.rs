@@ -234,7 +234,7 @@ pub struct Distribution {
     pub bucket: String,
     /// The key of the object served at the root, if there is one.
     pub root: Option<String>,
-    /// Whether a missing object is answered 404; otherwise 403, as by S3 to a caller that may not list the bucket.
+    /// Whether a missing object is answered with 404; else with 403, as S3 does where the bucket can't be listed.
     pub missing_is_404: bool,
     /// The allowed methods.
     pub methods: Vec<String>,

@@ -270,12 +270,12 @@ impl IndexMessage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "lowercase")]
 pub enum PhotoTask {
-    /// Remove those of these uploads, with their pictures, that nothing shows.
+    /// Removes the uploads among these that nothing shows, with their pictures.
     Review {
         /// The uploads' keys.
         keys: Vec<ImageKey>,
     },
-    /// Remove all uploads and pictures of a user, if the user has left.
+    /// Removes all uploads and pictures of a user, if the user has left.
     Erase {
         /// The user.
         user: UserId,

@@ -13,7 +13,7 @@ use super::{ImageKey, Reason};
 pub const NOT_A_PICTURE: Reason =
     Reason::new("is not a JPEG, PNG or WebP image that can be shown, or is too large");
 
-/// The default number of seconds after which pictures are reviewed that a change dropped, and between the two parts of a
+/// The default number of seconds from a change to the review of pictures that it dropped, and between the parts of a
 /// removal: longer than any request, or the making of a picture, may take.
 pub const REVIEW_SECONDS: i64 = 15;
 

@@ -92,11 +92,11 @@ impl ProblemType {
                 "Send the request with a new `Idempotency-Key`: this one was used with another body."
             }
             Self::NotAPicture => {
-                "Ask the user for another image: this file is no JPEG, PNG or WebP image that can be shown, or is too large."
+                "Ask the user for another image: this file is too large, or isn't a JPEG, PNG or WebP image that can be shown."
             }
             Self::FollowingTooMany => "Unfollow a user before following another.",
             Self::StorageFull => {
-                "Tell the user that there is no room for another image. Deleting posts makes room, half an hour after the last upload; uploads that were never used stop counting after two days."
+                "Tell the user that there is no room for another image. Deleting posts makes room, but not until half an hour after the last upload; uploads that were never used stop counting after two days."
             }
             Self::RateLimited => "Send the request again after `Retry-After` seconds.",
             Self::Unavailable => {

@@ -9,9 +9,9 @@ use super::{Error, ReadError, client, connect, read};
 use crate::domain::PictureName;
 use crate::env::{self, BadSetting};
 
-/// For how long a picture may be kept: by browsers for a month, by what lies in between for an hour, after which a picture
-/// that was removed is gone there too.
-const CACHE_CONTROL: &str = "public, max-age=2592000, s-maxage=3600, immutable";
+/// The time for which a picture may be kept: a month in browsers, and six hours in caches in between, which then forget a
+/// picture that was removed.
+const CACHE_CONTROL: &str = "public, max-age=2592000, s-maxage=21600, immutable";
 
 /// The bucket of pictures, which the world reads.
 #[derive(Debug, Clone)]

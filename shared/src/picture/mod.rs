@@ -28,8 +28,8 @@ const MAX_PIXELS: usize = 16_000_000;
 /// The maximum side of a JPEG, in pixels, that libjpeg reads, and so every browser.
 const MAX_SIDE: usize = 65_500;
 
-/// libjpeg's quality.
-const QUALITY: u8 = 80;
+/// libjpeg's quality, chosen by measurement (docs/pictures.md). Below 76, flat colours are off by more than 1.
+const QUALITY: u8 = 76;
 
 /// The longer side of the image that a thumbhash is computed from: its algorithm takes 100 pixels at most.
 const THUMB_SIDE: usize = 100;

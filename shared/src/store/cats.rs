@@ -1,7 +1,7 @@
 //! Cats, and their owners' lists.
 //!
 //! A cat is written in one transaction with its place in its owner's list and the use of its photo; its owner never changes,
-//! so an edit writes the cat alone, except where the photo changes, and only the attributes that change.
+//! so an edit writes only the cat's attributes that change and, where the photo changes, the uses of the photos.
 //!
 //! A deleted cat is gone at once, but its id is still in the posts that showed it, however many. The deletion leaves a
 //! note in the list `deleted`; `sweep` walks the cat's posts, removes the id from each, and then removes the note. No

@@ -69,7 +69,7 @@ pub struct PutProfile {
     pub replaced: Option<ImageKey>,
 }
 
-/// What an edit of a profile replaces.
+/// The parts of a profile that an edit replaces.
 struct Before<'p> {
     handle: Option<&'p Handle>,
     avatar: Option<&'p Picture>,

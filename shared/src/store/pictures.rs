@@ -1,14 +1,14 @@
 //! Pictures, and what shows them.
 //!
 //! An upload has a row from the moment that its picture is begun. The row has the picture's name, so that another try, after a
-//! crash or at the same time, writes the same files; once these are written, also the picture's sizes; and the number of its
-//! uses: of the posts, profiles and cats that show it.
+//! crash or at the same time, writes the same files. Once these are written, the row has the sizes too. It also counts
+//! the picture's uses: the posts, profiles and cats that show it.
 //!
 //! A use is counted in the transaction that stores what shows the picture, on condition that the picture is there. A picture
-//! that nothing shows is due for removal, by the sparse index `due`: from the change that dropped its last use, or two days
+//! that nothing shows is in the sparse index `due`: it is due for removal once its last use is dropped, or two days
 //! after it was begun if it was never used. The removal has two parts. The first marks the row, on condition that there still
 //! is no use: no transaction can use the picture from then on. Then the files are deleted. The second part, when the picture
-//! can't be in the making any more, deletes the files again, in case it was, and the row. Each part may be repeated.
+//! can't be in the making any more, deletes files written since the first, and then the row. Each part may be repeated.
 
 use std::collections::HashMap;
 
@@ -81,7 +81,7 @@ fn state(row: &Item) -> Result<UploadState, Error> {
     }
 }
 
-/// Returns the part of a removal that a marked row says, at the time `now`.
+/// Returns the removal of a marked row's upload: its second part if that is due at the time `now`, or else its first.
 fn removal(row: &Item, now: Timestamp) -> Result<Removal, Error> {
     Ok(Removal {
         key: upload(row)?,
@@ -92,7 +92,7 @@ fn removal(row: &Item, now: Timestamp) -> Result<Removal, Error> {
 }
 
 impl Store {
-    /// Returns the states of these uploads, as far as their pictures were begun.
+    /// Returns the states of these uploads, without those whose pictures were never begun.
     pub async fn uploads(
         &self,
         keys: &[ImageKey],
@@ -173,13 +173,13 @@ impl Store {
             .expression_attribute_values(":name", s(name))
     }
 
-    /// Builds the writes that count one use less of each picture that is shown only before a change. They have no condition.
+    /// Builds the writes that subtract a use of each picture that a change drops. They have no condition.
     pub(super) fn drop_uses<'p>(
         &self,
         before: impl IntoIterator<Item = &'p Picture>,
         after: &[&Picture],
     ) -> Result<Vec<TransactWriteItem>, Error> {
-        // At once, also by a clock that is behind this one.
+        // Due at once, even by another instance's clock that is behind this one.
         let due = Timestamp::now().plus_seconds(-CLOCK_SKEW_SECONDS);
         let dropped = before
             .into_iter()
@@ -198,7 +198,7 @@ impl Store {
             .collect()
     }
 
-    /// Builds the writes that count a use of each picture that is shown only after a change, on condition that the picture is
+    /// Builds the writes that add a use of each picture that a change begins to show, on condition that the picture is
     /// there.
     pub(super) fn add_uses<'p>(
         &self,

@@ -139,7 +139,7 @@ async fn a_post_with_ten_photos_is_answered_at_once() {
     );
 }
 
-/// Each is an upload that can't be shown.
+/// Returns uploads that can't be shown, each with a description.
 fn not_pictures() -> [(&'static str, Vec<u8>); 4] {
     let jpeg = image(JPEG);
     [

@@ -113,9 +113,9 @@ impl Shown {
     }
 }
 
-/// Fails when any change of what shows a picture forgets to count, or when a count that is not zero removes it.
+/// Fails when a change doesn't count a picture that it shows or drops, or when a picture is removed that is in use.
 #[tokio::test]
-async fn what_nothing_shows_any_more_is_gone_with_its_original() {
+async fn pictures_that_nothing_shows_are_gone_with_their_uploads() {
     let stage = stage().await;
     let world = &stage.world;
     let shown = Shown::by(world.user("nabi")).await;
@@ -283,7 +283,7 @@ async fn a_picture_is_made_once_wherever_the_function_dies() {
     assert_eq!(public(world).await, shown);
 }
 
-/// Fails when an upload that is first used on its second day is expired under the post, or one that never is stays.
+/// Fails when an upload that is first used after two days is removed while a post shows it, or an unused one stays.
 #[tokio::test]
 async fn unused_uploads_are_removed_after_two_days() {
     let stage = stage().await;
@@ -314,9 +314,9 @@ async fn unused_uploads_are_removed_after_two_days() {
     assert_eq!(public(world).await, names);
 }
 
-/// Fails when what nobody told of, and so has no row, is never removed.
+/// Fails when an upload without a notification, and so without a row, is never removed.
 #[tokio::test]
-async fn uploads_of_whose_arrival_nobody_was_told_expire() {
+async fn uploads_without_a_notification_expire() {
     let stage = stage().await;
     let world = &stage.world;
     world
@@ -332,7 +332,7 @@ async fn uploads_of_whose_arrival_nobody_was_told_expire() {
 }
 
 /// While one post always shows a picture, edits that take it from another race with edits that bring it back, and with the
-/// deletion of a third. Fails when a count is read and written apart, or when a removal doesn't look at it.
+/// deletion of a third. Fails when a count is read and written in separate steps, or when a removal ignores it.
 #[tokio::test]
 async fn a_picture_in_use_is_never_removed() {
     let stage = stage().await;

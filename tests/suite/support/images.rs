@@ -13,7 +13,7 @@ pub(crate) fn image(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Returns a JPEG of so many pixels, with gradients.
+/// Returns a JPEG of this width and height, with gradients.
 pub(crate) fn photo(width: u16, height: u16) -> Vec<u8> {
     let sample = |at: u16, of: u16| u8::try_from(u32::from(at) * 255 / u32::from(of)).unwrap();
     let rows = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));

@@ -271,7 +271,7 @@ mod tests {
             let shortest = 6.0 * mapping.timeout + mapping.window;
             assert!(mapping.visibility >= shortest, "{queue}");
         }
-        // Its consumer repeats nothing that was in progress when it died for longer than its timeout.
+        // The queue hides a message for longer than its consumer can work on it.
         let photos = template.queue("Photos").unwrap();
         assert!(photos.visibility > photos.timeout && photos.batch >= 1.0);
         assert!(template.picture_seconds >= 60.0);

@@ -130,8 +130,8 @@ pub(crate) fn batch_size(rate: f64, window: f64, most: f64) -> f64 {
     (1.0 + rate * window).min(most)
 }
 
-/// Returns how many of these views are the first while a cache keeps the picture, if they are spread evenly over all
-/// pictures and the times for which each cache keeps one. Uneven views have fewer firsts.
+/// Returns the number of views for which a cache fetches the picture from the bucket, if views are spread evenly over
+/// `times_kept`, the periods for which the caches keep each picture. Uneven views cause fewer fetches.
 fn fetches(views: f64, times_kept: f64) -> f64 {
     if times_kept > 0.0 {
         times_kept * -(-views / times_kept).exp_m1()
@@ -230,7 +230,7 @@ impl Traffic {
             + avatars * measured.pictures.bytes(Width::Small);
         let times_kept = usage.habits.days_read * DAY_SECONDS / template.picture_seconds.max(1.0);
         let caches = usage.daily(usage.per_user.photos) * times_kept * EDGE_CACHES;
-        // Too few people see an avatar within an hour for an edge to have it.
+        // Too few people see an avatar within that time for an edge to have it.
         self.picture_fetches = fetches(photos, caches) + avatars;
     }
 
