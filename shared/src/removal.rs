@@ -3,7 +3,7 @@
 //! It has two parts: see `store::pictures`. Each can be repeated: what is gone is gone.
 
 use aws_config::SdkConfig;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 
 use crate::domain::{ImageKey, REVIEW_SECONDS, Timestamp, UserId};
 use crate::env::{self, BadSetting};
@@ -36,6 +36,13 @@ pub enum Error {
     Media(#[from] media::Error),
 }
 
+/// Waits for all of these, some at a time, even if one fails: then returns the first error.
+async fn all<T>(parts: Vec<impl Future<Output = Result<T, Error>>>) -> Result<Vec<T>, Error> {
+    let parts = futures::stream::iter(parts).buffer_unordered(AT_ONCE);
+    let done: Vec<_> = parts.collect().await;
+    done.into_iter().collect()
+}
+
 impl Removals {
     /// Creates removals from the store and the buckets that the environment names. `PICTURE_REVIEW_SECONDS` is the time between
     /// the two parts.
@@ -56,8 +63,7 @@ impl Removals {
     /// Removes the uploads among these that nothing shows. Returns those whose removal isn't complete yet.
     pub async fn review(&self, keys: &[ImageKey]) -> Result<Vec<ImageKey>, Error> {
         let parts: Vec<_> = keys.iter().map(|key| self.review_one(key)).collect();
-        let left = futures::stream::iter(parts).buffer_unordered(AT_ONCE);
-        let left: Vec<_> = left.try_collect().await?;
+        let left = all(parts).await?;
         Ok(left.into_iter().flatten().collect())
     }
 
@@ -68,20 +74,27 @@ impl Removals {
         self.carry_out(removal).await
     }
 
-    /// Removes a departed user's uploads that have a row, even those that something shows. Returns whether any had one:
-    /// if so, a part of their removal may be left.
+    /// Removes some of a departed user's uploads that have a row, after a position, even those that something shows.
+    /// Returns the last; nothing if there were no more.
+    pub async fn erase_some(
+        &self,
+        owner: &UserId,
+        after: Option<&ImageKey>,
+    ) -> Result<Option<ImageKey>, Error> {
+        let keys = self.store.uploads_of(owner, after).await?;
+        let parts: Vec<_> = keys.iter().map(|key| self.erase_one(key)).collect();
+        all(parts).await?;
+        Ok(keys.last().cloned())
+    }
+
+    /// Removes all of a departed user's uploads that have a row. Returns whether any had one: if so, a part of their removal
+    /// may be left.
     pub async fn erase(&self, owner: &UserId) -> Result<bool, Error> {
         let mut after = None;
-        loop {
-            let keys = self.store.uploads_of(owner, after.as_ref()).await?;
-            let Some(last) = keys.last().cloned() else {
-                return Ok(after.is_some());
-            };
-            let parts: Vec<_> = keys.iter().map(|key| self.erase_one(key)).collect();
-            let parts = futures::stream::iter(parts).buffer_unordered(AT_ONCE);
-            parts.try_for_each(|()| std::future::ready(Ok(()))).await?;
+        while let Some(last) = self.erase_some(owner, after.as_ref()).await? {
             after = Some(last);
         }
+        Ok(after.is_some())
     }
 
     async fn erase_one(&self, key: &ImageKey) -> Result<(), Error> {

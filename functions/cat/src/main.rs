@@ -5,6 +5,7 @@
 //! remembers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::header::AUTHORIZATION;
@@ -33,6 +34,8 @@ use purrline::{aws, env, log};
 const PICTURE_MAX_BYTES: u64 = 1024 * 1024;
 /// The width in pixels from which a picture has all the detail that the classifier uses.
 const CLASSIFIED_WIDTH: u32 = 512;
+/// The time limit for suggestions, the reading of the picture included.
+const SUGGESTING: Duration = Duration::from_secs(4);
 
 struct App {
     store: Store,
@@ -80,14 +83,19 @@ impl App {
     /// Returns the breeds that the classifier suggests for a photo.
     async fn suggest(&self, photo: &Picture, authorization: &str) -> Vec<BreedProbability> {
         let file = photo.file_of_at_least(CLASSIFIED_WIDTH);
-        match self.pictures.read(&file, PICTURE_MAX_BYTES).await {
-            Ok(jpeg) => self.suggestions.of(&jpeg, authorization).await,
-            Err(error) => {
-                let error = log::chain(&error);
-                tracing::warn!(error, "no breeds are suggested: the picture was not read");
-                Vec::new()
+        let suggestions = async {
+            match self.pictures.read(&file, PICTURE_MAX_BYTES).await {
+                Ok(jpeg) => self.suggestions.of(&jpeg, authorization).await,
+                Err(error) => {
+                    let error = log::chain(&error);
+                    tracing::warn!(error, "no breeds are suggested: the picture was not read");
+                    Vec::new()
+                }
             }
-        }
+        };
+        // An extra must not cost the request.
+        let suggestions = tokio::time::timeout(SUGGESTING, suggestions).await;
+        suggestions.unwrap_or_default()
     }
 
     /// Announces that a change may drop a cat's photo. Returns what it announced.

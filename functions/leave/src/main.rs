@@ -45,7 +45,10 @@ async fn leave(
     SignInName(name): SignInName,
 ) -> Result<impl IntoResponse, Problem> {
     // Before the withdrawal, so that the pictures are removed even if this function dies after it.
-    let erase = PhotoMessage::new(PhotoTask::Erase { user: me.clone() });
+    let erase = PhotoMessage::new(PhotoTask::Erase {
+        user: me.clone(),
+        after: None,
+    });
     app.photo_tasks.send_later(&erase, app.review_after).await?;
     // From now on no cached feed shows the caller, whatever becomes of this request.
     let hold = app.cache.hide_author(&me).await?;

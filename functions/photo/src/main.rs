@@ -7,7 +7,7 @@ mod make;
 use std::time::Duration;
 
 use purrline::consumer::{self, Called, Consumer, Failed, Received};
-use purrline::domain::{PhotoAnswer, PhotoCall, PhotoMessage, PhotoTask};
+use purrline::domain::{ImageKey, PhotoAnswer, PhotoCall, PhotoMessage, PhotoTask, UserId};
 use purrline::queue::{self, Queue};
 use purrline::removal::{self, Removals};
 use purrline::store::{self, Store};
@@ -18,6 +18,9 @@ use self::make::Maker;
 
 /// The time for which an idle thread is kept: longer than any process lives.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
+
+/// The number of pages of a departed user's uploads that one message removes: a thousand uploads.
+const PAGES: usize = 10;
 
 struct Photo {
     maker: Maker,
@@ -103,14 +106,29 @@ impl Photo {
                     self.repeat(PhotoTask::Review { keys: left }).await?;
                 }
             }
-            Event::Task(PhotoTask::Erase { user }) => {
-                let has_left = self.removals.store.withdrawn_at(&user).await?.is_some();
-                if has_left && self.removals.erase(&user).await? {
-                    self.repeat(PhotoTask::Erase { user }).await?;
+            Event::Task(PhotoTask::Erase { user, after }) => {
+                if self.removals.store.withdrawn_at(&user).await?.is_some() {
+                    self.erase(user, after).await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Removes some of a departed user's uploads, and queues the rest, or at the end the second part of all.
+    async fn erase(&self, user: UserId, after: Option<ImageKey>) -> Result<(), Error> {
+        let mut last = after;
+        for _ in 0..PAGES {
+            let Some(end) = self.removals.erase_some(&user, last.as_ref()).await? else {
+                if last.is_some() {
+                    self.repeat(PhotoTask::Erase { user, after: None }).await?;
+                }
+                return Ok(());
+            };
+            last = Some(end);
+        }
+        let rest = PhotoMessage::new(PhotoTask::Erase { user, after: last });
+        Ok(self.tasks.send(&rest).await?)
     }
 
     /// Sends a task again, for the second part of a removal.

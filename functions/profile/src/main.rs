@@ -117,14 +117,14 @@ impl App {
                 return Err(refused(error));
             }
         };
+        let replaced = put.replaced.into_iter().collect();
+        self.uploads.announce_rest(&announced, replaced).await;
         // Search must find the new profile too. If either step fails, repeating the request repeats both.
         let changed = IndexMessage::new(Subject::User(me.clone()));
         let (released, queued) =
             futures::join!(self.cache.release(&hold), self.index.send(&changed));
         released?;
         queued?;
-        let replaced = put.replaced.into_iter().collect();
-        self.uploads.announce_rest(&announced, replaced).await;
         Ok(put.first)
     }
 

@@ -74,12 +74,12 @@ impl Sweep {
         let Some(withdrawn) = self.store.withdrawn_at(user).await? else {
             return Ok(());
         };
-        self.erase_posts(user).await?;
-        self.erase_cats(user).await?;
         let pictures = self.removals.erase(user).await?;
         if pictures {
             self.store.note_found(user).await?;
         }
+        self.erase_posts(user).await?;
+        self.erase_cats(user).await?;
         self.removals.uploads.erase(user).await?;
         for list in [FollowList::Following, FollowList::Followers] {
             self.store.erase_follows(list, user).await?;

@@ -34,6 +34,9 @@ const NUDGE_INTERVAL_SECONDS: i64 = 15 * 60;
 /// The id of the user whose change nudges the index. A user who has this id is indexed again.
 const NOBODY: &str = "nobody";
 
+/// The number of uploads of each shard that are reviewed in a run.
+const UPLOADS_OF_SHARD: i32 = 250;
+
 /// The number of uploads in a message.
 const UPLOADS: usize = 10;
 
@@ -178,7 +181,7 @@ impl Sweep {
     /// Has uploads removed that have been due for some time: those that were never used, and those whose review was lost.
     async fn review_uploads(&self) -> Result<(), Error> {
         let by = Timestamp::now().plus_seconds(-2 * self.removals.interval());
-        let due = self.store.due_uploads(by, PAGE).await?;
+        let due = self.store.due_uploads(by, UPLOADS_OF_SHARD).await?;
         let review = |keys: &[ImageKey]| {
             let keys = keys.to_vec();
             PhotoMessage::new(PhotoTask::Review { keys })

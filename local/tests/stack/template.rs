@@ -369,7 +369,9 @@ fn visibility_timeouts_cover_six_timeouts_and_the_window() {
                 let queue = queue.unwrap();
                 let hidden: u64 = queue.attributes["VisibilityTimeout"].parse().unwrap();
                 let function = &plan.functions[&mapping.function];
-                let least = function.timeout * 6 + mapping.window;
+                // Removals of pictures must soon be done again: template.yaml says why.
+                let times = if mapping.function == "photo" { 1 } else { 6 };
+                let least = function.timeout * times + mapping.window;
                 assert!(Duration::from_secs(hidden) >= least, "{}", queue.name);
             }
         }

@@ -279,6 +279,9 @@ pub enum PhotoTask {
     Erase {
         /// The user.
         user: UserId,
+        /// The upload after which to go on; nothing for the first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<ImageKey>,
     },
 }
 
@@ -328,7 +331,7 @@ mod tests {
         let user = UserId::parse("nabi").unwrap();
         let key = ImageKey::parse("uploads/nabi/q1J0mZ5tR3uYwXv8KcD2fA.jpg").unwrap();
         let review = PhotoMessage::new(PhotoTask::Review { keys: vec![key] });
-        let erase = PhotoMessage::new(PhotoTask::Erase { user });
+        let erase = PhotoMessage::new(PhotoTask::Erase { user, after: None });
         for (message, expected) in [
             (
                 review,

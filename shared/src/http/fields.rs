@@ -27,7 +27,7 @@ use crate::domain::Invalid;
 /// let (text, images) = fields.finish((text, images))?;
 /// ```
 ///
-/// As an extractor it answers 415 for another media type, 413 above 64 KiB, and 400 for anything but a JSON object.
+/// As an extractor it answers 415 for another media type, 413 above 256 KiB, and 400 for anything but a JSON object.
 #[derive(Debug, Default)]
 pub struct Fields {
     values: BTreeMap<String, Value>,

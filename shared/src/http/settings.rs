@@ -7,7 +7,7 @@ use super::sign_in::{Pace, Provider};
 use crate::env::{self, BadSetting};
 
 /// The maximum size of a function's body by default, and of JSON in every function.
-pub(super) const BODY_LIMIT: usize = 64 * 1024;
+pub(super) const BODY_LIMIT: usize = 256 * 1024;
 
 /// The callers that are let in, the origins that may read answers, and the limits.
 #[derive(Clone)]
@@ -55,7 +55,7 @@ impl Settings {
         })
     }
 
-    /// Accepts bodies of up to this many bytes instead of 64 KiB, which stays the limit of JSON. The load balancer's
+    /// Accepts bodies of up to this many bytes instead of 256 KiB, which stays the limit of JSON. The load balancer's
     /// own limit is 1 MB.
     #[must_use]
     pub const fn with_body_limit(mut self, bytes: usize) -> Self {

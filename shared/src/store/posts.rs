@@ -321,6 +321,7 @@ impl Store {
                 });
             };
             let shown: HashSet<ImageKey> = keys(&whole).collect();
+            let whole_cats = whole.draft.cats().to_vec();
             let mut revision = self.revision(&stored, whole, rev, due)?;
             let is_part = revision.writes.len() > TRANSACTION;
             if is_part {
@@ -330,6 +331,13 @@ impl Store {
                     ..stored.clone()
                 };
                 revision = self.revision(&stored, images_first, rev, due)?;
+                // A cat that is gone must not make the second part fail alone.
+                let known = stored.draft.cats();
+                let start = revision.writes.len();
+                for &cat in whole_cats.iter().filter(|cat| !known.contains(cat)) {
+                    revision.writes.push(self.check_cat(cat, &stored.author)?);
+                }
+                revision.cats = start..revision.writes.len();
             }
             let Revision {
                 post,

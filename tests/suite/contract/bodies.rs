@@ -7,7 +7,7 @@ use super::routes;
 use crate::support::{JPEG, Reply, User, World, image};
 
 /// The largest body that is accepted, in bytes.
-const LIMIT: usize = 64 * 1024;
+const LIMIT: usize = 256 * 1024;
 
 /// Returns every call that takes a body: its method, path and a valid body.
 async fn calls_with_bodies(user: &User) -> Vec<(Method, String, Value)> {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::shapes::assert_post;
@@ -233,6 +234,26 @@ async fn images_may_have_descriptions() {
         images.map(|image| image["url"].clone()).collect()
     };
     assert_eq!(urls(&edited), urls(&post));
+}
+
+/// Fails if a body may not be as large as api.md's limits of its fields allow.
+#[tokio::test]
+async fn ten_images_may_have_the_longest_descriptions() {
+    let nabi = World::shared().await.user("nabi");
+    let mut images = Vec::new();
+    for _ in 0..10 {
+        let key = nabi.upload_photo().await;
+        images.push(json!({ "key": key, "alt": "🐈".repeat(1500) }));
+    }
+    let body = json!({ "text": "🐈".repeat(2000), "images": images });
+    // As some clients write it: two escapes of six bytes for each cat.
+    let escaped = body.to_string().replace('🐈', "\\ud83d\\udc08");
+    assert!(escaped.len() > 200_000);
+    let request = nabi
+        .request(Method::POST, "/v1/posts")
+        .header("content-type", "application/json");
+    let post = nabi.send(request.body(escaped)).await.expect(201).json();
+    assert_eq!(post["images"][9]["alt"], "🐈".repeat(1500));
 }
 
 #[tokio::test]
