@@ -58,7 +58,7 @@ async fn errors_and_preflights_are_not_cached() {
             "no-store",
         );
     }
-    let large = json!({ "text": "x".repeat(65 * 1024) });
+    let large = json!({ "text": "x".repeat(257 * 1024) });
     let refused = world.user("nabi").create("/v1/posts", &large).await;
     assert_caching(&refused.expect(413), "no-store");
 }
