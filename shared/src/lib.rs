@@ -29,7 +29,7 @@ mod https;
 #[cfg(feature = "invocation")]
 pub mod invocation;
 #[cfg(feature = "invocation")]
-mod lifecycle;
+pub mod lifecycle;
 pub mod log;
 #[cfg(feature = "media")]
 pub mod media;

@@ -22,6 +22,18 @@ pub(crate) fn begin(work: impl Future<Output = ()> + Send + 'static) {
 #[cfg(any(feature = "http", feature = "consumer"))]
 pub(crate) use events::take_events;
 
+/// Builds the runtime of a function that decodes images. One thread does all blocking work and never ends: a thread that
+/// decodes holds some megabytes, and the next can't reuse all that one leaves behind when it ends.
+#[cfg(feature = "decode")]
+pub fn decoding_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    const FOR_EVER: std::time::Duration = std::time::Duration::from_hours(24 * 365);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .thread_keep_alive(FOR_EVER)
+        .build()
+}
+
 #[cfg(any(feature = "http", feature = "consumer"))]
 mod events {
     use super::{PoisonError, STARTUP_TASKS};

@@ -11,7 +11,7 @@ use crate::media::{self, Media, PictureBucket};
 use crate::store::{self, Removal, Store};
 
 /// The number of uploads that are removed at a time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 50;
 
 /// The removal of uploads and pictures.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::call::{self, Function};
 use crate::domain::{
     ImageKey, Invalid, NOT_A_PICTURE, NOT_UPLOADED, PhotoAnswer, PhotoCall, PhotoMessage,
-    PhotoTask, Picture, REVIEW_SECONDS, UserId,
+    PhotoTask, Picture, REVIEW_SECONDS, UserId, dropped_uploads,
 };
 use crate::env::{self, BadSetting};
 use crate::queue::{self, Queue};
@@ -154,25 +154,35 @@ impl Uploads {
         }
     }
 
-    /// Announces that a change is about to drop these pictures. Some seconds later, when the change is done or failed, those
-    /// that nothing shows are removed, even if this function dies.
-    pub async fn announce_drop(&self, keys: &[ImageKey]) -> Result<(), queue::Error> {
+    /// Announces that a change is about to replace the pictures `before` by those `after`. Some seconds later, when the change
+    /// is done or failed, those that nothing shows are removed, even if this function dies. Returns the announced uploads.
+    pub async fn announce(
+        &self,
+        before: &[&Picture],
+        after: &[&Picture],
+    ) -> Result<Vec<ImageKey>, queue::Error> {
+        let dropped = dropped_uploads(before, after);
+        self.send_reviews(&dropped).await?;
+        Ok(dropped)
+    }
+
+    /// Announces the uploads that a change dropped and that weren't announced, because another change came first. If that
+    /// fails, `sweep` finds them.
+    pub async fn announce_rest(&self, announced: &[ImageKey], dropped: Vec<ImageKey>) {
+        let dropped = dropped.into_iter();
+        let rest: Vec<_> = dropped.filter(|key| !announced.contains(key)).collect();
+        if let Err(error) = self.send_reviews(&rest).await {
+            let error = crate::log::chain(&error);
+            tracing::warn!(error, "dropped pictures are left to sweep");
+        }
+    }
+
+    async fn send_reviews(&self, keys: &[ImageKey]) -> Result<(), queue::Error> {
         for keys in keys.chunks(KEYS) {
             let keys = keys.to_vec();
             let review = PhotoMessage::new(PhotoTask::Review { keys });
             self.tasks.send_later(&review, self.review_after).await?;
         }
         Ok(())
-    }
-
-    /// Announces the pictures that a change dropped and that weren't announced, because another change came first. If that
-    /// fails, `sweep` finds them.
-    pub async fn announce_rest(&self, announced: &[ImageKey], dropped: Vec<ImageKey>) {
-        let dropped = dropped.into_iter();
-        let rest: Vec<_> = dropped.filter(|key| !announced.contains(key)).collect();
-        if let Err(error) = self.announce_drop(&rest).await {
-            let error = crate::log::chain(&error);
-            tracing::warn!(error, "dropped pictures are left to sweep");
-        }
     }
 }

@@ -13,8 +13,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, ImageKey, IndexMessage,
-    Invalid, NOT_UPLOADED, Page, Picture, RegisteredCat, Segment, Subject, UserId, UserRef,
+    BreedProbability, Cat, CatEdit, CatId, CatView, IdSource, ImageHost, IndexMessage, Invalid,
+    NOT_UPLOADED, Page, Picture, RegisteredCat, Segment, Subject, UserId, UserRef,
 };
 use purrline::full_page::full_page;
 use purrline::http::routes::{
@@ -96,19 +96,6 @@ impl App {
         // An extra must not cost the request.
         let suggestions = tokio::time::timeout(SUGGESTING, suggestions).await;
         suggestions.unwrap_or_default()
-    }
-
-    /// Announces that a change may drop a cat's photo. Returns what it announced.
-    async fn announce_drop(
-        &self,
-        cat: &Cat,
-        new: Option<&Picture>,
-    ) -> Result<Vec<ImageKey>, Problem> {
-        let photo = cat.photo.as_ref();
-        let dropped = photo.filter(|photo| new.is_none_or(|new| new.key != photo.key));
-        let dropped: Vec<ImageKey> = dropped.iter().map(|photo| photo.key.clone()).collect();
-        self.uploads.announce_drop(&dropped).await?;
-        Ok(dropped)
     }
 
     /// Tells search of a change.
@@ -243,13 +230,15 @@ async fn edit(
         bio: edit.bio.map(|Clearable(bio)| bio),
     };
     let announced = match &edit.photo {
-        Some(photo) => app.announce_drop(&cat, photo.as_ref()).await?,
+        Some(photo) => {
+            let (before, after) = (Vec::from_iter(&cat.photo), Vec::from_iter(photo));
+            app.uploads.announce(&before, &after).await?
+        }
         None => Vec::new(),
     };
     let edited = match app.store.edit_cat(cat.id, &me, &edit).await? {
-        EditedCat::Now(cat, replaced) => {
-            let replaced = replaced.into_iter().collect();
-            app.uploads.announce_rest(&announced, replaced).await;
+        EditedCat::Now(cat, dropped) => {
+            app.uploads.announce_rest(&announced, dropped).await;
             *cat
         }
         EditedCat::Gone => return Err(Path::<CatId>::not_found()),
@@ -266,14 +255,14 @@ async fn delete(
     Path(id): Path<CatId>,
 ) -> Result<StatusCode, Problem> {
     let cat = app.owned(&me, id).await?;
-    app.announce_drop(&cat, None).await?;
-    if app.store.delete_cat(cat.id, &me).await? {
-        // `sweep` tells search too, once no post shows the cat.
-        app.try_notify_search(cat.id).await;
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Path::<CatId>::not_found())
-    }
+    let before = Vec::from_iter(&cat.photo);
+    let announced = app.uploads.announce(&before, &[]).await?;
+    let dropped = app.store.delete_cat(cat.id, &me).await?;
+    let dropped = dropped.ok_or_else(Path::<CatId>::not_found)?;
+    app.uploads.announce_rest(&announced, dropped).await;
+    // `sweep` tells search too, once no post shows the cat.
+    app.try_notify_search(cat.id).await;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Returns the refusal of a photo that was removed after it was looked up.

@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::{Json, Router};
@@ -22,26 +22,17 @@ use purrline::http::routes::{CLASSIFY, LIST_BREEDS, NamedImage, Top};
 use purrline::http::{self, Caller, FromFields, ImageBody, Paging, Problem, Query, Settings};
 use purrline::media::{Media, ReadError};
 use purrline::vision::Classifier;
-use purrline::{aws, log, metrics};
+use purrline::{aws, lifecycle, log, metrics};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// The maximum size of a request's body in bytes, which is also the load balancer's limit.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// The time for which an idle thread is kept: longer than any process lives.
-const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 /// The name of the list of breeds in cursors.
 const LIST: &str = "breeds";
 
 fn main() -> Result<(), http::Error> {
     log::init();
-    // One thread does all blocking work and never ends: each thread that classifies holds some megabytes, and the next
-    // thread can't reuse all that one leaves behind when it ends.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(1)
-        .thread_keep_alive(FOR_EVER)
-        .build()?;
-    runtime.block_on(serve())
+    lifecycle::decoding_runtime()?.block_on(serve())
 }
 
 async fn serve() -> Result<(), http::Error> {

@@ -4,23 +4,15 @@
 mod event;
 mod make;
 
-use std::time::Duration;
-
 use purrline::consumer::{self, Called, Consumer, Failed, Received};
 use purrline::domain::{ImageKey, PhotoAnswer, PhotoCall, PhotoMessage, PhotoTask, UserId};
 use purrline::queue::{self, Queue};
 use purrline::removal::{self, Removals};
 use purrline::store::{self, Store};
-use purrline::{aws, log};
+use purrline::{aws, lifecycle, log};
 
 use self::event::Event;
 use self::make::Maker;
-
-/// The time for which an idle thread is kept: longer than any process lives.
-const FOR_EVER: Duration = Duration::from_hours(24 * 365);
-
-/// The number of pages of a departed user's uploads that one message removes: a thousand uploads.
-const PAGES: usize = 10;
 
 struct Photo {
     maker: Maker,
@@ -43,14 +35,7 @@ enum Error {
 
 fn main() -> Result<(), lambda_runtime::Error> {
     log::init();
-    // One thread does all blocking work and never ends: a thread that decodes holds some megabytes, and the next can't
-    // reuse all that one leaves behind when it ends.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(1)
-        .thread_keep_alive(FOR_EVER)
-        .build()?;
-    runtime.block_on(serve())
+    lifecycle::decoding_runtime()?.block_on(serve())
 }
 
 async fn serve() -> Result<(), lambda_runtime::Error> {
@@ -117,18 +102,14 @@ impl Photo {
 
     /// Removes some of a departed user's uploads, and queues the rest, or at the end the second part of all.
     async fn erase(&self, user: UserId, after: Option<ImageKey>) -> Result<(), Error> {
-        let mut last = after;
-        for _ in 0..PAGES {
-            let Some(end) = self.removals.erase_some(&user, last.as_ref()).await? else {
-                if last.is_some() {
-                    self.repeat(PhotoTask::Erase { user, after: None }).await?;
-                }
-                return Ok(());
-            };
-            last = Some(end);
+        let last = self.removals.erase_some(&user, after.as_ref()).await?;
+        if last.is_some() {
+            let rest = PhotoMessage::new(PhotoTask::Erase { user, after: last });
+            self.tasks.send(&rest).await?;
+        } else if after.is_some() {
+            self.repeat(PhotoTask::Erase { user, after: None }).await?;
         }
-        let rest = PhotoMessage::new(PhotoTask::Erase { user, after: last });
-        Ok(self.tasks.send(&rest).await?)
+        Ok(())
     }
 
     /// Sends a task again, for the second part of a removal.

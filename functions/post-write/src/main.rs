@@ -6,7 +6,6 @@
 
 mod checks;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +15,8 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use purrline::cache::Cache;
 use purrline::domain::{
-    Author, FanOutMessage, Id, IdSource, ImageHost, ImageKey, Invalid, NOT_UPLOADED, NOT_YOUR_CAT,
-    Post, PostCounts, PostEdit, PostId, Stamp, Timestamp, UserId, ViewerState, present_posts,
+    Author, FanOutMessage, Id, IdSource, ImageHost, Invalid, NOT_UPLOADED, NOT_YOUR_CAT, Post,
+    PostCounts, PostId, Stamp, Timestamp, UserId, ViewerState, present_posts,
 };
 use purrline::http::routes::{CREATE_POST, DELETE_POST, EDIT_POST, EditPost, NewPost};
 use purrline::http::{self, Body, Caller, Idempotency, Path, Problem, Settings, StampedCaller};
@@ -213,15 +212,19 @@ async fn edit(
     let stored = stored.ok_or_else(Path::<PostId>::not_found)?;
     let kept = stored.draft.images();
     let edit = checks::check_content(&app.uploads, &app.store, &me, content, kept).await?;
-    let dropped = dropped_images(&stored, Some(&edit));
-    app.uploads.announce_drop(&dropped).await?;
+    let before = stored.draft.pictures();
+    let after = match &edit.images {
+        Some(images) => images.iter().map(|image| &image.picture).collect(),
+        None => before.clone(),
+    };
+    let announced = app.uploads.announce(&before, &after).await?;
     let edited = app
         .store
         .edit_post(id, &me, &edit, app.due())
         .await
         .map_err(refused)?;
     let Edited { post, rev, .. } = edited;
-    app.uploads.announce_rest(&dropped, edited.dropped).await;
+    app.uploads.announce_rest(&announced, edited.dropped).await;
     match rev {
         Some(rev) => app.finish_change(id, rev).await?,
         // An earlier identical request may have died before the cache forgot the post.
@@ -240,8 +243,9 @@ async fn delete(
 ) -> Result<StatusCode, Problem> {
     // A post that is already gone passes too: see below.
     let stored = app.owned(&me, id).await?;
-    let announced = stored.map_or_else(Vec::new, |stored| dropped_images(&stored, None));
-    app.uploads.announce_drop(&announced).await?;
+    let before = stored.as_ref().map(|stored| stored.draft.pictures());
+    let before = before.unwrap_or_default();
+    let announced = app.uploads.announce(&before, &[]).await?;
     let removed = app
         .store
         .delete_post(id, &me, app.due())
@@ -255,18 +259,6 @@ async fn delete(
         return Err(Path::<PostId>::not_found());
     }
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Returns the images that an edit, or the deletion, takes from a post.
-fn dropped_images(stored: &Post, edit: Option<&PostEdit>) -> Vec<ImageKey> {
-    let stored = stored.draft.images();
-    let left = match edit {
-        Some(edit) => edit.images.as_deref().unwrap_or(stored),
-        None => &[],
-    };
-    let left: HashSet<&ImageKey> = left.iter().map(|image| &image.picture.key).collect();
-    let keys = stored.iter().map(|image| &image.picture.key);
-    keys.filter(|key| !left.contains(key)).cloned().collect()
 }
 
 fn not_author() -> Problem {

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    ImageHost, ImageKey, IndexMessage, Invalid, Limit, NOT_UPLOADED, Page, Picture, PostId,
-    ProfileEdit, Relation, Segment, Subject, TimedPosition, UserId, UserRef, UserView,
+    ImageHost, IndexMessage, Invalid, Limit, NOT_UPLOADED, Page, PostId, ProfileEdit, Relation,
+    Segment, Subject, TimedPosition, UserId, UserRef, UserView,
 };
 use purrline::full_page::full_page;
 use purrline::http::routes::{
@@ -105,7 +105,12 @@ impl App {
     async fn change(&self, me: &UserId, edit: EditProfile) -> Result<bool, Problem> {
         let edit = self.edit(me, edit).await?;
         let announced = match &edit.avatar {
-            Some(avatar) => self.announce_drop(me, avatar.as_ref()).await?,
+            Some(avatar) => {
+                let profile = self.store.profile(me).await?;
+                let before = profile.and_then(|profile| profile.avatar);
+                let (before, after) = (Vec::from_iter(&before), Vec::from_iter(avatar));
+                self.uploads.announce(&before, &after).await?
+            }
             None => Vec::new(),
         };
         // Thanks to the hold, readers soon see the new profile even if this request dies after storing it.
@@ -117,8 +122,7 @@ impl App {
                 return Err(refused(error));
             }
         };
-        let replaced = put.replaced.into_iter().collect();
-        self.uploads.announce_rest(&announced, replaced).await;
+        self.uploads.announce_rest(&announced, put.dropped).await;
         // Search must find the new profile too. If either step fails, repeating the request repeats both.
         let changed = IndexMessage::new(Subject::User(me.clone()));
         let (released, queued) =
@@ -126,23 +130,6 @@ impl App {
         released?;
         queued?;
         Ok(put.first)
-    }
-
-    /// Announces that an avatar may be replaced. Returns what it announced.
-    async fn announce_drop(
-        &self,
-        me: &UserId,
-        new: Option<&Picture>,
-    ) -> Result<Vec<ImageKey>, Problem> {
-        let profile = self.store.profile(me).await?;
-        let replaced = profile.and_then(|profile| profile.avatar);
-        let dropped: Vec<ImageKey> = replaced
-            .filter(|avatar| new.is_none_or(|new| new.key != avatar.key))
-            .into_iter()
-            .map(|avatar| avatar.key)
-            .collect();
-        self.uploads.announce_drop(&dropped).await?;
-        Ok(dropped)
     }
 
     /// Resolves the avatar, which must be an upload of the caller that can be shown.

@@ -54,7 +54,7 @@ pub use name::{Bio, Name};
 pub use page::{Limit, Page, Segment, TimedPosition};
 pub use picture::{
     Alt, NOT_A_PICTURE, Picture, PictureName, PictureSize, PictureSizes, PictureView, PostImage,
-    REVIEW_SECONDS, SizeView, Thumbhash,
+    REVIEW_SECONDS, SizeView, Thumbhash, dropped_uploads, pictures_missing_from,
 };
 pub use post::{
     Draft, HydratedPosts, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView, ViewerState,

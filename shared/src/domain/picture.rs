@@ -185,6 +185,23 @@ impl Picture {
     }
 }
 
+/// Returns the pictures of `list` whose uploads aren't in `other`.
+pub fn pictures_missing_from<'p>(
+    other: &[&Picture],
+    list: &[&'p Picture],
+) -> impl Iterator<Item = &'p Picture> {
+    list.iter()
+        .copied()
+        .filter(|picture| other.iter().all(|it| it.key != picture.key))
+}
+
+/// Returns the uploads that are shown before a change and not after it.
+pub fn dropped_uploads(before: &[&Picture], after: &[&Picture]) -> Vec<ImageKey> {
+    pictures_missing_from(after, before)
+        .map(|picture| picture.key.clone())
+        .collect()
+}
+
 /// The description of an image for those who can't see it: at most 1,500 characters, none of them U+0000, and at least
 /// one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

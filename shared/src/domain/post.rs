@@ -6,8 +6,8 @@ use std::hash::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Author, AuthorView, CatId, Invalid, PictureView, PostId, PostImage, PostText, Tag, Timestamp,
-    UserId, tags_of,
+    Author, AuthorView, CatId, Invalid, Picture, PictureView, PostId, PostImage, PostText, Tag,
+    Timestamp, UserId, tags_of,
 };
 
 /// The maximum number of images of a post.
@@ -80,6 +80,11 @@ impl Draft {
     /// Returns the images, in order.
     pub fn images(&self) -> &[PostImage] {
         &self.images
+    }
+
+    /// Returns the pictures of the images, in order.
+    pub fn pictures(&self) -> Vec<&Picture> {
+        self.images.iter().map(|image| &image.picture).collect()
     }
 
     /// Returns the cats shown, in order.

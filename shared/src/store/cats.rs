@@ -18,9 +18,11 @@ use super::idempotency::{Answer, IdempotentRequest};
 use super::item::{Item, Read, item, s};
 use super::picture_row::{self, maybe_picture};
 use super::retry::Retry;
-use super::transactions::{failed_condition, is_write_conflict};
+use super::transactions::Outcome;
 use super::{Error, Store};
-use crate::domain::{Bio, BirthDate, Cat, CatEdit, CatId, ImageKey, Name, Picture, UserId};
+use crate::domain::{
+    Bio, BirthDate, Cat, CatEdit, CatId, ImageKey, Name, Picture, UserId, dropped_uploads,
+};
 
 /// The reason for giving up a change of a cat.
 const CONTENDED: &str = "others kept changing the same cat";
@@ -90,8 +92,8 @@ fn changes(edit: &CatEdit) -> Vec<(&'static str, Option<AttributeValue>)> {
 /// The outcome of an edit of a cat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EditedCat {
-    /// The cat as it is now, and the photo that was replaced.
-    Now(Box<Cat>, Option<ImageKey>),
+    /// The cat as it is now, and the photo that it no longer shows.
+    Now(Box<Cat>, Vec<ImageKey>),
     /// The cat is no longer the caller's.
     Gone,
     /// The new photo was removed meanwhile.
@@ -140,10 +142,9 @@ impl Store {
             Ok(TransactWriteItem::builder().put(put).build())
         });
         let mut writes = writes.into_iter().collect::<Result<Vec<_>, Error>>()?;
-        let photo = writes.len();
-        writes.extend(self.add_uses(&[], &cat.photo)?);
+        let shown: Vec<&Picture> = cat.photo.iter().collect();
+        let photo = self.count_uses(&[], &shown, &mut writes)?;
         let is_ours = async { Ok(self.cat(cat.id).await?.is_some_and(|stored| stored == *cat)) };
-        let photo = photo..writes.len();
         self.create(writes, photo, request, is_ours).await
     }
 
@@ -211,37 +212,19 @@ impl Store {
             };
             let cat = edit.clone().apply(stored.clone());
             if cat == stored {
-                return Ok(EditedCat::Now(Box::new(stored), None));
+                return Ok(EditedCat::Now(Box::new(stored), Vec::new()));
             }
             let mut writes = vec![self.cat_edition(&stored, edit)?];
-            let photo = writes.len();
             let (before, after): (Vec<&Picture>, Vec<&Picture>) =
                 (stored.photo.iter().collect(), cat.photo.iter().collect());
-            writes.extend(self.add_uses(&before, after.iter().copied())?);
-            let photo = photo..writes.len();
-            writes.extend(self.drop_uses(before.iter().copied(), &after)?);
-            let sent = self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes))
-                .send()
-                .await;
-            match sent {
-                Ok(_) => {
-                    let kept = |key: &ImageKey| cat.photo.as_ref().is_some_and(|it| it.key == *key);
-                    let replaced = stored.photo.map(|photo| photo.key);
-                    let replaced = replaced.filter(|key| !kept(key));
-                    return Ok(EditedCat::Now(Box::new(cat), replaced));
+            let photo = self.count_uses(&before, &after, &mut writes)?;
+            match self.write_all_or_none(writes, [photo]).await? {
+                Outcome::Written => {
+                    let dropped = dropped_uploads(&before, &after);
+                    return Ok(EditedCat::Now(Box::new(cat), dropped));
                 }
-                Err(error)
-                    if photo
-                        .into_iter()
-                        .any(|place| failed_condition(&error, place)) =>
-                {
-                    return Ok(EditedCat::PictureGone);
-                }
-                Err(error) if is_write_conflict(&error) => retry.back_off().await?,
-                Err(error) => return Err(error.into()),
+                Outcome::Unmet(_) => return Ok(EditedCat::PictureGone),
+                Outcome::Conflict => retry.back_off().await?,
             }
         }
     }
@@ -289,13 +272,17 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Deletes a user's cat. Returns false if the cat is no longer theirs.
-    pub async fn delete_cat(&self, id: CatId, owner: &UserId) -> Result<bool, Error> {
+    /// Deletes a user's cat. Returns the uploads that it no longer shows; nothing if the cat is no longer theirs.
+    pub async fn delete_cat(
+        &self,
+        id: CatId,
+        owner: &UserId,
+    ) -> Result<Option<Vec<ImageKey>>, Error> {
         let mut retry = Retry::new(CONTENDED);
         loop {
             let stored = self.cat(id).await?.filter(|cat| cat.owner == *owner);
             let Some(stored) = stored else {
-                return Ok(false);
+                return Ok(None);
             };
             let delete = |key: Item| {
                 Delete::builder()
@@ -326,9 +313,10 @@ impl Store {
                 .build()
                 .map_err(Error::broken)?;
             writes.push(TransactWriteItem::builder().put(note).build());
-            writes.extend(self.drop_uses(&stored.photo, &[])?);
+            let shown: Vec<&Picture> = stored.photo.iter().collect();
+            self.count_uses(&shown, &[], &mut writes)?;
             if self.write_transaction(writes).await? {
-                return Ok(true);
+                return Ok(Some(dropped_uploads(&shown, &[])));
             }
             retry.back_off().await?;
         }

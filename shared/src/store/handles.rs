@@ -19,10 +19,12 @@ use super::item::{Item, Read, item, n, rows, s};
 use super::leaving::departed_name;
 use super::picture_row;
 use super::retry::Retry;
-use super::transactions::{failed_condition, is_write_conflict};
+use super::transactions::Outcome;
 use super::users::FIRST_TRACE;
 use super::{Error, Store};
-use crate::domain::{Handle, ImageKey, Picture, ProfileEdit, Timestamp, UserId, UserRef};
+use crate::domain::{
+    Handle, ImageKey, Picture, ProfileEdit, Timestamp, UserId, UserRef, dropped_uploads,
+};
 
 /// The days for which a handle stays with the user who gave it up.
 const HELD_DAYS: i64 = 30;
@@ -65,8 +67,8 @@ struct GivenUp {
 pub struct PutProfile {
     /// Whether the user had chosen no handle before.
     pub first: bool,
-    /// The avatar that was replaced.
-    pub replaced: Option<ImageKey>,
+    /// The avatar that is no longer shown.
+    pub dropped: Vec<ImageKey>,
 }
 
 /// The parts of a profile that an edit replaces.
@@ -294,34 +296,16 @@ impl Store {
             writes.push(self.write_profile(user, edit, before)?);
             let before: Vec<&Picture> = had_avatar.into_iter().collect();
             let after: Vec<&Picture> = avatar.into_iter().collect();
-            let added = writes.len();
-            writes.extend(self.add_uses(&before, avatar)?);
-            let added = added..writes.len();
-            writes.extend(self.drop_uses(had_avatar, &after)?);
-            let sent = self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes))
-                .send()
-                .await;
-            match sent {
-                Ok(_) => {
-                    let kept = |key: &ImageKey| after.iter().any(|avatar| avatar.key == *key);
-                    let replaced = had_avatar.map(|avatar| avatar.key.clone());
+            let added = self.count_uses(&before, &after, &mut writes)?;
+            match self.write_all_or_none(writes, [added]).await? {
+                Outcome::Written => {
                     return Ok(PutProfile {
                         first: had.is_none(),
-                        replaced: replaced.filter(|key| !kept(key)),
+                        dropped: dropped_uploads(&before, &after),
                     });
                 }
-                Err(error)
-                    if added
-                        .into_iter()
-                        .any(|place| failed_condition(&error, place)) =>
-                {
-                    return Err(ProfileError::PictureGone);
-                }
-                Err(error) if is_write_conflict(&error) => retry.back_off().await?,
-                Err(error) => return Err(Error::from(error).into()),
+                Outcome::Unmet(_) => return Err(ProfileError::PictureGone),
+                Outcome::Conflict => retry.back_off().await?,
             }
         }
     }

@@ -56,6 +56,7 @@ mod comments;
 mod conditional;
 mod counters;
 mod create;
+mod due_index;
 mod edges;
 mod follows;
 mod handles;

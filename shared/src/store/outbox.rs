@@ -4,19 +4,15 @@
 //! with a mark, which is cleared only when every follower's feed has the post; `sweep` sends overdue fan-outs again.
 //! The marks are in a sparse index, spread over a few shards.
 
-use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use futures::future::try_join_all;
 
 use super::conditional::condition_held;
+use super::due_index::{DueIndex, SHARDS};
 use super::item::{self, Item, Read, n, s};
 use super::post_row::{author, is_deleted, rev};
 use super::{Error, Store};
 use crate::domain::{PostId, Tag, Timestamp, UserId, tags_of};
-
-/// The number of partitions of the index that the marks are spread over: each takes 1,000 writes a second.
-const SHARDS: u8 = 8;
 
 pub(super) fn shard(post: PostId) -> u8 {
     item::shard(post, SHARDS)
@@ -176,21 +172,13 @@ impl Store {
 
     /// Returns posts whose fan-out was due at the time `by`, the longest overdue first, at most `most` of each shard.
     pub async fn overdue(&self, by: Timestamp, most: i32) -> Result<Vec<PostId>, Error> {
-        let shards = (0..SHARDS).map(|shard| async move {
-            self.client
-                .query()
-                .table_name(&self.tables.posts)
-                .index_name("outbox")
-                .key_condition_expression("#outbox = :shard AND due_at <= :by")
-                .expression_attribute_names("#outbox", "outbox")
-                .expression_attribute_values(":shard", s(shard))
-                .expression_attribute_values(":by", n(by.millis()))
-                .limit(most)
-                .send()
-                .await
-        });
-        let outputs = try_join_all(shards).await?;
-        let rows = outputs.iter().flat_map(QueryOutput::items);
+        let index = DueIndex {
+            table: &self.tables.posts,
+            name: "outbox",
+            shard: "outbox",
+        };
+        let rows = self.due_rows(index, by, most).await?;
+        let rows = rows.iter();
         rows.map(|row| PostId::parse(row.text("id")?).map_err(Error::broken))
             .collect()
     }

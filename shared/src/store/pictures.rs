@@ -11,25 +11,23 @@
 //! can't be in the making any more, deletes files written since the first, and then the row. Each part may be repeated.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-use aws_sdk_dynamodb::operation::query::QueryOutput;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
-use futures::future::try_join_all;
 
 use super::conditional::condition_held;
+use super::due_index::{DueIndex, SHARDS};
 use super::item::{Item, Read, item, n, s};
 use super::picture_row::{name, picture, sizes_and_thumbhash, upload};
 use super::{Error, Store};
-use crate::domain::{ImageKey, Picture, PictureName, Timestamp, UserId};
+use crate::domain::{ImageKey, Picture, PictureName, Timestamp, UserId, pictures_missing_from};
 
-/// The number of partitions of the index of pictures to remove.
-const SHARDS: u8 = 8;
 /// The largest difference between two instances' clocks, in seconds.
 const CLOCK_SKEW_SECONDS: i64 = 10;
 
@@ -173,61 +171,48 @@ impl Store {
             .expression_attribute_values(":name", s(name))
     }
 
-    /// Builds the writes that subtract a use of each picture that a change drops. They have no condition.
-    pub(super) fn drop_uses<'p>(
-        &self,
-        before: impl IntoIterator<Item = &'p Picture>,
-        after: &[&Picture],
-    ) -> Result<Vec<TransactWriteItem>, Error> {
-        // Due at once, even by another instance's clock that is behind this one.
-        let due = Timestamp::now().plus_seconds(-CLOCK_SKEW_SECONDS);
-        let dropped = before
-            .into_iter()
-            .filter(|picture| after.iter().all(|kept| kept.key != picture.key));
-        dropped
-            .map(|picture| {
-                self.count_use(
-                    Update::builder()
-                        .set_key(Some(picture_key(&picture.key)))
-                        .update_expression("SET due_shard = :shard, due_at = :due ADD #uses :one")
-                        .expression_attribute_values(":shard", s(shard(&picture.key)))
-                        .expression_attribute_values(":due", n(due.millis()))
-                        .expression_attribute_values(":one", n(-1)),
-                )
-            })
-            .collect()
-    }
-
-    /// Builds the writes that add a use of each picture that a change begins to show, on condition that the picture is
-    /// there.
-    pub(super) fn add_uses<'p>(
+    /// Adds the writes that count a change of the pictures that something shows. Returns the places of those that are on
+    /// condition that a new picture is there.
+    pub(super) fn count_uses(
         &self,
         before: &[&Picture],
-        after: impl IntoIterator<Item = &'p Picture>,
-    ) -> Result<Vec<TransactWriteItem>, Error> {
-        let added = after
-            .into_iter()
-            .filter(|picture| before.iter().all(|known| known.key != picture.key));
-        added
-            .map(|picture| {
-                self.count_use(
-                    Update::builder()
-                        .set_key(Some(picture_key(&picture.key)))
-                        .update_expression("REMOVE due_shard, due_at ADD #uses :one")
-                        .condition_expression(
-                            "#name = :name AND attribute_exists(sizes) AND attribute_not_exists(removing)",
-                        )
-                        .expression_attribute_names("#name", "name")
-                        .expression_attribute_values(":name", s(&picture.name))
-                        .expression_attribute_values(":one", n(1)),
+        after: &[&Picture],
+        writes: &mut Vec<TransactWriteItem>,
+    ) -> Result<Range<usize>, Error> {
+        let start = writes.len();
+        for picture in pictures_missing_from(before, after) {
+            let update = Update::builder()
+                .update_expression("REMOVE due_shard, due_at ADD #uses :one")
+                .condition_expression(
+                    "#name = :name AND attribute_exists(sizes) AND attribute_not_exists(removing)",
                 )
-            })
-            .collect()
+                .expression_attribute_names("#name", "name")
+                .expression_attribute_values(":name", s(&picture.name))
+                .expression_attribute_values(":one", n(1));
+            writes.push(self.count_use(picture, update)?);
+        }
+        let places = start..writes.len();
+        // Due at once, even by another instance's clock that is behind this one.
+        let due = Timestamp::now().plus_seconds(-CLOCK_SKEW_SECONDS);
+        for picture in pictures_missing_from(after, before) {
+            let update = Update::builder()
+                .update_expression("SET due_shard = :shard, due_at = :due ADD #uses :one")
+                .expression_attribute_values(":shard", s(shard(&picture.key)))
+                .expression_attribute_values(":due", n(due.millis()))
+                .expression_attribute_values(":one", n(-1));
+            writes.push(self.count_use(picture, update)?);
+        }
+        Ok(places)
     }
 
-    fn count_use(&self, update: UpdateBuilder) -> Result<TransactWriteItem, Error> {
+    fn count_use(
+        &self,
+        picture: &Picture,
+        update: UpdateBuilder,
+    ) -> Result<TransactWriteItem, Error> {
         let update = update
             .table_name(&self.tables.pictures)
+            .set_key(Some(picture_key(&picture.key)))
             .expression_attribute_names("#uses", "uses")
             .build()
             .map_err(Error::broken)?;
@@ -236,21 +221,13 @@ impl Store {
 
     /// Returns uploads that were due for removal at the time `by`, the longest due first, at most `most` of each shard.
     pub async fn due_uploads(&self, by: Timestamp, most: i32) -> Result<Vec<ImageKey>, Error> {
-        let shards = (0..SHARDS).map(|shard| async move {
-            self.client
-                .query()
-                .table_name(&self.tables.pictures)
-                .index_name("due")
-                .key_condition_expression("due_shard = :shard AND due_at <= :by")
-                .expression_attribute_values(":shard", s(shard))
-                .expression_attribute_values(":by", n(by.millis()))
-                .limit(most)
-                .send()
-                .await
-        });
-        let outputs = try_join_all(shards).await?;
-        let rows = outputs.iter().flat_map(QueryOutput::items);
-        rows.map(upload).collect()
+        let index = DueIndex {
+            table: &self.tables.pictures,
+            name: "due",
+            shard: "due_shard",
+        };
+        let rows = self.due_rows(index, by, most).await?;
+        rows.iter().map(upload).collect()
     }
 
     /// Begins a part of an upload's removal at the time `now`, if the upload is due and nothing shows it, or if its removal has

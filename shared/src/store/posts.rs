@@ -8,7 +8,7 @@
 //! A transaction may have 100 writes. An edit that changes all 30 tags, all 10 cats and all 10 images has 111, and is written
 //! as two: first the images. Nothing else needs that many.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
@@ -21,9 +21,11 @@ use super::outbox::shard;
 use super::post_lists::{PostList, partitions};
 use super::post_row::{Revised, author, draft_attributes, is_deleted, rev, revised};
 use super::retry::Retry;
-use super::transactions::{TRANSACTION, failed_condition, is_write_conflict};
+use super::transactions::{Outcome, TRANSACTION};
 use super::{Error, Readable, Store};
-use crate::domain::{CatId, ImageKey, Invalid, Picture, Post, PostEdit, PostId, Timestamp, UserId};
+use crate::domain::{
+    CatId, ImageKey, Invalid, Post, PostEdit, PostId, Timestamp, UserId, dropped_uploads,
+};
 
 /// The lifetime of the tombstone of a deleted post.
 const TOMBSTONE_DAYS: i64 = 30;
@@ -77,7 +79,6 @@ pub struct Edited {
 
 /// A change of a post, to be written.
 struct Revision {
-    post: Post,
     writes: Vec<TransactWriteItem>,
     /// The places of the writes on condition that a cat is the author's.
     cats: Range<usize>,
@@ -87,14 +88,6 @@ struct Revision {
 
 pub(super) fn post_keys(ids: &[PostId]) -> Vec<Item> {
     ids.iter().map(|id| item([("id", s(id))])).collect()
-}
-
-fn pictures(post: &Post) -> impl Iterator<Item = &Picture> {
-    post.draft.images().iter().map(|image| &image.picture)
-}
-
-fn keys(post: &Post) -> impl Iterator<Item = ImageKey> {
-    pictures(post).map(|picture| picture.key.clone())
 }
 
 /// Returns the current time, or the time of the post's creation or last edit if that is later by another clock.
@@ -120,9 +113,7 @@ impl Store {
         for &cat in post.draft.cats() {
             writes.push(self.check_cat(cat, &post.author)?);
         }
-        let images = writes.len();
-        writes.extend(self.add_uses(&[], pictures(post))?);
-        let images = images..writes.len();
+        let images = self.count_uses(&[], &post.draft.pictures(), &mut writes)?;
         self.create(writes, images, request, self.is_stored(post))
             .await
     }
@@ -320,92 +311,77 @@ impl Store {
                     dropped,
                 });
             };
-            let shown: HashSet<ImageKey> = keys(&whole).collect();
-            let whole_cats = whole.draft.cats().to_vec();
-            let mut revision = self.revision(&stored, whole, rev, due)?;
+            let mut revision = self.revision(&stored, &whole, rev, due)?;
             let is_part = revision.writes.len() > TRANSACTION;
             if is_part {
-                let images = revision.post.draft.images().to_vec();
+                let images = whole.draft.images().to_vec();
                 let images_first = Post {
                     draft: stored.draft.clone().with_images(images),
                     ..stored.clone()
                 };
-                revision = self.revision(&stored, images_first, rev, due)?;
+                revision = self.revision(&stored, &images_first, rev, due)?;
                 // A cat that is gone must not make the second part fail alone.
-                let known = stored.draft.cats();
-                let start = revision.writes.len();
-                for &cat in whole_cats.iter().filter(|cat| !known.contains(cat)) {
-                    revision.writes.push(self.check_cat(cat, &stored.author)?);
-                }
-                revision.cats = start..revision.writes.len();
+                revision.cats = self.check_new_cats(&stored, &whole, &mut revision.writes)?;
             }
-            let Revision {
-                post,
-                writes,
-                cats,
-                pictures,
-            } = revision;
-            let sent = self
-                .client
-                .transact_write_items()
-                .set_transact_items(Some(writes))
-                .send()
-                .await;
-            let failed = |error: &_, mut places: Range<usize>| {
-                places.any(|place| failed_condition(error, place))
-            };
-            match sent {
-                Ok(_) => {
-                    dropped.extend(keys(&stored).filter(|key| !shown.contains(key)));
+            let watched = [revision.cats, revision.pictures];
+            match self.write_all_or_none(revision.writes, watched).await? {
+                Outcome::Written => {
+                    let (before, after) = (stored.draft.pictures(), whole.draft.pictures());
+                    dropped.extend(dropped_uploads(&before, &after));
                     if !is_part {
                         return Ok(Edited {
-                            post,
+                            post: whole,
                             rev: Some(rev.saturating_add(1)),
                             dropped,
                         });
                     }
                 }
-                Err(error) if failed(&error, cats) => return Err(PostError::CatGone),
-                Err(error) if failed(&error, pictures) => return Err(PostError::PictureGone),
-                Err(error) if is_write_conflict(&error) => retry.back_off().await?,
-                Err(error) => return Err(Error::from(error).into()),
+                Outcome::Unmet(0) => return Err(PostError::CatGone),
+                Outcome::Unmet(_) => return Err(PostError::PictureGone),
+                Outcome::Conflict => retry.back_off().await?,
             }
         }
+    }
+
+    /// Adds the checks that a post's new cats are its author's. Returns their places.
+    fn check_new_cats(
+        &self,
+        stored: &Post,
+        post: &Post,
+        writes: &mut Vec<TransactWriteItem>,
+    ) -> Result<Range<usize>, Error> {
+        let start = writes.len();
+        let known = stored.draft.cats();
+        for &cat in post.draft.cats().iter().filter(|cat| !known.contains(cat)) {
+            writes.push(self.check_cat(cat, &post.author)?);
+        }
+        Ok(start..writes.len())
     }
 
     /// Builds the writes that replace revision `rev` of a post.
     fn revision(
         &self,
         stored: &Post,
-        post: Post,
+        post: &Post,
         rev: u32,
         due: Timestamp,
     ) -> Result<Revision, Error> {
         let id = post.id;
-        let mut writes = vec![self.edition(&post, rev, due)?];
-        let (before, after) = (partitions(stored), partitions(&post));
+        let mut writes = vec![self.edition(post, rev, due)?];
+        let (before, after) = (partitions(stored), partitions(post));
         for partition in before.difference(&after) {
             writes.push(self.unlist_post(partition, id)?);
         }
         for partition in after.difference(&before) {
             writes.push(self.list_post(partition, id)?);
         }
-        let cats = writes.len();
-        let known = stored.draft.cats();
-        for &cat in post.draft.cats().iter().filter(|cat| !known.contains(cat)) {
-            writes.push(self.check_cat(cat, &post.author)?);
-        }
-        let added = writes.len();
-        let (before, after): (Vec<_>, Vec<_>) =
-            (pictures(stored).collect(), pictures(&post).collect());
-        writes.extend(self.add_uses(&before, after.iter().copied())?);
-        let dropped = writes.len();
-        writes.extend(self.drop_uses(before.iter().copied(), &after)?);
+        let cats = self.check_new_cats(stored, post, &mut writes)?;
+        let (shown, edited) = (stored.draft.pictures(), post.draft.pictures());
+        let pictures = self.count_uses(&shown, &edited, &mut writes)?;
         Ok(Revision {
-            post,
             writes,
-            cats: cats..added,
-            pictures: added..dropped,
+            cats,
+            pictures,
         })
     }
 
@@ -474,12 +450,13 @@ impl Store {
             }
             let mut writes = self.deletion(&post, rev, due)?;
             writes.extend(self.count_posts(caller, -1)?);
-            writes.extend(self.drop_uses(pictures(&post), &[])?);
+            let pictures = post.draft.pictures();
+            self.count_uses(&pictures, &[], &mut writes)?;
             if self.write_transaction(writes).await? {
                 return Ok(Removed {
                     rev: rev.saturating_add(1),
                     before: false,
-                    dropped: keys(&post).collect(),
+                    dropped: dropped_uploads(&pictures, &[]),
                 });
             }
             retry.back_off().await?;

@@ -1,5 +1,7 @@
 //! Transactions: their outcomes, and new attempts after conflicts.
 
+use std::ops::Range;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::TransactWriteItem;
@@ -41,18 +43,43 @@ impl Store {
         &self,
         writes: Vec<TransactWriteItem>,
     ) -> Result<bool, Error> {
+        Ok(self.write_all_or_none(writes, []).await? == Outcome::Written)
+    }
+
+    /// Applies all of these writes or none. Of the conditions that may fail for another reason than that others wrote the same
+    /// items meanwhile, `watched` has the places.
+    pub(super) async fn write_all_or_none<const N: usize>(
+        &self,
+        writes: Vec<TransactWriteItem>,
+        watched: [Range<usize>; N],
+    ) -> Result<Outcome, Error> {
         let sent = self
             .client
             .transact_write_items()
             .set_transact_items(Some(writes))
             .send()
             .await;
-        match sent {
-            Ok(_) => Ok(true),
-            Err(error) if is_write_conflict(&error) => Ok(false),
-            Err(error) => Err(error.into()),
+        let Err(error) = sent else {
+            return Ok(Outcome::Written);
+        };
+        let unmet = |mut places: Range<usize>| places.any(|place| failed_condition(&error, place));
+        match watched.into_iter().position(unmet) {
+            Some(which) => Ok(Outcome::Unmet(which)),
+            None if is_write_conflict(&error) => Ok(Outcome::Conflict),
+            None => Err(error.into()),
         }
     }
+}
+
+/// The outcome of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Everything is written.
+    Written,
+    /// A condition failed at one of these watched places.
+    Unmet(usize),
+    /// Others wrote the same items meanwhile.
+    Conflict,
 }
 
 /// The token by which DynamoDB identifies a transaction: if two have the same token, DynamoDB executes only the first,

@@ -176,7 +176,7 @@ async fn photos_are_right(stage: &Backstage, scene: &Scene) {
     let states: Vec<_> = theirs
         .map(|row| (row.contains_key("sizes"), row.contains_key("removing")))
         .collect();
-    // What was dropped is being removed, or gone; the other can be shown.
+    // The dropped upload is being removed, or gone; the other can be shown.
     let shown: Vec<_> = states.iter().filter(|(_, removing)| !removing).collect();
     assert_eq!(shown, [&(true, false)], "{states:?}");
     let uploads = stage.world.bucket_name("UploadsBucket").unwrap();

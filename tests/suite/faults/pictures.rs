@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use purrline_local::{Delivery, FaultAction, FaultRule, Service, When};
@@ -152,7 +153,7 @@ async fn pictures_that_nothing_shows_are_gone_with_their_uploads() {
         (left == (0, 0, 0)).then_some(())
     })
     .await;
-    // What is gone can't be used again.
+    // A removed upload can't be used again.
     let again = user
         .create("/v1/posts", &json!({ "images": [first] }))
         .await;
@@ -389,27 +390,29 @@ async fn a_post_cannot_show_a_picture_that_is_being_removed() {
     assert_eq!(public(&stage.world).await, BTreeSet::new());
 }
 
+/// Returns as much as a post can have, with this word in its tags.
+async fn largest_content(user: &User, word: &str) -> Value {
+    let (mut images, mut cats) = (Vec::new(), Vec::new());
+    for _ in 0..10 {
+        images.push(user.upload_photo().await);
+        cats.push(user.cat_id("x").await);
+    }
+    let tags: Vec<String> = (0..30).map(|at| format!("#{word}{at}")).collect();
+    json!({ "text": tags.join(" "), "images": images, "cats": cats })
+}
+
 /// The largest edit is written in two parts.
 #[tokio::test]
 async fn an_edit_may_change_everything() {
     let stage = stage().await;
     let user = stage.world.user("nabi");
-    let content = async |word: &str| {
-        let (mut images, mut cats) = (Vec::new(), Vec::new());
-        for _ in 0..10 {
-            images.push(user.upload_photo().await);
-            cats.push(user.cat_id("x").await);
-        }
-        let tags: Vec<String> = (0..30).map(|at| format!("#{word}{at}")).collect();
-        json!({ "text": tags.join(" "), "images": images, "cats": cats })
-    };
     let post = user
-        .create("/v1/posts", &content("a").await)
+        .create("/v1/posts", &largest_content(&user, "a").await)
         .await
         .expect(201)
         .json();
     let path = format!("/v1/posts/{}", id_of(&post));
-    let new = content("b").await;
+    let new = largest_content(&user, "b").await;
     let edited = user.change(&path, &new).await.expect(200).json();
     let keys = edited["images"].as_array().unwrap().iter();
     let keys: Vec<Value> = keys.map(|image| image["key"].clone()).collect();
@@ -423,6 +426,71 @@ async fn an_edit_may_change_everything() {
     eventually("the old images are gone", async || {
         let public = public(&stage.world).await;
         (public == names).then_some(())
+    })
+    .await;
+}
+
+/// A cat that the largest edit is to show is deleted just before the edit is stored. Fails when only the second part looks at
+/// the cats.
+#[tokio::test]
+async fn an_edit_in_two_parts_changes_all_or_nothing() {
+    let stage = stage().await;
+    let nabi = stage.world.user("nabi");
+    let (before, after) = (
+        largest_content(&nabi, "a").await,
+        largest_content(&nabi, "b").await,
+    );
+    let post = nabi.create("/v1/posts", &before).await.expect(201).json();
+    let path = format!("/v1/posts/{}", id_of(&post));
+    let late = FaultRule::new(When::Before, FaultAction::Delay(Duration::from_secs(1)));
+    let late = late.function("post-write").operation("TransactWriteItems");
+    let late = stage.world.on_call(late).unwrap();
+    let cat = after["cats"][9].as_str().unwrap();
+    let (reply, ()) = futures::join!(nabi.change(&path, &after), async {
+        eventually("the edit is about to be stored", async || {
+            (late.fired() > 0).then_some(())
+        })
+        .await;
+        nabi.delete(&format!("/v1/cats/{cat}")).await.expect(204);
+    });
+    reply.bad_fields(422, &["/cats"]);
+    assert_eq!(nabi.get(&path).await.expect(200).json(), post);
+    stage.world.wait_until_drained().await;
+    for image in post["images"].as_array().unwrap() {
+        assert_eq!(status(&nabi, &image["url"]).await, 200);
+    }
+}
+
+/// More uploads than one message erases. Fails when the rest is not queued.
+#[tokio::test]
+async fn an_erasure_of_many_uploads_goes_on_in_another_message() {
+    let stage = stage().await;
+    let leaver = stage.world.user("leaver");
+    leaver.me().await;
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let puts: Vec<WriteRequest> = (0..350)
+        .map(|number| {
+            let key = format!("uploads/{}/{number:0>21}A.jpg", leaver.id);
+            let put = PutRequest::builder()
+                .item("owner", text(&leaver.id))
+                .item("upload", text(&key))
+                .item("name", text("AAAAAAAAAAAAAAAAAAAAAA"))
+                .item("uses", AttributeValue::N("1".to_owned()));
+            let put = put.build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        })
+        .collect();
+    for puts in puts.chunks(25) {
+        let table = stage.table("PicturesTable");
+        let call = stage.tables.batch_write_item();
+        call.request_items(table, puts.to_vec())
+            .send()
+            .await
+            .unwrap();
+    }
+    leaver.delete("/v1/me").await.expect(202);
+    eventually("no row is left", async || {
+        stage.pictures().await.is_empty().then_some(())
     })
     .await;
 }
@@ -575,7 +643,7 @@ async fn exactly_what_is_shown_is_public_a_minute_later() {
                 .iter()
                 .filter(|row| keys.contains(&text(row, "upload")) && row.contains_key("name"))
                 .map(|row| {
-                    // What was shown and dropped is due at once, what never was only in two days.
+                    // A dropped picture is due at once, one that was never shown only in two days.
                     let due = row.get("due_at").map(|_| number(row, "due_at"));
                     let tomorrow = number_of_millis() + 24 * 60 * 60 * 1000;
                     let never_used = due.is_some_and(|due| due > tomorrow);
