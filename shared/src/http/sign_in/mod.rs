@@ -2,6 +2,7 @@
 
 mod jwks;
 mod token;
+mod verified;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use axum::http::request::Parts;
 
 use self::jwks::Jwks;
 pub(super) use self::jwks::Pace;
+use self::verified::{Verified, VerifiedTokens};
 use super::Problem;
 use super::gate;
 use crate::domain::UserId;
@@ -67,6 +69,7 @@ pub(super) struct SignIn {
     issuer: String,
     audience: String,
     jwks: Arc<Jwks>,
+    verified: VerifiedTokens,
 }
 
 impl SignIn {
@@ -81,6 +84,7 @@ impl SignIn {
             issuer,
             audience,
             jwks: Arc::new(Jwks::new(jwks_url, pace)),
+            verified: VerifiedTokens::new(),
         }
     }
 
@@ -100,14 +104,30 @@ impl SignIn {
             }
             Problem::unauthorized(error.detail())
         };
-        let kid = token::key_id(token).map_err(refused)?;
-        let key = Jwks::key(&self.jwks, &kid).await;
+        let verified = self.verified.get(token);
+        let key_id = match &verified {
+            Some(verified) => Arc::clone(&verified.key_id),
+            None => token::key_id(token).map_err(refused)?.into(),
+        };
+        let key = Jwks::key(&self.jwks, &key_id).await;
         let key = key.map_err(|error| match error.wait() {
             Some(wait) => Problem::unavailable_for(&error, wait),
             None => Problem::unavailable(&error),
         })?;
         let key = key.ok_or(token::BadToken::UnknownKey).map_err(refused)?;
-        token::check(token, &key, &self.issuer, &self.audience).map_err(refused)
+        if let Some(verified) = verified
+            && Arc::ptr_eq(&verified.key, &key)
+        {
+            return Ok(verified.bearer);
+        }
+        let bearer = token::check(token, &key, &self.issuer, &self.audience).map_err(refused)?;
+        let verified = Verified {
+            key_id,
+            key,
+            bearer: bearer.clone(),
+        };
+        self.verified.remember(token, verified);
+        Ok(bearer)
     }
 }
 
@@ -131,7 +151,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         };
         match token {
             Some(token) => {
-                let token::Bearer { user: caller, name } = sign_in.caller(token).await?;
+                let token::Bearer {
+                    user: caller, name, ..
+                } = sign_in.caller(token).await?;
                 parts.extensions.insert(SignInName(name));
                 invocation::record_caller(&caller);
                 gate::admit(parts, &caller).await?;

@@ -1,5 +1,7 @@
 //! The checks of a token.
 
+use std::time::Duration;
+
 use jsonwebtoken::{Validation, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
 
@@ -53,10 +55,13 @@ pub(super) fn key_id(token: &str) -> Result<String, BadToken> {
 }
 
 /// The caller.
+#[derive(Clone)]
 pub(super) struct Bearer {
     pub(super) user: UserId,
     /// The provider's name for the user, if the token has one.
     pub(super) name: Option<String>,
+    /// The second at which the token is no longer valid, since 1970.
+    pub(super) valid_until: u64,
 }
 
 /// Returns the token's user, if the token is valid now. The key determines the algorithm, never the token.
@@ -78,6 +83,7 @@ pub(super) fn check(
     if !claims.give_access() {
         return Err(BadToken::OtherUse);
     }
+    let valid_until = claims.valid_until();
     let meant_for_us = match claims.aud {
         Some(Audience::One(it)) => it == audience,
         Some(Audience::Many(them)) => them.iter().any(|it| it == audience),
@@ -87,6 +93,7 @@ pub(super) fn check(
     if meant_for_us {
         Ok(Bearer {
             user: UserId::parse(&claims.sub).map_err(|_| BadToken::NoId)?,
+            valid_until,
             name: claims.username,
         })
     } else {
@@ -97,6 +104,7 @@ pub(super) fn check(
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    exp: f64,
     aud: Option<Audience>,
     client_id: Option<String>,
     /// Cognito's: its name for the user, which is not the `sub` if the user comes from another provider.
@@ -118,6 +126,12 @@ struct Claims {
 }
 
 impl Claims {
+    /// Returns the second at which the token is no longer valid. A fraction of a second only makes it end earlier.
+    fn valid_until(&self) -> u64 {
+        let expires = Duration::try_from_secs_f64(self.exp).unwrap_or_default();
+        expires.as_secs().saturating_add(LEEWAY)
+    }
+
     /// Returns whether the claims are an access token's, as far as they tell. ID tokens tell an app who its user is,
     /// and are handled with less care.
     fn give_access(&self) -> bool {

@@ -514,6 +514,41 @@ async fn withdrawn_key_is_dropped_by_a_later_fetch() {
 }
 
 #[tokio::test]
+async fn remembered_token_ends_when_it_expires() {
+    let (api, _provider) = api_and_provider().await;
+    // Five seconds after its expiry, a token is refused.
+    let expired = Timestamp::now().seconds() - 3;
+    let token = EC.sign(&changed(|it| it["exp"] = json!(expired)));
+    assert_eq!(status(&api, &token).await, 200);
+    while status(&api, &token).await == 200 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(Timestamp::now().seconds(), expired + 5);
+    let got = with(&api, &format!("Bearer {token}")).await;
+    assert_eq!(got.json()["detail"], "The access token has expired.");
+}
+
+#[tokio::test]
+async fn remembered_token_ends_with_its_key() {
+    let other = Pair::ec(EC.id);
+    for keys in [vec![RSA.public()], vec![RSA.public(), other.public()]] {
+        let provider = Provider::start(&[RSA.public(), EC.public()]).await;
+        let pace = Pace {
+            unknown_key: Duration::ZERO,
+            max_age: Duration::ZERO,
+            ..Pace::DEFAULT
+        };
+        let api = api_at(&provider, pace);
+        let token = EC.sign(&claims());
+        assert_eq!(status(&api, &token).await, 200);
+        provider.answer(200, &keys);
+        while status(&api, &token).await != 401 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn well_formed_token_is_503_while_no_keys_are_known() {
     let provider = Provider::start(&[]).await;
     provider.answer(500, &[]);
