@@ -33,6 +33,8 @@ pub mod lifecycle;
 pub mod log;
 #[cfg(feature = "media")]
 pub mod media;
+#[cfg(feature = "cache")]
+mod memo;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 #[cfg(feature = "openapi")]

@@ -89,7 +89,7 @@ impl Index {
             self.store.cats(&cats)
         )?;
         let document = |subject: &Subject| match subject {
-            Subject::Post(id) => posts.get(id).map(Document::post),
+            Subject::Post(id) => posts.get(id).map(|post| Document::post(post)),
             Subject::User(id) => {
                 let stays = users.get(id).filter(|profile| !profile.withdrawn);
                 stays.map(Document::user)

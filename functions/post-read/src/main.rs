@@ -122,7 +122,7 @@ async fn trending(
     let tags = visible
         .take(limit.unwrap_or_default().get())
         .map(Trend::view);
-    Ok(Json(Page::whole(tags.collect())))
+    Ok(Json(Page::whole(&tags.collect::<Vec<_>>())))
 }
 
 impl App {

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::{Json, Router};
 use purrline::cache::Cache;
 use purrline::domain::{
-    BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, Post, PostId, PostView,
+    BadCursor, CatId, CatView, Cursor, ImageHost, Invalid, Limit, Page, PostId, PostView,
     SearchPage, SearchText, SearchType, Segment, Subject, Tag, TagView, UserId, UserView,
     present_posts,
 };
@@ -288,7 +288,7 @@ impl SearchRequest<'_> {
         let visible = posts
             .values()
             .filter(|post| visibility.allows(&post.author));
-        Ok(visible.flat_map(Post::tags).collect())
+        Ok(visible.flat_map(|post| post.tags()).collect())
     }
 
     fn number(self) -> [u8; 8] {

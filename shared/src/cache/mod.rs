@@ -69,10 +69,11 @@ use redis::cluster::ClusterClient;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{Cmd, FromRedisValue};
 
-use crate::domain::FEED_LENGTH;
+use crate::domain::{Author, FEED_LENGTH, Post, PostId, UserId};
 use crate::env::{self, BadSetting};
 use crate::invocation::{self, Callee};
 use crate::lifecycle;
+use crate::memo::Memo;
 use connection::ClusterConnection;
 use nodes::Nodes;
 
@@ -108,6 +109,10 @@ const IDLE: Duration = Duration::from_mins(1);
 #[cfg(target_os = "linux")]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The memory for parsed posts, for some 10,000 short ones with a picture each, and for authors, in bytes.
+const PARSED_POSTS: usize = 16 * 1024 * 1024;
+const PARSED_AUTHORS: usize = 4 * 1024 * 1024;
+
 fn tcp() -> TcpSettings {
     let settings = TcpSettings::default()
         .set_nodelay(true)
@@ -127,7 +132,23 @@ fn count_round_trip() {
 pub struct Cache {
     connection: ClusterConnection,
     nodes: Arc<Mutex<Option<Arc<Nodes>>>>,
+    parsed: Arc<Parsed>,
     feed_length: usize,
+}
+
+/// The values that this process parsed last, with the bytes that the cache had for them.
+struct Parsed {
+    posts: Memo<PostId, Vec<u8>, Arc<Post>>,
+    authors: Memo<UserId, Vec<u8>, Option<Arc<Author>>>,
+}
+
+impl Default for Parsed {
+    fn default() -> Self {
+        Self {
+            posts: Memo::new(PARSED_POSTS),
+            authors: Memo::new(PARSED_AUTHORS),
+        }
+    }
 }
 
 impl std::fmt::Debug for Cache {
@@ -177,6 +198,7 @@ impl Cache {
         Ok(Self {
             connection: ClusterConnection::open(client),
             nodes: Arc::default(),
+            parsed: Arc::default(),
             feed_length: FEED_LENGTH,
         })
     }

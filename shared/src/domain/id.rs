@@ -83,11 +83,12 @@ impl Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (0..TEXT_LEN).rev().try_for_each(|place| {
+        let mut text = [b'0'; TEXT_LEN];
+        for (place, digit) in text.iter_mut().rev().enumerate() {
             let value = usize::try_from((self.0 >> (5 * place)) & 31).unwrap_or(0);
-            let digit = DIGITS.get(value).copied().unwrap_or(b'0');
-            write!(f, "{}", char::from(digit))
-        })
+            *digit = DIGITS.get(value).copied().unwrap_or(b'0');
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

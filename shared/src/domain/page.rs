@@ -1,10 +1,13 @@
 //! Pages of a list.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
+use super::presentation::json;
 use super::{Cursor, Reason, Version};
 
 /// The maximum size of a page in bytes, as escaped inside the function's answer. The load balancer takes 1 MB for the
@@ -81,14 +84,17 @@ pub struct Segment<T, P> {
 }
 
 /// A page in JSON: `{"items": […], "next": "<cursor>" | null}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "openapi", schemars(rename = "{T}Page"))]
 pub struct Page<T> {
     /// The items of this page.
-    items: Vec<T>,
+    #[cfg_attr(feature = "openapi", schemars(with = "Vec<T>"))]
+    items: Vec<Box<RawValue>>,
     /// `?cursor=` of the next page; null at the end of the list.
     next: Option<Cursor>,
+    #[serde(skip)]
+    of: PhantomData<T>,
 }
 
 impl<T, P> Segment<T, P> {
@@ -113,8 +119,12 @@ impl<T, P> Segment<T, P> {
 
 impl<T: Serialize> Page<T> {
     /// Creates a page that holds a whole list.
-    pub const fn whole(items: Vec<T>) -> Self {
-        Self { items, next: None }
+    pub fn whole(items: &[T]) -> Self {
+        Self {
+            items: items.iter().map(json).collect(),
+            next: None,
+            of: PhantomData,
+        }
     }
 
     /// Creates a page of the list named `list`. Its cursor holds the position where the list continues, encoded by
@@ -125,33 +135,34 @@ impl<T: Serialize> Page<T> {
         segment: Segment<T, P>,
         bytes: impl Fn(&P) -> B,
     ) -> Self {
-        let Segment { mut items, end } = segment;
-        let mut bytes_so_far = 0;
-        let fitting = items.iter().take_while(|(item, _)| {
-            bytes_so_far += size_of(item);
-            bytes_so_far <= MAX_BYTES
-        });
-        let fit = fitting.count().max(1);
-        let cut = fit < items.len();
-        items.truncate(fit);
-        let cut = items.last().filter(|_| cut).map(|(_, position)| position);
-        let goes_on = cut.or(end.as_ref());
+        let Segment { items, end } = segment;
+        let mut size = 0;
+        let mut written = Vec::with_capacity(items.len());
+        for (item, _) in &items {
+            let item = json(item);
+            size += size_in_answer(&item);
+            if size > MAX_BYTES && !written.is_empty() {
+                break;
+            }
+            written.push(item);
+        }
+        let continues_after = match items.get(..written.len()) {
+            Some([.., (_, position)]) if written.len() < items.len() => Some(position),
+            _ => end.as_ref(),
+        };
         Self {
-            next: goes_on.map(|position| Cursor::issue(list, bytes(position).as_ref())),
-            items: items.into_iter().map(|(item, _)| item).collect(),
+            next: continues_after.map(|position| Cursor::issue(list, bytes(position).as_ref())),
+            items: written,
+            of: PhantomData,
         }
     }
 }
 
 /// Returns an item's size in an answer, which is JSON inside JSON: quotes and backslashes are escaped again.
-fn size_of(item: &impl Serialize) -> usize {
-    let json = serde_json::to_vec(item).unwrap_or_default();
-    json.len()
-        + 1
-        + json
-            .iter()
-            .filter(|byte| matches!(byte, b'"' | b'\\'))
-            .count()
+fn size_in_answer(item: &RawValue) -> usize {
+    let json = item.get();
+    let escaped = json.bytes().filter(|byte| matches!(byte, b'"' | b'\\'));
+    json.len() + 1 + escaped.count()
 }
 
 #[cfg(test)]

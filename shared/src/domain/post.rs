@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -176,7 +177,7 @@ pub struct ViewerState {
 #[derive(Debug, Clone, Default)]
 pub struct HydratedPosts {
     /// The posts.
-    pub posts: HashMap<PostId, Post>,
+    pub posts: HashMap<PostId, Arc<Post>>,
     /// The ids of posts that never existed or were deleted.
     pub gone: HashSet<PostId>,
     /// Their counts.
@@ -184,7 +185,7 @@ pub struct HydratedPosts {
     /// The viewer's state of each.
     pub viewer: HashMap<PostId, ViewerState>,
     /// Their authors; `None` for one who has withdrawn.
-    pub authors: HashMap<UserId, Option<Author>>,
+    pub authors: HashMap<UserId, Option<Arc<Author>>>,
 }
 
 impl HydratedPosts {

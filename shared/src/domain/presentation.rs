@@ -2,10 +2,15 @@
 //!
 //! Only this module makes the URLs of pictures.
 
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
 use super::{
     Author, AuthorView, BlockedView, BreedName, Cat, CatView, Comment, CommentView, HydratedPosts,
-    Picture, PictureName, PictureView, Post, PostCounts, PostImage, PostView, Profile, Relation,
-    SizeView, UserView, ViewerState,
+    Picture, PictureName, PictureView, Post, PostCounts, PostId, PostImage, PostView, Profile,
+    Relation, SizeView, UserView, ViewerState,
 };
 
 /// The base URL that pictures are served from.
@@ -62,17 +67,126 @@ impl ImageHost {
 /// Presents visible posts, in their order. Posts of an unknown author are left out, since the author may have
 /// withdrawn.
 pub fn present_posts<'p>(
-    visible: impl IntoIterator<Item = &'p Post>,
+    visible: impl IntoIterator<Item = &'p Arc<Post>>,
     known: &HydratedPosts,
     images: &ImageHost,
 ) -> Vec<PostView> {
-    let view = |post: &Post| {
-        let author = known.authors.get(&post.author)?.clone()?;
+    present_each(visible, known, |post, author, counts, viewer| {
+        let post = Post::clone(post);
+        post.view(Author::clone(author), counts, viewer, images)
+    })
+}
+
+/// Presents visible posts as [`present_posts`] does, each by `present`.
+pub fn present_each<'p, V>(
+    visible: impl IntoIterator<Item = &'p Arc<Post>>,
+    known: &HydratedPosts,
+    present: impl Fn(&Arc<Post>, &Arc<Author>, PostCounts, ViewerState) -> V,
+) -> Vec<V> {
+    let view = |post: &'p Arc<Post>| {
+        let author = known.authors.get(&post.author)?.as_ref()?;
         let counts = known.counts.get(&post.id).copied().unwrap_or_default();
         let viewer = known.viewer.get(&post.id).copied().unwrap_or_default();
-        Some(post.clone().view(author, counts, viewer, images))
+        Some(present(post, author, counts, viewer))
     };
     visible.into_iter().filter_map(view).collect()
+}
+
+/// The JSON of those parts of a [`PostView`] that only an edit of the post changes.
+#[derive(Debug)]
+pub struct PostJson {
+    text: Box<RawValue>,
+    tags: Box<RawValue>,
+    images: Box<RawValue>,
+    cats: Box<RawValue>,
+    created_at: Box<RawValue>,
+    edited_at: Box<RawValue>,
+}
+
+impl PostJson {
+    /// Writes the JSON of a post.
+    pub fn new(post: &Post, images: &ImageHost) -> Self {
+        let shown = post.draft.images().iter().cloned();
+        let shown: Vec<PictureView> = shown.map(|image| images.view(image)).collect();
+        Self {
+            text: json(post.draft.text()),
+            tags: json(&post.tags()),
+            images: json(&shown),
+            cats: json(post.draft.cats()),
+            created_at: json(&post.id.created_at()),
+            edited_at: json(&post.edited_at),
+        }
+    }
+
+    /// Returns its size in bytes.
+    pub fn size(&self) -> usize {
+        let parts = [
+            &self.text,
+            &self.tags,
+            &self.images,
+            &self.cats,
+            &self.created_at,
+            &self.edited_at,
+        ];
+        parts.map(|part| part.get().len()).iter().sum()
+    }
+}
+
+/// A post that serializes as its [`PostView`] does, from JSON that is written already.
+#[derive(Debug, Clone)]
+pub struct WrittenPost {
+    /// Its id.
+    pub id: PostId,
+    /// The author's [`AuthorView`].
+    pub author: Arc<RawValue>,
+    /// The parts that only an edit changes.
+    pub json: Arc<PostJson>,
+    /// Its counts.
+    pub counts: PostCounts,
+    /// The viewer's state.
+    pub viewer: ViewerState,
+}
+
+impl Serialize for WrittenPost {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields<'p> {
+            id: PostId,
+            author: &'p RawValue,
+            text: &'p RawValue,
+            tags: &'p RawValue,
+            images: &'p RawValue,
+            cats: &'p RawValue,
+            created_at: &'p RawValue,
+            edited_at: &'p RawValue,
+            likes: u64,
+            comments: u64,
+            liked: bool,
+            saved: bool,
+        }
+        let json = &self.json;
+        let fields = Fields {
+            id: self.id,
+            author: &self.author,
+            text: &json.text,
+            tags: &json.tags,
+            images: &json.images,
+            cats: &json.cats,
+            created_at: &json.created_at,
+            edited_at: &json.edited_at,
+            likes: self.counts.likes,
+            comments: self.counts.comments,
+            liked: self.viewer.liked,
+            saved: self.viewer.saved,
+        };
+        fields.serialize(serializer)
+    }
+}
+
+/// Writes a value as JSON.
+pub(super) fn json(value: &(impl Serialize + ?Sized)) -> Box<RawValue> {
+    // Of the values here, all can be written.
+    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 impl Post {
@@ -112,6 +226,11 @@ impl Author {
             name: self.name,
             avatar_url: self.avatar.map(|name| images.smallest(&name)),
         }
+    }
+
+    /// Writes the JSON of the author's [`AuthorView`].
+    pub fn json(&self, images: &ImageHost) -> Box<RawValue> {
+        json(&self.clone().view(images))
     }
 }
 
@@ -221,9 +340,25 @@ pub(super) mod tests {
             ..Author::of(&nabi, None)
         };
         for base in ["https://images", "https://images/"] {
-            let (counts, viewer) = (PostCounts::default(), ViewerState::default());
+            let counts = PostCounts {
+                likes: 3,
+                comments: 2,
+                rev: 5,
+            };
+            let viewer = ViewerState {
+                liked: true,
+                saved: false,
+            };
             let images = ImageHost::new(base);
             let view = post.clone().view(author.clone(), counts, viewer, &images);
+            let written = WrittenPost {
+                id: post.id,
+                author: author.json(&images).into(),
+                json: PostJson::new(&post, &images).into(),
+                counts,
+                viewer,
+            };
+            assert_eq!(json(&written).get(), json(&view).get());
             let url = |name: &PictureName, file: &str| format!("https://images/{name}/{file}.jpg");
             let [shown] = <[_; 1]>::try_from(view.images).unwrap();
             assert_eq!(shown.url, url(&photo.picture.name, "medium"));
@@ -241,16 +376,18 @@ pub(super) mod tests {
     #[test]
     fn posts_with_an_unhydrated_author_are_left_out() {
         let [nabi, mimi] = ["nabi", "mimi"].map(|id| UserId::parse(id).unwrap());
-        let post = |id: &str, author: &UserId| Post {
-            id: PostId::parse(id).unwrap(),
-            author: author.clone(),
-            draft: Draft::new(PostText::parse("meow").unwrap(), vec![], vec![]).unwrap(),
-            edited_at: None,
+        let post = |id: &str, author: &UserId| {
+            Arc::new(Post {
+                id: PostId::parse(id).unwrap(),
+                author: author.clone(),
+                draft: Draft::new(PostText::parse("meow").unwrap(), vec![], vec![]).unwrap(),
+                edited_at: None,
+            })
         };
         let posts = [post("0000000000002", &nabi), post("0000000000001", &mimi)];
         let author = Author::of(&mimi, None);
         let known = HydratedPosts {
-            authors: [(mimi, Some(author))].into(),
+            authors: [(mimi, Some(Arc::new(author)))].into(),
             ..HydratedPosts::default()
         };
         let views = present_posts(&posts, &known, &ImageHost::new("https://images"));

@@ -62,7 +62,7 @@ impl SearchType {
 }
 
 /// A page of results in JSON; its `type` says what the items are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SearchPage {
     /// Posts.
@@ -77,12 +77,12 @@ pub enum SearchPage {
 
 impl SearchPage {
     /// Returns an empty page of a type.
-    pub const fn empty(kind: SearchType) -> Self {
+    pub fn empty(kind: SearchType) -> Self {
         match kind {
-            SearchType::Posts => Self::Posts(Page::whole(Vec::new())),
-            SearchType::Users => Self::Users(Page::whole(Vec::new())),
-            SearchType::Cats => Self::Cats(Page::whole(Vec::new())),
-            SearchType::Tags => Self::Tags(Page::whole(Vec::new())),
+            SearchType::Posts => Self::Posts(Page::whole(&[])),
+            SearchType::Users => Self::Users(Page::whole(&[])),
+            SearchType::Cats => Self::Cats(Page::whole(&[])),
+            SearchType::Tags => Self::Tags(Page::whole(&[])),
         }
     }
 }

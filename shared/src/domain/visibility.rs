@@ -10,6 +10,7 @@
 //! an anonymous request is refused before anything is read.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::{Author, AuthorMark, Post, PostId, Profile, Timestamp, Trend, UserId};
 
@@ -69,7 +70,7 @@ impl Visibility {
     /// follows. A block ends the follows between two users, so there is none between the viewer and those authors.
     pub fn of_feed(
         viewer: &UserId,
-        authors: &HashMap<UserId, Option<Author>>,
+        authors: &HashMap<UserId, Option<Arc<Author>>>,
         followed: HashSet<UserId>,
     ) -> Self {
         let withdrawn = authors.iter().filter(|(_, author)| author.is_none());
@@ -101,8 +102,8 @@ impl Visibility {
     pub fn visible_posts<'p>(
         &self,
         ids: &[PostId],
-        posts: &'p HashMap<PostId, Post>,
-    ) -> impl Iterator<Item = &'p Post> {
+        posts: &'p HashMap<PostId, Arc<Post>>,
+    ) -> impl Iterator<Item = &'p Arc<Post>> {
         let posts = ids.iter().filter_map(|id| posts.get(id));
         posts.filter(|post| self.allows(&post.author))
     }
@@ -233,14 +234,13 @@ mod tests {
             edited_at: None,
         };
         let posts = ids.iter().zip(&authors).map(post);
-        let mut posts: HashMap<PostId, Post> = posts.map(|post| (post.id, post)).collect();
+        let mut posts: HashMap<PostId, Arc<Post>> =
+            posts.map(|post| (post.id, Arc::new(post))).collect();
         posts.remove(&ids[4]);
         let followed = HashSet::from(["mimi", "gone", "deleted"].map(user));
         let card = |id: &str| {
-            (
-                user(id),
-                (id != "gone").then(|| Author::of(&user(id), None)),
-            )
+            let author = (id != "gone").then(|| Author::of(&user(id), None));
+            (user(id), author.map(Arc::new))
         };
         let by_cache = Visibility::of_feed(&nabi, &authors.map(card).into(), followed.clone());
         let profiles = authors.map(|id| profile(id, id == "gone"));

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
@@ -76,7 +76,8 @@ impl Feeds {
         let (known, early_followed) = self.cache.hydrate(viewer, &others, &early).await?;
         self.store.remember_counts(&known.counts);
         let mut known = self.fill_posts(viewer, &others, known).await?;
-        self.post_authors.remember(known.posts.values());
+        self.post_authors
+            .remember(known.posts.values().map(Arc::as_ref));
         self.post_authors.forget(&known.gone);
         known.add(prefetched.posts.clone());
         // Cached authors are useless without the viewer's follows, so both are asked for again.
@@ -201,7 +202,8 @@ impl Feeds {
         let card = |id: &UserId| {
             let profile = profiles.found.get(id);
             let withdrawn = profile.is_some_and(|profile| profile.withdrawn);
-            (id.clone(), (!withdrawn).then(|| Author::of(id, profile)))
+            let author = (!withdrawn).then(|| Author::of(id, profile));
+            (id.clone(), author.map(Arc::new))
         };
         let found = HydratedPosts {
             authors: read.authors.iter().map(card).collect(),

@@ -4,21 +4,23 @@
 //!    gone, from the store if the cache can't be used;
 //! 2. hydration (`hydration`): everything known about them, from the cache, and what the cache lacks from the store;
 //! 3. visibility ([`Visibility`](crate::domain::Visibility)): the posts that the viewer may see;
-//! 4. presentation ([`present_posts`]): the answer.
+//! 4. presentation (`rendering`): the answer, from JSON that is written once for each version of a post.
 //!
 //! The answer is the same whichever way it was read. A position in a feed is a post's id, so it means the same in the
 //! cache and in the store, and in a feed that was rebuilt between two pages.
 
 mod hydration;
+mod rendering;
 mod skeleton;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use hydration::PostAuthors;
+use rendering::Renderer;
 use skeleton::Skeleton;
 
 use crate::cache::{self, Cache};
-use crate::domain::{ImageHost, PostId, PostView, Segment, Timestamp, UserId, present_posts};
+use crate::domain::{ImageHost, PostId, Segment, Timestamp, UserId, WrittenPost};
 use crate::full_page::full_page;
 use crate::store::{self, Store};
 
@@ -30,7 +32,7 @@ const CACHE_PAUSE_MILLIS: i64 = 1000;
 pub struct Feeds {
     store: Store,
     cache: Cache,
-    images: ImageHost,
+    renderer: Renderer,
     post_authors: PostAuthors,
     /// The time until which the cache is not used, in milliseconds since 1970.
     paused_until: AtomicI64,
@@ -42,7 +44,7 @@ impl Feeds {
         Self {
             store,
             cache,
-            images,
+            renderer: Renderer::new(images),
             post_authors: PostAuthors::new(),
             paused_until: AtomicI64::new(0),
         }
@@ -55,7 +57,7 @@ impl Feeds {
         viewer: &UserId,
         after: Option<PostId>,
         size: usize,
-    ) -> Result<Segment<PostView, PostId>, store::Error> {
+    ) -> Result<Segment<WrittenPost, PostId>, store::Error> {
         let (skeleton, prefetched) = Skeleton::open(self, viewer, after, size).await?;
         let (skeleton, prefetched) = (&skeleton, &prefetched);
         full_page(size, after, |position, most| async move {
@@ -63,8 +65,8 @@ impl Feeds {
             let hydrated = self.hydrate(viewer, &ids, skeleton.followed(), prefetched);
             let (known, visibility) = hydrated.await?;
             let visible = visibility.visible_posts(&ids, &known.posts);
-            let views = present_posts(visible, &known, &self.images);
-            Ok(Segment::new(views, ids.last().copied(), |view| view.id))
+            let posts = self.renderer.present(visible, &known);
+            Ok(Segment::new(posts, ids.last().copied(), |post| post.id))
         })
         .await
     }

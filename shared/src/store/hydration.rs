@@ -1,6 +1,7 @@
 //! Hydration of posts from the store alone: from their ids to everything a viewer is shown with them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::{Error, Readable, Store};
 use crate::domain::{HydratedPosts, Post, PostId, UserId, ViewerState, Visibility};
@@ -26,7 +27,7 @@ impl Store {
     pub async fn hydrate_posts(
         &self,
         viewer: &UserId,
-        posts: HashMap<PostId, Post>,
+        posts: HashMap<PostId, Arc<Post>>,
     ) -> Result<(HydratedPosts, Visibility), Error> {
         let (known, visibility, unread) = self.hydrate_readable(viewer, posts).await?;
         if unread > 0 {
@@ -41,7 +42,7 @@ impl Store {
         viewer: &UserId,
         post: Post,
     ) -> Result<(HydratedPosts, Visibility), Error> {
-        let post = HashMap::from([(post.id, post)]);
+        let post = HashMap::from([(post.id, Arc::new(post))]);
         let (known, visibility, unread) = self.hydrate_readable(viewer, post).await?;
         if unread > 0 {
             let why = "throttled: a part of the post can't be read";
@@ -54,7 +55,7 @@ impl Store {
     async fn hydrate_readable(
         &self,
         viewer: &UserId,
-        posts: HashMap<PostId, Post>,
+        posts: HashMap<PostId, Arc<Post>>,
     ) -> Result<(HydratedPosts, Visibility, usize), Error> {
         let ids: Vec<PostId> = posts.keys().copied().collect();
         let authors: HashSet<UserId> = posts.values().map(|post| post.author.clone()).collect();
@@ -71,7 +72,7 @@ impl Store {
         ];
         let visibility = visibility.found;
         let card = |id: UserId| {
-            let author = visibility.author(&id);
+            let author = visibility.author(&id).map(Arc::new);
             (id, author)
         };
         let known = HydratedPosts {

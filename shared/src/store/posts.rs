@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem, Update};
 
@@ -164,7 +165,7 @@ impl Store {
 
     /// Returns those of these posts that exist. A post that can't be understood is logged and left out, so that it
     /// doesn't make the others fail.
-    pub async fn posts(&self, ids: &[PostId]) -> Result<HashMap<PostId, Post>, Error> {
+    pub async fn posts(&self, ids: &[PostId]) -> Result<HashMap<PostId, Arc<Post>>, Error> {
         let rows = self
             .batch_get(&self.tables.posts, post_keys(ids), None)
             .await?;
@@ -175,7 +176,7 @@ impl Store {
     pub async fn readable_posts(
         &self,
         ids: &[PostId],
-    ) -> Result<Readable<HashMap<PostId, Post>, PostId>, Error> {
+    ) -> Result<Readable<HashMap<PostId, Arc<Post>>, PostId>, Error> {
         let batch = self
             .batch_get_readable(&self.tables.posts, post_keys(ids))
             .await?;
@@ -187,9 +188,9 @@ impl Store {
         })
     }
 
-    fn parse_posts(rows: &[Item]) -> HashMap<PostId, Post> {
+    fn parse_posts(rows: &[Item]) -> HashMap<PostId, Arc<Post>> {
         let understood = |row: &Item| match revised(row) {
-            Ok(found) => Some((found.post.id, found.post)),
+            Ok(found) => Some((found.post.id, Arc::new(found.post))),
             Err(error) => {
                 tracing::error!(%error, id = row.maybe_text("id"), "a post is left out");
                 None
@@ -221,7 +222,8 @@ impl Store {
 
     /// Returns a post, if it exists.
     pub async fn post(&self, id: PostId) -> Result<Option<Post>, Error> {
-        Ok(self.posts(&[id]).await?.remove(&id))
+        let post = self.posts(&[id]).await?.remove(&id);
+        Ok(post.map(Arc::unwrap_or_clone))
     }
 
     /// Returns the ids of an author's posts that are older than a position, newest first, at most `most`.
