@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::{Json, Router};
 use mimalloc::MiMalloc;
 use purrline::cache::Cache;
-use purrline::domain::{ImageHost, Page, PostId, WrittenPost};
+use purrline::domain::{ImageHost, Page, PostId, RenderedPost};
 use purrline::feed::Feeds;
 use purrline::http::routes::GET_FEED;
 use purrline::http::{self, Caller, Paging, Problem, Settings};
@@ -36,7 +36,7 @@ async fn feed(
     State(feeds): State<Arc<Feeds>>,
     Caller(me): Caller,
     paging: Paging,
-) -> Result<Json<Page<WrittenPost>>, Problem> {
+) -> Result<Json<Page<RenderedPost>>, Problem> {
     let list = format!("feed/{me}");
     let (limit, after) = paging.open(&list, PostId::at_position)?;
     let posts = feeds.page(&me, after, limit.get()).await?;

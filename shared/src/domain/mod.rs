@@ -59,7 +59,7 @@ pub use picture::{
 pub use post::{
     Draft, HydratedPosts, MAX_CATS, MAX_IMAGES, Post, PostCounts, PostEdit, PostView, ViewerState,
 };
-pub use presentation::{ImageHost, PostJson, WrittenPost, present_each, present_posts};
+pub use presentation::{ImageHost, PostJson, RenderedPost, present_each, present_posts};
 pub use rate_limit::RateLimit;
 pub use search::{SearchPage, SearchText, SearchType, TagView};
 pub use tag::{MAX_TAGS, Tag, tags_of};

@@ -132,9 +132,9 @@ impl PostJson {
     }
 }
 
-/// A post that serializes as its [`PostView`] does, from JSON that is written already.
+/// A post that serializes as its [`PostView`] does, from JSON that was written before.
 #[derive(Debug, Clone)]
-pub struct WrittenPost {
+pub struct RenderedPost {
     /// Its id.
     pub id: PostId,
     /// The author's [`AuthorView`].
@@ -147,7 +147,7 @@ pub struct WrittenPost {
     pub viewer: ViewerState,
 }
 
-impl Serialize for WrittenPost {
+impl Serialize for RenderedPost {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Fields<'p> {
@@ -351,14 +351,14 @@ pub(super) mod tests {
             };
             let images = ImageHost::new(base);
             let view = post.clone().view(author.clone(), counts, viewer, &images);
-            let written = WrittenPost {
+            let rendered = RenderedPost {
                 id: post.id,
                 author: author.json(&images).into(),
                 json: PostJson::new(&post, &images).into(),
                 counts,
                 viewer,
             };
-            assert_eq!(json(&written).get(), json(&view).get());
+            assert_eq!(json(&rendered).get(), json(&view).get());
             let url = |name: &PictureName, file: &str| format!("https://images/{name}/{file}.jpg");
             let [shown] = <[_; 1]>::try_from(view.images).unwrap();
             assert_eq!(shown.url, url(&photo.picture.name, "medium"));

@@ -20,7 +20,7 @@ use rendering::Renderer;
 use skeleton::Skeleton;
 
 use crate::cache::{self, Cache};
-use crate::domain::{ImageHost, PostId, Segment, Timestamp, UserId, WrittenPost};
+use crate::domain::{ImageHost, PostId, RenderedPost, Segment, Timestamp, UserId};
 use crate::full_page::full_page;
 use crate::store::{self, Store};
 
@@ -57,7 +57,7 @@ impl Feeds {
         viewer: &UserId,
         after: Option<PostId>,
         size: usize,
-    ) -> Result<Segment<WrittenPost, PostId>, store::Error> {
+    ) -> Result<Segment<RenderedPost, PostId>, store::Error> {
         let (skeleton, prefetched) = Skeleton::open(self, viewer, after, size).await?;
         let (skeleton, prefetched) = (&skeleton, &prefetched);
         full_page(size, after, |position, most| async move {

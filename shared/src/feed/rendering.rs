@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use crate::domain::{
-    Author, HydratedPosts, ImageHost, Post, PostId, PostJson, UserId, WrittenPost, present_each,
+    Author, HydratedPosts, ImageHost, Post, PostId, PostJson, RenderedPost, UserId, present_each,
 };
 use crate::memo::Memo;
 
@@ -35,13 +35,15 @@ impl Renderer {
         &self,
         visible: impl IntoIterator<Item = &'p Arc<Post>>,
         known: &HydratedPosts,
-    ) -> Vec<WrittenPost> {
-        present_each(visible, known, |post, author, counts, viewer| WrittenPost {
-            id: post.id,
-            author: self.author(author),
-            json: self.post(post),
-            counts,
-            viewer,
+    ) -> Vec<RenderedPost> {
+        present_each(visible, known, |post, author, counts, viewer| {
+            RenderedPost {
+                id: post.id,
+                author: self.author(author),
+                json: self.post(post),
+                counts,
+                viewer,
+            }
         })
     }
 
