@@ -5,7 +5,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use crate::http_server::{Body, answer, full};
 
@@ -17,12 +19,26 @@ pub(super) fn from_function(payload: &Bytes, multi_value: bool) -> Response<Body
     read(payload, multi_value).unwrap_or_else(|| bare(StatusCode::BAD_GATEWAY))
 }
 
+/// A function's answer. Of its two maps of headers, only one is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload<'p> {
+    status_code: Value,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: Value,
+    #[serde(borrow)]
+    headers: Option<&'p RawValue>,
+    #[serde(borrow)]
+    multi_value_headers: Option<&'p RawValue>,
+}
+
 fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
     if payload.len() > MAX_ANSWER {
         return None;
     }
-    let payload: Value = serde_json::from_slice(payload).ok()?;
-    let status = match payload.get("statusCode")? {
+    let payload: Payload = serde_json::from_slice(payload).ok()?;
+    let status = match payload.status_code {
         Value::Number(number) => u16::try_from(number.as_u64()?).ok()?,
         Value::String(text) => text.parse().ok()?,
         _ => return None,
@@ -30,25 +46,26 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
     let status = StatusCode::from_u16(status)
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))?;
-    let body = match payload.get("body") {
-        None | Some(Value::Null) => Bytes::new(),
-        Some(Value::String(text)) if payload.get("isBase64Encoded") == Some(&Value::Bool(true)) => {
-            STANDARD.decode(text).ok()?.into()
-        }
-        Some(Value::String(text)) => Bytes::from(text.clone()),
-        Some(_) => return None,
+    let body = payload.body.unwrap_or_default();
+    let body = match payload.is_base64_encoded {
+        Value::Bool(true) => STANDARD.decode(body).ok()?.into(),
+        _ => Bytes::from(body),
     };
     let mut response = Response::new(full(body));
     *response.status_mut() = status;
     // In multi-value mode the load balancer reads only multi-value headers.
-    let headers = payload.get(if multi_value {
-        "multiValueHeaders"
+    let headers = if multi_value {
+        payload.multi_value_headers
     } else {
-        "headers"
-    });
-    for (name, value) in headers.and_then(Value::as_object).into_iter().flatten() {
+        payload.headers
+    };
+    let headers = match headers.map(|headers| serde_json::from_str(headers.get())) {
+        Some(Ok(Value::Object(headers))) => headers,
+        _ => Map::new(),
+    };
+    for (name, value) in headers {
         let values = match value {
-            Value::Array(values) => values.iter().collect(),
+            Value::Array(values) => values,
             value => vec![value],
         };
         let name = HeaderName::try_from(name.as_str()).ok()?;
@@ -60,9 +77,10 @@ fn read(payload: &Bytes, multi_value: bool) -> Option<Response<Body>> {
             continue;
         }
         for value in values {
-            let text = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
+            let text = match value {
+                Value::String(text) => text,
+                value => value.to_string(),
+            };
             response
                 .headers_mut()
                 .append(name.clone(), HeaderValue::try_from(text).ok()?);

@@ -4,6 +4,8 @@
 //! other events only the last. A body of type `text/*`, JSON, JavaScript or XML without a content encoding is passed as
 //! text. Any other body is passed in base64, as is text that isn't UTF-8, which JSON can't represent.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use base64::Engine as _;
@@ -12,7 +14,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::ids;
 
@@ -28,104 +30,125 @@ pub(super) struct Hop<'a> {
     pub(super) multi_value: bool,
 }
 
+/// An event with single or with multi-value headers and parameters.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Event<'r> {
+    request_context: Context<'r>,
+    http_method: &'r str,
+    path: &'r str,
+    #[serde(flatten)]
+    values: Values<'r>,
+    body: Cow<'r, str>,
+    is_base64_encoded: bool,
+}
+
+#[derive(Serialize)]
+struct Context<'r> {
+    elb: Elb<'r>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Elb<'r> {
+    target_group_arn: &'r str,
+}
+
+/// The parameters and headers, as the target group's mode wants them.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Values<'r> {
+    #[serde(rename_all = "camelCase")]
+    Last {
+        query_string_parameters: BTreeMap<&'r str, &'r str>,
+        headers: BTreeMap<&'r str, &'r str>,
+    },
+    #[serde(rename_all = "camelCase")]
+    All {
+        multi_value_query_string_parameters: BTreeMap<&'r str, Vec<&'r str>>,
+        multi_value_headers: BTreeMap<&'r str, Vec<&'r str>>,
+    },
+}
+
 /// Builds the event. Returns the event and its trace id.
 pub(super) fn build(parts: &Parts, body: &Bytes, hop: &Hop<'_>) -> (Bytes, String) {
-    let mut headers = headers(&parts.headers);
-    let trace = match headers.iter().find(|(name, _)| name == "x-amzn-trace-id") {
-        Some((_, value)) => value.clone(),
+    let sent: Vec<_> = headers(&parts.headers).collect();
+    let trace = match sent.iter().find(|(name, _)| *name == "x-amzn-trace-id") {
+        Some((_, value)) => value.clone().into_owned(),
         None => ids::trace(),
     };
-    let forwarded = headers
+    let forwarded = sent.iter().filter(|(name, _)| *name == "x-forwarded-for");
+    let address = hop.client.ip().to_string();
+    let forwarded: Vec<&str> = forwarded
+        .map(|(_, value)| value.as_ref())
+        .chain([address.as_str()])
+        .collect();
+    let own = [
+        ("x-amzn-trace-id", trace.clone()),
+        ("x-forwarded-for", forwarded.join(", ")),
+        ("x-forwarded-port", hop.port.to_string()),
+        ("x-forwarded-proto", "http".to_owned()),
+    ];
+    let sent = sent
         .iter()
-        .filter(|(name, _)| name == "x-forwarded-for")
-        .map(|(_, value)| value.as_str());
-    let client = hop.client.ip().to_string();
-    let forwarded = forwarded
-        .chain([client.as_str()])
-        .collect::<Vec<_>>()
-        .join(", ");
-    headers.retain(|(name, _)| {
-        !matches!(
-            name.as_str(),
-            "x-amzn-trace-id" | "x-forwarded-for" | "x-forwarded-port" | "x-forwarded-proto"
-        )
-    });
-    headers.extend([
-        ("x-amzn-trace-id".to_owned(), trace.clone()),
-        ("x-forwarded-for".to_owned(), forwarded),
-        ("x-forwarded-port".to_owned(), hop.port.to_string()),
-        ("x-forwarded-proto".to_owned(), "http".to_owned()),
-    ]);
+        .map(|(name, value)| (*name, value.as_ref()))
+        .filter(|(name, _)| own.iter().all(|(reserved, _)| reserved != name));
+    let headers = sent.chain(own.iter().map(|(name, value)| (*name, value.as_str())));
     let query = query(parts.uri.query().unwrap_or_default());
-
-    let mut event = Map::new();
-    event.insert(
-        "requestContext".to_owned(),
-        json!({ "elb": { "targetGroupArn": hop.target_group_arn } }),
-    );
-    event.insert("httpMethod".to_owned(), json!(parts.method.as_str()));
-    event.insert("path".to_owned(), json!(parts.uri.path()));
-    if hop.multi_value {
-        event.insert(
-            "multiValueQueryStringParameters".to_owned(),
-            all_values(query),
-        );
-        event.insert("multiValueHeaders".to_owned(), all_values(headers));
+    let values = if hop.multi_value {
+        Values::All {
+            multi_value_query_string_parameters: all_values(query),
+            multi_value_headers: all_values(headers),
+        }
     } else {
-        event.insert("queryStringParameters".to_owned(), last_values(query));
-        event.insert("headers".to_owned(), last_values(headers));
-    }
-    let text = std::str::from_utf8(body)
-        .ok()
-        .filter(|_| is_text(&parts.headers));
-    let (text, encoded) = match text {
-        Some(text) => (text.to_owned(), false),
-        None => (STANDARD.encode(body), !body.is_empty()),
+        Values::Last {
+            query_string_parameters: query.collect(),
+            headers: headers.collect(),
+        }
     };
-    event.insert("body".to_owned(), Value::from(text));
-    event.insert("isBase64Encoded".to_owned(), Value::from(encoded));
-    (Value::Object(event).to_string().into(), trace)
+    let text = std::str::from_utf8(body).ok();
+    let (body, is_base64_encoded) = match text.filter(|_| is_text(&parts.headers)) {
+        Some(text) => (Cow::from(text), false),
+        None => (STANDARD.encode(body).into(), !body.is_empty()),
+    };
+    let event = Event {
+        request_context: Context {
+            elb: Elb {
+                target_group_arn: hop.target_group_arn,
+            },
+        },
+        http_method: parts.method.as_str(),
+        path: parts.uri.path(),
+        values,
+        body,
+        is_base64_encoded,
+    };
+    let event = serde_json::to_vec(&event).unwrap_or_default();
+    (event.into(), trace)
 }
 
 /// Returns the names and values of headers. `HeaderMap` keeps names in lower case.
-fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
+fn headers(headers: &HeaderMap) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     headers
         .iter()
-        .map(|(name, value)| {
-            (
-                name.as_str().to_owned(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
-        })
-        .collect()
+        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())))
 }
 
-fn query(query: &str) -> Vec<(String, String)> {
+fn query(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
 }
 
-fn last_values(pairs: Vec<(String, String)>) -> Value {
-    Value::Object(
-        pairs
-            .into_iter()
-            .map(|(name, value)| (name, Value::from(value)))
-            .collect(),
-    )
-}
-
-fn all_values(pairs: Vec<(String, String)>) -> Value {
-    let mut map = Map::new();
+fn all_values<'r>(
+    pairs: impl Iterator<Item = (&'r str, &'r str)>,
+) -> BTreeMap<&'r str, Vec<&'r str>> {
+    let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (name, value) in pairs {
-        if let Value::Array(values) = map.entry(name).or_insert_with(|| json!([])) {
-            values.push(Value::from(value));
-        }
+        all.entry(name).or_default().push(value);
     }
-    Value::Object(map)
+    all
 }
 
 fn is_text(headers: &HeaderMap) -> bool {
@@ -152,6 +175,8 @@ fn is_text(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+    use serde_json::{Value, json};
 
     use super::*;
 
