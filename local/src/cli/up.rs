@@ -18,6 +18,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const USER: &str = "nabi";
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "./dev up --release runs functions that are optimised as they are deployed. Building them takes far longer."
+)]
 pub(super) struct Up {
     #[command(flatten)]
     common: CommonOptions,

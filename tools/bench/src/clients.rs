@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use futures::future::try_join_all;
 
 use crate::error::{Result, wrong};
-use crate::numbers::rate;
+use crate::measure::computing::computed_by;
+use crate::numbers::{float, rate};
 use crate::random::Random;
 use crate::stage::{Call, Caller, Stage};
 use crate::stats::{Latencies, Percentiles};
@@ -18,6 +19,8 @@ pub(crate) struct Round {
     pub(crate) client: Percentiles,
     /// The part of these spent in the function, of the last 4,096 calls.
     pub(crate) handler: Percentiles,
+    /// Milliseconds of processor time that the function's processes took for a call.
+    pub(crate) cpu_ms: f64,
     /// Answers a second.
     pub(crate) per_second: f64,
     /// Calls that were due but not made by the end. Their waiting time is part of the clients' latencies.
@@ -33,6 +36,7 @@ pub(crate) fn median(rounds: &[Round]) -> Round {
     Round {
         client: Percentiles::median(&client),
         handler: Percentiles::median(&handler),
+        cpu_ms: crate::numbers::median(rounds.iter().map(|round| round.cpu_ms)),
         per_second: crate::numbers::median(rounds.iter().map(|round| round.per_second)),
         unmade: rounds.iter().map(|round| round.unmade).sum(),
         errors: rounds.iter().map(|round| round.errors).sum(),
@@ -48,6 +52,7 @@ pub(crate) async fn closed_loop(
     time: Duration,
 ) -> Result<Round> {
     stage.stack.take_durations(call.function())?;
+    let computed = computed_by(stage, call.function()).await?;
     let started = Instant::now();
     let end = started + time;
     let tasks = (0..clients).map(|client| {
@@ -68,7 +73,13 @@ pub(crate) async fn closed_loop(
         })
     });
     let all = merge_results(tasks).await?;
-    round(stage, call, call, all, started.elapsed())
+    let took = started.elapsed();
+    let computed = computed_by(stage, call.function()).await? - computed;
+    let round = round(stage, call, call, all, took)?;
+    Ok(Round {
+        cpu_ms: computed / float(round.client.count).max(1.0),
+        ..round
+    })
 }
 
 /// Summarises a round of calls. Errors fail the run, except when feeds are read by pulling: that the machine can't keep up
@@ -88,6 +99,7 @@ fn round(
     Ok(Round {
         client,
         handler: Percentiles::of(&stage.stack.take_durations(call.function())?),
+        cpu_ms: 0.0,
         per_second: rate(client.count.saturating_sub(latencies.unmade), took),
         unmade: latencies.unmade,
         errors,

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 type Computed = BTreeMap<String, (f64, u64)>;
 
 /// Returns the processor time so far of a function's running processes, in milliseconds.
-pub(super) async fn computed_by(stage: &Stage, function: &str) -> Result<f64> {
+pub(crate) async fn computed_by(stage: &Stage, function: &str) -> Result<f64> {
     let of_all = computed(stage).await?;
     Ok(of_all.get(function).map_or(0.0, |(cpu_ms, _)| *cpu_ms))
 }

@@ -14,10 +14,11 @@ use crate::stage::{Caller, Stage};
 use crate::stats::Percentiles;
 
 /// The columns of a table of rounds at several concurrencies.
-const COLUMNS: [(&str, &str); 9] = [
+const COLUMNS: [(&str, &str); 10] = [
     ("clients", "clients"),
     ("way", "read by"),
     ("per_second", "reads/s"),
+    ("cpu_ms", "ms of a core a read"),
     ("p50_ms", "p50 ms"),
     ("p95_ms", "p95 ms"),
     ("p99_ms", "p99 ms"),
@@ -112,6 +113,7 @@ fn row(
         Cell::from(u64::from(clients)),
         strategy.name().into(),
         round.per_second.into(),
+        round.cpu_ms.into(),
         own.p50.into(),
         own.p95.into(),
         own.p99.into(),
