@@ -40,6 +40,7 @@ const UP: &[KnownOption] = &[
     ("--port", Value::Port),
     ("--data-dir", Value::Any),
     ("--ephemeral", Value::None),
+    ("--release", Value::None),
     ("--log-format", Value::OneOf(&["auto", "text", "json"])),
     ("--verbose", Value::None),
 ];

@@ -18,9 +18,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const USER: &str = "nabi";
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "./dev up --release runs functions that are optimised as they are deployed. Building them takes far longer."
-)]
 pub(super) struct Up {
     #[command(flatten)]
     common: CommonOptions,
@@ -41,6 +38,9 @@ pub(super) struct Up {
     /// Keep no data.
     #[arg(long)]
     ephemeral: bool,
+    /// Run functions that are optimised as they are deployed. `./dev` builds them first, which takes far longer.
+    #[arg(long = "release")]
+    _release: bool,
     /// The format of the functions' log: text for people, or JSON as AWS receives it.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     log_format: LogFormat,

@@ -185,8 +185,11 @@ impl Serialize for RenderedPost {
 
 /// Writes a value as JSON.
 pub(super) fn json(value: &(impl Serialize + ?Sized)) -> Box<RawValue> {
-    // Of the values here, all can be written.
-    serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    serde_json::value::to_raw_value(value).unwrap_or_else(|error| {
+        // No type here can fail to be written.
+        tracing::error!(%error, "a value of an answer can't be written");
+        RawValue::NULL.to_owned()
+    })
 }
 
 impl Post {
@@ -306,8 +309,8 @@ impl Profile {
 pub(super) mod tests {
     use super::*;
     use crate::domain::{
-        ContentType, Draft, ImageKey, PictureSize, PictureSizes, PostId, PostText, Thumbhash,
-        UserId,
+        Alt, CatId, ContentType, Draft, ImageKey, PictureSize, PictureSizes, PostId, PostText,
+        Thumbhash, Timestamp, UserId,
     };
 
     /// Returns an image of two sizes.
@@ -340,25 +343,9 @@ pub(super) mod tests {
             ..Author::of(&nabi, None)
         };
         for base in ["https://images", "https://images/"] {
-            let counts = PostCounts {
-                likes: 3,
-                comments: 2,
-                rev: 5,
-            };
-            let viewer = ViewerState {
-                liked: true,
-                saved: false,
-            };
+            let (counts, viewer) = (PostCounts::default(), ViewerState::default());
             let images = ImageHost::new(base);
             let view = post.clone().view(author.clone(), counts, viewer, &images);
-            let rendered = RenderedPost {
-                id: post.id,
-                author: author.json(&images).into(),
-                json: PostJson::new(&post, &images).into(),
-                counts,
-                viewer,
-            };
-            assert_eq!(json(&rendered).get(), json(&view).get());
             let url = |name: &PictureName, file: &str| format!("https://images/{name}/{file}.jpg");
             let [shown] = <[_; 1]>::try_from(view.images).unwrap();
             assert_eq!(shown.url, url(&photo.picture.name, "medium"));
@@ -370,6 +357,53 @@ pub(super) mod tests {
             assert_eq!(sizes, expected);
             let avatar_url = url(&avatar.picture.name, "small");
             assert_eq!(view.author.avatar_url, Some(avatar_url));
+        }
+    }
+
+    #[test]
+    fn rendered_posts_are_the_same_json_as_their_views() {
+        let nabi = UserId::parse("nabi").unwrap();
+        let described = PostImage {
+            alt: Alt::parse("a \"cat\"").unwrap(),
+            ..image("nabi")
+        };
+        let text = PostText::parse("\\ \"quoted\" 🐈\n#cats #고양이").unwrap();
+        let cats = vec![CatId::parse("0000000000007").unwrap()];
+        let full = Post {
+            id: PostId::parse("0000000000001").unwrap(),
+            author: nabi.clone(),
+            draft: Draft::new(text, vec![described, image("nabi")], cats).unwrap(),
+            edited_at: Some(Timestamp::from_millis(1_700_000_000_000)),
+        };
+        let short = Post {
+            draft: Draft::new(PostText::parse("meow").unwrap(), vec![], vec![]).unwrap(),
+            edited_at: None,
+            ..full.clone()
+        };
+        let author = Author {
+            avatar: Some(image("nabi").picture.name),
+            ..Author::of(&nabi, None)
+        };
+        let counts = PostCounts {
+            likes: 3,
+            comments: 2,
+            rev: 5,
+        };
+        let images = ImageHost::new("https://images");
+        for (post, liked) in [(&full, true), (&full, false), (&short, true)] {
+            let viewer = ViewerState {
+                liked,
+                saved: !liked,
+            };
+            let rendered = RenderedPost {
+                id: post.id,
+                author: author.json(&images).into(),
+                json: PostJson::new(post, &images).into(),
+                counts,
+                viewer,
+            };
+            let view = post.clone().view(author.clone(), counts, viewer, &images);
+            assert_eq!(json(&rendered).get(), json(&view).get());
         }
     }
 

@@ -9,8 +9,9 @@ use crate::domain::{
 };
 use crate::memo::Memo;
 
-/// The memory for the JSON of posts, for some 10,000 short ones with a picture each, and of authors, in bytes.
+/// The memory for posts and their JSON, in bytes: for some 5,000 short posts with a picture each.
 const POSTS: usize = 16 * 1024 * 1024;
+/// The memory for authors and their JSON, in bytes.
 const AUTHORS: usize = 4 * 1024 * 1024;
 
 /// The JSON of the posts and authors that this process showed last.
@@ -52,7 +53,9 @@ impl Renderer {
         written.unwrap_or_else(|| {
             let json = Arc::new(PostJson::new(post, &self.images));
             let (source, result) = (Arc::clone(post), Arc::clone(&json));
-            self.posts.put(post.id, source, result, json.size());
+            // The post itself takes about as much as its JSON.
+            let weight = json.size().saturating_mul(2);
+            self.posts.put(post.id, source, result, weight);
             json
         })
     }
@@ -64,7 +67,7 @@ impl Renderer {
         written.unwrap_or_else(|| {
             let json: Arc<RawValue> = author.json(&self.images).into();
             let (source, result) = (Arc::clone(author), Arc::clone(&json));
-            let weight = json.get().len();
+            let weight = json.get().len().saturating_mul(2);
             self.authors.put(author.id.clone(), source, result, weight);
             json
         })

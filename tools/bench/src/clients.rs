@@ -19,8 +19,9 @@ pub(crate) struct Round {
     pub(crate) client: Percentiles,
     /// The part of these spent in the function, of the last 4,096 calls.
     pub(crate) handler: Percentiles,
-    /// Milliseconds of processor time that the function's processes took for a call.
-    pub(crate) cpu_ms: f64,
+    /// Milliseconds of processor time that the function's processes took for a call; `None` if it was not measured, or a
+    /// process ended meanwhile.
+    pub(crate) cpu_ms: Option<f64>,
     /// Answers a second.
     pub(crate) per_second: f64,
     /// Calls that were due but not made by the end. Their waiting time is part of the clients' latencies.
@@ -36,7 +37,11 @@ pub(crate) fn median(rounds: &[Round]) -> Round {
     Round {
         client: Percentiles::median(&client),
         handler: Percentiles::median(&handler),
-        cpu_ms: crate::numbers::median(rounds.iter().map(|round| round.cpu_ms)),
+        cpu_ms: rounds
+            .iter()
+            .map(|round| round.cpu_ms)
+            .collect::<Option<Vec<f64>>>()
+            .map(crate::numbers::median),
         per_second: crate::numbers::median(rounds.iter().map(|round| round.per_second)),
         unmade: rounds.iter().map(|round| round.unmade).sum(),
         errors: rounds.iter().map(|round| round.errors).sum(),
@@ -77,7 +82,7 @@ pub(crate) async fn closed_loop(
     let computed = computed_by(stage, call.function()).await? - computed;
     let round = round(stage, call, call, all, took)?;
     Ok(Round {
-        cpu_ms: computed / float(round.client.count).max(1.0),
+        cpu_ms: (computed >= 0.0).then(|| computed / float(round.client.count).max(1.0)),
         ..round
     })
 }
@@ -99,7 +104,7 @@ fn round(
     Ok(Round {
         client,
         handler: Percentiles::of(&stage.stack.take_durations(call.function())?),
-        cpu_ms: 0.0,
+        cpu_ms: None,
         per_second: rate(client.count.saturating_sub(latencies.unmade), took),
         unmade: latencies.unmade,
         errors,

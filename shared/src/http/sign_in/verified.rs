@@ -1,8 +1,8 @@
-//! Tokens that were found valid, remembered for as long as they are: checking a signature costs more than most requests do
-//! besides.
+//! Tokens that were found valid, remembered while they are valid. Checking a signature costs more than the rest of most
+//! requests.
 //!
-//! A token is remembered by its hash, with the key that signed it. It is checked anew once the keys were fetched again,
-//! so a key that the provider withdraws ends its tokens, and so does another key with the same id.
+//! A token is remembered by its hash, with the key that signed it. It is checked anew once the keys were fetched again, so
+//! a key that is withdrawn or replaced ends its tokens.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::jwks::Key;
 use super::token::Bearer;
 
-/// The number of tokens that are remembered: some 3 MB.
+/// The number of tokens that are remembered: some 3 MB, unless the provider's names for users are long.
 const TOKENS: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 
 type TokenHash = [u8; 32];
@@ -37,8 +37,8 @@ impl VerifiedTokens {
 
     /// Returns a token that was valid when it was checked, and has not expired since.
     pub(super) fn get(&self, token: &str) -> Option<Verified> {
-        let mut tokens = self.tokens();
         let hash = hash(token);
+        let mut tokens = self.tokens();
         let verified = tokens.get(&hash)?;
         if get_current_timestamp() < verified.bearer.valid_until {
             return Some(verified.clone());
@@ -48,7 +48,8 @@ impl VerifiedTokens {
     }
 
     pub(super) fn remember(&self, token: &str, verified: Verified) {
-        self.tokens().put(hash(token), verified);
+        let hash = hash(token);
+        self.tokens().put(hash, verified);
     }
 
     fn tokens(&self) -> MutexGuard<'_, LruCache<TokenHash, Verified>> {
