@@ -1,13 +1,13 @@
-//! Results that are remembered together with what they were made of.
+//! Results that are remembered together with the sources that they were made from.
 //!
-//! A result is used again only while its source is the same, so it can't be stale, whoever changed the source.
+//! A result is used again only while its source is the same, so it is never stale.
 
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
-/// The weight of an entry besides that of its content: the entry itself, its key, and its place in the list.
+/// The weight of an entry in addition to its content: the entry itself, its key, and its place in the list.
 const ENTRY_WEIGHT: usize = 256;
 
 /// Results by keys, the last used ones, up to a total weight in bytes.
@@ -39,7 +39,7 @@ impl<K: Hash + Eq, S, R: Clone> Memo<K, S, R> {
         }
     }
 
-    /// Returns the result for a key, if it was made of the same source.
+    /// Returns the result for a key, if it was made from the same source.
     pub(crate) fn get(&self, key: &K, is_same: impl FnOnce(&S) -> bool) -> Option<R> {
         let mut entries = self.entries();
         let entry = entries.by_key.get(key)?;

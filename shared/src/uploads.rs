@@ -154,7 +154,7 @@ impl Uploads {
         }
     }
 
-    /// Announces that a change is about to replace the pictures `before` by those `after`. Some seconds later, when the change
+    /// Announces that a change is about to replace the pictures `before` by `after`. Some seconds later, when the change
     /// is done or failed, those that nothing shows are removed, even if this function dies. Returns the announced uploads.
     pub async fn announce(
         &self,

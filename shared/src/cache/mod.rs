@@ -109,7 +109,8 @@ const IDLE: Duration = Duration::from_mins(1);
 #[cfg(target_os = "linux")]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The memory for parsed posts and the bytes they were parsed of, in bytes: for some 10,000 short posts with a picture each.
+/// The memory for parsed posts and the values that they were parsed from, in bytes: for some 10,000 short posts with a
+/// picture each.
 const PARSED_POSTS: usize = 16 * 1024 * 1024;
 /// The memory for parsed authors, likewise.
 const PARSED_AUTHORS: usize = 4 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! Rendering: the JSON of posts and authors, written once and used for as long as they stay as they are.
+//! Rendering: the JSON of posts and authors, written once and used until they change.
 
 use std::sync::Arc;
 

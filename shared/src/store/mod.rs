@@ -71,6 +71,7 @@ mod likes;
 mod outbox;
 mod picture_row;
 mod pictures;
+mod post_edits;
 mod post_erasure;
 mod post_lists;
 mod post_row;
@@ -112,8 +113,9 @@ pub use idempotency::{Answer, IdempotencyRecord, IdempotentRequest};
 pub use invalidations::PendingInvalidation;
 pub use outbox::OutboxMark;
 pub use pictures::{Removal, UploadState};
+pub use post_edits::Edited;
 pub use post_lists::PostList;
-pub use posts::{Edited, PostError, Removed};
+pub use posts::{PostError, Removed};
 pub use readable::Readable;
 pub use recent::{Delivery, RECENT, Recent};
 

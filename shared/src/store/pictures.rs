@@ -171,8 +171,8 @@ impl Store {
             .expression_attribute_values(":name", s(name))
     }
 
-    /// Adds the writes that count a change of the pictures that something shows. Returns the places of those that are on
-    /// condition that a new picture is there.
+    /// Adds the writes that count a change of the pictures that something shows. Returns the places of those whose condition
+    /// is that a new picture still exists.
     pub(super) fn count_uses(
         &self,
         before: &[&Picture],

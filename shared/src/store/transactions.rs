@@ -46,8 +46,8 @@ impl Store {
         Ok(self.write_all_or_none(writes, []).await? == Outcome::Written)
     }
 
-    /// Applies all of these writes or none. Of the conditions that may fail for another reason than that others wrote the same
-    /// items meanwhile, `watched` has the places.
+    /// Applies all of these writes or none. `watched` are the places of writes whose conditions may fail for other reasons
+    /// than a conflict; the outcome tells which of these ranges did not hold.
     pub(super) async fn write_all_or_none<const N: usize>(
         &self,
         writes: Vec<TransactWriteItem>,
@@ -76,7 +76,7 @@ impl Store {
 pub(super) enum Outcome {
     /// Everything is written.
     Written,
-    /// A condition failed at one of these watched places.
+    /// A condition failed within this range of the watched places.
     Unmet(usize),
     /// Others wrote the same items meanwhile.
     Conflict,

@@ -60,7 +60,7 @@ pub(super) struct Bearer {
     pub(super) user: UserId,
     /// The provider's name for the user, if the token has one.
     pub(super) name: Option<String>,
-    /// The second at which the token is no longer valid, since 1970.
+    /// The time from which the token is no longer valid, in seconds since 1970.
     pub(super) valid_until: u64,
 }
 
@@ -126,7 +126,7 @@ struct Claims {
 }
 
 impl Claims {
-    /// Returns the second at which the token is no longer valid. A fraction of a second only makes it end earlier.
+    /// Returns the time from which the token is no longer valid, in whole seconds since 1970, rounded down.
     fn valid_until(&self) -> u64 {
         let expires = Duration::try_from_secs_f64(self.exp).unwrap_or_default();
         expires.as_secs().saturating_add(LEEWAY)

@@ -63,7 +63,8 @@ fn sections(rounds: &Rounds, effort: &Effort, readers: usize) -> Vec<Section> {
         "Each client calls `GET /v1/feed` (fan-out) or `GET /v1/feed-by-pull` (pull) for 20 posts as soon as it was \
          answered, as one of {readers} users at random, all of whose feeds are in the cache. Medians over {} rounds of \
          {:?} each way, in turns. Through the load balancer and the real binaries. The local tables are one SQLite behind a lock, which \
-         is what pulling waits for here and DynamoDB has not: what a read asks for, below, is true of both.",
+         is what pulling waits for here and DynamoDB has not: what a read asks for, below, is true of both. The time of a \
+         core is that of the function's processes.",
         effort.rounds, effort.round
     );
     let mut seen = Section::new("reads", "Reads, as clients see them", &note, &COLUMNS);
